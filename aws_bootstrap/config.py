@@ -1,0 +1,123 @@
+"""What a launch is asked to be, the defaults, the tags, and where this tool keeps its few files."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+DEFAULT_REGION = "us-west-2"
+
+TAG_CREATED_BY = "created-by"
+CREATED_BY = "aws-bootstrap-g4dn"
+TAG_INSTANCE = "aws-bootstrap-instance"
+"""On a data volume: the instance it is for."""
+TAG_KEEP = "aws-bootstrap-keep"
+"""On a data volume: never deleted with its instance, nor by cleanup."""
+
+GP3_USD_PER_GB_MONTH = 0.08
+"""List price in most regions: https://aws.amazon.com/ebs/pricing/"""
+
+SSH_PORT = 22
+LOGIN_REFUSED_SECONDS = 30.0
+"""A booting box opens its port before cloud-init has put the key in place; refusals count only after this."""
+
+
+@dataclass(frozen=True)
+class LaunchConfig:
+    """Everything `launch` was asked for. Built once, from options; never changed."""
+
+    instance_type: str = "g4dn.xlarge"
+    ami_filter: str = "Deep Learning Base OSS Nvidia Driver GPU AMI (Ubuntu 24.04)*"
+    spot: bool = True
+    region: str | None = None
+    key_path: Path = Path("~/.ssh/id_ed25519.pub")
+    key_name: str = "aws-bootstrap-key"
+    security_group: str = "aws-bootstrap-ssh"
+    ssh_cidr: tuple[str, ...] = ("me",)
+    subnet_id: str | None = None
+    volume_size: int = 100
+    python_version: str | None = None
+    ssh_port: int = SSH_PORT
+    ssh_user: str | None = None
+    ssh_timeout: float = 300.0
+    metadata_hop_limit: int = 1
+    no_setup: bool = False
+    setup_script: Path | None = None
+    tag: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def market(self) -> str:
+        """`spot` or `on-demand`, as asked."""
+        return "spot" if self.spot else "on-demand"
+
+    @property
+    def public_key(self) -> Path:
+        """The public key's file."""
+        return self.key_path.expanduser()
+
+    @property
+    def private_key(self) -> Path:
+        """The private key's file, beside the public one."""
+        return self.public_key.with_suffix("")
+
+
+@dataclass(frozen=True)
+class Paths:
+    """The files this tool reads and writes outside a project. `environ` is the process's environment."""
+
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+
+    @property
+    def home(self) -> Path:
+        """Our own folder."""
+        return Path(self.environ.get("AWS_BOOTSTRAP_HOME", "~/.aws-bootstrap")).expanduser()
+
+    @property
+    def known_hosts(self) -> Path:
+        """The host keys of our boxes, by instance id."""
+        return self.home / "known_hosts"
+
+    @property
+    def ssh_config(self) -> Path:
+        """The OpenSSH config that holds our aliases."""
+        return Path(self.environ.get("AWS_BOOTSTRAP_SSH_CONFIG", "~/.ssh/config")).expanduser()
+
+    @property
+    def ssh_flags(self) -> tuple[str, ...]:
+        """What `ssh` needs to read that config: it looks in the account's home, whatever HOME says."""
+        default = Path(f"~{_account()}/.ssh/config").expanduser() if _account() else None
+        return () if self.ssh_config == default else ("-F", str(self.ssh_config))
+
+
+def _account() -> str:
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a container's user without an account
+        return ""
+
+
+def program(environ: Mapping[str, str] = os.environ) -> str:
+    """How a printed command should begin, so that it works where the reader pastes it."""
+    if named := environ.get("AWS_BOOTSTRAP_PROGRAM"):
+        return named.replace("aws-bootstrap", _executable(environ), 1)
+    return _executable(environ)
+
+
+def _executable(environ: Mapping[str, str]) -> str:
+    """`aws-bootstrap` if the reader's shell finds it; else the running script, from here.
+
+    `uv run` puts the project's environment on PATH for the command alone, so what is found there does not count.
+    """
+    ours = Path(sys.argv[0]).absolute()
+    folders = environ.get("PATH", "").split(os.pathsep)
+    if "UV_RUN_RECURSION_DEPTH" in environ:
+        folders = [f for f in folders if Path(f).absolute() != ours.parent]
+    if ours.name != "aws-bootstrap" or shutil.which("aws-bootstrap", path=os.pathsep.join(folders)):
+        return "aws-bootstrap"
+    return str(ours.relative_to(Path.cwd())) if ours.is_relative_to(Path.cwd()) else str(ours)

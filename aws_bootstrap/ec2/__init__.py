@@ -1,0 +1,57 @@
+"""EC2 verbs, one file a resource. Each takes a client first, returns facts and prints nothing."""
+
+from .images import image_owner, latest_ami, login_user
+from .instances import (
+    find_by_token,
+    find_instances,
+    for_market,
+    get_instances,
+    run_instance,
+    run_request,
+    terminate_instances,
+    wait_running,
+)
+from .keypairs import ensure_key_pair, find_key_pairs, key_pair_for
+from .network import ensure_security_group, find_network, find_security_group, missing_cidrs
+from .prices import spot_prices
+from .types import get_instance_type, quota_family
+from .volumes import (
+    EBS_DEVICE_NAME,
+    EBS_MOUNT_POINT,
+    delete_ebs_volume,
+    find_ebs_volumes_for_instance,
+    find_volumes,
+    keep_ebs_volume,
+    wait_detached,
+)
+
+__all__ = [
+    "EBS_DEVICE_NAME",
+    "EBS_MOUNT_POINT",
+    "delete_ebs_volume",
+    "ensure_key_pair",
+    "ensure_security_group",
+    "find_by_token",
+    "find_ebs_volumes_for_instance",
+    "find_instances",
+    "find_key_pairs",
+    "find_network",
+    "find_security_group",
+    "find_volumes",
+    "for_market",
+    "get_instance_type",
+    "get_instances",
+    "image_owner",
+    "keep_ebs_volume",
+    "key_pair_for",
+    "latest_ami",
+    "login_user",
+    "missing_cidrs",
+    "quota_family",
+    "run_instance",
+    "run_request",
+    "spot_prices",
+    "terminate_instances",
+    "wait_detached",
+    "wait_running",
+]

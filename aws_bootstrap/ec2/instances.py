@@ -1,0 +1,175 @@
+"""Instances: one safe way to start one, and ways to find, await and end ours."""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..aws import explained, pages
+from ..config import LaunchConfig
+from ..errors import AwsError, BootstrapError, TransientError
+from ..models import Image, Instance, Network, StateChange
+from ..retry import backoff, poll
+from . import tags
+
+ALIVE = ("pending", "running", "stopping", "stopped", "shutting-down")
+_GONE = ("shutting-down", "terminated", "stopping", "stopped")
+_NOT_YET_SEEN = ("InvalidKeyPair.NotFound", "InvalidGroup.NotFound")
+"""EC2 is eventually consistent: what was made a second ago may not be found yet."""
+_ATTEMPTS = 5
+
+
+def find_instances(ec2: Any) -> list[Instance]:
+    """Our instances in the client's region that are not terminated, oldest first."""
+    filters = [tags.OURS, {"Name": "instance-state-name", "Values": list(ALIVE)}]
+    return sorted(_described(ec2, Filters=filters), key=lambda i: i.launch_time)
+
+
+def get_instances(ec2: Any, instance_ids: Sequence[str]) -> list[Instance]:
+    """Those of the instances that are ours, whatever their state; unknown ids are left out."""
+    filters = [tags.OURS, {"Name": "instance-id", "Values": list(instance_ids)}]
+    return _described(ec2, Filters=filters)
+
+
+def find_by_token(ec2: Any, client_token: str) -> Instance | None:
+    """The instance that a RunInstances with this token started, if any."""
+    found = _described(ec2, Filters=[{"Name": "client-token", "Values": [client_token]}])
+    return found[0] if found else None
+
+
+def run_request(
+    config: LaunchConfig, image: Image, network: Network, *, key_name: str, group_id: str, user_data: str | None
+) -> dict[str, Any]:
+    """RunInstances parameters for a launch, but for type, market and token. Pure."""
+    root = {"VolumeSize": config.volume_size, "VolumeType": "gp3", "Encrypted": True, "DeleteOnTermination": True}
+    request: dict[str, Any] = {
+        "ImageId": image.image_id,
+        "MinCount": 1,
+        "MaxCount": 1,
+        "KeyName": key_name,
+        "BlockDeviceMappings": [{"DeviceName": image.root_device, "Ebs": root}],
+        "MetadataOptions": {
+            "HttpEndpoint": "enabled",
+            "HttpTokens": "required",
+            "HttpPutResponseHopLimit": config.metadata_hop_limit,
+        },
+        "InstanceInitiatedShutdownBehavior": "terminate",
+    }
+    if user_data:
+        request["UserData"] = base64.b64encode(user_data.encode()).decode()
+    return request | _placed(network, group_id)
+
+
+def _placed(network: Network, group_id: str) -> dict[str, Any]:
+    """In a subnet of the user's choice the public address must be asked for; a default subnet gives one."""
+    if not network.subnet_id:
+        return {"SecurityGroupIds": [group_id]}
+    interface = {
+        "DeviceIndex": 0,
+        "SubnetId": network.subnet_id,
+        "Groups": [group_id],
+        "AssociatePublicIpAddress": True,
+    }
+    return {"NetworkInterfaces": [interface]}
+
+
+def for_market(request: dict[str, Any], config: LaunchConfig, instance_type: str, market: str) -> dict[str, Any]:
+    """The request for one attempt: this type in this market, everything it makes tagged. Pure."""
+    name = f"aws-bootstrap-{instance_type}"
+    kinds = ["instance", "volume", *(["spot-instances-request"] if market == "spot" else [])]
+    attempt = request | {
+        "InstanceType": instance_type,
+        "TagSpecifications": [tags.specification(kind, name, config.tag) for kind in kinds],
+    }
+    if market == "spot":
+        spot = {"SpotInstanceType": "one-time", "InstanceInterruptionBehavior": "terminate"}
+        attempt["InstanceMarketOptions"] = {"MarketType": "spot", "SpotOptions": spot}
+    return attempt
+
+
+def run_instance(ec2_once: Any, request: dict[str, Any], sleep: Callable[[float], None] = time.sleep) -> Instance:
+    """The instance started. `ec2_once` must be a client without SDK retries.
+
+    Throttling and lost answers are tried again here, with the same client token, so that two can never start.
+    """
+    waits = backoff(0.5, 8.0)
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            with explained():
+                reply = ec2_once.run_instances(**request)
+            return _instance(reply["Instances"][0], ec2_once.meta.region_name)
+        except AwsError as exc:
+            again = isinstance(exc, TransientError) or exc.aws_code in _NOT_YET_SEEN
+            if not again or attempt == _ATTEMPTS:
+                raise
+        sleep(next(waits))
+    raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+def wait_running(ec2: Any, instance_id: str, *, timeout: float = 300.0, address_within: float = 20.0) -> Instance:
+    """The instance, running and with its public address. BootstrapError if it ends instead, or gets no address."""
+    running_since: list[float] = []
+
+    def check() -> Instance | None:
+        instance = _seen(ec2, instance_id)
+        if instance is None or instance.state == "pending":
+            return None
+        if instance.state in _GONE:
+            raise BootstrapError(
+                f"{instance_id} is {instance.state} instead of running: {instance.state_reason or 'no reason given'}",
+                hint="Launch again; if it happens again, try another --instance-type or --region.",
+                code="instance-ended",
+            )
+        running_since.append(time.monotonic())
+        late = time.monotonic() - running_since[0] > address_within
+        return instance if instance.public_ip or late else None
+
+    instance = poll(check, timeout=timeout, every=1.0)
+    if instance is None:
+        raise BootstrapError(f"{instance_id} is not running after {timeout:.0f} s.", code="instance-timeout")
+    if not instance.public_ip:
+        raise BootstrapError(
+            f"{instance_id} runs without a public address.",
+            hint="Name a subnet with a route to an internet gateway: --subnet-id",
+            code="no-public-ip",
+        )
+    return instance
+
+
+def terminate_instances(ec2: Any, instance_ids: Sequence[str]) -> list[StateChange]:
+    """End them; what EC2 says of each."""
+    with explained():
+        reply = ec2.terminate_instances(InstanceIds=list(instance_ids))["TerminatingInstances"]
+    return [StateChange(c["InstanceId"], c["PreviousState"]["Name"], c["CurrentState"]["Name"]) for c in reply]
+
+
+def _seen(ec2: Any, instance_id: str) -> Instance | None:
+    """The instance, or None while EC2 does not know it yet."""
+    try:
+        return next(iter(_described(ec2, InstanceIds=[instance_id])), None)
+    except AwsError as exc:
+        if exc.aws_code == "InvalidInstanceID.NotFound":
+            return None
+        raise
+
+
+def _described(ec2: Any, **params: Any) -> list[Instance]:
+    region = ec2.meta.region_name
+    reservations = pages(ec2, "describe_instances", "Reservations", **params)
+    return [_instance(raw, region) for reservation in reservations for raw in reservation["Instances"]]
+
+
+def _instance(raw: dict[str, Any], region: str) -> Instance:
+    return Instance(
+        instance_id=raw["InstanceId"],
+        region=region,
+        state=raw["State"]["Name"],
+        instance_type=raw["InstanceType"],
+        lifecycle="spot" if raw.get("InstanceLifecycle") == "spot" else "on-demand",
+        availability_zone=raw.get("Placement", {}).get("AvailabilityZone", ""),
+        launch_time=raw["LaunchTime"],
+        public_ip=raw.get("PublicIpAddress") or None,
+        state_reason=raw.get("StateReason", {}).get("Message"),
+    )

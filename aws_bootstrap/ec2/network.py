@@ -1,0 +1,105 @@
+"""The VPC, and the security group that lets SSH in."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from ..aws import explained, pages
+from ..errors import AwsError, BootstrapError
+from ..models import Network, SecurityGroup
+from . import tags
+
+
+def find_network(ec2: Any, subnet_id: str | None) -> Network:
+    """The subnet asked for with its VPC, or the region's default VPC. BootstrapError where there is neither."""
+    with explained():
+        if subnet_id:
+            subnet = ec2.describe_subnets(SubnetIds=[subnet_id])["Subnets"][0]
+            return Network(subnet["VpcId"], subnet_id)
+        vpcs = ec2.describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"]
+    if not vpcs:
+        raise BootstrapError(
+            f"There is no default VPC in {ec2.meta.region_name}.",
+            hint="Name a public subnet with --subnet-id, or make one: aws ec2 create-default-vpc",
+            code="no-default-vpc",
+        )
+    return Network(vpcs[0]["VpcId"])
+
+
+def find_security_group(ec2: Any, vpc_id: str, name: str) -> SecurityGroup | None:
+    """The VPC's group of that name with its ingress rules."""
+    filters = [{"Name": "group-name", "Values": [name]}, {"Name": "vpc-id", "Values": [vpc_id]}]
+    for raw in pages(ec2, "describe_security_groups", "SecurityGroups", Filters=filters):
+        return SecurityGroup(raw["GroupId"], raw["GroupName"], frozenset(_rules(raw["IpPermissions"])))
+    return None
+
+
+def missing_cidrs(group: SecurityGroup | None, port: int, cidrs: Sequence[str]) -> tuple[str, ...]:
+    """Those CIDRs that the group does not let in on the port."""
+    rules = group.rules if group else frozenset()
+    return tuple(cidr for cidr in cidrs if not any(_lets_in(rule, port, cidr) for rule in rules))
+
+
+def ensure_security_group(
+    ec2: Any, vpc_id: str, name: str, port: int, cidrs: Sequence[str]
+) -> tuple[str, bool]:
+    """The id of the VPC's group of that name, letting the CIDRs in on the port, and whether it was made now."""
+    group = find_security_group(ec2, vpc_id, name)
+    group_id, made = (group.group_id, False) if group else _create(ec2, vpc_id, name)
+    missing = missing_cidrs(group, port, cidrs)
+    if missing:
+        _authorize(ec2, group_id, port, missing)
+    return group_id, made
+
+
+def _create(ec2: Any, vpc_id: str, name: str) -> tuple[str, bool]:
+    try:
+        with explained():
+            reply = ec2.create_security_group(
+                GroupName=name,
+                Description="SSH access for aws-bootstrap",
+                VpcId=vpc_id,
+                TagSpecifications=[tags.specification("security-group", name)],
+            )
+    except AwsError as exc:
+        if exc.aws_code != "InvalidGroup.Duplicate":
+            raise
+        group = find_security_group(ec2, vpc_id, name)  # another launch was quicker
+        if group is None:
+            raise
+        return group.group_id, False
+    return reply["GroupId"], True
+
+
+def _authorize(ec2: Any, group_id: str, port: int, cidrs: Sequence[str]) -> None:
+    permission: dict[str, Any] = {"IpProtocol": "tcp", "FromPort": port, "ToPort": port}
+    v4 = [{"CidrIp": c, "Description": "aws-bootstrap"} for c in cidrs if ":" not in c]
+    v6 = [{"CidrIpv6": c, "Description": "aws-bootstrap"} for c in cidrs if ":" in c]
+    permission |= ({"IpRanges": v4} if v4 else {}) | ({"Ipv6Ranges": v6} if v6 else {})
+    try:
+        with explained():
+            ec2.authorize_security_group_ingress(
+                GroupId=group_id,
+                IpPermissions=[permission],
+                TagSpecifications=[tags.specification("security-group-rule", f"ssh-{port}")],
+            )
+    except AwsError as exc:
+        if exc.aws_code != "InvalidPermission.Duplicate":
+            raise
+
+
+def _rules(permissions: Iterable[dict[str, Any]]) -> Iterable[tuple[int, int, str]]:
+    for p in permissions:
+        if p["IpProtocol"] not in ("tcp", "-1"):
+            continue
+        first, last = p.get("FromPort", 0), p.get("ToPort", 65535)
+        ranges = [r["CidrIp"] for r in p.get("IpRanges", [])] + [r["CidrIpv6"] for r in p.get("Ipv6Ranges", [])]
+        yield from ((first, last, cidr) for cidr in ranges)
+
+
+def _lets_in(rule: tuple[int, int, str], port: int, cidr: str) -> bool:
+    first, last, allowed = rule
+    ours, theirs = ipaddress.ip_network(cidr), ipaddress.ip_network(allowed)
+    return first <= port <= last and ours.version == theirs.version and ours.subnet_of(theirs)  # type: ignore[arg-type]

@@ -1,0 +1,22 @@
+"""The tags that find our resources again: AWS is the only record of what this tool made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..config import CREATED_BY, TAG_CREATED_BY
+
+OURS = {"Name": f"tag:{TAG_CREATED_BY}", "Values": [CREATED_BY]}
+"""Describe* filter for what this tool made."""
+
+
+def specification(resource_type: str, name: str, extra: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """One TagSpecification: ours, the Name, and the user's own, which never replace ours."""
+    tags = {**(extra or {}), TAG_CREATED_BY: CREATED_BY, "Name": name}
+    return {"ResourceType": resource_type, "Tags": [{"Key": k, "Value": v} for k, v in tags.items()]}
+
+
+def values(raw: Mapping[str, Any]) -> dict[str, str]:
+    """A described resource's tags as a dictionary."""
+    return {t["Key"]: t["Value"] for t in raw.get("Tags", [])}

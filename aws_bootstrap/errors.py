@@ -1,0 +1,279 @@
+"""Every failure we can explain, and the table that explains AWS's.
+
+    BootstrapError          something the user can act on; exit code 1
+      UsageError            the command was put wrongly; exit code 2
+      IncompleteError       part of it was done and still exists; exit code 3
+        Interrupted         stopped by a signal; exit code 130 or 143
+      AwsError              AWS refused; carries AWS's own error code
+        CapacityError       no machines of this kind here, now, at this price
+        QuotaError          the account may not have this many
+        TransientError      throttled, broken or unreachable: the same request may go through later
+      SshError              the box does not answer as hoped
+
+An error's type fixes the exit code; its `code` is the stable word that scripts read. The words are
+listed in docs/errors.md, and a test holds that list equal to the ones used here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .models import Result
+
+
+@dataclass(frozen=True)
+class Resource:
+    """Something that exists in the account because of this command."""
+
+    type: str
+    id: str
+    region: str
+    billing: bool
+
+
+@dataclass(frozen=True)
+class RegionReason:
+    """Why one region (and type, and market) did not do."""
+
+    region: str
+    reason: str
+    instance_type: str | None = None
+    market: str | None = None
+
+
+@dataclass(frozen=True)
+class ErrorReport:
+    """The `error` object of a failed command's document (contract §1)."""
+
+    code: str
+    message: str
+    hint: str | None = None
+    resources: tuple[Resource, ...] = ()
+    regions: tuple[RegionReason, ...] = ()
+
+
+class BootstrapError(Exception):
+    """A failure shown as one line and, where we know one, what to do about it. Never a traceback."""
+
+    exit_code = 1
+    code = "failed"
+
+    def __init__(self, message: str, *, hint: str | None = None, code: str | None = None) -> None:
+        super().__init__(message)
+        self.report = ErrorReport(code or self.code, message, hint)
+        self.code = self.report.code
+        self.result: Result | None = None
+        """What the command found or did before it failed: its document carries these keys too."""
+
+    @property
+    def hint(self) -> str | None:
+        return self.report.hint
+
+    def with_facts(self, **facts: Any) -> BootstrapError:
+        """This error, its report completed by `resources`, `regions`, `hint`, …; the error itself comes back."""
+        self.report = replace(self.report, **facts)
+        return self
+
+    def with_result(self, result: Result) -> BootstrapError:
+        """This error, carrying what is known of the command's result; the error itself comes back."""
+        self.result = result
+        return self
+
+
+class UsageError(BootstrapError):
+    """The command was put in a way that cannot work; nothing was tried."""
+
+    exit_code = 2
+    code = "usage"
+
+
+class IncompleteError(BootstrapError):
+    """Part of the work was done and still exists, or part of the answer is missing."""
+
+    exit_code = 3
+    code = "incomplete"
+
+
+class Interrupted(IncompleteError):
+    """The user (or the system) stopped us."""
+
+    code = "interrupted"
+
+    def __init__(self, signal_number: int, **kwargs: Any) -> None:
+        super().__init__("Stopped by SIGTERM." if signal_number == 15 else "Interrupted.", **kwargs)
+        self.exit_code = 128 + signal_number
+
+
+class AwsError(BootstrapError):
+    """AWS refused a call. `aws_code` is AWS's own word for it."""
+
+    code = "aws-error"
+
+    def __init__(self, message: str, *, aws_code: str, hint: str | None = None, code: str | None = None) -> None:
+        super().__init__(message, hint=hint, code=code)
+        self.aws_code = aws_code
+
+
+class CapacityError(AwsError):
+    """AWS has none of this instance type to give, here and now, at this price."""
+
+    code = "no-capacity"
+
+
+class QuotaError(AwsError):
+    """The account's service quota does not allow it."""
+
+    code = "quota"
+
+
+class TransientError(AwsError):
+    """The call was throttled or lost; whether it took effect is not known."""
+
+    code = "aws-unavailable"
+
+
+class SshError(BootstrapError):
+    """The box, or the local ssh, does not do as hoped."""
+
+    code = "ssh-failed"
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a foreign error means to us. `message` None keeps AWS's own sentence."""
+
+    kind: type[AwsError] = AwsError
+    code: str | None = None
+    message: str | None = None
+    hint: str | None = None
+
+
+_DENIED = Known(
+    code="access-denied",
+    hint="See who you are with: aws sts get-caller-identity\nThe permissions that are needed: docs/permissions.md",
+)
+_EXPIRED = Known(
+    code="expired-credentials",
+    message="Your AWS credentials have expired.",
+    hint="Renew them: aws sso login{profile}  (or however you got them), then run the command again.",
+)
+_INVALID = Known(
+    code="invalid-credentials",
+    message="AWS does not accept these credentials, or the region is not enabled for the account.",
+    hint="See which are used with: aws configure list{profile}\nSee the enabled regions with: aws account list-regions",
+)
+_CAPACITY = Known(CapacityError, hint="Try later, another --instance-type, another --region, or --on-demand.")
+_PRICE = Known(CapacityError, hint="Raise --max-price, or try later or in another --region.")
+_QUOTA = Known(QuotaError, hint="Ask for more with: aws-bootstrap quota request --help")
+_BUSY = Known(TransientError, hint="AWS is busy; run the command again in a minute.")
+_CLOCK = Known(
+    code="expired-credentials",
+    message="AWS refused the request as too old: this machine's clock seems to be wrong.",
+    hint="Set the clock (timedatectl set-ntp true), then run the command again.",
+)
+_VERIFYING = Known(
+    code="account-pending",
+    hint="New accounts are verified by AWS, usually within minutes, at most four hours. Run the command again later.",
+)
+
+# To explain one more AWS error, add one more line here. Codes:
+# https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
+KNOWN_CODES: dict[str, Known] = {
+    "ExpiredToken": _EXPIRED,
+    "ExpiredTokenException": _EXPIRED,
+    "RequestExpired": _CLOCK,
+    "RequestTimeTooSkewed": _CLOCK,
+    "AuthFailure": _INVALID,
+    "InvalidClientTokenId": _INVALID,
+    "UnrecognizedClientException": _INVALID,
+    "SignatureDoesNotMatch": _INVALID,
+    "IncompleteSignature": _INVALID,
+    "UnauthorizedOperation": _DENIED,
+    "AccessDenied": _DENIED,
+    "AccessDeniedException": _DENIED,
+    "OptInRequired": Known(code="access-denied", hint="Enable the region or product for the account, then run again."),
+    "PendingVerification": _VERIFYING,
+    "PendingAccountVerification": _VERIFYING,
+    "Blocked": Known(code="access-denied", hint="AWS has blocked the account: https://repost.aws/knowledge-center"),
+    "InsufficientInstanceCapacity": _CAPACITY,
+    "InsufficientHostCapacity": _CAPACITY,
+    "InsufficientReservedInstanceCapacity": _CAPACITY,
+    "InsufficientCapacity": _CAPACITY,
+    "UnfulfillableCapacity": _CAPACITY,
+    "Unsupported": _CAPACITY,
+    "SpotMaxPriceTooLow": _PRICE,
+    "MaxSpotInstanceCountExceeded": _QUOTA,
+    "VcpuLimitExceeded": _QUOTA,
+    "InstanceLimitExceeded": _QUOTA,
+    "VolumeLimitExceeded": Known(code="quota", hint="Ask for more EBS storage at: https://console.aws.amazon.com/servicequotas/"),
+    "RequestLimitExceeded": _BUSY,
+    "Throttling": _BUSY,
+    "ThrottlingException": _BUSY,
+    "TooManyRequestsException": _BUSY,
+    "InternalError": _BUSY,
+    "InternalFailure": _BUSY,
+    "InternalServerError": _BUSY,
+    "ServiceUnavailable": _BUSY,
+    "ServiceUnavailableException": _BUSY,
+    "Unavailable": _BUSY,
+    "InvalidInstanceType": Known(
+        code="bad-instance-type",
+        hint="List what a region offers with: aws ec2 describe-instance-types --filters Name=instance-type,Values='g4dn*'",
+    ),
+    "InvalidInstanceID.NotFound": Known(code="not-found", hint="List yours with: aws-bootstrap status"),
+    "InvalidInstanceID.Malformed": Known(code="not-found", hint="List yours with: aws-bootstrap status"),
+    "InvalidSubnetID.NotFound": Known(code="not-found", hint="List yours with: aws ec2 describe-subnets"),
+    "InvalidSubnet": Known(code="not-found", hint="List yours with: aws ec2 describe-subnets"),
+    "InvalidAMIID.NotFound": Known(code="not-found", hint="Run the command again: the image was withdrawn just now."),
+    "InvalidVolume.NotFound": Known(code="not-found", hint="List yours with: aws-bootstrap status"),
+    "OperationNotPermitted": Known(
+        code="protected",
+        hint="Lift the protection with: aws ec2 modify-instance-attribute --no-disable-api-termination --instance-id ID",
+    ),
+}
+
+_UNREACHABLE = Known(
+    TransientError,
+    code="unreachable",
+    hint="Is the region's name right, and is this machine online?",
+)
+_NO_CREDENTIALS = Known(
+    code="no-credentials",
+    message="No AWS credentials found.",
+    hint="Set them up with: aws configure{profile}\nor rehearse without an account: aws-bootstrap --sandbox launch",
+)
+_SSO = Known(code="expired-credentials", message="Your AWS SSO session has expired.", hint="Renew it: aws sso login{profile}")
+
+# botocore's own exceptions, by class name, so that this table does not cost its import.
+KNOWN_EXCEPTIONS: dict[str, Known] = {
+    "NoCredentialsError": _NO_CREDENTIALS,
+    "CredentialRetrievalError": Known(code="no-credentials", hint="See where they come from with: aws configure list{profile}"),
+    "PartialCredentialsError": Known(code="partial-credentials", hint="Complete them with: aws configure{profile}"),
+    "ProfileNotFound": Known(code="no-profile", hint="List your profiles with: aws configure list-profiles"),
+    "ConfigParseError": Known(code="bad-aws-config", hint="Mend the file named above; its format: aws help config-vars"),
+    "ConfigNotFound": Known(code="bad-aws-config", hint="Check AWS_CONFIG_FILE, or make the file with: aws configure"),
+    "SSOTokenLoadError": _SSO,
+    "UnauthorizedSSOTokenError": _SSO,
+    "TokenRetrievalError": _SSO,
+    "SSOError": _SSO,
+    "InvalidRegionError": Known(code="bad-region", hint="Regions look like us-west-2."),
+    "EndpointConnectionError": _UNREACHABLE,
+    "ConnectTimeoutError": _UNREACHABLE,
+    "ConnectionClosedError": _UNREACHABLE,
+    "ReadTimeoutError": _UNREACHABLE,
+    "ProxyConnectionError": _UNREACHABLE,
+    "SSLError": Known(code="unreachable", hint="Behind a company proxy? Set AWS_CA_BUNDLE to its certificate file."),
+    "HTTPClientError": _UNREACHABLE,
+    "ResponseParserError": _BUSY,
+    "WaiterError": _BUSY,
+}
+
+
+def explain(name: str, message: str, *, profile: str | None = None) -> AwsError:
+    """Our error for AWS's error code, or botocore's exception class, of that name."""
+    known = KNOWN_CODES.get(name) or KNOWN_EXCEPTIONS.get(name) or Known()
+    flag = f" --profile {profile}" if profile else ""
+    hint = known.hint.replace("{profile}", flag) if known.hint else None
+    return known.kind(known.message or message, aws_code=name, hint=hint, code=known.code)

@@ -1,0 +1,156 @@
+"""The user's SSH key pair on this machine: found, checked before any money is spent, made if missing."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import ssh
+from .config import LaunchConfig
+from .errors import BootstrapError, UsageError
+
+EC2_KEY_TYPES = ("ssh-ed25519", "ssh-rsa")
+"""What ImportKeyPair takes: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/create-key-pairs.html"""
+
+
+@dataclass(frozen=True)
+class LocalKey:
+    """The key that will open the box. `public_key` is type and body; None if the pair has yet to be made."""
+
+    public_path: Path
+    identity_file: Path
+    """What ssh's IdentityFile names: the private key, or the public one where an agent holds the other half."""
+    public_key: str | None
+    on_disk: bool = True
+    """Whether the public key's file exists."""
+
+    @property
+    def digest(self) -> str:
+        """First 8 hex digits of the key's SHA-256."""
+        blob = base64.b64decode((self.public_key or "x ").split()[1])
+        return hashlib.sha256(blob).hexdigest()[:8]
+
+
+def inspect(config: LaunchConfig) -> LocalKey:
+    """The key as it is, changing nothing. UsageError or BootstrapError where it could never open a box."""
+    public, private = config.public_key, config.private_key
+    if public.suffix != ".pub":
+        raise _not_public(public)
+    if public.exists():
+        body = parse_public(_read(public), public)
+        return LocalKey(public, _identity(public, private, body), body)
+    if private.exists():
+        return LocalKey(public, private, _derived(private), on_disk=False)
+    return LocalKey(public, private, None, on_disk=False)
+
+
+def ensure(key: LocalKey) -> LocalKey:
+    """The key, its missing files made: both as an Ed25519 pair, or the public one from the private."""
+    if key.on_disk:
+        return key
+    try:
+        key.public_path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if key.public_key is None:
+            _generate(key.identity_file)
+        else:
+            key.public_path.write_text(f"{key.public_key}\n")
+    except OSError as exc:
+        raise BootstrapError(
+            f"Cannot write the SSH key {key.public_path}: {exc.strerror}.",
+            hint="Name another place: --key-path PATH.pub",
+            code="ssh-key",
+        ) from exc
+    body = parse_public(_read(key.public_path), key.public_path)
+    return LocalKey(key.public_path, key.identity_file, body)
+
+
+def parse_public(text: str, path: Path) -> str:
+    """Type and base64 body of an OpenSSH public key of a kind that EC2 takes. UsageError otherwise."""
+    if "PRIVATE KEY" in text:
+        raise _not_public(path)
+    words = text.split()
+    if len(words) < 2 or not _is_blob(words[0], words[1]):
+        raise UsageError(f"{path} is not an OpenSSH public key.", hint="Make one: ssh-keygen -t ed25519", code="ssh-key")
+    if words[0] not in EC2_KEY_TYPES:
+        raise UsageError(
+            f"{path} is a key of type {words[0]}; EC2 takes Ed25519 and RSA only.",
+            hint="Make one: ssh-keygen -t ed25519 -f ~/.ssh/id_ed25519",
+            code="ssh-key",
+        )
+    return f"{words[0]} {words[1]}"
+
+
+def _is_blob(kind: str, body: str) -> bool:
+    """Whether the base64 body begins, as RFC 4253 §6.6 has it, with its own type's name."""
+    try:
+        blob = base64.b64decode(body, validate=True)
+    except (binascii.Error, ValueError):
+        return False
+    return blob[4 : 4 + int.from_bytes(blob[:4], "big")] == kind.encode()
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_bytes()[:65536].decode("utf-8", "replace")
+    except OSError as exc:
+        raise UsageError(f"Cannot read the SSH key {path}: {exc.strerror}.", code="ssh-key") from exc
+
+
+def _not_public(path: Path) -> UsageError:
+    if path.exists() and "PRIVATE KEY" in _read(path):
+        what = f"{path} is a private key, which never leaves this machine; --key-path takes the public one."
+    else:
+        what = f"{path} is not named like a public key, whose file ends in .pub."
+    return UsageError(what, hint=f"Give the public half: --key-path {path.with_name(path.name + '.pub')}", code="ssh-key")
+
+
+def _identity(public: Path, private: Path, body: str) -> Path:
+    """The file that ssh will open the box with, after checking that it can."""
+    if not private.exists():
+        if not _in_agent(body):
+            raise _unusable(f"There is no private key {private} beside {public.name}, and no ssh-agent holds it.")
+        return public
+    code, text, complaint = ssh.keygen("-y", "-P", "", "-f", str(private))
+    if code == 0 and " ".join(text.split()[:2]) != body:
+        raise _unusable(f"{private} and {public} are not halves of one pair.")
+    if code and "UNPROTECTED" in complaint:
+        raise BootstrapError(
+            f"ssh will refuse {private}: others can read it.", hint=f"chmod 600 {private}", code="ssh-key"
+        )
+    if code and not _in_agent(body):
+        raise BootstrapError(
+            f"{private} has a passphrase, and no ssh-agent holds it.", hint=f"ssh-add {private}", code="ssh-key"
+        )
+    return private
+
+
+def _unusable(message: str) -> BootstrapError:
+    return BootstrapError(message, hint="Choose another pair: --key-path PATH.pub", code="ssh-key")
+
+
+def _in_agent(body: str) -> bool:
+    return any(line.startswith(body) for line in ssh.agent_keys())
+
+
+def _derived(private: Path) -> str:
+    code, text, complaint = ssh.keygen("-y", "-P", "", "-f", str(private))
+    if code:
+        reason = (complaint.strip().splitlines() or ["ssh-keygen failed"])[-1]
+        raise BootstrapError(
+            f"Cannot read the private key {private}: {reason}.",
+            hint=f"Write its public half by hand: ssh-keygen -y -f {private} > {private}.pub",
+            code="ssh-key",
+        )
+    return parse_public(text, private)
+
+
+def _generate(private: Path) -> None:
+    code, _, complaint = ssh.keygen("-q", "-t", "ed25519", "-N", "", "-C", "aws-bootstrap", "-f", str(private))
+    if code:
+        reason = (complaint.strip().splitlines() or ["ssh-keygen failed"])[-1]
+        raise BootstrapError(
+            f"Cannot make the SSH key {private}: {reason}.", hint="Name another place: --key-path PATH.pub", code="ssh-key"
+        )

@@ -1,0 +1,171 @@
+"""One result, many formats: the only place that knows formats, and the only door to the terminal.
+
+Results go to stdout, everything else to stderr. Progress is silent unless the format is text.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from enum import StrEnum
+from operator import attrgetter
+from typing import Any
+
+import click
+
+from .errors import BootstrapError
+from .models import Result, Table, document
+
+
+class OutputFormat(StrEnum):
+    """How a result is shown."""
+
+    TEXT = "text"
+    JSON = "json"
+    YAML = "yaml"
+    TABLE = "table"
+
+
+_format = OutputFormat.TEXT
+"""One command runs in a process, and its threads must agree: a module's variable, set by `cli`."""
+
+
+def use_format(wanted: OutputFormat) -> None:
+    """Show results in this format from now on."""
+    global _format
+    _format = wanted
+
+
+def is_text() -> bool:
+    """Whether a person reads along."""
+    return _format is OutputFormat.TEXT
+
+
+# --- results ---------------------------------------------------------------------------------------------
+
+
+def as_text(result: Result) -> str:
+    """What a person sees."""
+    from .views import text
+
+    return text(result)
+
+
+def as_json(result: Result) -> str:
+    """One JSON document."""
+    return _json(result.to_dict())
+
+
+def as_yaml(result: Result) -> str:
+    """One YAML document."""
+    return _yaml(result.to_dict())
+
+
+def as_table(result: Result) -> str:
+    """Tables of the result's records, or of its keys and values."""
+    tables = result.tables() or [Table({"0": "Key", "1": "Value"}, result.to_dict().items())]
+    return "\n\n".join(map(_tabulated, tables))
+
+
+# To add a format, write a function and add it here.
+RENDERERS: dict[OutputFormat, Callable[[Any], str]] = {
+    OutputFormat.TEXT: as_text,
+    OutputFormat.JSON: as_json,
+    OutputFormat.YAML: as_yaml,
+    OutputFormat.TABLE: as_table,
+}
+
+
+def emit(result: Result) -> None:
+    """Show a result on stdout, in the format chosen."""
+    click.echo(RENDERERS[_format](result))
+
+
+def emit_error(error: BootstrapError) -> None:
+    """Show a failure: on stderr for a person; in json and yaml also as one document on stdout, with what is known."""
+    result = error.result
+    if _format in (OutputFormat.JSON, OutputFormat.YAML):
+        whole = {**(result.to_dict() if result else {}), "error": document(error.report)}
+        click.echo(_json(whole) if _format is OutputFormat.JSON else _yaml(whole))
+    elif result is not None:
+        emit(result)
+    _explain(error)
+
+
+def _explain(error: BootstrapError) -> None:
+    report = error.report
+    click.secho(f"Error: {error}", fg="red", err=True)
+    for miss in report.regions:
+        what = " ".join(word for word in (miss.region, miss.instance_type, miss.market) if word)
+        click.echo(f"  {what}: {miss.reason}", err=True)
+    if report.resources:
+        click.echo("What exists because of this command:", err=True)
+    for resource in report.resources:
+        bills = click.style("  (billing)", fg="yellow") if resource.billing else ""
+        click.echo(f"  {resource.type} {resource.id} in {resource.region}{bills}", err=True)
+    if report.hint:
+        click.echo(report.hint, err=True)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def _yaml(value: Any) -> str:
+    import yaml
+
+    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True).rstrip()
+
+
+def _tabulated(table: Table) -> str:
+    from tabulate import tabulate
+
+    rows = [[_cell(row, name) for name in table.columns] for row in table.rows]
+    return tabulate(rows, headers=list(table.columns.values()), disable_numparse=True) if rows else "(none)"
+
+
+def _cell(row: Any, name: str) -> str:
+    value = row[int(name)] if isinstance(row, tuple) else attrgetter(name)(row)
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    return "" if value is None else str(value)
+
+
+# --- progress --------------------------------------------------------------------------------------------
+
+
+def echo(message: str = "") -> None:
+    """Tell a person something, on stderr."""
+    if is_text():
+        click.echo(message, err=True)
+
+
+def secho(message: str, **style: Any) -> None:
+    """Tell a person something in colour, on stderr."""
+    if is_text():
+        click.secho(message, err=True, **style)
+
+
+def step(number: int, total: int, title: str) -> None:
+    """Announce a step."""
+    secho(f"[{number}/{total}] {title}", fg="cyan", bold=True)
+
+
+def info(message: str) -> None:
+    """Tell what is going on inside a step."""
+    echo(f"      {message}")
+
+
+def val(name: str, value: str) -> None:
+    """Tell one fact."""
+    echo(f"      {name}: {click.style(value, bold=True)}")
+
+
+def success(message: str) -> None:
+    """Tell that something worked."""
+    secho(f"      {message}", fg="green")
+
+
+def warn(message: str) -> None:
+    """Tell that something is not as it should be."""
+    secho(f"Warning: {message}", fg="yellow")
