@@ -1,0 +1,348 @@
+#!/usr/bin/env python3
+"""Run the steps of the remote setup, those that do not need one another at the same time.
+
+Standard library only, Python 3.8 or newer: it runs on the box before anything is installed there.
+A step is setup.d/NN-name.sh. Comment lines at its head say how it is run:
+
+    # title: ...     what a person reads
+    # needs: a b     run after these, and skipped if one of them failed ("all": every other step)
+    # after: a b     run after these, whatever became of them
+    # limit: 600     seconds after which it is stopped (default 900)
+    # if: FILE       the step exists only if FILE lies beside this program
+
+A step ends with status 0 or it has failed. What else it has to say it writes to $STEP_REPORT, a line each (setup.d/lib.sh
+has the functions): "changed" (or "passed", of a check), "warning TEXT", "note TEXT", "error TEXT", "fact KEY VALUE".
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import fcntl
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from pathlib import Path
+
+TAIL_LINES = 20
+LOCK_PATIENCE_SECONDS = 900
+STOP_GRACE_SECONDS = 10
+FACTS = ("cuda_version", "cuda_tag", "python")
+ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """One script of setup.d and what its head says about it."""
+
+    name: str
+    title: str
+    script: Path
+    needs: tuple[str, ...]
+    after: tuple[str, ...]
+    limit: int
+    only_if: str | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """What became of one step."""
+
+    name: str
+    title: str
+    outcome: str  # ok, unchanged, warning, failed, skipped
+    seconds: float
+    message: str | None = None
+    tail: tuple[str, ...] = ()
+    facts: tuple[tuple[str, str], ...] = ()
+
+    def as_json(self) -> dict:
+        """Return the step as setup.json shows it."""
+        shown = {key: getattr(self, key) for key in ("name", "title", "outcome", "seconds", "message")}
+        return {**shown, "tail": list(self.tail)} if self.outcome == "failed" else shown
+
+    def as_text(self) -> str:
+        """Return the line (and, after a failure, the end of the output) that a person sees."""
+        took = f"done in {self.seconds:.0f} s" + (f" ({self.message})" if self.message else "")
+        verdict = {
+            "ok": took,
+            "unchanged": "unchanged" + (f" ({self.message})" if self.message else ""),
+            "warning": f"WARNING {self.message}",
+            "failed": f"FAILED {self.message}",
+            "skipped": f"skipped, {self.message}",
+        }[self.outcome]
+        return "\n".join([f"    {self.title}: {verdict}", *(f"    | {line}" for line in self.tail)])
+
+
+class Interrupted(Exception):
+    """A signal asks the run to end."""
+
+
+# --- Reading the steps -------------------------------------------------------------------------------------------
+
+
+def read_step(script: Path) -> Step:
+    """Return the step that a script's head describes."""
+    head = dict(re.findall(r"^# (title|needs|after|limit|if): *(.+?) *$", script.read_text(), re.MULTILINE))
+    name = script.stem.split("-", 1)[1]
+    return Step(
+        name=name,
+        title=head.get("title", name),
+        script=script,
+        needs=tuple(head.get("needs", "").split()),
+        after=tuple(head.get("after", "").split()),
+        limit=int(head.get("limit", 900)),
+        only_if=head.get("if"),
+    )
+
+
+def read_steps(folder: Path) -> list[Step]:
+    """Return the steps of FOLDER/setup.d that apply, in the order of their numbers."""
+    steps = [read_step(script) for script in sorted((folder / "setup.d").glob("[0-9][0-9]-*.sh"))]
+    steps = [step for step in steps if step.only_if is None or (folder / step.only_if).exists()]
+    names = {step.name for step in steps} | {"all"}
+    for step in steps:
+        unknown = set(step.needs + step.after) - names
+        if unknown:
+            raise SystemExit(f"{step.script.name}: unknown step {', '.join(sorted(unknown))}")
+    return steps
+
+
+def awaited(step: Step, steps: list[Step], names: tuple[str, ...]) -> list[str]:
+    """Return NAMES with "all" written out as every step but this one."""
+    return [other.name for other in steps if other is not step] if "all" in names else list(names)
+
+
+# --- Running one step --------------------------------------------------------------------------------------------
+
+
+def read_report(path: Path) -> dict[str, list[str]]:
+    """Return what a step wrote to its report: kind -> texts."""
+    found: dict[str, list[str]] = {}
+    for line in path.read_text(errors="replace").splitlines() if path.exists() else ():
+        kind, _, text = line.partition(" ")
+        found.setdefault(kind, []).append(text.strip())
+    return found
+
+
+def last_lines(path: Path) -> tuple[str, ...]:
+    """Return the end of a step's output, as a terminal would show it."""
+    text = ESCAPES.sub("", path.read_text(errors="replace"))
+    lines = [line.split("\r")[-1].rstrip() for line in text.replace("\r\n", "\n").split("\n")]
+    return tuple([line for line in lines if line][-TAIL_LINES:])
+
+
+def stop(process: subprocess.Popen) -> None:
+    """End a step and what it started: asked first, then killed."""
+    for signum in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signum)
+        try:
+            process.wait(STOP_GRACE_SECONDS)
+            return
+        except subprocess.TimeoutExpired:
+            continue
+
+
+class Setup:
+    """One run of all steps: the folders, the lock and what is known so far."""
+
+    def __init__(self, folder: Path, home: Path) -> None:
+        """Prepare a run of the steps under FOLDER that keeps its state under HOME."""
+        self.folder, self.home = folder, home
+        self.steps = read_steps(folder)
+        self.log_folder, self.state_folder = home / "log", home / "state"
+        for made in (self.log_folder, self.state_folder):
+            made.mkdir(parents=True, exist_ok=True)
+        self.started, self.clock = time.gmtime(), time.monotonic()
+        self.done: dict[str, Report] = {}
+        self.running: dict[str, subprocess.Popen] = {}
+        self.ending = False
+
+    def environment(self, step: Step, scratch: str) -> dict[str, str]:
+        """Return the environment of a step."""
+        own = {
+            "SETUP_DIR": str(self.folder),
+            "STATE_DIR": str(self.state_folder),
+            "STEP_NAME": step.name,
+            "STEP_TMP": scratch,
+            "STEP_REPORT": str(Path(scratch) / "report"),
+            "LC_ALL": "C.UTF-8",
+        }
+        return {**os.environ, **own}
+
+    def execute(self, step: Step, lock: int) -> Report:
+        """Run one step to its end or its limit and return what became of it."""
+        began = time.monotonic()
+        log = self.log_folder / f"{step.name}.log"
+        # Under HOME, not /tmp: a name in /tmp can be taken by another user of the box.
+        with tempfile.TemporaryDirectory(prefix="step.", dir=self.home) as scratch:
+            with log.open("wb") as output:
+                process = subprocess.Popen(
+                    ["bash", str(step.script)],
+                    cwd=self.folder,
+                    env=self.environment(step, scratch),
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                    # A step that outlives us (kill -9) keeps the lock, so the next run waits for it. The user's own
+                    # script does not get it: a server that it leaves running would hold the lock for good.
+                    pass_fds=() if step.only_if else (lock,),
+                )
+                self.running[step.name] = process
+                trouble = self.wait_for(process, step)
+            said = read_report(Path(scratch) / "report")
+        del self.running[step.name]
+        return self.judge(step, said, trouble, time.monotonic() - began, log)
+
+    def wait_for(self, process: subprocess.Popen, step: Step) -> str | None:
+        """Wait for a step and return what went wrong, or None."""
+        try:
+            status = process.wait(step.limit)
+        except subprocess.TimeoutExpired:
+            stop(process)
+            return f"stopped: not done after {step.limit} s"
+        if self.ending:
+            return "interrupted"
+        return f"exit status {status}" if status else None
+
+    def judge(self, step: Step, said: dict[str, list[str]], trouble: str | None, took: float, log: Path) -> Report:
+        """Return the report of a step that has ended."""
+        seconds = round(took, 1)
+        facts = tuple((key, value) for key, _, value in (fact.partition(" ") for fact in said.get("fact", ())))
+        if trouble:
+            message = "; ".join(said.get("error", [])) or trouble
+            return Report(step.name, step.title, "failed", seconds, message, last_lines(log), facts)
+        if "warning" in said:
+            return Report(step.name, step.title, "warning", seconds, "; ".join(said["warning"]), (), facts)
+        outcome = "ok" if "changed" in said or "passed" in said else "unchanged"
+        return Report(step.name, step.title, outcome, seconds, "; ".join(said.get("note", [])) or None, (), facts)
+
+    # --- Running all of them -----------------------------------------------------------------------------------------
+
+    def run(self, lock: int) -> str:
+        """Run every step and return the outcome: completed or failed."""
+        self.write("running")
+        pending: dict[Future, Step] = {}
+        with ThreadPoolExecutor(max_workers=max(1, len(self.steps))) as pool:
+            try:
+                while len(self.done) < len(self.steps):
+                    self.start_ready(pool, pending, lock)
+                    ended, _ = wait(pending, return_when=FIRST_COMPLETED)
+                    for future in ended:
+                        pending.pop(future)
+                        self.finish(future.result())
+            except Interrupted:
+                self.ending = True
+                for process in list(self.running.values()):
+                    stop(process)
+                for future in list(pending):
+                    self.finish(future.result())
+        failed = any(report.outcome == "failed" for report in self.done.values())
+        outcome = "failed" if failed or self.ending else "completed"
+        self.write(outcome)
+        return outcome
+
+    def start_ready(self, pool: ThreadPoolExecutor, pending: dict[Future, Step], lock: int) -> None:
+        """Start every step that waits for nothing more, and skip those whose need failed."""
+        for step in self.steps:
+            started = step.name in self.done or step in pending.values()
+            needs = awaited(step, self.steps, step.needs)
+            waits_for = needs + awaited(step, self.steps, step.after)
+            if started or any(name not in self.done for name in waits_for):
+                continue
+            broken = [name for name in needs if self.done[name].outcome in ("failed", "skipped")]
+            if broken:
+                message = f"it needs {', '.join(broken)}"
+                self.finish(Report(step.name, step.title, "skipped", 0.0, message))
+                return self.start_ready(pool, pending, lock)
+            say(f"==> {step.title}")
+            pending[pool.submit(self.execute, step, lock)] = step
+
+    def finish(self, report: Report) -> None:
+        """Tell what became of a step: on the screen, in the log, in setup.json."""
+        self.done[report.name] = report
+        say(report.as_text())
+        log = self.log_folder / f"{report.name}.log"
+        with (self.home / "setup.log").open("a", errors="replace") as whole:
+            output = log.read_text(errors="replace") if report.outcome != "skipped" and log.exists() else ""
+            whole.write(f"==> {report.title} [{report.name}]\n{output}")
+            whole.write(f"--- {report.name}: {report.outcome}, {report.seconds} s, {report.message or 'no message'}\n")
+        self.write("running")
+
+    def write(self, outcome: str) -> None:
+        """Write setup.json, whole or not at all."""
+        reports = [self.done[step.name] for step in self.steps if step.name in self.done]
+        facts = dict(fact for report in reports for fact in report.facts)
+        state = {
+            "schema": 1,
+            "outcome": outcome,
+            "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", self.started),
+            "seconds": round(time.monotonic() - self.clock, 1),
+            **{key: facts.get(key) for key in FACTS},
+            "failed_step": next((report.name for report in reports if report.outcome == "failed"), None),
+            "steps": [report.as_json() for report in reports],
+        }
+        draft = self.home / "setup.json.new"
+        draft.write_text(json.dumps(state, indent=1) + "\n")
+        os.replace(draft, self.home / "setup.json")
+
+
+def say(text: str) -> None:
+    """Print whole lines for the person who watches; nobody may be there any more."""
+    try:
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+    except OSError:
+        # The connection is gone; the setup goes on, and setup.json tells the next one who asks.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def take_lock(path: Path, patience: float) -> int | None:
+    """Return the lock that keeps two setups apart (None: another one held it for longer than PATIENCE seconds)."""
+    lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    ends, told = time.monotonic() + patience, False
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return lock
+        except OSError:
+            if time.monotonic() >= ends:
+                return None
+        if not told:
+            say("    another setup is running on this box: waiting for it to end")
+            told = True
+        time.sleep(0.5)
+
+
+def interrupt(signum: int, _frame: object) -> None:
+    """Turn a signal into an orderly end, once."""
+    signal.signal(signum, signal.SIG_IGN)
+    raise Interrupted
+
+
+def main(arguments: list[str]) -> int:
+    """Run the setup whose files lie in the folder given."""
+    home = Path.home() / ".aws-bootstrap"
+    home.mkdir(mode=0o700, exist_ok=True)
+    lock = take_lock(home / "setup.lock", float(os.environ.get("SETUP_LOCK_PATIENCE", LOCK_PATIENCE_SECONDS)))
+    if lock is None:
+        say("    another setup is still running on this box; see ~/.aws-bootstrap/setup.log")
+        return 1
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signum, interrupt)
+    # The laptop's lid closes: the box finishes what it began.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    outcome = Setup(Path(arguments[0]).resolve(), home).run(lock)
+    return 0 if outcome == "completed" else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# title: Python packages
+# needs: venv
+# limit: 1200
+set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+source "$SETUP_DIR/setup.d/lib.sh"
+
+stamp="$STATE_DIR/requirements"
+wanted="$(checksum "$SETUP_DIR/requirements.txt") $("$VENV/bin/python" -c 'import platform; print(platform.python_version())')"
+if [[ -x $VENV/bin/jupyter && $(cat "$stamp" 2>/dev/null) == "$wanted" ]]; then exit 0; fi
+uv_install requirements -r "$SETUP_DIR/requirements.txt" || die "uv could not install requirements.txt"
+echo "$wanted" >"$stamp"
+changed

@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# title: Nsight tools
+# after: utilities
+# limit: 600
+set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+source "$SETUP_DIR/setup.d/lib.sh"
+
+# Deep Learning AMIs install it readable by root only. 60-shell.sh puts it on PATH.
+nsys=$(newest_nsys)
+if [[ -n $nsys && ! -x $nsys/nsys ]] || [[ -d $NSIGHT_SYSTEMS && ! -x $NSIGHT_SYSTEMS ]]; then
+  as_root chmod -R a+rX "$NSIGHT_SYSTEMS"
+  changed
+fi
+
+# ncu needs the GPU's performance counters, which the driver keeps for root by default:
+# https://developer.nvidia.com/nvidia-development-tools-solutions-err_nvgpuctrperm-permission-issue-performance-counters
+if put_root_file /etc/modprobe.d/aws-bootstrap-nvidia.conf <<<'options nvidia NVreg_RestrictProfilingToAdminUsers=0'; then
+  # Where the driver is part of the initramfs, its options are read from there.
+  initrd="/boot/initrd.img-$(uname -r)"
+  if have lsinitramfs && [[ -e $initrd ]] && as_root lsinitramfs "$initrd" 2>/dev/null | grep -q '/nvidia\.ko'; then
+    as_root update-initramfs -u
+  fi
+fi
+if grep -q 'RmProfilingAdminOnly: 1' /proc/driver/nvidia/params 2>/dev/null; then
+  note "ncu works for you after a reboot; until then with sudo"
+fi

@@ -1,0 +1,96 @@
+# shellcheck shell=bash
+# What the steps share. run_steps.py sets SETUP_DIR, STATE_DIR, STEP_TMP and STEP_REPORT, and reads the report.
+
+# shellcheck disable=SC2034 # used by the steps
+VENV="$HOME/venv"
+NSIGHT_SYSTEMS=/opt/nvidia/nsight-systems
+# shellcheck disable=SC2034
+TORCH_WHEELS="https://download.pytorch.org/whl"
+# How long a step goes on trying what depends on others (a mirror, a lock), in seconds.
+# shellcheck disable=SC2034
+PATIENCE="${SETUP_PATIENCE:-300}"
+
+report() { printf '%s\n' "$*" | tr '\n' ' ' | sed 's/ *$//' >>"$STEP_REPORT"; echo >>"$STEP_REPORT"; }
+changed() { report changed; }
+passed() { report passed; }
+note() { report "note $*"; echo "note: $*"; }
+warn() { report "warning $*"; echo "warning: $*"; }
+fact() { report "fact $1 $2"; }
+die() {
+  report "error $*"
+  echo "error: $*"
+  exit 1
+}
+
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# Every change to the system goes through here; -n: a sudo that would ask for a password fails instead.
+as_root() { sudo -n "$@"; }
+
+# retry ATTEMPTS COMMAND...: until it succeeds; the last status is returned.
+retry() {
+  local attempts=$1 attempt status=0
+  shift
+  for ((attempt = 1; attempt <= attempts; attempt++)); do
+    "$@" && return 0 || status=$?
+    echo "attempt $attempt of $attempts failed (status $status): $*"
+    ((attempt == attempts)) || sleep $((attempt * 2))
+  done
+  return "$status"
+}
+
+# put_root_file PATH < CONTENT: true if the file had to be written.
+put_root_file() {
+  local path=$1 draft
+  draft="$STEP_TMP/$(basename "$path")"
+  cat >"$draft"
+  if cmp -s "$draft" "$path"; then return 1; fi
+  as_root install -D -m 0644 "$draft" "$path"
+  changed
+}
+
+checksum() { cksum <"$1" | tr -d '\n'; }
+
+# deploy SOURCE TARGET: copy a file for the user once; later replace it only while he has left it as it was.
+deploy() {
+  local source=$1 target=$2 stamp
+  stamp="$STATE_DIR/deployed-$(basename "$target")"
+  if cmp -s "$source" "$target"; then return 0; fi
+  if [[ -e $target && -e $stamp && $(checksum "$target") != "$(cat "$stamp")" ]]; then
+    note "kept your own $(basename "$target")"
+    return 0
+  fi
+  mkdir -p "$(dirname "$target")"
+  cp "$source" "$target"
+  checksum "$target" >"$stamp"
+  changed
+}
+
+# find_uv: the path of uv, wherever its installer or the image put it.
+find_uv() {
+  local found
+  found=$(command -v uv || true)
+  [[ -n $found || ! -x $HOME/.local/bin/uv ]] || found="$HOME/.local/bin/uv"
+  [[ -n $found ]] && echo "$found"
+}
+
+# uv_install NAME ARGUMENTS...: uv pip install into the venv. An install that was cut short leaves packages that
+# look complete, so the next run reinstalls them (from uv's cache: nothing is downloaded twice).
+uv_install() {
+  local marker="$STATE_DIR/$1.installing" uv status=0
+  local -a again=()
+  shift
+  uv=$(find_uv) || die "uv is not installed"
+  [[ ! -e $marker ]] || again=(--reinstall)
+  : >"$marker"
+  retry 3 "$uv" pip install --python "$VENV/bin/python" "${again[@]+"${again[@]}"}" "$@" || status=$?
+  [[ $status != 0 ]] || rm -f "$marker"
+  return "$status"
+}
+
+# The bin folder of the newest Nsight Systems (2024.6.2/, 2025.1.3/, ...), or nothing.
+newest_nsys() {
+  local found
+  found=$(find "$NSIGHT_SYSTEMS" -maxdepth 3 -path '*/bin/nsys' 2>/dev/null | sort -V | tail -n 1)
+  [[ -z $found ]] || dirname "$found"
+}
