@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -44,8 +45,6 @@ class App:
     @property
     def access(self) -> Access:
         """How printed commands begin."""
-        import shlex
-
         return Access(ssh=shlex.join(["ssh", *self.paths.ssh_flags]), program=config.program())
 
     def show(self, result: Result) -> None:
@@ -64,3 +63,12 @@ class App:
         if not sys.stdin.isatty():
             raise UsageError("This needs a confirmation, and there is no terminal to ask at.", hint="Add --yes.")
         return click.confirm(question, err=True)
+
+    def accept(self, question: str, *, yes: bool) -> bool:
+        """Whether to take what was not asked for but may do: scripts and `--yes` do, a person decides.
+
+        Text without a terminal declines, since nobody can answer.
+        """
+        if yes or not output.is_text():
+            return True
+        return sys.stdin.isatty() and click.confirm(question, err=True)

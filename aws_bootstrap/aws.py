@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -10,7 +11,7 @@ from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from .config import DEFAULT_REGION
-from .errors import BootstrapError, explain
+from .errors import KNOWN_EXCEPTIONS, BootstrapError, explain
 from .models import RegionFailure
 
 T = TypeVar("T")
@@ -45,7 +46,7 @@ class Aws:
 
     def regions(self) -> list[str]:
         """The regions enabled for the account."""
-        with explained(self.profile):
+        with explained():
             reply = self.ec2(self.region).describe_regions(AllRegions=False)
         return sorted(r["RegionName"] for r in reply["Regions"])
 
@@ -55,7 +56,7 @@ class Aws:
             if self._made is None:
                 import boto3
 
-                with explained(self.profile):
+                with explained():
                     self._made = boto3.Session(profile_name=self.profile)
             return self._made
 
@@ -71,12 +72,12 @@ class Aws:
 
         retries = {"mode": "standard", "total_max_attempts": 5 if retry else 1}
         config = Config(retries=retries, user_agent_extra="aws-bootstrap", max_pool_connections=20, **_TIMEOUTS)
-        with explained(self.profile):
+        with explained():
             return self._session.client(service, region_name=region, config=config)
 
 
 @contextlib.contextmanager
-def explained(profile: str | None = None) -> Iterator[None]:
+def explained() -> Iterator[None]:
     """Raise our errors, not botocore's, from the block."""
     from botocore.exceptions import BotoCoreError, ClientError
 
@@ -84,15 +85,13 @@ def explained(profile: str | None = None) -> Iterator[None]:
         yield
     except ClientError as exc:
         error = exc.response.get("Error", {})
-        raise explain(error.get("Code", ""), error.get("Message") or str(exc), profile=profile) from exc
+        raise explain(error.get("Code", ""), error.get("Message") or str(exc)) from exc
     except BotoCoreError as exc:
-        raise explain(_known_name(exc), str(exc), profile=profile) from exc
+        raise explain(_known_name(exc), str(exc)) from exc
 
 
 def _known_name(exc: Exception) -> str:
     """The name of the exception's nearest class that we can explain."""
-    from .errors import KNOWN_EXCEPTIONS
-
     return next((c.__name__ for c in type(exc).__mro__ if c.__name__ in KNOWN_EXCEPTIONS), type(exc).__name__)
 
 
@@ -125,9 +124,7 @@ def together(*calls: Callable[[], Any]) -> list[Any]:
     return [value for _, value, _ in done]
 
 
-def each_region(
-    regions: Iterable[str], ask: Callable[[str], T]
-) -> tuple[dict[str, T], tuple[RegionFailure, ...]]:
+def each_region[T](regions: Iterable[str], ask: Callable[[str], T]) -> tuple[dict[str, T], tuple[RegionFailure, ...]]:
     """Each region's answer, all asked at once, and the regions that failed. If every region fails, so does this."""
 
     def attempt(region: str) -> T | BootstrapError:
@@ -147,7 +144,6 @@ def each_region(
 
 def my_address(url: str | None = None, timeout: float = 5.0) -> str:
     """The caller's public address as AWS sees it. Raises BootstrapError when it cannot be found."""
-    import ipaddress
     import urllib.request
 
     where = url or os.environ.get("AWS_BOOTSTRAP_CHECKIP_URL") or "https://checkip.amazonaws.com"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import sys
 from collections.abc import Mapping
@@ -94,8 +95,6 @@ class Paths:
 
 
 def _account() -> str:
-    import pwd
-
     try:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:  # a container's user without an account

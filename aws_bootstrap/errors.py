@@ -54,6 +54,10 @@ class ErrorReport:
     regions: tuple[RegionReason, ...] = ()
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, told like Ctrl-C: nothing that catches errors stops it on its way."""
+
+
 class BootstrapError(Exception):
     """A failure shown as one line and, where we know one, what to do about it. Never a traceback."""
 
@@ -207,7 +211,9 @@ KNOWN_CODES: dict[str, Known] = {
     "MaxSpotInstanceCountExceeded": _QUOTA,
     "VcpuLimitExceeded": _QUOTA,
     "InstanceLimitExceeded": _QUOTA,
-    "VolumeLimitExceeded": Known(code="quota", hint="Ask for more EBS storage at: https://console.aws.amazon.com/servicequotas/"),
+    "VolumeLimitExceeded": Known(
+        code="quota", hint="Ask for more EBS storage at: https://console.aws.amazon.com/servicequotas/"
+    ),
     "RequestLimitExceeded": _BUSY,
     "Throttling": _BUSY,
     "ThrottlingException": _BUSY,
@@ -220,7 +226,7 @@ KNOWN_CODES: dict[str, Known] = {
     "Unavailable": _BUSY,
     "InvalidInstanceType": Known(
         code="bad-instance-type",
-        hint="List what a region offers with: aws ec2 describe-instance-types --filters Name=instance-type,Values='g4dn*'",
+        hint="List what a region offers: aws ec2 describe-instance-types --filters Name=instance-type,Values='g4dn*'",
     ),
     "InvalidInstanceID.NotFound": Known(code="not-found", hint="List yours with: aws-bootstrap status"),
     "InvalidInstanceID.Malformed": Known(code="not-found", hint="List yours with: aws-bootstrap status"),
@@ -230,7 +236,7 @@ KNOWN_CODES: dict[str, Known] = {
     "InvalidVolume.NotFound": Known(code="not-found", hint="List yours with: aws-bootstrap status"),
     "OperationNotPermitted": Known(
         code="protected",
-        hint="Lift the protection with: aws ec2 modify-instance-attribute --no-disable-api-termination --instance-id ID",
+        hint="Lift the protection: aws ec2 modify-instance-attribute --no-disable-api-termination --instance-id ID",
     ),
 }
 
@@ -244,15 +250,21 @@ _NO_CREDENTIALS = Known(
     message="No AWS credentials found.",
     hint="Set them up with: aws configure{profile}\nor rehearse without an account: aws-bootstrap --sandbox launch",
 )
-_SSO = Known(code="expired-credentials", message="Your AWS SSO session has expired.", hint="Renew it: aws sso login{profile}")
+_SSO = Known(
+    code="expired-credentials", message="Your AWS SSO session has expired.", hint="Renew it: aws sso login{profile}"
+)
 
 # botocore's own exceptions, by class name, so that this table does not cost its import.
 KNOWN_EXCEPTIONS: dict[str, Known] = {
     "NoCredentialsError": _NO_CREDENTIALS,
-    "CredentialRetrievalError": Known(code="no-credentials", hint="See where they come from with: aws configure list{profile}"),
+    "CredentialRetrievalError": Known(
+        code="no-credentials", hint="See where they come from with: aws configure list{profile}"
+    ),
     "PartialCredentialsError": Known(code="partial-credentials", hint="Complete them with: aws configure{profile}"),
     "ProfileNotFound": Known(code="no-profile", hint="List your profiles with: aws configure list-profiles"),
-    "ConfigParseError": Known(code="bad-aws-config", hint="Mend the file named above; its format: aws help config-vars"),
+    "ConfigParseError": Known(
+        code="bad-aws-config", hint="Mend the file named above; its format: aws help config-vars"
+    ),
     "ConfigNotFound": Known(code="bad-aws-config", hint="Check AWS_CONFIG_FILE, or make the file with: aws configure"),
     "SSOTokenLoadError": _SSO,
     "UnauthorizedSSOTokenError": _SSO,
@@ -271,9 +283,10 @@ KNOWN_EXCEPTIONS: dict[str, Known] = {
 }
 
 
-def explain(name: str, message: str, *, profile: str | None = None) -> AwsError:
-    """Our error for AWS's error code, or botocore's exception class, of that name."""
+def explain(name: str, message: str) -> AwsError:
+    """Our error for AWS's error code, or botocore's exception class, of that name.
+
+    A hint may hold `{profile}`: the error door knows which profile was asked for.
+    """
     known = KNOWN_CODES.get(name) or KNOWN_EXCEPTIONS.get(name) or Known()
-    flag = f" --profile {profile}" if profile else ""
-    hint = known.hint.replace("{profile}", flag) if known.hint else None
-    return known.kind(known.message or message, aws_code=name, hint=hint, code=known.code)
+    return known.kind(known.message or message, aws_code=name, hint=known.hint, code=known.code)

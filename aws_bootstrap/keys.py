@@ -73,7 +73,9 @@ def parse_public(text: str, path: Path) -> str:
         raise _not_public(path)
     words = text.split()
     if len(words) < 2 or not _is_blob(words[0], words[1]):
-        raise UsageError(f"{path} is not an OpenSSH public key.", hint="Make one: ssh-keygen -t ed25519", code="ssh-key")
+        raise UsageError(
+            f"{path} is not an OpenSSH public key.", hint="Make one: ssh-keygen -t ed25519", code="ssh-key"
+        )
     if words[0] not in EC2_KEY_TYPES:
         raise UsageError(
             f"{path} is a key of type {words[0]}; EC2 takes Ed25519 and RSA only.",
@@ -104,7 +106,9 @@ def _not_public(path: Path) -> UsageError:
         what = f"{path} is a private key, which never leaves this machine; --key-path takes the public one."
     else:
         what = f"{path} is not named like a public key, whose file ends in .pub."
-    return UsageError(what, hint=f"Give the public half: --key-path {path.with_name(path.name + '.pub')}", code="ssh-key")
+    return UsageError(
+        what, hint=f"Give the public half: --key-path {path.with_name(path.name + '.pub')}", code="ssh-key"
+    )
 
 
 def _identity(public: Path, private: Path, body: str) -> Path:
@@ -152,5 +156,7 @@ def _generate(private: Path) -> None:
     if code:
         reason = (complaint.strip().splitlines() or ["ssh-keygen failed"])[-1]
         raise BootstrapError(
-            f"Cannot make the SSH key {private}: {reason}.", hint="Name another place: --key-path PATH.pub", code="ssh-key"
+            f"Cannot make the SSH key {private}: {reason}.",
+            hint="Name another place: --key-path PATH.pub",
+            code="ssh-key",
         )

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import datetime
 from typing import Any, ClassVar
 
-from .errors import BootstrapError, IncompleteError
+from .errors import BootstrapError, IncompleteError, Resource
 
 
 def optional() -> Any:
@@ -113,10 +113,10 @@ class Network:
 
 @dataclass(frozen=True)
 class SecurityGroup:
-    """A security group and who may reach which TCP port: `rules` holds (port, CIDR) pairs, -1 for every port."""
+    """A security group of one VPC, and who may reach what."""
 
     group_id: str
-    name: str
+    vpc_id: str
     rules: frozenset[tuple[int, int, str]] = frozenset()
     """(first port, last port, CIDR) of each TCP (or all-traffic) ingress rule."""
 
@@ -237,6 +237,13 @@ class LaunchReport(Result):
     user: str = private("ubuntu")
     seconds: float = private(0.0)
 
+    def problem(self) -> BootstrapError | None:
+        """A setup that failed; the box itself is up and usable."""
+        if self.setup != "failed":
+            return None
+        error = setup_failed(self.ssh_alias or "", self.setup_failed_step, self.access)
+        return error.with_facts(resources=(Resource("instance", self.instance_id or "", self.region, billing=True),))
+
 
 @dataclass(frozen=True)
 class VolumeStatus:
@@ -351,6 +358,24 @@ class SetupReport(Result):
     setup: str
     setup_failed_step: str | None = optional()
     cuda_version: str | None = optional()
+    regions_failed: tuple[RegionFailure, ...] = ()
+    access: Access = private(Access())
+
+    def problem(self) -> BootstrapError | None:
+        """A setup that failed."""
+        if self.setup != "failed":
+            return None
+        return setup_failed(self.ssh_alias or self.instance_id, self.setup_failed_step, self.access)
+
+
+def setup_failed(alias: str, step: str | None, access: Access) -> BootstrapError:
+    """The error for a box that is up and usable, but whose setup broke off at a step."""
+    hint = (
+        f"Look:      {access.ssh} {alias} tail -n 50 .aws-bootstrap/setup.log\n"
+        f"Go on:     {access.program} setup {alias}\n"
+        f"Undo:      {access.program} terminate {alias}"
+    )
+    return IncompleteError(f"The setup of {alias} failed at the step {step}.", hint=hint, code="setup-failed")
 
 
 def unread_regions(failed: tuple[RegionFailure, ...]) -> BootstrapError | None:

@@ -30,7 +30,7 @@ def backoff(base: float, cap: float, rng: Callable[[], float] = random.random) -
         wait = min(wait * 2, cap)
 
 
-def poll(
+def poll[T](
     check: Callable[[], T | None],
     *,
     timeout: float,

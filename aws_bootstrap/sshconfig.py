@@ -14,8 +14,8 @@ import fcntl
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .config import SSH_PORT
@@ -23,7 +23,8 @@ from .errors import BootstrapError
 
 _BEGIN = r"^# >>> aws-bootstrap \[(?P<id>[^\]\r\n]+)\] >>>[ \t]*\r?\n"
 _BLOCK = re.compile(
-    _BEGIN + r"(?P<body>(?:(?!# (?:>>>|<<<) aws-bootstrap ).*\n)*?)# <<< aws-bootstrap \[(?P=id)\] <<<[ \t]*(?:\r?\n|\Z)",
+    _BEGIN
+    + r"(?P<body>(?:(?!# (?:>>>|<<<) aws-bootstrap ).*\n)*?)# <<< aws-bootstrap \[(?P=id)\] <<<[ \t]*(?:\r?\n|\Z)",
     re.MULTILINE,
 )
 _MARKER = re.compile(r"^# (?:>>>|<<<) aws-bootstrap \[(?P<id>[^\]\r\n]+)\]", re.MULTILINE)
@@ -114,6 +115,42 @@ def edit(path: Path, change: Callable[[str], str]) -> None:
                 _replace(real, new.encode("utf-8", "surrogateescape"))
     except OSError as exc:
         raise _cannot("write", path, exc) from exc
+
+
+def add(path: Path, host: Host) -> str:
+    """The alias under which the host now stands in the file: its own, or the next free one if it has none."""
+    alias = host.alias
+
+    def change(text: str) -> str:
+        nonlocal alias
+        known = find(text, host.instance_id)
+        alias = alias or (known.alias if known else next_alias(text))
+        return with_host(text, replace(host, alias=alias))
+
+    edit(path, change)
+    return alias
+
+
+def remove(path: Path, instance_ids: Iterable[str]) -> dict[str, str]:
+    """The aliases removed from the file, by instance id."""
+    gone: dict[str, str] = {}
+
+    def change(text: str) -> str:
+        for instance_id in instance_ids:
+            if host := find(text, instance_id):
+                gone[instance_id] = host.alias
+            text = without_host(text, instance_id)
+        return text
+
+    edit(path, change)
+    return gone
+
+
+def forget_host_keys(known_hosts: Path, instance_ids: Iterable[str]) -> None:
+    """Drop the pinned host keys of these instances."""
+    names = tuple(f"{instance_id} " for instance_id in instance_ids)
+    if known_hosts.exists():
+        edit(known_hosts, lambda text: "".join(x for x in text.splitlines(True) if not x.startswith(names)))
 
 
 def check_writable(path: Path) -> None:

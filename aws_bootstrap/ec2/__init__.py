@@ -1,6 +1,6 @@
 """EC2 verbs, one file a resource. Each takes a client first, returns facts and prints nothing."""
 
-from .images import image_owner, latest_ami, login_user
+from .images import find_images, image_owner, latest_ami, login_user
 from .instances import (
     find_by_token,
     find_instances,
@@ -12,7 +12,7 @@ from .instances import (
     wait_running,
 )
 from .keypairs import ensure_key_pair, find_key_pairs, key_pair_for
-from .network import ensure_security_group, find_network, find_security_group, missing_cidrs
+from .network import ensure_security_group, find_network, find_security_groups, group_in, missing_cidrs
 from .prices import spot_prices
 from .types import get_instance_type, quota_family
 from .volumes import (
@@ -33,14 +33,16 @@ __all__ = [
     "ensure_security_group",
     "find_by_token",
     "find_ebs_volumes_for_instance",
+    "find_images",
     "find_instances",
     "find_key_pairs",
     "find_network",
-    "find_security_group",
+    "find_security_groups",
     "find_volumes",
     "for_market",
     "get_instance_type",
     "get_instances",
+    "group_in",
     "image_owner",
     "keep_ebs_volume",
     "key_pair_for",

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..aws import pages
-from ..errors import BootstrapError
 from ..models import Image
 
 _OWNERS = {"ubuntu": "099720109477", "rhel": "309956199498", "red hat": "309956199498"}
@@ -26,21 +25,16 @@ def login_user(image_name: str) -> str:
     return "ec2-user" if amazon_or_red_hat else "ubuntu"
 
 
-def latest_ami(ec2: Any, name_filter: str, architectures: Sequence[str]) -> Image:
-    """The newest available image of that name pattern which runs on one of the architectures."""
-    filters = [
-        {"Name": "name", "Values": [name_filter]},
-        {"Name": "state", "Values": ["available"]},
-        {"Name": "architecture", "Values": list(architectures)},
-    ]
-    found = list(pages(ec2, "describe_images", "Images", Owners=[image_owner(name_filter)], Filters=filters))
-    if not found:
-        raise BootstrapError(
-            f"No AMI named '{name_filter}' for {' or '.join(architectures)} in {ec2.meta.region_name}.",
-            hint="Give another pattern with --ami-filter; quote it, and end it with *.",
-            code="not-found",
-        )
-    return _image(max(found, key=lambda raw: raw["CreationDate"]))
+def find_images(ec2: Any, name_filter: str) -> list[Image]:
+    """The available images of that name pattern, newest first."""
+    filters = [{"Name": "name", "Values": [name_filter]}, {"Name": "state", "Values": ["available"]}]
+    found = pages(ec2, "describe_images", "Images", Owners=[image_owner(name_filter)], Filters=filters)
+    return sorted(map(_image, found), key=lambda image: image.creation_date, reverse=True)
+
+
+def latest_ami(images: Sequence[Image], architectures: Sequence[str]) -> Image | None:
+    """The first (so the newest) image that runs on one of the architectures."""
+    return next((image for image in images if image.architecture in architectures), None)
 
 
 def _image(raw: dict[str, Any]) -> Image:

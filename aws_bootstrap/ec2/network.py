@@ -28,12 +28,15 @@ def find_network(ec2: Any, subnet_id: str | None) -> Network:
     return Network(vpcs[0]["VpcId"])
 
 
-def find_security_group(ec2: Any, vpc_id: str, name: str) -> SecurityGroup | None:
-    """The VPC's group of that name with its ingress rules."""
-    filters = [{"Name": "group-name", "Values": [name]}, {"Name": "vpc-id", "Values": [vpc_id]}]
-    for raw in pages(ec2, "describe_security_groups", "SecurityGroups", Filters=filters):
-        return SecurityGroup(raw["GroupId"], raw["GroupName"], frozenset(_rules(raw["IpPermissions"])))
-    return None
+def find_security_groups(ec2: Any, name: str) -> list[SecurityGroup]:
+    """The groups of that name in the region, one a VPC, with their ingress rules."""
+    found = pages(ec2, "describe_security_groups", "SecurityGroups", Filters=[{"Name": "group-name", "Values": [name]}])
+    return [SecurityGroup(r["GroupId"], r["VpcId"], frozenset(_rules(r["IpPermissions"]))) for r in found]
+
+
+def group_in(groups: Iterable[SecurityGroup], vpc_id: str) -> SecurityGroup | None:
+    """The one of the groups that is in the VPC."""
+    return next((group for group in groups if group.vpc_id == vpc_id), None)
 
 
 def missing_cidrs(group: SecurityGroup | None, port: int, cidrs: Sequence[str]) -> tuple[str, ...]:
@@ -42,11 +45,9 @@ def missing_cidrs(group: SecurityGroup | None, port: int, cidrs: Sequence[str]) 
     return tuple(cidr for cidr in cidrs if not any(_lets_in(rule, port, cidr) for rule in rules))
 
 
-def ensure_security_group(
-    ec2: Any, vpc_id: str, name: str, port: int, cidrs: Sequence[str]
-) -> tuple[str, bool]:
+def ensure_security_group(ec2: Any, vpc_id: str, name: str, port: int, cidrs: Sequence[str]) -> tuple[str, bool]:
     """The id of the VPC's group of that name, letting the CIDRs in on the port, and whether it was made now."""
-    group = find_security_group(ec2, vpc_id, name)
+    group = group_in(find_security_groups(ec2, name), vpc_id)
     group_id, made = (group.group_id, False) if group else _create(ec2, vpc_id, name)
     missing = missing_cidrs(group, port, cidrs)
     if missing:
@@ -66,7 +67,7 @@ def _create(ec2: Any, vpc_id: str, name: str) -> tuple[str, bool]:
     except AwsError as exc:
         if exc.aws_code != "InvalidGroup.Duplicate":
             raise
-        group = find_security_group(ec2, vpc_id, name)  # another launch was quicker
+        group = group_in(find_security_groups(ec2, name), vpc_id)  # another launch was quicker
         if group is None:
             raise
         return group.group_id, False

@@ -12,8 +12,8 @@ OURS = {"Name": f"tag:{TAG_CREATED_BY}", "Values": [CREATED_BY]}
 
 
 def specification(resource_type: str, name: str, extra: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """One TagSpecification: ours, the Name, and the user's own, which never replace ours."""
-    tags = {**(extra or {}), TAG_CREATED_BY: CREATED_BY, "Name": name}
+    """One TagSpecification: the Name, the user's own tags (another Name among them), and ours, which always stands."""
+    tags = {"Name": name, **(extra or {}), TAG_CREATED_BY: CREATED_BY}
     return {"ResourceType": resource_type, "Tags": [{"Key": k, "Value": v} for k, v in tags.items()]}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from ..aws import explained
@@ -11,11 +10,8 @@ from ..models import InstanceType
 
 def quota_family(instance_type: str) -> str | None:
     """`gvt`, `p5`, `p` or `dl`: the quota that this type's vCPUs count against; None for other types."""
-    letters = re.match(r"[a-z]+\d?", instance_type)
-    family = letters[0] if letters else ""
     prefixes = {"p5": "p5", "p": "p", "g": "gvt", "vt": "gvt", "dl": "dl"}
-    named = (quota for prefix, quota in prefixes.items() if family.rstrip("0123456789") == prefix or family == prefix)
-    return next(named, None)
+    return next((family for prefix, family in prefixes.items() if instance_type.startswith(prefix)), None)
 
 
 def get_instance_type(ec2: Any, name: str) -> InstanceType:

@@ -1,0 +1,135 @@
+"""The `aws-bootstrap` command: its global options and its one error door."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import click
+
+from . import output
+from .app import App
+from .commands import COMMANDS
+from .commands.options import GLOBAL_OPTIONS
+from .errors import BootstrapError, Interrupted, Terminated, UsageError
+from .output import OutputFormat
+
+
+class Group(click.Group):
+    """The root group: everything that can go wrong leaves through `main`."""
+
+    def main(self, args: Sequence[str] | None = None, *rest: Any, **extra: Any) -> Any:
+        """Run the command; exit with the code that the contract gives the outcome."""
+        given = list(sys.argv[1:] if args is None else args)
+        output.use_format(_wanted_format(given))
+        app = extra.setdefault("obj", None) or App()
+        extra["obj"] = app
+        extra["standalone_mode"] = False
+        try:
+            with _sigterm_as_interrupt():
+                code = super().main(given, *rest, **extra)
+        except (Exception, KeyboardInterrupt) as exc:
+            _fail(exc, app, debug=app.debug or "--debug" in given)
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(exc: BaseException, app: App, *, debug: bool) -> NoReturn:
+    """Show the failure and exit with its code."""
+    error = _ours(exc)
+    if error.hint:
+        error.with_facts(hint=error.hint.replace("{profile}", f" --profile {app.profile}" if app.profile else ""))
+    if debug:
+        traceback.print_exception(exc)
+    try:
+        output.emit_error(error)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(error.exit_code)
+
+
+def _ours(exc: BaseException) -> BootstrapError:
+    """Any exception as one of our errors."""
+    if isinstance(exc, BootstrapError):
+        return exc
+    if isinstance(exc, KeyboardInterrupt | click.Abort):
+        return Interrupted(15 if isinstance(exc, Terminated) else 2)
+    if isinstance(exc, click.ClickException):
+        ctx = getattr(exc, "ctx", None)
+        hint = f"See: {ctx.command_path} --help" if ctx else None
+        return UsageError(exc.format_message(), hint=hint)
+    if isinstance(exc, BrokenPipeError):
+        return BootstrapError("The reader of the output went away.", code="broken-pipe")
+    return BootstrapError(
+        f"Unexpected {type(exc).__name__}: {exc}",
+        hint="This is a bug. Run the command again with --debug, and report what it shows.",
+        code="internal-error",
+    )
+
+
+class _sigterm_as_interrupt:
+    """SIGTERM ends a command as Ctrl-C does: with what exists told."""
+
+    def __enter__(self) -> None:
+        def handle(*_: Any) -> NoReturn:
+            raise Terminated
+
+        self._before = signal.signal(signal.SIGTERM, handle) if _in_main_thread() else None
+
+    def __exit__(self, *_: Any) -> None:
+        if _in_main_thread():
+            signal.signal(signal.SIGTERM, self._before)
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
+def _wanted_format(args: Sequence[str]) -> OutputFormat:
+    """The format asked for anywhere on the line: a usage error must come in it, though parsing stopped before it."""
+    wanted = os.environ.get("AWS_BOOTSTRAP_OUTPUT", "")
+    for number, word in enumerate(args):
+        if word in ("-o", "--output") and number + 1 < len(args):
+            wanted = args[number + 1]
+        elif word.startswith("--output="):
+            wanted = word.partition("=")[2]
+        elif word.startswith("-o") and not word.startswith("--"):
+            wanted = word[2:].removeprefix("=")
+    return OutputFormat(wanted) if wanted in list(OutputFormat) else OutputFormat.TEXT
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="aws-bootstrap-g4dn", prog_name="aws-bootstrap")
+@click.option("--sandbox", is_flag=True, help="Rehearse against a local EC2: no account, no cost.")
+@click.pass_context
+def main(ctx: click.Context, sandbox: bool) -> None:
+    """One command to a configured GPU box on AWS EC2, one command to end it.
+
+    \b
+    Examples:
+      aws-bootstrap --sandbox launch     rehearse, with no account and no cost
+      aws-bootstrap launch               a g4dn.xlarge on spot, reachable as: ssh aws-gpu1
+      aws-bootstrap terminate aws-gpu1   end it
+    """
+    if sandbox:
+        _enter_sandbox()
+
+
+def _enter_sandbox() -> None:
+    """Point this process at the local EC2: by its environment alone."""
+    from .sandbox import environment
+
+    for name, value in environment().items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
+
+main.params += [make() for make in GLOBAL_OPTIONS]
+for command in COMMANDS:
+    main.add_command(command)

@@ -1,0 +1,231 @@
+"""Options that several commands share, their parameter types, and the command class that gives every option its
+environment variable."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Any
+
+import click
+
+from .. import output
+from ..app import App
+from ..config import LaunchConfig
+from ..output import OutputFormat
+from ..retry import parse_duration
+
+_DEFAULT = LaunchConfig()
+
+
+# --- parameter types -------------------------------------------------------------------------------------
+
+
+class Listed(click.ParamType):
+    """A type whose repeated values are separated by commas in the environment."""
+
+    envvar_list_splitter = ","
+
+
+class Pattern(Listed):
+    """Text of a known form."""
+
+    def __init__(self, name: str, pattern: str, example: str) -> None:
+        self.name, self._pattern, self._example = name, re.compile(pattern), example
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The text itself; a usage error unless it has the form."""
+        if not self._pattern.fullmatch(value):
+            self.fail(f"'{value}' is not a {self.name}; write it like {self._example}.", param, ctx)
+        return value
+
+
+class Cidr(Listed):
+    """A network, an address, or `me`."""
+
+    name = "cidr"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """`me`, or the network in EC2's canonical form."""
+        try:
+            return value if value == "me" else str(ipaddress.ip_network(value, strict=False))
+        except ValueError:
+            self.fail(f"'{value}' is not a network; write it like 203.0.113.0/24, 203.0.113.7 or me.", param, ctx)
+
+
+class Duration(click.ParamType):
+    """A length of time, in seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Seconds of `90s`, `30m`, `1h30m` or a plain number."""
+        if isinstance(value, int | float):
+            return float(value)
+        try:
+            return parse_duration(value)
+        except ValueError as exc:
+            self.fail(str(exc), param, ctx)
+
+
+class Tag(Listed):
+    """One KEY=VALUE, as a pair."""
+
+    name = "key=value"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        """Key and value within EC2's limits; the tool's own keys are refused."""
+        if isinstance(value, tuple):
+            return value
+        key, sign, content = value.partition("=")
+        if not sign or not key or len(key) > 128 or len(content) > 256:
+            self.fail(f"'{value}' is not a tag; write it like team=vision.", param, ctx)
+        if key.startswith(("aws:", "aws-bootstrap")) or key == "created-by":
+            self.fail(f"the tag {key} is reserved.", param, ctx)
+        return key, content
+
+
+REGION = Pattern("region", r"[a-z]{2,3}(-[a-z]+)+-\d{1,2}", "us-west-2")
+PYTHON_VERSION = Pattern("Python version", r"3(\.\d{1,2}(\.\d{1,2})?)?", "3, 3.13 or 3.14.2")
+SUBNET = Pattern("subnet", r"subnet-[0-9a-f]{8,17}", "subnet-0123456789abcdef0")
+USER = Pattern("login name", r"[a-z_][a-z0-9_-]{0,31}", "ubuntu")
+KEY_NAME = Pattern("key pair's name", r"[\x20-\x7e]{1,255}", "aws-bootstrap-key")
+
+
+# --- the command class -----------------------------------------------------------------------------------
+
+_WITHOUT_VARIABLE = {"yes", "dry_run", "help"}
+
+
+class Command(click.Command):
+    """A command that takes the global options too, and reads each option from AWS_BOOTSTRAP_<COMMAND>_<OPTION>."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for param in self.params:
+            if isinstance(param, click.Option) and param.envvar is None and param.name not in _WITHOUT_VARIABLE:
+                param.envvar = _variable(self.name or "", param)
+        self.params += [_output_option(), _profile_option(), _debug_option()]
+
+
+def _variable(command: str, option: click.Option) -> str:
+    """Named after the option as typed: Click's own names would follow the Python parameter."""
+    typed = max(option.opts, key=len).lstrip("-")
+    return f"AWS_BOOTSTRAP_{command}_{typed}".upper().replace("-", "_").replace(" ", "_")
+
+
+def _set_output(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
+    if value:
+        output.use_format(OutputFormat(value))
+
+
+def _set_profile(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
+    if value:
+        ctx.ensure_object(App).profile = value
+
+
+def _set_debug(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    if value:
+        ctx.ensure_object(App).debug = True
+
+
+def _output_option() -> click.Option:
+    formats = click.Choice([f.value for f in OutputFormat])
+    help_text = "How to show the result.  [default: text; env: AWS_BOOTSTRAP_OUTPUT]"
+    return click.Option(["--output", "-o"], type=formats, callback=_set_output, expose_value=False, help=help_text)
+
+
+def _profile_option() -> click.Option:
+    help_text = "AWS profile.  [env: AWS_PROFILE]"
+    return click.Option(["--profile"], callback=_set_profile, expose_value=False, help=help_text)
+
+
+def _debug_option() -> click.Option:
+    help_text = "On failure, show the traceback as well."
+    return click.Option(["--debug"], is_flag=True, callback=_set_debug, expose_value=False, help=help_text)
+
+
+GLOBAL_OPTIONS = (_output_option, _profile_option, _debug_option)
+
+
+# --- shared options --------------------------------------------------------------------------------------
+
+region = click.option(
+    "--region", "-r", type=REGION, help="AWS region.  [default: of environment or profile, us-west-2]"
+)
+regions = click.option(
+    "--region",
+    "-r",
+    "regions",
+    multiple=True,
+    type=REGION,
+    help="Only this region; repeatable.  [default: all enabled]",
+)
+yes = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+
+_LAUNCH = (
+    click.option("--instance-type", default=_DEFAULT.instance_type, show_default=True, help="EC2 instance type."),
+    click.option(
+        "--ami-filter", default=_DEFAULT.ami_filter, show_default=True, help="AMI name pattern; the newest match wins."
+    ),
+    click.option("--spot/--on-demand", default=_DEFAULT.spot, show_default=True, help="Market."),
+    region,
+    click.option(
+        "--key-path",
+        default=_DEFAULT.key_path,
+        show_default=True,
+        type=click.Path(path_type=type(_DEFAULT.key_path)),
+        help="SSH public key; made if missing.",
+    ),
+    click.option("--key-name", default=_DEFAULT.key_name, show_default=True, type=KEY_NAME, help="EC2 key pair."),
+    click.option("--security-group", default=_DEFAULT.security_group, show_default=True, help="Found or made."),
+    click.option(
+        "--ssh-cidr",
+        default=_DEFAULT.ssh_cidr,
+        show_default=True,
+        multiple=True,
+        type=Cidr(),
+        help="Who may reach the SSH port; `me` is your address. Repeatable.",
+    ),
+    click.option("--subnet-id", type=SUBNET, help="For accounts without a default VPC."),
+    click.option(
+        "--volume-size",
+        default=_DEFAULT.volume_size,
+        show_default=True,
+        type=click.IntRange(1, 65536),
+        help="Root volume, GB.",
+    ),
+    click.option("--python-version", type=PYTHON_VERSION, help="Python of the remote venv."),
+    click.option(
+        "--ssh-port",
+        default=_DEFAULT.ssh_port,
+        show_default=True,
+        type=click.IntRange(1, 65535),
+        help="Port that sshd listens on.",
+    ),
+    click.option("--ssh-user", type=USER, help="Login name.  [default: by image]"),
+    click.option(
+        "--ssh-timeout", default=_DEFAULT.ssh_timeout, type=Duration(), help="How long to wait for SSH.  [default: 5m]"
+    ),
+    click.option(
+        "--metadata-hop-limit",
+        default=_DEFAULT.metadata_hop_limit,
+        show_default=True,
+        type=click.IntRange(1, 64),
+        help="2 lets containers reach the instance metadata.",
+    ),
+    click.option("--no-setup", is_flag=True, help="Skip the remote setup."),
+    click.option(
+        "--setup-script",
+        type=click.Path(path_type=type(_DEFAULT.key_path)),
+        help="Your own script, run on the box after the setup.",
+    ),
+    click.option("--tag", multiple=True, type=Tag(), help="KEY=VALUE on instance and volumes; repeatable."),
+)
+
+
+def launch_options(command: Any) -> Any:
+    """Every option that becomes a field of LaunchConfig."""
+    for option in reversed(_LAUNCH):
+        command = option(command)
+    return command

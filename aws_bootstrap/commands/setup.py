@@ -1,0 +1,23 @@
+"""`setup`: run the remote setup again."""
+
+from __future__ import annotations
+
+import click
+
+from ..app import App
+from . import options
+
+
+@click.command(cls=options.Command)
+@click.argument("name", metavar="ALIAS_OR_ID")
+@click.pass_obj
+def setup(app: App, name: str) -> None:
+    """Set a box up again; what is done already is left as it is.
+
+    \b
+    Example:
+      aws-bootstrap setup aws-gpu1
+    """
+    from ..workflows import setup as workflow
+
+    app.show(workflow.apply(app, name))

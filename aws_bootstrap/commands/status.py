@@ -1,0 +1,26 @@
+"""`status`: what is there, and what it costs."""
+
+from __future__ import annotations
+
+import click
+
+from ..app import App
+from . import options
+
+
+@click.command(cls=options.Command)
+@options.regions
+@click.option("--instructions/--no-instructions", "-I/ ", default=True, help="Show how to connect.  [default: shown]")
+@click.pass_obj
+def status(app: App, regions: tuple[str, ...], instructions: bool) -> None:
+    """Show your boxes, their cost, and volumes that still bill.
+
+    \b
+    Examples:
+      aws-bootstrap status
+      aws-bootstrap status --region us-west-2 --no-instructions
+      aws-bootstrap status -o json
+    """
+    from ..workflows import status as workflow
+
+    app.show(workflow.gather(app, regions, instructions=instructions))

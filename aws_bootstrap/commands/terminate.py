@@ -1,0 +1,31 @@
+"""`terminate`: end boxes, with nothing left billing."""
+
+from __future__ import annotations
+
+import click
+
+from ..app import App
+from ..models import TerminateReport
+from . import options
+
+
+@click.command(cls=options.Command)
+@click.argument("names", nargs=-1, metavar="[INSTANCE_ID_OR_ALIAS]...")
+@options.region
+@options.yes
+@click.option("--keep-ebs", is_flag=True, help="Keep the data volumes.")
+@click.pass_obj
+def terminate(app: App, names: tuple[str, ...], region: str | None, yes: bool, keep_ebs: bool) -> None:
+    """Terminate the boxes named, or all of yours in the region; their data volumes go with them.
+
+    \b
+    Examples:
+      aws-bootstrap terminate aws-gpu1
+      aws-bootstrap terminate aws-gpu1 --keep-ebs
+      aws-bootstrap terminate --region us-west-2 --yes
+    """
+    from ..workflows import terminate as workflow
+
+    targets = workflow.find_targets(app, names, region)
+    agreed = bool(targets) and app.confirm(workflow.question(targets, keep_ebs=keep_ebs), yes=yes)
+    app.show(workflow.apply(app, targets, keep_ebs=keep_ebs) if agreed else TerminateReport(()))

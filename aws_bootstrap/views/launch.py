@@ -1,0 +1,60 @@
+"""A launch: as planned, as done, as broken off; and a setup run again."""
+
+from __future__ import annotations
+
+from ..models import DryRun, LaunchReport, SetupReport
+from .text import connections, heading, pairs, span, text
+
+
+@text.register
+def _(plan: DryRun) -> str:
+    """The plan and its steps."""
+    facts = [
+        ("Region", ", ".join(plan.regions)),
+        ("Type", f"{plan.instance_type}, {plan.pricing}"),
+        ("Image", f"{plan.ami_name} ({plan.ami_id})"),
+        ("Disk", f"{plan.volume_size_gb} GB gp3, encrypted"),
+        ("Key pair", plan.key_name),
+        ("Security group", plan.security_group or "to be made"),
+        ("SSH from", ", ".join(plan.ssh_cidr or ())),
+        ("Subnet", plan.subnet_id),
+        ("Python", plan.python_version),
+        ("Setup script", plan.setup_script),
+        ("Tags", ", ".join(f"{k}={v}" for k, v in (plan.tags or {}).items())),
+    ]
+    steps = [f"  {number}. {step}" for number, step in enumerate(plan.steps, start=1)]
+    return "\n".join(
+        [heading("Dry run: nothing was changed", "yellow"), *pairs(facts), "", "What would be done:", *steps]
+    )
+
+
+@text.register
+def _(report: LaunchReport) -> str:
+    """The box and how to reach it; as much as there is where the launch broke."""
+    if report.instance_id is None:
+        return ""
+    ready = report.setup in ("completed", "skipped")
+    title = f"{report.ssh_alias} is ready after {span(report.seconds)}" if ready else "The launch is incomplete"
+    facts = [
+        ("Instance", f"{report.instance_id}  {report.instance_type} {report.pricing}"),
+        ("Address", f"{report.public_ip} in {report.availability_zone}" if report.public_ip else None),
+        ("CUDA", report.cuda_version),
+        ("Setup", report.setup if report.setup != "completed" else None),
+    ]
+    lines = [heading(title, "green" if ready else "yellow"), *pairs(facts)]
+    if report.ssh_alias and report.setup:
+        lines += ["", *pairs(connections(report.access, report.ssh_alias, report.user))]
+    return "\n".join(lines)
+
+
+@text.register
+def _(report: SetupReport) -> str:
+    """How the setup went."""
+    done = report.setup == "completed"
+    title = f"{report.ssh_alias} is set up" if done else f"The setup of {report.ssh_alias} is incomplete"
+    return "\n".join(
+        [
+            heading(title, "green" if done else "yellow"),
+            *pairs([("Instance", report.instance_id), ("CUDA", report.cuda_version)]),
+        ]
+    )

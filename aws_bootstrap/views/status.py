@@ -1,0 +1,54 @@
+"""Our boxes and the volumes that still bill."""
+
+from __future__ import annotations
+
+from click import style
+
+from ..models import InstanceStatus, OrphanVolume, StatusReport
+from .text import command, connections, heading, pairs, plural, span, text, usd
+
+_COLOURS = {"running": "green", "pending": "yellow", "stopping": "yellow", "shutting-down": "yellow", "stopped": "red"}
+
+
+@text.register
+def _(report: StatusReport) -> str:
+    """Each box with its cost and commands, then orphan volumes; the next command to type at the end."""
+    parts = [_instance(i, report) for i in report.instances]
+    regions = plural(len(report.regions_queried) - len(report.regions_failed), "region")
+    if not parts:
+        parts.append(f"No instances of aws-bootstrap in {regions}.")
+    if report.orphan_volumes:
+        parts.append(_orphans(report.orphan_volumes, report))
+    if not report.instances:
+        parts.append(f"Launch one: {command(f'{report.access.program} launch')}")
+    return "\n\n".join(parts)
+
+
+def _instance(instance: InstanceStatus, report: StatusReport) -> str:
+    state = style(instance.state, fg=_COLOURS.get(instance.state, "white"), bold=True)
+    name = instance.ssh_alias or instance.instance_id
+    facts = [
+        ("Instance", f"{instance.instance_id}  {instance.instance_type} {instance.lifecycle}"),
+        ("Address", f"{instance.public_ip or 'none'} in {instance.availability_zone}"),
+        ("Up", span(instance.uptime_seconds) + _cost(instance)),
+        *((f"{v.mount_point}", f"{v.volume_id}  {v.size_gb} GB  {v.state}") for v in instance.ebs_volumes),
+    ]
+    if report.instructions and instance.state == "running" and instance.ssh_alias:
+        facts += connections(report.access, instance.ssh_alias)
+    elif instance.state in ("running", "pending"):
+        facts.append(("Terminate", command(f"{report.access.program} terminate {name}")))
+    return "\n".join([f"{heading(name, 'cyan')}  {state}", *pairs(facts)])
+
+
+def _cost(instance: InstanceStatus) -> str:
+    if instance.spot_price_per_hour is None or instance.estimated_cost is None:
+        return ""
+    return f", about {usd(instance.estimated_cost)} at {usd(instance.spot_price_per_hour)}/h"
+
+
+def _orphans(volumes: tuple[OrphanVolume, ...], report: StatusReport) -> str:
+    lines = [
+        f"  {v.volume_id}  {v.size_gb} GB  {usd(v.monthly_cost_usd)}/month  in {v.region}{'  (kept)' if v.kept else ''}"
+        for v in volumes
+    ]
+    return "\n".join([heading("Data volumes without an instance; they bill until deleted", "yellow"), *lines])

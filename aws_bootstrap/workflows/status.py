@@ -1,0 +1,86 @@
+"""Find our boxes and volumes, in the regions named or in all, and what they cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from .. import ec2, sshconfig
+from ..aws import each_region, together
+from ..config import GP3_USD_PER_GB_MONTH
+from ..models import Instance, InstanceStatus, OrphanVolume, SpotPrice, StatusReport, Volume, VolumeStatus
+
+if TYPE_CHECKING:
+    from ..app import App
+
+
+@dataclass(frozen=True)
+class RegionFacts:
+    """What one region holds of ours."""
+
+    instances: list[Instance]
+    volumes: list[Volume]
+    prices: dict[tuple[str, str], SpotPrice]
+
+
+def gather(app: App, regions: Sequence[str], *, instructions: bool = True) -> StatusReport:
+    """What is there now, joined with the aliases of the SSH config."""
+    asked = tuple(dict.fromkeys(regions)) or tuple(app.aws.regions())
+    found, failed = each_region(asked, lambda region: _facts(app.aws.ec2(region)))
+    aliases = {h.instance_id: h.alias for h in sshconfig.hosts(sshconfig.read(app.paths.ssh_config))}
+    now = datetime.now(UTC)
+    return StatusReport(
+        instances=tuple(_status(i, facts, aliases, now) for facts in found.values() for i in facts.instances),
+        regions_queried=asked,
+        regions_failed=failed,
+        orphan_volumes=tuple(v for facts in found.values() for v in orphans(facts.volumes, facts.instances)),
+        access=app.access,
+        instructions=instructions,
+    )
+
+
+def orphans(volumes: Iterable[Volume], instances: Iterable[Instance]) -> list[OrphanVolume]:
+    """The data volumes that are detached and whose instance is gone."""
+    alive = {i.instance_id for i in instances}
+    return [_orphan(v) for v in volumes if v.state == "available" and v.instance_id not in alive]
+
+
+def _orphan(volume: Volume) -> OrphanVolume:
+    return OrphanVolume(
+        volume_id=volume.volume_id,
+        region=volume.region,
+        size_gb=volume.size_gb,
+        monthly_cost_usd=round(volume.size_gb * GP3_USD_PER_GB_MONTH, 2),
+        last_instance_id=volume.instance_id,
+        kept=volume.kept or None,
+    )
+
+
+def _facts(client: Any) -> RegionFacts:
+    instances, volumes = together(lambda: ec2.find_instances(client), lambda: ec2.find_volumes(client))
+    spot = {i.instance_type for i in instances if i.lifecycle == "spot" and i.state == "running"}
+    return RegionFacts(instances, volumes, ec2.spot_prices(client, spot))
+
+
+def _status(instance: Instance, facts: RegionFacts, aliases: dict[str, str], now: datetime) -> InstanceStatus:
+    uptime = max(0, int((now - instance.launch_time).total_seconds()))
+    price = facts.prices.get((instance.instance_type, instance.availability_zone))
+    spot_price = price.price if price and instance.lifecycle == "spot" and instance.state == "running" else None
+    attached = (v for v in facts.volumes if v.instance_id == instance.instance_id)
+    return InstanceStatus(
+        instance_id=instance.instance_id,
+        region=instance.region,
+        state=instance.state,
+        instance_type=instance.instance_type,
+        public_ip=instance.public_ip,
+        ssh_alias=aliases.get(instance.instance_id),
+        lifecycle=instance.lifecycle,
+        availability_zone=instance.availability_zone,
+        launch_time=instance.launch_time,
+        uptime_seconds=uptime,
+        ebs_volumes=tuple(VolumeStatus(v.volume_id, v.size_gb, ec2.EBS_MOUNT_POINT, v.state) for v in attached),
+        spot_price_per_hour=spot_price,
+        estimated_cost=None if spot_price is None else round(spot_price * uptime / 3600, 4),
+    )
