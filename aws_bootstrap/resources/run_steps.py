@@ -10,8 +10,8 @@ A step is setup.d/NN-name.sh. Comment lines at its head say how it is run:
     # limit: 600     seconds after which it is stopped (default 900)
     # if: FILE       the step exists only if FILE lies beside this program
 
-A step ends with status 0 or it has failed. What else it has to say it writes to $STEP_REPORT, a line each (setup.d/lib.sh
-has the functions): "changed" (or "passed", of a check), "warning TEXT", "note TEXT", "error TEXT", "fact KEY VALUE".
+A step ends with status 0 or it has failed. What else it has to say it writes to $STEP_REPORT, a line each (by the
+functions of lib.sh): "changed" (or "passed", of a check), "warning TEXT", "note TEXT", "error TEXT", "fact KEY VALUE".
 """
 
 from __future__ import annotations
