@@ -16,7 +16,7 @@ listed in docs/errors.md, and a test holds that list equal to the ones used here
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -39,8 +39,8 @@ class RegionReason:
 
     region: str
     reason: str
-    instance_type: str | None = None
-    market: str | None = None
+    instance_type: str | None = field(default=None, metadata={"optional": True})
+    market: str | None = field(default=None, metadata={"optional": True})
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,7 @@ class BootstrapError(Exception):
 
     @property
     def hint(self) -> str | None:
+        """What to do about it."""
         return self.report.hint
 
     def with_facts(self, **facts: Any) -> BootstrapError:

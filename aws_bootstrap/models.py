@@ -310,10 +310,12 @@ class StatusReport(Result):
     }
 
     def tables(self) -> list[Table]:
+        """Instances, then orphan volumes if there are any."""
         volumes = {"volume_id": "Orphan volume", "region": "Region", "size_gb": "GB", "monthly_cost_usd": "USD/month"}
         return [*super().tables(), *([Table(volumes, self.orphan_volumes)] if self.orphan_volumes else [])]
 
     def problem(self) -> BootstrapError | None:
+        """Regions that could not be read."""
         return unread_regions(self.regions_failed)
 
 

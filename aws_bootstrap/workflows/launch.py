@@ -157,7 +157,11 @@ def wait_for_instance(launch: Launch) -> None:
     """Wait until EC2 says that it runs and has an address."""
     assert launch.instance
     launch.instance = ec2.wait_running(launch.client, launch.instance.instance_id)
-    output.val("Address", f"{launch.instance.public_ip} in {launch.instance.availability_zone}")
+    _tell_address(launch.instance)
+
+
+def _tell_address(instance: Instance) -> None:
+    output.val("Address", f"{instance.public_ip} in {instance.availability_zone}")
 
 
 def add_alias(launch: Launch) -> None:

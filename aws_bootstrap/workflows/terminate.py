@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .. import ec2, output, sshconfig
 from ..aws import each_region, together
@@ -180,17 +180,26 @@ def _settle_volumes(app: App, ending: Ending, keep_ebs: bool) -> Ending:
     doomed = () if keep_ebs else target.doomed
     kept = tuple(v.volume_id for v in target.volumes if v not in doomed)
     client = app.aws.ec2(target.instance.region)
+    _tell_waiting(doomed)
     deleted: list[str] = []
     try:
         for volume in doomed:
-            output.info(f"Waiting for {volume.volume_id} to detach, then deleting it")
-            if not ec2.wait_detached(client, volume.volume_id):
-                raise BootstrapError(f"{volume.volume_id} did not detach.", code="volume-in-use")
-            ec2.delete_ebs_volume(client, volume.volume_id)
+            _delete(client, volume.volume_id)
             deleted.append(volume.volume_id)
     except BootstrapError as exc:
         return Ending(target, ending.change, exc, tuple(deleted), kept)
     return Ending(target, ending.change, None, tuple(deleted), kept)
+
+
+def _delete(client: Any, volume_id: str) -> None:
+    if not ec2.wait_detached(client, volume_id):
+        raise BootstrapError(f"{volume_id} did not detach.", code="volume-in-use")
+    ec2.delete_ebs_volume(client, volume_id)
+
+
+def _tell_waiting(volumes: Sequence[Volume]) -> None:
+    for volume in volumes:
+        output.info(f"Waiting for {volume.volume_id} ({volume.size_gb} GB) to detach, then deleting it")
 
 
 def _termination(ending: Ending, aliases: dict[str, str]) -> Termination:

@@ -1,0 +1,60 @@
+"""No test reaches AWS, the network beyond loopback, or this machine's home."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from aws_bootstrap.app import App
+from aws_bootstrap.cli import main
+from aws_bootstrap.config import Paths
+
+
+@pytest.fixture(autouse=True)
+def safe_world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A home of the test's own, dummy keys, and no way out of this machine."""
+    for name in [n for n in os.environ if n.startswith(("AWS_", "SSH_AUTH", "UV_RUN", "NO_COLOR"))]:
+        monkeypatch.delenv(name)
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(home / "aws-config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(home / "aws-credentials"))
+    monkeypatch.setenv("AWS_BOOTSTRAP_SSH_CONFIG", str(home / "ssh_config"))
+    monkeypatch.setenv("AWS_BOOTSTRAP_CHECKIP_URL", "http://127.0.0.1:9/unset")
+    monkeypatch.setattr(socket.socket, "connect", _loopback_only(socket.socket.connect))
+
+
+def _loopback_only(connect):
+    def guarded(self, address):
+        if self.family in (socket.AF_INET, socket.AF_INET6) and not _is_loopback(address[0]):
+            raise AssertionError(f"a test wanted to connect to {address}")
+        return connect(self, address)
+
+    return guarded
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+@pytest.fixture
+def app() -> App:
+    return App(paths=Paths(os.environ))
+
+
+@pytest.fixture
+def run(app: App):
+    """Run the program in this process: `run("status", "-o", "json")`."""
+    return lambda *args, **kwargs: CliRunner().invoke(main, list(args), obj=app, **kwargs)

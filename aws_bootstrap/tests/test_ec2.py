@@ -1,0 +1,339 @@
+"""EC2 verbs against botocore's request models: Stubber for the exact request, moto for state."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ConnectionClosedError
+from botocore.stub import ANY, Stubber
+from moto import mock_aws
+
+from aws_bootstrap import ec2
+from aws_bootstrap.config import LaunchConfig
+from aws_bootstrap.errors import AwsError, BootstrapError, CapacityError, QuotaError, TransientError
+from aws_bootstrap.keys import LocalKey
+from aws_bootstrap.models import Image, KeyPair, Network, SecurityGroup
+
+IMAGE = Image("ami-1", "Deep Learning Base …", "x86_64", "2026-01-01", "/dev/sda1", 60)
+VPC = Network("vpc-1")
+
+
+@pytest.fixture
+def client() -> Any:
+    return boto3.client("ec2", "us-west-2", config=Config(retries={"total_max_attempts": 1}))
+
+
+@pytest.fixture
+def stub(client):
+    with Stubber(client) as stubber:
+        yield stubber
+        stubber.assert_no_pending_responses()
+
+
+@pytest.fixture
+def aws():
+    with mock_aws():
+        yield boto3.client("ec2", "us-west-2")
+
+
+def key(body="ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ1ZrP6J5nJ0o1y2z3x4w5v6u7t8s9r0q1p2o3n4m5l6", path=None) -> LocalKey:
+    return LocalKey(path, path, body)
+
+
+# --- the request -----------------------------------------------------------------------------------------
+
+
+def request(network=VPC, user_data=None, market="spot", **chosen) -> dict[str, Any]:
+    config = LaunchConfig(**chosen)
+    base = ec2.run_request(config, IMAGE, network, key_name="k", group_id="sg-1", user_data=user_data)
+    return ec2.for_market(base, config, "g4dn.xlarge", market)
+
+
+def test_the_request_is_safe_by_default():
+    asked = request()
+    assert asked["MetadataOptions"] == {
+        "HttpEndpoint": "enabled",
+        "HttpTokens": "required",
+        "HttpPutResponseHopLimit": 1,
+    }
+    assert asked["BlockDeviceMappings"] == [
+        {
+            "DeviceName": "/dev/sda1",
+            "Ebs": {"VolumeSize": 100, "VolumeType": "gp3", "Encrypted": True, "DeleteOnTermination": True},
+        }
+    ]
+    assert asked["InstanceInitiatedShutdownBehavior"] == "terminate"
+    assert (asked["MinCount"], asked["MaxCount"]) == (1, 1)
+    assert "UserData" not in asked and asked["SecurityGroupIds"] == ["sg-1"]
+
+
+def test_spot_is_one_time_and_everything_made_is_tagged():
+    asked = request(tag={"team": "vision", "Name": "mine"})
+    assert asked["InstanceMarketOptions"] == {
+        "MarketType": "spot",
+        "SpotOptions": {"SpotInstanceType": "one-time", "InstanceInterruptionBehavior": "terminate"},
+    }
+    assert [t["ResourceType"] for t in asked["TagSpecifications"]] == ["instance", "volume", "spot-instances-request"]
+    tags = {t["Key"]: t["Value"] for t in asked["TagSpecifications"][0]["Tags"]}
+    assert tags == {"Name": "mine", "team": "vision", "created-by": "aws-bootstrap-g4dn"}
+
+
+def test_on_demand_names_no_market_and_tags_no_spot_request():
+    asked = request(market="on-demand")
+    assert "InstanceMarketOptions" not in asked
+    assert [t["ResourceType"] for t in asked["TagSpecifications"]] == ["instance", "volume"]
+    assert {"Key": "Name", "Value": "aws-bootstrap-g4dn.xlarge"} in asked["TagSpecifications"][0]["Tags"]
+
+
+def test_in_a_subnet_the_public_address_is_asked_for():
+    asked = request(Network("vpc-1", "subnet-1"))
+    assert "SecurityGroupIds" not in asked
+    assert asked["NetworkInterfaces"] == [
+        {"DeviceIndex": 0, "SubnetId": "subnet-1", "Groups": ["sg-1"], "AssociatePublicIpAddress": True}
+    ]
+
+
+@pytest.mark.parametrize("network", [VPC, Network("vpc-1", "subnet-1")], ids=["default", "subnet"])
+@pytest.mark.parametrize("market", ["spot", "on-demand"])
+def test_botocore_accepts_the_request(client, stub, network, market):
+    reply = {"Instances": [described()]}
+    asked = request(network, "#cloud-config\n", market) | {"ClientToken": "t"}
+    stub.add_response("run_instances", reply, asked)
+    assert ec2.run_instance(client, asked).instance_id == "i-1"
+
+
+# --- starting one ----------------------------------------------------------------------------------------
+
+
+def described(**changes) -> dict[str, Any]:
+    return {
+        "InstanceId": "i-1",
+        "State": {"Name": "pending", "Code": 0},
+        "InstanceType": "g4dn.xlarge",
+        "LaunchTime": datetime(2026, 1, 1, tzinfo=UTC),
+        "Placement": {"AvailabilityZone": "us-west-2a"},
+        **changes,
+    }
+
+
+def test_throttling_is_tried_again_with_the_same_token(client, stub):
+    asked = request() | {"ClientToken": "t"}
+    for _ in range(2):
+        stub.add_client_error("run_instances", "RequestLimitExceeded", http_status_code=503, expected_params=asked)
+    stub.add_response("run_instances", {"Instances": [described()]}, asked)
+    waits: list[float] = []
+    assert ec2.run_instance(client, asked, waits.append).instance_id == "i-1"
+    assert len(waits) == 2 and waits[0] < waits[1] * 2
+
+
+def test_a_lost_answer_is_tried_again_with_the_same_token(client, monkeypatch):
+    asked = request() | {"ClientToken": "t"}
+    sent: list[str] = []
+
+    def answer(request, **_):
+        sent.append(request.body if isinstance(request.body, str) else request.body.decode())
+        raise ConnectionClosedError(endpoint_url=request.url)
+
+    client.meta.events.register_first("before-send.ec2.RunInstances", answer)
+    with pytest.raises(TransientError):
+        ec2.run_instance(client, asked, lambda seconds: None)
+    assert len(sent) == 5 and all("ClientToken=t" in body for body in sent)
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "kind"),
+    [
+        ("InsufficientInstanceCapacity", 500, CapacityError),
+        ("SpotMaxPriceTooLow", 400, CapacityError),
+        ("Unsupported", 400, CapacityError),
+        ("MaxSpotInstanceCountExceeded", 400, QuotaError),
+        ("VcpuLimitExceeded", 400, QuotaError),
+        ("UnauthorizedOperation", 403, AwsError),
+    ],
+)
+def test_a_refusal_is_sent_once(client, stub, code, status, kind):
+    asked = request() | {"ClientToken": "t"}
+    stub.add_client_error("run_instances", code, http_status_code=status, expected_params=asked)
+    with pytest.raises(kind) as caught:
+        ec2.run_instance(client, asked, lambda seconds: pytest.fail("waited"))
+    assert caught.value.aws_code == code
+
+
+def test_a_key_not_found_yet_is_tried_again(client, stub):
+    asked = request() | {"ClientToken": "t"}
+    stub.add_client_error("run_instances", "InvalidKeyPair.NotFound", expected_params=asked)
+    stub.add_response("run_instances", {"Instances": [described()]}, asked)
+    assert ec2.run_instance(client, asked, lambda seconds: None).instance_id == "i-1"
+
+
+def test_an_instance_that_ends_instead_of_running_is_told_with_its_reason(client, stub):
+    ended = described(State={"Name": "shutting-down", "Code": 32}, StateReason={"Code": "x", "Message": "no room"})
+    stub.add_response("describe_instances", {"Reservations": [{"Instances": [ended]}]}, {"InstanceIds": ["i-1"]})
+    with pytest.raises(BootstrapError, match="no room") as caught:
+        ec2.wait_running(client, "i-1")
+    assert caught.value.code == "instance-ended"
+
+
+def test_an_instance_without_an_address_is_told(client, stub):
+    running = described(State={"Name": "running", "Code": 16})
+    stub.add_response("describe_instances", {"Reservations": [{"Instances": [running]}]}, {"InstanceIds": ["i-1"]})
+    with pytest.raises(BootstrapError, match="without a public address") as caught:
+        ec2.wait_running(client, "i-1", address_within=-1.0)
+    assert "--subnet-id" in caught.value.hint
+
+
+# --- finding ---------------------------------------------------------------------------------------------
+
+
+def test_only_ours_are_found(aws):
+    image = aws.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
+    aws.run_instances(ImageId=image, MinCount=1, MaxCount=1, InstanceType="g4dn.xlarge")
+    asked = request(market="on-demand") | {"ImageId": image, "KeyName": "k", "ClientToken": "t"}
+    del asked["SecurityGroupIds"]
+    mine = ec2.run_instance(aws, asked)
+    assert [i.instance_id for i in ec2.find_instances(aws)] == [mine.instance_id]
+    assert mine.lifecycle == "on-demand" and mine.region == "us-west-2"
+    assert ec2.get_instances(aws, [mine.instance_id, "i-0123456789abcdef0"]) == ec2.find_instances(aws)
+
+
+@pytest.mark.parametrize(
+    ("name", "owner", "user"),
+    [
+        ("Deep Learning Base OSS Nvidia Driver GPU AMI (Ubuntu 24.04)*", "amazon", "ubuntu"),
+        ("Deep Learning Base OSS Nvidia Driver GPU AMI (Amazon Linux 2023) 2026", "amazon", "ec2-user"),
+        ("al2023-ami-2023*", "amazon", "ec2-user"),
+        ("ubuntu/images/hvm-ssd-gp3/ubuntu-noble-24.04-amd64-server-*", "099720109477", "ubuntu"),
+        ("RHEL-9.4*", "309956199498", "ec2-user"),
+    ],
+)
+def test_owner_and_login_by_image_name(name, owner, user):
+    assert (ec2.image_owner(name), ec2.login_user(name)) == (owner, user)
+
+
+def test_the_newest_image_of_the_right_architecture_wins():
+    arm = Image("ami-3", "n", "arm64", "2026-03-01", "/dev/sda1", 8)
+    new = Image("ami-2", "n", "x86_64", "2026-02-01", "/dev/sda1", 8)
+    assert ec2.latest_ami([arm, new, IMAGE], ["x86_64"]) == new
+    assert ec2.latest_ami([arm], ["x86_64"]) is None
+
+
+def test_an_unknown_type_is_told_with_help(client, stub):
+    stub.add_client_error("describe_instance_types", "InvalidInstanceType", "g9z.large does not exist")
+    with pytest.raises(AwsError, match="g9z") as caught:
+        ec2.get_instance_type(client, "g9z.large")
+    assert caught.value.code == "bad-instance-type" and caught.value.hint
+
+
+def test_a_missing_default_vpc_names_the_option(client, stub):
+    stub.add_response("describe_vpcs", {"Vpcs": []})
+    with pytest.raises(BootstrapError, match="no default VPC") as caught:
+        ec2.find_network(client, None)
+    assert "--subnet-id" in caught.value.hint
+
+
+def test_the_price_now_is_the_newest_of_each_zone(client, stub):
+    def point(zone, price, day):
+        return {
+            "InstanceType": "g4dn.xlarge",
+            "AvailabilityZone": zone,
+            "SpotPrice": price,
+            "Timestamp": datetime(2026, 1, day, tzinfo=UTC),
+        }
+
+    history = [point("a", "0.2", 1), point("a", "0.3", 3), point("b", "0.1", 2)]
+    expected = {"InstanceTypes": ["g4dn.xlarge"], "ProductDescriptions": ["Linux/UNIX"], "StartTime": ANY}
+    stub.add_response("describe_spot_price_history", {"SpotPriceHistory": history}, expected)
+    prices = ec2.spot_prices(client, ["g4dn.xlarge", "g4dn.xlarge"])
+    assert {zone: p.price for (_, zone), p in prices.items()} == {"a": 0.3, "b": 0.1}
+    assert ec2.spot_prices(client, []) == {}
+
+
+# --- key pairs and groups --------------------------------------------------------------------------------
+
+
+def test_our_key_is_imported_once(aws):
+    ours = key()
+    assert ec2.ensure_key_pair(aws, "k", ours, ec2.find_key_pairs(aws, "k")) == ("k", True)
+    assert ec2.ensure_key_pair(aws, "k", ours, ec2.find_key_pairs(aws, "k")) == ("k", False)
+    assert ec2.ensure_key_pair(aws, "k", ours, ()) == ("k", False), "another launch was quicker"
+
+
+def test_another_persons_key_is_left_alone(aws):
+    theirs = key("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")
+    ec2.ensure_key_pair(aws, "k", theirs, ())
+    ours = key()
+    name, imported = ec2.ensure_key_pair(aws, "k", ours, ec2.find_key_pairs(aws, "k"))
+    assert imported and name == f"k-{ours.digest}"
+    assert ec2.ensure_key_pair(aws, "k", ours, ec2.find_key_pairs(aws, "k")) == (name, False)
+    assert ec2.ensure_key_pair(aws, "k", theirs, ec2.find_key_pairs(aws, "k")) == ("k", False)
+
+
+def test_a_pair_whose_key_ec2_does_not_tell_counts_as_anothers():
+    assert ec2.key_pair_for((KeyPair("k", None),), "k", key())[0] == f"k-{key().digest}"
+
+
+def rules_of(aws, group_id) -> list[tuple[int, list[str]]]:
+    group = aws.describe_security_groups(GroupIds=[group_id])["SecurityGroups"][0]
+    return [
+        (p["FromPort"], [r["CidrIp"] for r in p["IpRanges"]] + [r["CidrIpv6"] for r in p["Ipv6Ranges"]])
+        for p in group["IpPermissions"]
+    ]
+
+
+def test_the_group_is_made_once_and_opened_for_those_who_are_missing(aws):
+    vpc = ec2.find_network(aws, None).vpc_id
+    group, made = ec2.ensure_security_group(aws, vpc, "ssh", 22, ["203.0.113.7/32"])
+    assert made and rules_of(aws, group) == [(22, ["203.0.113.7/32"])]
+    again, made = ec2.ensure_security_group(aws, vpc, "ssh", 2222, ["203.0.113.0/24", "2001:db8::1/128"])
+    assert again == group and not made
+    assert (2222, ["203.0.113.0/24", "2001:db8::1/128"]) in rules_of(aws, group)
+    tags = aws.describe_security_groups(GroupIds=[group])["SecurityGroups"][0]["Tags"]
+    assert {"Key": "created-by", "Value": "aws-bootstrap-g4dn"} in tags
+
+
+@pytest.mark.parametrize(
+    ("rule", "port", "cidr", "missing"),
+    [
+        ((22, 22, "203.0.113.0/24"), 22, "203.0.113.7/32", False),
+        ((0, 65535, "0.0.0.0/0"), 22, "203.0.113.7/32", False),
+        ((22, 22, "203.0.113.7/32"), 22, "203.0.113.0/24", True),
+        ((23, 80, "0.0.0.0/0"), 22, "203.0.113.7/32", True),
+        ((22, 22, "0.0.0.0/0"), 22, "2001:db8::1/128", True),
+        ((22, 22, "::/0"), 22, "2001:db8::1/128", False),
+    ],
+)
+def test_rules_are_checked_not_assumed(rule, port, cidr, missing):
+    group = SecurityGroup("sg-1", "vpc-1", frozenset({rule}))
+    assert ec2.missing_cidrs(group, port, [cidr]) == ((cidr,) if missing else ())
+
+
+# --- volumes ---------------------------------------------------------------------------------------------
+
+
+def volume(aws, **tags) -> str:
+    named = [{"Key": k.replace("_", "-"), "Value": v} for k, v in tags.items()]
+    specification = [{"ResourceType": "volume", "Tags": named}]
+    return aws.create_volume(AvailabilityZone="us-west-2a", Size=8, TagSpecifications=specification)["VolumeId"]
+
+
+def test_data_volumes_are_found_by_their_instance_and_known_by_who_made_them(aws):
+    ours = volume(aws, aws_bootstrap_instance="i-1", created_by="aws-bootstrap-g4dn")
+    theirs = volume(aws, aws_bootstrap_instance="i-1", aws_bootstrap_keep="true")
+    volume(aws, created_by="aws-bootstrap-g4dn")  # a root volume
+    found = {v.volume_id: (v.created_by_us, v.kept) for v in ec2.find_ebs_volumes_for_instance(aws, "i-1")}
+    assert found == {ours: (True, False), theirs: (False, True)}
+    assert {v.volume_id for v in ec2.find_volumes(aws)} == {ours, theirs}
+    ec2.keep_ebs_volume(aws, ours)
+    assert all(v.kept for v in ec2.find_volumes(aws))
+
+
+def test_deleting_a_volume_that_is_gone_is_fine(aws):
+    one = volume(aws, aws_bootstrap_instance="i-1")
+    assert ec2.wait_detached(aws, one)
+    ec2.delete_ebs_volume(aws, one)
+    ec2.delete_ebs_volume(aws, one)
+    assert ec2.wait_detached(aws, one)

@@ -1,0 +1,126 @@
+"""The user's SSH key pair, with the real ssh-keygen and ssh-agent."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from aws_bootstrap import keys
+from aws_bootstrap.config import LaunchConfig
+from aws_bootstrap.errors import BootstrapError, UsageError
+
+
+def keygen(path: Path, *options: str, passphrase: str = "") -> None:
+    kind = options or ("-t", "ed25519")
+    subprocess.run(["ssh-keygen", "-q", *kind, "-N", passphrase, "-f", str(path)], check=True)
+
+
+def inspect(path: Path) -> keys.LocalKey:
+    return keys.inspect(LaunchConfig(key_path=path))
+
+
+@pytest.fixture
+def private(tmp_path: Path) -> Path:
+    return tmp_path / "id_test"
+
+
+@pytest.fixture
+def public(private: Path) -> Path:
+    return private.with_name("id_test.pub")
+
+
+def test_a_missing_pair_is_planned_then_made(private, public):
+    planned = inspect(public)
+    assert planned.public_key is None and not private.exists()
+    made = keys.ensure(planned)
+    assert made.public_key.startswith("ssh-ed25519 ") and private.stat().st_mode & 0o777 == 0o600
+    assert inspect(public) == made
+
+
+def test_a_missing_public_half_is_derived(private, public):
+    keygen(private)
+    before = public.read_text().split()[:2]
+    public.unlink()
+    planned = inspect(public)
+    assert planned.public_key.split() == before and not public.exists()
+    keys.ensure(planned)
+    assert public.read_text().split() == before
+
+
+def test_rsa_is_taken_and_ecdsa_is_not(private, public):
+    keygen(private, "-t", "rsa", "-b", "2048")
+    assert inspect(public).public_key.startswith("ssh-rsa ")
+    private.unlink()
+    keygen(private, "-t", "ecdsa")
+    with pytest.raises(UsageError, match="ecdsa"):
+        inspect(public)
+
+
+def test_a_private_key_given_as_public_is_refused_with_its_public_half_named(private, public):
+    keygen(private)
+    with pytest.raises(UsageError, match="is a private key") as caught:
+        inspect(private)
+    assert str(public) in caught.value.hint
+
+
+@pytest.mark.parametrize("text", ["", "hello", "ssh-ed25519", "ssh-ed25519 !!!", "ssh-ed25519 AAAA", "-----BEGIN"])
+def test_a_file_that_is_no_key_is_refused(public, text):
+    public.write_text(text)
+    with pytest.raises(UsageError, match="not an OpenSSH public key"):
+        inspect(public)
+
+
+def test_halves_of_two_pairs_are_refused(private, public, tmp_path):
+    keygen(private)
+    keygen(tmp_path / "other")
+    public.write_text((tmp_path / "other.pub").read_text())
+    with pytest.raises(BootstrapError, match="not halves of one pair"):
+        inspect(public)
+
+
+def test_a_private_key_that_others_can_read_is_refused(private, public):
+    keygen(private)
+    private.chmod(0o644)
+    with pytest.raises(BootstrapError, match="others can read"):
+        inspect(public)
+
+
+def test_a_public_key_alone_is_refused_without_an_agent(private, public):
+    keygen(private)
+    private.unlink()
+    with pytest.raises(BootstrapError, match="no ssh-agent holds it"):
+        inspect(public)
+
+
+def test_a_passphrase_needs_an_agent(private, public):
+    keygen(private, passphrase="secret")
+    with pytest.raises(BootstrapError, match="passphrase") as caught:
+        inspect(public)
+    assert caught.value.hint == f"ssh-add {private}"
+
+
+def test_a_key_in_the_agent_opens_the_box_by_its_public_half(private, public, monkeypatch, tmp_path):
+    keygen(private)
+    started = subprocess.run(
+        ["ssh-agent", "-c", "-a", str(tmp_path / "agent")], capture_output=True, text=True, check=True
+    )
+    pid = int(started.stdout.split("SSH_AGENT_PID ")[1].split(";")[0])
+    try:
+        monkeypatch.setenv("SSH_AUTH_SOCK", str(tmp_path / "agent"))
+        subprocess.run(["ssh-add", "-q", str(private)], check=True, env=os.environ)
+        private.unlink()
+        assert inspect(public).identity_file == public
+    finally:
+        os.kill(pid, 15)
+
+
+def test_digest_is_of_the_key_itself(private, public):
+    keygen(private)
+    import base64
+    import hashlib
+
+    blob = base64.b64decode(public.read_text().split()[1])
+    assert inspect(public).digest == hashlib.sha256(blob).hexdigest()[:8]

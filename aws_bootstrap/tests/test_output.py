@@ -1,0 +1,168 @@
+"""Every result in every format, and every error in every format."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from datetime import UTC, datetime
+
+import click
+import pytest
+import yaml
+
+from aws_bootstrap import models, output
+from aws_bootstrap.errors import BootstrapError, IncompleteError, RegionReason, Resource
+from aws_bootstrap.models import (
+    DryRun,
+    InstanceStatus,
+    LaunchReport,
+    OrphanVolume,
+    RegionFailure,
+    Result,
+    SetupReport,
+    StatusReport,
+    TerminateReport,
+    Termination,
+    VolumeStatus,
+)
+from aws_bootstrap.output import OutputFormat
+
+BOX = InstanceStatus(
+    instance_id="i-0123456789abcdef0",
+    region="us-west-2",
+    state="running",
+    instance_type="g4dn.xlarge",
+    public_ip="54.1.2.3",
+    ssh_alias="aws-gpu1",
+    lifecycle="spot",
+    availability_zone="us-west-2a",
+    launch_time=datetime(2026, 1, 15, 10, 30, tzinfo=UTC),
+    uptime_seconds=3600,
+    ebs_volumes=(VolumeStatus("vol-1", 96, "/data", "in-use"),),
+    spot_price_per_hour=0.1578,
+    estimated_cost=0.1578,
+)
+ORPHAN = OrphanVolume("vol-2", "us-west-2", 150, 12.0, "i-9", kept=True)
+LAUNCHED = LaunchReport(
+    instance_id="i-1",
+    public_ip="54.1.2.3",
+    instance_type="g4dn.xlarge",
+    availability_zone="us-west-2a",
+    ami_id="ami-1",
+    pricing="spot",
+    region="us-west-2",
+    regions_tried=("us-west-2",),
+    ssh_alias="aws-gpu1",
+    setup="completed",
+    cuda_version="12.8",
+)
+PLANNED = DryRun(
+    instance_type="g4dn.xlarge",
+    ami_id="ami-1",
+    ami_name="Deep Learning …",
+    pricing="spot",
+    key_name="k",
+    security_group=None,
+    volume_size_gb=100,
+    regions=("us-west-2",),
+    wait=False,
+    wait_timeout_seconds=1800,
+    steps=("Generate an SSH key",),
+)
+RESULTS: list[Result] = [
+    PLANNED,
+    LAUNCHED,
+    StatusReport((BOX,), ("us-west-2",), (), (ORPHAN,)),
+    StatusReport((), ("us-west-2",), (), ()),
+    TerminateReport((Termination("i-1", "running", "shutting-down", "aws-gpu1", ("vol-1",), ("vol-2",)),)),
+    TerminateReport(()),
+    SetupReport("i-1", "aws-gpu1", "completed", cuda_version="12.8"),
+]
+NAMES = [f"{type(r).__name__}-{n}" for n, r in enumerate(RESULTS)]
+
+
+@pytest.fixture(params=list(OutputFormat))
+def fmt(request):
+    output.use_format(request.param)
+    yield request.param
+    output.use_format(OutputFormat.TEXT)
+
+
+@pytest.mark.parametrize("result", RESULTS, ids=NAMES)
+def test_every_result_in_every_format(fmt, result, capsys):
+    output.emit(result)
+    shown = capsys.readouterr()
+    assert shown.err == "" and shown.out.strip()
+    expected = json.loads(json.dumps(result.to_dict()))
+    if fmt is OutputFormat.JSON:
+        assert json.loads(shown.out) == expected
+    if fmt is OutputFormat.YAML:
+        assert yaml.safe_load(shown.out) == expected
+
+
+def test_every_result_type_is_tried():
+    kinds = {c for c in vars(models).values() if isinstance(c, type) and issubclass(c, Result) and c is not Result}
+    assert kinds == {type(r) for r in RESULTS}
+
+
+@pytest.mark.parametrize("result", RESULTS, ids=NAMES)
+def test_keys_are_there_unless_declared_optional(result):
+    shown = result.to_dict()
+    for field in dataclasses.fields(result):
+        if field.metadata.get("private"):
+            assert field.name not in shown
+        elif not field.metadata.get("optional"):
+            assert field.name in shown
+    assert "regions_failed" in shown
+
+
+def test_status_has_the_keys_of_the_contract():
+    shown = RESULTS[2].to_dict()["instances"][0]
+    assert shown["launch_time"] == "2026-01-15T10:30:00+00:00"
+    assert shown["ebs_volumes"] == [{"volume_id": "vol-1", "size_gb": 96, "mount_point": "/data", "state": "in-use"}]
+
+
+def test_an_unset_optional_key_is_left_out_and_a_null_one_is_not():
+    bare = dataclasses.replace(LAUNCHED, cuda_version=None, public_ip=None)
+    assert "cuda_version" not in bare.to_dict() and bare.to_dict()["public_ip"] is None
+
+
+def failure() -> BootstrapError:
+    error = IncompleteError("It broke.", hint="Do this.", code="ssh-timeout").with_facts(
+        resources=(Resource("instance", "i-1", "us-west-2", billing=True),),
+        regions=(RegionReason("us-west-2", "none", "g4dn.xlarge", "spot"),),
+    )
+    return error.with_result(LAUNCHED)
+
+
+def test_a_failure_is_told_on_stderr_and_is_one_document(fmt, capsys):
+    output.emit_error(failure())
+    shown = capsys.readouterr()
+    for word in ("It broke.", "Do this.", "i-1", "(billing)", "us-west-2 g4dn.xlarge spot: none"):
+        assert word in click.unstyle(shown.err)
+    parse = {OutputFormat.JSON: json.loads, OutputFormat.YAML: yaml.safe_load}.get(fmt)
+    if parse:
+        whole = parse(shown.out)
+        assert whole["instance_id"] == "i-1"
+        assert whole["error"] == {
+            "code": "ssh-timeout",
+            "message": "It broke.",
+            "hint": "Do this.",
+            "resources": [{"type": "instance", "id": "i-1", "region": "us-west-2", "billing": True}],
+            "regions": [{"region": "us-west-2", "reason": "none", "instance_type": "g4dn.xlarge", "market": "spot"}],
+        }
+
+
+def test_an_unread_region_is_a_problem_of_the_report():
+    report = StatusReport((), ("a", "b"), (RegionFailure("b", "denied"),), ())
+    problem = report.problem()
+    assert problem and problem.exit_code == 3 and "b" in str(problem)
+
+
+def test_progress_is_for_people_only(fmt, capsys):
+    for tell in (output.info, output.success, output.warn, output.echo):
+        tell("x")
+    output.step(1, 2, "x")
+    output.val("x", "y")
+    shown = capsys.readouterr()
+    assert shown.out == "" and bool(shown.err) is (fmt is OutputFormat.TEXT)

@@ -1,0 +1,191 @@
+"""The house rules of docs/architecture.md, so that a reviewer need not remember them."""
+
+from __future__ import annotations
+
+import ast
+import statistics
+from pathlib import Path
+
+import pytest
+
+from aws_bootstrap.commands.launch import launch
+from aws_bootstrap.config import LaunchConfig
+
+PACKAGE = Path(__file__).parents[1]
+MODULES = sorted(p for p in PACKAGE.rglob("*.py") if not {"resources", "tests"} & set(p.relative_to(PACKAGE).parts))
+NAMES = [str(p.relative_to(PACKAGE)) for p in MODULES]
+TESTS = sorted((PACKAGE / "tests").rglob("*.py"))
+
+# Who may import what. The sandbox is a world of its own behind the same doors.
+DOORS = {
+    "boto3": {"aws.py"},
+    "botocore": {"aws.py"},
+    "subprocess": {"ssh.py"},
+    "click": {"cli.py", "app.py", "output.py", "views/", "commands/"},
+    "yaml": {"output.py"},
+    "tabulate": {"output.py"},
+}
+
+# Rooms from the outside in; a room imports only rooms to its right in its row.
+MAY_IMPORT = {
+    "commands": {"workflows", "app", "config", "models", "errors", "output", "retry", "commands"},
+    "workflows": {
+        "workflows",
+        "ec2",
+        "quota",
+        "gpu",
+        "ssh",
+        "sshconfig",
+        "keys",
+        "retry",
+        "aws",
+        "output",
+        "config",
+        "models",
+        "errors",
+    },
+    "ec2": {"ec2", "aws", "keys", "retry", "errors", "models", "config"},
+    "quota": {"aws", "errors", "models", "config"},
+    "keys": {"ssh", "errors", "config"},
+    "ssh": {"sshconfig", "retry", "errors", "models", "config", "gpu"},
+    "sshconfig": {"errors", "config"},
+    "aws": {"errors", "models", "config"},
+    "app": {"aws", "ssh", "output", "models", "errors", "config"},
+    "output": {"views", "models", "errors"},
+    "views": {"views", "models"},
+    "models": {"errors"},
+    "gpu": set(),
+    "retry": set(),
+    "errors": set(),
+    "config": set(),
+}
+
+
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+def room(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def is_type_checking(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+
+
+def imports(path: Path) -> list[str]:
+    """Dotted names imported, ours from the package's root; what only the type checker sees is left out."""
+    found = []
+    package = ("aws_bootstrap", *path.relative_to(PACKAGE).parts[:-1])
+    todo: list[ast.AST] = [tree(path)]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(package[: len(package) - node.level + 1]) if node.level else ""
+            module = ".".join(part for part in (base, node.module) if part)
+            found += [f"{module}.{alias.name}" for alias in node.names]
+        todo += [child for child in ast.iter_child_nodes(node) if not is_type_checking(child)]
+    return found
+
+
+def functions(path: Path) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
+    return [n for n in ast.walk(tree(path)) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
+
+
+def length(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    return (node.end_lineno or 0) - node.lineno + 1
+
+
+@pytest.mark.parametrize("path", MODULES, ids=NAMES)
+def test_files_and_functions_are_small(path):
+    assert len(path.read_text().splitlines()) <= 500
+    assert [(f.name, length(f)) for f in functions(path) if length(f) > 40] == []
+
+
+def test_functions_are_small_as_a_rule():
+    lengths = sorted(length(f) for path in MODULES for f in functions(path))
+    assert statistics.median(lengths) <= 8
+    assert lengths[round(0.95 * (len(lengths) - 1))] <= 25
+
+
+@pytest.mark.parametrize("library", DOORS)
+def test_each_library_has_its_door(library):
+    users = {
+        str(p.relative_to(PACKAGE))
+        for p in MODULES
+        if room(p) != "sandbox" and any(i.split(".")[0] == library for i in imports(p))
+    }
+    strangers = {
+        u for u in users if not any(u == door or (door.endswith("/") and u.startswith(door)) for door in DOORS[library])
+    }
+    assert strangers == set()
+
+
+@pytest.mark.parametrize("path", MODULES, ids=NAMES)
+def test_imports_point_one_way(path):
+    here = room(path)
+    if here not in MAY_IMPORT:
+        assert here in {"__init__", "cli", "sandbox"}
+        return
+    parts = [i.split(".") for i in imports(path) if i.startswith("aws_bootstrap.")]
+    assert {p[1] for p in parts} <= MAY_IMPORT[here] | ({here} if path.parent != PACKAGE else set())
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in MODULES if room(p) != "sandbox"], ids=lambda p: str(p.relative_to(PACKAGE))
+)
+def test_only_cli_knows_the_sandbox(path):
+    users = [i for i in imports(path) if i.startswith("aws_bootstrap.sandbox")]
+    assert users == [] or path.name == "cli.py"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=NAMES)
+def test_heavy_libraries_are_imported_where_they_are_used(path):
+    heavy = {"boto3", "botocore", "yaml", "tabulate", "moto", "asyncssh"}
+    top = [n for n in tree(path).body if isinstance(n, ast.Import | ast.ImportFrom)]
+    names = {(a.name if isinstance(n, ast.Import) else n.module or "").split(".")[0] for n in top for a in n.names}
+    assert not names & heavy or room(path) == "sandbox"
+
+
+def test_only_the_doors_print():
+    printers = {"echo", "secho", "confirm", "prompt"}
+    for path in MODULES:
+        if str(path.relative_to(PACKAGE)) in {"output.py", "app.py"} or room(path) == "sandbox":
+            continue
+        calls = {ast.unparse(n.func) for n in ast.walk(tree(path)) if isinstance(n, ast.Call)}
+        assert not {f"click.{p}" for p in printers} & calls, path
+        assert "print" not in calls, path
+
+
+def test_every_public_function_says_what_it_does():
+    rooms = [p for p in MODULES if room(p) != "sandbox"]
+    assert [f"{path.relative_to(PACKAGE)}:{f.name}" for path in rooms for f in undocumented(tree(path))] == []
+
+
+def undocumented(node: ast.AST) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
+    """Public functions and methods without a docstring; functions inside functions are nobody's business."""
+    found: list[ast.FunctionDef | ast.AsyncFunctionDef] = []
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.ClassDef):
+            found += undocumented(child)
+        elif isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+            found += [child] if not child.name.startswith("_") and not ast.get_docstring(child) else []
+    return found
+
+
+@pytest.mark.parametrize("path", MODULES, ids=NAMES)
+def test_every_room_states_its_rule(path):
+    assert ast.get_docstring(tree(path)) or not path.read_text().strip()
+
+
+def test_tests_patch_nothing_of_ours():
+    banned = ("mock." + "patch", "monkeypatch.setattr(" + '"aws_bootstrap')
+    assert [p.name for p in TESTS if any(word in p.read_text() for word in banned)] == []
+
+
+def test_every_launch_option_is_a_field_and_every_field_an_option():
+    options = {p.name for p in launch.params}
+    told_elsewhere = {"yes", "dry_run", "output", "profile", "debug"}
+    assert options - told_elsewhere == set(LaunchConfig.__dataclass_fields__)
