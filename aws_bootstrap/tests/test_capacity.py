@@ -70,8 +70,14 @@ def failing(*errors):
 
 
 def test_acquire_asks_once_and_reports_each_miss():
-    asked, missed = [], []
-    got, attempt = acquire(ONE, failing(dry().error), lambda: asked.append(1) or True, missed.append)
+    asked: list[bool] = []
+    missed: list[Miss] = []
+
+    def agree() -> bool:
+        asked.append(True)
+        return True
+
+    got, attempt = acquire(ONE, failing(dry().error), agree, missed.append)
     assert attempt.market == ON_DEMAND and got == attempt
     assert len(asked) == 1 and [m.attempt.market for m in missed] == [SPOT]
 
@@ -84,7 +90,7 @@ def test_giving_up_names_every_region_and_reason():
         ("r2", "g4dn.xlarge", "none"),
         ("r2", "g5.xlarge", "none"),
     ]
-    assert "--on-demand" in caught.value.hint
+    assert "--on-demand" in str(caught.value.hint)
 
 
 def test_quota_alone_is_a_quota_error():

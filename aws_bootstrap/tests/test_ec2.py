@@ -183,7 +183,7 @@ def test_an_instance_without_an_address_is_told(client, stub):
     stub.add_response("describe_instances", {"Reservations": [{"Instances": [running]}]}, {"InstanceIds": ["i-1"]})
     with pytest.raises(BootstrapError, match="without a public address") as caught:
         ec2.wait_running(client, "i-1", address_within=-1.0)
-    assert "--subnet-id" in caught.value.hint
+    assert "--subnet-id" in str(caught.value.hint)
 
 
 # --- finding ---------------------------------------------------------------------------------------------
@@ -232,7 +232,7 @@ def test_a_missing_default_vpc_names_the_option(client, stub):
     stub.add_response("describe_vpcs", {"Vpcs": []})
     with pytest.raises(BootstrapError, match="no default VPC") as caught:
         ec2.find_network(client, None)
-    assert "--subnet-id" in caught.value.hint
+    assert "--subnet-id" in str(caught.value.hint)
 
 
 def test_the_price_now_is_the_newest_of_each_zone(client, stub):

@@ -36,7 +36,7 @@ def test_a_missing_pair_is_planned_then_made(private, public):
     planned = inspect(public)
     assert planned.public_key is None and not private.exists()
     made = keys.ensure(planned)
-    assert made.public_key.startswith("ssh-ed25519 ") and private.stat().st_mode & 0o777 == 0o600
+    assert str(made.public_key).startswith("ssh-ed25519 ") and private.stat().st_mode & 0o777 == 0o600
     assert inspect(public) == made
 
 
@@ -45,14 +45,14 @@ def test_a_missing_public_half_is_derived(private, public):
     before = public.read_text().split()[:2]
     public.unlink()
     planned = inspect(public)
-    assert planned.public_key.split() == before and not public.exists()
+    assert str(planned.public_key).split() == before and not public.exists()
     keys.ensure(planned)
     assert public.read_text().split() == before
 
 
 def test_rsa_is_taken_and_ecdsa_is_not(private, public):
     keygen(private, "-t", "rsa", "-b", "2048")
-    assert inspect(public).public_key.startswith("ssh-rsa ")
+    assert str(inspect(public).public_key).startswith("ssh-rsa ")
     private.unlink()
     keygen(private, "-t", "ecdsa")
     with pytest.raises(UsageError, match="ecdsa"):
@@ -63,7 +63,7 @@ def test_a_private_key_given_as_public_is_refused_with_its_public_half_named(pri
     keygen(private)
     with pytest.raises(UsageError, match="is a private key") as caught:
         inspect(private)
-    assert str(public) in caught.value.hint
+    assert str(public) in str(caught.value.hint)
 
 
 @pytest.mark.parametrize("text", ["", "hello", "ssh-ed25519", "ssh-ed25519 !!!", "ssh-ed25519 AAAA", "-----BEGIN"])

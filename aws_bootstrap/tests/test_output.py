@@ -140,9 +140,8 @@ def test_a_failure_is_told_on_stderr_and_is_one_document(fmt, capsys):
     shown = capsys.readouterr()
     for word in ("It broke.", "Do this.", "i-1", "(billing)", "us-west-2 g4dn.xlarge spot: none"):
         assert word in click.unstyle(shown.err)
-    parse = {OutputFormat.JSON: json.loads, OutputFormat.YAML: yaml.safe_load}.get(fmt)
-    if parse:
-        whole = parse(shown.out)
+    if fmt in (OutputFormat.JSON, OutputFormat.YAML):
+        whole = json.loads(shown.out) if fmt is OutputFormat.JSON else yaml.safe_load(shown.out)
         assert whole["instance_id"] == "i-1"
         assert whole["error"] == {
             "code": "ssh-timeout",
