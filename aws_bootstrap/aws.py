@@ -80,13 +80,14 @@ class Aws:
 def explained() -> Iterator[None]:
     """Raise our errors, not botocore's, from the block."""
     from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.parsers import ResponseParserError
 
     try:
         yield
     except ClientError as exc:
         error = exc.response.get("Error", {})
         raise explain(error.get("Code", ""), error.get("Message") or str(exc)) from exc
-    except BotoCoreError as exc:
+    except (BotoCoreError, ResponseParserError) as exc:
         raise explain(_known_name(exc), str(exc)) from exc
 
 

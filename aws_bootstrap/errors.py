@@ -289,5 +289,7 @@ def explain(name: str, message: str) -> AwsError:
 
     A hint may hold `{profile}`: the error door knows which profile was asked for.
     """
-    known = KNOWN_CODES.get(name) or KNOWN_EXCEPTIONS.get(name) or Known()
+    # A proxy's or gateway's HTML page carries no code of AWS's: botocore gives the HTTP status instead.
+    gateway = _BUSY if name.isdigit() and int(name) >= 500 else None
+    known = KNOWN_CODES.get(name) or KNOWN_EXCEPTIONS.get(name) or gateway or Known()
     return known.kind(known.message or message, aws_code=name, hint=known.hint, code=known.code)

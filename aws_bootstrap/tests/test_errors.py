@@ -1,0 +1,92 @@
+"""Errors: exit codes by type, stable words, remedies, and the one door."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+from botocore import exceptions as boto
+from botocore import parsers
+
+from aws_bootstrap import errors
+from aws_bootstrap.aws import explained
+from aws_bootstrap.errors import KNOWN_CODES, KNOWN_EXCEPTIONS, AwsError, CapacityError, TransientError, explain
+
+PACKAGE = Path(__file__).parents[1]
+DOCUMENTED = set(re.findall(r"^\| `([a-z-]+)` \|", (PACKAGE.parent / "docs/errors.md").read_text(), re.MULTILINE))
+
+
+def written_codes() -> set[str]:
+    """Every word given as an error's `code`, wherever it stands in the program."""
+    found = {known.code for known in [*KNOWN_CODES.values(), *KNOWN_EXCEPTIONS.values()] if known.code}
+    for path in PACKAGE.rglob("*.py"):
+        if {"tests", "resources"} & set(path.relative_to(PACKAGE).parts):
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.keyword) and node.arg == "code" and isinstance(node.value, ast.Constant):
+                found.add(node.value.value)
+    kinds = [c for c in vars(errors).values() if isinstance(c, type) and issubclass(c, errors.BootstrapError)]
+    return {c for c in found | {kind.code for kind in kinds} if isinstance(c, str)}
+
+
+def test_the_documented_words_are_the_written_ones():
+    assert written_codes() == DOCUMENTED
+
+
+@pytest.mark.parametrize("name", KNOWN_EXCEPTIONS)
+def test_explained_exceptions_exist(name):
+    assert hasattr(boto, name) or hasattr(parsers, name)
+
+
+@pytest.mark.parametrize("name", [*KNOWN_CODES, *KNOWN_EXCEPTIONS])
+def test_every_explained_error_has_a_remedy(name):
+    assert explain(name, "what AWS said").hint
+
+
+def test_an_unknown_code_keeps_awss_sentence():
+    error = explain("SomethingNew", "what AWS said")
+    assert str(error) == "what AWS said" and error.aws_code == "SomethingNew" and error.code == "aws-error"
+
+
+def client_error(code: str) -> boto.ClientError:
+    return boto.ClientError({"Error": {"Code": code, "Message": "said"}}, "RunInstances")
+
+
+@pytest.mark.parametrize(
+    ("raised", "kind", "code"),
+    [
+        (client_error("InsufficientInstanceCapacity"), CapacityError, "no-capacity"),
+        (client_error("ExpiredToken"), AwsError, "expired-credentials"),
+        (boto.NoCredentialsError(), AwsError, "no-credentials"),
+        (boto.PartialCredentialsError(provider="env", cred_var="X"), AwsError, "partial-credentials"),
+        (boto.ProfileNotFound(profile="x"), AwsError, "no-profile"),
+        (boto.EndpointConnectionError(endpoint_url="x"), TransientError, "unreachable"),
+        (boto.SSOTokenLoadError(error_msg="x"), AwsError, "expired-credentials"),
+        (boto.ReadTimeoutError(endpoint_url="x"), TransientError, "unreachable"),
+        (boto.ConnectionClosedError(endpoint_url="x"), TransientError, "unreachable"),
+        (client_error("503"), TransientError, "aws-unavailable"),
+        (parsers.ResponseParserError("<html>"), TransientError, "aws-unavailable"),
+    ],
+    ids=lambda value: getattr(value, "__name__", None) or str(value)[:40],
+)
+def test_botocores_exceptions_become_ours(raised, kind, code):
+    with pytest.raises(kind) as caught, explained():
+        raise raised
+    assert caught.value.code == code and caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("error", "exit_code"),
+    [
+        (errors.BootstrapError("x"), 1),
+        (errors.UsageError("x"), 2),
+        (errors.IncompleteError("x"), 3),
+        (errors.Interrupted(2), 130),
+        (errors.Interrupted(15), 143),
+        (errors.SshError("x"), 1),
+    ],
+)
+def test_the_type_fixes_the_exit_code(error, exit_code):
+    assert error.exit_code == exit_code
