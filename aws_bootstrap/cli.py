@@ -29,7 +29,7 @@ class Group(click.Group):
         output.use_format(_wanted_format(given))
         app = extra.setdefault("obj", None) or App()
         extra["obj"] = app
-        extra["standalone_mode"] = False
+        extra |= {"standalone_mode": False, "prog_name": "aws-bootstrap"}
         try:
             with _sigterm_as_interrupt():
                 code = super().main(given, *rest, **extra)

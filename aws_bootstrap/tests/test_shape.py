@@ -53,7 +53,7 @@ MAY_IMPORT = {
     "app": {"aws", "ssh", "output", "models", "errors", "config"},
     "output": {"views", "models", "errors"},
     "views": {"views", "models"},
-    "models": {"errors"},
+    "models": {"models", "errors"},
     "gpu": set(),
     "retry": set(),
     "errors": set(),

@@ -1,0 +1,91 @@
+"""What every fact and result is, and how it becomes a document.
+
+A fact is something learnt (an instance, an image); a result is what a command answers with. Every field of a
+result is a key of its document, always there, except those declared with `optional()` (left out when None) and
+`private()` (for the text view alone).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields, is_dataclass
+from datetime import datetime
+from typing import Any, ClassVar
+
+from ..errors import BootstrapError, IncompleteError
+from .facts import RegionFailure
+
+
+def optional() -> Any:
+    """A field whose key is left out of the document when it is None."""
+    return field(default=None, metadata={"optional": True})
+
+
+def private(default: Any = None) -> Any:
+    """A field that no document shows; views may use it."""
+    return field(default=default, metadata={"private": True})
+
+
+def document(value: Any) -> Any:
+    """Plain dictionaries, lists and scalars for a result or fact, as JSON and YAML show it."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {f.name: document(getattr(value, f.name)) for f in fields(value) if _shown(f, getattr(value, f.name))}
+    if isinstance(value, dict):
+        return {k: document(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [document(v) for v in value]
+    return value.isoformat(timespec="seconds") if isinstance(value, datetime) else value
+
+
+def _shown(f: Any, value: Any) -> bool:
+    return not f.metadata.get("private") and not (f.metadata.get("optional") and value is None)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Records of one kind under headings: field name (dots reach into facts) → heading."""
+
+    columns: dict[str, str]
+    rows: Iterable[Any]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command found or did. Every output format is made from this alone."""
+
+    columns: ClassVar[dict[str, str]] = {}
+    """Table columns of the first tuple field. Empty means a table of keys and values."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The document that JSON and YAML show."""
+        return document(self)
+
+    def tables(self) -> list[Table]:
+        """The tables that the table format shows, one below the other."""
+        records = next((value for f in fields(self) if isinstance(value := getattr(self, f.name), tuple)), ())
+        return [Table(self.columns, records)] if self.columns else []
+
+    def problem(self) -> BootstrapError | None:
+        """What makes this result less than was asked for, as an error; None if nothing does."""
+        return None
+
+
+@dataclass(frozen=True)
+class Access:
+    """How a person reaches the box from this machine: what goes before the alias in printed commands."""
+
+    ssh: str = "ssh"
+    program: str = "aws-bootstrap"
+
+
+def unread_regions(failed: tuple[RegionFailure, ...]) -> BootstrapError | None:
+    """The error for a view that lacks these regions; None if it lacks none."""
+    if not failed:
+        return None
+    names = ", ".join(f.region for f in failed)
+    reasons = sorted({f.error for f in failed})
+    return IncompleteError(
+        f"Could not read {names}: {reasons[0]}",
+        hint="What is there is unknown, not absent. Ask again, or leave it out with --region.",
+        code="region-failed",
+    )

@@ -1,0 +1,84 @@
+"""Results of `status`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from ..errors import BootstrapError
+from .base import Access, Result, Table, optional, private, unread_regions
+from .facts import RegionFailure
+
+
+@dataclass(frozen=True)
+class VolumeStatus:
+    """A data volume as `status` shows it below its instance."""
+
+    volume_id: str
+    size_gb: int
+    mount_point: str
+    state: str
+
+
+@dataclass(frozen=True)
+class InstanceStatus:
+    """An instance as `status` shows it."""
+
+    instance_id: str
+    region: str
+    state: str
+    instance_type: str
+    public_ip: str | None
+    ssh_alias: str | None
+    lifecycle: str
+    availability_zone: str
+    launch_time: datetime
+    uptime_seconds: int
+    ebs_volumes: tuple[VolumeStatus, ...]
+    spot_price_per_hour: float | None = optional()
+    estimated_cost: float | None = optional()
+
+
+@dataclass(frozen=True)
+class OrphanVolume:
+    """A data volume that bills though its instance is gone. `monthly_cost_usd` at gp3's list price."""
+
+    volume_id: str
+    region: str
+    size_gb: int
+    monthly_cost_usd: float
+    last_instance_id: str | None
+    kept: bool | None = optional()
+
+
+@dataclass(frozen=True)
+class StatusReport(Result):
+    """Our instances and volumes in the regions asked."""
+
+    instances: tuple[InstanceStatus, ...]
+    regions_queried: tuple[str, ...]
+    regions_failed: tuple[RegionFailure, ...]
+    orphan_volumes: tuple[OrphanVolume, ...]
+    access: Access = private(Access())
+    instructions: bool = private(True)
+
+    columns = {
+        "instance_id": "Instance",
+        "ssh_alias": "Alias",
+        "region": "Region",
+        "state": "State",
+        "instance_type": "Type",
+        "lifecycle": "Pricing",
+        "public_ip": "Address",
+        "spot_price_per_hour": "USD/h",
+        "uptime_seconds": "Uptime s",
+    }
+
+    def tables(self) -> list[Table]:
+        """Instances, then orphan volumes if there are any."""
+        volumes = {"volume_id": "Orphan volume", "region": "Region", "size_gb": "GB", "monthly_cost_usd": "USD/month"}
+        return [*super().tables(), *([Table(volumes, self.orphan_volumes)] if self.orphan_volumes else [])]
+
+    def problem(self) -> BootstrapError | None:
+        """Regions that could not be read."""
+        return unread_regions(self.regions_failed)

@@ -1,0 +1,40 @@
+"""Results of `terminate`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .base import Access, Result, optional, private
+from .facts import RegionFailure
+
+
+@dataclass(frozen=True)
+class Termination:
+    """What became of one instance and of its data volumes."""
+
+    instance_id: str
+    previous_state: str
+    current_state: str
+    ssh_alias_removed: str | None = optional()
+    ebs_volumes_deleted: tuple[str, ...] | None = optional()
+    ebs_volumes_kept: tuple[str, ...] | None = optional()
+    region: str = private("")
+    availability_zone: str = private("")
+
+
+@dataclass(frozen=True)
+class TerminateReport(Result):
+    """What became of the instances named."""
+
+    terminated: tuple[Termination, ...]
+    regions_failed: tuple[RegionFailure, ...] = ()
+    access: Access = private(Access())
+
+    columns = {
+        "instance_id": "Instance",
+        "previous_state": "Was",
+        "current_state": "Now",
+        "ssh_alias_removed": "Alias removed",
+        "ebs_volumes_deleted": "Volumes deleted",
+        "ebs_volumes_kept": "Volumes kept",
+    }
