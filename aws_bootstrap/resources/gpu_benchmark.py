@@ -189,7 +189,7 @@ def load_mnist() -> tuple[torch.Tensor, torch.Tensor, str]:
     """Return images, labels and where they come from: MNIST, or synthetic where it cannot be had."""
     before = socket.getdefaulttimeout()
     try:
-        from torchvision.datasets import MNIST  # noqa: PLC0415 - may be absent
+        from torchvision.datasets import MNIST
 
         socket.setdefaulttimeout(DOWNLOAD_TIMEOUT_SECONDS)
         mnist = MNIST(str(MNIST_FOLDER), train=True, download=True)

@@ -46,7 +46,7 @@ choose_device() {
         serial = field("SERIAL"); gsub(/[- ]|\\x20/, "", serial)
         if (tolower(serial) == tolower(wanted)) chosen = name
         disk[name] = 1
-        if (serial != "" || field("MODEL") ~ /Instance Storage/) barred[name] = 1
+        if (serial != "" || field("MODEL") ~ /Instance.*Storage/) barred[name] = 1
         if (format && (field("FSTYPE") != "" || field("PTTYPE") != "")) barred[name] = 1
       } else if (parent != "") {
         if (format) barred[parent] = 1

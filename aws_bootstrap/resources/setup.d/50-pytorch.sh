@@ -25,7 +25,7 @@ has_wheels() {
       "${PACKAGES[@]}" || status=$?
     [[ $status == 0 || $status == 1 ]] && return "$status"
     echo "attempt $attempt: $1 does not answer"
-    sleep "$attempt"
+    sleep $((attempt * RETRY_PAUSE))
   done
   return 2
 }

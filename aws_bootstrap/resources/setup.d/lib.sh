@@ -9,6 +9,7 @@ TORCH_WHEELS="https://download.pytorch.org/whl"
 # How long a step goes on trying what depends on others (a mirror, a lock), in seconds.
 # shellcheck disable=SC2034
 PATIENCE="${SETUP_PATIENCE:-300}"
+RETRY_PAUSE="${SETUP_RETRY_PAUSE:-2}"
 
 report() { printf '%s\n' "$*" | tr '\n' ' ' | sed 's/ *$//' >>"$STEP_REPORT"; echo >>"$STEP_REPORT"; }
 changed() { report changed; }
@@ -34,7 +35,7 @@ retry() {
   for ((attempt = 1; attempt <= attempts; attempt++)); do
     "$@" && return 0 || status=$?
     echo "attempt $attempt of $attempts failed (status $status): $*"
-    ((attempt == attempts)) || sleep $((attempt * 2))
+    ((attempt == attempts)) || sleep $((attempt * RETRY_PAUSE))
   done
   return "$status"
 }
@@ -45,7 +46,7 @@ put_root_file() {
   draft="$STEP_TMP/$(basename "$path")"
   cat >"$draft"
   if cmp -s "$draft" "$path"; then return 1; fi
-  as_root install -D -m 0644 "$draft" "$path"
+  as_root install -D -m 0644 "$draft" "$path" || die "$path could not be written"
   changed
 }
 

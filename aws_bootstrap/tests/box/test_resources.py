@@ -1,0 +1,110 @@
+"""The files that go to the box are what their readers expect: shell, Python, VSCode, Jupyter, nvcc."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from aws_bootstrap.tests.box.standins import RESOURCES, nvcc
+
+SCRIPTS = sorted([*RESOURCES.glob("*.sh"), *(RESOURCES / "setup.d").glob("*.sh")])
+STEPS = [script for script in SCRIPTS if re.match(r"\d\d-", script.name)]
+
+
+def shellcheck() -> str | None:
+    beside = Path(sys.executable).with_name("shellcheck")
+    return str(beside) if beside.exists() else shutil.which("shellcheck")
+
+
+@pytest.mark.skipif(shellcheck() is None, reason="shellcheck is not installed")
+def test_shellcheck_has_nothing_to_say():
+    done = subprocess.run([str(shellcheck()), "-x", *SCRIPTS], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("script", STEPS, ids=lambda path: path.name)
+def test_a_step_is_strict_titled_and_short(script):
+    text = script.read_text()
+    assert "\nset -euo pipefail\n" in text and re.search(r"^# title: \S", text, re.MULTILINE)
+    assert len(text.splitlines()) <= 90
+    assert "/tmp" not in text.replace("$STEP_TMP", "")
+
+
+def test_everything_that_changes_the_system_goes_through_sudo():
+    """The sandbox runs the real scripts on the developer's own machine, with a stand-in for sudo."""
+    changing = (
+        r"\b(apt-get|dnf|systemctl (restart|reload|enable|daemon-reload)|update-initramfs|dpkg --configure|mkfs\S*)\b"
+    )
+    for script in STEPS:
+        for line in script.read_text().splitlines():
+            if re.search(changing, line) and not line.lstrip().startswith("#"):
+                wrapped = (
+                    "as_root" in line
+                    or "have apt-get" in line
+                    or "have dnf" in line
+                    or "echo" in line
+                    or "warn" in line
+                )
+                assert wrapped, f"{script.name}: {line}"
+
+
+def test_the_driver_runs_on_the_oldest_python_of_an_image():
+    ast.parse((RESOURCES / "run_steps.py").read_text(), feature_version=(3, 8))
+
+
+def without_comments(text: str) -> str:
+    """Return JSON with // comments outside strings taken out."""
+    return re.sub(r'("(?:\\.|[^"\\])*")|//[^\n]*', lambda match: match[1] or "", text)
+
+
+@pytest.mark.parametrize("name", ["launch.json", "tasks.json"])
+def test_vscode_reads_its_files(name):
+    parsed = json.loads(without_comments((RESOURCES / name).read_text()))
+    assert parsed["version"]
+
+
+def test_every_build_task_that_debugging_starts_exists():
+    launch = json.loads(without_comments((RESOURCES / "launch.json").read_text()))
+    tasks = json.loads(without_comments((RESOURCES / "tasks.json").read_text()))
+    labels = {task["label"] for task in tasks["tasks"]}
+    assert {configuration["preLaunchTask"] for configuration in launch["configurations"]} <= labels
+    assert all(c["debuggerPath"] == "__CUDA_GDB_PATH__" for c in launch["configurations"])
+    assert all("-arch=__GPU_ARCH__" in task["args"] for task in tasks["tasks"])
+
+
+def test_the_notebook_is_clean():
+    notebook = json.loads((RESOURCES / "gpu_smoke_test.ipynb").read_text())
+    assert notebook["nbformat"] == 4
+    for cell in notebook["cells"]:
+        assert not cell.get("outputs") and not cell.get("execution_count")
+        if cell["cell_type"] == "code":
+            ast.parse("".join(cell["source"]))
+
+
+def test_the_requirements_leave_torch_to_the_step_that_knows_the_cuda():
+    names = [line.split(">")[0].strip() for line in (RESOURCES / "requirements.txt").read_text().splitlines()]
+    assert "jupyterlab" in names and not {"torch", "torchvision"} & set(names)
+
+
+def test_the_wheel_tags_are_in_the_script_that_system_says():
+    assert "KNOWN_CUDA_TAGS=(118 121 124 126 128 129 130)" in (RESOURCES / "remote_setup.sh").read_text()
+
+
+@pytest.mark.skipif(nvcc() is None, reason="no nvcc on this machine")
+def test_saxpy_compiles_for_a_t4_and_fails_without_a_gpu(tmp_path):
+    done = subprocess.run(
+        [str(nvcc()), "-arch=sm_75", "-Werror", "all-warnings", "-o", "saxpy", RESOURCES / "saxpy.cu"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    ran = subprocess.run(["./saxpy"], cwd=tmp_path, capture_output=True, text=True, env={"CUDA_VISIBLE_DEVICES": ""})
+    assert ran.returncode == 1 and "saxpy.cu:" in ran.stderr and "PASSED" not in ran.stdout
