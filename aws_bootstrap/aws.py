@@ -16,6 +16,7 @@ from .models import RegionFailure
 
 T = TypeVar("T")
 
+PRICING_REGION = "us-east-1"
 _TIMEOUTS = {"connect_timeout": 5, "read_timeout": 20}
 
 
@@ -43,6 +44,14 @@ class Aws:
         For RunInstances: EC2 reports missing capacity as HTTP 500, which the SDK would send again in silence.
         """
         return self._client("ec2", region, retry=False)
+
+    def pricing(self) -> Any:
+        """The client of AWS's price list."""
+        return self._client("pricing", PRICING_REGION, retry=True)
+
+    def service_quotas(self, region: str) -> Any:
+        """The Service Quotas client of a region."""
+        return self._client("service-quotas", region, retry=True)
 
     def regions(self) -> list[str]:
         """The regions enabled for the account."""

@@ -31,10 +31,13 @@ LOGIN_REFUSED_SECONDS = 30.0
 class LaunchConfig:
     """Everything `launch` was asked for. Built once, from options; never changed."""
 
-    instance_type: str = "g4dn.xlarge"
+    instance_type: tuple[str, ...] = ("g4dn.xlarge",)
     ami_filter: str = "Deep Learning Base OSS Nvidia Driver GPU AMI (Ubuntu 24.04)*"
     spot: bool = True
-    region: str | None = None
+    region: tuple[str, ...] = ()
+    wait: bool = False
+    wait_timeout: float = 1800.0
+    max_price: float | None = None
     key_path: Path = Path("~/.ssh/id_ed25519.pub")
     key_name: str = "aws-bootstrap-key"
     security_group: str = "aws-bootstrap-ssh"

@@ -6,6 +6,8 @@ Results go to stdout, everything else to stderr. Progress is silent unless the f
 from __future__ import annotations
 
 import json
+import shutil
+import sys
 from collections.abc import Callable
 from enum import StrEnum
 from operator import attrgetter
@@ -85,11 +87,16 @@ def emit_error(error: BootstrapError) -> None:
     """Show a failure: on stderr for a person; in json and yaml also as one document on stdout, with what is known."""
     result = error.result
     if _format in (OutputFormat.JSON, OutputFormat.YAML):
-        whole = {**(result.to_dict() if result else {}), "error": document(error.report)}
+        whole = _with_error(result.to_dict() if result else {}, error)
         click.echo(_json(whole) if _format is OutputFormat.JSON else _yaml(whole))
     elif result is not None:
         emit(result)
     _explain(error)
+
+
+def _with_error(known: Any, error: BootstrapError) -> Any:
+    """What is known, with the error in it; a bare list has no room for one, so stderr and the exit code tell."""
+    return known if isinstance(known, list) else {**known, "error": document(error.report)}
 
 
 def _explain(error: BootstrapError) -> None:
@@ -156,6 +163,18 @@ def info(message: str) -> None:
     echo(f"      {message}")
 
 
+_live_line = ""
+
+
+def live(message: str) -> None:
+    """Show what is going on right now, in place of the last such line; empty ends it. For a terminal alone."""
+    global _live_line
+    if is_text() and sys.stderr.isatty() and (message or _live_line):
+        width = shutil.get_terminal_size().columns - 1
+        click.echo("\r\x1b[K" + message[:width], err=True, nl=False)
+        _live_line = message
+
+
 def val(name: str, value: str) -> None:
     """Tell one fact."""
     echo(f"      {name}: {click.style(value, bold=True)}")
@@ -168,4 +187,5 @@ def success(message: str) -> None:
 
 def warn(message: str) -> None:
     """Tell that something is not as it should be."""
+    live("")
     secho(f"Warning: {message}", fg="yellow")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import click
@@ -24,10 +25,11 @@ def launch(app: App, dry_run: bool, yes: bool, tag: tuple[tuple[str, str], ...],
       aws-bootstrap launch
       aws-bootstrap launch --dry-run
       aws-bootstrap launch --instance-type g5.xlarge --region eu-west-1 --yes
+      aws-bootstrap launch -r us-west-2 -r us-east-1 --wait --max-price 0.30
     """
     from ..workflows import launch as workflow
 
     config = LaunchConfig(tag=dict(tag), **chosen)
     plan = workflow.plan(config, app)
-    question = f"EC2 has no {config.instance_type} on spot just now. Launch on-demand, at its price?"
-    app.show(plan.dry_run() if dry_run else workflow.apply(plan, app, lambda: app.accept(question, yes=yes)))
+    ask = partial(app.accept, yes=yes)
+    app.show(plan.dry_run() if dry_run else workflow.apply(plan, app, ask))

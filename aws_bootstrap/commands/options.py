@@ -87,6 +87,7 @@ class Tag(Listed):
 
 REGION = Pattern("region", r"[a-z]{2,3}(-[a-z]+)+-\d{1,2}", "us-west-2")
 PYTHON_VERSION = Pattern("Python version", r"3(\.\d{1,2}(\.\d{1,2})?)?", "3, 3.13 or 3.14.2")
+INSTANCE_TYPE = Pattern("instance type", r"[a-z][a-z0-9-]*\.[a-z0-9-]+", "g4dn.xlarge")
 SUBNET = Pattern("subnet", r"subnet-[0-9a-f]{8,17}", "subnet-0123456789abcdef0")
 USER = Pattern("login name", r"[a-z_][a-z0-9_-]{0,31}", "ubuntu")
 KEY_NAME = Pattern("key pair's name", r"[\x20-\x7e]{1,255}", "aws-bootstrap-key")
@@ -106,6 +107,23 @@ class Command(click.Command):
             if isinstance(param, click.Option) and param.envvar is None and param.name not in _WITHOUT_VARIABLE:
                 param.envvar = _variable(self.name or "", param)
         self.params += [_output_option(), _profile_option(), _debug_option()]
+
+
+class Group(click.Group):
+    """A command of commands. It takes the global options too; AWS_BOOTSTRAP_<GROUP>_<COMMAND>_<OPTION> are read."""
+
+    command_class = Command
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params += [make() for make in GLOBAL_OPTIONS]
+
+    def add_command(self, cmd: click.Command, name: str | None = None) -> None:
+        """Have the command; its options' variables are named after the group as well."""
+        super().add_command(cmd, name)
+        for param in cmd.params:
+            if isinstance(param, click.Option) and param.envvar == _variable(cmd.name or "", param):
+                param.envvar = _variable(f"{self.name} {cmd.name}", param)
 
 
 def _variable(command: str, option: click.Option) -> str:
@@ -161,15 +179,45 @@ regions = click.option(
     type=REGION,
     help="Only this region; repeatable.  [default: all enabled]",
 )
+regions_here = click.option(
+    "--region",
+    "-r",
+    "regions",
+    multiple=True,
+    type=REGION,
+    help="AWS region; repeatable.  [default: of environment or profile, us-west-2]",
+)
 yes = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 
 _LAUNCH = (
-    click.option("--instance-type", default=_DEFAULT.instance_type, show_default=True, help="EC2 instance type."),
+    click.option(
+        "--instance-type",
+        default=_DEFAULT.instance_type,
+        show_default=True,
+        multiple=True,
+        type=INSTANCE_TYPE,
+        help="EC2 instance type; repeatable, in order of preference.",
+    ),
     click.option(
         "--ami-filter", default=_DEFAULT.ami_filter, show_default=True, help="AMI name pattern; the newest match wins."
     ),
     click.option("--spot/--on-demand", default=_DEFAULT.spot, show_default=True, help="Market."),
-    region,
+    click.option(
+        "--region",
+        "-r",
+        multiple=True,
+        type=REGION,
+        help="AWS region; repeatable, tried in this order.  [default: of environment or profile, us-west-2]",
+    ),
+    click.option("--wait", is_flag=True, help="Keep sweeping for capacity."),
+    click.option(
+        "--wait-timeout", default=_DEFAULT.wait_timeout, type=Duration(), help="For how long.  [default: 30m]"
+    ),
+    click.option(
+        "--max-price",
+        type=click.FloatRange(min=0, min_open=True),
+        help="Highest hourly price to accept, USD; on-demand too.",
+    ),
     click.option(
         "--key-path",
         default=_DEFAULT.key_path,

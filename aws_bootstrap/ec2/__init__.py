@@ -13,8 +13,8 @@ from .instances import (
 )
 from .keypairs import ensure_key_pair, find_key_pairs, key_pair_for
 from .network import ensure_security_group, find_network, find_security_groups, group_in, missing_cidrs
-from .prices import spot_prices
-from .types import get_instance_type, quota_family
+from .prices import on_demand_price, spot_prices
+from .types import find_instance_types, quota_family
 from .volumes import (
     EBS_DEVICE_NAME,
     EBS_MOUNT_POINT,
@@ -34,13 +34,13 @@ __all__ = [
     "find_by_token",
     "find_ebs_volumes_for_instance",
     "find_images",
+    "find_instance_types",
     "find_instances",
     "find_key_pairs",
     "find_network",
     "find_security_groups",
     "find_volumes",
     "for_market",
-    "get_instance_type",
     "get_instances",
     "group_in",
     "image_owner",
@@ -49,6 +49,7 @@ __all__ = [
     "latest_ami",
     "login_user",
     "missing_cidrs",
+    "on_demand_price",
     "quota_family",
     "run_instance",
     "run_request",

@@ -85,6 +85,8 @@ def for_market(request: dict[str, Any], config: LaunchConfig, instance_type: str
     }
     if market == "spot":
         spot = {"SpotInstanceType": "one-time", "InstanceInterruptionBehavior": "terminate"}
+        if config.max_price is not None:
+            spot["MaxPrice"] = f"{config.max_price:g}"
         attempt["InstanceMarketOptions"] = {"MarketType": "spot", "SpotOptions": spot}
     return attempt
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from ..aws import explained
+from ..aws import pages
 from ..models import InstanceType
 
 
@@ -14,10 +15,13 @@ def quota_family(instance_type: str) -> str | None:
     return next((family for prefix, family in prefixes.items() if instance_type.startswith(prefix)), None)
 
 
-def get_instance_type(ec2: Any, name: str) -> InstanceType:
-    """The type as this region has it. AwsError `bad-instance-type` where it does not."""
-    with explained():
-        raw = ec2.describe_instance_types(InstanceTypes=[name])["InstanceTypes"][0]
+def find_instance_types(ec2: Any, patterns: Sequence[str]) -> list[InstanceType]:
+    """The types of these names (`*` stands for anything) that the region has. A name it lacks is left out."""
+    filters = [{"Name": "instance-type", "Values": list(patterns)}]
+    return [_instance_type(raw) for raw in pages(ec2, "describe_instance_types", "InstanceTypes", Filters=filters)]
+
+
+def _instance_type(raw: dict[str, Any]) -> InstanceType:
     return InstanceType(
         name=raw["InstanceType"],
         vcpus=raw["VCpuInfo"]["DefaultVCpus"],

@@ -32,6 +32,8 @@ class DryRun(Result):
     tags: dict[str, str] | None = optional()
     metadata_hop_limit: int | None = optional()
     no_setup: bool | None = optional()
+    max_price: float | None = optional()
+    instance_types: tuple[str, ...] | None = optional()
     regions_failed: tuple[RegionFailure, ...] = ()
     dry_run: bool = True
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from aws_bootstrap.errors import AwsError, CapacityError, QuotaError
@@ -11,50 +13,86 @@ from aws_bootstrap.workflows.capacity import (
     GiveUp,
     Miss,
     Policy,
+    Search,
     Tried,
+    Wait,
     acquire,
     next_attempt,
     quota_commands,
 )
 
-ONE = Policy(("r1",), ("g4dn.xlarge",), spot=True)
-TWO = Policy(("r1", "r2"), ("g4dn.xlarge", "g5.xlarge"), spot=True)
+ONE = Policy((("r1", "g4dn.xlarge"),), spot=True)
+TWO = Policy(
+    (("r1", "g4dn.xlarge"), ("r2", "g4dn.xlarge"), ("r1", "g5.xlarge"), ("r2", "g5.xlarge")),
+    spot=True,
+)
+PATIENT = replace(ONE, wait_timeout=100.0)
+ON_DEMAND_ONLY = Policy((("r1", "t"),), spot=False)
 SPOT, ON_DEMAND = "spot", "on-demand"
 
 
-def dry(region="r1", kind="g4dn.xlarge", market=SPOT) -> Miss:
-    return Miss(Attempt(region, kind, market), CapacityError("none", aws_code="InsufficientInstanceCapacity"))
+def dry(region="r1", kind="g4dn.xlarge", market=SPOT, sweep=0) -> Miss:
+    return Miss(Attempt(region, kind, market), CapacityError("none", aws_code="InsufficientInstanceCapacity"), sweep)
 
 
-def quota(region="r1", kind="g4dn.xlarge", market=SPOT) -> Miss:
-    return Miss(Attempt(region, kind, market), QuotaError("no more", aws_code="MaxSpotInstanceCountExceeded"))
+def quota(region="r1", kind="g4dn.xlarge", market=SPOT, sweep=0) -> Miss:
+    return Miss(Attempt(region, kind, market), QuotaError("no more", aws_code="MaxSpotInstanceCountExceeded"), sweep)
 
+
+def tried(*misses, on_demand=None, sweep=0, elapsed=0.0) -> Tried:
+    return Tried(misses, sweep, elapsed, on_demand)
+
+
+FIRST = Attempt("r1", "g4dn.xlarge", SPOT)
 
 TABLE = [
-    ("first try", ONE, Tried(), Attempt("r1", "g4dn.xlarge", SPOT)),
-    ("spot is dry: ask", ONE, Tried((dry(),)), AskOnDemand()),
-    ("agreed: on-demand", ONE, Tried((dry(),), True), Attempt("r1", "g4dn.xlarge", ON_DEMAND)),
-    ("declined: give up", ONE, Tried((dry(),), False), None),
-    ("both dry: give up", ONE, Tried((dry(), dry(market=ON_DEMAND)), True), None),
-    ("quota only: give up at once, nobody is asked", ONE, Tried((quota(),)), None),
-    ("on-demand wanted", Policy(("r1",), ("t",), spot=False), Tried(), Attempt("r1", "t", ON_DEMAND)),
-    ("on-demand dry: no question", Policy(("r1",), ("t",), spot=False), Tried((dry("r1", "t", ON_DEMAND),)), None),
-    ("first type in every region first", TWO, Tried((dry(),)), Attempt("r2", "g4dn.xlarge", SPOT)),
-    ("then the next type", TWO, Tried((dry(), dry("r2"))), Attempt("r1", "g5.xlarge", SPOT)),
-    ("quota drops the region's whole family", TWO, Tried((quota(),)), Attempt("r2", "g4dn.xlarge", SPOT)),
-    ("… for the next type too", TWO, Tried((quota(), dry("r2"))), Attempt("r2", "g5.xlarge", SPOT)),
+    ("first try", ONE, tried(), FIRST),
+    ("spot is dry: ask", ONE, tried(dry()), AskOnDemand()),
+    ("agreed: on-demand", ONE, tried(dry(), on_demand=True), Attempt("r1", "g4dn.xlarge", ON_DEMAND)),
+    ("declined: give up", ONE, tried(dry(), on_demand=False), GiveUp()),
+    ("both dry: give up", ONE, tried(dry(), dry(market=ON_DEMAND), on_demand=True), GiveUp()),
+    ("quota only: give up at once, nobody is asked", ONE, tried(quota()), GiveUp()),
+    ("on-demand wanted", ON_DEMAND_ONLY, tried(), Attempt("r1", "t", ON_DEMAND)),
+    ("on-demand dry: no question", ON_DEMAND_ONLY, tried(dry("r1", "t", ON_DEMAND)), GiveUp()),
+    ("first type in every region first", TWO, tried(dry()), Attempt("r2", "g4dn.xlarge", SPOT)),
+    ("then the next type", TWO, tried(dry(), dry("r2")), Attempt("r1", "g5.xlarge", SPOT)),
+    ("quota drops the region's whole family", TWO, tried(quota()), Attempt("r2", "g4dn.xlarge", SPOT)),
+    ("… for the next type too", TWO, tried(quota(), dry("r2")), Attempt("r2", "g5.xlarge", SPOT)),
     (
         "… and on demand",
         TWO,
-        Tried((quota(), dry("r2"), dry("r2", "g5.xlarge")), True),
+        tried(quota(), dry("r2"), dry("r2", "g5.xlarge"), on_demand=True),
         Attempt("r2", "g4dn.xlarge", ON_DEMAND),
+    ),
+    ("waiting: pause after a sweep, on-demand is never offered", PATIENT, tried(dry()), Wait(100.0)),
+    ("waiting: sweep again", PATIENT, tried(dry(), sweep=1), FIRST),
+    ("waiting: no longer than the timeout", PATIENT, tried(dry(), elapsed=99.0), Wait(1.0)),
+    ("waiting: the timeout ends it", PATIENT, tried(dry(), elapsed=100.0), GiveUp()),
+    (
+        "waiting: a running sweep is finished",
+        replace(TWO, wait_timeout=1.0),
+        tried(dry(), elapsed=9.0),
+        Attempt("r2", "g4dn.xlarge", SPOT),
+    ),
+    ("waiting for a quota is pointless", PATIENT, tried(quota()), GiveUp()),
+    (
+        "a quota of an earlier sweep still counts",
+        replace(TWO, wait_timeout=9.0),
+        tried(quota(), sweep=1),
+        Attempt("r2", "g4dn.xlarge", SPOT),
+    ),
+    (
+        "waiting goes on while one region has hope",
+        replace(TWO, wait_timeout=9.0),
+        tried(quota(), dry("r2"), dry("r2", "g5.xlarge")),
+        Wait(9.0),
     ),
 ]
 
 
-@pytest.mark.parametrize(("policy", "tried", "move"), [row[1:] for row in TABLE], ids=[row[0] for row in TABLE])
-def test_next_attempt(policy, tried, move):
-    assert next_attempt(policy, tried) == (move if move else GiveUp(tried.misses))
+@pytest.mark.parametrize(("policy", "before", "move"), [row[1:] for row in TABLE], ids=[row[0] for row in TABLE])
+def test_next_attempt(policy, before, move):
+    assert next_attempt(policy, before) == move
 
 
 def failing(*errors):
@@ -69,6 +107,24 @@ def failing(*errors):
     return start
 
 
+def never_asked() -> bool:
+    raise AssertionError("asked")
+
+
+class Clock:
+    """Time that passes only by sleeping."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+    def sleep(self, seconds):
+        assert seconds > 0
+        self.now += seconds
+
+
 def test_acquire_asks_once_and_reports_each_miss():
     asked: list[bool] = []
     missed: list[Miss] = []
@@ -77,30 +133,52 @@ def test_acquire_asks_once_and_reports_each_miss():
         asked.append(True)
         return True
 
-    got, attempt = acquire(ONE, failing(dry().error), agree, missed.append)
-    assert attempt.market == ON_DEMAND and got == attempt
+    got, attempts = acquire(ONE, Search(failing(dry().error), agree, on_miss=missed.append))
+    assert [a.market for a in attempts] == [SPOT, ON_DEMAND] and got == attempts[-1]
     assert len(asked) == 1 and [m.attempt.market for m in missed] == [SPOT]
+
+
+def test_capacity_that_comes_back_is_taken_after_some_sweeps():
+    clock, waits = Clock(), []
+    search = Search(
+        failing(*[dry().error] * 3),
+        never_asked,
+        on_wait=lambda seconds, before: waits.append(before.sweep),
+        clock=clock,
+        sleep=clock.sleep,
+    )
+    _, attempts = acquire(replace(ONE, wait_timeout=600.0), search)
+    assert len(attempts) == 4 and set(waits) == {0, 1, 2}
+    assert 2.5 + 5 + 10 <= clock.now <= 5 + 10 + 20
+
+
+def test_waiting_ends_at_the_timeout_with_the_last_reason():
+    clock = Clock()
+    with pytest.raises(CapacityError, match="within 100 s") as caught:
+        acquire(PATIENT, Search(failing(*[dry().error] * 99), never_asked, clock=clock, sleep=clock.sleep))
+    assert clock.now == pytest.approx(100)
+    assert len(caught.value.report.regions) == 1
 
 
 def test_giving_up_names_every_region_and_reason():
     with pytest.raises(CapacityError) as caught:
-        acquire(TWO, failing(*[m.error for m in (quota(), dry(), dry())]), lambda: False, lambda miss: None)
+        acquire(TWO, Search(failing(*[m.error for m in (quota(), dry(), dry())]), lambda: False))
     assert [(r.region, r.instance_type, r.reason) for r in caught.value.report.regions] == [
         ("r1", "g4dn.xlarge", "no more"),
         ("r2", "g4dn.xlarge", "none"),
         ("r2", "g5.xlarge", "none"),
     ]
-    assert "--on-demand" in str(caught.value.hint)
+    assert "--on-demand" in str(caught.value.hint) and "--wait" in str(caught.value.hint)
 
 
 def test_quota_alone_is_a_quota_error():
     with pytest.raises(QuotaError):
-        acquire(ONE, failing(quota().error), lambda: pytest.fail("asked"), lambda miss: None)
+        acquire(ONE, Search(failing(quota().error), never_asked))
 
 
 def test_other_errors_end_the_search():
     with pytest.raises(AwsError, match="denied"):
-        acquire(ONE, failing(AwsError("denied", aws_code="X")), lambda: True, lambda miss: None)
+        acquire(ONE, Search(failing(AwsError("denied", aws_code="X")), never_asked))
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -221,11 +222,38 @@ def test_the_newest_image_of_the_right_architecture_wins():
     assert ec2.latest_ami([arm], ["x86_64"]) is None
 
 
-def test_an_unknown_type_is_told_with_help(client, stub):
-    stub.add_client_error("describe_instance_types", "InvalidInstanceType", "g9z.large does not exist")
-    with pytest.raises(AwsError, match="g9z") as caught:
-        ec2.get_instance_type(client, "g9z.large")
-    assert caught.value.code == "bad-instance-type" and caught.value.hint
+def test_types_that_a_region_lacks_are_left_out(aws):
+    found = ec2.find_instance_types(aws, ["g4dn.xlarge", "g9z.large"])
+    assert [(t.name, t.vcpus, t.gpu) for t in found] == [("g4dn.xlarge", 4, "1x T4 (16384 MiB)")]
+
+
+@pytest.mark.parametrize(
+    ("kind", "family"),
+    [
+        ("g4dn.xlarge", "gvt"),
+        ("vt1.3xlarge", "gvt"),
+        ("p5en.48xlarge", "p5"),
+        ("p4d.24xlarge", "p"),
+        ("dl1.24xlarge", "dl"),
+        ("m5.large", None),
+    ],
+)
+def test_quota_family(kind, family):
+    assert ec2.quota_family(kind) == family
+
+
+def test_the_on_demand_price_is_read_from_the_price_list():
+    product = {"terms": {"OnDemand": {"t": {"priceDimensions": {"d": {"pricePerUnit": {"USD": "0.5260000000"}}}}}}}
+    pricing = boto3.client("pricing", "us-east-1")
+    with Stubber(pricing) as stubber:
+        stubber.add_response("get_products", {"PriceList": [json.dumps(product)]})
+        stubber.add_response("get_products", {"PriceList": []})
+        assert ec2.on_demand_price(pricing, "us-west-2", "g4dn.xlarge") == 0.526
+        assert ec2.on_demand_price(pricing, "us-west-2", "g9.xlarge") is None
+
+
+def test_the_highest_price_goes_into_the_spot_request():
+    assert request(max_price=0.25)["InstanceMarketOptions"]["SpotOptions"]["MaxPrice"] == "0.25"
 
 
 def test_a_missing_default_vpc_names_the_option(client, stub):

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 from ..ec2 import quota_family
 from ..errors import AwsError, CapacityError, QuotaError, RegionReason
 from ..models import Instance
+from ..retry import backoff
+
+FIRST_WAIT, LONGEST_WAIT = 5.0, 60.0
+"""Seconds between sweeps: the first pause, and the one that they grow to."""
 
 
 @dataclass(frozen=True)
@@ -21,10 +26,11 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Miss:
-    """An attempt that EC2 turned down for capacity, price or quota."""
+    """An attempt that was turned down for capacity, price or quota, and the sweep it was part of."""
 
     attempt: Attempt
     error: AwsError
+    sweep: int = 0
 
     @property
     def is_quota(self) -> bool:
@@ -34,11 +40,11 @@ class Miss:
 
 @dataclass(frozen=True)
 class Policy:
-    """What may be tried, in order of preference."""
+    """What may be tried: (region, type) in order of preference, and for how many seconds (None: one sweep)."""
 
-    regions: tuple[str, ...]
-    instance_types: tuple[str, ...]
+    pairs: tuple[tuple[str, str], ...]
     spot: bool
+    wait_timeout: float | None = None
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,8 @@ class Tried:
     """What was tried so far, and whether on-demand was agreed to (None: not asked yet)."""
 
     misses: tuple[Miss, ...] = ()
+    sweep: int = 0
+    elapsed: float = 0.0
     on_demand: bool | None = None
 
 
@@ -55,52 +63,100 @@ class AskOnDemand:
 
 
 @dataclass(frozen=True)
+class Wait:
+    """Nothing now: sweep again after a pause, of so many seconds at most."""
+
+    at_most: float
+
+
+@dataclass(frozen=True)
 class GiveUp:
     """Nothing is left to try."""
 
-    misses: tuple[Miss, ...] = field(default_factory=tuple)
+
+Move = Attempt | AskOnDemand | Wait | GiveUp
 
 
-def next_attempt(policy: Policy, tried: Tried) -> Attempt | AskOnDemand | GiveUp:
+def next_attempt(policy: Policy, tried: Tried) -> Move:
     """What to do after what was tried. Pure."""
-    first_market = "spot" if policy.spot else "on-demand"
-    attempt = _untried(policy, tried, first_market)
-    if attempt is None and policy.spot and any(not m.is_quota for m in tried.misses):
+    attempt = _untried(policy, tried, "spot" if policy.spot else "on-demand")
+    if attempt:
+        return attempt
+    if policy.wait_timeout is not None:
+        return _after_sweep(policy, tried, policy.wait_timeout)
+    if policy.spot and any(not m.is_quota for m in tried.misses):
         if tried.on_demand is None:
             return AskOnDemand()
-        attempt = _untried(policy, tried, "on-demand") if tried.on_demand else None
-    return attempt or GiveUp(tried.misses)
+        return (tried.on_demand and _untried(policy, tried, "on-demand")) or GiveUp()
+    return GiveUp()
+
+
+def _after_sweep(policy: Policy, tried: Tried, timeout: float) -> Wait | GiveUp:
+    hopeful = any(not _is_dropped(tried, region, kind) for region, kind in policy.pairs)
+    left = timeout - tried.elapsed
+    return Wait(left) if hopeful and left > 0 else GiveUp()
 
 
 def _untried(policy: Policy, tried: Tried, market: str) -> Attempt | None:
-    """The first attempt of a sweep in this market that was neither made nor dropped."""
-    made = {m.attempt for m in tried.misses}
-    dropped = {(m.attempt.region, quota_family(m.attempt.instance_type)) for m in tried.misses if m.is_quota}
-    sweep = (Attempt(region, kind, market) for kind in policy.instance_types for region in policy.regions)
-    return next((a for a in sweep if a not in made and (a.region, quota_family(a.instance_type)) not in dropped), None)
+    """The first attempt of this sweep in this market that was neither made nor dropped."""
+    made = {m.attempt for m in tried.misses if m.sweep == tried.sweep}
+    pairs = ((r, k) for r, k in policy.pairs if not _is_dropped(tried, r, k))
+    return next((a for a in (Attempt(r, k, market) for r, k in pairs) if a not in made), None)
 
 
-def acquire(
-    policy: Policy,
-    start: Callable[[Attempt], Instance],
-    ask_on_demand: Callable[[], bool],
-    on_miss: Callable[[Miss], None],
-) -> tuple[Instance, Attempt]:
-    """The instance started and the attempt that gave it. CapacityError or QuotaError with every region's reason."""
-    tried = Tried()
+def _is_dropped(tried: Tried, region: str, instance_type: str) -> bool:
+    """Whether a quota stands in the way of this family in this region, for the rest of the run."""
+    family = (region, quota_family(instance_type))
+    return any(m.is_quota and (m.attempt.region, quota_family(m.attempt.instance_type)) == family for m in tried.misses)
+
+
+@dataclass(frozen=True)
+class Search:
+    """How the loop acts: each function is the caller's."""
+
+    start: Callable[[Attempt], Instance]
+    """Start an instance; CapacityError or QuotaError if EC2 has none."""
+    ask_on_demand: Callable[[], bool]
+    on_try: Callable[[Attempt, Tried], None] = lambda attempt, tried: None
+    on_miss: Callable[[Miss], None] = lambda miss: None
+    on_wait: Callable[[float, Tried], None] = lambda seconds, tried: None
+    """Told before each pause, and each second of it, how many seconds are left."""
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+
+
+def acquire(policy: Policy, search: Search) -> tuple[Instance, tuple[Attempt, ...]]:
+    """The instance started, and the attempts made, the last of which gave it.
+
+    Raises CapacityError or QuotaError, with each region's reason, when there is none to be had.
+    """
+    began, waits, tried = search.clock(), backoff(FIRST_WAIT, LONGEST_WAIT), Tried()
     while True:
+        tried = replace(tried, elapsed=search.clock() - began)
         move = next_attempt(policy, tried)
-        if isinstance(move, GiveUp):
-            raise _given_up(move.misses, declined=tried.on_demand is False)
-        if isinstance(move, AskOnDemand):
-            tried = Tried(tried.misses, ask_on_demand())
-            continue
-        try:
-            return start(move), move
-        except (CapacityError, QuotaError) as exc:
-            miss = Miss(move, exc)
-        on_miss(miss)
-        tried = Tried((*tried.misses, miss), tried.on_demand)
+        match move:
+            case Attempt():
+                search.on_try(move, tried)
+                try:
+                    return search.start(move), (*(m.attempt for m in tried.misses), move)
+                except (CapacityError, QuotaError) as exc:
+                    miss = Miss(move, exc, tried.sweep)
+                search.on_miss(miss)
+                tried = replace(tried, misses=(*tried.misses, miss))
+            case AskOnDemand():
+                tried = replace(tried, on_demand=search.ask_on_demand())
+            case Wait():
+                _pause(search, min(next(waits), move.at_most), tried)
+                tried = replace(tried, sweep=tried.sweep + 1)
+            case GiveUp():
+                raise given_up(policy, tried)
+
+
+def _pause(search: Search, seconds: float, tried: Tried) -> None:
+    end = search.clock() + seconds
+    while (left := end - search.clock()) > 0:
+        search.on_wait(left, tried)
+        search.sleep(min(left, 1.0))
 
 
 def quota_commands(attempt: Attempt, vcpus: int, program: str) -> str:
@@ -111,22 +167,32 @@ def quota_commands(attempt: Attempt, vcpus: int, program: str) -> str:
     pinned = f"--family {family} --region {attempt.region}"
     # Twice the need: what is there may be in use, and AWS reviews each request.
     request = f"{program} quota request {pinned} --type {attempt.market} --desired-value {2 * vcpus}"
-    return f"See the quota:     {program} quota show {pinned}\nAsk for more:      {request}"
+    return f"See the quota:  {program} quota show {pinned}\nAsk for more:   {request}"
 
 
-def _given_up(misses: tuple[Miss, ...], *, declined: bool) -> AwsError:
-    reasons = tuple(
-        RegionReason(m.attempt.region, str(m.error), m.attempt.instance_type, m.attempt.market) for m in misses
-    )
-    kinds = {m.attempt.instance_type for m in misses}
+def given_up(policy: Policy, tried: Tried) -> AwsError:
+    """The error for a search that ended without an instance: the last reason of each attempt, and what helps."""
+    last = list({m.attempt: m for m in tried.misses}.values())
+    kinds = {m.attempt.instance_type for m in last}
     kind = kinds.pop() if len(kinds) == 1 else "instance of these types"
-    aws_code = misses[-1].error.aws_code
-    hints = list(dict.fromkeys(m.error.hint for m in misses if m.is_quota and m.error.hint))
-    if all(m.is_quota for m in misses):
+    aws_code = last[-1].error.aws_code
+    if all(m.is_quota for m in last):
         error: AwsError = QuotaError(f"The account's quota does not allow one more {kind}.", aws_code=aws_code)
     else:
-        error = CapacityError(f"EC2 has no {kind} to give just now.", aws_code=aws_code)
-        hints += ["Take on-demand, at its price: --on-demand"] if declined else []
-        hints.append("Try later, another --instance-type or another --region.")
-    error.with_facts(regions=reasons, hint="\n".join(hints) or None)
+        when = f"within {policy.wait_timeout:.0f} s" if policy.wait_timeout is not None else "just now"
+        error = CapacityError(f"EC2 has no {kind} to give {when}.", aws_code=aws_code)
+    reasons = (RegionReason(m.attempt.region, str(m.error), m.attempt.instance_type, m.attempt.market) for m in last)
+    hints = list(_hints(policy, tried, last))
+    error.with_facts(regions=tuple(reasons), hint="\n".join(dict.fromkeys(hints)) or None)
     return error
+
+
+def _hints(policy: Policy, tried: Tried, last: list[Miss]) -> Iterator[str]:
+    yield from (m.error.hint for m in last if m.is_quota and m.error.hint)
+    if all(m.is_quota for m in last):
+        return
+    if policy.spot and not tried.on_demand:
+        yield "Take on-demand, at its price: --on-demand"
+    if policy.wait_timeout is None:
+        yield "Keep trying for a while: --wait"
+    yield "Try another --instance-type or --region; both can be repeated."

@@ -42,20 +42,19 @@ def _as_error(cause: BaseException, *, left_behind: bool) -> BootstrapError:
 
 
 def _resources(launch: Launch, ended: bool) -> tuple[Resource, ...]:
-    region = launch.plan.region
-    idle = tuple(Resource(kind, name, region, billing=False) for kind, name in launch.made)
+    idle = tuple(Resource(kind, name, region, billing=False) for kind, name, region in launch.made)
     if launch.instance is None or ended:
         return idle
-    return (Resource("instance", launch.instance.instance_id, region, billing=True), *idle)
+    return (Resource("instance", launch.instance.instance_id, launch.instance.region, billing=True), *idle)
 
 
 def _hints(launch: Launch, error: BootstrapError, ended: bool) -> str | None:
     hints = [error.hint, _locked_out(launch, error)]
     if launch.instance and not ended:
-        program, instance_id = launch.app.access.program, launch.instance.instance_id
+        program, instance = launch.app.access.program, launch.instance
         if launch.alias:
             hints.append(f"Go on:  {program} setup {launch.alias}")
-        hints.append(f"Undo:   {program} terminate {instance_id} --region {launch.plan.region}")
+        hints.append(f"Undo:   {program} terminate {instance.instance_id} --region {instance.region}")
     return "\n".join(filter(None, hints)) or None
 
 
@@ -63,7 +62,7 @@ def _locked_out(launch: Launch, error: BootstrapError) -> str | None:
     """Whether the SSH port stays shut because this machine's address has changed since the plan."""
     if error.code != "ssh-timeout":
         return None
-    config, vpc_id = launch.config, launch.plan.network.vpc_id
+    config, vpc_id = launch.config, launch.where.network.vpc_id
     with contextlib.suppress(BootstrapError):
         address = str(ipaddress.ip_network(aws.my_address()))
         group = ec2.group_in(ec2.find_security_groups(launch.client, config.security_group), vpc_id)

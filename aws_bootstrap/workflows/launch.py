@@ -6,15 +6,15 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 from .. import ec2, keys, output, sshconfig
 from ..config import LaunchConfig
-from ..errors import AwsError, QuotaError, TransientError
-from ..models import Instance, LaunchReport
-from . import capacity, remote
+from ..models import Image, Instance, LaunchReport
+from . import remote, search
+from .capacity import Attempt
 from .failure import incomplete
-from .plan import LaunchPlan, make_plan
+from .plan import LaunchPlan, RegionPlan, make_plan
+from .prepare import import_key, open_ssh_port
 from .steps import Step, run_steps, titles
 
 if TYPE_CHECKING:
@@ -27,15 +27,17 @@ class Launch:
 
     plan: LaunchPlan
     app: App
-    ask_on_demand: Callable[[], bool]
+    ask_on_demand: Callable[[str], bool]
+    """Whether to take on-demand, given the question to a person."""
     key: keys.LocalKey
-    key_name: str
-    group_id: str = ""
-    made: list[tuple[str, str]] = field(default_factory=list)
-    """(type, id) of what does not bill but exists because of this launch."""
+    key_names: dict[str, str] = field(default_factory=dict)
+    group_ids: dict[str, str] = field(default_factory=dict)
+    made: list[tuple[str, str, str]] = field(default_factory=list)
+    """(type, id, region) of what does not bill but exists because of this launch."""
+    attempts: list[Attempt] = field(default_factory=list)
+    """RunInstances sent, the last one perhaps unanswered."""
     client_token: str | None = None
-    """Of the RunInstances last sent: what it started can be found by it."""
-    attempt: capacity.Attempt | None = None
+    """Of a RunInstances whose outcome is not known: what it started can be found by it."""
     instance: Instance | None = None
     alias: str | None = None
     outcome: remote.SetupOutcome | None = None
@@ -47,9 +49,28 @@ class Launch:
         return self.plan.config
 
     @property
+    def where(self) -> RegionPlan:
+        """The region of the instance, or of the last attempt, or the one that comes first."""
+        region = self.instance.region if self.instance else self.attempts[-1].region if self.attempts else None
+        return self.plan.of(region) if region else self.plan.first
+
+    @property
     def client(self) -> Any:
-        """The EC2 client of the launch's region."""
-        return self.app.aws.ec2(self.plan.region)
+        """The EC2 client of that region."""
+        return self.app.aws.ec2(self.where.region)
+
+    @property
+    def instance_type(self) -> str:
+        """The type started, or tried last, or first in the order of preference."""
+        if self.instance:
+            return self.instance.instance_type
+        return self.attempts[-1].instance_type if self.attempts else self.plan.pairs[0][1]
+
+    @property
+    def image(self) -> Image:
+        """What it boots from."""
+        where = self.where
+        return where.images.get(self.instance_type) or next(iter(where.images.values()))
 
     def report(self) -> LaunchReport:
         """What is known by now."""
@@ -57,18 +78,19 @@ class Launch:
         return LaunchReport(
             instance_id=instance.instance_id if instance else None,
             public_ip=instance.public_ip if instance else None,
-            instance_type=instance.instance_type if instance else self.config.instance_type,
+            instance_type=self.instance_type,
             availability_zone=instance.availability_zone if instance else None,
-            ami_id=self.plan.image.image_id,
-            pricing=self.attempt.market if self.attempt else self.config.market,
-            region=self.plan.region,
-            regions_tried=(self.plan.region,),
+            ami_id=self.image.image_id,
+            pricing=self.attempts[-1].market if self.attempts else self.config.market,
+            region=self.where.region,
+            regions_tried=tuple(dict.fromkeys(a.region for a in self.attempts)),
             ssh_alias=self.alias,
             setup=outcome.setup if outcome else None,
             setup_failed_step=outcome.failed_step if outcome else None,
             cuda_version=outcome.cuda_version if outcome else None,
+            regions_failed=self.plan.regions_failed,
             access=self.app.access,
-            user=self.plan.user,
+            user=self.plan.user(self.image),
             seconds=time.monotonic() - self.began,
         )
 
@@ -79,9 +101,10 @@ def plan(config: LaunchConfig, app: App) -> LaunchPlan:
     return replace(facts, steps=titles(STEPS, facts))
 
 
-def apply(plan: LaunchPlan, app: App, ask_on_demand: Callable[[], bool]) -> LaunchReport:
+def apply(plan: LaunchPlan, app: App, ask_on_demand: Callable[[str], bool]) -> LaunchReport:
     """Do what was planned. Whatever breaks it, the error says what exists and how to go on or undo it."""
-    launch = Launch(plan, app, ask_on_demand, plan.key, plan.key_name)
+    launch = Launch(plan, app, ask_on_demand, plan.key)
+    _tell_failed_regions(plan)
     try:
         run_steps(STEPS, plan, launch)
     except (Exception, KeyboardInterrupt) as exc:
@@ -89,68 +112,19 @@ def apply(plan: LaunchPlan, app: App, ask_on_demand: Callable[[], bool]) -> Laun
     return launch.report()
 
 
+def _tell_failed_regions(plan: LaunchPlan) -> None:
+    for failure in plan.regions_failed:
+        output.warn(f"{failure.region} is left out: {failure.error}")
+
+
 def make_key(launch: Launch) -> None:
     """Make what is missing of the key pair on this machine."""
     launch.key = keys.ensure(launch.key)
 
 
-def import_key(launch: Launch) -> None:
-    """Have the key under a name in EC2."""
-    plan = launch.plan
-    launch.key_name, imported = ec2.ensure_key_pair(launch.client, plan.config.key_name, launch.key, plan.key_pairs)
-    if imported:
-        launch.made.append(("key-pair", launch.key_name))
-
-
-def open_ssh_port(launch: Launch) -> None:
-    """Have a security group that lets the user in."""
-    plan, config = launch.plan, launch.config
-    launch.group_id, made = ec2.ensure_security_group(
-        launch.client, plan.network.vpc_id, config.security_group, config.ssh_port, plan.cidrs
-    )
-    if made:
-        launch.made.append(("security-group", launch.group_id))
-
-
 def start_instance(launch: Launch) -> None:
-    """Start the instance where the policy finds room for it."""
-    plan = launch.plan
-    policy = capacity.Policy((plan.region,), (plan.config.instance_type,), plan.config.spot)
-    launch.instance, launch.attempt = capacity.acquire(
-        policy, lambda attempt: _start(launch, attempt), launch.ask_on_demand, _tell
-    )
-    output.val("Instance", f"{launch.instance.instance_id} ({launch.attempt.market})")
-
-
-def _start(launch: Launch, attempt: capacity.Attempt) -> Instance:
-    plan = launch.plan
-    request = ec2.run_request(
-        plan.config,
-        plan.image,
-        plan.network,
-        key_name=launch.key_name,
-        group_id=launch.group_id,
-        user_data=plan.user_data,
-    )
-    request = ec2.for_market(request, plan.config, attempt.instance_type, attempt.market)
-    launch.client_token = request["ClientToken"] = str(uuid4())
-    try:
-        return ec2.run_instance(launch.app.aws.ec2_once(attempt.region), request)
-    except TransientError:
-        raise  # whether it took effect is not known: the token is kept, to look for what it started
-    except AwsError as exc:
-        launch.client_token = None
-        if isinstance(exc, QuotaError):
-            program = launch.app.access.program
-            exc.with_facts(hint=capacity.quota_commands(attempt, plan.instance_type.vcpus, program))
-        raise
-
-
-def _tell(miss: capacity.Miss) -> None:
-    attempt = miss.attempt
-    output.warn(f"{attempt.region} {attempt.instance_type} {attempt.market}: {miss.error}")
-    if miss.is_quota and miss.error.hint:
-        output.echo(miss.error.hint)
+    """Start the instance where there is room for it."""
+    launch.instance = search.find_room(launch)
 
 
 def wait_for_instance(launch: Launch) -> None:
@@ -167,18 +141,19 @@ def _tell_address(instance: Instance) -> None:
 def add_alias(launch: Launch) -> None:
     """Give the box a name in the SSH config. The name is chosen under the file's lock."""
     assert launch.instance and launch.instance.public_ip
+    paths = launch.app.paths
     host = sshconfig.Host(
         instance_id=launch.instance.instance_id,
         alias="",
         hostname=launch.instance.public_ip,
-        user=launch.plan.user,
+        user=launch.plan.user(launch.image),
         identity_file=str(launch.key.identity_file),
-        known_hosts=str(launch.app.paths.known_hosts),
+        known_hosts=str(paths.known_hosts),
         port=launch.config.ssh_port,
-        region=launch.plan.region,
+        region=launch.instance.region,
     )
-    launch.alias = sshconfig.add(launch.app.paths.ssh_config, host)
-    launch.app.paths.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    launch.alias = sshconfig.add(paths.ssh_config, host)
+    paths.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     output.val("Alias", launch.alias)
 
 
@@ -203,28 +178,33 @@ def set_up_box(launch: Launch) -> None:
     )
 
 
+def _key_title(plan: LaunchPlan) -> str:
+    verb = "Complete" if plan.key.public_key else "Generate"
+    return f"{verb} the SSH key {plan.key.public_path}"
+
+
 def _import_title(plan: LaunchPlan) -> str:
-    name, missing = plan.key_name, plan.key_missing_in_ec2
+    name, missing = plan.key_name(plan.first)
     return f"Import the SSH key as {name}" if missing else f"Use the key pair {name}"
 
 
 def _group_title(plan: LaunchPlan) -> str:
-    name = plan.config.security_group
-    if plan.group is None:
-        return f"Make the security group {name}, port {plan.config.ssh_port} open to {', '.join(plan.cidrs)}"
-    opening = f", opening port {plan.config.ssh_port} to {', '.join(plan.missing_cidrs)}"
-    return f"Use the security group {name}{opening if plan.missing_cidrs else ''}"
+    name, port, missing = plan.config.security_group, plan.config.ssh_port, plan.missing_cidrs(plan.first)
+    if plan.first.group is None:
+        return f"Make the security group {name}, port {port} open to {', '.join(plan.cidrs)}"
+    return f"Use the security group {name}" + (f", opening port {port} to {', '.join(missing)}" if missing else "")
+
+
+def _start_title(plan: LaunchPlan) -> str:
+    kinds = " or ".join(dict.fromkeys(kind for _, kind in plan.pairs))
+    return f"Launch a {plan.config.market} {kinds} in {' or '.join(where.region for where in plan.regions)}"
 
 
 STEPS: tuple[Step[LaunchPlan, Launch], ...] = (
-    Step(
-        lambda plan: f"{'Generate' if plan.key.public_key is None else 'Complete'} the SSH key {plan.key.public_path}",
-        make_key,
-        when=lambda plan: not plan.key.on_disk,
-    ),
+    Step(_key_title, make_key, when=lambda plan: not plan.key.on_disk),
     Step(_import_title, import_key),
     Step(_group_title, open_ssh_port, beside=True),
-    Step(lambda plan: f"Launch a {plan.config.market} {plan.config.instance_type} in {plan.region}", start_instance),
+    Step(_start_title, start_instance),
     Step(lambda plan: "Wait for the instance", wait_for_instance),
     Step(lambda plan: "Write the SSH alias", add_alias),
     Step(lambda plan: "Wait for SSH", wait_for_ssh),

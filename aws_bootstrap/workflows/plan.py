@@ -1,4 +1,4 @@
-"""What a launch would do: facts read at once, in parallel, and nothing changed."""
+"""What a launch would do: facts read at once, in every region in parallel, and nothing changed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from .. import aws, ec2, keys, sshconfig
 from ..config import LOGIN_REFUSED_SECONDS, SSH_PORT, LaunchConfig
 from ..errors import BootstrapError
-from ..models import DryRun, Image, InstanceType, KeyPair, Network, SecurityGroup
+from ..models import DryRun, Image, InstanceType, KeyPair, Network, RegionFailure, SecurityGroup
 from . import remote
 
 if TYPE_CHECKING:
@@ -31,40 +31,39 @@ runcmd:
 
 
 @dataclass(frozen=True)
+class RegionPlan:
+    """What a launch needs to know of one region. `images` holds an image for each type that the region has."""
+
+    region: str
+    types: dict[str, InstanceType]
+    images: dict[str, Image]
+    network: Network
+    group: SecurityGroup | None
+    key_pairs: tuple[KeyPair, ...]
+
+
+@dataclass(frozen=True)
 class LaunchPlan:
     """Everything a launch needs to know before it changes anything."""
 
     config: LaunchConfig
-    region: str
-    instance_type: InstanceType
-    image: Image
-    network: Network
-    group: SecurityGroup | None
+    regions: tuple[RegionPlan, ...]
+    regions_failed: tuple[RegionFailure, ...]
     cidrs: tuple[str, ...]
     key: keys.LocalKey
-    key_pairs: tuple[KeyPair, ...]
     script: bytes | None = None
     steps: tuple[str, ...] = ()
 
     @property
-    def key_name(self) -> str:
-        """The EC2 key pair that will hold the key."""
-        return ec2.key_pair_for(self.key_pairs, self.config.key_name, self.key)[0]
+    def first(self) -> RegionPlan:
+        """The region that is tried first."""
+        return self.regions[0]
 
     @property
-    def key_missing_in_ec2(self) -> bool:
-        """Whether it has to be imported."""
-        return ec2.key_pair_for(self.key_pairs, self.config.key_name, self.key)[1]
-
-    @property
-    def missing_cidrs(self) -> tuple[str, ...]:
-        """Who has yet to be let in."""
-        return ec2.missing_cidrs(self.group, self.config.ssh_port, self.cidrs)
-
-    @property
-    def user(self) -> str:
-        """Who logs in to the box."""
-        return self.config.ssh_user or ec2.login_user(self.image.name)
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        """(region, type) in the order of trying: the first type in every region, then the next."""
+        kinds = self.config.instance_type
+        return tuple((where.region, kind) for kind in kinds for where in self.regions if kind in where.types)
 
     @property
     def patience(self) -> float:
@@ -77,22 +76,40 @@ class LaunchPlan:
         port = self.config.ssh_port
         return None if port == SSH_PORT else _SSH_PORT_DATA.format(port=port)
 
+    def of(self, region: str) -> RegionPlan:
+        """The plan of that region."""
+        return next(where for where in self.regions if where.region == region)
+
+    def key_name(self, where: RegionPlan) -> tuple[str, bool]:
+        """The EC2 key pair that will hold the key in a region, and whether it has yet to be imported."""
+        return ec2.key_pair_for(where.key_pairs, self.config.key_name, self.key)
+
+    def missing_cidrs(self, where: RegionPlan) -> tuple[str, ...]:
+        """Who has yet to be let in in a region."""
+        return ec2.missing_cidrs(where.group, self.config.ssh_port, self.cidrs)
+
+    def user(self, image: Image) -> str:
+        """Who logs in to a box of that image."""
+        return self.config.ssh_user or ec2.login_user(image.name)
+
     def dry_run(self) -> DryRun:
         """The plan as a result."""
-        config = self.config
+        config, (region, kind) = self.config, self.pairs[0]
+        where = self.of(region)
         return DryRun(
-            instance_type=config.instance_type,
-            ami_id=self.image.image_id,
-            ami_name=self.image.name,
+            instance_type=kind,
+            ami_id=where.images[kind].image_id,
+            ami_name=where.images[kind].name,
             pricing=config.market,
-            key_name=self.key_name,
-            security_group=self.group.group_id if self.group else None,
+            key_name=self.key_name(where)[0],
+            security_group=where.group.group_id if where.group else None,
             volume_size_gb=config.volume_size,
-            regions=(self.region,),
-            wait=False,
-            wait_timeout_seconds=1800,
+            regions=tuple(r.region for r in self.regions),
+            wait=config.wait,
+            wait_timeout_seconds=int(config.wait_timeout),
             steps=self.steps,
             ssh_cidr=self.cidrs,
+            regions_failed=self.regions_failed,
             **_given(config),
         )
 
@@ -100,47 +117,52 @@ class LaunchPlan:
 def _given(config: LaunchConfig) -> dict[str, Any]:
     """The optional settings that differ from their defaults."""
     default = LaunchConfig()
-    names = ("ssh_port", "subnet_id", "python_version", "metadata_hop_limit", "no_setup")
+    names = ("ssh_port", "subnet_id", "python_version", "metadata_hop_limit", "no_setup", "max_price")
     given = {name: getattr(config, name) for name in names if getattr(config, name) != getattr(default, name)}
-    script = {"setup_script": str(config.setup_script)} if config.setup_script else {}
-    return given | script | ({"tags": dict(config.tag)} if config.tag else {})
+    if config.setup_script:
+        given["setup_script"] = str(config.setup_script)
+    if config.tag:
+        given["tags"] = dict(config.tag)
+    if len(config.instance_type) > 1:
+        given["instance_types"] = config.instance_type
+    return given
 
 
 def make_plan(config: LaunchConfig, app: App) -> LaunchPlan:
     """The plan for this launch. Checks here what can be checked, before anything costs money."""
     _check_files(app)
     key, script = keys.inspect(config), remote.read_script(config.setup_script)
-    region = config.region or app.aws.region
-    client = app.aws.ec2(region)
-    kind, images, network, groups, pairs, cidrs = aws.together(
-        lambda: ec2.get_instance_type(client, config.instance_type),
+    regions = config.region or (app.aws.region,)
+    (found, failed), cidrs = aws.together(
+        lambda: aws.each_region(regions, lambda region: _region_plan(app.aws.ec2(region), region, config)),
+        lambda: resolve_cidrs(config.ssh_cidr, aws.my_address),
+    )
+    return LaunchPlan(config, tuple(found.values()), failed, cidrs, key, script)
+
+
+def _region_plan(client: Any, region: str, config: LaunchConfig) -> RegionPlan:
+    kinds, images, network, groups, pairs = aws.together(
+        lambda: ec2.find_instance_types(client, config.instance_type),
         lambda: ec2.find_images(client, config.ami_filter),
         lambda: ec2.find_network(client, config.subnet_id),
         lambda: ec2.find_security_groups(client, config.security_group),
         lambda: ec2.find_key_pairs(client, config.key_name),
-        lambda: resolve_cidrs(config.ssh_cidr, aws.my_address),
     )
-    return LaunchPlan(
-        config=config,
-        region=region,
-        instance_type=kind,
-        image=_image(images, kind, config, region),
-        network=network,
-        group=ec2.group_in(groups, network.vpc_id),
-        cidrs=cidrs,
-        key=key,
-        key_pairs=pairs,
-        script=script,
-    )
+    types = {kind.name: kind for kind in kinds}
+    if not types:
+        raise BootstrapError(
+            f"{region} has no instance type {' or '.join(config.instance_type)}.",
+            hint="List what there is: aws-bootstrap list instance-types --prefix g4dn --region " + region,
+            code="bad-instance-type",
+        )
+    chosen = {kind.name: _image(images, kind, config, region) for kind in kinds}
+    return RegionPlan(region, types, chosen, network, ec2.group_in(groups, network.vpc_id), pairs)
 
 
 def resolve_cidrs(wanted: tuple[str, ...], my_address: Callable[[], str]) -> tuple[str, ...]:
     """The CIDRs asked for, `me` replaced by the caller's address, each once."""
-    found = []
-    for cidr in wanted:
-        network = ipaddress.ip_network(my_address() if cidr == "me" else cidr, strict=False)
-        found.append(str(network))
-    return tuple(dict.fromkeys(found))
+    found = (ipaddress.ip_network(my_address() if cidr == "me" else cidr, strict=False) for cidr in wanted)
+    return tuple(dict.fromkeys(map(str, found)))
 
 
 def _image(images: list[Image], kind: InstanceType, config: LaunchConfig, region: str) -> Image:

@@ -1,0 +1,44 @@
+"""Whether an attempt costs no more than --max-price allows. EC2 holds spot to it; on-demand only we can."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .. import ec2
+from ..errors import BootstrapError, CapacityError
+from .capacity import Attempt
+
+if TYPE_CHECKING:
+    from ..app import App
+
+
+def check_price(app: App, attempt: Attempt, max_price: float | None) -> None:
+    """Raise CapacityError if the attempt costs more than that, or if its on-demand price is not known."""
+    if max_price is None:
+        return
+    price = _spot(app, attempt) if attempt.market == "spot" else on_demand(app, attempt.region, attempt.instance_type)
+    if price is None and attempt.market == "spot":
+        return  # no history: EC2 itself holds the request to --max-price
+    if price is None:
+        raise _too_dear("its on-demand price is not known, and --max-price is set")
+    if price > max_price:
+        raise _too_dear(f"costs ${price:.4f} an hour, more than --max-price {max_price:g}")
+
+
+def on_demand(app: App, region: str, instance_type: str) -> float | None:
+    """The on-demand price, USD per hour; None where it cannot be known."""
+    try:
+        return ec2.on_demand_price(app.aws.pricing(), region, instance_type)
+    except BootstrapError:
+        return None
+
+
+def _spot(app: App, attempt: Attempt) -> float | None:
+    """The price of the cheapest zone."""
+    prices = ec2.spot_prices(app.aws.ec2(attempt.region), [attempt.instance_type])
+    return min((p.price for p in prices.values()), default=None)
+
+
+def _too_dear(reason: str) -> CapacityError:
+    hint = "Raise --max-price, or try another --region or --instance-type."
+    return CapacityError(reason, aws_code="SpotMaxPriceTooLow", hint=hint)

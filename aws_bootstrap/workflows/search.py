@@ -1,0 +1,108 @@
+"""Find room for the instance: the capacity policy's moves, carried out and told."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from .. import ec2, output
+from ..errors import AwsError, QuotaError, TransientError
+from ..models import Instance
+from . import capacity, pricing
+from .capacity import Attempt, Miss, Policy, Search, Tried
+from .prepare import prepare
+
+if TYPE_CHECKING:
+    from .launch import Launch
+
+
+def find_room(launch: Launch) -> Instance:
+    """The instance started. CapacityError or QuotaError, with every region's reason, if there is no room."""
+    config = launch.config
+    policy = Policy(launch.plan.pairs, config.spot, config.wait_timeout if config.wait else None)
+    search = Search(
+        start=lambda attempt: _start(launch, attempt),
+        ask_on_demand=lambda: _ask(launch),
+        on_try=lambda attempt, tried: _tell_try(policy, attempt, tried),
+        on_miss=lambda miss: _tell_miss(policy, miss),
+        on_wait=_tell_wait,
+    )
+    instance, _ = capacity.acquire(policy, search)
+    _tell_found(instance)
+    return instance
+
+
+def _start(launch: Launch, attempt: Attempt) -> Instance:
+    launch.attempts.append(attempt)
+    pricing.check_price(launch.app, attempt, launch.config.max_price)
+    prepare(launch, attempt.region)
+    request = _request(launch, attempt)
+    launch.client_token = request["ClientToken"]
+    try:
+        instance = ec2.run_instance(launch.app.aws.ec2_once(attempt.region), request)
+    except TransientError:
+        raise  # whether it took effect is not known: the token is kept, to look for what it started
+    except AwsError as exc:
+        launch.client_token = None
+        if isinstance(exc, QuotaError):
+            vcpus = launch.plan.of(attempt.region).types[attempt.instance_type].vcpus
+            exc.with_facts(hint=capacity.quota_commands(attempt, vcpus, launch.app.access.program))
+        raise
+    return instance
+
+
+def _request(launch: Launch, attempt: Attempt) -> dict:
+    where, region = launch.plan.of(attempt.region), attempt.region
+    request = ec2.run_request(
+        launch.config,
+        where.images[attempt.instance_type],
+        where.network,
+        key_name=launch.key_names[region],
+        group_id=launch.group_ids[region],
+        user_data=launch.plan.user_data,
+    )
+    marketed = ec2.for_market(request, launch.config, attempt.instance_type, attempt.market)
+    return marketed | {"ClientToken": str(uuid4())}
+
+
+def _ask(launch: Launch) -> bool:
+    """Whether on-demand is agreed to. Under --max-price nobody is asked for what would be too dear."""
+    region, kind = launch.plan.pairs[0]
+    limit = launch.config.max_price
+    prices = [pricing.on_demand(launch.app, r, k) for r, k in launch.plan.pairs[: None if limit else 1]]
+    if limit is not None and not any(price is not None and price <= limit for price in prices):
+        return False
+    price = f" at about ${prices[0]:.3f} an hour" if prices[0] else ""
+    _tell_end()
+    return launch.ask_on_demand(f"There is no {kind} on spot in {region} just now. Launch on-demand{price}?")
+
+
+def _tell_try(policy: Policy, attempt: Attempt, tried: Tried) -> None:
+    what = f"{attempt.instance_type} {attempt.market} in {attempt.region}"
+    if policy.wait_timeout is not None:
+        output.live(f"Sweep {tried.sweep + 1}, {tried.elapsed:.0f} s: trying {what}")
+    elif len(policy.pairs) > 1:
+        output.info(f"Trying {what}")
+
+
+def _tell_miss(policy: Policy, miss: Miss) -> None:
+    """Quota is told at once, with its commands; a missing capacity only where no live line tells it."""
+    attempt = miss.attempt
+    if miss.is_quota or policy.wait_timeout is None:
+        output.warn(f"{attempt.region} {attempt.instance_type} {attempt.market}: {miss.error}")
+    if miss.is_quota and miss.error.hint:
+        output.echo(miss.error.hint)
+
+
+def _tell_wait(seconds: float, tried: Tried) -> None:
+    output.live(f"Sweep {tried.sweep + 1} found no room after {tried.elapsed:.0f} s; next in {seconds:.0f} s")
+
+
+def _tell_found(instance: Instance) -> None:
+    _tell_end()
+    where = f"{instance.instance_type} {instance.lifecycle} in {instance.availability_zone or instance.region}"
+    output.val("Instance", f"{instance.instance_id} ({where})")
+
+
+def _tell_end() -> None:
+    output.live("")
