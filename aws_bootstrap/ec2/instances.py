@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -58,7 +57,7 @@ def run_request(
         "InstanceInitiatedShutdownBehavior": "terminate",
     }
     if user_data:
-        request["UserData"] = base64.b64encode(user_data.encode()).decode()
+        request["UserData"] = user_data  # botocore encodes it
     return request | _placed(network, group_id)
 
 
