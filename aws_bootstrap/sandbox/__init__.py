@@ -1,0 +1,18 @@
+"""A local EC2 and local boxes behind the same doors: no account, no cost, no network.
+
+This module stays light: the command line imports it before it knows whether a sandbox is wanted. Everything
+heavy (moto, asyncssh) lives in the background process that `environment` starts.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from . import process
+from .home import Home
+
+
+def environment(home: Path | None = None) -> dict[str, str | None]:
+    """The variables that point any AWS tool at the sandbox, which is started if need be; None means unset."""
+    place = Home.of(home)
+    return place.environment(process.ensure_running(place))

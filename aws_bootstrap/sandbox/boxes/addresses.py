@@ -1,0 +1,58 @@
+"""Public addresses for boxes: on Linux each has one of its own in 127.0.0.0/8, which never leaves the machine.
+
+A sandbox takes one 127.N.0.0/16 and holds it by a listening socket, so that two people on one machine do not meet.
+macOS has 127.0.0.1 alone until more are made by `ifconfig`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+import sys
+
+from ..home import Home
+
+CLAIM_PORT = 61127
+_FIRST, _BLOCKS = 16, 224
+_RESERVED_HOSTS = 10
+
+
+class Addresses:
+    """Gives out the addresses of one sandbox."""
+
+    def __init__(self, home: Home) -> None:
+        self._cursor = home.root / "next-address"
+        self._claim: socket.socket | None = None
+        self._block = 0
+        self._number = int(self._cursor.read_text()) if self._cursor.exists() else _RESERVED_HOSTS
+        if sys.platform == "linux":
+            self._claim_block(home)
+
+    def next(self) -> str:
+        """An address that no box of this machine has or had lately."""
+        if not self._claim:
+            return "127.0.0.1"
+        self._number = self._number + 1 if self._number < 0xFF00 else _RESERVED_HOSTS
+        self._cursor.write_text(str(self._number))
+        return f"127.{self._block}.{self._number >> 8}.{self._number & 255}"
+
+    def end(self) -> None:
+        """Gives the block back."""
+        if self._claim:
+            self._claim.close()
+
+    def _claim_block(self, home: Home) -> None:
+        """Takes the block that the home's path suggests, or the next that nobody holds."""
+        wanted = int.from_bytes(hashlib.sha256(str(home.root).encode()).digest()[:4]) % _BLOCKS
+        for step in range(_BLOCKS):
+            block = _FIRST + (wanted + step) % _BLOCKS
+            holder = socket.socket()
+            try:
+                holder.bind((f"127.{block}.255.254", CLAIM_PORT))
+                holder.listen(1)
+            except OSError:
+                holder.close()
+                continue
+            self._claim, self._block = holder, block
+            return
+        raise RuntimeError("no free block of loopback addresses on this machine")

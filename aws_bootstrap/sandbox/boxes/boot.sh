@@ -1,0 +1,66 @@
+#!/bin/bash
+# Becomes process 1 of a box: run by isolation.py in fresh mount, process, network and host-name namespaces.
+#   boot.sh TREE VOLUMES PYTHON_PREFIX HOST_NAME PYTHON
+# The machine's programs are shown read-only; everything that can be written is the box's own tree.
+set -eu
+# The real programs: the box's stand-ins lie in /usr/local.
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin
+tree=$1 volumes=$2 python_prefix=$3 host_name=$4 python=$5
+
+# The old /proc still shows this shell by the number that the machine knows it by.
+read -r own_pid _ </proc/self/stat
+
+show() { # show SOURCE PLACE: the machine's folder, read-only, in the box
+    mkdir -p "$tree$2"
+    mount --bind "$1" "$tree$2"
+    mount -o remount,bind,ro "$tree$2"
+}
+
+mount --bind "$tree" "$tree"
+for name in bin sbin lib lib32 lib64 libx32 usr nix; do
+    if [ -L "/$name" ]; then
+        [ -e "$tree/$name" ] || ln -s "$(readlink "/$name")" "$tree/$name"
+    elif [ -d "/$name" ]; then
+        show "/$name" "/$name"
+    fi
+done
+mount --bind "$tree/.local" "$tree/usr/local"
+for name in ssl alternatives ld.so.conf.d ca-certificates; do
+    [ ! -d "/etc/$name" ] || show "/etc/$name" "/etc/$name"
+done
+case $python_prefix in
+    /usr | /usr/*) ;;
+    *) show "$python_prefix" "$python_prefix" ;;
+esac
+mkdir -p "$tree/run/sandbox/volumes"
+mount --bind "$volumes" "$tree/run/sandbox/volumes"
+
+mkdir -p "$tree/proc" "$tree/sys" "$tree/dev"
+mount -t proc proc "$tree/proc"
+mount -t tmpfs -o mode=755 tmpfs "$tree/dev"
+for name in null zero full random urandom tty; do
+    : >"$tree/dev/$name"
+    mount --bind "/dev/$name" "$tree/dev/$name"
+done
+mkdir "$tree/dev/pts" "$tree/dev/shm"
+mount --bind /dev/pts "$tree/dev/pts"
+mount -t tmpfs -o mode=1777 tmpfs "$tree/dev/shm"
+ln -s pts/ptmx "$tree/dev/ptmx"
+ln -s /proc/self/fd "$tree/dev/fd"
+ln -s /proc/self/fd/0 "$tree/dev/stdin"
+ln -s /proc/self/fd/1 "$tree/dev/stdout"
+ln -s /proc/self/fd/2 "$tree/dev/stderr"
+
+hostname "$host_name"
+# Brings up the loopback, the only interface there is (netdevice(7): SIOCSIFFLAGS with IFF_UP).
+"$python" -ISc 'import fcntl, socket, struct
+fcntl.ioctl(socket.socket(), 0x8914, struct.pack("16sh22x", b"lo", 1))'
+mkdir -p "$tree/.machine"
+cd "$tree"
+pivot_root . .machine
+umount -l /.machine
+rmdir /.machine
+cd /
+# From here on the machine's other files do not exist. Waits for the end of the input, which comes when the
+# sandbox ends in whatever way: with process 1 every process of the box goes. Bash reaps orphans meanwhile.
+exec /bin/bash -c 'echo "ready $1"; while read -r _; do :; done' box "$own_pid"

@@ -1,0 +1,148 @@
+"""All boxes of a sandbox, and the event loop they live in. The EC2 side calls from its own threads."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+import threading
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any
+
+from ..cloud.world import Attachment, Machine
+from ..home import Home
+from .addresses import Addresses
+from .isolation import Isolation, choose
+
+if TYPE_CHECKING:
+    from .box import Box
+
+_LOG = logging.getLogger(__name__)
+
+
+class Fleet:
+    """The boxes, by instance id. Implements `cloud.world.Machines`."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+        self.isolation: Isolation = choose()
+        self._addresses = Addresses(home)
+        self._boxes: dict[str, Box] = {}
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="boxes", daemon=True)
+        self._powered_off: Callable[[str], None] = lambda instance_id: None
+
+    def start(self, powered_off: Callable[[str], None]) -> None:
+        """Starts the event loop; `powered_off` is told of boxes that shut themselves down."""
+        self._powered_off = powered_off
+        for folder in (self._home.boxes, self._home.volumes):
+            folder.mkdir(exist_ok=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        from . import box  # noqa: F401  (asyncssh takes long to import: not before the first answer)
+
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_forever()
+
+    def end(self) -> None:
+        """Halts every box; their disks stay."""
+        self._do(self._halt_all()).result(timeout=30)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(timeout=10)
+        self._addresses.end()
+
+    def wipe(self) -> None:
+        """Ends and erases every box and every volume."""
+        self._do(self._wipe()).result(timeout=30)
+
+    async def _wipe(self) -> None:
+        await asyncio.gather(*(self._destroy(instance_id) for instance_id in list(self._boxes)), return_exceptions=True)
+        for folder in (self._home.boxes, self._home.volumes):
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+
+    async def _halt_all(self) -> None:
+        await asyncio.gather(*(self._halt(instance_id) for instance_id in list(self._boxes)), return_exceptions=True)
+
+    def _do(self, work: Coroutine[Any, Any, None]) -> Any:
+        """Has the coroutine run in the event loop; what goes wrong is logged."""
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        future.add_done_callback(_report)
+        return future
+
+    # --- Machines -----------------------------------------------------------------------------------------------
+
+    def address(self) -> str:
+        return self._addresses.next()
+
+    def boot(self, machine: Machine) -> None:
+        self._do(self._boot(machine))
+
+    def halt(self, instance_id: str) -> None:
+        self._do(self._halt(instance_id))
+
+    def destroy(self, instance_id: str) -> None:
+        self._do(self._destroy(instance_id))
+
+    def reboot(self, instance_id: str) -> None:
+        self._do(self._reboot(instance_id))
+
+    def attach(self, instance_id: str, volume: Attachment) -> None:
+        self._do(self._attach(instance_id, volume))
+
+    def detach(self, instance_id: str, volume_id: str) -> None:
+        self._do(self._detach(instance_id, volume_id))
+
+    def delete_volume(self, volume_id: str) -> None:
+        shutil.rmtree(self._home.volumes / volume_id, ignore_errors=True)
+
+    def console(self, instance_id: str) -> str:
+        try:
+            return (self._home.boxes / instance_id / "console.log").read_text(errors="replace")
+        except OSError:
+            return ""
+
+    # --- in the event loop --------------------------------------------------------------------------------------
+
+    async def _boot(self, machine: Machine) -> None:
+        from .box import Box
+
+        box = self._boxes.get(machine.instance_id)
+        if box is None:
+            box = Box(self._home, machine, self.isolation, self._powered_off)
+            self._boxes[machine.instance_id] = box
+        box.machine = machine
+        async with box.lock:
+            await box.boot()
+
+    async def _halt(self, instance_id: str) -> None:
+        box = self._boxes.get(instance_id)
+        if box:
+            async with box.lock:
+                await box.halt()
+
+    async def _destroy(self, instance_id: str) -> None:
+        await self._halt(instance_id)
+        box = self._boxes.pop(instance_id, None)
+        if box:
+            box.erase()
+
+    async def _reboot(self, instance_id: str) -> None:
+        if box := self._boxes.get(instance_id):
+            await box.reboot()
+
+    async def _attach(self, instance_id: str, volume: Attachment) -> None:
+        if box := self._boxes.get(instance_id):
+            async with box.lock:
+                box.attach(volume)
+
+    async def _detach(self, instance_id: str, volume_id: str) -> None:
+        if box := self._boxes.get(instance_id):
+            async with box.lock:
+                await box.detach(volume_id)
+
+
+def _report(future: Any) -> None:
+    if not future.cancelled() and future.exception():
+        _LOG.error("a box failed", exc_info=future.exception())

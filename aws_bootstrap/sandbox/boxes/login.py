@@ -1,0 +1,239 @@
+"""The SSH server of a box: who gets in, and what he gets there."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import signal
+import struct
+import termios
+from typing import TYPE_CHECKING
+
+import asyncssh
+from asyncssh.stream import SSHServerStreamSession
+
+from .files import BoxFiles
+
+if TYPE_CHECKING:
+    from .box import Box
+
+CHUNK = 65536
+SSH_FAILED = 255
+_SIGNALS = {
+    "HUP": signal.SIGHUP,
+    "INT": signal.SIGINT,
+    "KILL": signal.SIGKILL,
+    "QUIT": signal.SIGQUIT,
+    "TERM": signal.SIGTERM,
+}
+_EXEC = 'cd "$HOME" 2>/dev/null; exec "$SHELL" -c "$1"'
+_LOGIN = '[ -f "$HOME/.hushlogin" ] || cat "$SANDBOX_ROOT/etc/motd"; cd "$HOME" 2>/dev/null; exec -a -bash "$SHELL"'
+# Makes the terminal the controlling one of a new session, then becomes the shell.
+_ON_TERMINAL = "import os, sys; os.login_tty(0); os.execv(sys.argv[1], sys.argv[1:])"
+
+
+class LoginServer(asyncssh.SSHServer):
+    """One connection. Admits the login user with a key of his authorized_keys, and nobody else."""
+
+    def __init__(self, box: Box) -> None:
+        self._box = box
+        self._peer = ("127.0.0.1", 0)
+
+    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        self._peer = conn.get_extra_info("peername")[:2]
+
+    def begin_auth(self, username: str) -> bool:
+        return True
+
+    def public_key_auth_supported(self) -> bool:
+        return True
+
+    def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
+        """Read anew each time, as sshd does: a key that is added in the box works at once."""
+        if username != self._box.tree.user:
+            return False
+        try:
+            listed = (self._box.tree.home / ".ssh/authorized_keys").read_text()
+        except OSError:
+            return False
+        return key.public_data in {other.public_data for other in _keys(listed)}
+
+    def session_requested(self) -> SSHServerStreamSession:
+        session = Session(self._box, self._peer)
+        return SSHServerStreamSession(session.run, lambda chan: BoxFiles(chan, self._box), sftp_version=3)
+
+    def connection_requested(self, dest_host: str, dest_port: int, orig_host: str, orig_port: int):
+        return self._forward(dest_host, dest_port)
+
+    async def _forward(self, host: str, port: int):
+        """A handler that carries one forwarded connection (`ssh -L`)."""
+        try:
+            made = await self._box.relay.connect(host, port)
+        except OSError as error:
+            raise asyncssh.ChannelOpenError(asyncssh.OPEN_CONNECT_FAILED, str(error)) from error
+        inner_reader, inner_writer = await asyncio.open_connection(sock=made)
+
+        async def carry(reader: asyncssh.SSHReader[bytes], writer: asyncssh.SSHWriter[bytes]) -> None:
+            await asyncio.gather(_pour(reader, inner_writer), _pour(inner_reader, writer))
+            inner_writer.close()
+            writer.close()
+
+        return carry
+
+
+def _keys(text: str) -> list[asyncssh.SSHKey]:
+    """The public keys of an authorized_keys file; lines that hold none are passed over."""
+    found = []
+    for line in text.splitlines():
+        with contextlib.suppress(asyncssh.KeyImportError):
+            if line.strip() and not line.startswith("#"):
+                found.append(asyncssh.import_public_key(line.strip()))
+    return found
+
+
+async def _pour(source, sink) -> None:
+    """Carries bytes until the source ends, then ends the sink's input."""
+    with contextlib.suppress(OSError, asyncssh.Error):
+        while data := await source.read(CHUNK):
+            sink.write(data)
+            await sink.drain()
+        sink.write_eof()
+
+
+class Session:
+    """One command, or one login shell, with or without a terminal."""
+
+    def __init__(self, box: Box, peer: tuple[str, int]) -> None:
+        self._box = box
+        self._peer = peer
+        self._terminal: int | None = None
+
+    async def run(self, stdin, stdout, stderr) -> None:
+        """Starts the process and carries its input and output until it ends."""
+        channel = stdin.channel
+        try:
+            process = await self._start(channel)
+        except OSError as error:
+            stderr.write(f"the box cannot start a process: {error}\n".encode())
+            channel.exit(SSH_FAILED)
+            return
+        with self._box.holding(process):
+            feeding = asyncio.ensure_future(self._feed(stdin, process))
+            try:
+                await self._carry(process, stdout, stderr)
+            finally:
+                feeding.cancel()
+                self._hang_up(process)
+        status = process.returncode or 0
+        channel.exit(status if status >= 0 else 128 - status)
+
+    async def _carry(self, process: asyncio.subprocess.Process, stdout, stderr) -> None:
+        """Output until it ends, then the end of the process. A channel that breaks ends the process."""
+        if self._terminal is None:
+            await asyncio.gather(_drain(process.stdout, stdout), _drain(process.stderr, stderr))
+        else:
+            await _drain(await _reader(os.dup(self._terminal)), stdout)
+        await process.wait()
+
+    async def _start(self, channel) -> asyncio.subprocess.Process:
+        command, term = channel.get_command(), channel.get_terminal_type()
+        shell = ["/bin/bash", "-c", _EXEC if command is not None else _LOGIN, "sshd", command or ""]
+        environment = self._environment(channel, term)
+        if term is None:
+            pipe = asyncio.subprocess.PIPE
+            return await asyncio.create_subprocess_exec(
+                *self._box.command(*shell),
+                stdin=pipe,
+                stdout=pipe,
+                stderr=pipe,
+                env=environment,
+                start_new_session=True,
+            )
+        self._terminal, inner = os.openpty()
+        self._resize(channel.get_terminal_size())
+        try:
+            return await asyncio.create_subprocess_exec(
+                *self._box.command(environment["SANDBOX_PYTHON"], "-ISc", _ON_TERMINAL, *shell),
+                stdin=inner,
+                stdout=inner,
+                stderr=inner,
+                env=environment,
+            )
+        finally:
+            os.close(inner)
+
+    def _environment(self, channel, term: str | None) -> dict[str, str]:
+        """The box's environment and what sshd adds to it. Of the client's, what sshd's AcceptEnv takes by custom."""
+        host, port = self._peer
+        own, own_port = channel.get_extra_info("sockname")[:2]
+        given = {k: v for k, v in channel.get_environment().items() if k == "LANG" or k.startswith("LC_")}
+        added = {"SSH_CLIENT": f"{host} {port} {own_port}", "SSH_CONNECTION": f"{host} {port} {own} {own_port}"}
+        return self._box.tree.environment() | given | added | ({"TERM": term} if term else {})
+
+    async def _feed(self, stdin, process: asyncio.subprocess.Process) -> None:
+        """Carries the client's input to the process, and its signals and window sizes to where they belong."""
+        with contextlib.suppress(OSError):
+            while True:
+                try:
+                    data = await stdin.read(CHUNK)
+                except asyncssh.TerminalSizeChanged as change:
+                    self._resize((change.width, change.height, change.pixwidth, change.pixheight))
+                    continue
+                except asyncssh.SignalReceived as sent:
+                    _send(process, _SIGNALS.get(sent.signal, signal.SIGTERM))
+                    continue
+                except asyncssh.Error:
+                    continue
+                if not data:
+                    break
+                await self._write(process, data)
+            self._end_input(process)
+
+    async def _write(self, process: asyncio.subprocess.Process, data: bytes) -> None:
+        if self._terminal is not None:
+            await asyncio.to_thread(os.write, self._terminal, data)
+        elif process.stdin:
+            process.stdin.write(data)
+            await process.stdin.drain()
+
+    def _end_input(self, process: asyncio.subprocess.Process) -> None:
+        """On a terminal the end of input is a key (Ctrl-D), not an event; the client that went has hung up."""
+        if self._terminal is None and process.stdin:
+            process.stdin.close()
+
+    def _resize(self, size: tuple[int, int, int, int]) -> None:
+        if self._terminal is not None:
+            columns, rows, width, height = size
+            fcntl.ioctl(
+                self._terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows or 24, columns or 80, width, height)
+            )
+
+    def _hang_up(self, process: asyncio.subprocess.Process) -> None:
+        """Closes the terminal, which the kernel tells its session (SIGHUP), and ends a process without one."""
+        if self._terminal is not None:
+            os.close(self._terminal)
+            self._terminal = None
+        elif process.returncode is None:
+            _send(process, signal.SIGHUP)
+
+
+def _send(process: asyncio.subprocess.Process, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)
+
+
+async def _drain(source, sink) -> None:
+    """Carries output to the client, at the client's pace. A terminal ends with an error when its last user goes."""
+    with contextlib.suppress(OSError):
+        while data := await source.read(CHUNK):
+            sink.write(data)
+            await sink.drain()
+
+
+async def _reader(descriptor: int) -> asyncio.StreamReader:
+    reader = asyncio.StreamReader()
+    pipe = os.fdopen(descriptor, "rb", 0)
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
+    return reader

@@ -1,0 +1,29 @@
+"""The door of the stand-ins: `main.py PROGRAM ARGUMENTS…` runs what programs.txt names for the program.
+
+These run inside a box, on the standard library alone and without site-packages; any Python from 3.8 on will do.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+
+
+def main() -> int:
+    """The exit status of the program that the command line names."""
+    sys.path.insert(0, str(HERE))
+    program, arguments = sys.argv[1], sys.argv[2:]
+    table = (line.split() for line in (HERE / "programs.txt").read_text().splitlines())
+    place = next(row[1] for row in table if row and row[0] == program)
+    module, _, function = place.partition(":")
+    return getattr(importlib.import_module(module), function)(program, arguments) or 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except BrokenPipeError:
+        sys.exit(141)

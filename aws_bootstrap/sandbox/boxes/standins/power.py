@@ -1,0 +1,94 @@
+"""shutdown, reboot, poweroff: asked of the machine, which moves the instance's state in EC2.
+
+https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_ChangingInstanceInitiatedShutdownBehavior.html
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from datetime import datetime, timedelta
+
+import box
+
+SCHEDULED = "/run/systemd/shutdown/scheduled"
+
+
+def poweroff(program: str, arguments: list[str]) -> int:
+    """Powers the machine off."""
+    box.ask("poweroff")
+    return 0
+
+
+def reboot(program: str, arguments: list[str]) -> int:
+    """Reboots the machine."""
+    box.ask("reboot")
+    return 0
+
+
+def shutdown(program: str, arguments: list[str]) -> int:
+    """`shutdown [-h|-P|-r] [now|+minutes|hh:mm]`, and `shutdown -c`, which takes back one that is to come."""
+    if "-c" in arguments:
+        return _cancel()
+    what = "reboot" if "-r" in arguments or "--reboot" in arguments else "poweroff"
+    when = next((word for word in arguments if not word.startswith("-")), "+1")
+    seconds = _seconds(when)
+    if seconds is None:
+        return box.complain(f"Failed to parse time specification: {when}")
+    if seconds == 0:
+        box.ask(what)
+        return 0
+    return _schedule(what, seconds)
+
+
+def _seconds(when: str) -> float | None:
+    """How long until then."""
+    if when == "now":
+        return 0
+    if when.lstrip("+").isdigit():
+        return int(when.lstrip("+")) * 60
+    try:
+        clock = datetime.strptime(when, "%H:%M")
+    except ValueError:
+        return None
+    now = datetime.now()
+    then = now.replace(hour=clock.hour, minute=clock.minute, second=0, microsecond=0)
+    return (then + timedelta(days=then <= now) - now).total_seconds()
+
+
+def _schedule(what: str, seconds: float) -> int:
+    """Leaves a process behind that waits; the file is the one that systemd-logind keeps (systemd-logind(8))."""
+    _cancel()
+    waiter = subprocess.Popen(
+        [
+            sys.executable,
+            "-ISc",
+            f"import time; time.sleep({seconds}); open({str(box.place('/run/sandbox/control'))!r}, 'w').write('{what}\\n')",
+        ],
+        start_new_session=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    scheduled = box.place(SCHEDULED)
+    scheduled.parent.mkdir(parents=True, exist_ok=True)
+    moment = time.time() + seconds
+    scheduled.write_text(f"USEC={int(moment * 1e6)}\nWARN_WALL=1\nMODE={what}\nPID={waiter.pid}\n")
+    stamp = time.strftime("%a %Y-%m-%d %H:%M:%S %Z", time.localtime(moment))
+    box.complain(f"Shutdown scheduled for {stamp}, use 'shutdown -c' to cancel.")
+    return 0
+
+
+def _cancel() -> int:
+    scheduled = box.place(SCHEDULED)
+    if scheduled.exists():
+        found = dict(line.split("=", 1) for line in scheduled.read_text().splitlines())
+        try:
+            os.kill(int(found["PID"]), signal.SIGTERM)
+        except OSError:
+            pass
+        scheduled.unlink()
+    return 0

@@ -1,0 +1,196 @@
+"""A box's file tree: what a fresh Deep Learning AMI has, as far as scripts look at it.
+
+The layout beside the tree: `host_key`, `console.log`, `box.json`. Inside it: the box's own `etc`, `home`, `var`,
+`opt`, `tmp`, `run`, and `.local`, which becomes /usr/local. What the machine lends is mounted over it at boot.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..cloud.world import Machine
+from .isolation import Isolation, python_path
+
+STANDINS = Path(__file__).with_name("standins")
+CUDA = "12.8"
+_FOLDERS = (
+    "boot etc/ssh/sshd_config.d etc/systemd/system etc/modprobe.d etc/profile.d home media mnt opt/nvidia opt/dlami "
+    "root run/sandbox srv tmp var/lib var/log var/tmp .local/bin .local/sbin .local/lib"
+).split()
+_OPEN_FOLDERS = ("tmp", "var/tmp")
+_SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_BASHRC = """\
+# ~/.bashrc: executed by bash(1) for non-login shells.
+
+# If not running interactively, don't do anything
+case $- in
+    *i*) ;;
+      *) return;;
+esac
+PS1='\\u@\\h:\\w\\$ '
+"""
+_PROFILE = """\
+# ~/.profile: executed by the command interpreter for login shells.
+[ -z "$SANDBOX_PATH" ] || PATH="$SANDBOX_PATH"
+if [ -n "$BASH_VERSION" ] && [ -f "$HOME/.bashrc" ]; then
+    . "$HOME/.bashrc"
+fi
+if [ -d "$HOME/.local/bin" ]; then
+    PATH="$HOME/.local/bin:$PATH"
+fi
+"""
+_OS_RELEASE = """\
+PRETTY_NAME="Ubuntu 24.04.3 LTS"
+NAME="Ubuntu"
+VERSION_ID="24.04"
+VERSION="24.04.3 LTS (Noble Numbat)"
+VERSION_CODENAME=noble
+ID=ubuntu
+ID_LIKE=debian
+UBUNTU_CODENAME=noble
+"""
+_SSHD_CONFIG = """\
+Include /etc/ssh/sshd_config.d/*.conf
+PasswordAuthentication no
+Subsystem sftp internal-sftp
+"""
+_MOTD = "This is a box of the aws-bootstrap sandbox: a stand-in for an EC2 instance. It has no GPU and no network.\n"
+
+
+@dataclass(frozen=True)
+class Tree:
+    """The file tree of one box, for one login user."""
+
+    folder: Path
+    isolation: Isolation
+    user: str
+    volumes: Path
+
+    @property
+    def root(self) -> Path:
+        return self.folder / "root"
+
+    @property
+    def home(self) -> Path:
+        """The login user's home as the machine sees it."""
+        return self.root / "home" / self.user
+
+    @property
+    def control(self) -> Path:
+        """The pipe by which the box's stand-ins tell the sandbox what has been asked of the machine."""
+        return self.root / "run/sandbox/control"
+
+    @property
+    def console(self) -> Path:
+        return self.folder / "console.log"
+
+    def inside(self, path: str) -> str:
+        """How a process in the box names this path of the box."""
+        return path if self.isolation.apart else str(self.root) + path
+
+    def environment(self) -> dict[str, str]:
+        """The environment of the box's processes."""
+        home = self.inside(f"/home/{self.user}")
+        path = _SYSTEM_PATH
+        if not self.isolation.apart:
+            path = f"{self.root}/.local/bin:{self.root}/.local/cuda/bin:{_SYSTEM_PATH}"
+        return {
+            "HOME": home,
+            "LANG": "C.UTF-8",
+            "LOGNAME": self.user,
+            "PATH": path,
+            "SANDBOX_PATH": path,
+            "SANDBOX_PYTHON": python_path(),
+            "SANDBOX_ROOT": "" if self.isolation.apart else str(self.root),
+            "SANDBOX_VOLUMES": self.inside("/run/sandbox/volumes") if self.isolation.apart else str(self.volumes),
+            "SHELL": "/bin/bash",
+            "USER": self.user,
+        }
+
+    def make(self, machine: Machine, host_name: str) -> None:
+        """Lays down a fresh tree."""
+        for name in _FOLDERS:
+            (self.root / name).mkdir(parents=True, exist_ok=True)
+        for name in _OPEN_FOLDERS:
+            (self.root / name).chmod(0o1777)
+        self._etc(machine, host_name)
+        self._home(machine.public_key)
+        self._standins()
+
+    def renew(self) -> None:
+        """Makes fresh what does not outlive a boot."""
+        shutil.rmtree(self.root / "run", ignore_errors=True)
+        (self.root / "run/sandbox").mkdir(parents=True)
+        os.mkfifo(self.control)
+
+    def _etc(self, machine: Machine, host_name: str) -> None:
+        home = f"/home/{self.user}"
+        # The login user is the machine's user that runs the sandbox (in a namespace: uid 0), under its EC2 name.
+        uid = 0 if self.isolation.apart else os.getuid()
+        files = {
+            "fstab": "LABEL=cloudimg-rootfs / ext4 discard,commit=30,errors=remount-ro 0 1\n",
+            "group": f"root:x:0:\n{self.user}:x:1000:\nnogroup:x:65534:\n",
+            "hostname": f"{host_name}\n",
+            "hosts": f"127.0.0.1 localhost {host_name}\n",
+            "issue": "Ubuntu 24.04.3 LTS \\n \\l\n",
+            "machine-id": f"{machine.instance_id.removeprefix('i-'):0>32}\n",
+            "motd": _MOTD,
+            "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
+            "os-release": _OS_RELEASE,
+            "passwd": f"{self.user}:x:{uid}:0::{home}:/bin/bash\nroot:x:0:0:root:/root:/bin/bash\nnobody:x:65534:65534::/:/bin/false\n",
+            "profile": f'PATH="{_SYSTEM_PATH}"\nexport PATH\n',
+            "resolv.conf": "",
+            "ssh/sshd_config": _SSHD_CONFIG,
+            "sudoers": "root ALL=(ALL:ALL) ALL\n",
+        }
+        for name, text in files.items():
+            (self.root / "etc" / name).write_text(text)
+        for name in ("ld.so.cache", "ld.so.conf", "localtime", "mime.types"):
+            if Path("/etc", name).is_file():
+                shutil.copyfile(f"/etc/{name}", self.root / "etc" / name)
+
+    def _home(self, public_key: str) -> None:
+        ssh = self.home / ".ssh"
+        ssh.mkdir(parents=True)
+        ssh.chmod(0o700)
+        keys = ssh / "authorized_keys"
+        keys.write_text(public_key.strip() + "\n")
+        keys.chmod(0o600)
+        (self.home / ".bashrc").write_text(_BASHRC)
+        (self.home / ".profile").write_text(_PROFILE)
+
+    def _standins(self) -> None:
+        """Installs the programs that stand in for a driver, a toolkit, a package manager, an init system."""
+        library = self.root / ".local/lib/sandbox"
+        shutil.copytree(STANDINS, library, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+        cuda = self.root / f".local/cuda-{CUDA}/bin"
+        cuda.mkdir(parents=True)
+        (self.root / ".local/cuda").symlink_to(f"cuda-{CUDA}")
+        for name in names(library):
+            _program(cuda / name if name in CUDA_TOOLS else self.root / ".local/bin" / name, name)
+        if not Path("/usr/bin/python3").exists():
+            (self.root / ".local/bin/python3").symlink_to(python_path())
+
+
+CUDA_TOOLS = frozenset({"nvcc", "cuda-gdb"})
+
+
+def names(library: Path) -> list[str]:
+    """The programs that the library of stand-ins has, by the table at its door."""
+    text = (library / "programs.txt").read_text()
+    return [line.split()[0] for line in text.splitlines() if line.strip() and not line.startswith("#")]
+
+
+def _program(path: Path, name: str) -> None:
+    """Writes a program that hands over to its stand-in. It needs no PATH and no environment of its own."""
+    path.write_text(
+        "#!/bin/sh\n"
+        'library=$(dirname "$0")/../lib/sandbox\n'
+        '[ -d "$library" ] || library=$(dirname "$0")/../../lib/sandbox\n'
+        f'exec {python_path()} -IS "$library/main.py" {name} "$@"\n'
+    )
+    path.chmod(path.stat().st_mode | stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH)

@@ -1,0 +1,222 @@
+"""`aws-bootstrap sandbox …`: the sandbox itself, from outside. The commands rehearsed in it never come here."""
+
+from __future__ import annotations
+
+import shutil
+from typing import Any
+
+import click
+
+from ..app import App
+from ..commands.options import Group
+from ..errors import UsageError
+from . import process, results
+from .home import Home
+
+_MATCH_HELP = "A request parameter and a regular expression that must fit whole; repeatable."
+
+
+@click.group(cls=Group)
+def sandbox() -> None:
+    """A local EC2 with local boxes: rehearse with no account and no cost.
+
+    \b
+    Examples:
+      aws-bootstrap --sandbox launch                   any command, rehearsed
+      eval "$(aws-bootstrap sandbox env)"              any AWS tool, in this shell
+      aws-bootstrap sandbox fault --action RunInstances --error InsufficientInstanceCapacity --times 2
+      aws-bootstrap sandbox stop
+    """
+
+
+@sandbox.command()
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port to answer on.  [default: a free one]")
+@click.option("--boxes/--no-boxes", default=True, help="Boxes behind the instances, reached by SSH.  [default: boxes]")
+@click.option("--timing", "timings", multiple=True, metavar="NAME=SECONDS", help="How long EC2 takes; repeatable.")
+@click.pass_obj
+def start(app: App, port: int, boxes: bool, timings: tuple[str, ...]) -> None:
+    """Start the sandbox. Every command with --sandbox does so by itself.
+
+    \b
+    Examples:
+      aws-bootstrap sandbox start
+      aws-bootstrap sandbox start --no-boxes --timing pending=5 --timing shutting_down=5
+    """
+    home = Home.of()
+    words = [f"--port={port}", *([] if boxes else ["--no-boxes"]), *(f"--timing={one}" for one in _checked(timings))]
+    process.ensure_running(home, *words)
+    app.show(_status(home))
+
+
+@sandbox.command()
+@click.pass_obj
+def stop(app: App) -> None:
+    """Stop the sandbox. Its instances, volumes and boxes stay for the next start.
+
+    \b
+    Example:
+      aws-bootstrap sandbox stop
+    """
+    home = Home.of()
+    app.show(results.SandboxStopped(stopped=process.stop(home), erased=False, home=str(home.root)))
+
+
+@sandbox.command()
+@click.pass_obj
+def status(app: App) -> None:
+    """Show whether the sandbox runs, and what is in it.
+
+    \b
+    Example:
+      aws-bootstrap sandbox status -o json
+    """
+    app.show(_status(Home.of()))
+
+
+@sandbox.command()
+@click.pass_obj
+def env(app: App) -> None:
+    """Print the variables that point any AWS tool at the sandbox; starts it if need be.
+
+    \b
+    Example:
+      eval "$(aws-bootstrap sandbox env)"
+    """
+    home = Home.of()
+    app.show(results.SandboxEnvironment(home.environment(process.ensure_running(home))))
+
+
+@sandbox.command()
+@click.option("--service", metavar="REGEX", help="For example ec2, servicequotas, sts.")
+@click.option("--action", metavar="REGEX", help="For example RunInstances, 'Describe.*'.")
+@click.option("--region", metavar="REGEX", help="For example us-west-2, 'eu-.*'.")
+@click.option("--match", "matches", multiple=True, metavar="PARAMETER=REGEX", help=_MATCH_HELP)
+@click.option("--skip", type=click.IntRange(0), default=0, show_default=True, help="Let this many matching calls pass.")
+@click.option("--times", type=click.IntRange(1), help="Hit this many calls.  [default: all]")
+@click.option("--error", metavar="CODE", help="Answer with this AWS error, in the service's own format.")
+@click.option("--message", help="The error's message.")
+@click.option("--http", type=click.IntRange(100, 599), help="Answer with this bare HTTP status.")
+@click.option("--delay", type=click.FloatRange(0), help="Wait this many seconds first.")
+@click.option("--reset", is_flag=True, help="Break the connection before the call takes effect.")
+@click.option("--reset-after", is_flag=True, help="Break it after: the reply is lost.")
+@click.option("--clear", is_flag=True, help="End all faults.")
+@click.pass_obj
+def fault(app: App, **asked: Any) -> None:
+    """Have calls fail, or take long. Without options: show the faults in force.
+
+    \b
+    Examples:
+      aws-bootstrap sandbox fault --action RunInstances --error InsufficientInstanceCapacity \\
+          --match InstanceMarketOptions.MarketType=spot --times 2
+      aws-bootstrap sandbox fault --action RunInstances --reset-after --times 1
+      aws-bootstrap sandbox fault --clear
+    """
+    home = Home.of()
+    process.ensure_running(home)
+    if asked.pop("clear"):
+        process.ask(home, "faults", method="DELETE")
+    rule = _rule(asked)
+    if rule:
+        process.ask(home, "faults", rule)
+    app.show(results.SandboxFaults(tuple(results.FaultRule(**one) for one in process.ask(home, "faults"))))
+
+
+@sandbox.command()
+@click.option("--action", "actions", multiple=True, metavar="NAME", help="Only calls of this action; repeatable.")
+@click.option("--clear", is_flag=True, help="Forget the calls after showing them.")
+@click.pass_obj
+def log(app: App, actions: tuple[str, ...], clear: bool) -> None:
+    """Show every AWS call that was made, with its parameters (-o json), times and outcome.
+
+    \b
+    Examples:
+      aws-bootstrap sandbox log --action RunInstances
+      aws-bootstrap sandbox log -o json
+    """
+    home = Home.of()
+    calls = [results.LoggedCall(**one) for one in process.ask(home, "log")]
+    if clear:
+        process.ask(home, "log", method="DELETE")
+    app.show(results.SandboxLog(tuple(call for call in calls if not actions or call.action in actions)))
+
+
+@sandbox.command()
+@click.argument("instance_id")
+@click.pass_obj
+def interrupt(app: App, instance_id: str) -> None:
+    """Have EC2 take a spot instance back, as it does when it needs the machine.
+
+    \b
+    Example:
+      aws-bootstrap sandbox interrupt i-0123456789abcdef0
+    """
+    process.ask(Home.of(), "interrupt", {"instance_id": instance_id})
+    app.show(results.SandboxInterrupted(instance_id))
+
+
+@sandbox.command()
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@click.pass_obj
+def reset(app: App, yes: bool) -> None:
+    """Stop the sandbox and erase all that is in it: instances, boxes, volumes, keys.
+
+    \b
+    Example:
+      aws-bootstrap sandbox reset --yes
+    """
+    home = Home.of()
+    if not app.confirm(f"Erase {home.root}?", yes=yes):
+        raise click.Abort
+    stopped = process.stop(home)
+    if home.is_ours():
+        shutil.rmtree(home.root)
+    app.show(results.SandboxStopped(stopped=stopped, erased=True, home=str(home.root)))
+
+
+def _status(home: Home) -> results.SandboxStatus:
+    """What runs in the home."""
+    record = process.running(home)
+    if record is None:
+        return results.SandboxStatus(running=False, home=str(home.root))
+    facts = process.ask(home, "status")
+    return results.SandboxStatus(
+        running=True,
+        home=str(home.root),
+        instances=tuple(results.SandboxInstance(**one) for one in facts["instances"]),
+        endpoint=f"http://127.0.0.1:{record.port}",
+        pid=record.pid,
+        boxes=facts["boxes"],
+        faults=facts["faults"],
+        calls=facts["calls"],
+    )
+
+
+def _checked(timings: tuple[str, ...]) -> list[str]:
+    """The timings, each a known name and a number."""
+    for one in timings:
+        name, _, seconds = one.partition("=")
+        if name not in process.TIMINGS or not seconds.replace(".", "", 1).isdigit():
+            raise UsageError(
+                f"'{one}' is not a timing.", hint=f"Write NAME=SECONDS; names: {', '.join(process.TIMINGS)}"
+            )
+    return list(timings)
+
+
+def _rule(asked: dict[str, Any]) -> dict[str, Any] | None:
+    """The rule that the options describe; None when they describe none."""
+    match = {name: asked[name] for name in ("service", "action", "region") if asked[name]}
+    match |= dict(_pair(one) for one in asked["matches"])
+    names = ("error", "message", "http", "delay", "reset", "reset_after")
+    effect = {name: asked[name] for name in names if asked[name] not in (None, False)}
+    if not effect:
+        if match:
+            raise UsageError("The fault does nothing.", hint="Add --error, --http, --delay, --reset or --reset-after.")
+        return None
+    return {"match": match, "do": effect, "skip": asked["skip"], "times": asked["times"]}
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, sign, pattern = text.partition("=")
+    if not sign:
+        raise UsageError(f"'{text}' is not PARAMETER=REGEX.")
+    return name, pattern

@@ -1,0 +1,106 @@
+"""The EC2 backend: moto's, with our parts mixed in, one for each enabled region.
+
+This is the one place that replaces names inside moto: the classes that it instantiates by name (instances,
+volumes), the source of public addresses, the list of images and the filters that DescribeInstances knows.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any, ClassVar
+
+# moto reads these when it is imported. Real EC2 validates all three.
+os.environ.setdefault("MOTO_ENABLE_AMI_VALIDATION", "1")
+os.environ.setdefault("MOTO_ENABLE_KEYPAIR_VALIDATION", "1")
+os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
+os.environ["MOTO_ACCOUNT_ID"] = "123456789012"
+
+from moto.core.base_backend import BackendDict
+from moto.ec2 import models as moto_ec2
+from moto.ec2 import utils as moto_utils
+from moto.ec2.exceptions import EC2ClientError
+from moto.ec2.models import EC2Backend, amis, elastic_block_store, elastic_network_interfaces, instances
+
+from . import catalog
+from .launches import Launches
+from .life import SandboxInstance
+from .placement import Placement
+from .volumes import SandboxVolume, Volumes
+from .world import World
+
+PLACEHOLDER_ADDRESS = "0.0.0.0"
+
+
+class SandboxBackend(Launches, Placement, Volumes, EC2Backend):
+    """EC2 in one region."""
+
+    world: ClassVar[World]  # type: ignore[misc]
+
+    def __init__(self, region_name: str, account_id: str) -> None:
+        Launches.__init__(self)
+        Placement.__init__(self)
+        EC2Backend.__init__(self, region_name, account_id)
+
+    def _load_amis(self) -> None:
+        for image in catalog.images():
+            facts = image.moto(self.region_name)
+            facts["creation_date"] = amis.parse_timestamp(facts["creation_date"])
+            zone = f"{self.region_name}a"
+            self.amis[facts["ami_id"]] = amis.Ami(self, region_name=zone, **facts)
+
+    def describe_regions(self, region_names: list[str] | None = None) -> list[Any]:
+        """The enabled regions, or those named; a name that is none of AWS's is refused.
+
+        https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeRegions.html
+        """
+        enabled = {region.name: region for region in self.regions if region.name in catalog.REGIONS}
+        unknown = [name for name in region_names or [] if name not in enabled]
+        if unknown:
+            raise EC2ClientError("InvalidParameterValue", f"Invalid region provided: '{', '.join(unknown)}'")
+        return [enabled[name] for name in region_names or sorted(enabled)]
+
+    def resume(self) -> None:
+        """Takes up again what a restart of the sandbox cut short."""
+        self.resume_volumes()
+        for instance in self.live_instances():
+            instance.resume()
+
+
+class Backends(BackendDict[SandboxBackend]):
+    """The regions' backends, made when first asked for. Only the enabled regions exist."""
+
+    def __init__(self) -> None:
+        super().__init__(SandboxBackend, "ec2", use_boto3_regions=False, additional_regions=list(catalog.REGIONS))
+
+    def region(self, name: str) -> SandboxBackend:
+        """The region's backend; raises KeyError for a region that is not enabled."""
+        return self[catalog.ACCOUNT][name]
+
+    def made(self) -> dict[str, SandboxBackend]:
+        """The backends that exist already, by region."""
+        return dict(self[catalog.ACCOUNT].items())
+
+    def find_instance(self, instance_id: str) -> SandboxInstance | None:
+        """The instance of that id, in whatever region."""
+        found = (backend.get_instance_by_id(instance_id) for backend in self.made().values())
+        return next((instance for instance in found if isinstance(instance, SandboxInstance)), None)
+
+
+def install(world: World) -> Backends:
+    """Puts our classes in moto's place and gives back the regions."""
+    SandboxBackend.world = world
+    instances.Instance = SandboxInstance  # type: ignore[misc]
+    elastic_block_store.Volume = SandboxVolume  # type: ignore[misc]
+    elastic_network_interfaces.random_public_ip = world.machines.address
+    moto_utils.filter_dict_attribute_mapping.update(
+        {
+            "client-token": "client_token",
+            "instance-lifecycle": "lifecycle",
+            "placement-group-name": "placement.group_name",
+            "root-device-name": "root_device_name",
+            "spot-instance-request-id": "spot_request_id",
+        }
+    )
+    backends = Backends()
+    moto_ec2.ec2_backends = backends  # type: ignore[assignment]
+    return backends

@@ -1,0 +1,155 @@
+"""RunInstances as EC2 decides it: token first, then what was asked for, then quota, then placement."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from moto.ec2.exceptions import EC2ClientError
+from moto.ec2.models.instance_types import INSTANCE_TYPE_OFFERINGS, INSTANCE_TYPES
+
+from . import catalog
+from .life import SandboxInstance
+
+_TOKEN_IGNORES = frozenset({"client_token", "region_name", "subnet_id"})
+_NO_TOKEN = "ABCDE"  # what moto makes of a request without one
+_COUNTED = frozenset({"pending", "running"})
+
+
+class Launches:
+    """The part of the EC2 backend that launches. Mixed into `SandboxBackend`, whose state it uses."""
+
+    region_name: str
+
+    def __init__(self) -> None:
+        self.tokens: dict[str, tuple[Any, Any]] = {}
+        self.quotas: dict[str, float] = {}
+        self.launched = 0
+
+    def run_instances(
+        self, image_id: str, count: int, user_data: Any, security_group_names: list[str], **kwargs: Any
+    ) -> Any:
+        """The reservation: a new one, or the token's old one."""
+        token = kwargs["client_token"] if kwargs.get("client_token") != _NO_TOKEN else ""
+        kwargs["client_token"] = token
+        asked = _signature(image_id, count, str(user_data), security_group_names, kwargs)
+        if token in self.tokens:
+            return self._again(token, asked)
+        self._check_type(kwargs["instance_type"])
+        self._check_quota(kwargs["instance_type"], count, spot=bool(kwargs["instance_market_options"]))
+        self._place(kwargs)
+        reservation = super().run_instances(image_id, count, user_data, security_group_names, **kwargs)  # type: ignore[misc]
+        for instance in reservation.instances:
+            instance.client_token = token
+            if instance.lifecycle == "spot":
+                instance.spot_request_id = f"sir-{secrets.token_hex(4)}"
+        if token:
+            self.tokens[token] = (asked, reservation)
+        return reservation
+
+    def _again(self, token: str, asked: Any) -> Any:
+        """The reservation that this token made, if the request is the same one.
+
+        https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
+        """
+        before, reservation = self.tokens[token]
+        if before != asked:
+            raise EC2ClientError(
+                "IdempotentParameterMismatch",
+                "Arguments on this idempotent request are inconsistent with arguments used in previous request(s).",
+            )
+        return reservation
+
+    def _check_type(self, instance_type: str) -> None:
+        """Raises when no such type exists, or the region has none.
+
+        Error codes: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
+        """
+        if instance_type not in INSTANCE_TYPES:
+            raise EC2ClientError("InvalidParameterValue", f"Invalid value '{instance_type}' for InstanceType.")
+        if not self.offering_zones(instance_type):
+            raise EC2ClientError(
+                "Unsupported",
+                "The requested configuration is currently not supported. "
+                "Please check the documentation for supported configurations.",
+            )
+
+    def offering_zones(self, instance_type: str) -> list[str]:
+        """The region's zones that offer the type, in order."""
+        offered = INSTANCE_TYPE_OFFERINGS["availability-zone"].get(self.region_name, [])
+        return sorted({offer["Location"] for offer in offered if offer["InstanceType"] == instance_type})
+
+    def quota(self, code: str) -> float:
+        """The account's value of a quota in this region."""
+        return self.quotas.get(code, catalog.GRANTED[catalog.QUOTAS[code].family])
+
+    def _check_quota(self, instance_type: str, count: int, *, spot: bool) -> None:
+        """vCPU quotas, counted over pending and running instances, as EC2 counts them.
+
+        https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-on-demand-instances.html#ec2-on-demand-instances-limits
+        https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/using-spot-limits.html
+        """
+        quota = catalog.quota_for(instance_type, self.region_name, spot=spot)
+        limit = self.quota(quota.code)
+        if self.vcpus_in_use(quota) + count * vcpus(instance_type) <= limit:
+            return
+        if spot:
+            raise EC2ClientError("MaxSpotInstanceCountExceeded", "Max spot instance count exceeded")
+        raise EC2ClientError(
+            "VcpuLimitExceeded",
+            f"You have requested more vCPU capacity than your current vCPU limit of {int(limit)} allows for the "
+            "instance bucket that the specified instance type belongs to. Please visit "
+            "http://aws.amazon.com/contact-us/ec2-request to request an adjustment to this limit.",
+        )
+
+    def vcpus_in_use(self, quota: catalog.Quota) -> int:
+        """How many vCPUs count against this quota now."""
+        return sum(
+            vcpus(instance.instance_type)
+            for instance in self.live_instances()
+            if instance.state in _COUNTED
+            and catalog.quota_for(instance.instance_type, self.region_name, spot=instance.lifecycle == "spot") == quota
+        )
+
+    def live_instances(self) -> list[SandboxInstance]:
+        """Every instance of the region that EC2 still shows."""
+        return [instance for reservation in self.reservations.values() for instance in reservation.instances]  # type: ignore[attr-defined]
+
+    def _place(self, kwargs: dict[str, Any]) -> None:
+        """Puts a request that names no subnet into the default subnet of a zone that offers the type.
+
+        https://docs.aws.amazon.com/vpc/latest/userguide/default-vpc.html
+        """
+        zones = self.offering_zones(kwargs["instance_type"])
+        wanted = kwargs.get("placement")
+        if wanted and wanted not in zones and any(zone.startswith(wanted[:-1]) for zone in zones):
+            raise _unsupported_zone(kwargs["instance_type"], wanted, zones)
+        if kwargs.get("subnet_id") or kwargs.get("nics") or kwargs.get("launch_template"):
+            return
+        defaults = self.get_default_subnets()  # type: ignore[attr-defined]
+        if self.get_default_vpc() is None or not defaults:  # type: ignore[attr-defined]
+            raise EC2ClientError("VPCIdNotSpecified", "No default VPC for this user")
+        candidates = [zone for zone in ([wanted] if wanted else zones) if zone in defaults]
+        if candidates:
+            kwargs["subnet_id"] = defaults[candidates[self.launched % len(candidates)]].id
+            kwargs["associate_public_ip"] = None  # as the subnet says
+            self.launched += 1
+
+
+def vcpus(instance_type: str) -> int:
+    """How many vCPUs an instance of this type has."""
+    return int(INSTANCE_TYPES[instance_type]["VCpuInfo"]["DefaultVCpus"])
+
+
+def _signature(image_id: str, count: int, user_data: str, groups: list[str], kwargs: dict[str, Any]) -> Any:
+    """What must be the same for a token to mean the same request."""
+    rest = sorted((name, repr(value)) for name, value in kwargs.items() if name not in _TOKEN_IGNORES)
+    return image_id, count, user_data, tuple(groups), repr(kwargs.get("subnet_id")), tuple(rest)
+
+
+def _unsupported_zone(instance_type: str, zone: str, zones: list[str]) -> EC2ClientError:
+    return EC2ClientError(
+        "Unsupported",
+        f"Your requested instance type ({instance_type}) is not supported in your requested Availability Zone "
+        f"({zone}). Please retry your request by not specifying an Availability Zone or choosing {', '.join(zones)}.",
+    )

@@ -1,0 +1,200 @@
+"""An instance's life: moto changes state at once, EC2 takes its time and tells what it is doing.
+
+https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-instance-lifecycle.html
+"""
+
+from __future__ import annotations
+
+import base64
+import copy
+import time
+from typing import TYPE_CHECKING, Any
+
+from moto.ec2.models.instances import Instance, InstanceState, StateReason
+
+from .world import Attachment, Machine
+
+if TYPE_CHECKING:
+    from .world import World
+
+PENDING, RUNNING, SHUTTING_DOWN = ("pending", 0), ("running", 16), ("shutting-down", 32)
+TERMINATED, STOPPING, STOPPED = ("terminated", 48), ("stopping", 64), ("stopped", 80)
+USER_TERMINATED = ("Client.UserInitiatedShutdown", "User initiated shutdown")
+SELF_SHUTDOWN = ("Client.InstanceInitiatedShutdown", "Instance initiated shutdown")
+SPOT_TERMINATED = ("Server.SpotInstanceTermination", "Spot instance termination")
+NOT_LIVE = frozenset({TERMINATED[0], SHUTTING_DOWN[0]})
+DEFAULT_ROOT_GB = 8
+
+
+class SandboxInstance(Instance):
+    """moto's instance with EC2's times, and a machine behind it."""
+
+    def __init__(self, ec2_backend: Any, *args: Any, **kwargs: Any) -> None:
+        super().__init__(ec2_backend, *args, **kwargs)
+        self.running_since = 0.0
+        self.spot_request_id: str | None = None
+        for nic in self.nics.values():
+            nic.stop()  # an address comes with `running`
+        self._enter(PENDING)
+        self._world.scheduler.after(self._world.timing.pending, self._arrive)
+
+    @property
+    def _world(self) -> World:
+        return self.ec2_backend.world
+
+    def _enter(self, state: tuple[str, int]) -> InstanceState:
+        """Moves to a state; the one before comes back."""
+        previous = copy.copy(self._state)
+        self._state = InstanceState(*state)
+        return previous
+
+    def _arrive(self) -> None:
+        """pending → running: the address is there and the machine boots."""
+        if self.state != PENDING[0]:
+            return
+        for nic in self.nics.values():
+            nic.start()
+        self.running_since = time.time()
+        self._enter(RUNNING)
+        self._world.machines.boot(self.machine())
+
+    def resume(self) -> None:
+        """Takes up the life again after a restart of the sandbox, wherever it was cut."""
+        if self.state == RUNNING[0]:
+            self._world.machines.boot(self.machine())
+        elif self.state == PENDING[0]:
+            self._world.scheduler.after(self._world.timing.pending, self._arrive)
+        elif self.state == STOPPING[0]:
+            self._world.scheduler.after(self._world.timing.stopping, self._stopped)
+        elif self.state == SHUTTING_DOWN[0]:
+            self._world.scheduler.after(self._world.timing.shutting_down, self._terminated)
+
+    def machine(self) -> Machine:
+        """The instance as the box side sees it."""
+        images = self.ec2_backend.describe_images(filters={"image-id": [self.image_id]})
+        pair = self.ec2_backend.key_pairs.get(self.key_name) if self.key_name else None
+        return Machine(
+            instance_id=self.id,
+            region=self.region_name,
+            zone=self.availability_zone or "",
+            instance_type=self.instance_type,
+            architecture=self.architecture or "x86_64",
+            image_name=images[0].name if images else "",
+            private_ip=self.private_ip or "",
+            public_ip=self.public_ip,
+            public_key=pair.public_key if pair else "",
+            user_data=base64.b64decode(self.user_data.as_bytes()) if self.user_data else b"",
+            root_gb=self._root_gb(),
+            volumes=self._data_volumes(),
+        )
+
+    def _root_gb(self) -> int:
+        for device, block in self.get_block_device_mapping:
+            if device == self.root_device_name:
+                return int(block.size or DEFAULT_ROOT_GB)
+        return DEFAULT_ROOT_GB
+
+    def _data_volumes(self) -> tuple[Attachment, ...]:
+        return tuple(
+            Attachment(block.volume_id, device, int(block.size))
+            for device, block in self.get_block_device_mapping
+            if device != self.root_device_name
+        )
+
+    def start(self) -> InstanceState:
+        """Starts a stopped instance; the state before comes back."""
+        self._reason, self.state_reason = "", StateReason()
+        previous = self._enter(PENDING)
+        self._world.scheduler.after(self._world.timing.pending, self._arrive)
+        return previous
+
+    def stop(self, reason: tuple[str, str] = USER_TERMINATED) -> InstanceState:
+        """Stops a running instance; the state before comes back."""
+        if self.state in (STOPPING[0], STOPPED[0], *NOT_LIVE):
+            return copy.copy(self._state)
+        previous = self._enter(STOPPING)
+        self.end_reason = reason
+        self._world.machines.halt(self.id)
+        self._world.scheduler.after(self._world.timing.stopping, self._stopped)
+        return previous
+
+    def _stopped(self) -> None:
+        if self.state == STOPPING[0]:
+            super().stop()
+            self._enter(STOPPED)
+            self._tell(self.end_reason)
+
+    def terminate(self, reason: tuple[str, str] = USER_TERMINATED) -> InstanceState:
+        """Ends the instance for good; the state before comes back."""
+        if self.state in NOT_LIVE:
+            return copy.copy(self._state)
+        previous = self._enter(SHUTTING_DOWN)
+        self.end_reason = reason
+        self._tell(reason)
+        self._world.machines.halt(self.id)
+        self._world.scheduler.after(self._world.timing.shutting_down, self._terminated)
+        return previous
+
+    def _terminated(self) -> None:
+        """shutting-down → terminated: the volumes are let go of only now, as on EC2."""
+        if self.state != SHUTTING_DOWN[0]:
+            return
+        super().terminate()
+        self._enter(TERMINATED)
+        self._tell(self.end_reason)
+        self._world.machines.destroy(self.id)
+        self._world.scheduler.after(self._world.timing.forget_terminated, self._forget)
+
+    def _forget(self) -> None:
+        """Terminated instances stay visible for about an hour.
+
+        https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/how-ec2-instance-termination-works.html
+        """
+        for reservation in self.ec2_backend.reservations.values():
+            if self in reservation.instances:
+                reservation.instances.remove(self)
+
+    def _tell(self, reason: tuple[str, str]) -> None:
+        """Sets what DescribeInstances says about why the instance is not running."""
+        code, words = reason
+        stamp = time.strftime("%Y-%m-%d %H:%M:%S GMT", time.gmtime())
+        self._reason = f"{'User initiated' if reason == USER_TERMINATED else code} ({stamp})"
+        self.state_reason = StateReason(f"{code}: {words}", code)
+
+    def powered_off(self) -> None:
+        """The machine shut itself down: what follows is the instance's shutdown behaviour.
+
+        https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_ChangingInstanceInitiatedShutdownBehavior.html
+        """
+        if self.state != RUNNING[0]:
+            return
+        if self.instance_initiated_shutdown_behavior == "terminate":
+            self.terminate(SELF_SHUTDOWN)
+        else:
+            self.stop(SELF_SHUTDOWN)
+
+    def reboot(self) -> None:
+        """Reboots the machine; EC2's state stays `running`, the address too."""
+        if self.state == RUNNING[0]:
+            self.running_since = time.time()
+            self._world.machines.reboot(self.id)
+
+    def _checks(self) -> dict[str, Any]:
+        """Status checks pass some time after the boot."""
+        if self.state != RUNNING[0]:
+            return {"Status": "not-applicable"}
+        passed = time.time() - self.running_since >= self._world.timing.status_checks
+        detail = {"Name": "reachability", "Status": "passed" if passed else "initializing"}
+        return {"Status": "ok" if passed else "initializing", "Details": [detail]}
+
+    @property
+    def instance_status(self) -> dict[str, Any]:
+        return self._checks()
+
+    @property
+    def system_status(self) -> dict[str, Any]:
+        return self._checks()
+
+    @property
+    def spot_instance_request_id(self) -> str | None:
+        return self.spot_request_id

@@ -1,0 +1,136 @@
+"""Small services around EC2: who am I, public parameters of images, on-demand prices. Only what EC2 tools ask."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from . import catalog
+from .backend import Backends
+from .call import Call
+from .replies import Refusal
+
+# https://docs.aws.amazon.com/dlami/latest/devguide/find-dlami-id.html
+_DLAMI = re.compile(
+    r"/aws/service/deeplearning/ami/(x86_64|arm64)/base-oss-nvidia-driver-gpu-([a-z0-9.-]+)/latest/ami-id"
+)
+_SYSTEM_OF_SLUG = {
+    "ubuntu-24.04": "(Ubuntu 24.04)",
+    "ubuntu-22.04": "(Ubuntu 22.04)",
+    "amazon-linux-2023": "(Amazon Linux 2023)",
+}
+_AL2023 = re.compile(r"/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-(x86_64|arm64)")
+# The names that the price list uses for regions:
+# https://docs.aws.amazon.com/awsaccountbilling/latest/aboutv2/using-price-list-query-api.html
+_LOCATIONS = {
+    "us-east-1": "US East (N. Virginia)",
+    "us-east-2": "US East (Ohio)",
+    "us-west-1": "US West (N. California)",
+    "us-west-2": "US West (Oregon)",
+    "eu-west-1": "EU (Ireland)",
+    "eu-central-1": "EU (Frankfurt)",
+    "ap-northeast-1": "Asia Pacific (Tokyo)",
+}
+
+
+class Parameters:
+    """SSM: the public parameters that name the newest images."""
+
+    def __init__(self, backends: Backends) -> None:
+        self._backends = backends
+
+    def answer(self, call: Call) -> Any:
+        """The document that answers the call."""
+        asked = call.document()
+        if call.action == "GetParameter":
+            found = self._find(call.region, asked["Name"])
+            if found is None:
+                raise Refusal("ParameterNotFound", "")
+            return {"Parameter": found}
+        if call.action == "GetParameters":
+            found_by_name = {name: self._find(call.region, name) for name in asked["Names"]}
+            return {
+                "Parameters": [found for found in found_by_name.values() if found],
+                "InvalidParameters": [name for name, found in found_by_name.items() if not found],
+            }
+        raise Refusal("UnknownOperationException", f"The sandbox does not know {call.action}.")
+
+    def _find(self, region: str, name: str) -> dict[str, Any] | None:
+        image = _newest(name)
+        if image is None:
+            return None
+        return {
+            "Name": name,
+            "Type": "String",
+            "Value": image.moto(region)["ami_id"],
+            "Version": 1,
+            "DataType": "text",
+            "ARN": f"arn:aws:ssm:{region}::parameter{name}",
+        }
+
+
+def _newest(parameter: str) -> catalog.Image | None:
+    """The newest image that a public parameter stands for."""
+    if found := _DLAMI.fullmatch(parameter):
+        architecture, needle = found[1], _SYSTEM_OF_SLUG.get(found[2], "nothing")
+    elif found := _AL2023.fullmatch(parameter):
+        architecture, needle = found[1], "al2023-ami"
+    else:
+        return None
+    fitting = [image for image in catalog.images() if image.architecture == architecture and needle in image.name]
+    return max(fitting, key=lambda image: image.date, default=None)
+
+
+class Pricing:
+    """The price list: on-demand prices of the types that have one here."""
+
+    def answer(self, call: Call) -> Any:
+        """The document that answers the call."""
+        if call.action != "GetProducts":
+            raise Refusal("UnknownOperationException", f"The sandbox does not know {call.action}.")
+        wanted = {one["Field"]: one["Value"] for one in call.document().get("Filters", [])}
+        region = wanted.get("regionCode") or _region_of(wanted.get("location", "")) or "us-east-1"
+        types = [wanted["instanceType"]] if "instanceType" in wanted else list(catalog.ON_DEMAND)
+        products = [_product(name, region) for name in types if name in catalog.ON_DEMAND and _is_plain(wanted)]
+        return {"FormatVersion": "aws_v1", "PriceList": [json.dumps(product) for product in products]}
+
+
+def _is_plain(wanted: dict[str, str]) -> bool:
+    """Whether the filters let plain Linux on shared hardware through: nothing else is priced here."""
+    plain = {"operatingSystem": "Linux", "tenancy": "Shared", "preInstalledSw": "NA", "capacitystatus": "Used"}
+    return all(wanted.get(field, value) == value for field, value in plain.items())
+
+
+def _region_of(location: str) -> str | None:
+    return next((region for region, name in _LOCATIONS.items() if name == location), None)
+
+
+def _product(instance_type: str, region: str) -> dict[str, Any]:
+    """One entry of the price list, in its odd nesting."""
+    sku = instance_type.replace(".", "").upper().ljust(16, "0")
+    price = f"{catalog.on_demand_price(instance_type, region):.10f}"
+    dimension = {
+        "unit": "Hrs",
+        "description": f"${price} per On Demand Linux {instance_type} Instance Hour",
+        "beginRange": "0",
+        "endRange": "Inf",
+        "pricePerUnit": {"USD": price},
+    }
+    return {
+        "product": {
+            "productFamily": "Compute Instance",
+            "sku": sku,
+            "attributes": {
+                "instanceType": instance_type,
+                "regionCode": region,
+                "location": _LOCATIONS.get(region, region),
+                "operatingSystem": "Linux",
+                "tenancy": "Shared",
+                "preInstalledSw": "NA",
+                "capacitystatus": "Used",
+            },
+        },
+        "serviceCode": "AmazonEC2",
+        "terms": {"OnDemand": {f"{sku}.JRTCKXETXF": {"sku": sku, "priceDimensions": {f"{sku}.RATE": dimension}}}},
+    }

@@ -1,0 +1,245 @@
+"""The EC2 actions that moto lacks or answers otherwise than EC2. Each turns parameters into a backend call."""
+
+from __future__ import annotations
+
+import base64
+from datetime import UTC, datetime
+from typing import Any
+
+from moto.core.responses import ActionResult, EmptyResult
+from moto.core.types import Base64EncodedString
+from moto.core.utils import utcnow
+from moto.ec2.exceptions import EC2ClientError
+from moto.ec2.models.instance_types import INSTANCE_TYPE_OFFERINGS
+from moto.ec2.responses import EC2Response
+
+from . import catalog, prices
+from .backend import SandboxBackend
+from .launches import vcpus
+
+MAX_RESULTS = 1000
+_ACCEPTED_FILTERS = {"product-description", "instance-type", "availability-zone"}
+
+
+class SandboxEC2(EC2Response):
+    """EC2 as a caller sees it."""
+
+    RESPONSE_KEY_PATH_TO_TRANSFORMER = EC2Response.RESPONSE_KEY_PATH_TO_TRANSFORMER | {
+        "RunInstances.Reservation.Instances.Instance.State": lambda state: state,
+    }
+
+    @property
+    def backend(self) -> SandboxBackend:
+        return self.ec2_backend
+
+    def _list(self, *names: str) -> list[Any]:
+        """The first of these list parameters that the request has. EC2 names some lists in two ways."""
+        return next((value for name in names if (value := self._get_param(name))), [])
+
+    def describe_instances(self) -> ActionResult:
+        """Without MaxResults EC2 answers up to 1,000 at once, moto 100."""
+        if not self._get_param("InstanceIds") and not self._get_param("MaxResults"):
+            self.data["MaxResults"] = [str(MAX_RESULTS)]
+        return super().describe_instances()
+
+    def run_instances(self) -> ActionResult:
+        """As many as MaxCount asks: this cloud has room until the quota says no."""
+        group = self._get_param("Placement.GroupName")
+        if group:
+            self.backend.get_placement_group(group)
+        least, most = self._get_int_param("MinCount", 1), self._get_int_param("MaxCount", 1)
+        if least > most:
+            raise EC2ClientError("InvalidParameterValue", "MinCount must not be greater than MaxCount")
+        self.data["MinCount"] = [str(most)]
+        self._check_price()
+        result = super().run_instances()
+        for instance in result.result.instances:  # type: ignore[attr-defined]
+            instance.placement.group_name = group or ""
+        return result
+
+    def _check_price(self) -> None:
+        """A spot request whose highest price is below the market's gets nothing.
+
+        https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-requests.html
+        """
+        limit = self._get_param("InstanceMarketOptions.SpotOptions.MaxPrice")
+        instance_type = self._get_param("InstanceType", "")
+        zones = self.backend.offering_zones(instance_type)
+        if limit is None or not zones:
+            return
+        lowest = min(prices.current(instance_type, zone, datetime.now(UTC)).price for zone in zones)
+        if float(limit) < lowest:
+            raise EC2ClientError(
+                "SpotMaxPriceTooLow",
+                f"Your Spot request price of {limit} is lower than the minimum required Spot request fulfillment "
+                f"price of {lowest}.",
+            )
+
+    def terminate_instances(self) -> ActionResult:
+        """The state changes; unlike moto this asks no load balancer, which would cost seconds to import."""
+        self.error_on_dryrun()
+        changed = self.backend.terminate_instances(self._list("InstanceIds"))
+        return ActionResult({"TerminatingInstances": [_change(instance, before) for instance, before in changed]})
+
+    def stop_instances(self) -> ActionResult:
+        self.error_on_dryrun()
+        changed = self.backend.stop_instances(self._list("InstanceIds"))
+        return ActionResult({"StoppingInstances": [_change(instance, before) for instance, before in changed]})
+
+    def describe_regions(self) -> ActionResult:
+        """The enabled regions; with AllRegions also those one would have to opt in to."""
+        self.error_on_dryrun()
+        regions = [_region(region.name) for region in self.backend.describe_regions(self._list("RegionNames"))]
+        if self._get_bool_param("AllRegions", False):
+            regions += [_region(name, "not-opted-in") for name in catalog.OPT_IN_REGIONS]
+        wanted = self._filters_from_querystring()
+        return ActionResult({"Regions": [region for region in regions if _region_passes(region, wanted)]})
+
+    def describe_spot_price_history(self) -> ActionResult:
+        """Prices by zone and time. The price in force at StartTime comes too, as on EC2.
+
+        https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSpotPriceHistory.html
+        """
+        filters = self._filters_from_querystring()
+        unknown = set(filters) - _ACCEPTED_FILTERS
+        if unknown:
+            raise EC2ClientError("InvalidParameterValue", f"The filter '{min(unknown)}' is invalid")
+        now = datetime.now(UTC)
+        start = _time(self._get_param("StartTime"), now - prices.HISTORY)
+        end = max(_time(self._get_param("EndTime"), now), start)
+        rows = [
+            price
+            for instance_type, zone in self._priced(filters)
+            for price in prices.history(instance_type, zone, start, min(end, now))
+        ]
+        rows.sort(key=lambda price: price.since, reverse=True)
+        return self._price_page(rows, self._product(filters))
+
+    def _product(self, filters: Any) -> str | None:
+        """The product whose prices are asked for; None for one that has none here."""
+        wanted = self._list("ProductDescriptions", "ProductDescription") or filters.get("product-description") or []
+        return next((product for product in prices.PRODUCTS if not wanted or product in wanted), None)
+
+    def _priced(self, filters: Any) -> list[tuple[str, str]]:
+        """The (type, zone) pairs that are asked for."""
+        types = set(self._list("InstanceTypes") or filters.get("instance-type") or [])
+        named = self._get_param("AvailabilityZone")
+        zones = {named} if named else set(filters.get("availability-zone") or [])
+        offers = INSTANCE_TYPE_OFFERINGS["availability-zone"].get(self.region, [])
+        return [
+            (offer["InstanceType"], offer["Location"])
+            for offer in offers
+            if (offer["InstanceType"] in types if types else offer["InstanceType"] in catalog.ON_DEMAND)
+            and (not zones or offer["Location"] in zones)
+        ]
+
+    def _price_page(self, rows: list[prices.SpotPrice], product: str | None) -> ActionResult:
+        first, most = int(self._get_param("NextToken") or 0), self._get_int_param("MaxResults", MAX_RESULTS)
+        shown = [
+            {
+                "InstanceType": row.instance_type,
+                "ProductDescription": product,
+                "SpotPrice": f"{row.price:.6f}",
+                "AvailabilityZone": row.zone,
+                "Timestamp": row.since,
+            }
+            for row in (rows if product else [])[first : first + most]
+        ]
+        more = str(first + most) if product and first + most < len(rows) else ""
+        return ActionResult({"SpotPriceHistory": shown, "NextToken": more})
+
+    def get_spot_placement_scores(self) -> ActionResult:
+        """How likely a spot request of this size is to succeed, 1 to 10, best first.
+
+        https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_GetSpotPlacementScores.html
+        """
+        types, target = self._list("InstanceTypes"), self._get_int_param("TargetCapacity", 1)
+        scores = [
+            {"Region": region, "Score": _score(region, types, target)}
+            for region in self._list("RegionNames") or catalog.REGIONS
+        ]
+        ranked = sorted(scores, key=lambda score: (-score["Score"], score["Region"]))
+        return ActionResult({"SpotPlacementScores": ranked[: self._get_int_param("MaxResults", 10)]})
+
+    def create_placement_group(self) -> ActionResult:
+        self.error_on_dryrun()
+        tags = [{"Key": key, "Value": value} for key, value in self._placement_tags().items()]
+        group = self.backend.create_placement_group(
+            self._get_param("GroupName"),
+            self._get_param("Strategy", "cluster"),
+            tags,
+            self._get_int_param("PartitionCount"),
+        )
+        return ActionResult({"PlacementGroup": group.facts()})
+
+    def _placement_tags(self) -> dict[str, str]:
+        return self._parse_tag_specification().get("placement-group", {})
+
+    def describe_placement_groups(self) -> ActionResult:
+        groups = self.backend.find_placement_groups(
+            self._list("GroupNames", "GroupName"),
+            self._filters_from_querystring(),  # type: ignore[arg-type]
+        )
+        return ActionResult({"PlacementGroups": [group.facts() for group in groups]})
+
+    def delete_placement_group(self) -> ActionResult:
+        self.error_on_dryrun()
+        self.backend.delete_placement_group(self._get_param("GroupName"))
+        return EmptyResult()
+
+    def detach_volume(self) -> ActionResult:
+        """Detaches; the instance may be left out, as EC2's own page says."""
+        self.error_on_dryrun()
+        attachment = self.backend.detach_volume(
+            self._get_param("VolumeId"), self._get_param("InstanceId"), self._get_param("Device")
+        )
+        return ActionResult(
+            {
+                "VolumeId": attachment.volume.id,
+                "InstanceId": attachment.instance.id,
+                "Device": attachment.device,
+                "State": "detaching",
+                "AttachTime": attachment.attach_time,
+            }
+        )
+
+    def get_console_output(self) -> ActionResult:
+        """What the machine has said, the last 64 KB.
+
+        https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_GetConsoleOutput.html
+        """
+        instance = self.backend.get_instance(self._get_param("InstanceId"))
+        said = self.backend.world.machines.console(instance.id).encode()[-65536:]
+        output = Base64EncodedString(base64.b64encode(said).decode())
+        return ActionResult({"InstanceId": instance.id, "Timestamp": utcnow(), "Output": output})
+
+
+def _change(instance: Any, before: Any) -> dict[str, Any]:
+    """One entry of a state change."""
+    return {"InstanceId": instance.id, "CurrentState": instance.instance_state, "PreviousState": before}
+
+
+def _region(name: str, opted: str = "opt-in-not-required") -> dict[str, str]:
+    return {"RegionName": name, "Endpoint": f"ec2.{name}.amazonaws.com", "OptInStatus": opted}
+
+
+def _region_passes(region: dict[str, str], filters: Any) -> bool:
+    known = {"region-name": "RegionName", "opt-in-status": "OptInStatus", "endpoint": "Endpoint"}
+    return all(region[known[key]] in values for key, values in filters.items() if key in known)
+
+
+def _time(value: datetime | str | None, default: datetime) -> datetime:
+    """The moment that a request names, else the default. moto hands some times over parsed, others as text."""
+    if not value:
+        return default
+    moment = value if isinstance(value, datetime) else datetime.fromisoformat(value.replace("Z", "+00:00"))
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _score(region: str, types: list[str], target: int) -> int:
+    """Smaller requests and regions that offer more of the types score higher; the rest is the region's luck."""
+    offered = {offer["InstanceType"] for offer in INSTANCE_TYPE_OFFERINGS["region"].get(region, [])}
+    if not types or not offered & set(types):
+        return 1
+    size = target * min(vcpus(instance_type) for instance_type in types if instance_type in offered)
+    return max(1, min(9, 9 - size // 64 - sum(region.encode()) % 4))

@@ -1,0 +1,144 @@
+"""EBS volumes: states that take time, and the refusals that moto leaves out.
+
+https://docs.aws.amazon.com/ebs/latest/userguide/ebs-describing-volumes.html#volume-state
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import TYPE_CHECKING, Any
+
+from moto.ec2.exceptions import EC2ClientError
+from moto.ec2.models.elastic_block_store import Volume, VolumeAttachment
+
+from .world import Attachment
+
+if TYPE_CHECKING:
+    from .world import World
+
+_DEVICE = re.compile(r"(/dev/(sd[a-z]\d*|xvd[a-z]{1,2}\d*|nvme\d+n\d+)|xvd[a-z]{1,2}|sd[a-z]\d*)")
+_ATTACHABLE = frozenset({"running", "stopped"})
+MAX_GIB = 16384  # gp2 and gp3: https://docs.aws.amazon.com/ebs/latest/userguide/general-purpose.html
+
+
+class SandboxVolume(Volume):
+    """moto's volume, which is `creating` for a moment and `in-use` until it has really let go."""
+
+    def __init__(self, ec2_backend: Any, *args: Any, **kwargs: Any) -> None:
+        super().__init__(ec2_backend, *args, **kwargs)
+        self.available_from = time.monotonic() + ec2_backend.world.timing.volume_creating
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """A volume that was saved has long been created; the clock of its time is gone."""
+        self.__dict__.update(state, available_from=0.0)
+
+    @property
+    def status(self) -> str:
+        if self.attachment:
+            return "in-use"
+        return "creating" if time.monotonic() < self.available_from else "available"
+
+
+class Volumes:
+    """The part of the EC2 backend that keeps volumes. Mixed into `SandboxBackend`, whose state it uses."""
+
+    world: World
+
+    def create_volume(self, size: Any, zone_name: str, **kwargs: Any) -> Volume:
+        """The new volume; zone and size are checked, which moto does not."""
+        if self.get_zone_by_name(zone_name) is None:  # type: ignore[attr-defined]
+            raise EC2ClientError("InvalidZone.NotFound", f"The zone '{zone_name}' does not exist.")
+        if size is not None and not 1 <= int(size) <= MAX_GIB:
+            raise EC2ClientError(
+                "InvalidParameterValue",
+                f"Volume of {size}GiB is invalid; the size must be between 1 and {MAX_GIB} GiB.",
+            )
+        return super().create_volume(size=None if size is None else int(size), zone_name=zone_name, **kwargs)  # type: ignore[misc]
+
+    def attach_volume(
+        self, volume_id: str, instance_id: str, device_path: str, delete_on_termination: bool = False
+    ) -> VolumeAttachment:
+        """The attachment, which is `attaching` at first. EC2's own calls (root volumes) come before `running`."""
+        volume, instance = self.get_volume(volume_id), self.get_instance(instance_id)  # type: ignore[attr-defined]
+        by_launch = instance.state == "pending" and not instance.running_since
+        if not by_launch:
+            self._check_attach(volume, instance, device_path)
+        attachment = super().attach_volume(volume_id, instance_id, device_path, delete_on_termination)  # type: ignore[misc]
+        if not by_launch:
+            attachment.status = "attaching"
+            self.world.scheduler.after(self.world.timing.attaching, lambda: self._attached(attachment))
+        return attachment
+
+    def _check_attach(self, volume: Volume, instance: Any, device: str) -> None:
+        """The refusals of AttachVolume.
+
+        https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_AttachVolume.html
+        """
+        if volume.attachment:
+            raise EC2ClientError("VolumeInUse", f"{volume.id} is already attached to an instance")
+        if volume.status != "available":
+            raise EC2ClientError("IncorrectState", f"Volume '{volume.id}' is not 'available'.")
+        if instance.state not in _ATTACHABLE:
+            raise EC2ClientError("IncorrectState", f"Instance '{instance.id}' is not 'running'.")
+        if volume.availability_zone != instance.availability_zone:
+            raise EC2ClientError(
+                "InvalidVolume.ZoneMismatch",
+                f"The volume '{volume.id}' is not in the same availability zone as instance '{instance.id}'",
+            )
+        if not device or not _DEVICE.fullmatch(device):
+            raise EC2ClientError(
+                "InvalidParameterValue",
+                f"Value ({device}) for parameter device is invalid. {device} is not a valid EBS device name.",
+            )
+        if device in instance.block_device_mapping:
+            raise EC2ClientError(
+                "InvalidParameterValue",
+                f"Invalid value '{device}' for unixDevice. Attachment point {device} is already in use",
+            )
+
+    def _attached(self, attachment: VolumeAttachment) -> None:
+        """attaching → attached: the machine sees the device."""
+        if attachment.volume.attachment is attachment and attachment.status == "attaching":
+            attachment.status = "attached"
+            seen = Attachment(attachment.volume.id, attachment.device, int(attachment.volume.size))
+            self.world.machines.attach(attachment.instance.id, seen)
+
+    def detach_volume(self, volume_id: str, instance_id: str | None, device_path: str | None) -> VolumeAttachment:
+        """The attachment, `detaching`; the volume is in use until that is done."""
+        volume = self.get_volume(volume_id)  # type: ignore[attr-defined]
+        attachment = volume.attachment
+        if attachment is None or (instance_id and attachment.instance.id != instance_id):
+            raise EC2ClientError("IncorrectState", f"Volume '{volume_id}' is in the '{volume.status}' state.")
+        if attachment.instance.state in ("shutting-down", "terminated"):
+            # EC2's own detach at the end of an instance
+            return super().detach_volume(volume_id, attachment.instance.id, device_path or attachment.device)  # type: ignore[misc]
+        if attachment.device == attachment.instance.root_device_name and attachment.instance.state != "stopped":
+            raise EC2ClientError(
+                "OperationNotPermitted",
+                f"Unable to detach root volume '{volume_id}' from instance '{attachment.instance.id}'",
+            )
+        attachment.status = "detaching"
+        self.world.machines.detach(attachment.instance.id, volume_id)
+        self.world.scheduler.after(self.world.timing.detaching, lambda: self._detached(attachment))
+        return attachment
+
+    def _detached(self, attachment: VolumeAttachment) -> None:
+        """detaching → available."""
+        if attachment.volume.attachment is attachment:
+            super().detach_volume(attachment.volume.id, attachment.instance.id, attachment.device)  # type: ignore[misc]
+
+    def delete_volume(self, volume_id: str) -> Volume:
+        """The deleted volume; its contents are forgotten."""
+        volume = super().delete_volume(volume_id)  # type: ignore[misc]
+        self.world.machines.delete_volume(volume_id)
+        return volume
+
+    def resume_volumes(self) -> None:
+        """Ends what a restart of the sandbox cut short."""
+        for volume in list(self.volumes.values()):  # type: ignore[attr-defined]
+            attachment = volume.attachment
+            if attachment and attachment.status == "detaching":
+                self._detached(attachment)
+            elif attachment and attachment.status == "attaching":
+                attachment.status = "attached"

@@ -1,0 +1,117 @@
+"""Faults on request: rules that match calls, and what befalls a call that is hit. Pure but for the counting.
+
+A rule is `{"match": {...}, "skip": n, "times": n, "do": {...}}`. `match` compares `service`, `action`,
+`region` and any request parameter (`InstanceMarketOptions.MarketType`) with a regular expression that must
+fit whole; a parameter that the call lacks is the empty text. `skip` lets the first n matching calls pass,
+`times` bounds how many are hit (absent: all). `do` is one or more of
+
+    error        an AWS error code, in the service's own format (with `message`, `status`)
+    http         a bare HTTP status (with `body`), as from a broken load balancer
+    delay        seconds to wait before anything else
+    reset        true: the connection breaks before the call takes effect
+    reset_after  true: the call takes effect, then the connection breaks: a lost reply
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+EFFECTS = frozenset({"error", "message", "status", "http", "body", "delay", "reset", "reset_after"})
+_FIELDS = frozenset({"match", "skip", "times", "do"})
+# HTTP statuses that AWS sends with a code, where it is not 400. Missing capacity is a 500:
+# https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html#api-error-codes-table-server
+STATUS_OF_CODE = {
+    "InsufficientInstanceCapacity": 500,
+    "InsufficientHostCapacity": 500,
+    "InsufficientReservedInstanceCapacity": 500,
+    "InsufficientAddressCapacity": 500,
+    "InternalError": 500,
+    "InternalFailure": 500,
+    "RequestLimitExceeded": 503,
+    "Unavailable": 503,
+    "ServiceUnavailable": 503,
+    "UnauthorizedOperation": 403,
+    "AccessDenied": 403,
+    "AuthFailure": 401,
+    "ExpiredToken": 403,
+}
+
+
+class BadRule(ValueError):
+    """A fault rule that cannot be understood; the message says what is wrong with it."""
+
+
+@dataclass
+class Rule:
+    """One fault, and how often it has matched."""
+
+    match: dict[str, str]
+    do: dict[str, Any]
+    skip: int = 0
+    times: int | None = None
+    seen: int = 0
+    patterns: dict[str, re.Pattern[str]] = field(default_factory=dict, repr=False)
+
+    def takes(self, call: Mapping[str, str]) -> bool:
+        """Whether this call is hit; counts it if the rule matches at all."""
+        if not all(pattern.fullmatch(call.get(name, "")) for name, pattern in self.patterns.items()):
+            return False
+        self.seen += 1
+        return self.skip < self.seen and (self.times is None or self.seen <= self.skip + self.times)
+
+    def facts(self) -> dict[str, Any]:
+        """The rule as it was given, and how many calls it hit."""
+        hits = max(self.seen - self.skip, 0)
+        used = hits if self.times is None else min(hits, self.times)
+        return {"match": self.match, "do": self.do, "skip": self.skip, "times": self.times, "hits": used}
+
+
+def parse(raw: Any) -> Rule:
+    """The rule that `raw` describes; raises BadRule with the reason when it describes none."""
+    if not isinstance(raw, dict) or not isinstance(raw.get("do"), dict) or not raw["do"]:
+        raise BadRule('a rule is an object with at least "do"')
+    unknown = sorted((set(raw) - _FIELDS) | (set(raw["do"]) - EFFECTS))
+    if unknown:
+        raise BadRule(f"unknown words in the rule: {', '.join(unknown)}")
+    match = {name: str(value) for name, value in raw.get("match", {}).items()}
+    try:
+        patterns = {name: re.compile(value, re.DOTALL) for name, value in match.items()}
+    except re.error as error:
+        raise BadRule(f"not a regular expression: {error}") from error
+    return Rule(match, raw["do"], raw.get("skip", 0), raw.get("times"), patterns=patterns)
+
+
+class Faults:
+    """The rules in force, asked once a call. The first rule that takes the call decides."""
+
+    def __init__(self) -> None:
+        self._rules: list[Rule] = []
+        self._lock = threading.Lock()
+
+    def add(self, raw: Iterable[Any]) -> None:
+        """Puts more rules in force, after those already there; none of them if one is bad."""
+        rules = [parse(one) for one in raw]
+        with self._lock:
+            self._rules += rules
+
+    def clear(self) -> None:
+        with self._lock:
+            self._rules.clear()
+
+    def facts(self) -> list[dict[str, Any]]:
+        with self._lock:
+            return [rule.facts() for rule in self._rules]
+
+    def hit(self, call: Mapping[str, str]) -> dict[str, Any] | None:
+        """What is to befall this call, or None."""
+        with self._lock:
+            return next((rule.do for rule in self._rules if rule.takes(call)), None)
+
+
+def status_of(effect: Mapping[str, Any]) -> int:
+    """The HTTP status of an injected error."""
+    return int(effect.get("status", STATUS_OF_CODE.get(effect["error"], 400)))

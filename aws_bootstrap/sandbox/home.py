@@ -1,0 +1,119 @@
+"""Where a sandbox keeps its things: one folder, nothing outside it.
+
+The folder is its owner's alone (mode 0700): the access key in it is what admits a caller to the sandbox.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+PATH_VARIABLE = "AWS_BOOTSTRAP_SANDBOX_HOME"
+PROGRAM = "aws-bootstrap --sandbox"
+LOGIN_PORT = 2222
+"""Above 1024, so that a box can be reached without being root."""
+
+CONTROL_PATH = "/_sandbox"
+_UNSET = ("AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_CA_BUNDLE")
+_KEY_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a running sandbox writes down about itself. `started` tells a reused pid from ours."""
+
+    pid: int
+    port: int
+    started: str
+
+
+@dataclass(frozen=True)
+class Home:
+    """The files of one sandbox."""
+
+    root: Path
+
+    @classmethod
+    def of(cls, root: Path | None = None) -> Home:
+        """The sandbox in `root`, or in the place that the environment or custom gives."""
+        chosen = root or os.environ.get(PATH_VARIABLE) or Path.home() / ".aws-bootstrap" / "sandbox"
+        return cls(Path(chosen).expanduser().absolute())
+
+    @property
+    def boxes(self) -> Path:
+        return self.root / "boxes"
+
+    @property
+    def volumes(self) -> Path:
+        return self.root / "volumes"
+
+    @property
+    def state(self) -> Path:
+        return self.root / "state.pickle"
+
+    @property
+    def record_file(self) -> Path:
+        return self.root / "server.json"
+
+    @property
+    def log(self) -> Path:
+        return self.root / "server.log"
+
+    def is_ours(self) -> bool:
+        """Whether a sandbox has lived in this folder: nothing else may be erased."""
+        return (self.root / "access-key").exists()
+
+    def make(self) -> None:
+        """Makes the folder and the files that stand in for ~/.aws, where they are missing."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        self.root.chmod(0o700)
+        for name in ("aws-config", "aws-credentials"):
+            (self.root / name).touch(mode=0o600)
+        if not (self.root / "access-key").exists():
+            key = "AKIA" + "".join(secrets.choice(_KEY_LETTERS) for _ in range(16))
+            _write_private(self.root / "access-key", f"{key} {secrets.token_hex(20)}")
+
+    def access_key(self) -> tuple[str, str]:
+        """The key pair (id, secret) that this sandbox, and no other, answers to."""
+        identifier, secret = (self.root / "access-key").read_text().split()
+        return identifier, secret
+
+    def record(self) -> Record | None:
+        """What the last server wrote down, whether or not it still runs."""
+        try:
+            return Record(**json.loads(self.record_file.read_text()))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def write_record(self, record: Record) -> None:
+        _write_private(self.record_file, json.dumps(asdict(record)))
+
+    def environment(self, port: int) -> dict[str, str | None]:
+        """The variables for a sandbox that answers on `port`; None means unset."""
+        identifier, secret = self.access_key()
+        endpoint = f"http://127.0.0.1:{port}"
+        return {
+            "AWS_ENDPOINT_URL": endpoint,
+            "AWS_ACCESS_KEY_ID": identifier,
+            "AWS_SECRET_ACCESS_KEY": secret,
+            "AWS_CONFIG_FILE": str(self.root / "aws-config"),
+            "AWS_SHARED_CREDENTIALS_FILE": str(self.root / "aws-credentials"),
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_BOOTSTRAP_CHECKIP_URL": f"{endpoint}{CONTROL_PATH}/checkip",
+            "AWS_BOOTSTRAP_HOME": str(self.root),
+            "AWS_BOOTSTRAP_LAUNCH_KEY_PATH": str(self.root / "id_ed25519.pub"),
+            "AWS_BOOTSTRAP_LAUNCH_SSH_PORT": str(LOGIN_PORT),
+            "AWS_BOOTSTRAP_PROGRAM": PROGRAM,
+            "AWS_BOOTSTRAP_SSH_CONFIG": str(self.root / "ssh_config"),
+        } | dict.fromkeys(_UNSET)
+
+
+def _write_private(path: Path, text: str) -> None:
+    """Writes a file that only its owner can read, whole or not at all."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.touch(mode=0o600)
+    draft.write_text(text)
+    draft.replace(path)

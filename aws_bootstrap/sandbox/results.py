@@ -1,0 +1,198 @@
+"""What the sandbox's own commands answer with, and what a person sees of it."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from ..models import Result
+from ..models.base import optional
+from ..views.text import command, heading, pairs, plural, text
+
+
+@dataclass(frozen=True)
+class SandboxInstance:
+    """One instance, in one line."""
+
+    instance_id: str
+    region: str
+    state: str
+    public_ip: str | None
+
+
+@dataclass(frozen=True)
+class SandboxStatus(Result):
+    """Whether the sandbox runs, and what is in it. `boxes` is how boxes are kept apart, or `none`."""
+
+    running: bool
+    home: str
+    instances: tuple[SandboxInstance, ...] = ()
+    endpoint: str | None = optional()
+    pid: int | None = optional()
+    boxes: str | None = optional()
+    faults: int | None = optional()
+    calls: int | None = optional()
+
+    columns: ClassVar[dict[str, str]] = {
+        "instance_id": "Instance",
+        "region": "Region",
+        "state": "State",
+        "public_ip": "Address",
+    }
+
+
+@dataclass(frozen=True)
+class SandboxStopped(Result):
+    """What `stop` and `reset` did."""
+
+    stopped: bool
+    erased: bool
+    home: str
+
+
+@dataclass(frozen=True)
+class SandboxEnvironment(Result):
+    """The variables that point any tool at the sandbox; null means unset."""
+
+    environment: dict[str, str | None]
+
+
+@dataclass(frozen=True)
+class FaultRule:
+    """One rule in force; `hits` counts the calls that it befell."""
+
+    match: dict[str, str]
+    do: dict[str, Any]
+    skip: int
+    times: int | None
+    hits: int
+
+
+@dataclass(frozen=True)
+class SandboxFaults(Result):
+    """The fault rules in force, in the order in which they are tried."""
+
+    faults: tuple[FaultRule, ...]
+
+    columns: ClassVar[dict[str, str]] = {
+        "match": "Match",
+        "do": "Do",
+        "skip": "Skip",
+        "times": "Times",
+        "hits": "Hits",
+    }
+
+
+@dataclass(frozen=True)
+class LoggedCall:
+    """One AWS call. `time` is in seconds since 1970; `status` is null while it runs or when it was cut off."""
+
+    time: float
+    service: str
+    region: str
+    action: str
+    parameters: dict[str, str]
+    in_flight: int
+    fault: dict[str, Any] | None
+    status: int | None
+    error: str | None
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class SandboxLog(Result):
+    """The calls, oldest first."""
+
+    calls: tuple[LoggedCall, ...]
+
+    columns: ClassVar[dict[str, str]] = {
+        "time": "Time",
+        "service": "Service",
+        "region": "Region",
+        "action": "Action",
+        "status": "Status",
+        "error": "Error",
+        "seconds": "Seconds",
+        "in_flight": "In flight",
+    }
+
+
+@dataclass(frozen=True)
+class SandboxInterrupted(Result):
+    """A spot instance that EC2 has taken back."""
+
+    instance_id: str
+
+
+@text.register
+def _(status: SandboxStatus) -> str:
+    """Where it is and what is in it."""
+    if not status.running:
+        return f"No sandbox runs in {status.home}.\nStart it with: {command('aws-bootstrap sandbox start')}"
+    facts = [
+        ("Endpoint", status.endpoint),
+        ("Home", status.home),
+        ("Boxes", status.boxes),
+        ("Faults", str(status.faults) if status.faults else None),
+        ("Calls", str(status.calls)),
+    ]
+    rows = [
+        f"  {one.instance_id}  {one.region}  {one.state}  {one.public_ip or ''}".rstrip() for one in status.instances
+    ]
+    use = f"Use it with any AWS tool: {command('eval "$(aws-bootstrap sandbox env)"')}"
+    return "\n".join([heading("The sandbox runs"), *pairs(facts), *rows, use])
+
+
+@text.register
+def _(stopped: SandboxStopped) -> str:
+    """What was ended, and what stays."""
+    if stopped.erased:
+        return f"The sandbox in {stopped.home} is as new."
+    if not stopped.stopped:
+        return "No sandbox was running."
+    return f"Stopped. Its state stays in {stopped.home}; to erase it: {command('aws-bootstrap sandbox reset')}"
+
+
+@text.register
+def _(result: SandboxEnvironment) -> str:
+    """Lines for a POSIX shell to evaluate."""
+    return "\n".join(
+        f"unset {name}" if value is None else f"export {name}={shlex.quote(value)}"
+        for name, value in result.environment.items()
+    )
+
+
+@text.register
+def _(result: SandboxFaults) -> str:
+    """One line a rule."""
+    if not result.faults:
+        return "No faults are in force."
+    return "\n".join([heading(plural(len(result.faults), "fault")), *(_rule(rule) for rule in result.faults)])
+
+
+def _rule(rule: FaultRule) -> str:
+    match = " ".join(f"{name}={value}" for name, value in rule.match.items()) or "every call"
+    effect = " ".join(f"{name}={value}" for name, value in rule.do.items())
+    bounds = [f"after {plural(rule.skip, 'call')}"] if rule.skip else []
+    bounds += [plural(rule.times, "time")] if rule.times is not None else []
+    return f"  {match}: {effect}{', ' if bounds else ''}{', '.join(bounds)} (hit {plural(rule.hits, 'call')})"
+
+
+@text.register
+def _(result: SandboxLog) -> str:
+    """One line a call."""
+    return "\n".join(_call(call) for call in result.calls) or "No calls yet."
+
+
+def _call(call: LoggedCall) -> str:
+    clock = time.strftime("%H:%M:%S", time.localtime(call.time)) + f"{call.time % 1:.3f}"[1:]
+    outcome = call.error or (str(call.status) if call.status else "connection broken" if call.seconds else "in flight")
+    return f"{clock}  {call.region:<14} {call.service}:{call.action}  {outcome}{'  (injected)' if call.fault else ''}"
+
+
+@text.register
+def _(result: SandboxInterrupted) -> str:
+    """What EC2 took."""
+    return f"EC2 has taken {result.instance_id} back."
