@@ -52,7 +52,7 @@ class Sandbox:
         """Serves until told to end."""
         with self.lock:
             self.state.load()
-        threading.Thread(target=self.door.serve_forever, name="door", daemon=True).start()
+        threading.Thread(target=self.door.serve_forever, args=(0.05,), name="door", daemon=True).start()
         self.state.start()
         if self.fleet:
             self.fleet.start(self.powered_off)

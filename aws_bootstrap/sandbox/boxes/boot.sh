@@ -19,7 +19,7 @@ show() { # show SOURCE PLACE: the machine's folder, read-only, in the box
 mount --bind "$tree" "$tree"
 for name in bin sbin lib lib32 lib64 libx32 usr nix; do
     if [ -L "/$name" ]; then
-        [ -e "$tree/$name" ] || ln -s "$(readlink "/$name")" "$tree/$name"
+        [ -L "$tree/$name" ] || ln -s "$(readlink "/$name")" "$tree/$name"
     elif [ -d "/$name" ]; then
         show "/$name" "/$name"
     fi

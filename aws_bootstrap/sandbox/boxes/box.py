@@ -62,7 +62,8 @@ class Box:
         if self.isolation.apart:
             await self._hold()
         if not first:
-            await self.run_as_root("mount -a; systemctl sandbox-boot")
+            await self.run_as_root("mount -a")
+            self._keep(self._run_commands(("systemctl sandbox-boot",)))
         await self.listen()
         if config.complaint:
             self.say(f"cloud-init: {config.complaint}")
@@ -105,8 +106,9 @@ class Box:
 
     async def _end_processes(self) -> None:
         """With process 1 all of a namespace's processes go; without namespaces each is ended by its group."""
-        if self._holder:
-            await _end(self._holder)
+        if self._holder and self._holder.stdin:
+            self._holder.stdin.close()
+            await self._holder.wait()
             self._holder = None
         for process in list(self._processes):
             await _end(process)

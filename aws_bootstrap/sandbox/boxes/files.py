@@ -26,6 +26,10 @@ class BoxFiles(asyncssh.SFTPServer):
         self._inside = os.fsencode(box.tree.inside("/"))
         self._start = os.fsencode(f"/home/{box.tree.user}")
 
+    def exit(self) -> None:
+        """The session's end, told as sshd tells it: without an exit status scp reports a failure."""
+        self.channel.exit(0)
+
     def map_path(self, path: bytes) -> bytes:
         """Where a path of the box lies for us; its last part is taken as it is."""
         folder, name = os.path.split(self._absolute(path))
@@ -55,6 +59,10 @@ class BoxFiles(asyncssh.SFTPServer):
 
     def symlink(self, oldpath: bytes, newpath: bytes) -> None:
         os.symlink(oldpath, self.map_path(newpath))
+
+    def exit(self) -> None:
+        """Tells the client that all went well: scp takes a session without an exit status for a failure."""
+        self.channel.exit(0)
 
     def _absolute(self, path: bytes) -> bytes:
         """The path from the box's root, `..` taken out. A box without namespaces knows its files by our names too."""

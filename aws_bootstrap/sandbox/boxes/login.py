@@ -12,7 +12,7 @@ import termios
 from typing import TYPE_CHECKING
 
 import asyncssh
-from asyncssh.stream import SSHServerStreamSession
+from asyncssh.stream import SSHServerStreamSession, SSHTCPStreamSession
 
 from .files import BoxFiles
 
@@ -68,7 +68,7 @@ class LoginServer(asyncssh.SSHServer):
         return self._forward(dest_host, dest_port)
 
     async def _forward(self, host: str, port: int):
-        """A handler that carries one forwarded connection (`ssh -L`)."""
+        """The session that carries one forwarded connection (`ssh -L`)."""
         try:
             made = await self._box.relay.connect(host, port)
         except OSError as error:
@@ -80,7 +80,7 @@ class LoginServer(asyncssh.SSHServer):
             inner_writer.close()
             writer.close()
 
-        return carry
+        return SSHTCPStreamSession(carry)
 
 
 def _keys(text: str) -> list[asyncssh.SSHKey]:

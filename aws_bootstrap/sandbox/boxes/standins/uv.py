@@ -53,6 +53,8 @@ def _options(words: list[str]) -> tuple[dict[str, str], list[str]]:
         "--python": "python",
         "-p": "python",
         "--index-url": "index",
+        "--default-index": "index",
+        "--default-index": "index",
         "--extra-index-url": "extra",
         "-r": "file",
         "--requirement": "file",
