@@ -9,7 +9,7 @@ import os
 import signal
 import struct
 import termios
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import asyncssh
 from asyncssh.stream import SSHServerStreamSession, SSHTCPStreamSession
@@ -62,7 +62,10 @@ class LoginServer(asyncssh.SSHServer):
 
     def session_requested(self) -> SSHServerStreamSession:
         session = Session(self._box, self._peer)
-        return SSHServerStreamSession(session.run, lambda chan: BoxFiles(chan, self._box), sftp_version=3)
+        return SSHServerStreamSession(session.run, self._files, sftp_version=3)
+
+    def _files(self, channel: Any) -> BoxFiles:
+        return BoxFiles(channel, self._box)
 
     def connection_requested(self, dest_host: str, dest_port: int, orig_host: str, orig_port: int):
         return self._forward(dest_host, dest_port)

@@ -65,7 +65,7 @@ class Relay:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._helper = subprocess.Popen(
             self._box.command(python_path(), "-ISc", _HELPER),
-            stdin=theirs,
+            stdin=theirs.fileno(),
             env=self._box.tree.environment(),
             start_new_session=True,
         )

@@ -17,10 +17,10 @@ from .isolation import Isolation, python_path
 
 STANDINS = Path(__file__).with_name("standins")
 CUDA = "12.8"
-_FOLDERS = (
-    "boot etc/ssh/sshd_config.d etc/systemd/system etc/modprobe.d etc/profile.d home media mnt opt/nvidia opt/dlami "
-    "root run/sandbox srv tmp var/lib var/log var/tmp .local/bin .local/sbin .local/lib"
-).split()
+_FOLDERS = """
+    boot etc/ssh/sshd_config.d etc/systemd/system etc/modprobe.d etc/profile.d home media mnt opt/nvidia opt/dlami/nvme
+    root run/sandbox srv tmp var/lib var/log var/tmp .local/bin .local/sbin .local/lib
+"""
 _OPEN_FOLDERS = ("tmp", "var/tmp")
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _BASHRC = """\
@@ -58,6 +58,7 @@ Include /etc/ssh/sshd_config.d/*.conf
 PasswordAuthentication no
 Subsystem sftp internal-sftp
 """
+_PASSWD = "root:x:0:0:root:/root:/bin/bash\nnobody:x:65534:65534::/:/bin/false\n"
 _MOTD = "This is a box of the aws-bootstrap sandbox: a stand-in for an EC2 instance. It has no GPU and no network.\n"
 
 
@@ -113,7 +114,7 @@ class Tree:
 
     def make(self, machine: Machine, host_name: str) -> None:
         """Lays down a fresh tree."""
-        for name in _FOLDERS:
+        for name in _FOLDERS.split():
             (self.root / name).mkdir(parents=True, exist_ok=True)
         for name in _OPEN_FOLDERS:
             (self.root / name).chmod(0o1777)
@@ -141,7 +142,7 @@ class Tree:
             "motd": _MOTD,
             "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
             "os-release": _OS_RELEASE,
-            "passwd": f"{self.user}:x:{uid}:0::{home}:/bin/bash\nroot:x:0:0:root:/root:/bin/bash\nnobody:x:65534:65534::/:/bin/false\n",
+            "passwd": f"{self.user}:x:{uid}:0::{home}:/bin/bash\n" + _PASSWD,
             "profile": f'PATH="{_SYSTEM_PATH}"\nexport PATH\n',
             "resolv.conf": "",
             "ssh/sshd_config": _SSHD_CONFIG,

@@ -31,7 +31,7 @@ from .world import World
 PLACEHOLDER_ADDRESS = "0.0.0.0"
 
 
-class SandboxBackend(Launches, Placement, Volumes, EC2Backend):
+class SandboxBackend(Launches, Placement, Volumes, EC2Backend):  # type: ignore[misc]
     """EC2 in one region."""
 
     world: ClassVar[World]  # type: ignore[misc]

@@ -154,12 +154,10 @@ class SandboxEC2(EC2Response):
         https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_GetSpotPlacementScores.html
         """
         types, target = self._list("InstanceTypes"), self._get_int_param("TargetCapacity", 1)
-        scores = [
-            {"Region": region, "Score": _score(region, types, target)}
-            for region in self._list("RegionNames") or catalog.REGIONS
-        ]
-        ranked = sorted(scores, key=lambda score: (-score["Score"], score["Region"]))
-        return ActionResult({"SpotPlacementScores": ranked[: self._get_int_param("MaxResults", 10)]})
+        regions = self._list("RegionNames") or catalog.REGIONS
+        ranked = sorted((-_score(region, types, target), region) for region in regions)
+        shown = [{"Region": region, "Score": -score} for score, region in ranked]
+        return ActionResult({"SpotPlacementScores": shown[: self._get_int_param("MaxResults", 10)]})
 
     def create_placement_group(self) -> ActionResult:
         self.error_on_dryrun()

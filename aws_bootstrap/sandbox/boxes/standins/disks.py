@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import uuid
 from pathlib import Path
+from typing import Any
 
 import box
 
@@ -73,10 +74,10 @@ def lsblk(program: str, arguments: list[str]) -> int:
     """The disks in the columns asked for: as a table, as KEY="value" pairs (-P) or as JSON (-J)."""
     flags = _flags(arguments)
     columns = [name.upper() for name in (flags["columns"] or "NAME,MAJ:MIN,RM,SIZE,RO,TYPE,MOUNTPOINTS").split(",")]
-    wanted = [_disk(name) for name in flags["names"]]
-    if None in wanted:
-        missing = flags["names"][wanted.index(None)]
-        return box.complain(f"lsblk: {missing}: not a block device") + 31
+    wanted = [found for name in flags["names"] if (found := _disk(name))]
+    missing = [name for name in flags["names"] if not _disk(name)]
+    if missing:
+        return box.complain(f"lsblk: {missing[0]}: not a block device") + 31
     rows = [_row(disk, number, flags) for number, disk in enumerate(wanted or _disks())]
     unknown = [name for name in columns if rows and name not in rows[0]]
     if unknown:
@@ -85,9 +86,9 @@ def lsblk(program: str, arguments: list[str]) -> int:
     return 0
 
 
-def _flags(arguments: list[str]) -> dict:
+def _flags(arguments: list[str]) -> dict[str, Any]:
     """lsblk's options; short ones may be run together (-dpno)."""
-    found = {"columns": "", "names": [], "letters": set()}
+    found: dict[str, Any] = {"columns": "", "names": [], "letters": set()}
     rest = list(arguments)
     while rest:
         word = rest.pop(0)
@@ -161,7 +162,7 @@ def _print_rows(rows: list[dict[str, str]], columns: list[str], flags: dict) -> 
     elif "P" in letters:
         box.say(*(" ".join(f'{name}="{row[name]}"' for name in columns) for row in rows))
     else:
-        table = ([] if "n" in letters else [dict(zip(columns, columns))]) + rows
+        table = ([] if "n" in letters else [{name: name for name in columns}]) + rows
         widths = {name: max(len(row[name]) for row in table) for name in columns}
         box.say(*(" ".join(row[name].ljust(widths[name]) for name in columns).rstrip() for row in table))
 

@@ -99,8 +99,9 @@ def _summary(gpus: list[dict]) -> str:
     ]
     for number, gpu in enumerate(gpus):
         lines += [
-            f"| {number:>3}  {gpu['name']:<26} On  |   00000000:00:{0x1E - number:02X}.0 Off |                    0 |",
-            f"| N/A   27C    P8              9W / {gpu['watts']:>4}W |       3MiB / {gpu['memory_mib']:>6}MiB |      0%      Default |",
+            f"| {number:>3}  {gpu['name']:<30}  On |   00000000:00:{0x1E - number:02X}.0 Off |                    0 |",
+            f"| N/A   27C    P8              9W / {gpu['watts']:>4}W |"
+            f"       3MiB / {gpu['memory_mib']:>6}MiB |      0%      Default |",
             "|                                         |                        |                  N/A |",
             "+-----------------------------------------+------------------------+----------------------+",
         ]

@@ -5,6 +5,7 @@ https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_ChangingInstanceInitia
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -62,12 +63,10 @@ def _seconds(when: str) -> float | None:
 def _schedule(what: str, seconds: float) -> int:
     """Leaves a process behind that waits; the file is the one that systemd-logind keeps (systemd-logind(8))."""
     _cancel()
+    control = str(box.place("/run/sandbox/control"))
+    program = f"import time; time.sleep({seconds}); open({control!r}, 'w').write('{what}\\n')"
     waiter = subprocess.Popen(
-        [
-            sys.executable,
-            "-ISc",
-            f"import time; time.sleep({seconds}); open({str(box.place('/run/sandbox/control'))!r}, 'w').write('{what}\\n')",
-        ],
+        [sys.executable, "-ISc", program],
         start_new_session=True,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
@@ -86,9 +85,7 @@ def _cancel() -> int:
     scheduled = box.place(SCHEDULED)
     if scheduled.exists():
         found = dict(line.split("=", 1) for line in scheduled.read_text().splitlines())
-        try:
+        with contextlib.suppress(OSError):
             os.kill(int(found["PID"]), signal.SIGTERM)
-        except OSError:
-            pass
         scheduled.unlink()
     return 0

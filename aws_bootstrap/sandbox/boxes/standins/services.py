@@ -228,7 +228,9 @@ _VERBS = {
 def journalctl(program: str, arguments: list[str]) -> int:
     """`journalctl -u UNIT`: what the unit has said."""
     names = [
-        word.removesuffix(".service") for before, word in zip(arguments, arguments[1:]) if before in ("-u", "--unit")
+        word.removesuffix(".service")
+        for before, word in zip(arguments, arguments[1:], strict=False)
+        if before in ("-u", "--unit")
     ]
     for name in names:
         log = box.place(f"{JOURNAL}/{name}.log")

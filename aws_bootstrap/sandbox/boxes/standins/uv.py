@@ -54,7 +54,6 @@ def _options(words: list[str]) -> tuple[dict[str, str], list[str]]:
         "-p": "python",
         "--index-url": "index",
         "--default-index": "index",
-        "--default-index": "index",
         "--extra-index-url": "extra",
         "-r": "file",
         "--requirement": "file",
