@@ -331,7 +331,8 @@ def interrupt(signum: int, _frame: object) -> None:
 def main(arguments: list[str]) -> int:
     """Run the setup whose files lie in the folder given."""
     home = Path.home() / ".aws-bootstrap"
-    home.mkdir(mode=0o700, exist_ok=True)
+    home.mkdir(exist_ok=True)
+    home.chmod(0o700)  # the upload made it; it may come to hold a Jupyter token
     lock = take_lock(home / "setup.lock", float(os.environ.get("SETUP_LOCK_PATIENCE", LOCK_PATIENCE_SECONDS)))
     if lock is None:
         say("    another setup is still running on this box; see ~/.aws-bootstrap/setup.log")

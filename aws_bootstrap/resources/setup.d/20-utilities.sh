@@ -11,7 +11,8 @@ DNF_PACKAGES=(gcc-c++ git htop jq make python3-devel tmux tree unzip)
 
 apt() {
   as_root env DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=a apt-get -y -q \
-    -o DPkg::Lock::Timeout=60 -o Acquire::http::Timeout=20 -o Acquire::https::Timeout=20 -o Acquire::Retries=1 \
+    -o DPkg::Lock::Timeout=$((PATIENCE < 60 ? PATIENCE : 60)) -o Acquire::Retries=1 \
+    -o Acquire::http::Timeout=20 -o Acquire::https::Timeout=20 \
     -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold "$@"
 }
 

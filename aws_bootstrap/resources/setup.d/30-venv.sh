@@ -22,20 +22,22 @@ venv_fits() {
   [[ -z $PYTHON_VERSION || $version == "$PYTHON_VERSION" || $version == "$PYTHON_VERSION".* ]]
 }
 
+# --seed: people expect pip in a venv. A try that failed leaves a folder that uv would not touch again.
+fresh_venv() {
+  rm -rf "$VENV"
+  "$uv" venv --seed ${PYTHON_VERSION:+--python "$PYTHON_VERSION"} "$VENV"
+}
+
 make_venv() {
-  local uv=$1
   if [[ -n $PYTHON_VERSION ]] && ! "$uv" python find --no-project "$PYTHON_VERSION" >/dev/null 2>&1; then
     retry 3 "$uv" python install "$PYTHON_VERSION" || die "uv could not install Python $PYTHON_VERSION"
   fi
   : >"$STATE_DIR/venv.making"
   [[ ! -e $VENV ]] || echo "replacing $VENV"
   # What was installed goes with it, and Jupyter must not run on from deleted files.
-  rm -rf "$VENV" "$STATE_DIR/requirements" "$STATE_DIR/pytorch" "$STATE_DIR"/*.installing
+  rm -rf "$STATE_DIR/requirements" "$STATE_DIR/pytorch" "$STATE_DIR"/*.installing
   : >"$STATE_DIR/jupyter.restart"
-  # --seed: people expect pip in a venv.
-  local -a wanted=()
-  [[ -z $PYTHON_VERSION ]] || wanted=(--python "$PYTHON_VERSION")
-  retry 3 "$uv" venv --seed "${wanted[@]+"${wanted[@]}"}" "$VENV" || die "uv could not make $VENV"
+  retry 3 fresh_venv || die "uv could not make $VENV"
   rm -f "$STATE_DIR/venv.making"
   changed
 }
@@ -43,5 +45,5 @@ make_venv() {
 find_uv >/dev/null || install_uv
 uv=$(find_uv) || die "uv is not there after its installer ran"
 "$uv" --version
-venv_fits || make_venv "$uv"
+venv_fits || make_venv
 fact python "$("$VENV/bin/python" -c 'import platform; print(platform.python_version())')"

@@ -16,12 +16,13 @@ installed() {
   "$VENV/bin/python" -c 'from importlib.metadata import version; print(version("torch"), version("torchvision"))' 2>/dev/null
 }
 
+# --default-index, not --index-url: the older name loses against a UV_DEFAULT_INDEX in the environment.
 # has_wheels INDEX: 0 if it has both for this Python, 1 if not, 2 if it could not be asked (uv's own exit statuses).
 has_wheels() {
   local attempt status
-  for attempt in 1 2 3; do
+  for attempt in 1 2; do
     status=0
-    "$uv" pip install --python "$VENV/bin/python" --dry-run --reinstall --no-deps --index-url "$1" \
+    "$uv" pip install --python "$VENV/bin/python" --dry-run --reinstall --no-deps --default-index "$1" \
       "${PACKAGES[@]}" || status=$?
     [[ $status == 0 || $status == 1 ]] && return "$status"
     echo "attempt $attempt: $1 does not answer"
@@ -59,7 +60,7 @@ fi
 
 [[ -z $cuda ]] || choose_tag "$cuda"
 if [[ -n $tag ]]; then
-  uv_install pytorch --index-url "$TORCH_WHEELS/$tag" "${PACKAGES[@]}" || die "uv could not install PyTorch from $TORCH_WHEELS/$tag"
+  uv_install pytorch --default-index "$TORCH_WHEELS/$tag" "${PACKAGES[@]}" || die "uv could not install PyTorch from $TORCH_WHEELS/$tag"
   fact cuda_tag "$tag"
   note "$tag"
 else

@@ -1,0 +1,238 @@
+"""Real Linux boxes for the tests: containers with systemd, and virtual machines with NVMe disks.
+
+They share a bridge in a network namespace of their own that has no way out. Everything here needs root and Linux; it
+is run by .ci/box, in a mount and a process namespace that take all that is left with them when the tests end.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+HERE = Path(__file__).parent
+GATEWAY = "10.99.0.1"
+
+
+def until(condition: Callable[[], object], what: str, seconds: float = 60) -> None:
+    """Poll until the condition holds."""
+    ends = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > ends:
+            raise TimeoutError(f"{what}: not within {seconds} s")
+        time.sleep(0.05)
+
+
+def command(*parts: str | Path) -> str:
+    """Run a command that must succeed; its output."""
+    done = subprocess.run(parts, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(map(str, parts))}: {done.stderr}")
+    return done.stdout
+
+
+class Network:
+    """A bridge in a namespace of its own, with the mirrors on it."""
+
+    def __init__(self, cache: Path, scratch: Path) -> None:
+        """Make the namespace and serve the mirrors in it."""
+        self.cache, self.scratch = cache, scratch
+        self.name = f"box-{secrets.token_hex(4)}"
+        self.log = scratch / "mirror.log"
+        command("ip", "netns", "add", self.name)
+        for setting in (
+            "link set lo up",
+            "link add br0 type bridge",
+            f"addr add {GATEWAY}/16 dev br0",
+            "link set br0 up",
+        ):
+            command(*self.inside, "ip", *setting.split())
+        program = (sys.executable, str(HERE / "mirrors.py"))
+        serve = (*self.inside, *program, "serve", str(cache / "mirrors"), GATEWAY, str(self.log))
+        self.mirrors = subprocess.Popen(serve)
+        until(self.log.exists, "mirrors")
+
+    @property
+    def inside(self) -> tuple[str, ...]:
+        """The words before a command that runs it in the namespace."""
+        return ("nsenter", f"--net=/run/netns/{self.name}")
+
+    def fetched(self, box: str) -> list[str]:
+        """Return the files that a box has fetched so far."""
+        lines = [line.split() for line in self.log.read_text().splitlines()]
+        return [words[2] for words in lines if words[0] == box and words[1] == '"GET' and words[4].startswith("20")]
+
+    def close(self) -> None:
+        """End the mirrors and the namespace."""
+        self.mirrors.terminate()
+        self.mirrors.wait()
+        command("ip", "netns", "del", self.name)
+
+
+class Box:
+    """What containers and virtual machines have in common: an address and ssh."""
+
+    def __init__(self, network: Network, number: int) -> None:
+        """Name a box; it is not started yet."""
+        self.network, self.address = network, f"10.99.0.{number}"
+        self.folder = network.scratch / f"box-{number}"
+        self.folder.mkdir()
+        self.process: subprocess.Popen | None = None
+
+    def ssh_words(self, *options: str) -> list[str]:
+        """Return the ssh command up to the remote one."""
+        settings = ("StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "BatchMode=yes", "ConnectTimeout=5")
+        flags = [part for setting in settings for part in ("-o", setting)]
+        key = str(self.network.cache / "key")
+        return [*self.network.inside, "ssh", "-q", "-F", "none", "-i", key, *flags, *options, f"ubuntu@{self.address}"]
+
+    def ssh(self, remote: str, check: bool = True, stdin: bytes = b"") -> subprocess.CompletedProcess[str]:
+        """Run a command on the box over ssh."""
+        done = subprocess.run([*self.ssh_words(), remote], input=stdin, capture_output=True, check=False)
+        text = subprocess.CompletedProcess(remote, done.returncode, done.stdout.decode(), done.stderr.decode())
+        assert not check or text.returncode == 0, f"{remote}: {text.returncode}\n{text.stdout}\n{text.stderr}"
+        return text
+
+    def says(self, remote: str) -> str:
+        """Return what a command that must succeed prints."""
+        return self.ssh(remote).stdout.strip()
+
+    def wait(self, seconds: float = 90) -> None:
+        """Wait until ssh answers."""
+        until(lambda: self.ssh("true", check=False).returncode == 0, f"ssh to {self.address}", seconds)
+
+
+class Container(Box):
+    """A container with its own systemd over a copy-on-write root."""
+
+    def start(self) -> Container:
+        """Boot it and wait for ssh."""
+        upper, work, root = (self.folder / name for name in ("upper", "work", "root"))
+        if not root.exists():
+            (upper / "etc" / "systemd" / "network").mkdir(parents=True)
+            link = f"[Match]\nName=host0\n[Network]\nAddress={self.address}/16\nLinkLocalAddressing=no\n"
+            (upper / "etc" / "systemd" / "network" / "10-host0.network").write_text(link)
+            work.mkdir()
+            root.mkdir()
+            layers = f"lowerdir={self.network.cache}/rootfs,upperdir={upper},workdir={work}"
+            command("mount", "-t", "overlay", "overlay", "-o", layers, root)
+        flags = (
+            "--quiet",
+            "--register=no",
+            "--keep-unit",
+            "--network-bridge=br0",
+            "--resolv-conf=off",
+            "--timezone=off",
+        )
+        words = (*self.network.inside, "systemd-nspawn", *flags, f"--machine=box-{self.address.split('.')[-1]}")
+        with (self.folder / "console").open("ab") as console:
+            boot = (*words, "-D", str(root), "--console=pipe", "--boot")
+            self.process = subprocess.Popen(boot, stdin=subprocess.DEVNULL, stdout=console, stderr=console)
+        self.wait()
+        return self
+
+    def cut_power(self) -> None:
+        """End it as a power cut does: nothing inside gets to tidy up."""
+        assert self.process
+        children = command("ps", "-o", "pid=", "--ppid", str(self.process.pid)).split()
+        for child in children:
+            os.kill(int(child), signal.SIGKILL)
+        self.process.wait(30)
+
+
+class Vm(Box):
+    """A virtual machine: its root and its data volumes are NVMe disks, a volume's id is its disk's serial."""
+
+    def __init__(self, network: Network, number: int) -> None:
+        """Name a machine and give it a copy-on-write root disk."""
+        super().__init__(network, number)
+        self.number = number
+        self.volumes: dict[str, Path] = {}
+        kit = network.cache / "kit"
+        command(
+            "qemu-img", "create", "-q", "-f", "qcow2", "-b", kit / "root.img", "-F", "raw", self.folder / "root.qcow2"
+        )
+        command(*network.inside, "ip", "tuntap", "add", f"tap{number}", "mode", "tap")
+        command(*network.inside, "ip", "link", "set", f"tap{number}", "master", "br0", "up")
+
+    def qemu(self) -> list[str]:
+        """Return the command that is this machine."""
+        kernel = "root=/dev/nvme0n1 rw console=ttyS0 quiet mitigations=off audit=0 net.ifnames=0 systemd.hostname=box"
+        kernel += f" ip={self.address}::{GATEWAY}:255.255.0.0::eth0:off"
+        words = "-M pc -accel tcg,thread=multi -cpu max -smp 2 -m 768 -display none -no-user-config -nodefaults"
+        words += f" -no-reboot -monitor none -device nvme,serial=vol0root{self.number},drive=root"
+        words += f" -netdev tap,id=net,ifname=tap{self.number},script=no,downscript=no -device virtio-rng-pci"
+        words += f" -device virtio-net-pci,netdev=net,romfile=,mac=52:54:00:00:00:{self.number:02x}"
+        words += f" -serial file:{self.folder}/console -qmp unix:{self.folder}/qmp,server=on,wait=off"
+        disks = ["-drive", f"file={self.folder}/root.qcow2,if=none,id=root,cache=unsafe"]
+        for volume, image in self.volumes.items():
+            disks += ["-blockdev", f"driver=raw,node-name=n{volume},file.driver=file,file.filename={image}"]
+            disks += ["-device", f"nvme,id={volume},serial={volume.replace('-', '')},drive=n{volume}"]
+        boot = ["-kernel", str(self.network.cache / "kit" / "vmlinuz"), "-append", kernel]
+        return ["qemu-system-x86_64", *words.split(), *disks, *boot]
+
+    def start(self) -> Vm:
+        """Boot it with the volumes that are attached and wait for ssh."""
+        with (self.folder / "qemu.log").open("ab") as log:
+            self.process = subprocess.Popen([*self.network.inside, *self.qemu()], stdout=log, stderr=log)
+        self.wait(240)
+        return self
+
+    def stop(self) -> None:
+        """Shut it down in order."""
+        assert self.process
+        self.ssh("sudo systemctl poweroff", check=False)
+        self.process.wait(120)
+
+    def kill(self) -> None:
+        """End it as a power cut does."""
+        assert self.process
+        self.process.kill()
+        self.process.wait(30)
+
+    def reboot(self) -> None:
+        """Shut it down and boot it again (qemu's own reset takes far longer than a fresh start)."""
+        self.stop()
+        self.start()
+
+    def control(self, execute: str, **arguments: object) -> dict:
+        """Give qemu an order; its answer."""
+        with socket.socket(socket.AF_UNIX) as wire:
+            wire.connect(str(self.folder / "qmp"))
+            stream = wire.makefile("rw")
+            stream.readline()
+            for order in ({"execute": "qmp_capabilities"}, {"execute": execute, "arguments": arguments}):
+                stream.write(json.dumps(order) + "\n")
+                stream.flush()
+                answer = {}
+                while "return" not in answer and "error" not in answer:
+                    answer = json.loads(stream.readline())
+            return answer
+
+    def attach(self, volume: str, image: Path) -> None:
+        """Attach a disk to the running machine."""
+        self.volumes[volume] = image
+        file = {"driver": "file", "filename": str(image)}
+        for answer in (
+            self.control("blockdev-add", driver="raw", **{"node-name": f"n{volume}"}, file=file),
+            self.control("device_add", driver="nvme", id=volume, serial=volume.replace("-", ""), drive=f"n{volume}"),
+        ):
+            assert "return" in answer, answer
+
+
+def upload(box: Box, resources: Path, **extra: bytes) -> bytes:
+    """Return the tar stream that the tool sends: the resources, and further files."""
+    staged = box.folder / "upload"
+    shutil.rmtree(staged, ignore_errors=True)
+    shutil.copytree(resources, staged, ignore=shutil.ignore_patterns("__*"))
+    for name, content in extra.items():
+        (staged / name.replace("_", "-")).write_bytes(content)
+    return subprocess.run(["tar", "czf", "-", "-C", staged, "."], capture_output=True, check=True).stdout
