@@ -23,6 +23,18 @@ from .output import OutputFormat
 class Group(click.Group):
     """The root group: everything that can go wrong leaves through `main`."""
 
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The commands' names, the sandbox's own among them."""
+        return sorted([*super().list_commands(ctx), "sandbox"])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command; the sandbox's are imported only when asked for."""
+        if cmd_name != "sandbox":
+            return super().get_command(ctx, cmd_name)
+        from .sandbox.cli import sandbox
+
+        return sandbox
+
     def main(self, args: Sequence[str] | None = None, *rest: Any, **extra: Any) -> Any:
         """Run the command; exit with the code that the contract gives the outcome."""
         given = list(sys.argv[1:] if args is None else args)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,9 @@ from click.testing import CliRunner
 from aws_bootstrap.app import App
 from aws_bootstrap.cli import main
 from aws_bootstrap.config import Paths
+from aws_bootstrap.retry import poll
+from aws_bootstrap.sandbox.testing import Sandbox
+from aws_bootstrap.tests.programs import Program
 
 
 @pytest.fixture(autouse=True)
@@ -49,6 +53,23 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+@pytest.fixture(scope="session")
+def session_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """One sandbox a test process: starting one costs seconds."""
+    with Sandbox(tmp_path_factory.mktemp("sandbox")) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def program(session_sandbox: Sandbox) -> Program:
+    """The program in an empty sandbox, with no fault and no call so far."""
+    session_sandbox.start()
+    session_sandbox.wipe()
+    for name in ("ssh_config", "known_hosts", "id_ed25519", "id_ed25519.pub"):
+        (session_sandbox.home.root / name).unlink(missing_ok=True)
+    return Program(session_sandbox)
+
+
 @pytest.fixture
 def app() -> App:
     return App(paths=Paths(os.environ))
@@ -58,3 +79,13 @@ def app() -> App:
 def run(app: App):
     """Run the program in this process: `run("status", "-o", "json")`."""
     return lambda *args, **kwargs: CliRunner().invoke(main, list(args), obj=app, **kwargs)
+
+
+@pytest.fixture
+def wait_for():
+    """Poll until a condition holds; fail at a generous bound."""
+
+    def wait(condition, timeout: float = 30.0) -> None:
+        assert poll(lambda: condition() or None, timeout=timeout, every=0.1)
+
+    return wait

@@ -1,0 +1,5 @@
+"""`python -m aws_bootstrap` is `aws-bootstrap`."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,51 @@
+"""The program as its users run it: a process of its own, in a sandbox of the test's own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+from aws_bootstrap.sandbox.testing import Sandbox
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command ended."""
+
+    exit_code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> Any:
+        """Its stdout as exactly one JSON document."""
+        return json.loads(self.out)
+
+
+@dataclass(frozen=True)
+class Program:
+    """`program("status", "-o", "json")` runs a command against a sandbox."""
+
+    sandbox: Sandbox
+
+    def __call__(self, *args: str, env: dict[str, str | None] | None = None, timeout: float = 90) -> Outcome:
+        merged = {**self.sandbox.env, **(env or {})}
+        known = {name: value for name, value in merged.items() if value is not None}
+        argv = [sys.executable, "-m", "aws_bootstrap", *args]
+        done = subprocess.run(
+            argv, env=known, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL
+        )
+        return Outcome(done.returncode, done.stdout, done.stderr)
+
+    def json(self, *args: str, **kwargs: Any) -> tuple[int, Any]:
+        """Exit code and document of the command with `-o json`."""
+        outcome = self(*args, "-o", "json", **kwargs)
+        return outcome.exit_code, outcome.document
+
+    def ssh(self, *words: str, client: str = "ssh") -> subprocess.CompletedProcess[str]:
+        """The real ssh (scp, sftp) with the sandbox's SSH config."""
+        argv = [client, "-F", self.sandbox.env["AWS_BOOTSTRAP_SSH_CONFIG"], *words]
+        return subprocess.run(argv, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)

@@ -1,0 +1,89 @@
+"""A box's whole life with the real program, the real ssh and the real scp."""
+
+from __future__ import annotations
+
+import json
+
+import yaml
+
+
+def test_launch_status_ssh_scp_terminate(program, tmp_path):
+    launched = program("launch", "-o", "json")
+    assert launched.exit_code == 0, launched.err
+    box = launched.document
+    assert box["ssh_alias"] == "aws-gpu1" and box["setup"] == "completed" and box["pricing"] == "spot"
+    assert box["cuda_version"] == "12.8" and box["regions_tried"] == ["us-west-2"]
+
+    seen = program("status", "-o", "json").document
+    assert [(i["instance_id"], i["state"], i["ssh_alias"]) for i in seen["instances"]] == [
+        (box["instance_id"], "running", "aws-gpu1")
+    ]
+    assert seen["instances"][0]["spot_price_per_hour"] > 0 and seen["regions_failed"] == []
+    assert len(seen["regions_queried"]) == 17
+    assert yaml.safe_load(program("status", "-o", "yaml").out)["instances"][0]["instance_id"] == box["instance_id"]
+    table = program("status", "-o", "table").out
+    assert box["instance_id"] in table and "Alias" in table
+    text = program("status").out
+    assert "aws-gpu1  running" in text and "aws-bootstrap --sandbox terminate aws-gpu1" in text
+
+    assert "Tesla T4" in program.ssh("aws-gpu1", "nvidia-smi").stdout
+    mine = tmp_path / "data.bin"
+    mine.write_bytes(bytes(range(256)) * 1000)
+    assert program.ssh(str(mine), "aws-gpu1:sub.bin", client="scp").returncode == 0
+    assert program.ssh("aws-gpu1:sub.bin", str(tmp_path / "back.bin"), client="scp").returncode == 0
+    assert (tmp_path / "back.bin").read_bytes() == mine.read_bytes()
+
+    ended = program("terminate", "aws-gpu1", "--yes", "-o", "json").document["terminated"]
+    assert [(t["instance_id"], t["previous_state"], t["ssh_alias_removed"]) for t in ended] == [
+        (box["instance_id"], "running", "aws-gpu1")
+    ]
+    left = program("status", "-o", "json").document["instances"]
+    assert all(i["state"] == "shutting-down" for i in left)
+    home = program.sandbox.home.root
+    assert (home / "ssh_config").read_text() == "" and box["instance_id"] not in (home / "known_hosts").read_text()
+
+
+def test_after_termination_nothing_is_left(program, wait_for):
+    box = program("launch", "--no-setup", "-o", "json").document
+    program("terminate", box["instance_id"], "--yes")
+    wait_for(lambda: program("status", "-r", "us-west-2", "-o", "json").document["instances"] == [])
+    assert "No instances" in program("status").out
+
+
+def test_the_printed_commands_work_as_printed(program):
+    printed = program("launch").out
+    login = next(line.split(None, 1)[1] for line in printed.splitlines() if line.split()[:1] == ["SSH"])
+    assert login.split()[:2] == ["ssh", "-F"]
+    assert program.ssh(login.split()[-1], "echo $HOME && command -v python").stdout.splitlines()[0].startswith("/")
+
+
+def test_the_box_is_pinned_by_its_host_key(program):
+    box = program("launch", "--no-setup", "-o", "json").document
+    known = program.sandbox.home.root / "known_hosts"
+    line = known.read_text().strip()
+    assert line.startswith(box["instance_id"] + " ")
+    known.write_text(line.rsplit(" ", 1)[0] + " AAAAC3NzaC1lZDI1NTE5AAAAIJ1ZrP6J5nJ0o1y2z3x4w5v6u7t8s9r0q1p2o3n4m5l6\n")
+    failed = program("setup", "aws-gpu1", "-o", "json")
+    assert failed.exit_code == 1 and failed.document["error"]["code"] == "ssh-refused"
+
+
+def test_every_option_reaches_the_box(program, tmp_path):
+    script = tmp_path / "mine.sh"
+    script.write_text('#!/bin/sh\necho "$0 ran" > from-my-script\n')
+    code, box = program.json(
+        *("launch", "--tag", "team=vision", "--metadata-hop-limit", "2", "--volume-size", "120"),
+        *("--python-version", "3.13", "--setup-script", str(script), "--ssh-port", "2200", "--on-demand"),
+    )
+    assert code == 0 and box["pricing"] == "on-demand"
+    assert program.ssh("aws-gpu1", "cat from-my-script").stdout.endswith("ran\n")
+    sent = program.sandbox.log("RunInstances")[-1]["parameters"]
+    assert sent["MetadataOptions.HttpPutResponseHopLimit"] == "2" and sent["MetadataOptions.HttpTokens"] == "required"
+    assert sent["BlockDeviceMapping.1.Ebs.VolumeSize"] == "120" and sent["BlockDeviceMapping.1.Ebs.Encrypted"] == "true"
+    assert json.dumps(sent).count("vision") == 2, "on instance and volume"
+
+
+def test_options_come_from_the_environment(program):
+    env = {"AWS_BOOTSTRAP_LAUNCH_INSTANCE_TYPE": "g9.big,g5.xlarge", "AWS_BOOTSTRAP_LAUNCH_TAG": "a=1,b=2"}
+    code, plan = program.json("launch", "--dry-run", env={**env, "AWS_REGION": "eu-west-1"})
+    assert code == 0 and plan["instance_type"] == "g5.xlarge" and plan["regions"] == ["eu-west-1"]
+    assert plan["tags"] == {"a": "1", "b": "2"} and plan["ssh_port"] == 2222
