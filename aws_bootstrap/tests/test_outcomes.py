@@ -13,9 +13,6 @@ import sys
 
 import pytest
 
-from aws_bootstrap.sandbox.testing import Sandbox
-from aws_bootstrap.tests.programs import Program
-
 DRY_SPOT = {"action": "RunInstances", "match": {"InstanceMarketOptions.MarketType": "spot"}}
 NO_ROOM = {"error": "InsufficientInstanceCapacity", "message": "There is no Spot capacity available."}
 READS = ("Describe", "Get", "List")
@@ -207,17 +204,6 @@ def test_a_key_that_the_box_refuses_is_told_in_sshs_words(program):
     code, failed = program.json("setup", "aws-gpu1", env=env)
     assert code == 1 and failed["error"]["code"] == "ssh-refused"
     assert "Permission denied (publickey)" in failed["error"]["message"]
-
-
-def test_a_launch_whose_port_stays_shut_says_what_exists(tmp_path):
-    with Sandbox(tmp_path / "sandbox", boxes=False) as without_boxes:
-        code, failed = Program(without_boxes).json("launch", "--ssh-cidr", "203.0.113.7", "--ssh-timeout", "1s")
-    assert code == 3 and failed["error"]["code"] == "ssh-timeout"
-    assert [r["type"] for r in failed["error"]["resources"]] == ["instance", "key-pair", "security-group"]
-    assert failed["ssh_alias"] == "aws-gpu1" and failed["setup"] is None
-    hint = failed["error"]["hint"]
-    assert "setup aws-gpu1" in hint and f"terminate {failed['instance_id']}" in hint
-    assert "127.0.0.1/32 is not among those" in hint
 
 
 def test_a_setup_that_fails_leaves_a_usable_box_and_exit_code_3(program, tmp_path):
