@@ -119,9 +119,13 @@ def _start(home: Home, options: tuple[str, ...]) -> Record:
 
 def _server_environment() -> dict[str, str]:
     """Our environment, less what would change how the AWS libraries behave in the server."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MOTO_"))}
+    kept = {name: value for name, value in os.environ.items() if _harmless(name)}
     package_parent = str(Path(__file__).resolve().parents[2])
     return kept | {"PYTHONPATH": os.pathsep.join(filter(None, [package_parent, kept.get("PYTHONPATH")]))}
+
+
+def _harmless(name: str) -> bool:
+    return name.startswith("AWS_BOOTSTRAP_SANDBOX_") or not name.startswith(("AWS_", "MOTO_"))
 
 
 def _end(home: Home) -> bool:

@@ -18,7 +18,7 @@ import asyncssh
 from ..cloud.world import Attachment, Machine
 from ..home import Home
 from . import cloud_init, devices, gpus, sshd_config
-from .isolation import Isolation
+from .isolation import CHOICE_VARIABLE, NONE, Isolation
 from .login import LoginServer
 from .relay import Relay
 from .tree import Tree
@@ -49,6 +49,8 @@ class Box:
 
     async def boot(self) -> None:
         """Starts the box: tree, process 1, login ports, then what user data wants run."""
+        if self.isolation is NONE:
+            return self.say(f"no box: root without namespaces. Set {CHOICE_VARIABLE}=plain to have one all the same.")
         self.say(f"box of {self.machine.instance_id} boots ({self.isolation.name})")
         first = not self.tree.root.exists()
         config = cloud_init.parse(self.machine.user_data)

@@ -18,6 +18,7 @@ from pathlib import Path
 _LOG = logging.getLogger(__name__)
 BOOT = Path(__file__).with_name("boot.sh")
 CHOICE_VARIABLE = "AWS_BOOTSTRAP_SANDBOX_ISOLATION"
+_TOOLS = ("unshare", "nsenter", "mount", "pivot_root")
 _TRIAL = "mount -t proc proc /proc && mount -t tmpfs tmpfs /mnt && hostname box"
 _TRIAL_SECONDS = 10
 
@@ -49,7 +50,8 @@ _SPACES = ("--mount", "--pid", "--uts", "--net")
 ROOT = Isolation("root", _SPACES, _SPACES)
 USER = Isolation("user", ("--user", "--map-root-user", *_SPACES), ("--user", "--preserve-credentials", *_SPACES))
 PLAIN = Isolation("plain")
-_BY_NAME = {way.name: way for way in (ROOT, USER, PLAIN)}
+NONE = Isolation("none")
+_BY_NAME = {way.name: way for way in (ROOT, USER, PLAIN, NONE)}
 
 
 def choose() -> Isolation:
@@ -57,10 +59,11 @@ def choose() -> Isolation:
     wanted = os.environ.get(CHOICE_VARIABLE)
     if wanted:
         return _BY_NAME[wanted]
-    if sys.platform != "linux" or not all(shutil.which(tool) for tool in ("unshare", "nsenter", "mount", "pivot_root")):
-        return PLAIN
-    candidates = (ROOT,) if os.geteuid() == 0 else (USER,)
-    return next((way for way in candidates if _works(way)), PLAIN)
+    fallback = NONE if os.geteuid() == 0 else PLAIN
+    if sys.platform != "linux" or not all(shutil.which(tool) for tool in _TOOLS):
+        return fallback
+    way = ROOT if os.geteuid() == 0 else USER
+    return way if _works(way) else fallback
 
 
 def _works(way: Isolation) -> bool:

@@ -10,9 +10,9 @@ import box
 
 _WITH_VALUE = frozenset({"-u", "--user", "-g", "--group", "-C", "-D", "-h", "-p", "-r", "-t", "-U", "--chdir"})
 _ALLOWED = """
-    basename bash cat chmod cmp cp cut date dd diff dirname du echo env false find grep head id install ln ls mkdir mktemp
-    mv printf pwd readlink realpath rm rmdir sed sh sleep sort stat tail tee test touch tr true truncate uname wc which
-    whoami xargs
+    basename bash cat chmod cmp cp cut date dd diff dirname du echo env false find grep head id install ln ls
+    mkdir mktemp mv printf pwd readlink realpath rm rmdir sed sh sleep sort stat tail tee test touch tr true
+    truncate uname wc which whoami xargs
 """
 _NOTHING_TO_DO = frozenset(
     {"chown", "chgrp", "modprobe", "nvidia-persistenced", "sysctl", "udevadm", "update-initramfs"}
