@@ -86,11 +86,13 @@ wait_for_device() {
 
 filesystem_of() { as_root blkid -p -o value -s TYPE "$1" 2>/dev/null || true; }
 
-# Truly empty: no tool knows a signature on it, and the kernel no partition.
+# Truly empty: no tool knows a signature on it, and the kernel no partition. A tool that fails says nothing of the kind:
+# blkid ends with 2 for "nothing found", and with 8 where it found two things at once.
 is_empty() {
-  [[ -z $(as_root blkid -p "$1" 2>/dev/null) ]] &&
-    [[ -z $(as_root wipefs -n "$1" 2>/dev/null) ]] &&
-    [[ $(lsblk -n -o NAME "$1" | wc -l) -eq 1 ]]
+  local status=0 signatures
+  as_root blkid -p "$1" >/dev/null 2>&1 || status=$?
+  signatures=$(as_root wipefs -n "$1") || return 1
+  [[ $status == 2 && -z $signatures && $(lsblk -n -o NAME "$1" | wc -l) -eq 1 ]]
 }
 
 mounted_from() { findmnt -n -o SOURCE --mountpoint "$1" 2>/dev/null || true; }
@@ -109,7 +111,8 @@ write_fstab() {
   mkdir -p "$HOME/.aws-bootstrap"
   folder=$(mktemp -d "$HOME/.aws-bootstrap/fstab.XXXXXX")
   { grep -v 'x-aws-bootstrap' /etc/fstab || true; echo "$1"; } >"$folder/fstab"
-  as_root install -m 0644 "$folder/fstab" /etc/fstab.aws-bootstrap
+  as_root install -m 0644 "$folder/fstab" /etc/fstab.aws-bootstrap ||
+    die "$MOUNT_POINT is mounted, but /etc/fstab could not be written: it will not be there after a reboot"
   as_root mv /etc/fstab.aws-bootstrap /etc/fstab
   rm -r "$folder"
   as_root systemctl daemon-reload || true
@@ -123,40 +126,47 @@ check_mount_point() {
   [[ -z $elsewhere || -n $source ]] || die "$device is already mounted at $elsewhere"
   [[ -n $source || ! -d $MOUNT_POINT || -z $(ls -A "$MOUNT_POINT") ]] ||
     die "$MOUNT_POINT is not empty on the root volume: mounting $device there would hide what is in it"
-  if awk -v at="$MOUNT_POINT" '$1 !~ /^#/ && $2 == at && $4 !~ /x-aws-bootstrap/ { found = 1 } END { exit !found }' /etc/fstab; then
+  if awk -v at="$MOUNT_POINT" '$1 !~ /^#/ && $2 == at { print $4 }' /etc/fstab | grep -qv x-aws-bootstrap; then
     die "/etc/fstab has an entry for $MOUNT_POINT that is not this tool's"
   fi
 }
 
-# format_if_empty DEVICE FORMAT: print true if a filesystem was made.
+# format_if_empty DEVICE FORMAT: make a filesystem, if that is allowed and nothing would be lost.
 format_if_empty() {
-  if [[ $2 != 1 ]]; then
-    die "$1 carries no filesystem; nothing was formatted"
+  [[ $2 == 1 ]] || die "$1 carries no filesystem; nothing was formatted"
+  is_empty "$1" || die "$1 is not empty, yet carries no filesystem to mount (a partition table?): nothing was formatted"
+  as_root mkfs.ext4 -q "$1" >&2 || die "$1 could not be formatted"
+}
+
+# mount_now DEVICE FSTYPE MORE_OPTIONS: mount it, unless it is, and give it to the login user.
+mount_now() {
+  local said
+  if [[ -z $(mounted_from "$MOUNT_POINT") ]]; then
+    as_root mkdir -p "$MOUNT_POINT" || die "$MOUNT_POINT could not be made"
+    said=$(as_root mount -t "$2" -o "defaults$3" "$1" "$MOUNT_POINT" 2>&1) ||
+      die "$1 carries $2, which could not be mounted: $(head -n 1 <<<"$said")"
   fi
-  is_empty "$1" || die "$1 carries no filesystem that can be mounted, but is not empty (a partition table?): nothing was formatted"
-  as_root mkfs.ext4 -q "$1" >&2
-  echo true
+  [[ -n $3 || $(stat -c %u "$MOUNT_POINT") == "$(id -u)" ]] || as_root chown "$(id -u):$(id -g)" "$MOUNT_POINT" ||
+    die "$MOUNT_POINT is mounted, but could not be given to $(id -un)"
 }
 
 mount_volume() {
-  local volume=$1 format=$2 seconds=$3 device fstype uuid formatted=false extra
+  local volume=$1 format=$2 seconds=$3 device fstype uuid formatted=false more pass=0
   device=$(wait_for_device "$volume" "$format" "$seconds")
   check_mount_point "$device"
   fstype=$(filesystem_of "$device")
   if [[ -z $fstype ]]; then
-    formatted=$(format_if_empty "$device" "$format")
+    format_if_empty "$device" "$format"
+    formatted=true
     fstype=$(filesystem_of "$device")
   fi
-  uuid=$(as_root blkid -p -o value -s UUID "$device")
-  extra=$(owner_options "$fstype")
-  if [[ -z $(mounted_from "$MOUNT_POINT") ]]; then
-    as_root mkdir -p "$MOUNT_POINT"
-    as_root mount -t "$fstype" -o "defaults$extra" "$device" "$MOUNT_POINT" >&2 ||
-      die "$device carries ${fstype:-nothing}, which could not be mounted"
-  fi
-  [[ -n $extra || $(stat -c %u "$MOUNT_POINT") == "$(id -u)" ]] || as_root chown "$(id -u):$(id -g)" "$MOUNT_POINT"
-  write_fstab "UUID=$uuid $MOUNT_POINT $fstype defaults,$OPTIONS,x-aws-bootstrap$extra 0 $([[ $fstype == ext* ]] && echo 2 || echo 0)"
-  printf '{"device": "%s", "mount_point": "%s", "fstype": "%s", "formatted": %s}\n' "$device" "$MOUNT_POINT" "$fstype" "$formatted"
+  uuid=$(as_root blkid -p -o value -s UUID "$device") || die "$device carries $fstype without a UUID"
+  more=$(owner_options "$fstype")
+  mount_now "$device" "$fstype" "$more"
+  [[ $fstype != ext* ]] || pass=2
+  write_fstab "UUID=$uuid $MOUNT_POINT $fstype defaults,$OPTIONS,x-aws-bootstrap$more 0 $pass"
+  printf '{"device": "%s", "mount_point": "%s", "fstype": "%s", "formatted": %s}\n' \
+    "$device" "$MOUNT_POINT" "$fstype" "$formatted"
 }
 
 main() {
@@ -165,13 +175,14 @@ main() {
     case $1 in
       --choose) action=choose_device ;;
       --format-if-empty) format=1 ;;
-      --wait) seconds=$2 && shift ;;
+      --wait) seconds=${2:-} && shift $(($# > 1)) ;;
       vol-*) volume=$1 ;;
       *) die "unknown argument: $1" ;;
     esac
     shift
   done
-  [[ $volume =~ ^vol-[0-9a-f]+$ ]] || die "usage: mount_data_volume.sh vol-ID [--format-if-empty] [--wait SECONDS]"
+  [[ $volume =~ ^vol-[0-9a-f]+$ && $seconds =~ ^[0-9]+$ ]] ||
+    die "usage: mount_data_volume.sh vol-ID [--format-if-empty] [--wait SECONDS]"
   "$action" "$volume" "$format" "$seconds"
 }
 

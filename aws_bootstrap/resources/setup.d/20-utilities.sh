@@ -16,10 +16,13 @@ apt() {
     -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold "$@"
 }
 
+NO_ANSWER='(Failed to fetch|Could not connect to|Could not resolve|Err:[0-9]+)'
+
 # What apt said when it gave up, as one sentence.
 apt_trouble() {
   local said=$1 mirror
-  mirror=$(sed -nE 's/.*(Failed to fetch|Could not connect to|Could not resolve|Err:[0-9]+) .?([^ '\'']+).*/\2/p' "$said" | head -n 1)
+  mirror=$(grep -oE "$NO_ANSWER '?[^ ']+" "$said" | head -n 1 || true)
+  mirror=${mirror##*[ \']}
   if grep -qE 'Could not get lock|Unable to (acquire|lock)' "$said"; then
     echo "apt was locked by another process for $PATIENCE s (unattended-upgrades?)"
   elif [[ -n $mirror ]]; then
@@ -29,12 +32,17 @@ apt_trouble() {
   fi
 }
 
+# Another repository of the image may be broken: the install alone decides.
+apt_once() {
+  apt update || true
+  as_root dpkg --configure -a && apt install --no-install-recommends "$@"
+}
+
 # A fresh box runs its own apt jobs after boot, and a mirror may be out for a while: go on trying, with a bound.
 apt_install() {
   local said="$STEP_TMP/apt.txt" ends=$((SECONDS + PATIENCE)) pause=2
   while true; do
-    # Another repository of the image may be broken: the install alone decides.
-    if { apt update || true; as_root dpkg --configure -a && apt install --no-install-recommends "$@"; } >"$said" 2>&1; then
+    if apt_once "$@" >"$said" 2>&1; then
       cat "$said"
       return 0
     fi

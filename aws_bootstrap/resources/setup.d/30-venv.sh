@@ -18,7 +18,7 @@ install_uv() {
 venv_fits() {
   local version
   [[ ! -e $STATE_DIR/venv.making ]] || return 1
-  version=$("$VENV/bin/python" -c 'import platform; print(platform.python_version())' 2>/dev/null) || return 1
+  version=$(venv_python 2>/dev/null) || return 1
   [[ -z $PYTHON_VERSION || $version == "$PYTHON_VERSION" || $version == "$PYTHON_VERSION".* ]]
 }
 
@@ -46,4 +46,4 @@ find_uv >/dev/null || install_uv
 uv=$(find_uv) || die "uv is not there after its installer ran"
 "$uv" --version
 venv_fits || make_venv
-fact python "$("$VENV/bin/python" -c 'import platform; print(platform.python_version())')"
+fact python "$(venv_python)"

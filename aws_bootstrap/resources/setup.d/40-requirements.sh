@@ -7,7 +7,7 @@ set -euo pipefail
 source "$SETUP_DIR/setup.d/lib.sh"
 
 stamp="$STATE_DIR/requirements"
-wanted="$(checksum "$SETUP_DIR/requirements.txt") $("$VENV/bin/python" -c 'import platform; print(platform.python_version())')"
+wanted="$(checksum "$SETUP_DIR/requirements.txt") $(venv_python)"
 if [[ -x $VENV/bin/jupyter && $(cat "$stamp" 2>/dev/null) == "$wanted" ]]; then exit 0; fi
 uv_install requirements -r "$SETUP_DIR/requirements.txt" || die "uv could not install requirements.txt"
 echo "$wanted" >"$stamp"

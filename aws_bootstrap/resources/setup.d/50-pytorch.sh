@@ -13,7 +13,8 @@ PACKAGES=(torch torchvision)
 
 # Whether both are in the venv, by their metadata: an import would take seconds.
 installed() {
-  "$VENV/bin/python" -c 'from importlib.metadata import version; print(version("torch"), version("torchvision"))' 2>/dev/null
+  local code='from importlib.metadata import version; print(version("torch"), version("torchvision"))'
+  "$VENV/bin/python" -c "$code" 2>/dev/null
 }
 
 # --default-index, not --index-url: the older name loses against a UV_DEFAULT_INDEX in the environment.
@@ -49,18 +50,20 @@ choose_tag() {
 uv=$(find_uv)
 stamp="$STATE_DIR/pytorch"
 cuda=$(cuda_version)
-python=$("$VENV/bin/python" -c 'import platform; print(platform.python_version())')
+python=$(venv_python)
 tag=""
 
 read -r had_cuda had_python had_tag <<<"$(cat "$stamp" 2>/dev/null)" || true
-if [[ ${had_cuda:-} == "${cuda:-none}" && ${had_python:-} == "$python" && ! -e $STATE_DIR/pytorch.installing ]] && installed; then
+same="${cuda:-none} $python"
+if [[ "${had_cuda:-} ${had_python:-}" == "$same" && ! -e $STATE_DIR/pytorch.installing ]] && installed; then
   [[ $had_tag == default ]] || fact cuda_tag "$had_tag"
   exit 0
 fi
 
 [[ -z $cuda ]] || choose_tag "$cuda"
 if [[ -n $tag ]]; then
-  uv_install pytorch --default-index "$TORCH_WHEELS/$tag" "${PACKAGES[@]}" || die "uv could not install PyTorch from $TORCH_WHEELS/$tag"
+  uv_install pytorch --default-index "$TORCH_WHEELS/$tag" "${PACKAGES[@]}" ||
+    die "uv could not install PyTorch from $TORCH_WHEELS/$tag"
   fact cuda_tag "$tag"
   note "$tag"
 else

@@ -15,11 +15,12 @@ rc="$HOME/.bashrc"
 # shellcheck disable=SC2016 # expanded when the shell starts, not now
 block() {
   echo "$FIRST"
-  echo 'case ":$PATH:" in *":$HOME/.local/bin:"*) ;; *) export PATH="$HOME/.local/bin:$PATH" ;; esac'
-  echo 'if [ -d /usr/local/cuda/bin ]; then case ":$PATH:" in *":/usr/local/cuda/bin:"*) ;; *) export PATH="/usr/local/cuda/bin:$PATH" ;; esac; fi'
   local nsys
   nsys=$(newest_nsys)
-  [[ -z $nsys ]] || echo "case \":\$PATH:\" in *\":$nsys:\"*) ;; *) export PATH=\"$nsys:\$PATH\" ;; esac"
+  echo "for folder in \"\$HOME/.local/bin\" /usr/local/cuda/bin $nsys; do"
+  echo '  case ":$PATH:" in *":$folder:"*) ;; *) [ ! -d "$folder" ] || export PATH="$folder:$PATH" ;; esac'
+  echo 'done'
+  echo 'unset folder'
   echo 'if [ -f ~/venv/bin/activate ]; then source ~/venv/bin/activate; fi'
   echo "$LAST"
 }

@@ -15,10 +15,11 @@ fi
 
 # ncu needs the GPU's performance counters, which the driver keeps for root by default:
 # https://developer.nvidia.com/nvidia-development-tools-solutions-err_nvgpuctrperm-permission-issue-performance-counters
-if put_root_file /etc/modprobe.d/aws-bootstrap-nvidia.conf <<<'options nvidia NVreg_RestrictProfilingToAdminUsers=0'; then
+open_counters='options nvidia NVreg_RestrictProfilingToAdminUsers=0'
+if put_root_file /etc/modprobe.d/aws-bootstrap-nvidia.conf <<<"$open_counters"; then
   # Where the driver is part of the initramfs, its options are read from there.
   initrd="/boot/initrd.img-$(uname -r)"
-  if have lsinitramfs && [[ -e $initrd ]] && as_root lsinitramfs "$initrd" 2>/dev/null | grep -q '/nvidia\.ko'; then
+  if have lsinitramfs && [[ -e $initrd ]] && grep -q '/nvidia\.ko' <(as_root lsinitramfs "$initrd" 2>/dev/null); then
     as_root update-initramfs -u
   fi
 fi

@@ -24,7 +24,7 @@ EnvironmentFile=-$HOME/.aws-bootstrap/jupyter.env
 ExecStart=$VENV/bin/jupyter lab --no-browser --ServerApp.ip=127.0.0.1 --ServerApp.port=8888 \\
     --ServerApp.port_retries=0 --ServerApp.root_dir=$HOME --IdentityProvider.token=\${JUPYTER_TOKEN}
 # Started means: it answers.
-ExecStartPost=/bin/bash -c 'for i in {1..120}; do : </dev/tcp/127.0.0.1/8888 && exit; sleep 0.5; done 2>/dev/null; exit 1'
+ExecStartPost=/bin/bash -c 'for i in {1..120}; do (</dev/tcp/127.0.0.1/8888) 2>/dev/null && exit; sleep 0.5; done; exit 1'
 TimeoutStartSec=90
 Restart=on-failure
 RestartSec=5

@@ -50,6 +50,9 @@ put_root_file() {
   changed
 }
 
+# The version of the venv's Python, which fails if the venv is no good.
+venv_python() { "$VENV/bin/python" -c 'import platform; print(platform.python_version())'; }
+
 checksum() { cksum <"$1" | tr -d '\n'; }
 
 # deploy SOURCE TARGET: copy a file for the user once; later replace it only while he has left it as it was.

@@ -168,7 +168,7 @@ class Fault(NamedTuple):
 FAILURES = {
     "gpu": Fault("sudo chmod -x /usr/bin/nvidia-smi", "sudo chmod +x /usr/bin/nvidia-smi", "nvidia-smi"),
     "utilities": Fault(
-        "sudo dpkg -r tree && sudo sed -i s/:8000/:9/ /etc/apt/sources.list",
+        "sudo dpkg -r tree && sudo apt-get clean && sudo sed -i s/:8000/:9/ /etc/apt/sources.list",
         "sudo sed -i s/:9/:8000/ /etc/apt/sources.list",
         "the package mirror does not answer: http://10.99.0.1:9",
     ),

@@ -164,10 +164,17 @@ class Mirror(SimpleHTTPRequestHandler):
             log.write(f"{self.client_address[0]} {format % args}\n")
 
 
+class Server(ThreadingHTTPServer):
+    """A server that says nothing of boxes that vanish in the middle of an answer."""
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing."""
+
+
 def serve(folder: Path, address: str, log: Path) -> None:
     """Serve until ended."""
     handler = functools.partial(Mirror, folder=folder, log=log)
-    plain, secure = ThreadingHTTPServer((address, 8000), handler), ThreadingHTTPServer((address, 443), handler)
+    plain, secure = Server((address, 8000), handler), Server((address, 443), handler)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "mirror.pem", folder / "mirror.key")
     secure.socket = context.wrap_socket(secure.socket, server_side=True, do_handshake_on_connect=False)

@@ -133,6 +133,26 @@ def test_a_step_that_cannot_write_is_named(box, step, path):
     assert box.state()["failed_step"] == step
 
 
+UBUNTU = "http://us-west-2.ec2.archive.ubuntu.com/ubuntu"
+
+
+@pytest.mark.parametrize(
+    ("says", "message"),
+    [
+        (f"E: Failed to fetch {UBUNTU}/pool/j/jq.deb  Could not connect", f"does not answer: {UBUNTU}/pool/j/jq.deb"),
+        (f"Err:1 {UBUNTU} noble InRelease", f"does not answer: {UBUNTU}"),
+        ("E: Could not resolve 'archive.ubuntu.com'", "does not answer: archive.ubuntu.com"),
+        ("E: Unable to acquire the dpkg frontend lock (/var/lib/dpkg/lock-frontend)", "apt was locked"),
+        ("E: Unable to locate package jq", "apt-get could not install: build-essential curl"),
+    ],
+)
+def test_what_stops_apt_is_named(box, says, message):
+    box.keep("utilities")
+    box.faults((r"apt-get .* install", 100, says))
+    box.setup()
+    assert message in box.state()["steps"][0]["message"]
+
+
 def test_what_needs_a_failed_step_is_skipped_and_the_rest_still_runs(box):
     box.faults((r"^uv venv", 2, "no"))
     stdout = box.setup().stdout
