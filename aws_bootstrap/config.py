@@ -44,6 +44,8 @@ class LaunchConfig:
     ssh_cidr: tuple[str, ...] = ("me",)
     subnet_id: str | None = None
     volume_size: int = 100
+    ebs_storage: int | None = None
+    ebs_volume_id: str | None = None
     python_version: str | None = None
     ssh_port: int = SSH_PORT
     ssh_user: str | None = None

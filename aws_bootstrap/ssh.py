@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import shlex
 import socket
 import subprocess
@@ -10,9 +11,12 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
+from . import gpu
 from .config import LOGIN_REFUSED_SECONDS, Paths
 from .errors import SshError
+from .gpu import GpuInfo
 from .retry import poll
 
 _CONNECTED = "@aws-bootstrap-connected"
@@ -85,6 +89,22 @@ class Ssh:
         if done is None:
             raise _refused(alias, refusal[-1]) from refusal[-1]
         return done
+
+    def query_gpu(self, alias: str) -> GpuInfo | None:
+        """The box's first GPU; None if it has none that answers. SshError if the box does not."""
+        done = self.run(alias, f"{{ {gpu.QUERY}}} 2>/dev/null", patience=0.0)
+        return gpu.parse("\n".join(done.lines) + "\n")
+
+    def mount_ebs_volume(self, alias: str, script: bytes, volume_id: str, *, format_if_empty: bool) -> dict[str, Any]:
+        """What the mount script reports: device, mount_point, fstype, formatted. SshError `mount-failed` otherwise."""
+        words = ["bash", "-s", "--", volume_id, *(["--format-if-empty"] if format_if_empty else [])]
+        done = self.run(alias, wrapped(quoted(*words)), stdin=script)
+        *_, last = done.lines or ("no output",)
+        if done.exit_code:
+            raise SshError(last, code="mount-failed")
+        with contextlib.suppress(json.JSONDecodeError):
+            return json.loads(last)
+        raise SshError(f"The mount ended without a report: {last}", code="mount-failed")
 
     def _once(self, alias: str, command: str, stdin: bytes, on_line: Callable[[str], None]) -> Remote:
         argv = ["ssh", *self.paths.ssh_flags, *_OPTIONS, alias, f"echo {_CONNECTED}; {command}"]

@@ -88,6 +88,7 @@ class Tag(Listed):
 REGION = Pattern("region", r"[a-z]{2,3}(-[a-z]+)+-\d{1,2}", "us-west-2")
 PYTHON_VERSION = Pattern("Python version", r"3(\.\d{1,2}(\.\d{1,2})?)?", "3, 3.13 or 3.14.2")
 INSTANCE_TYPE = Pattern("instance type", r"[a-z][a-z0-9-]*\.[a-z0-9-]+", "g4dn.xlarge")
+VOLUME = Pattern("volume", r"vol-[0-9a-f]{8,17}", "vol-0123456789abcdef0")
 SUBNET = Pattern("subnet", r"subnet-[0-9a-f]{8,17}", "subnet-0123456789abcdef0")
 USER = Pattern("login name", r"[a-z_][a-z0-9_-]{0,31}", "ubuntu")
 KEY_NAME = Pattern("key pair's name", r"[\x20-\x7e]{1,255}", "aws-bootstrap-key")
@@ -243,6 +244,8 @@ _LAUNCH = (
         type=click.IntRange(1, 65536),
         help="Root volume, GB.",
     ),
+    click.option("--ebs-storage", type=click.IntRange(1, 65536), help="New data volume at /data, GB."),
+    click.option("--ebs-volume-id", type=VOLUME, help="Existing data volume at /data; pins the launch to its zone."),
     click.option("--python-version", type=PYTHON_VERSION, help="Python of the remote venv."),
     click.option(
         "--ssh-port",

@@ -11,16 +11,17 @@ from . import options
 @click.command(cls=options.Command)
 @options.regions
 @click.option("--instructions/--no-instructions", "-I/ ", default=True, help="Show how to connect.  [default: shown]")
+@click.option("--gpu", is_flag=True, help="Ask each running box for its GPU and CUDA versions, over SSH.")
 @click.pass_obj
-def status(app: App, regions: tuple[str, ...], instructions: bool) -> None:
+def status(app: App, regions: tuple[str, ...], instructions: bool, gpu: bool) -> None:
     """Show your boxes, their cost, and volumes that still bill.
 
     \b
     Examples:
       aws-bootstrap status
       aws-bootstrap status --region us-west-2 --no-instructions
-      aws-bootstrap status -o json
+      aws-bootstrap status --gpu -o json
     """
     from ..workflows import status as workflow
 
-    app.show(workflow.gather(app, regions, instructions=instructions))
+    app.show(workflow.gather(app, regions, instructions=instructions, gpu=gpu))

@@ -18,17 +18,26 @@ from .types import find_instance_types, quota_family
 from .volumes import (
     EBS_DEVICE_NAME,
     EBS_MOUNT_POINT,
+    attach_ebs_volume,
+    claim_ebs_volume,
+    create_ebs_volume,
     delete_ebs_volume,
+    detach_ebs_volume,
     find_ebs_volumes_for_instance,
     find_volumes,
     keep_ebs_volume,
+    validate_ebs_volume,
     wait_detached,
 )
 
 __all__ = [
     "EBS_DEVICE_NAME",
     "EBS_MOUNT_POINT",
+    "attach_ebs_volume",
+    "claim_ebs_volume",
+    "create_ebs_volume",
     "delete_ebs_volume",
+    "detach_ebs_volume",
     "ensure_key_pair",
     "ensure_security_group",
     "find_by_token",
@@ -55,6 +64,7 @@ __all__ = [
     "run_request",
     "spot_prices",
     "terminate_instances",
+    "validate_ebs_volume",
     "wait_detached",
     "wait_running",
 ]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from ..aws import explained, pages
 from ..config import CREATED_BY, TAG_CREATED_BY, TAG_INSTANCE, TAG_KEEP
-from ..errors import AwsError
-from ..models import Volume
+from ..errors import AwsError, BootstrapError
+from ..models import Instance, Volume
 from ..retry import poll
 from . import tags
 
@@ -25,6 +26,70 @@ def find_ebs_volumes_for_instance(ec2: Any, instance_id: str) -> list[Volume]:
     """The data volumes that are meant for this instance."""
     filters = [{"Name": f"tag:{TAG_INSTANCE}", "Values": [instance_id]}]
     return [_volume(raw, ec2.meta.region_name) for raw in pages(ec2, "describe_volumes", "Volumes", Filters=filters)]
+
+
+def create_ebs_volume(ec2: Any, instance: Instance, size_gb: int, extra: Mapping[str, str] | None = None) -> Volume:
+    """A new encrypted gp3 volume in the instance's zone, tagged in the call that makes it."""
+    name = f"aws-bootstrap-data-{instance.instance_id}"
+    labels = {key: value for key, value in (extra or {}).items() if key != "Name"}
+    with explained():
+        raw = ec2.create_volume(
+            AvailabilityZone=instance.availability_zone,
+            Size=size_gb,
+            VolumeType="gp3",
+            Encrypted=True,
+            ClientToken=f"data-{instance.instance_id}",  # one data volume an instance, however often it is asked for
+            TagSpecifications=[tags.specification("volume", name, {**labels, TAG_INSTANCE: instance.instance_id})],
+        )
+    return _volume(raw, ec2.meta.region_name)
+
+
+def validate_ebs_volume(ec2: Any, volume_id: str) -> Volume:
+    """The user's volume, free to be attached. BootstrapError where it is unknown or in use."""
+    with explained():
+        volume = _volume(ec2.describe_volumes(VolumeIds=[volume_id])["Volumes"][0], ec2.meta.region_name)
+    if volume.state != "available":
+        raise BootstrapError(
+            f"{volume_id} is {volume.state}; a volume must be available to be attached.",
+            hint=f"See who has it: aws ec2 describe-volumes --region {volume.region} --volume-ids {volume_id}",
+            code="volume-in-use",
+        )
+    return volume
+
+
+def claim_ebs_volume(ec2: Any, volume_id: str, instance_id: str) -> None:
+    """Tag the user's volume as the instance's, to be kept when that ends."""
+    tagged = {TAG_INSTANCE: instance_id, TAG_KEEP: "true"}
+    with explained():
+        ec2.create_tags(Resources=[volume_id], Tags=[{"Key": k, "Value": v} for k, v in tagged.items()])
+
+
+def attach_ebs_volume(ec2: Any, volume_id: str, instance_id: str, timeout: float = 60.0) -> None:
+    """Attach the volume to the running instance, once both are ready for it.
+
+    A volume is `creating` for some seconds; EC2 answers IncorrectState until volume and instance are ready.
+    """
+
+    def attempt() -> bool | None:
+        try:
+            with explained():
+                ec2.attach_volume(VolumeId=volume_id, InstanceId=instance_id, Device=EBS_DEVICE_NAME)
+        except AwsError as exc:
+            if exc.aws_code not in ("IncorrectState", "InvalidVolume.NotFound"):
+                raise
+            refusals.append(exc)
+            return None
+        return True
+
+    refusals: list[AwsError] = []
+    if not poll(attempt, timeout=timeout, every=1.0):
+        raise refusals[-1]
+
+
+def detach_ebs_volume(ec2: Any, volume_id: str) -> None:
+    """Ask EC2 to detach the volume; `wait_detached` tells when it is free."""
+    with explained():
+        ec2.detach_volume(VolumeId=volume_id)
 
 
 def wait_detached(ec2: Any, volume_id: str, timeout: float = 600.0) -> bool:

@@ -13,13 +13,14 @@ from .facts import (
     StateChange,
     Volume,
 )
-from .launch import DryRun, LaunchReport, SetupReport
+from .launch import DryRun, EbsVolume, LaunchReport, SetupReport
 from .status import InstanceStatus, OrphanVolume, StatusReport, VolumeStatus
 from .terminate import TerminateReport, Termination
 
 __all__ = [
     "Access",
     "DryRun",
+    "EbsVolume",
     "Image",
     "Instance",
     "InstanceStatus",

@@ -10,6 +10,16 @@ from .facts import RegionFailure
 
 
 @dataclass(frozen=True)
+class EbsVolume:
+    """The data volume of a box."""
+
+    volume_id: str
+    mount_point: str
+    size_gb: int
+    mounted: bool
+
+
+@dataclass(frozen=True)
 class DryRun(Result):
     """What a launch would do."""
 
@@ -33,6 +43,9 @@ class DryRun(Result):
     metadata_hop_limit: int | None = optional()
     no_setup: bool | None = optional()
     max_price: float | None = optional()
+    ebs_storage: int | None = optional()
+    ebs_volume_id: str | None = optional()
+    availability_zone: str | None = optional()
     instance_types: tuple[str, ...] | None = optional()
     regions_failed: tuple[RegionFailure, ...] = ()
     dry_run: bool = True
@@ -54,17 +67,20 @@ class LaunchReport(Result):
     setup: str | None
     setup_failed_step: str | None = optional()
     cuda_version: str | None = optional()
+    ebs_volume: EbsVolume | None = optional()
     regions_failed: tuple[RegionFailure, ...] = ()
+    volume_error: str | None = private()
     access: Access = private(Access())
     user: str = private("ubuntu")
     seconds: float = private(0.0)
 
     def problem(self) -> BootstrapError | None:
-        """A setup that failed; the box itself is up and usable."""
-        if self.setup != "failed":
-            return None
-        error = setup_failed(self.ssh_alias or "", self.setup_failed_step, self.access)
-        return error.with_facts(resources=(Resource("instance", self.instance_id or "", self.region, billing=True),))
+        """A setup or a data volume that failed; the box itself is up and usable."""
+        error = box_problem(self)
+        resources = [Resource("instance", self.instance_id or "", self.region, billing=True)]
+        if self.ebs_volume:
+            resources.append(Resource("volume", self.ebs_volume.volume_id, self.region, billing=True))
+        return error and error.with_facts(resources=tuple(resources))
 
 
 @dataclass(frozen=True)
@@ -76,21 +92,26 @@ class SetupReport(Result):
     setup: str
     setup_failed_step: str | None = optional()
     cuda_version: str | None = optional()
+    ebs_volume: EbsVolume | None = optional()
     regions_failed: tuple[RegionFailure, ...] = ()
+    volume_error: str | None = private()
     access: Access = private(Access())
 
     def problem(self) -> BootstrapError | None:
-        """A setup that failed."""
-        if self.setup != "failed":
-            return None
-        return setup_failed(self.ssh_alias or self.instance_id, self.setup_failed_step, self.access)
+        """A setup or a mount that failed."""
+        return box_problem(self)
 
 
-def setup_failed(alias: str, step: str | None, access: Access) -> BootstrapError:
-    """The error for a box that is up and usable, but whose setup broke off at a step."""
-    hint = (
-        f"Look:      {access.ssh} {alias} tail -n 50 .aws-bootstrap/setup.log\n"
-        f"Go on:     {access.program} setup {alias}\n"
-        f"Undo:      {access.program} terminate {alias}"
-    )
-    return IncompleteError(f"The setup of {alias} failed at the step {step}.", hint=hint, code="setup-failed")
+def box_problem(report: LaunchReport | SetupReport) -> BootstrapError | None:
+    """The error for a box that is up and usable, but whose setup or data volume failed; None if neither did."""
+    access, alias = report.access, report.ssh_alias or report.instance_id
+    again = f"Go on:     {access.program} setup {alias}\nUndo:      {access.program} terminate {alias}"
+    if report.setup == "failed":
+        look = f"Look:      {access.ssh} {alias} tail -n 50 .aws-bootstrap/setup.log"
+        what = f"The setup of {alias} failed at the step {report.setup_failed_step}."
+        return IncompleteError(what, hint=f"{look}\n{again}", code="setup-failed")
+    if report.volume_error:
+        return IncompleteError(
+            f"The data volume is not mounted: {report.volume_error}", hint=again, code="mount-failed"
+        )
+    return None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ..errors import BootstrapError
+from ..gpu import GpuInfo
 from .base import Access, Result, Table, optional, private, unread_regions
 from .facts import RegionFailure
 
@@ -37,6 +38,7 @@ class InstanceStatus:
     ebs_volumes: tuple[VolumeStatus, ...]
     spot_price_per_hour: float | None = optional()
     estimated_cost: float | None = optional()
+    gpu: GpuInfo | None = optional()
 
 
 @dataclass(frozen=True)

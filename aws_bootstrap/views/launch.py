@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..models import DryRun, LaunchReport, SetupReport
+from ..models import DryRun, EbsVolume, LaunchReport, SetupReport
 from .text import connections, heading, pairs, span, text
 
 
@@ -18,6 +18,7 @@ def _(plan: DryRun) -> str:
         ("Security group", plan.security_group or "to be made"),
         ("SSH from", ", ".join(plan.ssh_cidr or ())),
         ("Subnet", plan.subnet_id),
+        ("Data volume", plan.ebs_volume_id or (f"{plan.ebs_storage} GB, new" if plan.ebs_storage else None)),
         ("Python", plan.python_version),
         ("Setup script", plan.setup_script),
         ("Tags", ", ".join(f"{k}={v}" for k, v in (plan.tags or {}).items())),
@@ -33,12 +34,13 @@ def _(report: LaunchReport) -> str:
     """The box and how to reach it; as much as there is where the launch broke."""
     if report.instance_id is None:
         return ""
-    ready = report.setup in ("completed", "skipped")
+    ready = report.setup in ("completed", "skipped") and report.volume_error is None
     title = f"{report.ssh_alias} is ready after {span(report.seconds)}" if ready else "The launch is incomplete"
     facts = [
         ("Instance", f"{report.instance_id}  {report.instance_type} {report.pricing}"),
         ("Address", f"{report.public_ip} in {report.availability_zone}" if report.public_ip else None),
         ("CUDA", report.cuda_version),
+        ("Data", _data(report.ebs_volume)),
         ("Setup", report.setup if report.setup != "completed" else None),
     ]
     lines = [heading(title, "green" if ready else "yellow"), *pairs(facts)]
@@ -50,11 +52,24 @@ def _(report: LaunchReport) -> str:
 @text.register
 def _(report: SetupReport) -> str:
     """How the setup went."""
-    done = report.setup == "completed"
+    done = report.problem() is None
     title = f"{report.ssh_alias} is set up" if done else f"The setup of {report.ssh_alias} is incomplete"
     return "\n".join(
         [
             heading(title, "green" if done else "yellow"),
-            *pairs([("Instance", report.instance_id), ("CUDA", report.cuda_version)]),
+            *pairs(
+                [
+                    ("Instance", report.instance_id),
+                    ("CUDA", report.cuda_version),
+                    ("Data", _data(report.ebs_volume)),
+                ]
+            ),
         ]
     )
+
+
+def _data(volume: EbsVolume | None) -> str | None:
+    if volume is None:
+        return None
+    state = f"at {volume.mount_point}" if volume.mounted else "not mounted"
+    return f"{volume.volume_id}  {volume.size_gb} GB  {state}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from click import style
 
+from ..gpu import GpuInfo
 from ..models import InstanceStatus, OrphanVolume, StatusReport
 from .text import command, connections, heading, pairs, plural, span, text, usd
 
@@ -30,6 +31,7 @@ def _instance(instance: InstanceStatus, report: StatusReport) -> str:
     facts = [
         ("Instance", f"{instance.instance_id}  {instance.instance_type} {instance.lifecycle}"),
         ("Address", f"{instance.public_ip or 'none'} in {instance.availability_zone}"),
+        ("GPU", _gpu(instance.gpu)),
         ("Up", span(instance.uptime_seconds) + _cost(instance)),
         *((f"{v.mount_point}", f"{v.volume_id}  {v.size_gb} GB  {v.state}") for v in instance.ebs_volumes),
     ]
@@ -38,6 +40,13 @@ def _instance(instance: InstanceStatus, report: StatusReport) -> str:
     elif instance.state in ("running", "pending"):
         facts.append(("Terminate", command(f"{report.access.program} terminate {name}")))
     return "\n".join([f"{heading(name, 'cyan')}  {state}", *pairs(facts)])
+
+
+def _gpu(gpu: GpuInfo | None) -> str | None:
+    if gpu is None:
+        return None
+    cuda = f"CUDA {gpu.cuda_toolkit or 'none'} installed, {gpu.cuda_driver_max or 'unknown'} at most by driver"
+    return f"{gpu.name} ({gpu.architecture or 'unknown architecture'}), {cuda} {gpu.driver or ''}".rstrip()
 
 
 def _cost(instance: InstanceStatus) -> str:

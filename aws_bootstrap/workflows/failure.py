@@ -44,8 +44,16 @@ def _as_error(cause: BaseException, *, left_behind: bool) -> BootstrapError:
 def _resources(launch: Launch, ended: bool) -> tuple[Resource, ...]:
     idle = tuple(Resource(kind, name, region, billing=False) for kind, name, region in launch.made)
     if launch.instance is None or ended:
-        return idle
-    return (Resource("instance", launch.instance.instance_id, launch.instance.region, billing=True), *idle)
+        return (*_volume(launch), *idle)
+    instance = Resource("instance", launch.instance.instance_id, launch.instance.region, billing=True)
+    return (instance, *_volume(launch), *idle)
+
+
+def _volume(launch: Launch) -> tuple[Resource, ...]:
+    """The data volume, if this launch made it: the user's own was there before."""
+    if launch.volume is None or launch.plan.volume:
+        return ()
+    return (Resource("volume", launch.volume.volume_id, launch.volume.region, billing=True),)
 
 
 def _hints(launch: Launch, error: BootstrapError, ended: bool) -> str | None:

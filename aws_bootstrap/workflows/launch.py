@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from .. import ec2, keys, output, sshconfig
 from ..config import LaunchConfig
-from ..models import Image, Instance, LaunchReport
-from . import remote, search
+from ..errors import BootstrapError
+from ..models import Image, Instance, LaunchReport, Volume
+from . import data_volume, remote, search
 from .capacity import Attempt
 from .failure import incomplete
 from .plan import LaunchPlan, RegionPlan, make_plan
@@ -41,6 +42,9 @@ class Launch:
     instance: Instance | None = None
     alias: str | None = None
     outcome: remote.SetupOutcome | None = None
+    volume: Volume | None = None
+    volume_error: BootstrapError | None = None
+    mounted: bool = False
     began: float = field(default_factory=time.monotonic)
 
     @property
@@ -88,6 +92,8 @@ class Launch:
             setup=outcome.setup if outcome else None,
             setup_failed_step=outcome.failed_step if outcome else None,
             cuda_version=outcome.cuda_version if outcome else None,
+            ebs_volume=data_volume.in_report(self.volume, self.mounted),
+            volume_error=str(self.volume_error) if self.volume_error else None,
             regions_failed=self.plan.regions_failed,
             access=self.app.access,
             user=self.plan.user(self.image),
@@ -206,7 +212,10 @@ STEPS: tuple[Step[LaunchPlan, Launch], ...] = (
     Step(_group_title, open_ssh_port, beside=True),
     Step(_start_title, start_instance),
     Step(lambda plan: "Wait for the instance", wait_for_instance),
+    Step(data_volume.title, data_volume.have, when=data_volume.wanted, beside=True),
     Step(lambda plan: "Write the SSH alias", add_alias),
+    Step(lambda plan: "Attach the data volume", data_volume.attach, when=data_volume.wanted, beside=True),
     Step(lambda plan: "Wait for SSH", wait_for_ssh),
     Step(lambda plan: "Set up the box", set_up_box, when=lambda plan: not plan.config.no_setup),
+    Step(lambda plan: "Mount the data volume at /data", data_volume.mount, when=data_volume.wanted),
 )

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from .. import aws, ec2, keys, sshconfig
 from ..config import LOGIN_REFUSED_SECONDS, SSH_PORT, LaunchConfig
 from ..errors import BootstrapError
-from ..models import DryRun, Image, InstanceType, KeyPair, Network, RegionFailure, SecurityGroup
-from . import remote
+from ..models import DryRun, Image, InstanceType, KeyPair, Network, RegionFailure, SecurityGroup, Volume
+from . import data_volume, remote
 
 if TYPE_CHECKING:
     from ..app import App
@@ -52,6 +52,8 @@ class LaunchPlan:
     cidrs: tuple[str, ...]
     key: keys.LocalKey
     script: bytes | None = None
+    volume: Volume | None = None
+    """The user's own data volume."""
     steps: tuple[str, ...] = ()
 
     @property
@@ -75,6 +77,11 @@ class LaunchPlan:
         """cloud-config for what must hold even if nobody ever logs in: the port that sshd listens on."""
         port = self.config.ssh_port
         return None if port == SSH_PORT else _SSH_PORT_DATA.format(port=port)
+
+    @property
+    def zone(self) -> str | None:
+        """The zone that the data volume pins the launch to."""
+        return self.volume.availability_zone if self.volume else None
 
     def of(self, region: str) -> RegionPlan:
         """The plan of that region."""
@@ -110,6 +117,7 @@ class LaunchPlan:
             steps=self.steps,
             ssh_cidr=self.cidrs,
             regions_failed=self.regions_failed,
+            availability_zone=self.zone,
             **_given(config),
         )
 
@@ -117,7 +125,16 @@ class LaunchPlan:
 def _given(config: LaunchConfig) -> dict[str, Any]:
     """The optional settings that differ from their defaults."""
     default = LaunchConfig()
-    names = ("ssh_port", "subnet_id", "python_version", "metadata_hop_limit", "no_setup", "max_price")
+    names = (
+        "ssh_port",
+        "subnet_id",
+        "python_version",
+        "metadata_hop_limit",
+        "no_setup",
+        "max_price",
+        "ebs_storage",
+        "ebs_volume_id",
+    )
     given = {name: getattr(config, name) for name in names if getattr(config, name) != getattr(default, name)}
     if config.setup_script:
         given["setup_script"] = str(config.setup_script)
@@ -130,14 +147,20 @@ def _given(config: LaunchConfig) -> dict[str, Any]:
 
 def make_plan(config: LaunchConfig, app: App) -> LaunchPlan:
     """The plan for this launch. Checks here what can be checked, before anything costs money."""
+    data_volume.check_options(config)
     _check_files(app)
     key, script = keys.inspect(config), remote.read_script(config.setup_script)
     regions = config.region or (app.aws.region,)
-    (found, failed), cidrs = aws.together(
+    (found, failed), cidrs, volume = aws.together(
         lambda: aws.each_region(regions, lambda region: _region_plan(app.aws.ec2(region), region, config)),
         lambda: resolve_cidrs(config.ssh_cidr, aws.my_address),
+        lambda: _volume(app, regions[0], config.ebs_volume_id),
     )
-    return LaunchPlan(config, tuple(found.values()), failed, cidrs, key, script)
+    return LaunchPlan(config, tuple(found.values()), failed, cidrs, key, script, volume)
+
+
+def _volume(app: App, region: str, volume_id: str | None) -> Volume | None:
+    return ec2.validate_ebs_volume(app.aws.ec2(region), volume_id) if volume_id else None
 
 
 def _region_plan(client: Any, region: str, config: LaunchConfig) -> RegionPlan:

@@ -61,6 +61,8 @@ def _request(launch: Launch, attempt: Attempt) -> dict:
         group_id=launch.group_ids[region],
         user_data=launch.plan.user_data,
     )
+    if launch.plan.zone:
+        request["Placement"] = {"AvailabilityZone": launch.plan.zone}
     marketed = ec2.for_market(request, launch.config, attempt.instance_type, attempt.market)
     return marketed | {"ClientToken": str(uuid4())}
 

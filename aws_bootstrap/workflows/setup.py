@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from .. import sshconfig
 from ..errors import BootstrapError
-from ..models import SetupReport
-from . import remote
+from ..models import SetupReport, Volume
+from . import data_volume, remote
 
 if TYPE_CHECKING:
     from ..app import App
@@ -23,11 +23,26 @@ def apply(app: App, name: str) -> SetupReport:
             code="not-found",
         )
     outcome = remote.set_up(app.ssh, host.alias)
+    volume, error = _mount(app, host)
     return SetupReport(
         instance_id=host.instance_id,
         ssh_alias=host.alias,
         setup=outcome.setup,
         setup_failed_step=outcome.failed_step,
         cuda_version=outcome.cuda_version,
+        ebs_volume=data_volume.in_report(volume, mounted=error is None),
+        volume_error=str(error) if error else None,
         access=app.access,
     )
+
+
+def _mount(app: App, host: sshconfig.Host) -> tuple[Volume | None, BootstrapError | None]:
+    """The box's data volume, mounted if it has one, and what kept us from mounting it."""
+    volume = None
+    try:
+        volume = data_volume.find_for(app.aws.ec2(host.region or app.aws.region), host.instance_id)
+        if volume:
+            data_volume.mount_volume(app.ssh, host.alias, volume)
+    except BootstrapError as exc:
+        return volume, exc
+    return volume, None

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from .. import ec2, sshconfig
+from .. import ec2, output, sshconfig
 from ..aws import each_region, together
 from ..config import GP3_USD_PER_GB_MONTH
+from ..errors import BootstrapError
+from ..gpu import GpuInfo
 from ..models import Instance, InstanceStatus, OrphanVolume, SpotPrice, StatusReport, Volume, VolumeStatus
 
 if TYPE_CHECKING:
@@ -25,14 +27,15 @@ class RegionFacts:
     prices: dict[tuple[str, str], SpotPrice]
 
 
-def gather(app: App, regions: Sequence[str], *, instructions: bool = True) -> StatusReport:
+def gather(app: App, regions: Sequence[str], *, instructions: bool = True, gpu: bool = False) -> StatusReport:
     """What is there now, joined with the aliases of the SSH config."""
     asked = tuple(dict.fromkeys(regions)) or tuple(app.aws.regions())
     found, failed = each_region(asked, lambda region: _facts(app.aws.ec2(region)))
     aliases = {h.instance_id: h.alias for h in sshconfig.hosts(sshconfig.read(app.paths.ssh_config))}
     now = datetime.now(UTC)
+    instances = [_status(i, facts, aliases, now) for facts in found.values() for i in facts.instances]
     return StatusReport(
-        instances=tuple(_status(i, facts, aliases, now) for facts in found.values() for i in facts.instances),
+        instances=tuple(_with_gpus(app, instances) if gpu else instances),
         regions_queried=asked,
         regions_failed=failed,
         orphan_volumes=tuple(v for facts in found.values() for v in orphans(facts.volumes, facts.instances)),
@@ -84,3 +87,18 @@ def _status(instance: Instance, facts: RegionFacts, aliases: dict[str, str], now
         spot_price_per_hour=spot_price,
         estimated_cost=None if spot_price is None else round(spot_price * uptime / 3600, 4),
     )
+
+
+def _with_gpus(app: App, instances: Sequence[InstanceStatus]) -> list[InstanceStatus]:
+    """The instances, each running one asked for its GPU over SSH, all at once."""
+    return together(*(lambda i=instance: replace(i, gpu=_gpu(app, i)) for instance in instances))
+
+
+def _gpu(app: App, instance: InstanceStatus) -> GpuInfo | None:
+    if instance.state != "running" or not instance.ssh_alias:
+        return None
+    try:
+        return app.ssh.query_gpu(instance.ssh_alias)
+    except BootstrapError as exc:
+        output.warn(f"{instance.ssh_alias} did not tell its GPU: {exc}")
+        return None

@@ -1,0 +1,24 @@
+"""`status --gpu`: each running box is asked over real SSH."""
+
+from __future__ import annotations
+
+
+def test_each_running_box_tells_its_gpu(program):
+    program.json("launch", "--no-setup")
+    code, seen = program.json("status", "--gpu", "-r", "us-west-2")
+    assert code == 0
+    assert seen["instances"][0]["gpu"] == {
+        "name": "Tesla T4",
+        "architecture": "Turing",
+        "cuda_toolkit": "12.8",
+        "cuda_driver_max": "13.0",
+        "driver": "580.95.05",
+    }
+    assert "Tesla T4 (Turing)" in program("status", "--gpu", "-r", "us-west-2").out
+
+
+def test_a_box_that_does_not_answer_is_shown_without_its_gpu(program):
+    program.json("launch", "--no-setup")
+    (program.sandbox.home.root / "id_ed25519").unlink()
+    outcome = program("status", "--gpu", "-r", "us-west-2")
+    assert outcome.exit_code == 0 and "did not tell its GPU" in outcome.err and "aws-gpu1" in outcome.out
