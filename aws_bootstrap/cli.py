@@ -15,13 +15,16 @@ import click
 from . import output
 from .app import App
 from .commands import COMMANDS
-from .commands.options import GLOBAL_OPTIONS
+from .commands.options import GLOBAL_OPTIONS, examples_last
 from .errors import BootstrapError, Interrupted, Terminated, UsageError
 from .output import OutputFormat
 
 
 class Group(click.Group):
     """The root group: everything that can go wrong leaves through `main`."""
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **examples_last(settings))
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The commands' names, the sandbox's own among them."""
@@ -124,7 +127,7 @@ def main(ctx: click.Context, sandbox: bool) -> None:
     \b
     Examples:
       aws-bootstrap --sandbox launch     rehearse, with no account and no cost
-      aws-bootstrap launch               a g4dn.xlarge on spot, reachable as: ssh aws-gpu1
+      aws-bootstrap launch               a g4dn.xlarge on spot; then: ssh aws-gpu1
       aws-bootstrap terminate aws-gpu1   end it
     """
     if sandbox:

@@ -235,6 +235,28 @@ KNOWN_CODES: dict[str, Known] = {
     "InvalidSubnet": Known(code="not-found", hint="List yours with: aws ec2 describe-subnets"),
     "InvalidAMIID.NotFound": Known(code="not-found", hint="Run the command again: the image was withdrawn just now."),
     "InvalidVolume.NotFound": Known(code="not-found", hint="List yours with: aws-bootstrap status"),
+    "ResourceAlreadyExistsException": Known(
+        code="quota-pending",
+        message="A request for this quota is open already.",
+        hint="See what became of it: aws-bootstrap quota history",
+    ),
+    "QuotaExceededException": Known(
+        code="quota-pending",
+        message="Too many quota requests of this account are open.",
+        hint="Wait until AWS has decided some; see them with: aws-bootstrap quota history --status PENDING",
+    ),
+    "InvalidResourceStateException": Known(
+        code="quota-pending", hint="See what became of it: aws-bootstrap quota history"
+    ),
+    "NoSuchResourceException": Known(code="not-found", hint="See the quotas there are: aws-bootstrap quota show"),
+    "IllegalArgumentException": Known(code="bad-quota-value", hint="See the quotas: aws-bootstrap quota show"),
+    "DependencyAccessDeniedException": _DENIED,
+    "ServiceException": _BUSY,
+    "RulesPerSecurityGroupLimitExceeded": Known(
+        code="quota", hint="Remove rules that nobody needs: aws ec2 describe-security-group-rules"
+    ),
+    "InvalidPermission.NotFound": Known(code="not-found", hint="Run the command again: the rule went just now."),
+    "InvalidGroup.NotFound": Known(code="not-found", hint="Run the command again: the group went just now."),
     "OperationNotPermitted": Known(
         code="protected",
         hint="Lift the protection: aws ec2 modify-instance-attribute --no-disable-api-termination --instance-id ID",

@@ -3,6 +3,7 @@ environment variable."""
 
 from __future__ import annotations
 
+import inspect
 import ipaddress
 import re
 from typing import Any
@@ -99,11 +100,17 @@ KEY_NAME = Pattern("key pair's name", r"[\x20-\x7e]{1,255}", "aws-bootstrap-key"
 _WITHOUT_VARIABLE = {"yes", "dry_run", "help"}
 
 
+def examples_last(settings: dict[str, Any]) -> dict[str, Any]:
+    """A command's settings, the examples of its help moved below the options: one copies from the last lines."""
+    text, sign, examples = inspect.cleandoc(settings.get("help") or "").partition("\b\nExample")
+    return settings | {"help": text.strip(), "epilog": sign + examples} if sign else settings
+
+
 class Command(click.Command):
     """A command that takes the global options too, and reads each option from AWS_BOOTSTRAP_<COMMAND>_<OPTION>."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, **examples_last(kwargs))
         for param in self.params:
             if isinstance(param, click.Option) and param.envvar is None and param.name not in _WITHOUT_VARIABLE:
                 param.envvar = _variable(self.name or "", param)
@@ -116,7 +123,7 @@ class Group(click.Group):
     command_class = Command
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, **examples_last(kwargs))
         self.params += [make() for make in GLOBAL_OPTIONS]
 
     def add_command(self, cmd: click.Command, name: str | None = None) -> None:
@@ -162,6 +169,13 @@ def _profile_option() -> click.Option:
 def _debug_option() -> click.Option:
     help_text = "On failure, show the traceback as well."
     return click.Option(["--debug"], is_flag=True, callback=_set_debug, expose_value=False, help=help_text)
+
+
+def complete_alias(ctx: click.Context, _: click.Parameter, begun: str) -> list[str]:
+    """The aliases that begin so, from the SSH config alone."""
+    from ..workflows.names import aliases
+
+    return [alias for alias in aliases(ctx.find_object(App) or App()) if alias.startswith(begun)]
 
 
 GLOBAL_OPTIONS = (_output_option, _profile_option, _debug_option)

@@ -9,14 +9,15 @@ from . import options
 
 
 @click.command(cls=options.Command)
-@click.argument("name", metavar="ALIAS_OR_ID")
+@click.argument("name", metavar="ALIAS_OR_ID", shell_complete=options.complete_alias)
 @click.pass_obj
 def setup(app: App, name: str) -> None:
     """Set a box up again; what is done already is left as it is.
 
     \b
-    Example:
+    Examples:
       aws-bootstrap setup aws-gpu1
+      aws-bootstrap setup i-0123456789abcdef0
     """
     from ..workflows import setup as workflow
 

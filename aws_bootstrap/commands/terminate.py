@@ -10,7 +10,7 @@ from . import options
 
 
 @click.command(cls=options.Command)
-@click.argument("names", nargs=-1, metavar="[INSTANCE_ID_OR_ALIAS]...")
+@click.argument("names", nargs=-1, metavar="[INSTANCE_ID_OR_ALIAS]...", shell_complete=options.complete_alias)
 @options.region
 @options.yes
 @click.option("--keep-ebs", is_flag=True, help="Keep the data volumes.")

@@ -1,6 +1,6 @@
 """EC2 verbs, one file a resource. Each takes a client first, returns facts and prints nothing."""
 
-from .images import find_images, image_owner, latest_ami, login_user
+from .images import find_images, image_names, image_owner, latest_ami, login_user
 from .instances import (
     find_by_token,
     find_instances,
@@ -14,6 +14,7 @@ from .instances import (
 from .keypairs import ensure_key_pair, find_key_pairs, key_pair_for
 from .network import ensure_security_group, find_network, find_security_groups, group_in, missing_cidrs
 from .prices import on_demand_price, spot_prices
+from .rules import find_rules, lets_in, opens, replace_rules
 from .types import find_instance_types, quota_family
 from .volumes import (
     EBS_DEVICE_NAME,
@@ -47,19 +48,24 @@ __all__ = [
     "find_instances",
     "find_key_pairs",
     "find_network",
+    "find_rules",
     "find_security_groups",
     "find_volumes",
     "for_market",
     "get_instances",
     "group_in",
+    "image_names",
     "image_owner",
     "keep_ebs_volume",
     "key_pair_for",
     "latest_ami",
+    "lets_in",
     "login_user",
     "missing_cidrs",
     "on_demand_price",
+    "opens",
     "quota_family",
+    "replace_rules",
     "run_instance",
     "run_request",
     "spot_prices",

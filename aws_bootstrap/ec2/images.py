@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..aws import pages
@@ -30,6 +30,12 @@ def find_images(ec2: Any, name_filter: str) -> list[Image]:
     filters = [{"Name": "name", "Values": [name_filter]}, {"Name": "state", "Values": ["available"]}]
     found = pages(ec2, "describe_images", "Images", Owners=[image_owner(name_filter)], Filters=filters)
     return sorted(map(_image, found), key=lambda image: image.creation_date, reverse=True)
+
+
+def image_names(ec2: Any, image_ids: Iterable[str]) -> dict[str, str]:
+    """The names of these images, by id; those that were withdrawn are left out."""
+    filters = [{"Name": "image-id", "Values": sorted(image_ids)}]
+    return {raw["ImageId"]: raw.get("Name", "") for raw in pages(ec2, "describe_images", "Images", Filters=filters)}
 
 
 def latest_ami(images: Sequence[Image], architectures: Sequence[str]) -> Image | None:

@@ -173,4 +173,6 @@ def _instance(raw: dict[str, Any], region: str) -> Instance:
         launch_time=raw["LaunchTime"],
         public_ip=raw.get("PublicIpAddress") or None,
         state_reason=raw.get("StateReason", {}).get("Message"),
+        image_id=raw.get("ImageId", ""),
+        group_ids=tuple(group["GroupId"] for group in raw.get("SecurityGroups", [])),
     )

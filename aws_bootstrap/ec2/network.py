@@ -10,6 +10,7 @@ from ..aws import explained, pages
 from ..errors import AwsError, BootstrapError
 from ..models import Network, SecurityGroup
 from . import tags
+from .rules import authorize
 
 
 def find_network(ec2: Any, subnet_id: str | None) -> Network:
@@ -51,7 +52,7 @@ def ensure_security_group(ec2: Any, vpc_id: str, name: str, port: int, cidrs: Se
     group_id, made = (group.group_id, False) if group else _create(ec2, vpc_id, name)
     missing = missing_cidrs(group, port, cidrs)
     if missing:
-        _authorize(ec2, group_id, port, missing)
+        authorize(ec2, group_id, port, missing)
     return group_id, made
 
 
@@ -72,23 +73,6 @@ def _create(ec2: Any, vpc_id: str, name: str) -> tuple[str, bool]:
             raise
         return group.group_id, False
     return reply["GroupId"], True
-
-
-def _authorize(ec2: Any, group_id: str, port: int, cidrs: Sequence[str]) -> None:
-    permission: dict[str, Any] = {"IpProtocol": "tcp", "FromPort": port, "ToPort": port}
-    v4 = [{"CidrIp": c, "Description": "aws-bootstrap"} for c in cidrs if ":" not in c]
-    v6 = [{"CidrIpv6": c, "Description": "aws-bootstrap"} for c in cidrs if ":" in c]
-    permission |= ({"IpRanges": v4} if v4 else {}) | ({"Ipv6Ranges": v6} if v6 else {})
-    try:
-        with explained():
-            ec2.authorize_security_group_ingress(
-                GroupId=group_id,
-                IpPermissions=[permission],
-                TagSpecifications=[tags.specification("security-group-rule", f"ssh-{port}")],
-            )
-    except AwsError as exc:
-        if exc.aws_code != "InvalidPermission.Duplicate":
-            raise
 
 
 def _rules(permissions: Iterable[dict[str, Any]]) -> Iterable[tuple[int, int, str]]:

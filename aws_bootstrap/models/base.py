@@ -56,7 +56,7 @@ class Result:
     columns: ClassVar[dict[str, str]] = {}
     """Table columns of the first tuple field. Empty means a table of keys and values."""
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Any:
         """The document that JSON and YAML show."""
         return document(self)
 
@@ -68,6 +68,15 @@ class Result:
     def problem(self) -> BootstrapError | None:
         """What makes this result less than was asked for, as an error; None if nothing does."""
         return None
+
+
+@dataclass(frozen=True)
+class Listing(Result):
+    """A result whose document is the bare list of its first field: contract §6 has two of them."""
+
+    def to_dict(self) -> list[Any]:
+        """The records alone."""
+        return document(getattr(self, fields(self)[0].name))
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,19 @@ class SecurityGroup:
 
 
 @dataclass(frozen=True)
+class IngressRule:
+    """One rule of a security group that lets TCP traffic in. `source` is a CIDR, a prefix list or another group."""
+
+    rule_id: str
+    group_id: str
+    first_port: int
+    last_port: int
+    source: str
+    created_by_us: bool
+    description: str | None = None
+
+
+@dataclass(frozen=True)
 class Volume:
     """One data volume, as EC2's tags and attachments tell."""
 
@@ -83,6 +96,9 @@ class Instance:
     launch_time: datetime
     public_ip: str | None = None
     state_reason: str | None = None
+    image_id: str = ""
+    group_ids: tuple[str, ...] = ()
+    """Its security groups."""
 
 
 @dataclass(frozen=True)

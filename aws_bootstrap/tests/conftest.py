@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from moto import mock_aws
 
 from aws_bootstrap.app import App
 from aws_bootstrap.cli import main
 from aws_bootstrap.config import Paths
 from aws_bootstrap.retry import poll
 from aws_bootstrap.sandbox.testing import Sandbox
+from aws_bootstrap.tests.cloud import Cloud
 from aws_bootstrap.tests.programs import Program
 
 
@@ -73,6 +75,14 @@ def program(session_sandbox: Sandbox) -> Program:
 @pytest.fixture
 def app() -> App:
     return App(paths=Paths(os.environ))
+
+
+@pytest.fixture
+def cloud(app: App):
+    """AWS in this process, behind the app's own door."""
+    with mock_aws():
+        app.aws = Cloud()
+        yield app.aws
 
 
 @pytest.fixture

@@ -13,16 +13,36 @@ import yaml
 from aws_bootstrap import models, output
 from aws_bootstrap.errors import BootstrapError, IncompleteError, RegionReason, Resource
 from aws_bootstrap.models import (
+    AccessReport,
+    AccessRule,
+    AliasAddress,
+    AliasEntry,
+    BoxAccess,
+    CleanupPlan,
+    CleanupReport,
+    CompletionScript,
+    DeletedVolume,
     DryRun,
+    ImageList,
+    ImageRow,
     InstanceStatus,
+    InstanceTypeList,
+    InstanceTypeRow,
     LaunchReport,
     OrphanVolume,
+    QuotaHistory,
+    QuotaHistoryRow,
+    QuotaReport,
+    QuotaRequestRow,
+    QuotaRequests,
+    QuotaRow,
     RegionFailure,
     Result,
     SetupReport,
     StatusReport,
     TerminateReport,
     Termination,
+    VolumeEntry,
     VolumeStatus,
 )
 from aws_bootstrap.output import OutputFormat
@@ -69,6 +89,18 @@ PLANNED = DryRun(
     wait_timeout_seconds=1800,
     steps=("Generate an SSH key",),
 )
+STALE = AliasEntry("i-9", "aws-gpu9")
+MOVED = AliasAddress("i-8", "aws-gpu8", "54.1.2.4")
+OPEN = BoxAccess(
+    instance_id="i-1",
+    region="us-west-2",
+    ssh_alias="aws-gpu1",
+    ssh_port=22,
+    reachable=False,
+    rules=(AccessRule("0.0.0.0/0", "sg-1", "sgr-1", False, "open"), AccessRule("pl-1", "sg-1", "sgr-2", True, None)),
+    added=("203.0.113.7/32",),
+    removed=(),
+)
 RESULTS: list[Result] = [
     PLANNED,
     LAUNCHED,
@@ -77,6 +109,31 @@ RESULTS: list[Result] = [
     TerminateReport((Termination("i-1", "running", "shutting-down", "aws-gpu1", ("vol-1",), ("vol-2",)),)),
     TerminateReport(()),
     SetupReport("i-1", "aws-gpu1", "completed", cuda_version="12.8"),
+    InstanceTypeList((InstanceTypeRow("us-west-2", "g4dn.xlarge", 4, 16384, "gvt", "1x T4 (16384 MiB)"),)),
+    InstanceTypeList((), prefix="zz", regions=("us-west-2",)),
+    ImageList((ImageRow("us-west-2", "ami-1", "Deep Learning …", "2026-01-10", "x86_64"),)),
+    QuotaReport((QuotaRow("us-west-2", "p5", "spot", "L-7212CCBC", "All P …", 8.0, "Folded."),), ("us-west-2",)),
+    QuotaReport((), ("us-west-2",)),
+    QuotaRequests((QuotaRequestRow("r-1", "PENDING", "L-1", "All G …", 8.0, "us-west-2", "spot", "gvt", "42"),)),
+    QuotaHistory(
+        (QuotaHistoryRow("r-1", "DENIED", "L-1", "All G …", 8.0, "us-west-2", "spot", "gvt", BOX.launch_time),),
+        ("us-west-2",),
+    ),
+    AccessReport((OPEN,), "203.0.113.7", ("us-west-2",), ()),
+    AccessReport((), None, ("us-west-2",), ()),
+    CleanupPlan(("us-west-2",), (), (STALE,), (MOVED,), (MOVED,), (VolumeEntry("vol-1", 8),), broken=("i-7",)),
+    CleanupReport(
+        ("us-west-2",),
+        (),
+        (STALE,),
+        (MOVED,),
+        (MOVED,),
+        (DeletedVolume("vol-1", 8, True), DeletedVolume("vol-2", 8, False, "It is in use.")),
+        skipped=(STALE,),
+        skipped_volumes=(VolumeEntry("vol-3", 8),),
+    ),
+    CleanupReport(("us-west-2",), (), (), (), (), ()),
+    CompletionScript("bash", "complete …"),
 ]
 NAMES = [f"{type(r).__name__}-{n}" for n, r in enumerate(RESULTS)]
 
@@ -105,7 +162,10 @@ def test_every_result_type_is_tried():
     assert kinds == {type(r) for r in RESULTS}
 
 
-@pytest.mark.parametrize("result", RESULTS, ids=NAMES)
+OBJECTS = [result for result in RESULTS if isinstance(result.to_dict(), dict)]
+
+
+@pytest.mark.parametrize("result", OBJECTS, ids=lambda result: type(result).__name__)
 def test_keys_are_there_unless_declared_optional(result):
     shown = result.to_dict()
     for field in dataclasses.fields(result):
@@ -150,6 +210,19 @@ def test_a_failure_is_told_on_stderr_and_is_one_document(fmt, capsys):
             "resources": [{"type": "instance", "id": "i-1", "region": "us-west-2", "billing": True}],
             "regions": [{"region": "us-west-2", "reason": "none", "instance_type": "g4dn.xlarge", "market": "spot"}],
         }
+
+
+def test_a_bare_list_has_no_room_for_an_error(fmt, capsys):
+    rows = InstanceTypeList((InstanceTypeRow("a", "g4dn.xlarge", 4, 16384, "gvt", None),), (RegionFailure("b", "x"),))
+    problem = rows.problem()
+    assert problem and problem.exit_code == 3
+    output.emit_error(problem.with_result(rows))
+    shown = capsys.readouterr()
+    assert "Could not read b: x" in shown.err
+    if fmt is OutputFormat.JSON:
+        assert [row["region"] for row in json.loads(shown.out)] == ["a"]
+    if fmt is OutputFormat.YAML:
+        assert [row["region"] for row in yaml.safe_load(shown.out)] == ["a"]
 
 
 def test_an_unread_region_is_a_problem_of_the_report():

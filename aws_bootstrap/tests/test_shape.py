@@ -28,7 +28,7 @@ DOORS = {
 
 # Rooms from the outside in; a room imports only rooms to its right in its row.
 MAY_IMPORT = {
-    "commands": {"workflows", "app", "config", "models", "errors", "output", "retry", "commands"},
+    "commands": {"workflows", "quota", "app", "config", "models", "errors", "output", "retry", "commands"},
     "workflows": {
         "workflows",
         "ec2",

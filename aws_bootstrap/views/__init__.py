@@ -1,6 +1,6 @@
 """What a person sees of each result. Functions from a result to text; no I/O."""
 
-from . import launch, status, terminate
+from . import access, cleanup, completion, launch, listing, quota, status, terminate
 from .text import text
 
-__all__ = ["launch", "status", "terminate", "text"]
+__all__ = ["access", "cleanup", "completion", "launch", "listing", "quota", "status", "terminate", "text"]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from functools import singledispatch
 
-from click import style
+from click import style, unstyle
 
 from ..models import Access, Result
 
@@ -28,9 +28,37 @@ def pairs(facts: Iterable[tuple[str, str | None]], indent: str = "  ") -> list[s
     return [f"{indent}{style(name.ljust(width), dim=True)}  {value}" for name, value in known]
 
 
+def aligned(rows: Iterable[Sequence[str]], indent: str = "  ", right: Iterable[int] = ()) -> list[str]:
+    """Lines of aligned cells, styled or not; the columns numbered in `right` end flush."""
+    cells = [list(row) for row in rows]
+    widths = [max(len(unstyle(cell)) for cell in column) for column in zip(*cells, strict=True)]
+    return [
+        indent
+        + "  ".join(_pad(c, w, n in set(right)) for n, (c, w) in enumerate(zip(row, widths, strict=True))).rstrip()
+        for row in cells
+    ]
+
+
+def _pad(cell: str, width: int, right: bool) -> str:
+    space = " " * (width - len(unstyle(cell)))
+    return space + cell if right else cell + space
+
+
 def command(words: str) -> str:
     """A command to copy."""
     return style(words, fg="cyan")
+
+
+def next_commands(commands: Mapping[str, str]) -> str:
+    """What to type next: each command on a line of its own below what it does, so that it fits and copies well."""
+    return "\n".join(f"{title}:\n  {command(words)}" for title, words in commands.items())
+
+
+def quota_request(access: Access, family: str, market: str, vcpus: int, regions: Iterable[str]) -> str:
+    """The command that asks for so many vCPUs in these regions; the default family is left out."""
+    named = "" if family == "gvt" else f" --family {family}"
+    where = "".join(f" -r {region}" for region in regions)
+    return f"{access.program} quota request{named} --type {market} --desired-value {vcpus}{where}"
 
 
 def connections(access: Access, alias: str, user: str = "ubuntu") -> list[tuple[str, str]]:
@@ -61,6 +89,6 @@ def usd(amount: float) -> str:
     return f"${amount:.2f}" if amount >= 1 else f"${amount:.4f}".rstrip("0").rstrip(".") if amount else "$0"
 
 
-def plural(count: int, noun: str) -> str:
-    """`1 instance`, `2 instances`."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
+def plural(count: int, noun: str, several: str | None = None) -> str:
+    """`1 instance`, `2 instances`; nouns like alias name their plural."""
+    return f"{count} {noun if count == 1 else several or f'{noun}s'}"

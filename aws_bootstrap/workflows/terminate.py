@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from .. import ec2, output, sshconfig
 from ..aws import each_region, together
 from ..errors import BootstrapError, IncompleteError, Interrupted, RegionReason, Resource, Terminated
-from ..models import Instance, RegionFailure, StateChange, TerminateReport, Termination, Volume, unread_regions
+from ..models import Instance, StateChange, TerminateReport, Termination, Volume
+from .names import check_all_found, located
 
 if TYPE_CHECKING:
     from ..app import App
@@ -46,10 +47,10 @@ def find_targets(app: App, names: Sequence[str], region: str | None) -> tuple[Ta
         client = app.aws.ec2(where)
         instances, volumes = together(lambda: ec2.find_instances(client), lambda: ec2.find_volumes(client))
         return _joined((i for i in instances if i.state != "shutting-down"), volumes)
-    wanted = _located(app, names, region)
+    wanted = located(app, names, (region,) if region else ())
     found, failed = each_region(wanted, lambda where: _in_region(app, where, wanted[where]))
     targets = tuple(target for region_targets in found.values() for target in region_targets)
-    _check_all_found(names, wanted, targets, failed)
+    check_all_found(wanted, (t.instance.instance_id for t in targets), failed)
     return tuple({t.instance.instance_id: t for t in targets}.values())
 
 
@@ -108,25 +109,6 @@ def _interrupted(
     return error.with_result(TerminateReport(tuple(_termination(e, aliases) for e in ended), access=app.access))
 
 
-def _located(app: App, names: Sequence[str], region: str | None) -> dict[str, list[str]]:
-    """Instance ids by the region to look in: where the SSH block says, else the one given, else everywhere."""
-    config_text = sshconfig.read(app.paths.ssh_config)
-    wanted: dict[str, list[str]] = {}
-    everywhere: list[str] = []
-    for name in names:
-        host = sshconfig.find(config_text, name)
-        if host is None and not name.startswith("i-"):
-            raise BootstrapError(
-                f"No box of ours is called {name}.", hint="See them with: aws-bootstrap status", code="not-found"
-            )
-        where = (host.region if host else None) or region
-        instance_id = host.instance_id if host else name
-        wanted.setdefault(where, []).append(instance_id) if where else everywhere.append(instance_id)
-    for where in app.aws.regions() if everywhere else ():
-        wanted.setdefault(where, []).extend(everywhere)
-    return wanted
-
-
 def _in_region(app: App, region: str, ids: Sequence[str]) -> tuple[Target, ...]:
     client = app.aws.ec2(region)
     instances, volumes = together(lambda: ec2.get_instances(client, ids), lambda: ec2.find_volumes(client))
@@ -136,26 +118,6 @@ def _in_region(app: App, region: str, ids: Sequence[str]) -> tuple[Target, ...]:
 def _joined(instances: Iterable[Instance], volumes: Iterable[Volume]) -> tuple[Target, ...]:
     listed = list(volumes)
     return tuple(Target(i, tuple(v for v in listed if v.instance_id == i.instance_id)) for i in instances)
-
-
-def _check_all_found(
-    names: Sequence[str],
-    wanted: dict[str, list[str]],
-    targets: Iterable[Target],
-    failed: tuple[RegionFailure, ...],
-) -> None:
-    """Raise unless every instance asked for was found: nothing is ended on the strength of a partial view."""
-    missing = {i for ids in wanted.values() for i in ids} - {t.instance.instance_id for t in targets}
-    if missing and failed:
-        problem = unread_regions(failed)
-        assert problem
-        raise BootstrapError(str(problem), hint=problem.hint, code=problem.code)
-    if missing:
-        raise BootstrapError(
-            f"Not found, or not made by aws-bootstrap: {', '.join(sorted(missing))}.",
-            hint="See yours with: aws-bootstrap status\nForget aliases of boxes that are gone: aws-bootstrap cleanup",
-            code="not-found",
-        )
 
 
 def _end(app: App, targets: Sequence[Target], keep_ebs: bool) -> list[Ending]:

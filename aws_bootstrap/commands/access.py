@@ -1,0 +1,32 @@
+"""`access`: who may reach the SSH port of your boxes."""
+
+from __future__ import annotations
+
+import click
+
+from ..app import App
+from . import options
+
+
+@click.command(cls=options.Command)
+@click.argument("names", nargs=-1, metavar="[ALIAS_OR_ID]...", shell_complete=options.complete_alias)
+@options.regions
+@click.option(
+    "--ssh-cidr",
+    multiple=True,
+    type=options.Cidr(),
+    help="Let in these alone, by the rules that this tool makes; `me` is your address. Repeatable.",
+)
+@click.pass_obj
+def access(app: App, names: tuple[str, ...], regions: tuple[str, ...], ssh_cidr: tuple[str, ...]) -> None:
+    """Show who may reach the SSH port of your boxes, or change it. Rules that others made stay as they are.
+
+    \b
+    Examples:
+      aws-bootstrap access
+      aws-bootstrap access aws-gpu1 --ssh-cidr me
+      aws-bootstrap access --ssh-cidr me --ssh-cidr 203.0.113.0/24
+    """
+    from ..workflows import access as workflow
+
+    app.show(workflow.apply(app, names, regions, ssh_cidr))

@@ -1,0 +1,50 @@
+"""`cleanup`: the SSH config in line with what lives, and no volume left behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ..app import App
+from ..config import LaunchConfig
+from ..errors import UsageError
+from . import options
+
+_DEFAULT = LaunchConfig()
+
+
+@click.command(cls=options.Command)
+@click.option("--dry-run", is_flag=True, help="Show what would be done; change nothing.")
+@options.yes
+@click.option("--include-ebs", is_flag=True, help="Also delete data volumes whose instance is gone.")
+@click.option("--include-kept", is_flag=True, help="Of these, also those marked to stay (needs --include-ebs).")
+@click.option("--sync", is_flag=True, help="Also add aliases for boxes that lack one, and follow changed addresses.")
+@click.option(
+    "--key-path",
+    default=_DEFAULT.key_path,
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="SSH public key of added aliases.",
+)
+@click.option("--ssh-user", type=options.USER, help="Login name of added aliases.  [default: by image]")
+@click.pass_obj
+def cleanup(app: App, dry_run: bool, yes: bool, key_path: Path, ssh_user: str | None, **chosen: bool) -> None:
+    """Forget boxes that are gone, over all enabled regions. Never ends a box.
+
+    \b
+    Examples:
+      aws-bootstrap cleanup --dry-run
+      aws-bootstrap cleanup --include-ebs
+      aws-bootstrap cleanup --sync --yes
+    """
+    from ..workflows import cleanup as workflow
+
+    if chosen["include_kept"] and not chosen["include_ebs"]:
+        raise UsageError("--include-kept needs --include-ebs.", hint="Add --include-ebs.")
+    wishes = workflow.Wishes(**chosen, config=LaunchConfig(key_path=key_path, ssh_user=ssh_user))
+    todo = workflow.plan(app, wishes)
+    if dry_run:
+        return app.show(todo.shown)
+    agreed = not todo.shown.is_empty and app.confirm(workflow.question(todo.shown), yes=yes)
+    return app.show(workflow.apply(app, todo, wishes) if agreed else workflow.nothing_done(todo.shown))

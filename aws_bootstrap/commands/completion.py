@@ -1,0 +1,29 @@
+"""`completion`: what a shell has to read to complete our commands."""
+
+from __future__ import annotations
+
+import click
+
+from ..app import App
+from ..models import CompletionScript
+from . import options
+
+
+@click.command(cls=options.Command)
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.pass_context
+def completion(ctx: click.Context, shell: str) -> None:
+    """Print what makes a shell complete. Commands, options and aliases are known.
+
+    \b
+    Examples:
+      echo 'eval "$(aws-bootstrap completion bash)"' >> ~/.bashrc
+      echo 'eval "$(aws-bootstrap completion zsh)"' >> ~/.zshrc
+      aws-bootstrap completion fish | source
+    """
+    from click.shell_completion import get_completion_class
+
+    made = get_completion_class(shell)
+    assert made
+    script = made(ctx.find_root().command, {}, "aws-bootstrap", "_AWS_BOOTSTRAP_COMPLETE").source()
+    ctx.ensure_object(App).show(CompletionScript(shell, script.strip()))

@@ -1,0 +1,84 @@
+"""`quota`: how many vCPUs of each GPU family may run, and requests for more."""
+
+from __future__ import annotations
+
+import click
+
+from .. import quota as quotas
+from ..app import App
+from . import options
+
+_FAMILIES = click.Choice(quotas.FAMILIES)
+_MARKETS = click.Choice(quotas.MARKETS)
+_FAMILY_HELP = "gvt: G and VT; p: P2 to P4; p5: P5; dl: DL."
+
+
+@click.group("quota", cls=options.Group)
+def quota() -> None:
+    """Show and raise the account's vCPU quotas for GPU instances.
+
+    \b
+    Examples:
+      aws-bootstrap quota show
+      aws-bootstrap quota request --type spot --desired-value 8
+      aws-bootstrap quota history
+    """
+
+
+@quota.command()
+@click.option("--family", type=_FAMILIES, help=f"{_FAMILY_HELP}  [default: all]")
+@options.regions_here
+@click.pass_obj
+def show(app: App, family: str | None, regions: tuple[str, ...]) -> None:
+    """Show how many vCPUs may run. Each family has a quota on spot and one on-demand.
+
+    \b
+    Examples:
+      aws-bootstrap quota show
+      aws-bootstrap quota show --family gvt -r us-east-1 -r us-west-2
+      aws-bootstrap quota show -o json
+    """
+    from ..workflows import quota as workflow
+
+    app.show(workflow.show(app, family, regions))
+
+
+@quota.command()
+@click.option("--type", "market", required=True, type=_MARKETS, help="Which of the family's two quotas.")
+@click.option("--desired-value", required=True, type=click.IntRange(1, 100_000), help="vCPUs in all, not in addition.")
+@click.option("--family", default="gvt", show_default=True, type=_FAMILIES, help=_FAMILY_HELP)
+@options.regions_here
+@options.yes
+@click.pass_obj
+def request(app: App, market: str, desired_value: int, family: str, regions: tuple[str, ...], yes: bool) -> None:
+    """Ask AWS for a higher quota. Every region is checked first: if one must not be asked, none is.
+
+    \b
+    Examples:
+      aws-bootstrap quota request --type spot --desired-value 8
+      aws-bootstrap quota request --family p5 --type on-demand --desired-value 192
+    """
+    from ..workflows import quota as workflow
+
+    asks = workflow.check(app, quotas.Kind(family, market), desired_value, regions)
+    agreed = app.confirm(workflow.question(asks), yes=yes)
+    app.show(workflow.request(app, asks if agreed else ()))
+
+
+@quota.command()
+@click.option("--family", type=_FAMILIES, help=f"{_FAMILY_HELP}  [default: all]")
+@click.option("--type", "market", type=_MARKETS, help="Only this one of the family's two quotas.")
+@click.option("--status", type=click.Choice(quotas.STATUSES), help="Only requests in this state.")
+@options.regions_here
+@click.pass_obj
+def history(app: App, family: str | None, market: str | None, status: str | None, regions: tuple[str, ...]) -> None:
+    """Show the requests made so far, newest first.
+
+    \b
+    Examples:
+      aws-bootstrap quota history
+      aws-bootstrap quota history --family gvt --status PENDING
+    """
+    from ..workflows import quota as workflow
+
+    app.show(workflow.history(app, quotas.kinds(family, market), status, regions))

@@ -1,0 +1,66 @@
+"""Results of `access`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..errors import BootstrapError
+from .base import Access, Result, optional, private, unread_regions
+from .facts import RegionFailure
+
+
+@dataclass(frozen=True)
+class AccessRule:
+    """Who one rule lets in: a CIDR, a prefix list or another security group."""
+
+    source: str
+    security_group: str
+    rule_id: str
+    created_by_us: bool
+    description: str | None
+
+
+@dataclass(frozen=True)
+class BoxAccess:
+    """Who may reach the SSH port of one box. `reachable` from here is null where it cannot be told.
+
+    `added` and `removed` are the CIDRs that changed, there if a change was asked for.
+    """
+
+    instance_id: str
+    region: str
+    ssh_alias: str | None
+    ssh_port: int
+    reachable: bool | None
+    rules: tuple[AccessRule, ...]
+    added: tuple[str, ...] | None = optional()
+    removed: tuple[str, ...] | None = optional()
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Everyone who is let in, each once."""
+        return tuple(dict.fromkeys(rule.source for rule in self.rules))
+
+
+@dataclass(frozen=True)
+class AccessReport(Result):
+    """Who may reach our boxes, and the caller's own address (null where it cannot be found out)."""
+
+    boxes: tuple[BoxAccess, ...]
+    my_address: str | None
+    regions_queried: tuple[str, ...]
+    regions_failed: tuple[RegionFailure, ...]
+    access: Access = private(Access())
+
+    columns = {
+        "instance_id": "Instance",
+        "ssh_alias": "Alias",
+        "region": "Region",
+        "ssh_port": "Port",
+        "reachable": "Reachable from here",
+        "sources": "Open to",
+    }
+
+    def problem(self) -> BootstrapError | None:
+        """Regions that could not be read or changed."""
+        return unread_regions(self.regions_failed)

@@ -1,0 +1,79 @@
+"""Results of `list`: two bare lists."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..errors import BootstrapError
+from .base import Access, Listing, private, unread_regions
+from .facts import RegionFailure
+
+
+@dataclass(frozen=True)
+class InstanceTypeRow:
+    """An instance type as one region has it. `quota_family` and `gpu` are null where it counts or has none."""
+
+    region: str
+    instance_type: str
+    vcpus: int
+    memory_mib: int
+    quota_family: str | None
+    gpu: str | None
+
+
+@dataclass(frozen=True)
+class ImageRow:
+    """An AMI as one region has it. `creation_date` like 2026-01-10."""
+
+    region: str
+    image_id: str
+    name: str
+    creation_date: str
+    architecture: str
+
+
+@dataclass(frozen=True)
+class InstanceTypeList(Listing):
+    """The instance types whose names begin alike."""
+
+    instance_types: tuple[InstanceTypeRow, ...]
+    regions_failed: tuple[RegionFailure, ...] = private(())
+    prefix: str = private("")
+    regions: tuple[str, ...] = private(())
+    access: Access = private(Access())
+
+    columns = {
+        "region": "Region",
+        "instance_type": "Type",
+        "vcpus": "vCPUs",
+        "memory_mib": "MiB",
+        "gpu": "GPU",
+        "quota_family": "Quota family",
+    }
+
+    def problem(self) -> BootstrapError | None:
+        """Regions that could not be read."""
+        return unread_regions(self.regions_failed)
+
+
+@dataclass(frozen=True)
+class ImageList(Listing):
+    """The newest AMIs of one name pattern, each region's newest first."""
+
+    images: tuple[ImageRow, ...]
+    regions_failed: tuple[RegionFailure, ...] = private(())
+    name_filter: str = private("")
+    regions: tuple[str, ...] = private(())
+    access: Access = private(Access())
+
+    columns = {
+        "region": "Region",
+        "image_id": "Image",
+        "creation_date": "Made",
+        "architecture": "Architecture",
+        "name": "Name",
+    }
+
+    def problem(self) -> BootstrapError | None:
+        """Regions that could not be read."""
+        return unread_regions(self.regions_failed)

@@ -1,0 +1,151 @@
+"""Results of `quota`, and the facts of Service Quotas that they show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from ..errors import BootstrapError, IncompleteError, RegionReason
+from .base import Access, Result, optional, private, unread_regions
+from .facts import RegionFailure
+
+
+@dataclass(frozen=True)
+class Quota:
+    """One vCPU quota as Service Quotas has it."""
+
+    code: str
+    name: str
+    value: float
+
+
+@dataclass(frozen=True)
+class QuotaChange:
+    """One request to raise a quota, as Service Quotas has it."""
+
+    request_id: str
+    status: str
+    code: str
+    name: str
+    desired_value: float
+    created: datetime | None = None
+    case_id: str | None = None
+
+
+@dataclass(frozen=True)
+class QuotaRow:
+    """One quota of one region: how many vCPUs of the family may run in that market. `note` says what is unusual."""
+
+    region: str
+    family: str
+    quota_type: str
+    quota_code: str
+    quota_name: str
+    value: float
+    note: str | None = optional()
+
+
+@dataclass(frozen=True)
+class QuotaRequestRow:
+    """One request to raise a quota."""
+
+    request_id: str
+    status: str
+    quota_code: str
+    quota_name: str
+    desired_value: float
+    region: str
+    quota_type: str
+    family: str
+    case_id: str | None = optional()
+    note: str | None = optional()
+
+
+@dataclass(frozen=True)
+class QuotaHistoryRow:
+    """One request to raise a quota, and when it was made."""
+
+    request_id: str
+    status: str
+    quota_code: str
+    quota_name: str
+    desired_value: float
+    region: str
+    quota_type: str
+    family: str
+    created: datetime | None
+    case_id: str | None = optional()
+
+
+@dataclass(frozen=True)
+class QuotaReport(Result):
+    """The vCPU quotas of the regions asked."""
+
+    quotas: tuple[QuotaRow, ...]
+    regions_queried: tuple[str, ...]
+    regions_failed: tuple[RegionFailure, ...] = ()
+    access: Access = private(Access())
+
+    columns = {
+        "region": "Region",
+        "family": "Family",
+        "quota_type": "Type",
+        "value": "vCPUs",
+        "quota_code": "Code",
+        "quota_name": "Name",
+    }
+
+    def problem(self) -> BootstrapError | None:
+        """Regions that could not be read."""
+        return unread_regions(self.regions_failed)
+
+
+@dataclass(frozen=True)
+class QuotaRequests(Result):
+    """The requests sent."""
+
+    requests: tuple[QuotaRequestRow, ...]
+    regions_failed: tuple[RegionFailure, ...] = ()
+    access: Access = private(Access())
+
+    columns = {
+        "region": "Region",
+        "family": "Family",
+        "quota_type": "Type",
+        "desired_value": "vCPUs",
+        "status": "Status",
+        "request_id": "Request",
+    }
+
+    def problem(self) -> BootstrapError | None:
+        """Regions whose request AWS refused, when others took theirs."""
+        if not self.regions_failed:
+            return None
+        reasons = tuple(RegionReason(f.region, f.error) for f in self.regions_failed)
+        names = ", ".join(f.region for f in self.regions_failed)
+        hint = f"See what was sent: {self.access.program} quota history"
+        return IncompleteError(f"No request was taken in {names}.", hint=hint).with_facts(regions=reasons)
+
+
+@dataclass(frozen=True)
+class QuotaHistory(Result):
+    """The requests made so far, newest first."""
+
+    requests: tuple[QuotaHistoryRow, ...]
+    regions_queried: tuple[str, ...]
+    regions_failed: tuple[RegionFailure, ...] = ()
+    access: Access = private(Access())
+
+    columns = {
+        "created": "Made",
+        "region": "Region",
+        "family": "Family",
+        "quota_type": "Type",
+        "desired_value": "vCPUs",
+        "status": "Status",
+        "request_id": "Request",
+    }
+
+    def problem(self) -> BootstrapError | None:
+        """Regions that could not be read."""
+        return unread_regions(self.regions_failed)

@@ -1,0 +1,136 @@
+"""AWS for tests, in this process: moto behind our own door, three regions, faults, and Service Quotas."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+from aws_bootstrap.aws import Aws
+from aws_bootstrap.errors import explain
+
+REGIONS = ("eu-west-1", "us-east-1", "us-west-2")
+OURS = {"Key": "created-by", "Value": "aws-bootstrap-g4dn"}
+
+Answer = tuple[SimpleNamespace, dict[str, Any]]
+"""HTTP status and parsed body, as botocore takes them from a `before-call` handler: nothing is sent then."""
+
+
+class Cloud(Aws):
+    """The real door with few regions. `deny(region)` makes every call there fail, `deny(region, operation)` one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.quotas = Quotas()
+        self.calls: list[tuple[str, str]] = []
+        """(region, operation) of each request that was sent."""
+        self._denied: set[tuple[str, str | None]] = set()
+
+    def regions(self) -> list[str]:
+        """Fewer than moto has, so that tests are quick."""
+        if self._denied >= {(region, None) for region in REGIONS}:
+            raise explain("UnauthorizedOperation", "You are not authorized to perform this operation.")
+        return list(REGIONS)
+
+    def deny(self, region: str, operation: str | None = None) -> None:
+        """Refuse what is asked there from now on."""
+        self._denied.add((region, operation))
+
+    def _new_client(self, service: str, region: str, retry: bool) -> Any:
+        client = super()._new_client(service, region, retry)
+
+        def answer(params: dict, model: Any, **_: Any) -> Answer | None:
+            self.calls.append((region, model.name))
+            if {(region, None), (region, model.name)} & self._denied:
+                denied = "UnauthorizedOperation" if service == "ec2" else "AccessDeniedException"
+                return _error(denied, "You are not authorized to perform this operation.")
+            return self.quotas.answer(params, region, model.name) if service == "service-quotas" else None
+
+        client.meta.events.register_first(f"before-call.{service}.*", answer)
+        return client
+
+
+class Quotas:
+    """Service Quotas of every region: values that were changed, defaults, and requests."""
+
+    def __init__(self) -> None:
+        self.values: dict[tuple[str, str], float] = {}
+        self.defaults: dict[tuple[str, str], float] = {}
+        self.requests: list[dict[str, Any]] = []
+        self.refuse: dict[str, str] = {}
+        """Error code with which a region refuses requests for more."""
+
+    def answer(self, params: dict, region: str, operation: str) -> Answer:
+        """What AWS says to this request."""
+        return getattr(self, f"_{operation}")(region, json.loads(params["body"]))
+
+    def _GetServiceQuota(self, region: str, asked: dict) -> Answer:
+        return self._quota(self.values, region, asked["QuotaCode"])
+
+    def _GetAWSDefaultServiceQuota(self, region: str, asked: dict) -> Answer:
+        return self._quota(self.defaults, region, asked["QuotaCode"])
+
+    def _RequestServiceQuotaIncrease(self, region: str, asked: dict) -> Answer:
+        if region in self.refuse:
+            return _error(self.refuse[region], "refused")
+        made = self.add_request(region, asked["QuotaCode"], asked["DesiredValue"])
+        return _ok({"RequestedQuota": made})
+
+    def _ListRequestedServiceQuotaChangeHistory(self, region: str, asked: dict) -> Answer:
+        """One a page, so that pages are read."""
+        found = [r for r in self.requests if r["Region"] == region and asked.get("Status") in (None, r["Status"])]
+        found = [r for r in found if asked.get("QuotaCode") in (None, r["QuotaCode"])]
+        at = int(asked.get("NextToken", 0))
+        more = {"NextToken": str(at + 1)} if at + 1 < len(found) else {}
+        return _ok({"RequestedQuotas": found[at : at + 1]} | more)
+
+    _ListRequestedServiceQuotaChangeHistoryByQuota = _ListRequestedServiceQuotaChangeHistory
+
+    def add_request(self, region: str, code: str, value: float, status: str = "PENDING", **more: Any) -> dict[str, Any]:
+        """A request as AWS records it, an hour after the one before."""
+        number = len(self.requests)
+        made = {
+            "Id": f"request-{number}",
+            "Status": status,
+            "QuotaCode": code,
+            "QuotaName": f"Quota {code}",
+            "DesiredValue": value,
+            "Created": datetime(2026, 1, 1, number, tzinfo=UTC),
+            "Region": region,
+            **more,
+        }
+        self.requests.append(made)
+        return made
+
+    def _quota(self, values: dict[tuple[str, str], float], region: str, code: str) -> Answer:
+        if (region, code) not in values:
+            return _error("NoSuchResourceException", f"no {code}")
+        quota = {"QuotaCode": code, "QuotaName": f"Quota {code}", "Value": values[region, code]}
+        return _ok({"Quota": quota})
+
+
+def _ok(parsed: dict[str, Any]) -> Answer:
+    return SimpleNamespace(status_code=200), parsed
+
+
+def _error(code: str, message: str) -> Answer:
+    return SimpleNamespace(status_code=400), {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {}}
+
+
+def start_box(client: Any, **more: Any) -> dict[str, Any]:
+    """An instance of ours, as EC2 describes it once it runs."""
+    image = client.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
+    tags = [{"ResourceType": "instance", "Tags": [OURS]}]
+    asked = {"ImageId": image, "MinCount": 1, "MaxCount": 1, "InstanceType": "g4dn.xlarge"} | more
+    made = client.run_instances(TagSpecifications=tags, **asked)["Instances"][0]
+    return client.describe_instances(InstanceIds=[made["InstanceId"]])["Reservations"][0]["Instances"][0]
+
+
+def make_volume(client: Any, instance_id: str, *, ours: bool = True, kept: bool = False, size: int = 8) -> str:
+    """A detached data volume that is meant for the instance."""
+    tags = [{"Key": "aws-bootstrap-instance", "Value": instance_id}, *([OURS] if ours else [])]
+    tags += [{"Key": "aws-bootstrap-keep", "Value": "true"}] if kept else []
+    zone = f"{client.meta.region_name}a"
+    specification = [{"ResourceType": "volume", "Tags": tags}]
+    return client.create_volume(AvailabilityZone=zone, Size=size, TagSpecifications=specification)["VolumeId"]

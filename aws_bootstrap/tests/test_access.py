@@ -1,0 +1,184 @@
+"""Who may reach the boxes, and the rules of ours replaced without locking anybody out."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from aws_bootstrap import ec2, sshconfig
+from aws_bootstrap.models import IngressRule
+from aws_bootstrap.tests.cloud import start_box
+from aws_bootstrap.tests.test_ssh_config import BOX
+
+EAST, WEST = "us-east-1", "us-west-2"
+ME, HOME = "203.0.113.7", "198.51.100.1/32"
+
+
+@pytest.fixture
+def my_address(monkeypatch):
+    """A service on loopback that tells everybody the same address."""
+
+    class Teller(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(f"{ME}\n".encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Teller)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    monkeypatch.setenv("AWS_BOOTSTRAP_CHECKIP_URL", f"http://127.0.0.1:{server.server_port}/")
+    yield ME
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def make_group(client, name="ssh", port=22, cidrs=(HOME,)) -> str:
+    vpc = ec2.find_network(client, None).vpc_id
+    return ec2.ensure_security_group(client, vpc, name, port, cidrs)[0]
+
+
+def make_box(cloud, region=WEST, **group) -> tuple[str, str]:
+    client = cloud.ec2(region)
+    group_id = make_group(client, **group)
+    return start_box(client, SecurityGroupIds=[group_id])["InstanceId"], group_id
+
+
+def by_others(client, group_id, cidr) -> None:
+    permission = {
+        "IpProtocol": "tcp",
+        "FromPort": 22,
+        "ToPort": 22,
+        "IpRanges": [{"CidrIp": cidr, "Description": "VPN"}],
+    }
+    client.authorize_security_group_ingress(GroupId=group_id, IpPermissions=[permission])
+
+
+def sources(client, group_id) -> set[tuple[str, bool]]:
+    return {(rule.source, rule.created_by_us) for rule in ec2.find_rules(client, [group_id])}
+
+
+def shown(done) -> list[dict]:
+    return json.loads(done.stdout)["boxes"]
+
+
+def test_every_box_is_shown_with_its_rules_and_whether_one_is_let_in(run, cloud, my_address):
+    box, group = make_box(cloud)
+    other, _ = make_box(cloud, EAST, cidrs=[f"{ME}/32"])
+    by_others(cloud.ec2(WEST), group, "192.0.2.0/24")
+    done = run("access", "-o", "json")
+    found = {b["instance_id"]: b for b in shown(done)}
+    assert done.exit_code == 0 and json.loads(done.stdout)["my_address"] == ME
+    assert found[other]["reachable"] is True and found[box]["reachable"] is False
+    assert [(r["source"], r["created_by_us"], r["description"]) for r in found[box]["rules"]] == [
+        (HOME, True, "aws-bootstrap"),
+        ("192.0.2.0/24", False, "VPN"),
+    ]
+    assert "added" not in found[box] and found[box]["ssh_port"] == 22 and found[box]["ssh_alias"] is None
+
+
+def test_our_rules_are_replaced_and_others_stay(run, cloud, my_address):
+    box, group = make_box(cloud)
+    by_others(cloud.ec2(WEST), group, "192.0.2.0/24")
+    done = run("access", box, "--ssh-cidr", "me", "-o", "json")
+    (after,) = shown(done)
+    assert done.exit_code == 0 and after["reachable"] is True
+    assert (after["added"], after["removed"]) == ([f"{ME}/32"], [HOME])
+    assert sources(cloud.ec2(WEST), group) == {(f"{ME}/32", True), ("192.0.2.0/24", False)}
+    operations = [operation for _, operation in cloud.calls if operation.endswith("Ingress")]
+    assert operations[-2:] == ["AuthorizeSecurityGroupIngress", "RevokeSecurityGroupIngress"]
+
+
+def test_doing_it_twice_changes_nothing_more(run, cloud, my_address):
+    box, group = make_box(cloud)
+    run("access", box, "--ssh-cidr", "me")
+    cloud.calls.clear()
+    (after,) = shown(run("access", box, "--ssh-cidr", "me", "-o", "json"))
+    assert (after["added"], after["removed"]) == ([], [])
+    assert not [operation for _, operation in cloud.calls if operation.endswith("Ingress")]
+
+
+def test_a_refused_authorization_removes_nothing(run, cloud, my_address):
+    box, group = make_box(cloud)
+    cloud.deny(WEST, "AuthorizeSecurityGroupIngress")
+    done = run("access", box, "--ssh-cidr", "me", "-o", "json")
+    assert done.exit_code == 1 and json.loads(done.stdout)["error"]["code"] == "access-denied"
+    assert sources(cloud.ec2(WEST), group) == {(HOME, True)}
+
+
+def test_a_rule_of_others_for_the_same_network_is_neither_doubled_nor_taken_over(run, cloud, my_address):
+    box, group = make_box(cloud)
+    by_others(cloud.ec2(WEST), group, f"{ME}/32")
+    (after,) = shown(run("access", box, "--ssh-cidr", "me", "-o", "json"))
+    assert sources(cloud.ec2(WEST), group) == {(f"{ME}/32", False)} and after["added"] == []
+
+
+def test_boxes_that_share_a_group_are_changed_once(run, cloud, my_address):
+    box, group = make_box(cloud)
+    start_box(cloud.ec2(WEST), SecurityGroupIds=[group])
+    cloud.calls.clear()
+    after = shown(run("access", "--ssh-cidr", "me", "--ssh-cidr", "192.0.2.0/24", "-o", "json"))
+    assert [b["added"] for b in after] == [["192.0.2.0/24", f"{ME}/32"]] * 2
+    assert [operation for _, operation in cloud.calls if operation.endswith("Ingress")] == [
+        "AuthorizeSecurityGroupIngress",
+        "RevokeSecurityGroupIngress",
+    ]
+
+
+def test_only_the_boxes_named_are_changed(run, cloud, my_address):
+    box, group = make_box(cloud)
+    _, other_group = make_box(cloud, EAST)
+    assert [b["instance_id"] for b in shown(run("access", box, "--ssh-cidr", "me", "-o", "json"))] == [box]
+    assert sources(cloud.ec2(EAST), other_group) == {(HOME, True)}
+
+
+def test_the_port_is_the_aliass_or_that_of_our_rule(run, cloud, my_address, app):
+    box, group = make_box(cloud, port=2222, cidrs=[f"{ME}/32"])
+    assert [(b["ssh_port"], b["reachable"]) for b in shown(run("access", "-o", "json"))] == [(2222, True)]
+    sshconfig.add(app.paths.ssh_config, replace(BOX, instance_id=box, port=22))
+    (after,) = shown(run("access", "aws-gpu1", "--ssh-cidr", "me", "-o", "json"))
+    assert (after["ssh_port"], after["ssh_alias"], after["added"]) == (22, "aws-gpu1", [f"{ME}/32"])
+
+
+def test_an_address_that_cannot_be_found_is_unknown_but_me_then_fails(run, cloud):
+    box, group = make_box(cloud)
+    (before,) = shown(run("access", "-o", "json"))
+    assert before["reachable"] is None
+    done = run("access", box, "--ssh-cidr", "me", "-o", "json")
+    assert done.exit_code == 1 and json.loads(done.stdout)["error"]["code"] == "no-address"
+    assert run("access", box, "--ssh-cidr", "192.0.2.0/24").exit_code == 0
+    assert sources(cloud.ec2(WEST), group) == {("192.0.2.0/24", True)}
+
+
+def test_no_boxes_and_unknown_names(run, cloud, my_address):
+    done = run("access", "-o", "json")
+    assert done.exit_code == 0 and shown(done) == []
+    assert run("access", "aws-gpu9").exit_code == 1
+    assert json.loads(run("access", "i-0123456789abcdef0", "-o", "json").stdout)["error"]["code"] == "not-found"
+
+
+def test_an_unread_region_is_exit_code_3_and_all_of_them_1(run, cloud, my_address):
+    box, _ = make_box(cloud)
+    cloud.deny(EAST)
+    done = run("access", "-o", "json")
+    assert done.exit_code == 3 and [b["instance_id"] for b in shown(done)] == [box]
+    assert [f["region"] for f in json.loads(done.stdout)["regions_failed"]] == [EAST]
+    for region in (WEST, "eu-west-1"):
+        cloud.deny(region)
+    assert run("access").exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("source", "let_in"),
+    [("203.0.113.0/24", True), ("0.0.0.0/0", True), ("198.51.100.1/32", False), ("::/0", False), ("pl-1", None)],
+)
+def test_who_is_let_in(source, let_in):
+    assert ec2.lets_in([IngressRule("sgr-1", "sg-1", 22, 22, source, False)], ME) is let_in

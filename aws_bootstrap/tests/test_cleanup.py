@@ -1,0 +1,233 @@
+"""Aliases in line with what lives; orphan volumes deleted; nothing on the strength of a partial view."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from aws_bootstrap import ec2, sshconfig
+from aws_bootstrap.tests.cloud import make_volume, start_box
+from aws_bootstrap.tests.test_ssh_config import BOX
+
+EAST, WEST = "us-east-1", "us-west-2"
+MINE = "Host mine\n    User me\n"
+
+
+@pytest.fixture
+def write(app):
+    """Add one of our blocks to the SSH config, and a host key."""
+    app.paths.ssh_config.write_text(MINE)
+
+    def add(instance_id: str, **changes) -> None:
+        sshconfig.add(app.paths.ssh_config, replace(BOX, alias="", **{"instance_id": instance_id} | changes))
+        app.paths.home.mkdir(exist_ok=True)
+        with app.paths.known_hosts.open("a") as known:
+            known.write(f"{instance_id} ssh-ed25519 AAAA\n")
+
+    return add
+
+
+@pytest.fixture
+def public_key(app) -> Path:
+    private = Path("~/.ssh/id_ed25519").expanduser()
+    private.parent.mkdir(mode=0o700)
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", private], check=True)
+    return private.with_suffix(".pub")
+
+
+def config(app) -> str:
+    return app.paths.ssh_config.read_text()
+
+
+def document(done) -> dict:
+    return json.loads(done.stdout)
+
+
+def cleanup(run, *args):
+    return run("cleanup", "--yes", "-o", "json", *args)
+
+
+# --- aliases ---------------------------------------------------------------------------------------------
+
+
+def test_aliases_and_host_keys_of_boxes_that_are_gone_are_forgotten(run, app, cloud, write):
+    box = start_box(cloud.ec2(EAST))["InstanceId"]
+    write("i-0gone", region=WEST)
+    write(box, region=EAST)
+    shown = document(cleanup(run))
+    assert shown["cleaned"] == [{"instance_id": "i-0gone", "alias": "aws-gpu1"}]
+    assert [h.instance_id for h in sshconfig.hosts(config(app))] == [box]
+    assert app.paths.known_hosts.read_text() == f"{box} ssh-ed25519 AAAA\n"
+    assert set(shown) == {
+        *("regions_queried", "regions_failed", "cleaned", "added", "updated", "deleted_volumes"),
+        *("skipped", "skipped_volumes", "broken"),
+    }
+    assert cloud.ec2(EAST).describe_instances(InstanceIds=[box])["Reservations"], "a cleanup never terminates"
+
+
+def test_a_dry_run_tells_and_changes_nothing(run, app, cloud, write):
+    write("i-0gone")
+    before = config(app)
+    shown = document(run("cleanup", "--dry-run", "-o", "json"))
+    assert shown["stale"] == [{"instance_id": "i-0gone", "alias": "aws-gpu1"}] and "cleaned" not in shown
+    assert config(app) == before and "i-0gone" in app.paths.known_hosts.read_text()
+
+
+def test_with_a_region_unread_nothing_is_removed_or_deleted(run, app, cloud, write):
+    write("i-0gone", region=WEST)
+    volume = make_volume(cloud.ec2(WEST), "i-0gone")
+    cloud.deny(EAST)
+    before = config(app)
+    done = cleanup(run, "--include-ebs")
+    shown = document(done)
+    assert done.exit_code == 3 and shown["error"]["code"] == "region-failed" and EAST in done.stderr
+    assert shown["cleaned"] == [] == shown["deleted_volumes"]
+    assert shown["skipped"] == [{"instance_id": "i-0gone", "alias": "aws-gpu1"}]
+    assert shown["skipped_volumes"] == [{"volume_id": volume, "size_gb": 8}]
+    assert config(app) == before and [v.volume_id for v in ec2.find_volumes(cloud.ec2(WEST))] == [volume]
+    shown = document(run("cleanup", "--dry-run", "--include-ebs", "-o", "json"))
+    assert shown["stale"] == [] == shown["orphan_volumes"] and len(shown["skipped"]) == 1
+
+
+def test_no_region_readable_is_a_failure(run, app, cloud, write):
+    write("i-0gone")
+    for region in cloud.regions():
+        cloud.deny(region)
+    done = cleanup(run)
+    assert done.exit_code == 1 and document(done)["error"]["code"] == "access-denied" and "i-0gone" in config(app)
+
+
+def test_an_alias_in_a_region_that_the_account_cannot_see_stays(run, app, cloud, write):
+    write("i-0far", region="ap-south-1")
+    shown = document(cleanup(run))
+    assert shown["cleaned"] == [] and [s["instance_id"] for s in shown["skipped"]] == ["i-0far"]
+    assert "i-0far" in config(app)
+
+
+def test_a_broken_block_is_reported_and_left_alone(run, app, cloud, write):
+    write("i-0gone")
+    broken = "# >>> aws-bootstrap [i-0cut] >>>\nHost aws-gpu7\n"
+    app.paths.ssh_config.write_text(config(app) + broken)
+    assert document(cleanup(run))["broken"] == ["i-0cut"]
+    assert config(app) == MINE + broken
+
+
+@pytest.mark.parametrize("flags", [[], ["-o", "json"]])
+def test_without_yes_and_without_a_terminal_nothing_is_done(run, app, cloud, write, flags):
+    write("i-0gone")
+    assert run("cleanup", *flags).exit_code == 2 and "i-0gone" in config(app)
+
+
+def test_nothing_to_do_needs_no_yes(run, cloud):
+    done = run("cleanup")
+    assert done.exit_code == 0 and done.stdout == "Nothing to clean up in 3 regions.\n"
+
+
+# --- sync ------------------------------------------------------------------------------------------------
+
+
+def test_boxes_without_an_alias_get_one_and_addresses_are_followed(run, app, cloud, write, public_key):
+    moved, new = start_box(cloud.ec2(EAST)), start_box(cloud.ec2(WEST))
+    write(moved["InstanceId"], hostname="192.0.2.1", port=2222, region=None)
+    shown = document(run("cleanup", "--sync", "--dry-run", "-o", "json"))
+    done = document(cleanup(run, "--sync"))
+    assert (
+        shown["added"]
+        == done["added"]
+        == [{"instance_id": new["InstanceId"], "alias": "aws-gpu2", "public_ip": new["PublicIpAddress"]}]
+    )
+    assert (
+        shown["updated"]
+        == done["updated"]
+        == [{"instance_id": moved["InstanceId"], "alias": "aws-gpu1", "public_ip": moved["PublicIpAddress"]}]
+    )
+    one, two = sorted(sshconfig.hosts(config(app)), key=lambda host: host.alias)
+    assert (one.hostname, one.port, one.region, one.user) == (moved["PublicIpAddress"], 2222, EAST, BOX.user)
+    assert (two.hostname, two.region, two.port) == (new["PublicIpAddress"], WEST, 22)
+    assert two.identity_file == str(public_key.with_suffix("")) and two.known_hosts == str(app.paths.known_hosts)
+    assert document(cleanup(run, "--sync"))["added"] == []
+
+
+def test_an_added_alias_has_the_port_of_our_rule_and_the_user_asked_for(run, app, cloud, public_key):
+    client = cloud.ec2(WEST)
+    group, _ = ec2.ensure_security_group(client, ec2.find_network(client, None).vpc_id, "ssh", 2222, ["192.0.2.0/24"])
+    start_box(client, SecurityGroupIds=[group])
+    cleanup(run, "--sync", "--ssh-user", "ec2-user")
+    assert [(h.port, h.user) for h in sshconfig.hosts(config(app))] == [(2222, "ec2-user")]
+
+
+def test_without_sync_no_alias_is_added_or_changed(run, app, cloud, write):
+    write(start_box(cloud.ec2(EAST))["InstanceId"], hostname="192.0.2.1")
+    start_box(cloud.ec2(WEST))
+    before = config(app)
+    assert run("cleanup").exit_code == 0 and config(app) == before
+
+
+def test_a_missing_key_is_told_before_anything_is_written(run, app, cloud):
+    start_box(cloud.ec2(WEST))
+    done = cleanup(run, "--sync")
+    assert done.exit_code == 1 and document(done)["error"]["code"] == "ssh-key" and not app.paths.ssh_config.exists()
+
+
+# --- volumes ---------------------------------------------------------------------------------------------
+
+
+def test_orphans_of_ours_are_deleted_and_nothing_else(run, cloud):
+    client = cloud.ec2(WEST)
+    box = start_box(client)["InstanceId"]
+    orphan = make_volume(client, "i-0gone", size=9)
+    kept = make_volume(client, "i-0gone", kept=True)
+    foreign = make_volume(client, "i-0gone", ours=False, kept=True)
+    living = make_volume(client, box)
+    attached = make_volume(client, "i-0gone")
+    client.attach_volume(VolumeId=attached, InstanceId=box, Device="/dev/sdf")
+    assert document(cleanup(run))["deleted_volumes"] == []
+    shown = document(run("cleanup", "--dry-run", "--include-ebs", "-o", "json"))
+    assert shown["orphan_volumes"] == [{"volume_id": orphan, "size_gb": 9}]
+    assert document(cleanup(run, "--include-ebs"))["deleted_volumes"] == [
+        {"volume_id": orphan, "size_gb": 9, "deleted": True}
+    ]
+    assert {v.volume_id for v in ec2.find_volumes(client)} == {kept, foreign, living, attached}
+    cleanup(run, "--include-ebs", "--include-kept")
+    assert {v.volume_id for v in ec2.find_volumes(client)} == {foreign, living, attached}
+
+
+def test_volumes_are_read_before_instances(run, cloud):
+    """Else the volume of a box launched between the two calls would look like an orphan."""
+    run("cleanup", "--dry-run", "--include-ebs")
+    for region in cloud.regions():
+        asked = [operation for where, operation in cloud.calls if where == region]
+        assert asked == ["DescribeVolumes", "DescribeInstances"]
+
+
+def test_kept_ones_are_named_with_the_command_that_deletes_them(run, cloud):
+    kept = make_volume(cloud.ec2(WEST), "i-0gone", kept=True)
+    shown = run("cleanup", "--include-ebs").stdout
+    assert kept in shown and "cleanup --include-ebs --include-kept" in shown
+
+
+def test_a_volume_that_cannot_be_deleted_is_told_and_the_rest_is_done(run, cloud, write):
+    volume = make_volume(cloud.ec2(WEST), "i-0gone")
+    cloud.deny(WEST, "DeleteVolume")
+    done = cleanup(run, "--include-ebs")
+    assert done.exit_code == 1 and document(done)["deleted_volumes"][0]["deleted"] is False
+    write("i-0gone")
+    done = cleanup(run, "--include-ebs")
+    assert done.exit_code == 3 and document(done)["error"]["code"] == "volume-not-deleted" and volume in done.stderr
+
+
+def test_include_kept_alone_is_a_usage_error(run, cloud):
+    done = run("cleanup", "--include-kept")
+    assert done.exit_code == 2 and "--include-ebs" in done.stderr
+
+
+def test_the_table_is_one_with_an_action_column(run, cloud, write):
+    write("i-0gone")
+    make_volume(cloud.ec2(WEST), "i-0gone")
+    shown = run("cleanup", "--dry-run", "--include-ebs", "-o", "table").stdout
+    assert shown.split()[0] == "Action" and shown.count("Action") == 1
+    assert "remove alias" in shown and "delete volume" in shown

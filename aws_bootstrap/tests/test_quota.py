@@ -1,0 +1,209 @@
+"""Quotas: shown, asked for, looked back on. Service Quotas answers in this process."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from aws_bootstrap import quota
+
+GVT_SPOT, GVT_ON_DEMAND = "L-3819A6DF", "L-DB2E81BA"
+P_SPOT, P5_SPOT, P_ON_DEMAND = "L-7212CCBC", "L-C4BD4855", "L-417A185B"
+EAST, WEST = "us-east-1", "us-west-2"
+
+
+@pytest.fixture
+def quotas(cloud):
+    """Each region knows every code; 4 vCPUs each."""
+    codes = {kind.code for kind in quota.kinds()}
+    cloud.quotas.values = {(region, code): 4.0 for region in (EAST, WEST) for code in codes}
+    return cloud.quotas
+
+
+def sent(cloud) -> list[str]:
+    return [region for region, operation in cloud.calls if operation == "RequestServiceQuotaIncrease"]
+
+
+# --- show ------------------------------------------------------------------------------------------------
+
+
+def test_the_codes_are_those_of_the_contract():
+    assert quota.CODES == {
+        "gvt": {"spot": "L-3819A6DF", "on-demand": "L-DB2E81BA"},
+        "p": {"spot": "L-7212CCBC", "on-demand": "L-417A185B"},
+        "p5": {"spot": "L-C4BD4855", "on-demand": "L-417A185B"},
+        "dl": {"spot": "L-85EED4F7", "on-demand": "L-6E869C2A"},
+    }
+
+
+def test_all_families_are_shown_and_the_shared_code_is_asked_for_once(run, cloud, quotas):
+    shown = json.loads(run("quota", "show", "-o", "json").stdout)
+    assert [(q["family"], q["quota_type"]) for q in shown["quotas"]] == [
+        (family, market) for family in ("gvt", "p", "p5", "dl") for market in ("spot", "on-demand")
+    ]
+    assert shown["quotas"][0] == {
+        "region": WEST,
+        "family": "gvt",
+        "quota_type": "spot",
+        "quota_code": GVT_SPOT,
+        "quota_name": f"Quota {GVT_SPOT}",
+        "value": 4.0,
+    }
+    assert shown["regions_queried"] == [WEST]
+    assert cloud.calls == [(WEST, "GetServiceQuota")] * 7
+
+
+def test_a_quota_that_was_never_changed_answers_as_a_default(run, quotas):
+    del quotas.values[WEST, GVT_SPOT]
+    quotas.defaults[WEST, GVT_SPOT] = 0.0
+    shown = json.loads(run("quota", "show", "--family", "gvt", "-o", "json").stdout)
+    assert [(q["quota_code"], q["value"]) for q in shown["quotas"]] == [(GVT_SPOT, 0.0), (GVT_ON_DEMAND, 4.0)]
+
+
+def test_where_p5_was_folded_into_p_that_is_said_and_ps_quota_shown(run, quotas):
+    del quotas.values[WEST, P5_SPOT]
+    quotas.values[WEST, P_SPOT] = 96.0
+    spot, on_demand = json.loads(run("quota", "show", "--family", "p5", "-o", "json").stdout)["quotas"]
+    assert (spot["family"], spot["quota_code"], spot["value"]) == ("p5", P_SPOT, 96.0)
+    assert P_SPOT in spot["note"] and "note" not in on_demand
+    assert spot["note"] in run("quota", "show", "--family", "p5").stdout
+
+
+def test_text_ends_with_a_request_that_exceeds_the_value(run, quotas):
+    quotas.values[WEST, GVT_SPOT] = 64.0
+    shown = run("quota", "show", "--family", "gvt").stdout
+    assert shown.rstrip().endswith("aws-bootstrap quota request --type spot --desired-value 128 -r us-west-2")
+
+
+def test_a_region_that_cannot_be_read_is_unknown_and_the_rest_is_shown(run, cloud, quotas):
+    cloud.deny(EAST)
+    done = run("quota", "show", "-r", EAST, "-r", WEST, "-o", "json")
+    shown = json.loads(done.stdout)
+    assert done.exit_code == 3 and {q["region"] for q in shown["quotas"]} == {WEST}
+    assert shown["regions_failed"][0]["region"] == EAST and shown["error"]["code"] == "region-failed"
+    cloud.deny(WEST)
+    done = run("quota", "show", "-r", EAST, "-r", WEST, "-o", "json")
+    assert done.exit_code == 1 and json.loads(done.stdout)["error"]["code"] == "access-denied"
+
+
+# --- request ---------------------------------------------------------------------------------------------
+
+
+ASK = ("quota", "request", "--type", "spot", "--desired-value", "8", "-r", EAST, "-r", WEST, "-o", "json")
+
+
+def test_a_request_is_sent_in_every_region(run, cloud, quotas):
+    done = run(*ASK, "--yes")
+    assert done.exit_code == 0 and sorted(sent(cloud)) == [EAST, WEST]
+    rows = json.loads(done.stdout)["requests"]
+    assert [row["region"] for row in rows] == [EAST, WEST]
+    assert rows[0] == {
+        "request_id": rows[0]["request_id"],
+        "status": "PENDING",
+        "quota_code": GVT_SPOT,
+        "quota_name": f"Quota {GVT_SPOT}",
+        "desired_value": 8.0,
+        "region": EAST,
+        "quota_type": "spot",
+        "family": "gvt",
+    }
+
+
+@pytest.mark.parametrize("value", [8.0, 64.0])
+def test_one_region_at_or_above_the_value_and_nothing_is_sent_anywhere(run, cloud, quotas, value):
+    quotas.values[EAST, GVT_SPOT] = value
+    done = run(*ASK, "--yes")
+    error = json.loads(done.stdout)["error"]
+    assert done.exit_code == 1 and error["code"] == "bad-quota-value" and sent(cloud) == []
+    assert [r["region"] for r in error["regions"]] == [EAST]
+
+
+def test_one_region_that_cannot_be_read_and_nothing_is_sent_anywhere(run, cloud, quotas):
+    cloud.deny(EAST)
+    done = run(*ASK, "--yes")
+    assert done.exit_code == 1 and json.loads(done.stdout)["error"]["code"] == "access-denied" and sent(cloud) == []
+
+
+def test_a_request_that_is_open_already_is_told_with_its_id(run, cloud, quotas):
+    quotas.add_request(WEST, GVT_SPOT, 16.0, "APPROVED")
+    quotas.add_request(WEST, GVT_SPOT, 32.0, "CASE_OPENED")
+    done = run(*ASK, "--yes")
+    error = json.loads(done.stdout)["error"]
+    assert (done.exit_code, error["code"]) == (1, "quota-pending") and sent(cloud) == []
+    assert "32 vCPUs" in error["message"] and "request-1" in error["message"] and "quota history" in error["hint"]
+
+
+def test_a_request_opened_by_another_just_now_is_told_in_our_words(run, cloud, quotas):
+    quotas.refuse = {EAST: "ResourceAlreadyExistsException", WEST: "ResourceAlreadyExistsException"}
+    error = json.loads(run(*ASK, "--yes").stdout)["error"]
+    assert error["code"] == "quota-pending" and error["message"] == "A request for this quota is open already."
+
+
+def test_one_region_that_refuses_leaves_the_others_request_listed(run, cloud, quotas):
+    quotas.refuse = {EAST: "DependencyAccessDeniedException"}
+    done = run(*ASK, "--yes")
+    shown = json.loads(done.stdout)
+    assert done.exit_code == 3 and [row["region"] for row in shown["requests"]] == [WEST]
+    assert [r["region"] for r in shown["error"]["regions"]] == [EAST] == [r["region"] for r in shown["regions_failed"]]
+
+
+def test_without_yes_structured_output_sends_nothing(run, cloud, quotas):
+    done = run(*ASK)
+    assert done.exit_code == 2 and json.loads(done.stdout)["error"]["hint"] == "Add --yes." and sent(cloud) == []
+
+
+def test_where_p5_was_folded_the_request_says_so_and_names_ps_code(run, cloud, quotas):
+    del quotas.values[WEST, P5_SPOT]
+    done = run("quota", "request", "--family", "p5", "--type", "spot", "--desired-value", "192", "--yes")
+    assert done.exit_code == 0 and P_SPOT in done.stderr and quotas.requests[0]["QuotaCode"] == P_SPOT
+
+
+def test_a_quota_that_the_region_does_not_know_is_told(run, cloud):
+    done = run("quota", "request", "--family", "dl", "--type", "spot", "--desired-value", "8", "--yes")
+    assert done.exit_code == 1 and "no dl spot quota" in done.stderr
+
+
+# --- history ---------------------------------------------------------------------------------------------
+
+
+def history(run, *args) -> list[tuple[str, str, str]]:
+    rows = json.loads(run("quota", "history", "-o", "json", *args).stdout)["requests"]
+    return [(row["request_id"], row["family"], row["quota_type"]) for row in rows]
+
+
+def test_history_is_newest_first_over_regions_and_pages_and_of_gpu_quotas_alone(run, cloud, quotas):
+    quotas.add_request(WEST, GVT_SPOT, 8.0, "APPROVED", CaseId="42")
+    quotas.add_request(EAST, P_ON_DEMAND, 96.0)
+    quotas.add_request(WEST, "L-1216C47A", 500.0)  # standard on-demand instances
+    quotas.add_request(WEST, GVT_ON_DEMAND, 16.0, "DENIED")
+    both = ("-r", EAST, "-r", WEST)
+    assert history(run, *both) == [
+        ("request-3", "gvt", "on-demand"),
+        ("request-1", "p", "on-demand"),
+        ("request-0", "gvt", "spot"),
+    ]
+    assert history(run, *both, "--family", "p5") == [("request-1", "p5", "on-demand")]
+    assert history(run, *both, "--type", "spot") == [("request-0", "gvt", "spot")]
+    assert history(run, *both, "--status", "DENIED") == [("request-3", "gvt", "on-demand")]
+    first = json.loads(run("quota", "history", "--type", "spot", "-o", "json").stdout)["requests"][0]
+    assert first["created"] == "2026-01-01T00:00:00+00:00" and first["case_id"] == "42"
+
+
+def test_p5s_history_is_among_ps_where_it_was_folded(run, cloud, quotas):
+    quotas.add_request(WEST, P_SPOT, 192.0)
+    assert history(run, "--family", "p5") == []
+    del quotas.values[WEST, P5_SPOT]
+    assert history(run, "--family", "p5") == [("request-0", "p5", "spot")]
+
+
+def test_no_requests_is_an_empty_list_and_a_sentence(run, cloud):
+    assert history(run) == []
+    assert "us-west-2" in run("quota", "history").stdout
+
+
+def test_options_come_from_variables_named_after_group_and_command(run, cloud, quotas, monkeypatch):
+    monkeypatch.setenv("AWS_BOOTSTRAP_QUOTA_SHOW_FAMILY", "dl")
+    monkeypatch.setenv("AWS_BOOTSTRAP_QUOTA_SHOW_REGION", f"{EAST},{WEST}")
+    rows = json.loads(run("quota", "show", "-o", "json").stdout)["quotas"]
+    assert {(row["family"], row["region"]) for row in rows} == {("dl", EAST), ("dl", WEST)}

@@ -1,0 +1,307 @@
+"""Bring the SSH config in line with the instances that live, and delete volumes whose instance is gone.
+
+Nothing is removed or deleted on the strength of a partial view, and no instance is ever ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from .. import ec2, keys, output, sshconfig
+from ..aws import each_region, together
+from ..config import LaunchConfig
+from ..errors import BootstrapError
+from ..models import (
+    AliasAddress,
+    AliasEntry,
+    CleanupPlan,
+    CleanupReport,
+    DeletedVolume,
+    Instance,
+    RegionFailure,
+    Volume,
+    VolumeEntry,
+)
+from ..sshconfig import Host
+from .access import ssh_port
+
+if TYPE_CHECKING:
+    from ..app import App
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What a cleanup was asked for. The config holds the key path and the login name of aliases to add."""
+
+    include_ebs: bool = False
+    include_kept: bool = False
+    sync: bool = False
+    config: LaunchConfig = LaunchConfig()
+
+
+@dataclass(frozen=True)
+class RegionFacts:
+    """What one region holds of ours."""
+
+    instances: list[Instance]
+    volumes: list[Volume]
+
+
+@dataclass(frozen=True)
+class View:
+    """What was read: the regions, and our part of the SSH config."""
+
+    regions: tuple[str, ...]
+    found: dict[str, RegionFacts]
+    failed: tuple[RegionFailure, ...]
+    text: str
+
+    @property
+    def instances(self) -> list[Instance]:
+        """Every instance of ours."""
+        return [i for facts in self.found.values() for i in facts.instances]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to do: the result that shows it, and the hosts to write."""
+
+    shown: CleanupPlan
+    new_hosts: tuple[Host, ...] = ()
+    moved_hosts: tuple[Host, ...] = ()
+
+
+def plan(app: App, wishes: Wishes) -> Plan:
+    """What `apply` would do. Reads only; changes nothing."""
+    text = sshconfig.read(app.paths.ssh_config)
+    regions = tuple(app.aws.regions())
+    found, failed = each_region(regions, lambda r: _facts(app.aws.ec2(r), wishes.include_ebs))
+    view = View(regions, found, failed, text)
+    stale, skipped = _stale(view)
+    moved = tuple(_moved(app, view, wishes.config)) if wishes.sync else ()
+    new = tuple(_named(_new(app, view, wishes), _without(text, stale))) if wishes.sync else ()
+    doomed, kept = _orphans(view, wishes)
+    shown = CleanupPlan(
+        regions_queried=regions,
+        regions_failed=failed,
+        stale=stale,
+        added=tuple(map(_address, new)),
+        updated=tuple(map(_address, moved)),
+        orphan_volumes=() if failed else doomed,
+        skipped=skipped,
+        skipped_volumes=doomed if failed else (),
+        broken=tuple(sshconfig.broken(text)),
+        kept_volumes=kept,
+        access=app.access,
+    )
+    return Plan(shown, new, moved)
+
+
+def question(plan: CleanupPlan) -> str:
+    """What the user is asked to agree to."""
+    lines = [f"  remove the alias {s.alias} of {s.instance_id}, which is gone" for s in plan.stale]
+    lines += [f"  add the alias {a.alias} for {a.instance_id} at {a.public_ip}" for a in plan.added]
+    lines += [f"  change the address of {u.alias} to {u.public_ip}" for u in plan.updated]
+    lines += [f"  delete {v.volume_id}  {v.size_gb} GB  in {v.region}" for v in plan.orphan_volumes]
+    if plan.orphan_volumes:
+        lines.append("What is on the volumes is lost for good.")
+    return "\n".join([*lines, "Go on?"])
+
+
+def apply(app: App, todo: Plan, wishes: Wishes) -> CleanupReport:
+    """Do what was planned."""
+    report = nothing_done(todo.shown)
+    if todo.shown.stale:
+        ids = [entry.instance_id for entry in todo.shown.stale]
+        sshconfig.remove(app.paths.ssh_config, ids)
+        sshconfig.forget_host_keys(app.paths.known_hosts, ids)
+    for host in todo.moved_hosts:
+        sshconfig.add(app.paths.ssh_config, host)
+    added = [replace(h, alias=sshconfig.add(app.paths.ssh_config, replace(h, alias=""))) for h in todo.new_hosts]
+    if added:
+        app.paths.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return replace(
+        report,
+        cleaned=todo.shown.stale,
+        added=tuple(map(_address, added)),
+        updated=todo.shown.updated,
+        deleted_volumes=_delete_orphans(app, todo.shown.orphan_volumes, wishes),
+    )
+
+
+def nothing_done(shown: CleanupPlan) -> CleanupReport:
+    """The report of a cleanup that was not agreed to, or that had nothing to do."""
+    return CleanupReport(
+        regions_queried=shown.regions_queried,
+        regions_failed=shown.regions_failed,
+        cleaned=(),
+        added=(),
+        updated=(),
+        deleted_volumes=(),
+        skipped=shown.skipped,
+        skipped_volumes=shown.skipped_volumes,
+        broken=shown.broken,
+        kept_volumes=shown.kept_volumes,
+        access=shown.access,
+    )
+
+
+def _facts(client: Any, with_volumes: bool) -> RegionFacts:
+    """Volumes are read before instances: one that is made for a box just launched then finds its instance alive."""
+    volumes = ec2.find_volumes(client) if with_volumes else []
+    return RegionFacts(ec2.find_instances(client), volumes)
+
+
+# --- aliases ---------------------------------------------------------------------------------------------
+
+
+def _stale(view: View) -> tuple[tuple[AliasEntry, ...], tuple[AliasEntry, ...]]:
+    """The aliases to remove, and those that look stale but stay since not everything could be read."""
+    alive = {i.instance_id for i in view.instances}
+    gone = [h for h in sshconfig.hosts(view.text) if h.instance_id not in alive]
+    unsure = [h for h in gone if view.failed or (h.region and h.region not in view.regions)]
+    sure = [h for h in gone if h not in unsure]
+    return _entries(sure), _entries(unsure)
+
+
+def _entries(hosts: Iterable[Host]) -> tuple[AliasEntry, ...]:
+    return tuple(AliasEntry(h.instance_id, h.alias) for h in hosts)
+
+
+def _without(text: str, stale: Iterable[AliasEntry]) -> str:
+    for entry in stale:
+        text = sshconfig.without_host(text, entry.instance_id)
+    return text
+
+
+def _moved(app: App, view: View, config: LaunchConfig) -> Iterable[Host]:
+    """The hosts whose instance has another address now; what an old block lacks is filled in."""
+    at = {i.instance_id: i for i in view.instances if i.public_ip}
+    for host in sshconfig.hosts(view.text):
+        instance = at.get(host.instance_id)
+        if instance and instance.public_ip and host.hostname != instance.public_ip:
+            yield replace(
+                host,
+                hostname=instance.public_ip,
+                region=instance.region,
+                user=host.user or config.ssh_user or "ubuntu",
+                identity_file=host.identity_file or str(config.private_key),
+                known_hosts=host.known_hosts or str(app.paths.known_hosts),
+            )
+
+
+def _new(app: App, view: View, wishes: Wishes) -> list[Host]:
+    """Hosts, still without an alias, for the running boxes that lack one; a damaged block counts as theirs."""
+    known = {h.instance_id for h in sshconfig.hosts(view.text)} | set(sshconfig.broken(view.text))
+    lacking = [i for i in view.instances if i.state == "running" and i.public_ip and i.instance_id not in known]
+    if not lacking:
+        return []
+    identity = _identity(wishes.config)
+    regions = list(dict.fromkeys(i.region for i in lacking))
+    asks = [partial(_hosts, app, [i for i in lacking if i.region == r], wishes.config.ssh_user) for r in regions]
+    return [replace(host, identity_file=identity) for hosts in together(*asks) for host in hosts]
+
+
+def _hosts(app: App, instances: Sequence[Instance], user: str | None) -> list[Host]:
+    """Who logs in follows from the image, the port from our rules in the security groups."""
+    client = app.aws.ec2(instances[0].region)
+    names = {} if user else ec2.image_names(client, {i.image_id for i in instances})
+    rules = ec2.find_rules(client, (group for i in instances for group in i.group_ids))
+    return [
+        Host(
+            instance_id=i.instance_id,
+            alias="",
+            hostname=i.public_ip or "",
+            user=user or ec2.login_user(names.get(i.image_id, "")),
+            identity_file="",
+            known_hosts=str(app.paths.known_hosts),
+            port=ssh_port(rule for rule in rules if rule.group_id in i.group_ids),
+            region=i.region,
+        )
+        for i in instances
+    ]
+
+
+def _identity(config: LaunchConfig) -> str:
+    key = keys.inspect(config)
+    if key.public_key is None:
+        raise BootstrapError(
+            f"There is no SSH key {key.public_path} for the aliases to add.",
+            hint="Name the one that opens your boxes: --key-path PATH.pub",
+            code="ssh-key",
+        )
+    return str(key.identity_file)
+
+
+def _named(hosts: Iterable[Host], text: str) -> Iterable[Host]:
+    """The hosts with the aliases that they will get."""
+    for host in hosts:
+        named = replace(host, alias=sshconfig.next_alias(text))
+        text = sshconfig.with_host(text, named)
+        yield named
+
+
+def _address(host: Host) -> AliasAddress:
+    return AliasAddress(host.instance_id, host.alias, host.hostname)
+
+
+# --- volumes ---------------------------------------------------------------------------------------------
+
+
+def _orphans(view: View, wishes: Wishes) -> tuple[tuple[VolumeEntry, ...], tuple[VolumeEntry, ...]]:
+    """The volumes to delete, and those that stay because somebody marked them so."""
+    doomed: list[VolumeEntry] = []
+    kept: list[VolumeEntry] = []
+    for facts in view.found.values():
+        for volume in _abandoned(facts):
+            (kept if volume.kept and not wishes.include_kept else doomed).append(_entry(volume))
+    return tuple(doomed), tuple(kept)
+
+
+def _abandoned(facts: RegionFacts) -> list[Volume]:
+    """The detached volumes of ours whose instance is gone. One that this tool did not make is never among them."""
+    alive = {i.instance_id for i in facts.instances}
+    detached = (v for v in facts.volumes if v.created_by_us and v.state == "available")
+    return [v for v in detached if v.instance_id not in alive]
+
+
+def _entry(volume: Volume) -> VolumeEntry:
+    return VolumeEntry(volume.volume_id, volume.size_gb, volume.region)
+
+
+def _delete_orphans(app: App, volumes: Sequence[VolumeEntry], wishes: Wishes) -> tuple[DeletedVolume, ...]:
+    by_region: dict[str, list[VolumeEntry]] = {}
+    for volume in volumes:
+        by_region.setdefault(volume.region, []).append(volume)
+    outcomes = together(*(partial(_delete_all, app.aws.ec2(r), vs, wishes) for r, vs in by_region.items()))
+    return tuple(outcome for in_region in outcomes for outcome in in_region)
+
+
+def _delete_all(client: Any, volumes: Sequence[VolumeEntry], wishes: Wishes) -> list[DeletedVolume]:
+    """What became of one region's volumes. They are looked at again: a person may have thought long over the answer."""
+    try:
+        doomed = {v.volume_id for v in _abandoned(_facts(client, True)) if wishes.include_kept or not v.kept}
+    except BootstrapError as exc:
+        return [_outcome(volume, str(exc)) for volume in volumes]
+    return [
+        _delete(client, volume)
+        if volume.volume_id in doomed
+        else _outcome(volume, "It is gone, in use or kept by now.")
+        for volume in volumes
+    ]
+
+
+def _delete(client: Any, volume: VolumeEntry) -> DeletedVolume:
+    output.info(f"Deleting {volume.volume_id} ({volume.size_gb} GB)")
+    try:
+        ec2.delete_ebs_volume(client, volume.volume_id)
+    except BootstrapError as exc:
+        return _outcome(volume, str(exc))
+    return _outcome(volume, None)
+
+
+def _outcome(volume: VolumeEntry, error: str | None) -> DeletedVolume:
+    return DeletedVolume(volume.volume_id, volume.size_gb, error is None, error, volume.region)

@@ -1,0 +1,191 @@
+"""Show quotas, ask for more, see what was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from .. import output, quota
+from ..aws import each_region, together
+from ..errors import BootstrapError, RegionReason
+from ..models import (
+    Quota,
+    QuotaChange,
+    QuotaHistory,
+    QuotaHistoryRow,
+    QuotaReport,
+    QuotaRequestRow,
+    QuotaRequests,
+    QuotaRow,
+)
+from ..quota import Kind
+
+if TYPE_CHECKING:
+    from ..app import App
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A request that may be sent: it was checked against what the region has."""
+
+    region: str
+    kind: Kind
+    quota: Quota
+    desired_value: int
+
+    @property
+    def note(self) -> str | None:
+        """What is unusual about it."""
+        return _note(self.kind, self.quota)
+
+
+def show(app: App, family: str | None, regions: Sequence[str]) -> QuotaReport:
+    """What the account may run in each region."""
+    asked, wanted = _regions(app, regions), quota.kinds(family)
+    found, failed = each_region(asked, lambda r: _read(app.aws.service_quotas(r), wanted))
+    rows = tuple(_row(r, kind, q) for r, known in found.items() for kind, q in known)
+    return QuotaReport(rows, tuple(asked), failed, access=app.access)
+
+
+def check(app: App, kind: Kind, desired_value: int, regions: Sequence[str]) -> tuple[Ask, ...]:
+    """What may be sent, one request a region. BootstrapError if one region must not: then nothing is sent anywhere."""
+    asked = _regions(app, regions)
+    answers = together(*(lambda r=r: _caught(lambda: _checked(app, r, kind, desired_value)) for r in asked))
+    problems = {r: a for r, a in zip(asked, answers, strict=True) if isinstance(a, BootstrapError)}
+    if problems:
+        raise _nothing_sent(problems)
+    return tuple(answers)
+
+
+def question(asks: Sequence[Ask]) -> str:
+    """What the user is asked to agree to."""
+    lines = [f"  {a.region}  {a.quota.name}: {a.quota.value:g} -> {a.desired_value} vCPUs" for a in asks]
+    notes = [f"  {a.note}" for a in asks if a.note]
+    return "\n".join([*lines, *notes, f"Send {len(asks)} request{'s' * (len(asks) != 1)} to AWS?"])
+
+
+def request(app: App, asks: Sequence[Ask]) -> QuotaRequests:
+    """Send them. If AWS refuses every one, so does this."""
+    for note in (a.note for a in asks if a.note):
+        output.warn(note)
+    by_region = {a.region: a for a in asks}
+    sent, failed = each_region(by_region, lambda region: _send(app, by_region[region]))
+    return QuotaRequests(tuple(sent.values()), regions_failed=failed, access=app.access)
+
+
+def history(app: App, wanted: Sequence[Kind], status: str | None, regions: Sequence[str]) -> QuotaHistory:
+    """The requests for these quotas, newest first."""
+    asked = _regions(app, regions)
+    found, failed = each_region(asked, lambda r: _history(app.aws.service_quotas(r), r, wanted, status))
+    rows = sorted((row for rows in found.values() for row in rows), key=_age, reverse=True)
+    return QuotaHistory(tuple(rows), tuple(asked), failed, access=app.access)
+
+
+def _regions(app: App, regions: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(regions)) or (app.aws.region,)
+
+
+def _age(row: QuotaHistoryRow) -> datetime:
+    return row.created or datetime.min.replace(tzinfo=UTC)
+
+
+def _read(client: Any, wanted: Sequence[Kind]) -> list[tuple[Kind, Quota]]:
+    """What the region has of these quotas; one that it lacks and that nothing stands in for is left out."""
+    known = quota.find_quotas(client, [kind.code for kind in wanted])
+    stand_ins = [k.fallback.code for k in wanted if k.code not in known and k.fallback]
+    known |= quota.find_quotas(client, [code for code in stand_ins if code not in known])
+    return [(kind, q) for kind in wanted if (q := known.get(_code(kind, known)))]
+
+
+def _code(kind: Kind, known: dict[str, Quota]) -> str:
+    """The code that counts for this kind in a region that knows these."""
+    return kind.fallback.code if kind.code not in known and kind.fallback else kind.code
+
+
+def _note(kind: Kind, q: Quota) -> str | None:
+    if q.code == kind.code:
+        return None
+    return f"The region has no {kind.family} {kind.market} quota of its own any more; {q.code} counts."
+
+
+def _row(region: str, kind: Kind, q: Quota) -> QuotaRow:
+    return QuotaRow(region, kind.family, kind.market, q.code, q.name, q.value, _note(kind, q))
+
+
+def _caught(call: Callable[[], Ask]) -> Ask | BootstrapError:
+    try:
+        return call()
+    except BootstrapError as exc:
+        return exc
+
+
+def _checked(app: App, region: str, kind: Kind, desired_value: int) -> Ask:
+    client, program = app.aws.service_quotas(region), app.access.program
+    known = _read(client, [kind])
+    if not known:
+        raise BootstrapError(f"{region} has no {kind.family} {kind.market} quota.", code="not-found")
+    current = known[0][1]
+    if desired_value <= current.value:
+        raise BootstrapError(
+            f"The quota is {current.value:g} vCPUs already; ask for more than that.",
+            hint=f"See the quotas: {program} quota show --family {kind.family} --region {region}",
+            code="bad-quota-value",
+        )
+    waiting = quota.find_open_change(client, current.code)
+    if waiting:
+        raise BootstrapError(
+            f"A request for {waiting.desired_value:g} vCPUs is open already ({waiting.status}, {waiting.request_id}).",
+            hint=f"See what became of it: {program} quota history --family {kind.family} --region {region}",
+            code="quota-pending",
+        )
+    return Ask(region, kind, current, desired_value)
+
+
+def _nothing_sent(problems: dict[str, BootstrapError]) -> BootstrapError:
+    first = next(iter(problems.values()))
+    where = ", ".join(problems)
+    error = BootstrapError(f"Nothing was sent, because of {where}: {first}", hint=first.hint, code=first.code)
+    return error.with_facts(regions=tuple(RegionReason(r, str(e)) for r, e in problems.items()))
+
+
+def _send(app: App, ask: Ask) -> QuotaRequestRow:
+    change = quota.request_increase(app.aws.service_quotas(ask.region), ask.quota.code, ask.desired_value)
+    return QuotaRequestRow(
+        request_id=change.request_id,
+        status=change.status,
+        quota_code=change.code,
+        quota_name=change.name or ask.quota.name,
+        desired_value=change.desired_value,
+        region=ask.region,
+        quota_type=ask.kind.market,
+        family=ask.kind.family,
+        case_id=change.case_id,
+        note=ask.note,
+    )
+
+
+def _history(client: Any, region: str, wanted: Sequence[Kind], status: str | None) -> list[QuotaHistoryRow]:
+    changes = quota.find_changes(client, status)
+    by_code = {kind.code: kind for kind in reversed(wanted)}
+    for kind in (k for k in wanted if k.fallback and k.fallback.code not in by_code):
+        # Where P's quota stands in for P5's, the requests for P5 are among P's.
+        if quota.find_quota(client, kind.code) is None and kind.fallback:
+            by_code[kind.fallback.code] = kind
+    return [_history_row(change, region, by_code[change.code]) for change in changes if change.code in by_code]
+
+
+def _history_row(change: QuotaChange, region: str, kind: Kind) -> QuotaHistoryRow:
+    return QuotaHistoryRow(
+        request_id=change.request_id,
+        status=change.status,
+        quota_code=change.code,
+        quota_name=change.name,
+        desired_value=change.desired_value,
+        region=region,
+        quota_type=kind.market,
+        family=kind.family,
+        created=change.created,
+        case_id=change.case_id,
+    )
