@@ -15,6 +15,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from .cloud import lean
 from .home import Home, Record
 from .process import birth
 
@@ -117,6 +118,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
 def main() -> None:
     """Runs a sandbox in the folder that the command line names."""
     gc.disable()
+    lean.spare_boto3()
     options = _options(sys.argv[1:])
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(threadName)s %(name)s %(message)s")
     logging.getLogger("asyncssh").setLevel(logging.WARNING)

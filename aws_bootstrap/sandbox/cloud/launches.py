@@ -25,6 +25,8 @@ class Launches:
         self.tokens: dict[str, tuple[Any, Any]] = {}
         self.quotas: dict[str, float] = {}
         self.launched = 0
+        self.launching = False
+        """Whether volumes are being attached by a launch, which asks nobody."""
 
     def run_instances(
         self, image_id: str, count: int, user_data: Any, security_group_names: list[str], **kwargs: Any
@@ -38,7 +40,11 @@ class Launches:
         self._check_type(kwargs["instance_type"])
         self._check_quota(kwargs["instance_type"], count, spot=bool(kwargs["instance_market_options"]))
         self._place(kwargs)
-        reservation = super().run_instances(image_id, count, user_data, security_group_names, **kwargs)  # type: ignore[misc]
+        self.launching = True
+        try:
+            reservation = super().run_instances(image_id, count, user_data, security_group_names, **kwargs)  # type: ignore[misc]
+        finally:
+            self.launching = False
         for instance in reservation.instances:
             instance.client_token = token
             if instance.lifecycle == "spot":

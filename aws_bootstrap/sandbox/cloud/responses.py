@@ -39,7 +39,7 @@ class SandboxEC2(EC2Response):
     def describe_instances(self) -> ActionResult:
         """Without MaxResults EC2 answers up to 1,000 at once, moto 100."""
         if not self._get_param("InstanceIds") and not self._get_param("MaxResults"):
-            self.data["MaxResults"] = [str(MAX_RESULTS)]
+            self.params["MaxResults"] = MAX_RESULTS
         return super().describe_instances()
 
     def run_instances(self) -> ActionResult:
@@ -50,7 +50,7 @@ class SandboxEC2(EC2Response):
         least, most = self._get_int_param("MinCount", 1), self._get_int_param("MaxCount", 1)
         if least > most:
             raise EC2ClientError("InvalidParameterValue", "MinCount must not be greater than MaxCount")
-        self.data["MinCount"] = [str(most)]
+        self.params["MinCount"] = most
         self._check_price()
         result = super().run_instances()
         for instance in result.result.instances:  # type: ignore[attr-defined]

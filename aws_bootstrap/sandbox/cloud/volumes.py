@@ -44,6 +44,7 @@ class Volumes:
     """The part of the EC2 backend that keeps volumes. Mixed into `SandboxBackend`, whose state it uses."""
 
     world: World
+    launching: bool
 
     def create_volume(self, size: Any, zone_name: str, **kwargs: Any) -> Volume:
         """The new volume; zone and size are checked, which moto does not."""
@@ -61,11 +62,10 @@ class Volumes:
     ) -> VolumeAttachment:
         """The attachment, which is `attaching` at first. EC2's own calls (root volumes) come before `running`."""
         volume, instance = self.get_volume(volume_id), self.get_instance(instance_id)  # type: ignore[attr-defined]
-        by_launch = instance.state == "pending" and not instance.running_since
-        if not by_launch:
+        if not self.launching:
             self._check_attach(volume, instance, device_path)
         attachment = super().attach_volume(volume_id, instance_id, device_path, delete_on_termination)  # type: ignore[misc]
-        if not by_launch:
+        if not self.launching:
             attachment.status = "attaching"
             self.world.scheduler.after(self.world.timing.attaching, lambda: self._attached(attachment))
         return attachment

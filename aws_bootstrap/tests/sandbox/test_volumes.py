@@ -1,0 +1,113 @@
+"""EBS: what moto lets pass and EC2 does not."""
+
+from __future__ import annotations
+
+import pytest
+
+from .conftest import eventually, launch, refused, wait_state
+
+
+@pytest.fixture
+def instance(ec2):
+    return wait_state(ec2, launch(ec2)["InstanceId"], "running")
+
+
+def make_volume(ec2, zone, size=10):
+    volume_id = ec2.create_volume(AvailabilityZone=zone, Size=size, VolumeType="gp3")["VolumeId"]
+    assert eventually(lambda: status(ec2, volume_id) == "available")
+    return volume_id
+
+
+def status(ec2, volume_id):
+    return ec2.describe_volumes(VolumeIds=[volume_id])["Volumes"][0]["State"]
+
+
+def zone_of(instance):
+    return instance["Placement"]["AvailabilityZone"]
+
+
+def attach(ec2, volume_id, instance, device="/dev/sdf"):
+    return {"VolumeId": volume_id, "InstanceId": instance["InstanceId"], "Device": device}
+
+
+def test_a_volume_is_creating_then_available(cloud, ec2):
+    """https://docs.aws.amazon.com/ebs/latest/userguide/ebs-describing-volumes.html"""
+    cloud.timing(volume_creating=0.3)
+    made = ec2.create_volume(AvailabilityZone="us-west-2a", Size=10)
+    assert made["State"] == "creating"
+    assert status(ec2, made["VolumeId"]) == "creating"
+    assert eventually(lambda: status(ec2, made["VolumeId"]) == "available")
+    cloud.timing(volume_creating=0.05)
+
+
+def test_a_volume_is_attached_once(ec2, instance):
+    """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_AttachVolume.html"""
+    volume_id = make_volume(ec2, zone_of(instance))
+    assert ec2.attach_volume(**attach(ec2, volume_id, instance))["State"] == "attaching"
+    assert status(ec2, volume_id) == "in-use"
+    assert refused(ec2.attach_volume, **attach(ec2, volume_id, instance, "/dev/sdg")) == "VolumeInUse"
+
+
+def test_volume_and_instance_share_a_zone(ec2, instance):
+    """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html (InvalidVolume.ZoneMismatch)"""
+    other = next(zone for zone in ("us-west-2a", "us-west-2b", "us-west-2c") if zone != zone_of(instance))
+    wrong = attach(ec2, make_volume(ec2, other), instance)
+    assert refused(ec2.attach_volume, **wrong) == "InvalidVolume.ZoneMismatch"
+
+
+def test_a_device_is_used_once(ec2, instance):
+    """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_AttachVolume.html (Device)"""
+    first, second = (make_volume(ec2, zone_of(instance)) for _ in range(2))
+    ec2.attach_volume(**attach(ec2, first, instance))
+    assert refused(ec2.attach_volume, **attach(ec2, second, instance)) == "InvalidParameterValue"
+    assert refused(ec2.attach_volume, **attach(ec2, second, instance, "nonsense")) == "InvalidParameterValue"
+
+
+def test_a_pending_instance_takes_no_volume(cloud, ec2):
+    """https://docs.aws.amazon.com/ebs/latest/userguide/ebs-attaching-volume.html: running or stopped instances"""
+    cloud.timing(pending=5.0)
+    young = launch(ec2)
+    cloud.timing(pending=0.2)
+    volume_id = make_volume(ec2, zone_of(young))
+    assert refused(ec2.attach_volume, **attach(ec2, volume_id, young)) == "IncorrectState"
+
+
+def test_detach_needs_no_instance(ec2, instance):
+    """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DetachVolume.html (InstanceId is optional)"""
+    volume_id = make_volume(ec2, zone_of(instance))
+    ec2.attach_volume(**attach(ec2, volume_id, instance))
+    assert ec2.detach_volume(VolumeId=volume_id)["State"] == "detaching"
+    assert status(ec2, volume_id) == "in-use"
+    assert eventually(lambda: status(ec2, volume_id) == "available")
+    assert refused(ec2.detach_volume, VolumeId=volume_id) == "IncorrectState"
+
+
+def test_the_root_volume_of_a_running_instance_stays(ec2, instance):
+    """https://docs.aws.amazon.com/ebs/latest/userguide/ebs-detaching-volume.html"""
+    root = instance["BlockDeviceMappings"][0]["Ebs"]["VolumeId"]
+    assert refused(ec2.detach_volume, VolumeId=root) == "OperationNotPermitted"
+
+
+def test_a_volume_in_use_is_not_deleted(ec2, instance):
+    """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteVolume.html"""
+    volume_id = make_volume(ec2, zone_of(instance))
+    ec2.attach_volume(**attach(ec2, volume_id, instance))
+    assert refused(ec2.delete_volume, VolumeId=volume_id) == "VolumeInUse"
+
+
+def test_a_data_volume_stays_in_use_until_the_instance_is_gone_and_survives_it(ec2, instance):
+    """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/preserving-volumes-on-termination.html"""
+    volume_id = make_volume(ec2, zone_of(instance))
+    ec2.attach_volume(**attach(ec2, volume_id, instance))
+    root = instance["BlockDeviceMappings"][0]["Ebs"]["VolumeId"]
+    ec2.terminate_instances(InstanceIds=[instance["InstanceId"]])
+    assert status(ec2, volume_id) == "in-use"
+    wait_state(ec2, instance["InstanceId"], "terminated")
+    assert status(ec2, volume_id) == "available"
+    assert refused(ec2.describe_volumes, VolumeIds=[root]) == "InvalidVolume.NotFound"
+
+
+def test_size_and_zone_are_checked(ec2):
+    """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateVolume.html"""
+    assert refused(ec2.create_volume, AvailabilityZone="us-west-2a", Size=20_000) == "InvalidParameterValue"
+    assert refused(ec2.create_volume, AvailabilityZone="us-west-9z", Size=1) == "InvalidZone.NotFound"
