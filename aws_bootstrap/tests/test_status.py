@@ -1,0 +1,66 @@
+"""`status` at scale: how many calls, and how many at once. Instances without boxes, in every region."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from aws_bootstrap.sandbox.testing import Sandbox
+from aws_bootstrap.tests.programs import Program
+
+OURS = [{"Key": "created-by", "Value": "aws-bootstrap-g4dn"}]
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    with Sandbox(tmp_path_factory.mktemp("many"), boxes=False) as sandbox:
+        yield Program(sandbox)
+
+
+def start(sandbox: Sandbox, region: str, count: int) -> None:
+    client = sandbox.client(region=region)
+    image = client.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
+    client.run_instances(
+        ImageId=image,
+        InstanceType="g4dn.xlarge",
+        MinCount=count,
+        MaxCount=count,
+        InstanceMarketOptions={"MarketType": "spot"},
+        TagSpecifications=[{"ResourceType": "instance", "Tags": OURS}],
+    )
+
+
+def regions(sandbox: Sandbox) -> list[str]:
+    return [r["RegionName"] for r in sandbox.client().describe_regions()["Regions"]]
+
+
+def lift_quotas(sandbox: Sandbox) -> None:
+    for region in regions(sandbox):
+        sandbox.quota("L-3819A6DF", 100_000, region)
+
+
+@pytest.mark.parametrize(("per_region", "pages"), [(6, 1), (100, 1)], ids=["100", "1700"])
+def test_calls_grow_with_regions_not_with_instances(many, per_region, pages, wait_for):
+    sandbox = many.sandbox
+    sandbox.wipe()
+    lift_quotas(sandbox)
+    for region in regions(sandbox):
+        start(sandbox, region, per_region)
+    wait_for(lambda: not _pending(sandbox))
+    sandbox.clear_log()
+    code, seen = many.json("status", "--no-instructions")
+    assert code == 0 and len(seen["instances"]) == 17 * per_region
+    assert all(i["spot_price_per_hour"] > 0 for i in seen["instances"])
+
+    calls = sandbox.log()
+    by_region = Counter(c["region"] for c in calls if c["action"] != "DescribeRegions")
+    assert len(by_region) == 17 and max(by_region.values()) <= 2 * pages + 1
+    assert sum(c["action"] == "DescribeRegions" for c in calls) == 1
+    first = {c["region"]: c["in_flight"] for c in calls if c["action"] == "DescribeInstances"}
+    assert max(first.values()) > 8, "regions are asked at the same time"
+
+
+def _pending(sandbox: Sandbox) -> bool:
+    state = [{"Name": "instance-state-name", "Values": ["pending"]}]
+    return any(sandbox.client(region=r).describe_instances(Filters=state)["Reservations"] for r in regions(sandbox))
