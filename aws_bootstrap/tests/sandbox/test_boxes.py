@@ -79,11 +79,17 @@ def box(boxes: Sandbox, folder: Path, **changes) -> Login:
     return Login(boxes, client, key, made["InstanceId"], up["PublicIpAddress"]).wait()
 
 
-@pytest.fixture(scope="module")
+_KEPT: dict[Path, Login] = {}
+
+
+@pytest.fixture
 def login(_boxes, tmp_path_factory):
-    """One box for the tests that leave it as they found it, or nearly so. They come first: others wipe."""
-    _boxes.wipe()
-    return box(_boxes, tmp_path_factory.mktemp("login"))
+    """One box for the tests that leave it as they found it, or nearly so; a new one if another test has wiped it."""
+    kept = _KEPT.get(_boxes.home.root)
+    if kept is None or kept.instance_id not in {one["instance_id"] for one in _boxes.status()["instances"]}:
+        _boxes.wipe()
+        kept = _KEPT[_boxes.home.root] = box(_boxes, tmp_path_factory.mktemp("login"))
+    return kept
 
 
 def test_a_command_has_its_input_its_output_and_its_exit_code(login):

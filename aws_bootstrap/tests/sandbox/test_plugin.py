@@ -1,0 +1,49 @@
+"""The fixture `aws_bootstrap_sandbox`, used as a stranger's suite would use it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+SUITE = """
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+
+def test_launch(aws_bootstrap_sandbox):
+    ec2 = boto3.client("ec2")
+    image = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
+    ec2.run_instances(ImageId=image, InstanceType="g4dn.xlarge", MinCount=1, MaxCount=1)
+    assert len(aws_bootstrap_sandbox.log("RunInstances")) == 1
+
+
+def test_each_test_starts_empty_and_faults_are_on_request(aws_bootstrap_sandbox):
+    ec2 = boto3.client("ec2")
+    assert ec2.describe_instances()["Reservations"] == []
+    aws_bootstrap_sandbox.fault(action="DescribeVpcs", do={"error": "UnauthorizedOperation"})
+    with pytest.raises(ClientError, match="UnauthorizedOperation"):
+        ec2.describe_vpcs()
+"""
+
+
+def test_the_fixture_serves_a_strangers_suite(tmp_path):
+    (tmp_path / "test_theirs.py").write_text(SUITE)
+    loaded = subprocess.run(
+        [sys.executable, "-m", "pytest", "--trace-config", "--collect-only", "-q"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    by_itself = "aws_bootstrap.sandbox.pytest_plugin" in loaded.stdout
+    options = [] if by_itself else ["-p", "aws_bootstrap.sandbox.pytest_plugin"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options],
+        cwd=tmp_path,
+        env=dict(os.environ, AWS_PROFILE="nobody"),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert "2 passed" in done.stdout, done.stdout + done.stderr

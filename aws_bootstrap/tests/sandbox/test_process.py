@@ -1,0 +1,167 @@
+"""The background process: one a home, found again, state kept, nothing left behind whatever happens to it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from aws_bootstrap.errors import BootstrapError
+from aws_bootstrap.sandbox import environment, process
+from aws_bootstrap.sandbox.boxes.addresses import Addresses
+from aws_bootstrap.sandbox.home import Home, Record
+from aws_bootstrap.sandbox.testing import Sandbox
+
+from .conftest import describe, eventually, launch, refused, wait_state
+
+
+@pytest.fixture
+def sandbox(tmp_path):
+    with Sandbox(tmp_path / "sandbox") as running:
+        yield running
+
+
+def test_instances_and_volumes_outlive_a_restart(sandbox):
+    client = sandbox.client()
+    kept = wait_state(client, launch(client)["InstanceId"], "running")
+    volume = client.create_volume(AvailabilityZone="us-west-2a", Size=5)["VolumeId"]
+    sandbox.quota("L-3819A6DF", 8)
+    sandbox.stop()
+    assert process.running(sandbox.home) is None
+    sandbox.start()
+    client = sandbox.client()
+    assert describe(client, kept["InstanceId"])["PublicIpAddress"] == kept["PublicIpAddress"]
+    assert client.describe_volumes(VolumeIds=[volume])["Volumes"][0]["State"] == "available"
+    quotas = sandbox.client("service-quotas")
+    assert quotas.get_service_quota(ServiceCode="ec2", QuotaCode="L-3819A6DF")["Quota"]["Value"] == 8
+
+
+def test_a_killed_sandbox_leaves_no_process_and_starts_anew_with_its_state(sandbox):
+    client = sandbox.client()
+    kept = wait_state(client, launch(client)["InstanceId"], "running")["InstanceId"]
+    assert eventually(lambda: "listening" in _console(sandbox, kept) or "cannot listen" in _console(sandbox, kept))
+    assert eventually(lambda: kept.encode() in _saved(sandbox))
+    record = process.running(sandbox.home)
+    os.kill(record.pid, signal.SIGKILL)
+    assert eventually(lambda: _of_home(sandbox.home.root) == [])
+    sandbox.start()
+    assert describe(sandbox.client(), kept)["State"]["Name"] == "running"
+
+
+def _console(sandbox: Sandbox, instance_id: str) -> str:
+    path = sandbox.home.boxes / instance_id / "console.log"
+    return path.read_text() if path.exists() else ""
+
+
+def _saved(sandbox: Sandbox) -> bytes:
+    return sandbox.home.state.read_bytes() if sandbox.home.state.exists() else b""
+
+
+def _of_home(root: Path) -> list[str]:
+    """The machine's living processes that name this home."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            line = (entry / "cmdline").read_bytes()
+            state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            continue
+        if str(root).encode() in line and state != "Z":
+            found.append(entry.name)
+    return found
+
+
+def test_an_unreadable_state_is_set_aside(sandbox):
+    sandbox.stop()
+    sandbox.home.state.write_bytes(b"nonsense")
+    sandbox.start()
+    assert sandbox.client().describe_instances()["Reservations"] == []
+    assert sandbox.home.state.with_suffix(".unreadable").read_bytes() == b"nonsense"
+
+
+def test_two_that_begin_at_once_get_one_sandbox(tmp_path):
+    home = Home.of(tmp_path / "sandbox")
+    try:
+        with ThreadPoolExecutor(3) as pool:
+            ports = set(pool.map(lambda _: process.ensure_running(home, "--no-boxes"), range(3)))
+        assert len(ports) == 1
+    finally:
+        assert process.stop(home)
+    assert not process.stop(home)
+
+
+def test_a_stranger_with_the_recorded_pid_is_left_alone(tmp_path):
+    home = Home.of(tmp_path)
+    home.make()
+    home.write_record(Record(os.getpid(), 1, "another process's birth"))
+    assert process.running(home) is None
+    assert not process.stop(home)
+
+
+def test_a_stranger_on_the_recorded_port_is_not_taken_for_ours(tmp_path):
+    home = Home.of(tmp_path)
+    home.make()
+    home.write_record(Record(os.getpid(), 9, process.birth(os.getpid())))
+    assert process.running(home) is None
+
+
+def test_two_sandboxes_do_not_share_addresses(tmp_path):
+    homes = [Home.of(tmp_path / name) for name in ("one", "two")]
+    for home in homes:
+        home.make()
+    given = [Addresses(home) for home in homes]
+    same = Addresses(homes[0])
+    try:
+        if sys.platform == "linux":
+            assert len({addresses.next().rpartition(".")[0] for addresses in (*given, same)}) == 3
+    finally:
+        for addresses in (*given, same):
+            addresses.end()
+
+
+def test_the_home_is_its_owners_alone_and_its_key_admits(tmp_path, cloud):
+    assert cloud.home.root.stat().st_mode & 0o077 == 0
+    with pytest.raises(BootstrapError):
+        other = Home.of(tmp_path)
+        other.make()
+        from aws_bootstrap.sandbox import control
+
+        control.ask(other, cloud.port, "ping")
+
+
+def test_the_environment_points_at_the_sandbox_and_away_from_the_real_files(cloud):
+    given = environment(cloud.home.root)
+    assert given["AWS_ENDPOINT_URL"] == f"http://127.0.0.1:{cloud.port}"
+    assert all(given[name] is None for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_CA_BUNDLE"))
+    inside = [value for name, value in given.items() if name.endswith(("_FILE", "_CONFIG", "_PATH", "_HOME"))]
+    assert all(value.startswith(str(cloud.home.root)) for value in inside)
+    assert (
+        refused(cloud.client().describe_instances, InstanceIds=["i-0123456789abcdef0"]) == "InvalidInstanceID.NotFound"
+    )
+
+
+def test_checkip_answers_the_callers_address(cloud):
+    from urllib.request import urlopen
+
+    with urlopen(cloud.variables["AWS_BOOTSTRAP_CHECKIP_URL"], timeout=10) as reply:
+        assert reply.read().decode().strip() == "127.0.0.1"
+
+
+def test_starting_imports_nothing_heavy():
+    """`aws-bootstrap --help` must not pay for moto."""
+    words = (
+        "import sys, aws_bootstrap.sandbox; print(*sorted({'moto', 'asyncssh', 'boto3', 'yaml'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
+def test_the_log_is_one_document(cloud, ec2):
+    ec2.describe_regions()
+    assert json.loads(json.dumps(cloud.log()))[0]["action"] == "DescribeRegions"
