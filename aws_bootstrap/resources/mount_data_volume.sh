@@ -13,8 +13,8 @@ MOUNT_POINT=/data
 WAIT_SECONDS=120
 # A fallback must be the only answer for this many looks in a row: a disk that has just appeared may lack its serial.
 STEADY_LOOKS=5
-# nofail alone lets a boot without the volume wait 90 s for it.
-OPTIONS=nofail,x-systemd.device-timeout=10s
+# nofail: a boot goes on without the volume. systemd would look out for it for 90 s all the same.
+OPTIONS=nofail,x-systemd.device-timeout=30s
 LSBLK_COLUMNS=NAME,TYPE,SERIAL,MODEL,FSTYPE,PTTYPE,MOUNTPOINT,PKNAME
 
 die() {

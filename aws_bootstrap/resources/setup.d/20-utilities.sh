@@ -23,7 +23,7 @@ apt_trouble() {
   local said=$1 mirror
   mirror=$(grep -oE "$NO_ANSWER '?[^ ']+" "$said" | head -n 1 || true)
   mirror=${mirror##*[ \']}
-  if grep -qE 'Could not get lock|Unable to (acquire|lock)' "$said"; then
+  if grep -qE 'Could not get lock|Unable to (acquire|lock)|locked by another process' "$said"; then
     echo "apt was locked by another process for $PATIENCE s (unattended-upgrades?)"
   elif [[ -n $mirror ]]; then
     echo "the package mirror does not answer: $mirror"

@@ -21,10 +21,12 @@ WorkingDirectory=$HOME
 Environment=PATH=$VENV/bin:/usr/local/cuda/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 Environment=VIRTUAL_ENV=$VENV SHELL=/bin/bash JUPYTER_TOKEN=
 EnvironmentFile=-$HOME/.aws-bootstrap/jupyter.env
+# Another program on the port would answer in its place.
+ExecStartPre=/bin/bash -c '! (</dev/tcp/127.0.0.1/8888) 2>/dev/null'
 ExecStart=$VENV/bin/jupyter lab --no-browser --ServerApp.ip=127.0.0.1 --ServerApp.port=8888 \\
     --ServerApp.port_retries=0 --ServerApp.root_dir=$HOME --IdentityProvider.token=\${JUPYTER_TOKEN}
 # Started means: it answers.
-ExecStartPost=/bin/bash -c 'for i in {1..120}; do (</dev/tcp/127.0.0.1/8888) 2>/dev/null && exit; sleep 0.5; done; exit 1'
+ExecStartPost=/bin/bash -c 'for i in {1..99}; do (</dev/tcp/127.0.0.1/8888) 2>&- && exit; sleep 0.5; done; exit 1'
 TimeoutStartSec=90
 Restart=on-failure
 RestartSec=5
@@ -40,7 +42,7 @@ if put_root_file /etc/systemd/system/jupyter.service < <(unit); then
   : >"$STATE_DIR/jupyter.restart"
 fi
 if [[ -e $STATE_DIR/jupyter.restart ]] || ! systemctl is-active --quiet jupyter; then
-  as_root systemctl restart jupyter || die "jupyter does not start: sudo journalctl -u jupyter"
+  as_root systemctl restart jupyter || die "jupyter does not start (is port 8888 taken?): sudo journalctl -u jupyter"
   rm -f "$STATE_DIR/jupyter.restart"
   changed
 fi

@@ -189,7 +189,7 @@ FAILURES = {
         "could not be written",
     ),
     "samples": Fault(
-        "rm ~/gpu_benchmark.py && mkdir -p ~/gpu_benchmark.py/gpu_benchmark.py",
+        f"rm ~/gpu_benchmark.py {STATE}/deployed-gpu_benchmark.py && mkdir -p ~/gpu_benchmark.py/gpu_benchmark.py",
         "rm -r ~/gpu_benchmark.py",
         "exit status",
     ),

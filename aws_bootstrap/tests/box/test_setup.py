@@ -143,6 +143,7 @@ UBUNTU = "http://us-west-2.ec2.archive.ubuntu.com/ubuntu"
         (f"Err:1 {UBUNTU} noble InRelease", f"does not answer: {UBUNTU}"),
         ("E: Could not resolve 'archive.ubuntu.com'", "does not answer: archive.ubuntu.com"),
         ("E: Unable to acquire the dpkg frontend lock (/var/lib/dpkg/lock-frontend)", "apt was locked"),
+        ("dpkg: error: dpkg frontend lock was locked by another process with pid 7", "apt was locked"),
         ("E: Unable to locate package jq", "apt-get could not install: build-essential curl"),
     ],
 )
