@@ -341,8 +341,10 @@ def main(arguments: list[str]) -> int:
         signal.signal(signum, interrupt)
     # The laptop's lid closes: the box finishes what it began.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    outcome = Setup(Path(arguments[0]).resolve(), home).run(lock)
-    return 0 if outcome == "completed" else 1
+    with contextlib.suppress(Interrupted):
+        outcome = Setup(Path(arguments[0]).resolve(), home).run(lock)
+        return 0 if outcome == "completed" else 1
+    return 1
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from aws_bootstrap.tests.box.standins import RESOURCES
 CHECKS = {"gpu", "cuda-test"}
 UNPACK = "mkdir -p ~/.aws-bootstrap/setup && cd ~/.aws-bootstrap/setup && tar xzf -"
 RUN = "bash ./remote_setup.sh"
+IMPATIENT = "SETUP_PATIENCE=3 SETUP_RETRY_PAUSE=0 UV_HTTP_RETRIES=0"
 
 
 @pytest.fixture(scope="module")
@@ -147,9 +148,24 @@ def test_your_script_runs_after_the_rest(box):
     assert outcomes(found)["setup-script"] == "ok" and box.says("cat ~/seen") == "/home/ubuntu/venv"
 
 
+def test_a_python_that_cannot_be_had_leaves_the_venv_as_it_was(box):
+    assert outcomes(setup(box, "PYTHON_VERSION=3.11")[1])["venv"] == "unchanged"
+    done, found = setup(box, f"{IMPATIENT} PYTHON_VERSION=3.12")
+    report = next(report for report in found["steps"] if report["name"] == "venv")
+    assert done.returncode == 1 and report["message"] == "uv could not install Python 3.12"
+    assert box.says("python -c 'import torch, jupyterlab, sys; print(sys.prefix)'") == "/home/ubuntu/venv"
+
+
+def test_a_token_is_asked_for_where_one_is_set(box):
+    page = "curl -s -o /dev/null -w '%{{http_code}}' 'http://127.0.0.1:8888/api/contents{}'"
+    assert box.says(page.format("")) == "200"
+    box.says("echo JUPYTER_TOKEN=secret >~/.aws-bootstrap/jupyter.env && sudo systemctl restart jupyter")
+    assert box.says(page.format("")) == "403" and box.says(page.format("?token=secret")) == "200"
+    box.says("rm ~/.aws-bootstrap/jupyter.env && sudo systemctl restart jupyter")
+
+
 # --- Each step made to fail, and mended --------------------------------------------------------------------------
 
-IMPATIENT = "SETUP_PATIENCE=3 SETUP_RETRY_PAUSE=0 UV_HTTP_RETRIES=0"
 STATE = "~/.aws-bootstrap/state"
 # What a box fetches from is mapped to an address where nobody is.
 DEAD = "sudo sed -i -E 's/^[0-9.]+ (astral.*)/10.99.9.9 \\1/' /etc/hosts"
