@@ -1,0 +1,126 @@
+"""The JSON Schemas of docs/schemas/v1, made from the results themselves: a key is listed in one place.
+
+    python -m aws_bootstrap.tests.schemas
+
+writes them; test_schemas.py fails where they are stale. Keys may be added to a version, never renamed or taken away.
+"""
+
+from __future__ import annotations
+
+import json
+import types
+from dataclasses import fields, is_dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from aws_bootstrap import models
+from aws_bootstrap.errors import ErrorReport
+from aws_bootstrap.models import Result
+from aws_bootstrap.models.base import Listing
+
+FOLDER = Path(__file__).parents[2] / "docs" / "schemas" / "v1"
+
+# To document one more command, add one more line here.
+DOCUMENTS: dict[str, type[Result]] = {
+    "access": models.AccessReport,
+    "cleanup": models.CleanupReport,
+    "cleanup-dry-run": models.CleanupPlan,
+    "completion": models.CompletionScript,
+    "launch": models.LaunchReport,
+    "launch-dry-run": models.DryRun,
+    "list-amis": models.ImageList,
+    "list-instance-types": models.InstanceTypeList,
+    "quota-history": models.QuotaHistory,
+    "quota-request": models.QuotaRequests,
+    "quota-show": models.QuotaReport,
+    "setup": models.SetupReport,
+    "status": models.StatusReport,
+    "terminate": models.TerminateReport,
+}
+
+_SCALARS: dict[Any, dict[str, Any]] = {
+    bool: {"type": "boolean"},
+    int: {"type": "integer"},
+    float: {"type": "number"},
+    str: {"type": "string"},
+    datetime: {"type": "string", "format": "date-time"},
+    type(None): {"type": "null"},
+}
+
+
+def schemas() -> dict[str, dict[str, Any]]:
+    """Every schema, by the name of its file."""
+    return {name: _document(kind) for name, kind in DOCUMENTS.items()} | {"error": _failure()}
+
+
+def _document(kind: type[Result]) -> dict[str, Any]:
+    """A result's document. If the command failed half way, an object also carries `error`."""
+    defs: dict[str, Any] = {}
+    if issubclass(kind, Listing):
+        body = _type(get_type_hints(kind)[fields(kind)[0].name], defs)
+    else:
+        body = _object(kind, defs)
+        body["properties"]["error"] = _type(ErrorReport, defs)
+    return _whole(kind.__doc__, body, defs)
+
+
+def _failure() -> dict[str, Any]:
+    """The document of a command that failed before it knew anything."""
+    defs: dict[str, Any] = {}
+    error = {"error": _type(ErrorReport, defs)}
+    body = {"type": "object", "properties": error, "required": ["error"], "additionalProperties": False}
+    return _whole("What a command that failed says, whatever the command.", body, defs)
+
+
+def _whole(about: str | None, body: dict[str, Any], defs: dict[str, Any]) -> dict[str, Any]:
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "description": about}
+    return head | body | {"$defs": dict(sorted(defs.items()))}
+
+
+def _object(kind: Any, defs: dict[str, Any]) -> dict[str, Any]:
+    hints, shown = get_type_hints(kind), [f for f in fields(kind) if not f.metadata.get("private")]
+    return {
+        "type": "object",
+        "properties": {f.name: _field(hints[f.name], f.metadata.get("optional"), defs) for f in shown},
+        "required": [f.name for f in shown if not f.metadata.get("optional")],
+        "additionalProperties": False,
+    }
+
+
+def _field(hint: Any, is_optional: Any, defs: dict[str, Any]) -> dict[str, Any]:
+    """An optional key is left out instead of being null."""
+    kinds = [k for k in _choices(hint) if not (is_optional and k is type(None))]
+    made = [_type(k, defs) for k in kinds]
+    return made[0] if len(made) == 1 else {"anyOf": made}
+
+
+def _choices(hint: Any) -> tuple[Any, ...]:
+    return get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+
+
+def _type(hint: Any, defs: dict[str, Any]) -> dict[str, Any]:
+    if hint in _SCALARS:
+        return _SCALARS[hint]
+    if is_dataclass(hint):
+        name = hint.__name__  # type: ignore[union-attr]
+        if name not in defs:
+            defs[name] = {}
+            defs[name] = {"description": hint.__doc__} | _object(hint, defs)
+        return {"$ref": f"#/$defs/{name}"}
+    if get_origin(hint) in (tuple, list):
+        return {"type": "array", "items": _type(get_args(hint)[0], defs)}
+    if get_origin(hint) is dict:
+        return {"type": "object", "additionalProperties": _type(get_args(hint)[1], defs)}
+    raise TypeError(f"no schema for {hint}")
+
+
+def text(schema: dict[str, Any]) -> str:
+    """A schema as it stands in its file."""
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for name, schema in schemas().items():
+        (FOLDER / f"{name}.json").write_text(text(schema))

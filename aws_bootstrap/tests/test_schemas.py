@@ -1,0 +1,62 @@
+"""The JSON Schemas under docs/schemas: in step with the results, and true of every document."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from jsonschema import Draft202012Validator, ValidationError
+
+from aws_bootstrap import models
+from aws_bootstrap.models import Result, document
+from aws_bootstrap.tests import schemas
+from aws_bootstrap.tests.test_output import RESULTS, failure
+
+ALL = schemas.schemas()
+NAMES = {kind: name for name, kind in schemas.DOCUMENTS.items()}
+
+
+def validate(name: str, shown: object) -> None:
+    """Raise unless the document is as its schema in the docs says."""
+    schema = json.loads((schemas.FOLDER / f"{name}.json").read_text())
+    Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER).validate(shown)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_schemas_in_the_docs_are_fresh(name):
+    path = schemas.FOLDER / f"{name}.json"
+    assert path.read_text() == schemas.text(ALL[name]), "run: python -m aws_bootstrap.tests.schemas"
+    Draft202012Validator.check_schema(ALL[name])
+
+
+def test_every_result_and_nothing_else_has_a_schema():
+    assert {path.stem for path in schemas.FOLDER.iterdir()} == set(ALL)
+    kinds = {c for c in vars(models).values() if isinstance(c, type) and issubclass(c, Result)} - {Result}
+    assert kinds == set(NAMES)
+
+
+@pytest.mark.parametrize("result", RESULTS, ids=lambda result: type(result).__name__)
+def test_every_document_is_as_its_schema_says(result):
+    shown = json.loads(json.dumps(result.to_dict()))
+    validate(NAMES[type(result)], shown)
+    if isinstance(shown, dict):
+        validate(NAMES[type(result)], shown | {"error": document(failure().report)})
+
+
+def test_a_failure_that_knows_nothing_is_as_the_schema_says():
+    validate("error", {"error": document(failure().report)})
+
+
+@pytest.mark.parametrize("result", RESULTS, ids=lambda result: type(result).__name__)
+def test_a_key_more_or_less_is_not(result):
+    shown = json.loads(json.dumps(result.to_dict()))
+    if not shown:
+        return
+    record = shown[0] if isinstance(shown, list) else shown
+    record["surprise"] = 1
+    with pytest.raises(ValidationError):
+        validate(NAMES[type(result)], shown)
+    del record["surprise"]
+    del record["region" if isinstance(shown, list) else "regions_failed"]
+    with pytest.raises(ValidationError):
+        validate(NAMES[type(result)], shown)
