@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from aws_bootstrap import ec2, sshconfig
+from aws_bootstrap.errors import SshError
 from aws_bootstrap.models import IngressRule
 from aws_bootstrap.tests.cloud import start_box
 from aws_bootstrap.tests.test_ssh_config import BOX
@@ -174,6 +175,22 @@ def test_an_unread_region_is_exit_code_3_and_all_of_them_1(run, cloud, my_addres
     for region in (WEST, "eu-west-1"):
         cloud.deny(region)
     assert run("access").exit_code == 1
+
+
+class SilentSsh:
+    """Boxes that never answer."""
+
+    def run(self, alias: str, *_: object, **__: object) -> None:
+        raise SshError(f"{alias} refuses the login: connect to host 54.1.2.3 port 22: Connection timed out")
+
+
+@pytest.mark.parametrize(("cidr", "told"), [(HOME, True), (f"{ME}/32", False)])
+def test_an_ssh_that_times_out_tells_whose_address_is_left_out(run, cloud, my_address, app, cidr, told):
+    box, _ = make_box(cloud, cidrs=[cidr])
+    sshconfig.add(app.paths.ssh_config, replace(BOX, instance_id=box))
+    app.ssh = SilentSsh()
+    done = run("setup", "aws-gpu1")
+    assert done.exit_code == 1 and ("aws-bootstrap access aws-gpu1 --ssh-cidr me" in done.stderr) is told
 
 
 @pytest.mark.parametrize(

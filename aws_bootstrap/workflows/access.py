@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .. import aws, ec2, output, sshconfig
 from ..config import SSH_PORT
-from ..errors import BootstrapError
+from ..errors import BootstrapError, SshError
 from ..models import AccessReport, AccessRule, BoxAccess, IngressRule, Instance
 from ..sshconfig import Host
 from .names import check_all_found, located
@@ -61,8 +61,18 @@ def apply(app: App, names: Sequence[str], regions: Sequence[str], cidrs: Sequenc
     )
 
 
-def locked_out(app: App, host: Host) -> str | None:
-    """A sentence for a box that does not answer and whose rules leave this machine's address out; else None."""
+@contextlib.contextmanager
+def explained_timeout(app: App, host: Host) -> Iterator[None]:
+    """Where ssh times out inside the block and the rules leave this machine's address out, the error's hint says so."""
+    try:
+        yield
+    except SshError as exc:
+        shut = _locked_out(app, host) if exc.code == "ssh-timeout" or "timed out" in str(exc) else None
+        exc.with_facts(hint="\n".join(filter(None, [exc.hint, shut])) or None)
+        raise
+
+
+def _locked_out(app: App, host: Host) -> str | None:
     with contextlib.suppress(BootstrapError):
         address = aws.my_address()
         boxes = _read(app.aws.ec2(host.region or app.aws.region), [host.instance_id], {host.instance_id: host})

@@ -8,6 +8,7 @@ from .. import sshconfig
 from ..errors import BootstrapError
 from ..models import SetupReport, Volume
 from . import data_volume, remote
+from .access import explained_timeout
 
 if TYPE_CHECKING:
     from ..app import App
@@ -22,7 +23,8 @@ def apply(app: App, name: str) -> SetupReport:
             hint="See them with: aws-bootstrap status",
             code="not-found",
         )
-    outcome = remote.set_up(app.ssh, host.alias)
+    with explained_timeout(app, host):
+        outcome = remote.set_up(app.ssh, host.alias)
     volume, error = _mount(app, host)
     return SetupReport(
         instance_id=host.instance_id,
