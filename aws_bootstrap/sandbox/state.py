@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import pickle
 import threading
+from importlib import metadata
 from typing import TYPE_CHECKING
 
 from .cloud import catalog
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
     from .server import Sandbox
 
 _LOG = logging.getLogger(__name__)
-VERSION = 1
+VERSION = f"1 moto {metadata.version('moto')}"
+"""State of another version is not taken up: it holds moto's own objects."""
 WRITE_EVERY = 0.5
 
 

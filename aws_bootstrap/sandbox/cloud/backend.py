@@ -19,9 +19,10 @@ from moto.core.base_backend import BackendDict
 from moto.ec2 import models as moto_ec2
 from moto.ec2 import utils as moto_utils
 from moto.ec2.exceptions import EC2ClientError
-from moto.ec2.models import EC2Backend, amis, elastic_block_store, elastic_network_interfaces, instances
+from moto.ec2.models import EC2Backend, elastic_block_store, elastic_network_interfaces, instances
 
 from . import catalog
+from .images import SandboxImage
 from .launches import Launches
 from .life import SandboxInstance
 from .placement import Placement
@@ -42,11 +43,8 @@ class SandboxBackend(Launches, Placement, Volumes, EC2Backend):  # type: ignore[
         EC2Backend.__init__(self, region_name, account_id)
 
     def _load_amis(self) -> None:
-        for image in catalog.images():
-            facts = image.moto(self.region_name)
-            facts["creation_date"] = amis.parse_timestamp(facts["creation_date"])
-            zone = f"{self.region_name}a"
-            self.amis[facts["ami_id"]] = amis.Ami(self, region_name=zone, **facts)
+        made = (SandboxImage.of(image, self) for image in catalog.images())
+        self.amis.update({image.id: image for image in made})
 
     def describe_regions(self, region_names: list[str] | None = None) -> list[Any]:
         """The enabled regions, or those named; a name that is none of AWS's is refused.

@@ -88,6 +88,13 @@ class SandboxInstance(Instance):
             volumes=self._data_volumes(),
         )
 
+    def setup_defaults(self) -> None:
+        """The root volume of a launch that says nothing of it: as the image has it."""
+        found = self.ec2_backend.amis.get(self.image_id)
+        size = getattr(found, "root_gb", DEFAULT_ROOT_GB)
+        volume = self.ec2_backend.create_volume(size=size, zone_name=self.availability_zone, volume_type="gp3")
+        self.ec2_backend.attach_volume(volume.id, self.id, self.root_device_name, True)
+
     def _root_gb(self) -> int:
         for device, block in self.get_block_device_mapping:
             if device == self.root_device_name:

@@ -52,10 +52,29 @@ class SandboxEC2(EC2Response):
             raise EC2ClientError("InvalidParameterValue", "MinCount must not be greater than MaxCount")
         self.params["MinCount"] = most
         self._check_price()
+        self._complete_devices()
         result = super().run_instances()
         for instance in result.result.instances:  # type: ignore[attr-defined]
             instance.placement.group_name = group or ""
         return result
+
+    def _complete_devices(self) -> None:
+        """The block devices as EC2 takes them: what the request leaves out comes from the image.
+
+        NVMe instance stores need no mapping, and one is passed over:
+        https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/block-device-mapping-concepts.html
+        """
+        asked = [one for one in self._get_param("BlockDeviceMappings", []) if "VirtualName" not in one]
+        found = self.backend.amis.get(self._get_param("ImageId"))
+        if not asked or found is None:
+            self.params.pop("BlockDeviceMappings", None)
+            return
+        root, *_ = found.block_device_mappings
+        named = {one["DeviceName"]: one for one in asked}
+        given = named.pop(root["DeviceName"], {}).get("Ebs", {})
+        own = {key: root["Ebs"][key] for key in ("VolumeSize", "VolumeType", "DeleteOnTermination")}
+        merged = {"DeviceName": root["DeviceName"], "Ebs": own | given}
+        self.params["BlockDeviceMappings"] = [merged, *named.values()]
 
     def _check_price(self) -> None:
         """A spot request whose highest price is below the market's gets nothing.

@@ -188,3 +188,18 @@ def _request(client, **changes):
     from .conftest import image
 
     return {"ImageId": image(client), "InstanceType": "g4dn.xlarge", "MinCount": 1, "MaxCount": 1} | changes
+
+
+def test_what_a_launch_leaves_out_of_its_disks_comes_from_the_image(ec2):
+    """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/block-device-mapping-concepts.html"""
+    shown = ec2.describe_images(ImageIds=[_request(ec2)["ImageId"]])["Images"][0]["BlockDeviceMappings"][0]
+    assert shown["Ebs"]["Encrypted"] is False
+    wanted = [
+        {"DeviceName": "/dev/sda1", "Ebs": {"VolumeType": "gp3", "Encrypted": True}},
+        {"DeviceName": "/dev/sdb", "VirtualName": "ephemeral0"},
+    ]
+    for mapping in ({"BlockDeviceMappings": wanted}, {}):
+        made = launch(ec2, **mapping)
+        held = ec2.describe_volumes(Filters=[{"Name": "attachment.instance-id", "Values": [made["InstanceId"]]}])
+        assert [one["Size"] for one in held["Volumes"]] == [shown["Ebs"]["VolumeSize"]]
+        assert made["BlockDeviceMappings"][0]["Ebs"]["DeleteOnTermination"] is True

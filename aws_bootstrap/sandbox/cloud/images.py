@@ -1,0 +1,38 @@
+"""Public images as DescribeImages shows them: with their root device, which launchers copy into their request.
+
+https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeImages.html
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from moto.ec2.models import amis
+
+from . import catalog
+
+
+class SandboxImage(amis.Ami):
+    """moto's image with a root device as a real one has it."""
+
+    root_gb: int = 8
+
+    @classmethod
+    def of(cls, image: catalog.Image, backend: Any) -> SandboxImage:
+        """The image as one region holds it."""
+        facts = image.moto(backend.region_name)
+        facts["creation_date"] = amis.parse_timestamp(facts["creation_date"])
+        made = cls(backend, region_name=f"{backend.region_name}a", **facts)
+        made.root_gb = image.root_gb
+        return made
+
+    @property
+    def block_device_mappings(self) -> list[dict[str, Any]]:
+        root = {
+            "DeleteOnTermination": True,
+            "Encrypted": False,
+            "SnapshotId": self.ebs_snapshot.id,
+            "VolumeSize": self.root_gb,
+            "VolumeType": "gp3",
+        }
+        return [{"DeviceName": self.root_device_name, "Ebs": root}]
