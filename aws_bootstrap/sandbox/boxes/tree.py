@@ -53,6 +53,15 @@ ID=ubuntu
 ID_LIKE=debian
 UBUNTU_CODENAME=noble
 """
+_AMAZON_RELEASE = """\
+NAME="Amazon Linux"
+VERSION="2023"
+ID="amzn"
+ID_LIKE="fedora"
+VERSION_ID="2023"
+PLATFORM_ID="platform:al2023"
+PRETTY_NAME="Amazon Linux 2023.9.20261027"
+"""
 _SSHD_CONFIG = """\
 Include /etc/ssh/sshd_config.d/*.conf
 PasswordAuthentication no
@@ -131,17 +140,17 @@ class Tree:
     def _etc(self, machine: Machine, host_name: str) -> None:
         home = f"/home/{self.user}"
         # The login user is the machine's user that runs the sandbox (in a namespace: uid 0), under its EC2 name.
-        uid = 0 if self.isolation.apart else os.getuid()
+        uid, gid = (0, 0) if self.isolation.apart else (os.getuid(), os.getgid())
         files = {
             "fstab": "LABEL=cloudimg-rootfs / ext4 discard,commit=30,errors=remount-ro 0 1\n",
-            "group": f"root:x:0:\n{self.user}:x:1000:\nnogroup:x:65534:\n",
+            "group": f"{self.user}:x:{gid}:\nroot:x:0:\nnogroup:x:65534:\n",
             "hostname": f"{host_name}\n",
             "hosts": f"127.0.0.1 localhost {host_name}\n",
             "issue": "Ubuntu 24.04.3 LTS \\n \\l\n",
             "machine-id": f"{machine.instance_id.removeprefix('i-'):0>32}\n",
             "motd": _MOTD,
             "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
-            "os-release": _OS_RELEASE,
+            "os-release": _OS_RELEASE if self.user == "ubuntu" else _AMAZON_RELEASE,
             "passwd": f"{self.user}:x:{uid}:0::{home}:/bin/bash\n" + _PASSWD,
             "profile": f'PATH="{_SYSTEM_PATH}"\nexport PATH\n',
             "resolv.conf": "",
@@ -171,7 +180,7 @@ class Tree:
         cuda = self.root / f".local/cuda-{CUDA}/bin"
         cuda.mkdir(parents=True)
         (self.root / ".local/cuda").symlink_to(f"cuda-{CUDA}")
-        for name in names(library):
+        for name in programs(library, self.user):
             _program(cuda / name if name in CUDA_TOOLS else self.root / ".local/bin" / name, name)
         if not Path("/usr/bin/python3").exists():
             (self.root / ".local/bin/python3").symlink_to(python_path())
@@ -180,10 +189,10 @@ class Tree:
 CUDA_TOOLS = frozenset({"nvcc", "cuda-gdb"})
 
 
-def names(library: Path) -> list[str]:
-    """The programs that the library of stand-ins has, by the table at its door."""
-    text = (library / "programs.txt").read_text()
-    return [line.split()[0] for line in text.splitlines() if line.strip() and not line.startswith("#")]
+def programs(library: Path, user: str) -> list[str]:
+    """The programs that the library of stand-ins has for boxes with this login user."""
+    rows = [line.split() for line in (library / "programs.txt").read_text().splitlines()]
+    return [row[0] for row in rows if row and row[0] != "#" and row[2:] in ([], [user])]
 
 
 def _program(path: Path, name: str) -> None:

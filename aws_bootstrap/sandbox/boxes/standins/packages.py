@@ -62,3 +62,10 @@ def dpkg_query(program: str, arguments: list[str]) -> int:
         else:
             status = box.complain(f"dpkg-query: no packages found matching {word}")
     return status
+
+
+def rpm(program: str, arguments: list[str]) -> int:
+    """`rpm -q NAME…`: which are installed."""
+    missing = [word for word in arguments if not word.startswith("-") and word not in _installed()]
+    box.say(*(f"package {word} is not installed" for word in missing))
+    return len(missing)
