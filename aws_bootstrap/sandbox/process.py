@@ -104,7 +104,7 @@ def _start(home: Home, options: tuple[str, ...]) -> Record:
             stdout=log,
             stderr=log,
             cwd=home.root,
-            env=_server_environment(),
+            env=_server_environment(home),
             start_new_session=True,
         )
     deadline = time.monotonic() + START_SECONDS
@@ -117,9 +117,15 @@ def _start(home: Home, options: tuple[str, ...]) -> Record:
     raise BootstrapError("The sandbox did not start.", hint=f"Its last words are in {home.log}", code="sandbox-failed")
 
 
-def _server_environment() -> dict[str, str]:
-    """Our environment, less what would change how the AWS libraries behave in the server."""
+def _server_environment(home: Home) -> dict[str, str]:
+    """Our environment, less what would change how the AWS libraries behave in the server.
+
+    Where Python is told to keep no bytecode it compiles moto at every start, which takes two seconds: it keeps it
+    in the home then.
+    """
     kept = {name: value for name, value in os.environ.items() if _harmless(name)}
+    if kept.pop("PYTHONDONTWRITEBYTECODE", None):
+        kept["PYTHONPYCACHEPREFIX"] = str(home.root / "bytecode")
     package_parent = str(Path(__file__).resolve().parents[2])
     return kept | {"PYTHONPATH": os.pathsep.join(filter(None, [package_parent, kept.get("PYTHONPATH")]))}
 
