@@ -86,13 +86,15 @@ wait_for_device() {
 
 filesystem_of() { as_root blkid -p -o value -s TYPE "$1" 2>/dev/null || true; }
 
-# Truly empty: no tool knows a signature on it, and the kernel no partition. A tool that fails says nothing of the kind:
-# blkid ends with 2 for "nothing found", and with 8 where it found two things at once.
+# Truly empty: no tool knows a signature on it, the kernel no partition, and it begins with zeros as a new volume does
+# (a database's or an encrypted volume may carry no signature at all). A tool that fails says nothing of the kind: blkid
+# ends with 2 for "nothing found" and with 8 where it found two things at once, cmp with 1 for "different".
 is_empty() {
-  local status=0 signatures
+  local status=0 different=0 signatures
   as_root blkid -p "$1" >/dev/null 2>&1 || status=$?
+  as_root cmp -s -n 1048576 "$1" /dev/zero || different=$?
   signatures=$(as_root wipefs -n "$1") || return 1
-  [[ $status == 2 && -z $signatures && $(lsblk -n -o NAME "$1" | wc -l) -eq 1 ]]
+  [[ $status == 2 && $different != 1 && -z $signatures && $(lsblk -n -o NAME "$1" | wc -l) -eq 1 ]]
 }
 
 mounted_from() { findmnt -n -o SOURCE --mountpoint "$1" 2>/dev/null || true; }
@@ -134,7 +136,7 @@ check_mount_point() {
 # format_if_empty DEVICE FORMAT: make a filesystem, if that is allowed and nothing would be lost.
 format_if_empty() {
   [[ $2 == 1 ]] || die "$1 carries no filesystem; nothing was formatted"
-  is_empty "$1" || die "$1 is not empty, yet carries no filesystem to mount (a partition table?): nothing was formatted"
+  is_empty "$1" || die "$1 carries no filesystem, but is not empty (partitions, raw data): nothing was formatted"
   as_root mkfs.ext4 -q "$1" >&2 || die "$1 could not be formatted"
 }
 

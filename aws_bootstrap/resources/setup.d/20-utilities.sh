@@ -10,7 +10,7 @@ APT_PACKAGES=(build-essential curl git htop jq python3-dev tmux tree unzip)
 DNF_PACKAGES=(gcc-c++ git htop jq make python3-devel tmux tree unzip)
 
 apt() {
-  as_root env DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=a apt-get -y -q \
+  as_root env DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1 apt-get -y -q \
     -o DPkg::Lock::Timeout=$((PATIENCE < 60 ? PATIENCE : 60)) -o Acquire::Retries=1 \
     -o Acquire::http::Timeout=20 -o Acquire::https::Timeout=20 \
     -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold "$@"

@@ -70,12 +70,9 @@ deploy() {
   changed
 }
 
-# find_uv: the path of uv, wherever its installer or the image put it.
+# find_uv: the path of uv: where its installer puts it, else the image's.
 find_uv() {
-  local found
-  found=$(command -v uv || true)
-  [[ -n $found || ! -x $HOME/.local/bin/uv ]] || found="$HOME/.local/bin/uv"
-  [[ -n $found ]] && echo "$found"
+  if [[ -x $HOME/.local/bin/uv ]]; then echo "$HOME/.local/bin/uv"; else command -v uv; fi
 }
 
 # uv_install NAME ARGUMENTS...: uv pip install into the venv. An install that was cut short leaves packages that

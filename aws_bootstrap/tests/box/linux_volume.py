@@ -143,8 +143,8 @@ def third(network: Network) -> Iterator[Vm]:
     subprocess.run(["sfdisk", "-q", partitioned], input="label: gpt\n,,\n", text=True, check=True)
     for volume in (XFS, "vol-0aaaaaaaaaaaaaaa1"):
         vm.volumes[volume] = network.scratch / f"{volume}.img"
-    lvm = b"\0" * 512 + b"LABELONE" + b"\0" * 16 + b"LVM2 001" + b"x" * 32
-    vm.volumes["vol-0aaaaaaaaaaaaaaa2"] = disk(network, "vol-0aaaaaaaaaaaaaaa2", lvm)
+    # Data without any signature that blkid knows, as a database writes it to a bare disk.
+    vm.volumes["vol-0aaaaaaaaaaaaaaa2"] = disk(network, "vol-0aaaaaaaaaaaaaaa2", b"\0" * 4096 + b"rows and rows")
     yield vm.start()
     vm.kill()
 
