@@ -125,7 +125,7 @@ def _server_environment(home: Home) -> dict[str, str]:
     """
     kept = {name: value for name, value in os.environ.items() if _harmless(name)}
     if kept.pop("PYTHONDONTWRITEBYTECODE", None):
-        kept["PYTHONPYCACHEPREFIX"] = str(home.root / "bytecode")
+        kept.setdefault("PYTHONPYCACHEPREFIX", str(home.root / "bytecode"))
     package_parent = str(Path(__file__).resolve().parents[2])
     return kept | {"PYTHONPATH": os.pathsep.join(filter(None, [package_parent, kept.get("PYTHONPATH")]))}
 

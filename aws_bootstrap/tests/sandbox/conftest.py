@@ -23,6 +23,14 @@ def eventually(look: Callable[[], Any], patience: float = PATIENCE) -> Any:
     return seen
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _shared_bytecode(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """One place for the servers' bytecode, should Python be told to keep none: they start by the dozen here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPYCACHEPREFIX", str(tmp_path_factory.getbasetemp().parent / "bytecode"))
+        yield
+
+
 @pytest.fixture(scope="session")
 def _cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     with Sandbox(tmp_path_factory.mktemp("cloud"), boxes=False) as sandbox:
