@@ -160,6 +160,7 @@ class Box:
                 reuse_address=True,
                 keepalive_interval=0,
                 login_timeout=60,
+                agent_forwarding=False,
             )
         except OSError as error:
             hint = " (ports below 1024 need root: use another --ssh-port)" if isinstance(error, PermissionError) else ""

@@ -14,6 +14,7 @@ import asyncssh
 if TYPE_CHECKING:
     from .box import Box
 
+VOLUMES = b"/run/sandbox/volumes"
 MOST_LINKS = 40  # as the kernel: path_resolution(7)
 
 
@@ -24,6 +25,7 @@ class BoxFiles(asyncssh.SFTPServer):
         super().__init__(channel)
         self._root = os.fsencode(box.view())
         self._inside = os.fsencode(box.tree.inside("/"))
+        self._volumes = b"" if box.isolation.apart else os.fsencode(box.volumes)
         self._start = os.fsencode(f"/home/{box.tree.user}")
 
     def exit(self) -> None:
@@ -33,7 +35,13 @@ class BoxFiles(asyncssh.SFTPServer):
     def map_path(self, path: bytes) -> bytes:
         """Where a path of the box lies for us; its last part is taken as it is."""
         folder, name = os.path.split(self._absolute(path))
-        return self._root + os.path.join(self._resolve(folder), name)
+        return self._ours(os.path.join(self._resolve(folder), name))
+
+    def _ours(self, path: bytes) -> bytes:
+        """Our path for a resolved one of the box. A plain box's mounts are links to the volumes, outside its tree."""
+        if self._volumes and path.startswith(VOLUMES):
+            return self._volumes + path.removeprefix(VOLUMES)
+        return self._root + path
 
     def reverse_map_path(self, path: bytes) -> bytes:
         """The box's name for a path of ours."""
@@ -72,10 +80,12 @@ class BoxFiles(asyncssh.SFTPServer):
         while rest:
             here = os.path.join(done, rest.pop(0))
             try:
-                target = os.readlink(self._root + here)
+                target = os.readlink(self._ours(here))
             except OSError:
                 done = here
                 continue
+            if self._volumes and target.startswith(self._volumes):
+                target = VOLUMES + target.removeprefix(self._volumes)
             links += 1
             if links > MOST_LINKS:
                 raise asyncssh.SFTPFailure("Too many levels of symbolic links")

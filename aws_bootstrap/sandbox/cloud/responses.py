@@ -32,7 +32,7 @@ class SandboxEC2(EC2Response):
     def backend(self) -> SandboxBackend:
         return self.ec2_backend
 
-    def _authenticate_and_authorize_normal_action(self, resource: str) -> None:
+    def _authenticate_and_authorize_normal_action(self, resource: str = "*") -> None:
         """The router has let the caller in; moto's own check would import its IAM and S3 first."""
 
     def _list(self, *names: str) -> list[Any]:

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 _DEVICE = re.compile(r"(/dev/(sd[a-z]\d*|xvd[a-z]{1,2}\d*|nvme\d+n\d+)|xvd[a-z]{1,2}|sd[a-z]\d*)")
 _ATTACHABLE = frozenset({"running", "stopped"})
-MAX_GIB = 16384  # gp2 and gp3: https://docs.aws.amazon.com/ebs/latest/userguide/general-purpose.html
+# GiB at most: https://docs.aws.amazon.com/ebs/latest/userguide/ebs-volume-types.html
+_LARGEST = {"gp3": 65536, "io2": 65536, "standard": 1024}
+_LARGEST_OF_OTHERS = 16384
 
 
 class SandboxVolume(Volume):
@@ -50,10 +52,11 @@ class Volumes:
         """The new volume; zone and size are checked, which moto does not."""
         if self.get_zone_by_name(zone_name) is None:  # type: ignore[attr-defined]
             raise EC2ClientError("InvalidZone.NotFound", f"The zone '{zone_name}' does not exist.")
-        if size is not None and not 1 <= int(size) <= MAX_GIB:
+        most = _LARGEST.get(kwargs.get("volume_type") or "gp2", _LARGEST_OF_OTHERS)
+        if size is not None and not 1 <= int(size) <= most:
             raise EC2ClientError(
                 "InvalidParameterValue",
-                f"Volume of {size}GiB is invalid; the size must be between 1 and {MAX_GIB} GiB.",
+                f"Volume of {size}GiB is invalid; the size must be between 1 and {most} GiB.",
             )
         return super().create_volume(size=None if size is None else int(size), zone_name=zone_name, **kwargs)  # type: ignore[misc]
 

@@ -8,6 +8,7 @@ import subprocess
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ class Login:
     """The way into one box."""
 
     sandbox: Sandbox
-    client: object
+    client: Any
     key: Path
     instance_id: str
     address: str
@@ -300,6 +301,8 @@ def test_a_volume_keeps_its_files_when_it_moves(boxes, tmp_path):
     assert login.ssh("sudo mkdir -p /data; sudo mount /dev/nvme2n1 /data").returncode == 32
     login.said(f"sudo mkfs.ext4 -q /dev/nvme2n1 && {MOUNT} && echo kept | sudo tee /data/file >/dev/null")
     assert login.said("findmnt -n -o SOURCE --mountpoint /data") == "/dev/nvme2n1"
+    _scp(login, f"{login.target}:/data/file", str(tmp_path / "file"))
+    assert (tmp_path / "file").read_text() == "kept\n"
     login.client.detach_volume(VolumeId=volume_id)
     assert eventually(lambda: "nvme2n1" not in login.said("lsblk -dno NAME"))
     assert login.ssh("findmnt -n --mountpoint /data").returncode == 1

@@ -48,6 +48,7 @@ def test_a_killed_sandbox_leaves_no_process_and_starts_anew_with_its_state(sandb
     assert eventually(lambda: "listening" in _console(sandbox, kept) or "cannot listen" in _console(sandbox, kept))
     assert eventually(lambda: kept.encode() in _saved(sandbox))
     record = process.running(sandbox.home)
+    assert record is not None
     os.kill(record.pid, signal.SIGKILL)
     assert eventually(lambda: _of_home(sandbox.home.root) == [])
     sandbox.start()
@@ -140,7 +141,7 @@ def test_the_environment_points_at_the_sandbox_and_away_from_the_real_files(clou
     assert given["AWS_ENDPOINT_URL"] == f"http://127.0.0.1:{cloud.port}"
     assert all(given[name] is None for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_CA_BUNDLE"))
     inside = [value for name, value in given.items() if name.endswith(("_FILE", "_CONFIG", "_PATH", "_HOME"))]
-    assert all(value.startswith(str(cloud.home.root)) for value in inside)
+    assert all(value and value.startswith(str(cloud.home.root)) for value in inside)
     assert (
         refused(cloud.client().describe_instances, InstanceIds=["i-0123456789abcdef0"]) == "InvalidInstanceID.NotFound"
     )
