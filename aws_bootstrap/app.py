@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ import click
 
 from . import config, output
 from .config import Paths
-from .errors import UsageError
+from .errors import BootstrapError, IncompleteError, UsageError
 from .models import Access, Result
 
 if TYPE_CHECKING:
@@ -52,23 +53,44 @@ class App:
         problem = result.problem()
         if problem:
             raise problem.with_result(result)
-        output.emit(result)
+        try:
+            output.emit(result)
+        except OSError as exc:
+            raise self._unwritten(result, exc) from exc
 
-    def confirm(self, question: str, *, yes: bool) -> bool:
-        """Whether the user agrees. Nobody to ask is a usage error, not a hang."""
+    def _unwritten(self, result: Result, cause: OSError) -> BootstrapError:
+        """The error for a result that nobody got to read; what it made still exists."""
+        kind = IncompleteError if result.resources() else BootstrapError
+        error = kind(f"The result could not be written: {cause.strerror or cause}.", code="output-failed")
+        return error.with_facts(resources=result.resources())
+
+    def require_answer(self, *, yes: bool) -> None:
+        """Raise UsageError if a confirmation will be needed that nobody could give: before any work is done."""
         if yes:
-            return True
+            return
         if not output.is_text():
             raise UsageError("This needs a confirmation, which structured output cannot ask for.", hint="Add --yes.")
         if not sys.stdin.isatty():
             raise UsageError("This needs a confirmation, and there is no terminal to ask at.", hint="Add --yes.")
-        return click.confirm(question, err=True)
 
-    def accept(self, question: str, *, yes: bool) -> bool:
+    def confirm(self, question: str, *, yes: bool) -> bool:
+        """Whether the user agrees. Nobody to ask is a usage error, not a hang."""
+        self.require_answer(yes=yes)
+        return yes or _asked(question)
+
+    def accept(self, question: Callable[[], str], *, yes: bool) -> bool:
         """Whether to take what was not asked for but may do: scripts and `--yes` do, a person decides.
 
-        Text without a terminal declines, since nobody can answer.
+        Text without a terminal declines, since nobody can answer. The question is put together only to be asked.
         """
         if yes or not output.is_text():
             return True
-        return sys.stdin.isatty() and click.confirm(question, err=True)
+        return sys.stdin.isatty() and _asked(question())
+
+
+def _asked(question: str) -> bool:
+    """The answer at the terminal. Ctrl-C and Ctrl-D there are interrupts like any other."""
+    try:
+        return click.confirm(question, err=True)
+    except click.Abort as exc:
+        raise KeyboardInterrupt from exc

@@ -11,7 +11,7 @@ from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from .config import DEFAULT_REGION
-from .errors import KNOWN_EXCEPTIONS, BootstrapError, explain
+from .errors import KNOWN_EXCEPTIONS, BootstrapError, RegionReason, explain
 from .models import RegionFailure
 
 T = TypeVar("T")
@@ -97,7 +97,9 @@ def explained() -> Iterator[None]:
         error = exc.response.get("Error", {})
         raise explain(error.get("Code", ""), error.get("Message") or str(exc)) from exc
     except (BotoCoreError, ResponseParserError) as exc:
-        raise explain(_known_name(exc), str(exc)) from exc
+        error = explain(_known_name(exc), str(exc))
+        error.answered = False
+        raise error from exc
 
 
 def _known_name(exc: Exception) -> str:
@@ -147,9 +149,16 @@ def each_region[T](regions: Iterable[str], ask: Callable[[str], T]) -> tuple[dic
     answers = dict(zip(asked, together(*(lambda r=r: attempt(r) for r in asked)), strict=True))
     failed = {r: a for r, a in answers.items() if isinstance(a, BootstrapError)}
     if asked and len(failed) == len(asked):
-        raise next(iter(failed.values()))
+        raise _of_all(failed)
     found = {r: a for r, a in answers.items() if r not in failed}
     return found, tuple(RegionFailure(r, str(e)) for r, e in failed.items())
+
+
+def _of_all(failed: dict[str, BootstrapError]) -> BootstrapError:
+    """The first region's error, with every region's reason where there are several."""
+    first = next(iter(failed.values()))
+    reasons = tuple(RegionReason(region, str(error)) for region, error in failed.items())
+    return first.with_facts(regions=reasons) if len(failed) > 1 else first
 
 
 def my_address(url: str | None = None, timeout: float = 5.0) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import signal
 import sys
 import threading
-import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
 import click
@@ -45,11 +46,16 @@ class Group(click.Group):
         app = extra.setdefault("obj", None) or App()
         extra["obj"] = app
         extra |= {"standalone_mode": False, "prog_name": "aws-bootstrap"}
-        try:
-            with _sigterm_as_interrupt():
+        with _interruptible():
+            try:
+                _check_format(given)
                 code = super().main(given, *rest, **extra)
-        except (Exception, KeyboardInterrupt) as exc:
-            _fail(exc, app, debug=app.debug or "--debug" in given)
+            except click.exceptions.NoArgsIsHelpError as exc:
+                output.show_help(exc.format_message())
+                sys.exit(exc.exit_code)
+            except (Exception, KeyboardInterrupt) as exc:
+                _ignore_signals()
+                _fail(exc, app, debug=app.debug or "--debug" in given)
         sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -57,14 +63,21 @@ def _fail(exc: BaseException, app: App, *, debug: bool) -> NoReturn:
     """Show the failure and exit with its code."""
     error = _ours(exc)
     if error.hint:
-        error.with_facts(hint=error.hint.replace("{profile}", f" --profile {app.profile}" if app.profile else ""))
+        error.with_facts(hint=_runnable(error.hint, app))
     if debug:
-        traceback.print_exception(exc)
+        output.debug(exc)
     try:
         output.emit_error(error)
-    except BrokenPipeError:
+    except OSError:
+        # Nobody reads stdout; the interpreter's own last flush must not complain about it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(error.exit_code)
+
+
+def _runnable(hint: str, app: App) -> str:
+    """The hint, its commands as they work for this user: his profile, and the program as he runs it."""
+    profiled = hint.replace("{profile}", f" --profile {app.profile}" if app.profile else "")
+    return re.sub(r"(?<![/\w.-])aws-bootstrap(?= [a-z])", lambda _: app.access.program, profiled)
 
 
 def _ours(exc: BaseException) -> BootstrapError:
@@ -78,7 +91,7 @@ def _ours(exc: BaseException) -> BootstrapError:
         hint = f"See: {ctx.command_path} --help" if ctx else None
         return UsageError(exc.format_message(), hint=hint)
     if isinstance(exc, BrokenPipeError):
-        return BootstrapError("The reader of the output went away.", code="broken-pipe")
+        return BootstrapError("The reader of the output went away.", code="output-failed")
     return BootstrapError(
         f"Unexpected {type(exc).__name__}: {exc}",
         hint="This is a bug. Run the command again with --debug, and report what it shows.",
@@ -86,22 +99,39 @@ def _ours(exc: BaseException) -> BootstrapError:
     )
 
 
-class _sigterm_as_interrupt:
-    """SIGTERM ends a command as Ctrl-C does: with what exists told."""
+_SIGNALS = {signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: Terminated}
 
-    def __enter__(self) -> None:
-        def handle(*_: Any) -> NoReturn:
-            raise Terminated
 
-        self._before = signal.signal(signal.SIGTERM, handle) if _in_main_thread() else None
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """SIGINT and SIGTERM end the command with what exists told: the first one; more must not disturb the telling."""
 
-    def __exit__(self, *_: Any) -> None:
-        if _in_main_thread():
-            signal.signal(signal.SIGTERM, self._before)
+    def handle(number: int, _: Any) -> NoReturn:
+        _ignore_signals()
+        raise _SIGNALS[signal.Signals(number)]
+
+    before = {number: signal.signal(number, handle) for number in _SIGNALS} if _in_main_thread() else {}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _ignore_signals() -> None:
+    for number in _SIGNALS if _in_main_thread() else ():
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _in_main_thread() -> bool:
     return threading.current_thread() is threading.main_thread()
+
+
+def _check_format(args: Sequence[str]) -> None:
+    """Raise UsageError for a format from the environment that does not exist: a script would read text as JSON."""
+    named = os.environ.get("AWS_BOOTSTRAP_OUTPUT")
+    if named and named not in list(OutputFormat):
+        raise UsageError(f"AWS_BOOTSTRAP_OUTPUT is '{named}'; it can be {', '.join(OutputFormat)}.")
 
 
 def _wanted_format(args: Sequence[str]) -> OutputFormat:

@@ -119,6 +119,8 @@ class AwsError(BootstrapError):
     def __init__(self, message: str, *, aws_code: str, hint: str | None = None, code: str | None = None) -> None:
         super().__init__(message, hint=hint, code=code)
         self.aws_code = aws_code
+        self.answered = True
+        """Whether AWS itself said so; if not, the request may have taken effect."""
 
 
 class CapacityError(AwsError):
@@ -157,11 +159,11 @@ class Known:
 
 _DENIED = Known(
     code="access-denied",
-    hint="See who you are with: aws sts get-caller-identity\nThe permissions that are needed: docs/permissions.md",
+    hint="See who you are: aws sts get-caller-identity\nWhat is needed: docs/permissions.md of the project",
 )
 _EXPIRED = Known(
     code="expired-credentials",
-    message="Your AWS credentials have expired.",
+    message="Your AWS credentials have expired, or this machine's clock is wrong.",
     hint="Renew them: aws sso login{profile}  (or however you got them), then run the command again.",
 )
 _INVALID = Known(
@@ -188,7 +190,8 @@ _VERIFYING = Known(
 KNOWN_CODES: dict[str, Known] = {
     "ExpiredToken": _EXPIRED,
     "ExpiredTokenException": _EXPIRED,
-    "RequestExpired": _CLOCK,
+    # EC2 says this of expired session credentials, too, not only of a wrong clock.
+    "RequestExpired": _EXPIRED,
     "RequestTimeTooSkewed": _CLOCK,
     "AuthFailure": _INVALID,
     "InvalidClientTokenId": _INVALID,
@@ -216,6 +219,12 @@ KNOWN_CODES: dict[str, Known] = {
         code="quota", hint="Ask for more EBS storage at: https://console.aws.amazon.com/servicequotas/"
     ),
     "RequestLimitExceeded": _BUSY,
+    "EC2ThrottledException": _BUSY,
+    "ThrottledException": _BUSY,
+    "RequestThrottled": _BUSY,
+    "RequestThrottledException": _BUSY,
+    "RequestTimeout": _BUSY,
+    "RequestTimeoutException": _BUSY,
     "Throttling": _BUSY,
     "ThrottlingException": _BUSY,
     "TooManyRequestsException": _BUSY,
@@ -228,6 +237,10 @@ KNOWN_CODES: dict[str, Known] = {
     "InvalidInstanceType": Known(
         code="bad-instance-type",
         hint="List what a region offers: aws ec2 describe-instance-types --filters Name=instance-type,Values='g4dn*'",
+    ),
+    "AuthFailure.ServiceLinkedRoleCreationNotPermitted": Known(
+        code="access-denied",
+        hint="Have an administrator run once: aws iam create-service-linked-role --aws-service-name spot.amazonaws.com",
     ),
     "InvalidInstanceID.NotFound": Known(code="not-found", hint="List yours with: aws-bootstrap status"),
     "InvalidInstanceID.Malformed": Known(code="not-found", hint="List yours with: aws-bootstrap status"),
@@ -299,7 +312,9 @@ KNOWN_EXCEPTIONS: dict[str, Known] = {
     "ConnectionClosedError": _UNREACHABLE,
     "ReadTimeoutError": _UNREACHABLE,
     "ProxyConnectionError": _UNREACHABLE,
-    "SSLError": Known(code="unreachable", hint="Behind a company proxy? Set AWS_CA_BUNDLE to its certificate file."),
+    "SSLError": Known(
+        TransientError, code="unreachable", hint="Behind a company proxy? Set AWS_CA_BUNDLE to its certificate file."
+    ),
     "HTTPClientError": _UNREACHABLE,
     "ResponseParserError": _BUSY,
     "WaiterError": _BUSY,

@@ -36,7 +36,13 @@ class LocalKey:
 
 def inspect(config: LaunchConfig) -> LocalKey:
     """The key as it is, changing nothing. UsageError or BootstrapError where it could never open a box."""
-    public, private = config.public_key, config.private_key
+    try:
+        return _inspected(config.public_key, config.private_key)
+    except OSError as exc:
+        raise UsageError(f"Cannot read the SSH key {config.key_path}: {exc.strerror}.", code="ssh-key") from exc
+
+
+def _inspected(public: Path, private: Path) -> LocalKey:
     if public.suffix != ".pub":
         raise _not_public(public)
     if public.exists():

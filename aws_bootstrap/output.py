@@ -5,9 +5,12 @@ Results go to stdout, everything else to stderr. Progress is silent unless the f
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import shutil
 import sys
+import traceback
 from collections.abc import Callable
 from enum import StrEnum
 from operator import attrgetter
@@ -79,19 +82,22 @@ RENDERERS: dict[OutputFormat, Callable[[Any], str]] = {
 
 
 def emit(result: Result) -> None:
-    """Show a result on stdout, in the format chosen."""
-    click.echo(RENDERERS[_format](result))
+    """Show a result on stdout, in the format chosen. Raises OSError where stdout cannot be written."""
+    _out(RENDERERS[_format](result))
 
 
 def emit_error(error: BootstrapError) -> None:
-    """Show a failure: on stderr for a person; in json and yaml also as one document on stdout, with what is known."""
+    """Show a failure: on stderr for a person; in json and yaml also as one document on stdout, with what is known.
+
+    stderr comes first: what exists must be told even where stdout cannot be written. Raises OSError there.
+    """
     result = error.result
+    _explain(error)
     if _format in (OutputFormat.JSON, OutputFormat.YAML):
         whole = _with_error(result.to_dict() if result else {}, error)
-        click.echo(_json(whole) if _format is OutputFormat.JSON else _yaml(whole))
+        _out(_json(whole) if _format is OutputFormat.JSON else _yaml(whole))
     elif result is not None:
         emit(result)
-    _explain(error)
 
 
 def _with_error(known: Any, error: BootstrapError) -> Any:
@@ -101,17 +107,45 @@ def _with_error(known: Any, error: BootstrapError) -> Any:
 
 def _explain(error: BootstrapError) -> None:
     report = error.report
-    click.secho(f"Error: {error}", fg="red", err=True)
+    live("")
+    _err(click.style(f"Error: {error}", fg="red"))
     for miss in report.regions:
         what = " ".join(word for word in (miss.region, miss.instance_type, miss.market) if word)
-        click.echo(f"  {what}: {miss.reason}", err=True)
+        _err(f"  {what}: {miss.reason}")
     if report.resources:
-        click.echo("What exists because of this command:", err=True)
+        _err("What exists because of this command:")
     for resource in report.resources:
         bills = click.style("  (billing)", fg="yellow") if resource.billing else ""
-        click.echo(f"  {resource.type} {resource.id} in {resource.region}{bills}", err=True)
+        _err(f"  {resource.type} {resource.id} in {resource.region}{bills}")
     if report.hint:
-        click.echo(report.hint, err=True)
+        _err(report.hint)
+
+
+def debug(exc: BaseException) -> None:
+    """Show the traceback, on stderr."""
+    _err("".join(traceback.format_exception(exc)))
+
+
+def show_help(text: str) -> None:
+    """Show a help page to somebody who did not ask for one, on stderr."""
+    _err(text)
+
+
+def _out(text: str) -> None:
+    """Write to stdout. An empty text view is nothing, not an empty line."""
+    if text:
+        click.echo(text, color=_color())
+
+
+def _err(text: str, *, nl: bool = True) -> None:
+    """Write to stderr. A reader that went away must never end work in the account, so that is not an error."""
+    with contextlib.suppress(OSError, ValueError):
+        click.echo(text, err=True, nl=nl, color=_color())
+
+
+def _color() -> bool | None:
+    """False where NO_COLOR asks for none (https://no-color.org); else Click looks whether it writes to a terminal."""
+    return False if os.environ.get("NO_COLOR") else None
 
 
 def _json(value: Any) -> str:
@@ -144,13 +178,13 @@ def _cell(row: Any, name: str) -> str:
 def echo(message: str = "") -> None:
     """Tell a person something, on stderr."""
     if is_text():
-        click.echo(message, err=True)
+        _err(message)
 
 
 def secho(message: str, **style: Any) -> None:
     """Tell a person something in colour, on stderr."""
     if is_text():
-        click.secho(message, err=True, **style)
+        _err(click.style(message, **style))
 
 
 def step(number: int, total: int, title: str) -> None:
@@ -171,7 +205,7 @@ def live(message: str) -> None:
     global _live_line
     if is_text() and sys.stderr.isatty() and (message or _live_line):
         width = shutil.get_terminal_size().columns - 1
-        click.echo("\r\x1b[K" + message[:width], err=True, nl=False)
+        _err("\r\x1b[K" + message[:width], nl=False)
         _live_line = message
 
 

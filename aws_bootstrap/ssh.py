@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shlex
+import shutil
 import socket
 import subprocess
 import tempfile
@@ -125,6 +126,8 @@ class _Refused(Exception):
 
 def _refused(alias: str, cause: Exception) -> SshError:
     *_, last = str(cause).splitlines()
+    if "connect to host" in last:
+        return SshError(f"{alias} does not answer: {last}", code="ssh-timeout")
     return SshError(f"{alias} refuses the login: {last}", code="ssh-refused")
 
 
@@ -156,6 +159,13 @@ def wrapped(script: str) -> str:
     return f"{{ {script}; }} 2>&1"
 
 
+def check_installed() -> None:
+    """Raise SshError if there is no ssh to reach a box with."""
+    if not shutil.which("ssh"):
+        hint = "Install the OpenSSH client, for example: sudo apt-get install openssh-client"
+        raise SshError("ssh is not installed.", hint=hint, code="no-ssh")
+
+
 def keygen(*arguments: str) -> tuple[int, str, str]:
     """Exit code, output and complaint of ssh-keygen. SshError if it is not installed."""
     return _local("ssh-keygen", *arguments)
@@ -170,6 +180,8 @@ def agent_keys() -> list[str]:
 def _local(*argv: str) -> tuple[int, str, str]:
     try:
         done = subprocess.run(argv, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=30)
+    except subprocess.TimeoutExpired as exc:
+        raise SshError(f"{argv[0]} did not answer.", hint="Is the ssh-agent hung? unset SSH_AUTH_SOCK") from exc
     except FileNotFoundError as exc:
         hint = "Install the OpenSSH client, for example: sudo apt-get install openssh-client"
         raise SshError(f"{argv[0]} is not installed.", hint=hint, code="no-ssh") from exc

@@ -88,9 +88,15 @@ def without_host(text: str, instance_id: str) -> str:
 
 
 def next_alias(text: str, prefix: str = "aws-gpu") -> str:
-    """One above the highest managed `prefixN`; hosts that the user wrote do not count."""
-    taken = [int(m[1]) for h in hosts(text) if (m := re.fullmatch(rf"{re.escape(prefix)}(\d+)", h.alias))]
-    return f"{prefix}{max(taken, default=0) + 1}"
+    """One above the highest managed `prefixN`, and one that the user has not taken for a host of his own."""
+    managed = re.findall(_BEGIN + r"Host[ \t]+(\S+)", text, re.MULTILINE)  # broken blocks too: ssh still reads them
+    taken = [int(m[1]) for _, alias in managed if (m := re.fullmatch(rf"{re.escape(prefix)}(\d+)", alias))]
+    number = max(taken, default=0) + 1
+    while re.search(
+        rf"^[ \t]*Host[ \t=](?:.*[ \t])?{re.escape(prefix)}{number}(?:\s|$)", text, re.MULTILINE | re.IGNORECASE
+    ):
+        number += 1
+    return f"{prefix}{number}"
 
 
 def read(path: Path) -> str:
@@ -142,7 +148,8 @@ def remove(path: Path, instance_ids: Iterable[str]) -> dict[str, str]:
             text = without_host(text, instance_id)
         return text
 
-    edit(path, change)
+    if any(instance_id in read(path) for instance_id in instance_ids):
+        edit(path, change)
     return gone
 
 
@@ -176,7 +183,8 @@ def _locked(folder: Path) -> Iterator[None]:
     """One editor at a time. The folder itself is locked: the file is replaced, and a lock file would be litter."""
     handle = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        with contextlib.suppress(OSError):  # NFS homes cannot lock a folder; better unlocked than not at all
+            fcntl.flock(handle, fcntl.LOCK_EX)
         yield
     finally:
         os.close(handle)
@@ -217,7 +225,7 @@ def _words(body: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for line in body.splitlines():
         key, _, value = line.strip().removeprefix("# ").partition(" ")
-        found.setdefault(key.lower(), value.strip().strip('"'))
+        found.setdefault(key.lower(), value.strip().strip('"').replace("%%", "%"))
     return found
 
 
@@ -261,4 +269,6 @@ def _render(host: Host) -> str:
 
 
 def _quoted(value: str) -> str:
-    return f'"{value}"' if " " in value else value
+    """As ssh reads it: `%` begins a token, and a space ends a word."""
+    plain = value.replace("%", "%%")
+    return f'"{plain}"' if " " in plain else plain

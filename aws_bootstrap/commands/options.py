@@ -5,7 +5,10 @@ from __future__ import annotations
 
 import inspect
 import ipaddress
+import math
+import os
 import re
+from pathlib import Path
 from typing import Any
 
 import click
@@ -69,6 +72,22 @@ class Duration(click.ParamType):
             self.fail(str(exc), param, ctx)
 
 
+class Price(click.ParamType):
+    """An hourly price in USD."""
+
+    name = "usd"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number; a usage error unless it is finite and above zero."""
+        try:
+            price = float(value)
+        except ValueError:
+            price = math.nan
+        if not (math.isfinite(price) and price > 0):
+            self.fail(f"'{value}' is not a price; write it like 0.30.", param, ctx)
+        return price
+
+
 class Tag(Listed):
     """One KEY=VALUE, as a pair."""
 
@@ -97,7 +116,7 @@ KEY_NAME = Pattern("key pair's name", r"[\x20-\x7e]{1,255}", "aws-bootstrap-key"
 
 # --- the command class -----------------------------------------------------------------------------------
 
-_WITHOUT_VARIABLE = {"yes", "dry_run", "help"}
+_WITHOUT_VARIABLE = {"yes", "help"}
 
 
 def examples_last(settings: dict[str, Any]) -> dict[str, Any]:
@@ -114,7 +133,26 @@ class Command(click.Command):
         for param in self.params:
             if isinstance(param, click.Option) and param.envvar is None and param.name not in _WITHOUT_VARIABLE:
                 param.envvar = _variable(self.name or "", param)
-        self.params += [_output_option(), _profile_option(), _debug_option()]
+        self.params += [make() for make in GLOBAL_OPTIONS]
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """As Click's, with the negative names of switches read from the environment as well: …_ON_DEMAND=1."""
+        kwargs.setdefault("default_map", {p.name: False for p in self.params if _is_negated(p)})
+        return super().make_context(*args, **kwargs)
+
+
+def _is_negated(param: click.Parameter) -> bool:
+    """Whether the environment sets the second name of a switch like `--spot/--on-demand`."""
+    if not isinstance(param, click.Option) or not isinstance(param.envvar, str) or not param.secondary_opts:
+        return False
+    prefix = param.envvar.removesuffix(_constant(max(param.opts, key=len)))
+    named = os.environ.get(prefix + _constant(max(param.secondary_opts, key=len)), "")
+    return named.lower() in ("1", "true", "yes", "on", "t", "y")
+
+
+def _constant(option: str) -> str:
+    """An option's name as an environment variable's: ON_DEMAND for --on-demand."""
+    return option.lstrip("-").upper().replace("-", "_").replace(" ", "_")
 
 
 class Group(click.Group):
@@ -136,8 +174,7 @@ class Group(click.Group):
 
 def _variable(command: str, option: click.Option) -> str:
     """Named after the option as typed: Click's own names would follow the Python parameter."""
-    typed = max(option.opts, key=len).lstrip("-")
-    return f"AWS_BOOTSTRAP_{command}_{typed}".upper().replace("-", "_").replace(" ", "_")
+    return f"AWS_BOOTSTRAP_{_constant(command)}_{_constant(max(option.opts, key=len))}"
 
 
 def _set_output(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
@@ -204,6 +241,11 @@ regions_here = click.option(
 )
 yes = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 
+python_version = click.option("--python-version", type=PYTHON_VERSION, help="Python of the remote venv.")
+setup_script = click.option(
+    "--setup-script", type=click.Path(path_type=Path), help="Your own script, run on the box after the setup."
+)
+
 _LAUNCH = (
     click.option(
         "--instance-type",
@@ -230,7 +272,7 @@ _LAUNCH = (
     ),
     click.option(
         "--max-price",
-        type=click.FloatRange(min=0, min_open=True),
+        type=Price(),
         help="Highest hourly price to accept, USD; on-demand too.",
     ),
     click.option(
@@ -260,7 +302,7 @@ _LAUNCH = (
     ),
     click.option("--ebs-storage", type=click.IntRange(1, 65536), help="New data volume at /data, GB."),
     click.option("--ebs-volume-id", type=VOLUME, help="Existing data volume at /data; pins the launch to its zone."),
-    click.option("--python-version", type=PYTHON_VERSION, help="Python of the remote venv."),
+    python_version,
     click.option(
         "--ssh-port",
         default=_DEFAULT.ssh_port,
@@ -280,11 +322,7 @@ _LAUNCH = (
         help="2 lets containers reach the instance metadata.",
     ),
     click.option("--no-setup", is_flag=True, help="Skip the remote setup."),
-    click.option(
-        "--setup-script",
-        type=click.Path(path_type=type(_DEFAULT.key_path)),
-        help="Your own script, run on the box after the setup.",
-    ),
+    setup_script,
     click.option("--tag", multiple=True, type=Tag(), help="KEY=VALUE on instance and volumes; repeatable."),
 )
 

@@ -26,6 +26,11 @@ def terminate(app: App, names: tuple[str, ...], region: str | None, yes: bool, k
     """
     from ..workflows import terminate as workflow
 
+    app.require_answer(yes=yes)
     targets = workflow.find_targets(app, names, region)
-    agreed = bool(targets) and app.confirm(workflow.question(targets, keep_ebs=keep_ebs), yes=yes)
-    app.show(workflow.apply(app, targets, keep_ebs=keep_ebs) if agreed else TerminateReport(()))
+    if not targets:
+        app.show(TerminateReport((), region=region or app.aws.region, access=app.access))
+    elif not app.confirm(workflow.question(targets, keep_ebs=keep_ebs), yes=yes):
+        app.show(TerminateReport((), declined=True, access=app.access))
+    else:
+        app.show(workflow.apply(app, targets, keep_ebs=keep_ebs))

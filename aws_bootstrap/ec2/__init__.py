@@ -12,7 +12,7 @@ from .instances import (
     wait_running,
 )
 from .keypairs import ensure_key_pair, find_key_pairs, key_pair_for
-from .network import ensure_security_group, find_network, find_security_groups, group_in, missing_cidrs
+from .network import ensure_let_in, ensure_security_group, find_network, find_security_groups, group_in, missing_cidrs
 from .prices import on_demand_price, spot_prices
 from .rules import find_rules, lets_in, opens, replace_rules
 from .types import find_instance_types, quota_family
@@ -40,6 +40,7 @@ __all__ = [
     "delete_ebs_volume",
     "detach_ebs_volume",
     "ensure_key_pair",
+    "ensure_let_in",
     "ensure_security_group",
     "find_by_token",
     "find_ebs_volumes_for_instance",

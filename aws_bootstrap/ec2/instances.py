@@ -14,7 +14,7 @@ from ..retry import backoff, poll
 from . import tags
 
 ALIVE = ("pending", "running", "stopping", "stopped", "shutting-down")
-_GONE = ("shutting-down", "terminated", "stopping", "stopped")
+_ENDED = ("shutting-down", "terminated")
 _NOT_YET_SEEN = ("InvalidKeyPair.NotFound", "InvalidGroup.NotFound")
 """EC2 is eventually consistent: what was made a second ago may not be found yet."""
 _ATTEMPTS = 5
@@ -77,7 +77,8 @@ def _placed(network: Network, group_id: str) -> dict[str, Any]:
 def for_market(request: dict[str, Any], config: LaunchConfig, instance_type: str, market: str) -> dict[str, Any]:
     """The request for one attempt: this type in this market, everything it makes tagged. Pure."""
     name = f"aws-bootstrap-{instance_type}"
-    kinds = ["instance", "volume", *(["spot-instances-request"] if market == "spot" else [])]
+    spot_request = ["spot-instances-request"] if market == "spot" else []
+    kinds = ["instance", "volume", "network-interface", *spot_request]
     attempt = request | {
         "InstanceType": instance_type,
         "TagSpecifications": [tags.specification(kind, name, config.tag) for kind in kinds],
@@ -85,7 +86,7 @@ def for_market(request: dict[str, Any], config: LaunchConfig, instance_type: str
     if market == "spot":
         spot = {"SpotInstanceType": "one-time", "InstanceInterruptionBehavior": "terminate"}
         if config.max_price is not None:
-            spot["MaxPrice"] = f"{config.max_price:g}"
+            spot["MaxPrice"] = f"{config.max_price:.8f}".rstrip("0").rstrip(".")
         attempt["InstanceMarketOptions"] = {"MarketType": "spot", "SpotOptions": spot}
     return attempt
 
@@ -117,12 +118,8 @@ def wait_running(ec2: Any, instance_id: str, *, timeout: float = 300.0, address_
         instance = _seen(ec2, instance_id)
         if instance is None or instance.state == "pending":
             return None
-        if instance.state in _GONE:
-            raise BootstrapError(
-                f"{instance_id} is {instance.state} instead of running: {instance.state_reason or 'no reason given'}",
-                hint="Launch again; if it happens again, try another --instance-type or --region.",
-                code="instance-ended",
-            )
+        if instance.state != "running":
+            raise _ended_early(instance)
         running_since.append(time.monotonic())
         late = time.monotonic() - running_since[0] > address_within
         return instance if instance.public_ip or late else None
@@ -137,6 +134,16 @@ def wait_running(ec2: Any, instance_id: str, *, timeout: float = 300.0, address_
             code="no-public-ip",
         )
     return instance
+
+
+def _ended_early(instance: Instance) -> BootstrapError:
+    what = (
+        f"{instance.instance_id} is {instance.state} instead of running: {instance.state_reason or 'no reason given'}"
+    )
+    hint = "Launch again; if it happens again, try another --instance-type or --region."
+    if instance.state in _ENDED:
+        return BootstrapError(what, hint=hint, code="instance-ended")
+    return BootstrapError(what, hint=hint, code="instance-stopped")
 
 
 def terminate_instances(ec2: Any, instance_ids: Sequence[str]) -> list[StateChange]:

@@ -9,6 +9,7 @@ from typing import Any
 from ..aws import explained, pages
 from ..errors import AwsError, BootstrapError
 from ..models import Network, SecurityGroup
+from ..retry import poll
 from . import tags
 from .rules import authorize
 
@@ -46,17 +47,32 @@ def missing_cidrs(group: SecurityGroup | None, port: int, cidrs: Sequence[str]) 
     return tuple(cidr for cidr in cidrs if not any(_lets_in(rule, port, cidr) for rule in rules))
 
 
-def ensure_security_group(ec2: Any, vpc_id: str, name: str, port: int, cidrs: Sequence[str]) -> tuple[str, bool]:
-    """The id of the VPC's group of that name, letting the CIDRs in on the port, and whether it was made now."""
+def ensure_security_group(ec2: Any, vpc_id: str, name: str) -> tuple[SecurityGroup, bool]:
+    """The VPC's group of that name, and whether it was made now."""
     group = group_in(find_security_groups(ec2, name), vpc_id)
-    group_id, made = (group.group_id, False) if group else _create(ec2, vpc_id, name)
-    missing = missing_cidrs(group, port, cidrs)
-    if missing:
-        authorize(ec2, group_id, port, missing)
-    return group_id, made
+    return (group, False) if group else _create(ec2, vpc_id, name)
 
 
-def _create(ec2: Any, vpc_id: str, name: str) -> tuple[str, bool]:
+def ensure_let_in(ec2: Any, group: SecurityGroup, port: int, cidrs: Sequence[str]) -> None:
+    """Have the group let the CIDRs in on the port. A group made a second ago may not be found at first."""
+
+    def attempt() -> bool | None:
+        try:
+            for cidr in missing_cidrs(group, port, cidrs):
+                authorize(ec2, group.group_id, port, [cidr])
+        except AwsError as exc:
+            if exc.aws_code != "InvalidGroup.NotFound":
+                raise
+            refusals.append(exc)
+            return None
+        return True
+
+    refusals: list[AwsError] = []
+    if not poll(attempt, timeout=15.0, every=1.0):
+        raise refusals[-1]
+
+
+def _create(ec2: Any, vpc_id: str, name: str) -> tuple[SecurityGroup, bool]:
     try:
         with explained():
             reply = ec2.create_security_group(
@@ -71,8 +87,8 @@ def _create(ec2: Any, vpc_id: str, name: str) -> tuple[str, bool]:
         group = group_in(find_security_groups(ec2, name), vpc_id)  # another launch was quicker
         if group is None:
             raise
-        return group.group_id, False
-    return reply["GroupId"], True
+        return group, False
+    return SecurityGroup(reply["GroupId"], vpc_id), True
 
 
 def _rules(permissions: Iterable[dict[str, Any]]) -> Iterable[tuple[int, int, str]]:

@@ -92,9 +92,22 @@ def detach_ebs_volume(ec2: Any, volume_id: str) -> None:
         ec2.detach_volume(VolumeId=volume_id)
 
 
-def wait_detached(ec2: Any, volume_id: str, timeout: float = 600.0) -> bool:
-    """Whether the volume came free in time. One that is gone counts as free."""
-    return bool(poll(lambda: _state(ec2, volume_id) in ("available", "gone") or None, timeout=timeout, every=1.0))
+def wait_detached(ec2: Any, volume_id: str, instance_id: str, timeout: float = 600.0) -> None:
+    """Return once the instance has let go of the volume; one that is gone counts.
+
+    BootstrapError `volume-in-use` if that takes too long, or if another instance has it.
+    """
+
+    def free() -> bool | None:
+        volume = _find(ec2, volume_id)
+        if volume is None or volume.state == "available":
+            return True
+        if volume.attached_to not in (None, instance_id):
+            raise BootstrapError(f"{volume_id} is attached to {volume.attached_to}.", code="volume-in-use")
+        return None
+
+    if not poll(free, timeout=timeout, every=1.0):
+        raise BootstrapError(f"{volume_id} did not detach within {timeout:.0f} s.", code="volume-in-use")
 
 
 def delete_ebs_volume(ec2: Any, volume_id: str) -> None:
@@ -113,13 +126,13 @@ def keep_ebs_volume(ec2: Any, volume_id: str) -> None:
         ec2.create_tags(Resources=[volume_id], Tags=[{"Key": TAG_KEEP, "Value": "true"}])
 
 
-def _state(ec2: Any, volume_id: str) -> str:
+def _find(ec2: Any, volume_id: str) -> Volume | None:
     try:
         with explained():
-            return ec2.describe_volumes(VolumeIds=[volume_id])["Volumes"][0]["State"]
+            return _volume(ec2.describe_volumes(VolumeIds=[volume_id])["Volumes"][0], ec2.meta.region_name)
     except AwsError as exc:
         if exc.aws_code == "InvalidVolume.NotFound":
-            return "gone"
+            return None
         raise
 
 
@@ -134,4 +147,5 @@ def _volume(raw: dict[str, Any], region: str) -> Volume:
         created_by_us=named.get(TAG_CREATED_BY) == CREATED_BY,
         kept=TAG_KEEP in named,
         instance_id=named.get(TAG_INSTANCE),
+        attached_to=next((a["InstanceId"] for a in raw.get("Attachments", [])), None),
     )

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import datetime
 from typing import Any, ClassVar
 
-from ..errors import BootstrapError, IncompleteError
+from ..errors import BootstrapError, IncompleteError, Resource
 from .facts import RegionFailure
 
 
@@ -68,6 +68,10 @@ class Result:
     def problem(self) -> BootstrapError | None:
         """What makes this result less than was asked for, as an error; None if nothing does."""
         return None
+
+    def resources(self) -> tuple[Resource, ...]:
+        """What exists because of the command."""
+        return ()
 
 
 @dataclass(frozen=True)

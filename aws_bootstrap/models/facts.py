@@ -81,6 +81,8 @@ class Volume:
     kept: bool
     instance_id: str | None = None
     """The instance it is or was meant for (tag `aws-bootstrap-instance`)."""
+    attached_to: str | None = None
+    """The instance that has it now."""
 
 
 @dataclass(frozen=True)

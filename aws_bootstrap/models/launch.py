@@ -77,10 +77,14 @@ class LaunchReport(Result):
     def problem(self) -> BootstrapError | None:
         """A setup or a data volume that failed; the box itself is up and usable."""
         error = box_problem(self)
-        resources = [Resource("instance", self.instance_id or "", self.region, billing=True)]
+        return error and error.with_facts(resources=self.resources())
+
+    def resources(self) -> tuple[Resource, ...]:
+        """The instance, and the data volume."""
+        found = [Resource("instance", self.instance_id, self.region, billing=True)] if self.instance_id else []
         if self.ebs_volume:
-            resources.append(Resource("volume", self.ebs_volume.volume_id, self.region, billing=True))
-        return error and error.with_facts(resources=tuple(resources))
+            found.append(Resource("volume", self.ebs_volume.volume_id, self.region, billing=True))
+        return tuple(found)
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,9 @@ class TerminateReport(Result):
 
     terminated: tuple[Termination, ...]
     regions_failed: tuple[RegionFailure, ...] = ()
+    region: str = private("")
+    """Where nothing of ours was found, if nothing was named."""
+    declined: bool = private(False)
     access: Access = private(Access())
 
     columns = {

@@ -44,7 +44,9 @@ def my_address(monkeypatch):
 
 def make_group(client, name="ssh", port=22, cidrs=(HOME,)) -> str:
     vpc = ec2.find_network(client, None).vpc_id
-    return ec2.ensure_security_group(client, vpc, name, port, cidrs)[0]
+    group, _ = ec2.ensure_security_group(client, vpc, name)
+    ec2.ensure_let_in(client, group, port, cidrs)
+    return group.group_id
 
 
 def make_box(cloud, region=WEST, **group) -> tuple[str, str]:

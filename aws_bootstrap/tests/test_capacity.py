@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from aws_bootstrap.errors import AwsError, CapacityError, QuotaError
+from aws_bootstrap.errors import AwsError, CapacityError, QuotaError, TransientError
 from aws_bootstrap.workflows.capacity import (
     AskOnDemand,
     Attempt,
@@ -174,6 +174,18 @@ def test_giving_up_names_every_region_and_reason():
 def test_quota_alone_is_a_quota_error():
     with pytest.raises(QuotaError):
         acquire(ONE, Search(failing(quota().error), never_asked))
+
+
+def test_a_refusal_drops_its_region_where_there_is_another():
+    refused = AwsError("denied", aws_code="UnauthorizedOperation")
+    _, attempts = acquire(TWO, Search(failing(refused), never_asked))
+    assert attempts[-1] == Attempt("r2", "g4dn.xlarge", SPOT)
+
+
+def test_an_unknown_answer_ends_the_search_everywhere():
+    """An instance may be starting: another attempt could make two."""
+    with pytest.raises(TransientError):
+        acquire(TWO, Search(failing(TransientError("lost", aws_code="ReadTimeoutError")), never_asked))
 
 
 def test_other_errors_end_the_search():

@@ -78,7 +78,8 @@ def test_spot_is_one_time_and_everything_made_is_tagged():
         "MarketType": "spot",
         "SpotOptions": {"SpotInstanceType": "one-time", "InstanceInterruptionBehavior": "terminate"},
     }
-    assert [t["ResourceType"] for t in asked["TagSpecifications"]] == ["instance", "volume", "spot-instances-request"]
+    kinds = [t["ResourceType"] for t in asked["TagSpecifications"]]
+    assert kinds == ["instance", "volume", "network-interface", "spot-instances-request"]
     tags = {t["Key"]: t["Value"] for t in asked["TagSpecifications"][0]["Tags"]}
     assert tags == {"Name": "mine", "team": "vision", "created-by": "aws-bootstrap-g4dn"}
 
@@ -86,7 +87,7 @@ def test_spot_is_one_time_and_everything_made_is_tagged():
 def test_on_demand_names_no_market_and_tags_no_spot_request():
     asked = request(market="on-demand")
     assert "InstanceMarketOptions" not in asked
-    assert [t["ResourceType"] for t in asked["TagSpecifications"]] == ["instance", "volume"]
+    assert [t["ResourceType"] for t in asked["TagSpecifications"]] == ["instance", "volume", "network-interface"]
     assert {"Key": "Name", "Value": "aws-bootstrap-g4dn.xlarge"} in asked["TagSpecifications"][0]["Tags"]
 
 
@@ -314,12 +315,15 @@ def rules_of(aws, group_id) -> list[tuple[int, list[str]]]:
 
 def test_the_group_is_made_once_and_opened_for_those_who_are_missing(aws):
     vpc = ec2.find_network(aws, None).vpc_id
-    group, made = ec2.ensure_security_group(aws, vpc, "ssh", 22, ["203.0.113.7/32"])
-    assert made and rules_of(aws, group) == [(22, ["203.0.113.7/32"])]
-    again, made = ec2.ensure_security_group(aws, vpc, "ssh", 2222, ["203.0.113.0/24", "2001:db8::1/128"])
-    assert again == group and not made
-    assert (2222, ["203.0.113.0/24", "2001:db8::1/128"]) in rules_of(aws, group)
-    tags = aws.describe_security_groups(GroupIds=[group])["SecurityGroups"][0]["Tags"]
+    group, made = ec2.ensure_security_group(aws, vpc, "ssh")
+    ec2.ensure_let_in(aws, group, 22, ["203.0.113.7/32"])
+    assert made and rules_of(aws, group.group_id) == [(22, ["203.0.113.7/32"])]
+    again, made = ec2.ensure_security_group(aws, vpc, "ssh")
+    ec2.ensure_let_in(aws, again, 2222, ["203.0.113.0/24", "2001:db8::1/128"])
+    ec2.ensure_let_in(aws, group, 22, ["203.0.113.7/32"])
+    assert again.group_id == group.group_id and not made
+    assert (2222, ["203.0.113.0/24", "2001:db8::1/128"]) in rules_of(aws, group.group_id)
+    tags = aws.describe_security_groups(GroupIds=[group.group_id])["SecurityGroups"][0]["Tags"]
     assert {"Key": "created-by", "Value": "aws-bootstrap-g4dn"} in tags
 
 
@@ -361,7 +365,7 @@ def test_data_volumes_are_found_by_their_instance_and_known_by_who_made_them(aws
 
 def test_deleting_a_volume_that_is_gone_is_fine(aws):
     one = volume(aws, aws_bootstrap_instance="i-1")
-    assert ec2.wait_detached(aws, one)
+    ec2.wait_detached(aws, one, "i-1")
     ec2.delete_ebs_volume(aws, one)
     ec2.delete_ebs_volume(aws, one)
-    assert ec2.wait_detached(aws, one)
+    ec2.wait_detached(aws, one, "i-1")

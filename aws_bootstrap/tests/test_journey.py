@@ -79,11 +79,14 @@ def test_every_option_reaches_the_box(program, tmp_path):
     sent = program.sandbox.log("RunInstances")[-1]["parameters"]
     assert sent["MetadataOptions.HttpPutResponseHopLimit"] == "2" and sent["MetadataOptions.HttpTokens"] == "required"
     assert sent["BlockDeviceMapping.1.Ebs.VolumeSize"] == "120" and sent["BlockDeviceMapping.1.Ebs.Encrypted"] == "true"
-    assert json.dumps(sent).count("vision") == 2, "on instance and volume"
+    assert json.dumps(sent).count("vision") == 3, "on instance, volume and network interface"
 
 
 def test_options_come_from_the_environment(program):
-    env = {"AWS_BOOTSTRAP_LAUNCH_INSTANCE_TYPE": "g9.big,g5.xlarge", "AWS_BOOTSTRAP_LAUNCH_TAG": "a=1,b=2"}
+    env = {"AWS_BOOTSTRAP_LAUNCH_INSTANCE_TYPE": "g5.xlarge,g4dn.xlarge", "AWS_BOOTSTRAP_LAUNCH_TAG": "a=1,b=2"}
     code, plan = program.json("launch", "--dry-run", env={**env, "AWS_REGION": "eu-west-1"})
     assert code == 0 and plan["instance_type"] == "g5.xlarge" and plan["regions"] == ["eu-west-1"]
     assert plan["tags"] == {"a": "1", "b": "2"} and plan["ssh_port"] == 2222
+    assert program.json("launch", env={"AWS_BOOTSTRAP_LAUNCH_DRY_RUN": "1"})[1]["dry_run"] is True
+    code, plan = program.json("launch", "--dry-run", env={"AWS_BOOTSTRAP_LAUNCH_ON_DEMAND": "1"})
+    assert plan["pricing"] == "on-demand"

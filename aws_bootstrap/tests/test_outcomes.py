@@ -136,9 +136,8 @@ def test_an_answer_that_never_comes_is_looked_up_by_its_token(program):
     program.sandbox.fault(action="RunInstances", do={"reset_after": True})
     code, failed = program.json("launch", "--no-setup")
     assert code == 3 and failed["error"]["code"] == "unreachable"
-    billing = [r["id"] for r in failed["error"]["resources"] if r["billing"]]
-    assert billing == [i["instance_id"] for i in program.json("status")[1]["instances"]]
-    assert f"terminate {billing[0]} --region us-west-2" in failed["error"]["hint"]
+    assert billing(failed) == alive(program) != []
+    assert f"terminate {billing(failed)[0]} --region us-west-2" in failed["error"]["hint"]
 
 
 # --- credentials -----------------------------------------------------------------------------------------
@@ -200,8 +199,7 @@ def test_a_key_that_the_box_refuses_is_told_in_sshs_words(program):
     key = program.sandbox.home.root / "id_ed25519"
     key.unlink()
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], input="y\n", text=True, check=True)
-    env = {"AWS_BOOTSTRAP_LAUNCH_SSH_TIMEOUT": "2s"}
-    code, failed = program.json("setup", "aws-gpu1", env=env)
+    code, failed = program.json("setup", "aws-gpu1")
     assert code == 1 and failed["error"]["code"] == "ssh-refused"
     assert "Permission denied (publickey)" in failed["error"]["message"]
 
@@ -217,11 +215,42 @@ def test_a_setup_that_fails_leaves_a_usable_box_and_exit_code_3(program, tmp_pat
     assert program.ssh("aws-gpu1", "echo usable").stdout == "usable\n"
 
 
+def started(program, *words) -> subprocess.Popen[str]:
+    argv = [sys.executable, "-m", "aws_bootstrap", *words, "-o", "json"]
+    return subprocess.Popen(argv, env=program.sandbox.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def billing(failed) -> list[str]:
+    return [r["id"] for r in failed["error"]["resources"] if r["billing"]]
+
+
+def alive(program) -> list[str]:
+    return [i["instance_id"] for i in program.json("status", "-r", "us-west-2")[1]["instances"]]
+
+
+def test_an_instance_that_an_interrupt_overtook_is_found(program, wait_for):
+    """The signal comes while RunInstances is on its way: EC2 starts the instance all the same."""
+    program.sandbox.fault(action="RunInstances", do={"delay": 3})
+    process = started(program, "launch", "--no-setup")
+    wait_for(lambda: runs(program))
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGINT)  # more of them must not disturb the telling
+    out, err = process.communicate(timeout=40)
+    assert process.returncode == 130 and "Traceback" not in err
+    assert billing(json.loads(out)) == alive(program) != []
+
+
+def test_an_unknown_outcome_is_not_told_as_nothing(program):
+    program.sandbox.fault(action="RunInstances", do={"reset_after": True})
+    program.sandbox.fault(action="DescribeInstances", do={"error": "Unavailable"})
+    code, failed = program.json("launch", "--no-setup")
+    assert code == 3 and "may have started" in failed["error"]["hint"] and "status --region" in failed["error"]["hint"]
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["int", "term"])
 def test_an_interrupted_launch_lists_what_exists(program, number, code, wait_for):
     program.sandbox.timing(pending=30)
-    argv = [sys.executable, "-m", "aws_bootstrap", "launch", "-o", "json"]
-    process = subprocess.Popen(argv, env=program.sandbox.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = started(program, "launch")
     try:
         wait_for(lambda: runs(program))
         process.send_signal(number)
@@ -232,8 +261,93 @@ def test_an_interrupted_launch_lists_what_exists(program, number, code, wait_for
     assert process.returncode == code
     failed = json.loads(out)
     assert failed["error"]["code"] == "interrupted"
-    billing = [r["id"] for r in failed["error"]["resources"] if r["billing"]]
-    assert billing == [i["instance_id"] for i in program.json("status")[1]["instances"]]
+    assert billing(failed) == alive(program) != []
+
+
+# --- readers that go away --------------------------------------------------------------------------------
+
+
+def test_a_result_that_nobody_reads_is_told_with_what_exists(program):
+    command = f"{sys.executable} -m aws_bootstrap launch --no-setup -o json"
+    done = subprocess.run(
+        ["bash", "-c", f"{command} >/dev/full; echo $?"], env=program.sandbox.env, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == "3" and "could not be written" in done.stderr and "(billing)" in done.stderr
+    assert "Traceback" not in done.stderr and len(alive(program)) == 1
+
+
+def test_progress_that_nobody_reads_does_not_end_a_launch(program):
+    command = f"{sys.executable} -m aws_bootstrap launch --no-setup"
+    read = f"{command} 2> >(head -n 1 >/dev/null); echo $?"
+    done = subprocess.run(["bash", "-c", read], env=program.sandbox.env, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "0" and "aws-gpu1 is ready" in done.stdout
+
+
+def test_no_color_is_respected_on_a_terminal(program):
+    script = f"{sys.executable} -m aws_bootstrap status --region us-west-2"
+    coloured = ["script", "-qec", script, "/dev/null"]
+    for env, expected in ({}, True), ({"NO_COLOR": "1"}, False):
+        program.json("launch", "--no-setup")
+        done = subprocess.run(coloured, env={**program.sandbox.env, **env}, capture_output=True, text=True)
+        assert ("\x1b[" in done.stdout) is expected
+
+
+# --- terminate -------------------------------------------------------------------------------------------
+
+
+def data_volume(program, instance_id: str) -> str:
+    tags = [
+        {"Key": "created-by", "Value": "aws-bootstrap-g4dn"},
+        {"Key": "aws-bootstrap-instance", "Value": instance_id},
+    ]
+    specification = [{"ResourceType": "volume", "Tags": tags}]
+    client = program.sandbox.client()
+    return client.create_volume(AvailabilityZone="us-west-2a", Size=1, TagSpecifications=specification)["VolumeId"]
+
+
+def test_one_volume_that_stays_does_not_save_the_other_and_is_told(program):
+    box = program.json("launch", "--no-setup")[1]["instance_id"]
+    first, second = data_volume(program, box), data_volume(program, box)
+    program.sandbox.fault(action="DeleteVolume", match={"VolumeId": first}, do={"error": "UnauthorizedOperation"})
+    code, failed = program.json("terminate", box, "--yes")
+    assert code == 3 and failed["terminated"][0]["ebs_volumes_deleted"] == [second]
+    assert billing(failed) == [first] and "cleanup --include-ebs" in failed["error"]["hint"]
+
+
+def test_a_volume_that_another_box_uses_is_kept(program, wait_for):
+    box, other = (program.json("launch", "--no-setup")[1] for _ in range(2))
+    client = program.sandbox.client()
+    volume = data_volume(program, box["instance_id"])
+    zone = client.describe_instances(InstanceIds=[other["instance_id"]])["Reservations"][0]["Instances"][0]["Placement"]
+    if zone["AvailabilityZone"] != "us-west-2a":
+        client.delete_volume(VolumeId=volume)
+        tags = [
+            {"Key": "created-by", "Value": "aws-bootstrap-g4dn"},
+            {"Key": "aws-bootstrap-instance", "Value": box["instance_id"]},
+        ]
+        made = client.create_volume(
+            AvailabilityZone=zone["AvailabilityZone"],
+            Size=1,
+            TagSpecifications=[{"ResourceType": "volume", "Tags": tags}],
+        )
+        volume = made["VolumeId"]
+    wait_for(lambda: client.describe_volumes(VolumeIds=[volume])["Volumes"][0]["State"] == "available")
+    client.attach_volume(VolumeId=volume, InstanceId=other["instance_id"], Device="/dev/sdf")
+    code, ended = program.json("terminate", box["instance_id"], "--yes")
+    assert code == 0 and ended["terminated"][0]["ebs_volumes_kept"] == [volume]
+    assert not program.sandbox.log("DeleteVolume")[1:]
+
+
+def test_regions_that_were_ended_are_told_when_another_fails(program):
+    boxes = [program.json("launch", "--no-setup", "-r", r)[1]["instance_id"] for r in ("us-west-2", "eu-west-1")]
+    program.sandbox.fault(action="TerminateInstances", region="eu-west-1", do={"error": "OperationNotPermitted"})
+    code, failed = program.json("terminate", *boxes, "--yes")
+    assert code == 3 and [t["instance_id"] for t in failed["terminated"]] == [boxes[0]]
+    assert failed["terminated"][0]["ssh_alias_removed"] == "aws-gpu1" and failed["error"]["code"] == "protected"
+
+
+def test_nothing_to_terminate_names_the_region(program):
+    assert "in eu-west-1" in program("terminate", "--region", "eu-west-1", "--yes").out
 
 
 # --- bad input -------------------------------------------------------------------------------------------
@@ -244,6 +358,10 @@ def test_an_interrupted_launch_lists_what_exists(program, number, code, wait_for
     [
         ["--instance-type", "g9z.large"],
         ["--instance-type", "big"],
+        ["--instance-type", "g4dn.xlarge", "--instance-type", "g4dn.xlrge"],
+        ["--max-price", "nan"],
+        ["--wait-timeout", "9" * 400],
+        ["--key-path", "x" * 300 + ".pub"],
         ["--region", "us_west_2"],
         ["--region", "xx-nowhere-9"],
         ["--ssh-port", "0"],
@@ -320,6 +438,37 @@ def test_another_peoples_instance_is_never_terminated(program):
 @pytest.mark.parametrize("words", [["-o", "json", "status"], ["status", "-o", "json"], ["status", "--output=json"]])
 def test_the_format_may_stand_before_or_after_the_command(program, words):
     assert program(*words).document["instances"] == []
+
+
+def test_a_format_that_does_not_exist_is_refused(program):
+    outcome = program("status", env={"AWS_BOOTSTRAP_OUTPUT": "xml"})
+    assert outcome.exit_code == 2 and "xml" in outcome.err and outcome.out == ""
+
+
+def test_without_a_command_help_is_shown(program):
+    outcome = program()
+    assert outcome.exit_code == 2 and outcome.err.startswith("Usage:") and "launch" in outcome.err
+
+
+def test_every_regions_reason_is_told_when_all_fail(program):
+    program.sandbox.fault(action="DescribeInstances", region="us-west-2", do={"error": "UnauthorizedOperation"})
+    program.sandbox.fault(action="DescribeInstances", region="eu-west-1", do={"error": "AuthFailure"})
+    code, failed = program.json("status", "-r", "us-west-2", "-r", "eu-west-1")
+    assert code == 1 and [f["region"] for f in failed["regions_failed"]] == ["us-west-2", "eu-west-1"]
+    assert len({r["reason"] for r in failed["error"]["regions"]}) == 2
+
+
+def test_a_box_is_shown_without_a_price_that_cannot_be_known(program):
+    program.json("launch", "--no-setup")
+    program.sandbox.fault(action="DescribeSpotPriceHistory", do={"error": "UnauthorizedOperation"})
+    code, seen = program.json("status", "-r", "us-west-2")
+    assert code == 0 and len(seen["instances"]) == 1 and "spot_price_per_hour" not in seen["instances"][0]
+
+
+def test_a_region_that_refuses_does_not_end_the_search(program):
+    program.sandbox.fault(action="RunInstances", region="us-west-2", do={"error": "UnauthorizedOperation"})
+    code, box = program.json("launch", "--no-setup", "-r", "us-west-2", "-r", "eu-west-1")
+    assert code == 0 and box["region"] == "eu-west-1"
 
 
 def test_the_format_may_come_from_the_environment(program):

@@ -88,6 +88,11 @@ def test_next_alias_counts_managed_hosts_only():
     assert sshconfig.next_alias(sshconfig.with_host("", replace(BOX, alias="aws-gpu4"))) == "aws-gpu5"
 
 
+def test_an_alias_in_a_broken_block_or_of_the_users_own_is_not_given_again():
+    assert sshconfig.next_alias("# >>> aws-bootstrap [i-0] >>>\nHost aws-gpu3\n") == "aws-gpu4"
+    assert sshconfig.next_alias("Host other aws-gpu1\n    Port 1\n") == "aws-gpu2"
+
+
 def ssh_view(path, alias) -> dict[str, str]:
     done = subprocess.run(["ssh", "-G", "-F", str(path), alias], capture_output=True, text=True, check=True)
     return dict(line.split(" ", 1) for line in done.stdout.splitlines())
@@ -96,12 +101,15 @@ def ssh_view(path, alias) -> dict[str, str]:
 def test_the_real_ssh_reads_the_block_past_a_users_wildcard(tmp_path):
     path = tmp_path / "config"
     path.write_text("ConnectTimeout 7\n# mine\nHost *\n    User me\n    Port 99\n")
-    spaced = replace(BOX, identity_file=str(tmp_path / "a key"), known_hosts=str(tmp_path / "known hosts"), port=2222)
+    spaced = replace(
+        BOX, identity_file=str(tmp_path / "a 100% key"), known_hosts=str(tmp_path / "known hosts"), port=2222
+    )
     sshconfig.edit(path, lambda text: sshconfig.with_host(text, spaced))
     seen = ssh_view(path, "aws-gpu1")
     assert (seen["hostname"], seen["user"], seen["port"]) == ("54.1.2.3", "ubuntu", "2222")
     assert seen["hostkeyalias"] == "i-0aaa" and seen["connecttimeout"] == "7"
-    assert seen["identityfile"] == str(tmp_path / "a key")
+    assert seen["identityfile"] == str(tmp_path / "a 100% key").replace("%", "%%")
+    assert sshconfig.hosts(path.read_text())[0].identity_file == spaced.identity_file
     assert seen["userknownhostsfile"] == str(tmp_path / "known hosts")
     assert ssh_view(path, "elsewhere")["user"] == "me"
 

@@ -14,6 +14,8 @@ _COLOURS = {"running": "green", "pending": "yellow", "stopping": "yellow", "shut
 @text.register
 def _(report: StatusReport) -> str:
     """Each box with its cost and commands, then orphan volumes; the next command to type at the end."""
+    if report.regions_failed and len(report.regions_failed) == len(report.regions_queried):
+        return ""
     parts = [_instance(i, report) for i in report.instances]
     regions = plural(len(report.regions_queried) - len(report.regions_failed), "region")
     if not parts:

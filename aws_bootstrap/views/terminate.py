@@ -10,7 +10,10 @@ from .text import command, heading, plural, text
 def _(report: TerminateReport) -> str:
     """Each instance with its volumes; how to use the kept ones again."""
     if not report.terminated:
-        return "Nothing to terminate."
+        if report.declined:
+            return "Nothing was terminated."
+        every = command(f"{report.access.program} status")
+        return f"Nothing of ours to terminate in {report.region}. Every region: {every}"
     lines = [heading(f"Terminated {plural(len(report.terminated), 'instance')}")]
     for ended in report.terminated:
         lines += _ended(ended, report)

@@ -67,12 +67,13 @@ def explained_timeout(app: App, host: Host) -> Iterator[None]:
     try:
         yield
     except SshError as exc:
-        shut = _locked_out(app, host) if exc.code == "ssh-timeout" or "timed out" in str(exc) else None
+        shut = locked_out(app, host) if exc.code == "ssh-timeout" or "timed out" in str(exc) else None
         exc.with_facts(hint="\n".join(filter(None, [exc.hint, shut])) or None)
         raise
 
 
-def _locked_out(app: App, host: Host) -> str | None:
+def locked_out(app: App, host: Host) -> str | None:
+    """A sentence for a box whose rules leave this machine's address out; None if they let it in, or cannot be read."""
     with contextlib.suppress(BootstrapError):
         address = aws.my_address()
         boxes = _read(app.aws.ec2(host.region or app.aws.region), [host.instance_id], {host.instance_id: host})

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from ..ec2 import quota_family
-from ..errors import AwsError, CapacityError, QuotaError, RegionReason
+from ..errors import AwsError, CapacityError, QuotaError, RegionReason, TransientError
 from ..models import Instance
 from ..retry import backoff
 
@@ -26,16 +26,18 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Miss:
-    """An attempt that was turned down for capacity, price or quota, and the sweep it was part of."""
+    """An attempt that EC2 turned down, and the sweep it was part of."""
 
     attempt: Attempt
     error: AwsError
     sweep: int = 0
 
     @property
-    def is_quota(self) -> bool:
-        """Whether asking again in this run is pointless."""
-        return isinstance(self.error, QuotaError)
+    def kind(self) -> str:
+        """`capacity` may come back; `quota` stands in the family's way, `refused` in the region's, for this run."""
+        if isinstance(self.error, CapacityError):
+            return "capacity"
+        return "quota" if isinstance(self.error, QuotaError) else "refused"
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ def next_attempt(policy: Policy, tried: Tried) -> Move:
         return attempt
     if policy.wait_timeout is not None:
         return _after_sweep(policy, tried, policy.wait_timeout)
-    if policy.spot and any(not m.is_quota for m in tried.misses):
+    if policy.spot and any(m.kind == "capacity" for m in tried.misses):
         if tried.on_demand is None:
             return AskOnDemand()
         return (tried.on_demand and _untried(policy, tried, "on-demand")) or GiveUp()
@@ -105,9 +107,11 @@ def _untried(policy: Policy, tried: Tried, market: str) -> Attempt | None:
 
 
 def _is_dropped(tried: Tried, region: str, instance_type: str) -> bool:
-    """Whether a quota stands in the way of this family in this region, for the rest of the run."""
-    family = (region, quota_family(instance_type))
-    return any(m.is_quota and (m.attempt.region, quota_family(m.attempt.instance_type)) == family for m in tried.misses)
+    """Whether a quota or a refusal stands in the way of this type in this region, for the rest of the run."""
+    here = [m for m in tried.misses if m.attempt.region == region]
+    family = quota_family(instance_type)
+    blocked = (m.kind == "quota" and quota_family(m.attempt.instance_type) == family for m in here)
+    return any(m.kind == "refused" for m in here) or any(blocked)
 
 
 @dataclass(frozen=True)
@@ -115,7 +119,7 @@ class Search:
     """How the loop acts: each function is the caller's."""
 
     start: Callable[[Attempt], Instance]
-    """Start an instance; CapacityError or QuotaError if EC2 has none."""
+    """Start an instance; AwsError if EC2 does not."""
     ask_on_demand: Callable[[], bool]
     on_try: Callable[[Attempt, Tried], None] = lambda attempt, tried: None
     on_miss: Callable[[Miss], None] = lambda miss: None
@@ -139,7 +143,9 @@ def acquire(policy: Policy, search: Search) -> tuple[Instance, tuple[Attempt, ..
                 search.on_try(move, tried)
                 try:
                     return search.start(move), (*(m.attempt for m in tried.misses), move)
-                except (CapacityError, QuotaError) as exc:
+                except AwsError as exc:
+                    if not _goes_on(policy, exc):
+                        raise
                     miss = Miss(move, exc, tried.sweep)
                 search.on_miss(miss)
                 tried = replace(tried, misses=(*tried.misses, miss))
@@ -150,6 +156,14 @@ def acquire(policy: Policy, search: Search) -> tuple[Instance, tuple[Attempt, ..
                 tried = replace(tried, sweep=tried.sweep + 1)
             case GiveUp():
                 raise given_up(policy, tried)
+
+
+def _goes_on(policy: Policy, error: AwsError) -> bool:
+    """Whether another attempt may follow. Never after an answer that is not known: an instance may be starting."""
+    if isinstance(error, CapacityError | QuotaError):
+        return True
+    elsewhere = len({region for region, _ in policy.pairs}) > 1
+    return elsewhere and error.answered and not isinstance(error, TransientError)
 
 
 def _pause(search: Search, seconds: float, tried: Tried) -> None:
@@ -176,8 +190,11 @@ def given_up(policy: Policy, tried: Tried) -> AwsError:
     kinds = {m.attempt.instance_type for m in last}
     kind = kinds.pop() if len(kinds) == 1 else "instance of these types"
     aws_code = last[-1].error.aws_code
-    if all(m.is_quota for m in last):
-        error: AwsError = QuotaError(f"The account's quota does not allow one more {kind}.", aws_code=aws_code)
+    error: AwsError
+    if all(m.kind == "quota" for m in last):
+        error = QuotaError(f"The account's quota does not allow one more {kind}.", aws_code=aws_code)
+    elif all(m.kind != "capacity" for m in last):
+        error = AwsError("Every region refuses.", aws_code=aws_code, code=last[-1].error.code)
     else:
         when = f"within {policy.wait_timeout:.0f} s" if policy.wait_timeout is not None else "just now"
         error = CapacityError(f"EC2 has no {kind} to give {when}.", aws_code=aws_code)
@@ -188,8 +205,8 @@ def given_up(policy: Policy, tried: Tried) -> AwsError:
 
 
 def _hints(policy: Policy, tried: Tried, last: list[Miss]) -> Iterator[str]:
-    yield from (m.error.hint for m in last if m.is_quota and m.error.hint)
-    if all(m.is_quota for m in last):
+    yield from (m.error.hint for m in last if m.kind != "capacity" and m.error.hint)
+    if all(m.kind != "capacity" for m in last):
         return
     if policy.spot and not tried.on_demand:
         yield "Take on-demand, at its price: --on-demand"

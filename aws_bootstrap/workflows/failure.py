@@ -3,40 +3,66 @@
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 from typing import TYPE_CHECKING
 
-from .. import aws, ec2
-from ..errors import BootstrapError, IncompleteError, Interrupted, Resource, Terminated
+from .. import ec2, output, sshconfig
+from ..errors import BootstrapError, IncompleteError, Interrupted, Resource, SshError, Terminated
+from ..retry import poll
+from ..ssh import quoted
+from . import access
 
 if TYPE_CHECKING:
     from .launch import Launch
 
+LOOKUP_SECONDS = 12.0
+"""For how long an unanswered RunInstances is looked up: it may take effect, and show, seconds after the call broke."""
+
 
 def incomplete(launch: Launch, cause: BaseException) -> BootstrapError:
-    """The error for a launch that broke: exit code 3 (or a signal's) if an instance exists, else the cause's own."""
-    if launch.instance is None and launch.client_token:
-        _look_for_instance(launch)
-    ended = isinstance(cause, BootstrapError) and cause.code == "instance-ended"
-    error = _as_error(cause, left_behind=launch.instance is not None and not ended)
-    error.with_facts(resources=_resources(launch, ended), hint=_hints(launch, error, ended))
+    """The error for a launch that broke: exit code 3 (or a signal's) if an instance exists or may, else the cause's."""
+    unknown = launch.instance is None and launch.client_token is not None and not _look_for_instance(launch)
+    ended = _has_ended(launch, cause)
+    error = _as_error(cause, left_behind=unknown or (launch.instance is not None and not ended))
+    error.with_facts(resources=_resources(launch, ended), hint=_hints(launch, error, ended, unknown))
     return error.with_result(launch.report())
 
 
-def _look_for_instance(launch: Launch) -> None:
-    """An answer that never came may still have started an instance: its client token tells."""
-    with contextlib.suppress(BootstrapError):
-        launch.instance = ec2.find_by_token(launch.client, launch.client_token or "")
+def _look_for_instance(launch: Launch) -> bool:
+    """Whether it is known by now what an unanswered RunInstances did: its client token finds what it started."""
+    asked_in_vain: list[BootstrapError] = []
+
+    def look() -> bool | None:
+        try:
+            launch.instance = ec2.find_by_token(launch.client, launch.client_token or "")
+        except BootstrapError as exc:
+            asked_in_vain.append(exc)
+            return None
+        asked_in_vain.clear()
+        return True if launch.instance else None
+
+    output.info("Looking whether EC2 has started an instance")
+    poll(look, timeout=LOOKUP_SECONDS, every=1.0)
+    return not asked_in_vain
+
+
+def _has_ended(launch: Launch, cause: BaseException) -> bool:
+    """Whether EC2 itself has ended the instance: as the cause says, or, where SSH broke, as EC2 says now."""
+    if isinstance(cause, SshError) and launch.instance:
+        with contextlib.suppress(BootstrapError):
+            now = ec2.get_instances(launch.client, [launch.instance.instance_id])
+            return bool(now) and now[0].state in ("shutting-down", "terminated")
+    return isinstance(cause, BootstrapError) and cause.code == "instance-ended"
 
 
 def _as_error(cause: BaseException, *, left_behind: bool) -> BootstrapError:
     if isinstance(cause, KeyboardInterrupt):
         return Interrupted(15 if isinstance(cause, Terminated) else 2)
+    kind = IncompleteError if left_behind else BootstrapError
     if not isinstance(cause, BootstrapError):
-        return IncompleteError(f"Unexpected {type(cause).__name__}: {cause}", code="internal-error")
+        return kind(f"Unexpected {type(cause).__name__}: {cause}", code="internal-error")
     if not left_behind:
         return cause
-    error = IncompleteError(str(cause), hint=cause.hint, code=cause.code)
+    error = kind(str(cause), hint=cause.hint, code=cause.code)
     error.with_facts(regions=cause.report.regions)
     return error
 
@@ -56,24 +82,31 @@ def _volume(launch: Launch) -> tuple[Resource, ...]:
     return (Resource("volume", launch.volume.volume_id, launch.volume.region, billing=True),)
 
 
-def _hints(launch: Launch, error: BootstrapError, ended: bool) -> str | None:
-    hints = [error.hint, _locked_out(launch, error)]
-    if launch.instance and not ended:
-        program, instance = launch.app.access.program, launch.instance
+def _hints(launch: Launch, error: BootstrapError, ended: bool, unknown: bool) -> str | None:
+    program, hints = launch.app.access.program, [error.hint, _locked_out(launch, error)]
+    if unknown:
+        hints.append("EC2 may have started an instance; it could not be asked.")
+        hints.append(f"Look:   {program} status --region {launch.where.region}")
+    if ended:
+        hints.append("EC2 has ended the instance. Launch again, perhaps in another --region or of another type.")
+    elif launch.instance:
         if launch.alias:
-            hints.append(f"Go on:  {program} setup {launch.alias}")
-        hints.append(f"Undo:   {program} terminate {instance.instance_id} --region {instance.region}")
+            hints.append(f"Go on:  {program} setup {launch.alias}{_wishes(launch)}")
+        hints.append(f"Undo:   {program} terminate {launch.instance.instance_id} --region {launch.instance.region}")
     return "\n".join(filter(None, hints)) or None
 
 
+def _wishes(launch: Launch) -> str:
+    """The options that a setup needs to do what this launch was asked to."""
+    config = launch.config
+    words = ["--python-version", config.python_version] if config.python_version else []
+    words += ["--setup-script", str(config.setup_script)] if config.setup_script else []
+    return "".join(f" {quoted(word)}" for word in words)
+
+
 def _locked_out(launch: Launch, error: BootstrapError) -> str | None:
-    """Whether the SSH port stays shut because this machine's address has changed since the plan."""
-    if error.code != "ssh-timeout":
+    """Whether the SSH port stays shut because this machine's address is not let in."""
+    if error.code != "ssh-timeout" or launch.alias is None:
         return None
-    config, vpc_id = launch.config, launch.where.network.vpc_id
-    with contextlib.suppress(BootstrapError):
-        address = str(ipaddress.ip_network(aws.my_address()))
-        group = ec2.group_in(ec2.find_security_groups(launch.client, config.security_group), vpc_id)
-        if ec2.missing_cidrs(group, config.ssh_port, (address,)):
-            return f"Your address {address} is not among those that the security group lets in."
-    return None
+    host = sshconfig.find(sshconfig.read(launch.app.paths.ssh_config), launch.alias)
+    return access.locked_out(launch.app, host) if host else None

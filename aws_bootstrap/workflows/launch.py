@@ -28,8 +28,8 @@ class Launch:
 
     plan: LaunchPlan
     app: App
-    ask_on_demand: Callable[[str], bool]
-    """Whether to take on-demand, given the question to a person."""
+    ask_on_demand: Callable[[Callable[[], str]], bool]
+    """Whether to take on-demand, given what puts the question to a person together."""
     key: keys.LocalKey
     key_names: dict[str, str] = field(default_factory=dict)
     group_ids: dict[str, str] = field(default_factory=dict)
@@ -107,7 +107,7 @@ def plan(config: LaunchConfig, app: App) -> LaunchPlan:
     return replace(facts, steps=titles(STEPS, facts))
 
 
-def apply(plan: LaunchPlan, app: App, ask_on_demand: Callable[[str], bool]) -> LaunchReport:
+def apply(plan: LaunchPlan, app: App, ask_on_demand: Callable[[Callable[[], str]], bool]) -> LaunchReport:
     """Do what was planned. Whatever breaks it, the error says what exists and how to go on or undo it."""
     launch = Launch(plan, app, ask_on_demand, plan.key)
     _tell_failed_regions(plan)
@@ -121,6 +121,10 @@ def apply(plan: LaunchPlan, app: App, ask_on_demand: Callable[[str], bool]) -> L
 def _tell_failed_regions(plan: LaunchPlan) -> None:
     for failure in plan.regions_failed:
         output.warn(f"{failure.region} is left out: {failure.error}")
+    for where in plan.regions:
+        lacking = [kind for kind in plan.config.instance_type if kind not in where.types]
+        if lacking:
+            output.warn(f"{where.region} has no {' or '.join(lacking)}")
 
 
 def make_key(launch: Launch) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from .. import aws, ec2, keys, sshconfig
 from ..config import LOGIN_REFUSED_SECONDS, SSH_PORT, LaunchConfig
 from ..errors import BootstrapError
 from ..models import DryRun, Image, InstanceType, KeyPair, Network, RegionFailure, SecurityGroup, Volume
+from ..ssh import check_installed
 from . import data_volume, remote
 
 if TYPE_CHECKING:
@@ -156,7 +157,15 @@ def make_plan(config: LaunchConfig, app: App) -> LaunchPlan:
         lambda: resolve_cidrs(config.ssh_cidr, aws.my_address),
         lambda: _volume(app, regions[0], config.ebs_volume_id),
     )
+    _check_types(config, list(found.values()))
     return LaunchPlan(config, tuple(found.values()), failed, cidrs, key, script, volume)
+
+
+def _check_types(config: LaunchConfig, regions: list[RegionPlan]) -> None:
+    """Raise for a type that no region has: it is more likely mistyped than rare."""
+    unknown = [kind for kind in config.instance_type if not any(kind in where.types for where in regions)]
+    if unknown:
+        raise _no_such_type(unknown, " or ".join(where.region for where in regions))
 
 
 def _volume(app: App, region: str, volume_id: str | None) -> Volume | None:
@@ -173,13 +182,18 @@ def _region_plan(client: Any, region: str, config: LaunchConfig) -> RegionPlan:
     )
     types = {kind.name: kind for kind in kinds}
     if not types:
-        raise BootstrapError(
-            f"{region} has no instance type {' or '.join(config.instance_type)}.",
-            hint="List what there is: aws-bootstrap list instance-types --prefix g4dn --region " + region,
-            code="bad-instance-type",
-        )
+        raise _no_such_type(config.instance_type, region)
     chosen = {kind.name: _image(images, kind, config, region) for kind in kinds}
     return RegionPlan(region, types, chosen, network, ec2.group_in(groups, network.vpc_id), pairs)
+
+
+def _no_such_type(kinds: Sequence[str], where: str) -> BootstrapError:
+    prefix, region = kinds[0].partition(".")[0], where.split(" ", maxsplit=1)[0]
+    return BootstrapError(
+        f"There is no instance type {' or '.join(kinds)} in {where}.",
+        hint=f"List what there is: aws-bootstrap list instance-types --prefix {prefix} --region {region}",
+        code="bad-instance-type",
+    )
 
 
 def resolve_cidrs(wanted: tuple[str, ...], my_address: Callable[[], str]) -> tuple[str, ...]:
@@ -207,5 +221,6 @@ def _image(images: list[Image], kind: InstanceType, config: LaunchConfig, region
 
 def _check_files(app: App) -> None:
     """Raise BootstrapError where the alias or the host keys could not be written: a box without a name is lost."""
+    check_installed()
     sshconfig.check_writable(app.paths.ssh_config)
     sshconfig.check_writable(app.paths.known_hosts)

@@ -25,13 +25,12 @@ def import_key(launch: Launch, where: RegionPlan | None = None) -> None:
 def open_ssh_port(launch: Launch, where: RegionPlan | None = None) -> None:
     """Have a security group that lets the user in, in a region, by default the first."""
     where, config = where or launch.plan.first, launch.config
-    client, vpc_id = launch.app.aws.ec2(where.region), where.network.vpc_id
-    group_id, made = ec2.ensure_security_group(
-        client, vpc_id, config.security_group, config.ssh_port, launch.plan.cidrs
-    )
-    launch.group_ids[where.region] = group_id
+    client = launch.app.aws.ec2(where.region)
+    group, made = ec2.ensure_security_group(client, where.network.vpc_id, config.security_group)
+    launch.group_ids[where.region] = group.group_id
     if made:
-        launch.made.append(("security-group", group_id, where.region))
+        launch.made.append(("security-group", group.group_id, where.region))
+    ec2.ensure_let_in(client, group, config.ssh_port, launch.plan.cidrs)
 
 
 def prepare(launch: Launch, region: str) -> None:

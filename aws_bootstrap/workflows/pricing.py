@@ -34,8 +34,11 @@ def on_demand(app: App, region: str, instance_type: str) -> float | None:
 
 
 def _spot(app: App, attempt: Attempt) -> float | None:
-    """The price of the cheapest zone."""
-    prices = ec2.spot_prices(app.aws.ec2(attempt.region), [attempt.instance_type])
+    """The price of the cheapest zone; None where it cannot be known: EC2 holds the request to --max-price anyway."""
+    try:
+        prices = ec2.spot_prices(app.aws.ec2(attempt.region), [attempt.instance_type])
+    except BootstrapError:
+        return None
     return min((p.price for p in prices.values()), default=None)
 
 

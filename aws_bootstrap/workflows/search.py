@@ -33,22 +33,20 @@ def find_room(launch: Launch) -> Instance:
 
 
 def _start(launch: Launch, attempt: Attempt) -> Instance:
-    launch.attempts.append(attempt)
     pricing.check_price(launch.app, attempt, launch.config.max_price)
+    launch.attempts.append(attempt)
     prepare(launch, attempt.region)
     request = _request(launch, attempt)
     launch.client_token = request["ClientToken"]
     try:
-        instance = ec2.run_instance(launch.app.aws.ec2_once(attempt.region), request)
-    except TransientError:
-        raise  # whether it took effect is not known: the token is kept, to look for what it started
+        return ec2.run_instance(launch.app.aws.ec2_once(attempt.region), request)
     except AwsError as exc:
-        launch.client_token = None
+        if exc.answered and not isinstance(exc, TransientError):
+            launch.client_token = None  # a definite no: there is nothing to look for
         if isinstance(exc, QuotaError):
             vcpus = launch.plan.of(attempt.region).types[attempt.instance_type].vcpus
             exc.with_facts(hint=capacity.quota_commands(attempt, vcpus, launch.app.access.program))
         raise
-    return instance
 
 
 def _request(launch: Launch, attempt: Attempt) -> dict:
@@ -69,14 +67,20 @@ def _request(launch: Launch, attempt: Attempt) -> dict:
 
 def _ask(launch: Launch) -> bool:
     """Whether on-demand is agreed to. Under --max-price nobody is asked for what would be too dear."""
-    region, kind = launch.plan.pairs[0]
     limit = launch.config.max_price
-    prices = [pricing.on_demand(launch.app, r, k) for r, k in launch.plan.pairs[: None if limit else 1]]
-    if limit is not None and not any(price is not None and price <= limit for price in prices):
-        return False
-    price = f" at about ${prices[0]:.3f} an hour" if prices[0] else ""
-    _tell_end()
-    return launch.ask_on_demand(f"There is no {kind} on spot in {region} just now. Launch on-demand{price}?")
+    if limit is not None:
+        prices = (pricing.on_demand(launch.app, *pair) for pair in launch.plan.pairs)
+        if not any(price is not None and price <= limit for price in prices):
+            return False
+    output.live("")
+    return launch.ask_on_demand(lambda: _question(launch))
+
+
+def _question(launch: Launch) -> str:
+    region, kind = launch.plan.pairs[0]
+    price = pricing.on_demand(launch.app, region, kind)
+    told = f" at about ${price:.3f} an hour" if price else ""
+    return f"There is no {kind} on spot in {region} just now. Launch on-demand{told}?"
 
 
 def _tell_try(policy: Policy, attempt: Attempt, tried: Tried) -> None:
@@ -90,9 +94,9 @@ def _tell_try(policy: Policy, attempt: Attempt, tried: Tried) -> None:
 def _tell_miss(policy: Policy, miss: Miss) -> None:
     """Quota is told at once, with its commands; a missing capacity only where no live line tells it."""
     attempt = miss.attempt
-    if miss.is_quota or policy.wait_timeout is None:
+    if miss.kind != "capacity" or policy.wait_timeout is None:
         output.warn(f"{attempt.region} {attempt.instance_type} {attempt.market}: {miss.error}")
-    if miss.is_quota and miss.error.hint:
+    if miss.kind == "quota" and miss.error.hint:
         output.echo(miss.error.hint)
 
 
@@ -101,10 +105,6 @@ def _tell_wait(seconds: float, tried: Tried) -> None:
 
 
 def _tell_found(instance: Instance) -> None:
-    _tell_end()
+    output.live("")
     where = f"{instance.instance_type} {instance.lifecycle} in {instance.availability_zone or instance.region}"
     output.val("Instance", f"{instance.instance_id} ({where})")
-
-
-def _tell_end() -> None:
-    output.live("")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import sshconfig
@@ -14,8 +15,9 @@ if TYPE_CHECKING:
     from ..app import App
 
 
-def apply(app: App, name: str) -> SetupReport:
+def apply(app: App, name: str, *, python_version: str | None = None, script: Path | None = None) -> SetupReport:
     """How it went. BootstrapError `not-found` where no alias of ours leads to the box."""
+    contents = remote.read_script(script)
     host = sshconfig.find(sshconfig.read(app.paths.ssh_config), name)
     if host is None:
         raise BootstrapError(
@@ -24,7 +26,7 @@ def apply(app: App, name: str) -> SetupReport:
             code="not-found",
         )
     with explained_timeout(app, host):
-        outcome = remote.set_up(app.ssh, host.alias)
+        outcome = remote.set_up(app.ssh, host.alias, python_version=python_version, script=contents)
     volume, error = _mount(app, host)
     return SetupReport(
         instance_id=host.instance_id,

@@ -12,7 +12,16 @@ from ..aws import each_region, together
 from ..config import GP3_USD_PER_GB_MONTH
 from ..errors import BootstrapError
 from ..gpu import GpuInfo
-from ..models import Instance, InstanceStatus, OrphanVolume, SpotPrice, StatusReport, Volume, VolumeStatus
+from ..models import (
+    Instance,
+    InstanceStatus,
+    OrphanVolume,
+    RegionFailure,
+    SpotPrice,
+    StatusReport,
+    Volume,
+    VolumeStatus,
+)
 
 if TYPE_CHECKING:
     from ..app import App
@@ -30,7 +39,10 @@ class RegionFacts:
 def gather(app: App, regions: Sequence[str], *, instructions: bool = True, gpu: bool = False) -> StatusReport:
     """What is there now, joined with the aliases of the SSH config."""
     asked = tuple(dict.fromkeys(regions)) or tuple(app.aws.regions())
-    found, failed = each_region(asked, lambda region: _facts(app.aws.ec2(region)))
+    try:
+        found, failed = each_region(asked, lambda region: _facts(app.aws.ec2(region)))
+    except BootstrapError as exc:
+        raise exc.with_result(_unread(app, asked, exc)) from exc
     aliases = {h.instance_id: h.alias for h in sshconfig.hosts(sshconfig.read(app.paths.ssh_config))}
     now = datetime.now(UTC)
     instances = [_status(i, facts, aliases, now) for facts in found.values() for i in facts.instances]
@@ -42,6 +54,13 @@ def gather(app: App, regions: Sequence[str], *, instructions: bool = True, gpu: 
         access=app.access,
         instructions=instructions,
     )
+
+
+def _unread(app: App, asked: tuple[str, ...], error: BootstrapError) -> StatusReport:
+    """The report where no region could be read."""
+    reasons = {r.region: r.reason for r in error.report.regions}
+    failed = tuple(RegionFailure(region, reasons.get(region, str(error))) for region in asked)
+    return StatusReport((), asked, failed, (), access=app.access)
 
 
 def orphans(volumes: Iterable[Volume], instances: Iterable[Instance]) -> list[OrphanVolume]:
@@ -64,7 +83,16 @@ def _orphan(volume: Volume) -> OrphanVolume:
 def _facts(client: Any) -> RegionFacts:
     instances, volumes = together(lambda: ec2.find_instances(client), lambda: ec2.find_volumes(client))
     spot = {i.instance_type for i in instances if i.lifecycle == "spot" and i.state == "running"}
-    return RegionFacts(instances, volumes, ec2.spot_prices(client, spot))
+    return RegionFacts(instances, volumes, _prices(client, spot))
+
+
+def _prices(client: Any, kinds: Iterable[str]) -> dict[tuple[str, str], SpotPrice]:
+    """The prices where they can be known: a missing one must not hide a running box."""
+    try:
+        return ec2.spot_prices(client, kinds)
+    except BootstrapError as exc:
+        output.warn(f"No spot prices in {client.meta.region_name}: {exc}")
+        return {}
 
 
 def _status(instance: Instance, facts: RegionFacts, aliases: dict[str, str], now: datetime) -> InstanceStatus:
