@@ -74,6 +74,8 @@ class CleanupPlan(Result):
     broken: tuple[str, ...] = ()
     kept_volumes: tuple[VolumeEntry, ...] = private(())
     access: Access = private(Access())
+    command: str = private("")
+    """The command that does what is planned here."""
 
     @property
     def is_empty(self) -> bool:

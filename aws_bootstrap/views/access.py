@@ -14,7 +14,7 @@ def _(report: AccessReport) -> str:
     if not report.boxes:
         regions = plural(len(report.regions_queried) - len(report.regions_failed), "region")
         return f"No boxes of aws-bootstrap in {regions}."
-    parts = [_box(box) for box in report.boxes]
+    parts = ["\n".join(map(_box, report.boxes))]
     if report.my_address:
         parts.append(f"Your address is {report.my_address}.")
     if any(box.reachable is False for box in report.boxes):
@@ -24,16 +24,16 @@ def _(report: AccessReport) -> str:
 
 def _box(box: BoxAccess) -> str:
     name = heading(box.ssh_alias or box.instance_id, "cyan")
-    facts = [("Instance", f"{box.instance_id} in {box.region}, port {box.ssh_port}")]
-    facts += [("Open to" if n == 0 else "", _rule(rule)) for n, rule in enumerate(box.rules)]
+    where = f"{box.instance_id if box.ssh_alias else ''} in {box.region}, port {box.ssh_port}".strip()
+    facts = [("Open to" if n == 0 else "", _rule(rule)) for n, rule in enumerate(box.rules)]
     facts += [] if box.rules else [("Open to", "nobody")]
     facts += [("Added", ", ".join(box.added or ())), ("Removed", ", ".join(box.removed or ()))]
-    return "\n".join([f"{name}  {_reach(box.reachable)}", *pairs(facts)])
+    return "\n".join([f"{name}  {_reach(box.reachable)}  {style(where, dim=True)}", *pairs(facts)])
 
 
 def _reach(reachable: bool | None) -> str:
     if reachable is None:
-        return style("whether you are let in is unknown", fg="yellow")
+        return style("perhaps open to you", fg="yellow")
     return style("open to you", fg="green") if reachable else style("not open to you", fg="red", bold=True)
 
 

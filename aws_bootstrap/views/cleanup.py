@@ -20,7 +20,8 @@ def _(plan: CleanupPlan) -> str:
         _volumes("Would delete", plan.orphan_volumes),
     ]
     title = heading("Dry run: nothing was changed", "yellow")
-    return "\n".join([title, *_found(parts, plan)])
+    then = [] if plan.is_empty else [next_commands({"Do it": plan.command})]
+    return "\n\n".join([title, *_found(parts, plan), *then])
 
 
 @text.register
@@ -32,7 +33,8 @@ def _(report: CleanupReport) -> str:
         _moves("Changed", report.updated),
         _deletions(report.deleted_volumes),
     ]
-    return "\n".join(_found(parts, report))
+    then = [next_commands({"Log in": f"{report.access.ssh} {report.added[0].alias}"})] if report.added else []
+    return "\n\n".join([*_found(parts, report), *then])
 
 
 def _found(parts: Iterable[list[str]], result: CleanupPlan | CleanupReport) -> list[str]:
@@ -42,9 +44,9 @@ def _found(parts: Iterable[list[str]], result: CleanupPlan | CleanupReport) -> l
         _broken(result.broken),
         _kept(result),
     ]
-    done = [line for part in parts for line in part]
+    done = ["\n".join(lines) for lines in parts if lines]
     nothing = f"Nothing to clean up in {plural(len(result.regions_queried) - len(result.regions_failed), 'region')}."
-    return [*(done or [nothing]), *(line for part in left for line in part)]
+    return [*(done or [nothing]), *("\n".join(lines) for lines in left if lines)]
 
 
 def _aliases(title: str, entries: tuple[AliasEntry, ...], *, counted: bool = True) -> list[str]:

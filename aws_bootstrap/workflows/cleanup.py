@@ -41,6 +41,12 @@ class Wishes:
     sync: bool = False
     config: LaunchConfig = LaunchConfig()
 
+    @property
+    def flags(self) -> str:
+        """As they are typed."""
+        given = {"--include-ebs": self.include_ebs, "--include-kept": self.include_kept, "--sync": self.sync}
+        return "".join(f" {flag}" for flag, is_given in given.items() if is_given)
+
 
 @dataclass(frozen=True)
 class RegionFacts:
@@ -96,6 +102,7 @@ def plan(app: App, wishes: Wishes) -> Plan:
         broken=tuple(sshconfig.broken(text)),
         kept_volumes=kept,
         access=app.access,
+        command=f"{app.access.program} cleanup{wishes.flags}",
     )
     return Plan(shown, new, moved)
 
