@@ -19,7 +19,9 @@ from . import options
 )
 @click.pass_obj
 def access(app: App, names: tuple[str, ...], regions: tuple[str, ...], ssh_cidr: tuple[str, ...]) -> None:
-    """Show who may reach the SSH port of your boxes, or change it. Rules that others made stay as they are.
+    """Show who may reach the SSH port of your boxes, or change it.
+
+    Rules that others made stay as they are. Boxes that share a security group share its rules.
 
     \b
     Examples:
