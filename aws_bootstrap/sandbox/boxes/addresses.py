@@ -1,7 +1,7 @@
 """Public addresses for boxes: on Linux each has one of its own in 127.0.0.0/8, which never leaves the machine.
 
 A sandbox takes one 127.N.0.0/16 and holds it by a listening socket, so that two people on one machine do not meet.
-macOS has 127.0.0.1 alone until more are made by `ifconfig`.
+macOS has 127.0.0.1 alone until more are made: `sudo ifconfig lo0 alias 127.0.0.2`.
 """
 
 from __future__ import annotations
@@ -17,21 +17,26 @@ _FIRST, _BLOCKS = 16, 224
 _RESERVED_HOSTS = 10
 
 
+_FEW = [f"127.0.0.{number}" for number in range(1, 33)]
+
+
 class Addresses:
     """Gives out the addresses of one sandbox."""
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, home: Home, *, every: bool = sys.platform == "linux") -> None:
         self._cursor = home.root / "next-address"
         self._claim: socket.socket | None = None
         self._block = 0
         self._number = int(self._cursor.read_text()) if self._cursor.exists() else _RESERVED_HOSTS
-        if sys.platform == "linux":
+        self._few = [] if every else [address for address in _FEW if _is_there(address)]
+        if every:
             self._claim_block(home)
 
     def next(self) -> str:
-        """An address that no box of this machine has or had lately."""
-        if not self._claim:
-            return "127.0.0.1"
+        """An address that no box of this machine has or had lately; where there are few, they come in turn."""
+        if self._few:
+            self._few.append(self._few.pop(0))
+            return self._few[-1]
         self._number = self._number + 1 if self._number < 0xFF00 else _RESERVED_HOSTS
         self._cursor.write_text(str(self._number))
         return f"127.{self._block}.{self._number >> 8}.{self._number & 255}"
@@ -56,3 +61,19 @@ class Addresses:
             self._claim, self._block = holder, block
             return
         raise RuntimeError("no free block of loopback addresses on this machine")
+
+
+def _is_there(address: str) -> bool:
+    """Whether this machine has the address."""
+    with socket.socket() as probe:
+        try:
+            probe.bind((address, 0))
+        except OSError:
+            return False
+    return True
+
+
+def more(address: str) -> str:
+    """How to get an address for one more box, where there are few."""
+    following = int(address.rpartition(".")[2]) + 1
+    return f"another box has this address; for one more: sudo ifconfig lo0 alias 127.0.0.{following}"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import json
 import logging
 import os
 import shutil
 import signal
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +20,7 @@ import asyncssh
 from ..cloud.world import Attachment, Machine
 from ..home import Home
 from . import cloud_init, devices, gpus, sshd_config
+from .addresses import more
 from .isolation import CHOICE_VARIABLE, NONE, Isolation
 from .login import LoginServer
 from .relay import Relay
@@ -163,8 +166,7 @@ class Box:
                 agent_forwarding=False,
             )
         except OSError as error:
-            hint = " (ports below 1024 need root: use another --ssh-port)" if isinstance(error, PermissionError) else ""
-            self.say(f"sshd: cannot listen on {host} port {port}: {error.strerror or error}{hint}")
+            self.say(f"sshd: cannot listen on {host} port {port}: {error.strerror or error} ({_remedy(error, host)})")
         else:
             self.say(f"sshd: listening on {host} port {port}")
 
@@ -299,6 +301,13 @@ class Box:
 
 
 _OUTSIDE: set[asyncio.Task[None]] = set()
+
+
+def _remedy(error: OSError, host: str) -> str:
+    """What helps against a port that cannot be listened on."""
+    if isinstance(error, PermissionError):
+        return "ports below 1024 need root: use another --ssh-port"
+    return more(host) if error.errno == errno.EADDRINUSE and sys.platform == "darwin" else "is it in use?"
 
 
 def login_user(image_name: str) -> str:

@@ -202,6 +202,12 @@ def test_sshd_listens_where_its_configuration_says(boxes, tmp_path):
     assert eventually(lambda: login.ssh("true").returncode == 255)
 
 
+def test_the_console_tells_the_boot(login):
+    """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_GetConsoleOutput.html"""
+    said = login.client.get_console_output(InstanceId=login.instance_id)["Output"]
+    assert f"listening on {login.address} port {PORT}" in said
+
+
 def test_user_data_writes_files_and_runs_commands_once(boxes, tmp_path):
     data = ON_2222 + "runcmd:\n- [sh, -c, 'echo ran >> /var/log/mark']\n- echo shell >> /var/log/mark\n"
     login = box(boxes, tmp_path, UserData=data)

@@ -126,6 +126,16 @@ def test_two_sandboxes_do_not_share_addresses(tmp_path):
             addresses.end()
 
 
+def test_where_addresses_are_few_they_come_in_turn(tmp_path):
+    home = Home.of(tmp_path)
+    home.make()
+    few = Addresses(home, every=False)
+    first = few.next()
+    assert first == "127.0.0.1"
+    assert few.next() == ("127.0.0.2" if sys.platform == "linux" else "127.0.0.1")
+    few.end()
+
+
 def test_the_home_is_its_owners_alone_and_its_key_admits(tmp_path, cloud):
     assert cloud.home.root.stat().st_mode & 0o077 == 0
     with pytest.raises(BootstrapError):
