@@ -9,7 +9,7 @@ import click
 
 from ..app import App
 from ..commands.options import Group
-from ..errors import BootstrapError, UsageError
+from ..errors import UsageError
 from . import process, results
 from .home import Home
 
@@ -168,7 +168,7 @@ def reset(app: App, yes: bool) -> None:
     if not app.confirm(f"Erase {home.root}?", yes=yes):
         raise click.Abort
     if home.root.exists() and not home.is_ours():
-        raise BootstrapError(f"{home.root} is no sandbox's folder; nothing was erased.", code="not-a-sandbox")
+        raise UsageError(f"{home.root} is no sandbox's folder; nothing was erased.")
     stopped = process.stop(home)
     shutil.rmtree(home.root, ignore_errors=True)
     app.show(results.SandboxStopped(stopped=stopped, erased=True, home=str(home.root)))

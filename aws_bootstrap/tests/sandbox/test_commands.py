@@ -97,5 +97,5 @@ def test_reset_erases_a_sandboxs_home_and_no_other_folder(tmp_path):
     (mine / "file").write_text("keep me")
     env = dict(os.environ, AWS_BOOTSTRAP_SANDBOX_HOME=str(mine))
     command = [sys.executable, "-m", "aws_bootstrap", "sandbox", "reset", "--yes"]
-    assert subprocess.run(command, env=env, check=False, capture_output=True).returncode == 1
+    assert subprocess.run(command, env=env, check=False, capture_output=True).returncode == 2
     assert (mine / "file").read_text() == "keep me"

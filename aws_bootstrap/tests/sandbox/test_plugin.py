@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from importlib.metadata import entry_points
 
 SUITE = """
 import boto3
@@ -30,14 +31,9 @@ def test_each_test_starts_empty_and_faults_are_on_request(aws_bootstrap_sandbox)
 
 def test_the_fixture_serves_a_strangers_suite(tmp_path):
     (tmp_path / "test_theirs.py").write_text(SUITE)
-    loaded = subprocess.run(
-        [sys.executable, "-m", "pytest", "--trace-config", "--collect-only", "-q"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
-    by_itself = "aws_bootstrap.sandbox.pytest_plugin" in loaded.stdout
-    options = [] if by_itself else ["-p", "aws_bootstrap.sandbox.pytest_plugin"]
+    plugin = "aws_bootstrap.sandbox.pytest_plugin"
+    loads_by_itself = plugin in {found.value for found in entry_points(group="pytest11")}
+    options = [] if loads_by_itself else ["-p", plugin]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options],
         cwd=tmp_path,
