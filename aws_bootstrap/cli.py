@@ -89,7 +89,7 @@ def _ours(exc: BaseException) -> BootstrapError:
     if isinstance(exc, click.ClickException):
         ctx = getattr(exc, "ctx", None)
         hint = f"See: {ctx.command_path} --help" if ctx else None
-        return UsageError(exc.format_message(), hint=hint)
+        return UsageError(" ".join(exc.format_message().split()), hint=hint)
     if isinstance(exc, BrokenPipeError):
         return BootstrapError("The reader of the output went away.", code="output-failed")
     return BootstrapError(

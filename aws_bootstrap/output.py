@@ -12,6 +12,7 @@ import shutil
 import sys
 import traceback
 from collections.abc import Callable
+from datetime import datetime
 from enum import StrEnum
 from operator import attrgetter
 from typing import Any
@@ -169,6 +170,10 @@ def _cell(row: Any, name: str) -> str:
     value = row[int(name)] if isinstance(row, tuple) else attrgetter(name)(row)
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value))
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M}"
+    if isinstance(value, float):
+        return f"{value:.0f}" if value.is_integer() else str(value)
     return "" if value is None else str(value)
 
 

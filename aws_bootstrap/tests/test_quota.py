@@ -202,6 +202,17 @@ def test_no_requests_is_an_empty_list_and_a_sentence(run, cloud):
     assert "us-west-2" in run("quota", "history").stdout
 
 
+def test_a_missing_option_is_one_line_that_names_the_choices(run):
+    message = json.loads(run("quota", "request", "-o", "json").stdout)["error"]["message"]
+    assert message == "Missing option '--type'. Choose from: spot, on-demand"
+
+
+def test_the_table_shows_numbers_and_times_as_a_person_writes_them(run, cloud, quotas):
+    quotas.add_request(WEST, GVT_SPOT, 8.0)
+    last = run("quota", "history", "-o", "table").stdout.splitlines()[-1].split("  ")
+    assert last[0] == "2026-01-01 00:00" and "8" in [cell.strip() for cell in last]
+
+
 def test_options_come_from_variables_named_after_group_and_command(run, cloud, quotas, monkeypatch):
     monkeypatch.setenv("AWS_BOOTSTRAP_QUOTA_SHOW_FAMILY", "dl")
     monkeypatch.setenv("AWS_BOOTSTRAP_QUOTA_SHOW_REGION", f"{EAST},{WEST}")
