@@ -117,6 +117,17 @@ def test_a_refused_authorization_removes_nothing(run, cloud, my_address):
     assert sources(cloud.ec2(WEST), group) == {(HOME, True)}
 
 
+def test_one_region_that_refuses_is_told_and_the_others_are_changed(run, cloud, my_address):
+    box, group = make_box(cloud)
+    other, other_group = make_box(cloud, EAST)
+    cloud.deny(EAST, "AuthorizeSecurityGroupIngress")
+    done = run("access", "--ssh-cidr", "me", "-o", "json")
+    found = {b["instance_id"]: b for b in shown(done)}
+    assert done.exit_code == 3 and f"Could not read or change {EAST}" in done.stderr
+    assert found[box]["added"] == [f"{ME}/32"] and "added" not in found[other]
+    assert sources(cloud.ec2(EAST), other_group) == {(HOME, True)}
+
+
 def test_a_rule_of_others_for_the_same_network_is_neither_doubled_nor_taken_over(run, cloud, my_address):
     box, group = make_box(cloud)
     by_others(cloud.ec2(WEST), group, f"{ME}/32")
