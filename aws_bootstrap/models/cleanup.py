@@ -91,7 +91,7 @@ class CleanupPlan(Result):
 
     def problem(self) -> BootstrapError | None:
         """Regions that could not be read."""
-        return unread_regions(self.regions_failed)
+        return _unread(self.regions_failed)
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ class CleanupReport(Result):
 
     def problem(self) -> BootstrapError | None:
         """Regions that could not be read, or volumes that could not be deleted."""
-        unread, still_there = unread_regions(self.regions_failed), [v for v in self.deleted_volumes if v.error]
+        unread, still_there = _unread(self.regions_failed), [v for v in self.deleted_volumes if v.error]
         if unread or not still_there:
             return unread
         done = self.cleaned or self.added or self.updated or any(v.deleted for v in self.deleted_volumes)
@@ -135,6 +135,12 @@ class CleanupReport(Result):
             hint=f"See what is there: {self.access.program} status",
             code="volume-not-deleted",
         )
+
+
+def _unread(failed: tuple[RegionFailure, ...]) -> BootstrapError | None:
+    error = unread_regions(failed)
+    hint = "So nothing is removed or deleted: what lives there is unknown. Run it again once the region answers."
+    return error.with_facts(hint=hint) if error else None
 
 
 def _moves(action: str, entries: Iterable[AliasAddress]) -> list[Action]:

@@ -46,7 +46,8 @@ def _found(parts: Iterable[list[str]], result: CleanupPlan | CleanupReport) -> l
     ]
     done = ["\n".join(lines) for lines in parts if lines]
     nothing = f"Nothing to clean up in {plural(len(result.regions_queried) - len(result.regions_failed), 'region')}."
-    return [*(done or [nothing]), *("\n".join(lines) for lines in left if lines)]
+    unsure = result.skipped or result.skipped_volumes
+    return [*(done or ([] if unsure else [nothing])), *("\n".join(lines) for lines in left if lines)]
 
 
 def _aliases(title: str, entries: tuple[AliasEntry, ...], *, counted: bool = True) -> list[str]:

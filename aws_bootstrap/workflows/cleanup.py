@@ -175,7 +175,7 @@ def _stale(view: View) -> tuple[tuple[AliasEntry, ...], tuple[AliasEntry, ...]]:
 
 
 def _entries(hosts: Iterable[Host]) -> tuple[AliasEntry, ...]:
-    return tuple(AliasEntry(h.instance_id, h.alias) for h in hosts)
+    return tuple(AliasEntry(h.instance_id, h.alias) for h in sorted(hosts, key=lambda h: (len(h.alias), h.alias)))
 
 
 def _without(text: str, stale: Iterable[AliasEntry]) -> str:
