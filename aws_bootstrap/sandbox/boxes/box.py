@@ -41,6 +41,7 @@ class Box:
         self.tree = Tree(home.boxes / machine.instance_id, isolation, login_user(machine.image_name), home.volumes)
         self.lock = asyncio.Lock()
         self.relay = Relay(self)
+        self.connections: set[asyncssh.SSHServerConnection] = set()
         self._powered_off = powered_off
         self._holder: asyncio.subprocess.Process | None = None
         self._pid = 0
@@ -76,8 +77,10 @@ class Box:
             self._keep(self._run_commands(config.commands))
 
     async def halt(self) -> None:
-        """Closes the ports and ends every process."""
+        """Closes the ports, breaks the connections and ends every process."""
         self.say("box halts")
+        for connection in list(self.connections):
+            connection.abort()
         for listener in self._listeners.values():
             listener.close()
         self._listeners.clear()

@@ -114,7 +114,11 @@ class Fleet:
             self._boxes[machine.instance_id] = box
         box.machine = machine
         async with box.lock:
-            await box.boot()
+            try:
+                await box.boot()
+            except Exception as error:
+                box.say(f"the boot failed: {error!r}")
+                raise
 
     async def _halt(self, instance_id: str) -> None:
         box = self._boxes.get(instance_id)

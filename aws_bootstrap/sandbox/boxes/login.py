@@ -40,9 +40,20 @@ class LoginServer(asyncssh.SSHServer):
     def __init__(self, box: Box) -> None:
         self._box = box
         self._peer = ("127.0.0.1", 0)
+        self._sessions: list[Session] = []
+        self._connection: asyncssh.SSHServerConnection | None = None
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         self._peer = conn.get_extra_info("peername")[:2]
+        self._connection = conn
+        self._box.connections.add(conn)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client is gone: its terminals hang up, as a modem line once did."""
+        if self._connection:
+            self._box.connections.discard(self._connection)
+        for session in self._sessions:
+            session.hang_up()
 
     def begin_auth(self, username: str) -> bool:
         return True
@@ -62,6 +73,7 @@ class LoginServer(asyncssh.SSHServer):
 
     def session_requested(self) -> SSHServerStreamSession:
         session = Session(self._box, self._peer)
+        self._sessions.append(session)
         return SSHServerStreamSession(session.run, self._files, sftp_version=3)
 
     def _files(self, channel: Any) -> BoxFiles:
@@ -112,6 +124,7 @@ class Session:
         self._box = box
         self._peer = peer
         self._terminal: int | None = None
+        self._screen: asyncio.BaseTransport | None = None
 
     async def run(self, stdin, stdout, stderr) -> None:
         """Starts the process and carries its input and output until it ends."""
@@ -128,7 +141,7 @@ class Session:
                 await self._carry(process, stdout, stderr)
             finally:
                 feeding.cancel()
-                self._hang_up(process)
+                self.hang_up()
         status = process.returncode or 0
         channel.exit(status if status >= 0 else 128 - status)
 
@@ -137,7 +150,7 @@ class Session:
         if self._terminal is None:
             await asyncio.gather(_drain(process.stdout, stdout), _drain(process.stderr, stderr))
         else:
-            await _drain(await _reader(os.dup(self._terminal)), stdout)
+            await _drain(await self._open_screen(self._terminal), stdout)
         await process.wait()
 
     async def _start(self, channel) -> asyncio.subprocess.Process:
@@ -163,6 +176,7 @@ class Session:
                 stdout=inner,
                 stderr=inner,
                 env=environment,
+                start_new_session=True,
             )
         finally:
             os.close(inner)
@@ -202,7 +216,7 @@ class Session:
             await process.stdin.drain()
 
     def _end_input(self, process: asyncio.subprocess.Process) -> None:
-        """On a terminal the end of input is a key (Ctrl-D), not an event; the client that went has hung up."""
+        """On a terminal the end of input is a key (Ctrl-D), not an event."""
         if self._terminal is None and process.stdin:
             process.stdin.close()
 
@@ -213,13 +227,23 @@ class Session:
                 self._terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows or 24, columns or 80, width, height)
             )
 
-    def _hang_up(self, process: asyncio.subprocess.Process) -> None:
-        """Closes the terminal, which the kernel tells its session (SIGHUP), and ends a process without one."""
+    async def _open_screen(self, terminal: int) -> asyncio.StreamReader:
+        """What the terminal shows, as a stream."""
+        reader = asyncio.StreamReader()
+        screen = os.fdopen(os.dup(terminal), "rb", 0)
+        self._screen, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), screen
+        )
+        return reader
+
+    def hang_up(self) -> None:
+        """Closes the terminal, if there is one: the kernel tells its session (SIGHUP)."""
+        if self._screen is not None:
+            self._screen.close()
+            self._screen = None
         if self._terminal is not None:
             os.close(self._terminal)
             self._terminal = None
-        elif process.returncode is None:
-            _send(process, signal.SIGHUP)
 
 
 def _send(process: asyncio.subprocess.Process, number: int) -> None:
@@ -233,10 +257,3 @@ async def _drain(source, sink) -> None:
         while data := await source.read(CHUNK):
             sink.write(data)
             await sink.drain()
-
-
-async def _reader(descriptor: int) -> asyncio.StreamReader:
-    reader = asyncio.StreamReader()
-    pipe = os.fdopen(descriptor, "rb", 0)
-    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
-    return reader

@@ -126,6 +126,18 @@ def test_a_terminal_is_one(login):
     assert shell.returncode == 5
 
 
+def test_a_client_that_goes_hangs_up_its_terminal(login):
+    client = subprocess.Popen(
+        ["ssh", *login.options, "-tt", "-p", str(login.port), login.target, "sleep 3000"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+    )
+    assert eventually(lambda: _processes("sleep 3000"))
+    client.kill()
+    client.communicate()
+    assert eventually(lambda: not _processes("sleep 3000"))
+
+
 def test_files_come_and_go_by_scp_and_through_links(login, tmp_path):
     (tmp_path / "up").write_bytes(os.urandom(200_000))
     login.said("mkdir -p d; ln -s ~/d link; ln -s /etc/hostname name")
@@ -260,10 +272,16 @@ def _apart(login: Login) -> bool:
 def test_a_terminated_box_leaves_nothing(boxes, tmp_path):
     login = box(boxes, tmp_path)
     login.said("(setsid sleep 2000 >/dev/null 2>&1 &) ; true")
+    tunnel = subprocess.Popen(["ssh", *login.options, "-N", "-p", str(PORT), login.target], stderr=subprocess.DEVNULL)
+    terminal = subprocess.Popen(
+        ["ssh", *login.options, "-tt", "-p", str(PORT), login.target], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
+    )
     login.client.terminate_instances(InstanceIds=[login.instance_id])
     wait_state(login.client, login.instance_id, "terminated")
     assert eventually(lambda: not (boxes.home.boxes / login.instance_id).exists())
     assert _processes("sleep 2000") == []
+    assert tunnel.wait(SSH_SECONDS) == 255
+    terminal.communicate(timeout=SSH_SECONDS)
 
 
 # --- data volumes -----------------------------------------------------------------------------------------------
