@@ -69,8 +69,7 @@ def _fail(exc: BaseException, app: App, *, debug: bool) -> NoReturn:
     try:
         output.emit_error(error)
     except OSError:
-        # Nobody reads stdout; the interpreter's own last flush must not complain about it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        output.drop_stdout()
     sys.exit(error.exit_code)
 
 

@@ -122,6 +122,11 @@ def _explain(error: BootstrapError) -> None:
         _err(report.hint)
 
 
+def drop_stdout() -> None:
+    """Nobody reads stdout: have the interpreter's own last flush not complain about it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def debug(exc: BaseException) -> None:
     """Show the traceback, on stderr."""
     _err("".join(traceback.format_exception(exc)))

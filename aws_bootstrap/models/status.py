@@ -39,6 +39,7 @@ class InstanceStatus:
     spot_price_per_hour: float | None = optional()
     estimated_cost: float | None = optional()
     gpu: GpuInfo | None = optional()
+    user: str = private("ubuntu")
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ def _instance(instance: InstanceStatus, report: StatusReport) -> str:
         *((f"{v.mount_point}", f"{v.volume_id}  {v.size_gb} GB  {v.state}") for v in instance.ebs_volumes),
     ]
     if report.instructions and instance.state == "running" and instance.ssh_alias:
-        facts += connections(report.access, instance.ssh_alias)
+        facts += connections(report.access, instance.ssh_alias, instance.user)
     elif instance.state in ("running", "pending"):
         facts.append(("Terminate", command(f"{report.access.program} terminate {name}")))
     return "\n".join([f"{heading(name, 'cyan')}  {state}", *pairs(facts)])

@@ -22,6 +22,7 @@ from ..models import (
     Volume,
     VolumeStatus,
 )
+from ..sshconfig import Host
 
 if TYPE_CHECKING:
     from ..app import App
@@ -43,9 +44,9 @@ def gather(app: App, regions: Sequence[str], *, instructions: bool = True, gpu: 
         found, failed = each_region(asked, lambda region: _facts(app.aws.ec2(region)))
     except BootstrapError as exc:
         raise exc.with_result(_unread(app, asked, exc)) from exc
-    aliases = {h.instance_id: h.alias for h in sshconfig.hosts(sshconfig.read(app.paths.ssh_config))}
+    hosts = {h.instance_id: h for h in sshconfig.hosts(sshconfig.read(app.paths.ssh_config))}
     now = datetime.now(UTC)
-    instances = [_status(i, facts, aliases, now) for facts in found.values() for i in facts.instances]
+    instances = [_status(i, facts, hosts.get(i.instance_id), now) for facts in found.values() for i in facts.instances]
     return StatusReport(
         instances=tuple(_with_gpus(app, instances) if gpu else instances),
         regions_queried=asked,
@@ -95,7 +96,7 @@ def _prices(client: Any, kinds: Iterable[str]) -> dict[tuple[str, str], SpotPric
         return {}
 
 
-def _status(instance: Instance, facts: RegionFacts, aliases: dict[str, str], now: datetime) -> InstanceStatus:
+def _status(instance: Instance, facts: RegionFacts, host: Host | None, now: datetime) -> InstanceStatus:
     uptime = max(0, int((now - instance.launch_time).total_seconds()))
     price = facts.prices.get((instance.instance_type, instance.availability_zone))
     spot_price = price.price if price and instance.lifecycle == "spot" and instance.state == "running" else None
@@ -106,8 +107,9 @@ def _status(instance: Instance, facts: RegionFacts, aliases: dict[str, str], now
         state=instance.state,
         instance_type=instance.instance_type,
         public_ip=instance.public_ip,
-        ssh_alias=aliases.get(instance.instance_id),
+        ssh_alias=host.alias if host else None,
         lifecycle=instance.lifecycle,
+        user=host.user if host else "ubuntu",
         availability_zone=instance.availability_zone,
         launch_time=instance.launch_time,
         uptime_seconds=uptime,
