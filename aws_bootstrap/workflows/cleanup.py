@@ -302,12 +302,16 @@ def _delete_all(client: Any, volumes: Sequence[VolumeEntry], wishes: Wishes) -> 
 
 
 def _delete(client: Any, volume: VolumeEntry) -> DeletedVolume:
-    output.info(f"Deleting {volume.volume_id} ({volume.size_gb} GB)")
+    _tell_deletion(volume)
     try:
         ec2.delete_ebs_volume(client, volume.volume_id)
     except BootstrapError as exc:
         return _outcome(volume, str(exc))
     return _outcome(volume, None)
+
+
+def _tell_deletion(volume: VolumeEntry) -> None:
+    output.info(f"Deleting {volume.volume_id} ({volume.size_gb} GB)")
 
 
 def _outcome(volume: VolumeEntry, error: str | None) -> DeletedVolume:

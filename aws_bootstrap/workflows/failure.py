@@ -40,9 +40,13 @@ def _look_for_instance(launch: Launch) -> bool:
         asked_in_vain.clear()
         return True if launch.instance else None
 
-    output.info("Looking whether EC2 has started an instance")
+    _tell_look()
     poll(look, timeout=LOOKUP_SECONDS, every=1.0)
     return not asked_in_vain
+
+
+def _tell_look() -> None:
+    output.info("Looking whether EC2 has started an instance")
 
 
 def _has_ended(launch: Launch, cause: BaseException) -> bool:

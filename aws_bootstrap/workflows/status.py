@@ -92,8 +92,12 @@ def _prices(client: Any, kinds: Iterable[str]) -> dict[tuple[str, str], SpotPric
     try:
         return ec2.spot_prices(client, kinds)
     except BootstrapError as exc:
-        output.warn(f"No spot prices in {client.meta.region_name}: {exc}")
+        _tell_unpriced(client.meta.region_name, exc)
         return {}
+
+
+def _tell_unpriced(region: str, error: BootstrapError) -> None:
+    output.warn(f"No spot prices in {region}: {error}")
 
 
 def _status(instance: Instance, facts: RegionFacts, host: Host | None, now: datetime) -> InstanceStatus:
