@@ -77,10 +77,10 @@ def _works(way: Isolation) -> bool:
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        _LOG.info("no namespaces of the kind %s: %s", way.name, error)
+        _LOG.warning("no namespaces of the kind %s: %s", way.name, error)
         return False
     if trial.returncode:
-        _LOG.info("no namespaces of the kind %s: %s", way.name, trial.stderr.strip())
+        _LOG.warning("no namespaces of the kind %s: %s", way.name, trial.stderr.strip())
     return trial.returncode == 0
 
 
