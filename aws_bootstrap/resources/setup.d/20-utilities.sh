@@ -16,6 +16,7 @@ apt() {
     -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold "$@"
 }
 
+LOCKED='Could not get lock|Unable to (acquire|lock)|locked by another process'
 NO_ANSWER='(Failed to fetch|Could not connect to|Could not resolve|Err:[0-9]+)'
 
 # What apt said when it gave up, as one sentence.
@@ -23,7 +24,7 @@ apt_trouble() {
   local said=$1 mirror
   mirror=$(grep -oE "$NO_ANSWER '?[^ ']+" "$said" | head -n 1 || true)
   mirror=${mirror##*[ \']}
-  if grep -qE 'Could not get lock|Unable to (acquire|lock)|locked by another process' "$said"; then
+  if grep -qE "$LOCKED" "$said"; then
     echo "apt was locked by another process for $PATIENCE s (unattended-upgrades?)"
   elif [[ -n $mirror ]]; then
     echo "the package mirror does not answer: $mirror"
@@ -32,22 +33,36 @@ apt_trouble() {
   fi
 }
 
+# Finish what dpkg had begun when it was cut short. What it was unpacking at that moment it wants again from the start.
+mend_dpkg() {
+  local -a half
+  as_root dpkg --configure -a && return 0
+  # shellcheck disable=SC2016 # dpkg's own format
+  read -r -a half <<<"$(dpkg-query -W -f '${db:Status-Eflag} ${Package}\n' | sed -n 's/^reinstreq //p' | tr '\n' ' ')"
+  [[ ${#half[@]} -gt 0 ]] || return 1
+  apt install --reinstall "${half[@]}" && as_root dpkg --configure -a
+}
+
 # Another repository of the image may be broken: the install alone decides.
 apt_once() {
   apt update || true
-  as_root dpkg --configure -a && apt install --no-install-recommends "$@"
+  mend_dpkg && apt install --no-install-recommends "$@"
 }
 
 # A fresh box runs its own apt jobs after boot, and a mirror may be out for a while: go on trying, with a bound.
 apt_install() {
-  local said="$STEP_TMP/apt.txt" ends=$((SECONDS + PATIENCE)) pause=2
+  local said="$STEP_TMP/apt.txt" ends=$((SECONDS + PATIENCE)) pause=2 attempt=0
   while true; do
     if apt_once "$@" >"$said" 2>&1; then
       cat "$said"
       return 0
     fi
     cat "$said"
-    ((SECONDS + pause < ends)) || die "$(apt_trouble "$said")"
+    attempt=$((attempt + 1))
+    # Waiting mends nothing else than a lock and a silent mirror.
+    if ((SECONDS + pause >= ends)) || { ((attempt > 1)) && ! grep -qE "$LOCKED|$NO_ANSWER" "$said"; }; then
+      die "$(apt_trouble "$said")"
+    fi
     sleep "$pause"
     pause=$((pause < 30 ? pause * 2 : 30))
   done

@@ -257,6 +257,15 @@ def test_a_locked_apt_is_waited_for_with_a_bound_and_named(box):
     assert setup(box)[0].returncode == 0
 
 
+def test_a_package_that_was_being_unpacked_at_a_power_cut_is_unpacked_again(box):
+    half = "Status: install reinstreq half-installed"
+    box.says(f"sudo sed -i '/^Package: tree$/,/^$/s/^Status: .*/{half}/' /var/lib/dpkg/status")
+    box.says("sudo dpkg -r jq")
+    done, found = setup(box, IMPATIENT)
+    assert done.returncode == 0 and outcomes(found)["utilities"] == "ok", done.stdout
+    assert box.says("dpkg --audit") == "" and box.says("tree --version && jq --version")
+
+
 # --- Interrupted -------------------------------------------------------------------------------------------------
 
 
