@@ -44,6 +44,8 @@ def start(app: App, port: int, boxes: bool, timings: tuple[str, ...]) -> None:
     """
     home = Home.of()
     words = [f"--port={port}", *([] if boxes else ["--no-boxes"]), *(f"--timing={one}" for one in _checked(timings))]
+    if process.running(home) and (port or not boxes or timings):
+        raise UsageError("The sandbox runs already, as it was started.", hint="First: aws-bootstrap sandbox stop")
     process.ensure_running(home, *words)
     app.show(_status(home))
 

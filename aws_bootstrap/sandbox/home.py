@@ -11,6 +11,8 @@ import secrets
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from ..errors import BootstrapError
+
 PATH_VARIABLE = "AWS_BOOTSTRAP_SANDBOX_HOME"
 PROGRAM = "aws-bootstrap --sandbox"
 LOGIN_PORT = 2222
@@ -67,14 +69,22 @@ class Home:
         return (self.root / "access-key").exists()
 
     def make(self) -> None:
-        """Makes the folder and the files that stand in for ~/.aws, where they are missing."""
+        """Makes the folder and the files that stand in for ~/.aws, where they are missing.
+
+        Raises for a folder that holds something else: it would be closed to others, and erased by `reset`.
+        """
+        if self.root.exists() and any(self.root.iterdir()) and not self.is_ours():
+            raise BootstrapError(
+                f"{self.root} is not empty, and no sandbox's folder.",
+                hint=f"Name another folder in {PATH_VARIABLE}.",
+                code="sandbox-failed",
+            )
         self.root.mkdir(parents=True, exist_ok=True)
         self.root.chmod(0o700)
+        key = "AKIA" + "".join(secrets.choice(_KEY_LETTERS) for _ in range(16))
+        _write_once(self.root / "access-key", f"{key} {secrets.token_hex(20)}")
         for name in ("aws-config", "aws-credentials"):
             (self.root / name).touch(mode=0o600)
-        if not (self.root / "access-key").exists():
-            key = "AKIA" + "".join(secrets.choice(_KEY_LETTERS) for _ in range(16))
-            _write_private(self.root / "access-key", f"{key} {secrets.token_hex(20)}")
 
     def access_key(self) -> tuple[str, str]:
         """The key pair (id, secret) that this sandbox, and no other, answers to."""
@@ -117,3 +127,12 @@ def _write_private(path: Path, text: str) -> None:
     draft.touch(mode=0o600)
     draft.write_text(text)
     draft.replace(path)
+
+
+def _write_once(path: Path, text: str) -> None:
+    """Writes a file that only its owner can read, unless it is there: of two that begin at once the first wins."""
+    try:
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as handle:
+            handle.write(text)
+    except FileExistsError:
+        return

@@ -65,7 +65,7 @@ def running(home: Home) -> Record | None:
 
 def stop(home: Home) -> bool:
     """Ends the home's sandbox, whose state stays on disk; False when none ran."""
-    if not home.root.exists():
+    if not home.is_ours():
         return False
     with _lock(home):
         return _end(home)

@@ -91,6 +91,12 @@ def test_a_sandbox_that_does_not_run_says_so(run, tmp_path):
     assert not (tmp_path / "none").exists()
 
 
+def test_start_leaves_a_running_one_alone_and_refuses_to_change_it(run, cloud):
+    assert document(run("sandbox", "start", "-o", "json"))["endpoint"].endswith(str(cloud.port))
+    assert run("sandbox", "start", "--timing", "pending=9", check=False).returncode == 2
+    assert run("sandbox", "start", "--timing", "nonsense=9", check=False).returncode == 2
+
+
 def test_reset_erases_a_sandboxs_home_and_no_other_folder(tmp_path):
     mine = tmp_path / "precious"
     mine.mkdir()
@@ -98,4 +104,6 @@ def test_reset_erases_a_sandboxs_home_and_no_other_folder(tmp_path):
     env = dict(os.environ, AWS_BOOTSTRAP_SANDBOX_HOME=str(mine))
     command = [sys.executable, "-m", "aws_bootstrap", "sandbox", "reset", "--yes"]
     assert subprocess.run(command, env=env, check=False, capture_output=True).returncode == 2
+    assert subprocess.run([*command[:-2], "start"], env=env, check=False, capture_output=True).returncode == 1
+    assert [path.name for path in mine.iterdir()] == ["file"]
     assert (mine / "file").read_text() == "keep me"

@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from importlib.metadata import entry_points
+import tomllib
+from pathlib import Path
 
+PLUGIN = "aws_bootstrap.sandbox.pytest_plugin"
+PROJECT = Path(__file__).parents[3] / "pyproject.toml"
 SUITE = """
 import boto3
 import pytest
@@ -31,15 +34,18 @@ def test_each_test_starts_empty_and_faults_are_on_request(aws_bootstrap_sandbox)
 
 def test_the_fixture_serves_a_strangers_suite(tmp_path):
     (tmp_path / "test_theirs.py").write_text(SUITE)
-    plugin = "aws_bootstrap.sandbox.pytest_plugin"
-    loads_by_itself = plugin in {found.value for found in entry_points(group="pytest11")}
-    options = [] if loads_by_itself else ["-p", plugin]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", PLUGIN],
         cwd=tmp_path,
-        env=dict(os.environ, AWS_PROFILE="nobody"),
+        env=dict(os.environ, AWS_PROFILE="nobody", PYTEST_DISABLE_PLUGIN_AUTOLOAD="1"),
         capture_output=True,
         text=True,
         timeout=120,
     )
     assert "2 passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_an_installed_package_brings_the_fixture():
+    """https://docs.pytest.org/en/stable/how-to/writing_plugins.html (entry points pytest11)"""
+    declared = tomllib.loads(PROJECT.read_text())["project"]["entry-points"]["pytest11"]
+    assert declared == {"aws_bootstrap_sandbox": PLUGIN}

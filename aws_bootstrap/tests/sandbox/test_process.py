@@ -98,7 +98,7 @@ def test_two_that_begin_at_once_get_one_sandbox(tmp_path):
 
 
 def test_a_stranger_with_the_recorded_pid_is_left_alone(tmp_path):
-    home = Home.of(tmp_path)
+    home = Home.of(tmp_path / "sandbox")
     home.make()
     home.write_record(Record(os.getpid(), 1, "another process's birth"))
     assert process.running(home) is None
@@ -106,7 +106,7 @@ def test_a_stranger_with_the_recorded_pid_is_left_alone(tmp_path):
 
 
 def test_a_stranger_on_the_recorded_port_is_not_taken_for_ours(tmp_path):
-    home = Home.of(tmp_path)
+    home = Home.of(tmp_path / "sandbox")
     home.make()
     home.write_record(Record(os.getpid(), 9, process.birth(os.getpid())))
     assert process.running(home) is None
@@ -127,7 +127,7 @@ def test_two_sandboxes_do_not_share_addresses(tmp_path):
 
 
 def test_where_addresses_are_few_they_come_in_turn(tmp_path):
-    home = Home.of(tmp_path)
+    home = Home.of(tmp_path / "sandbox")
     home.make()
     few = Addresses(home, every=False)
     first = few.next()
@@ -139,7 +139,7 @@ def test_where_addresses_are_few_they_come_in_turn(tmp_path):
 def test_the_home_is_its_owners_alone_and_its_key_admits(tmp_path, cloud):
     assert cloud.home.root.stat().st_mode & 0o077 == 0
     with pytest.raises(BootstrapError):
-        other = Home.of(tmp_path)
+        other = Home.of(tmp_path / "other")
         other.make()
         from aws_bootstrap.sandbox import control
 
