@@ -19,7 +19,11 @@ from .cloud import lean
 from .home import Home, Record
 from .process import birth
 
+if TYPE_CHECKING:
+    pass
+
 _LOG = logging.getLogger(__name__)
+HOME_CHECK_SECONDS = 2.0
 
 
 class Sandbox:
@@ -55,14 +59,21 @@ class Sandbox:
             self.state.load()
         threading.Thread(target=self.door.serve_forever, args=(0.05,), name="door", daemon=True).start()
         self.state.start()
-        if self.fleet:
-            self.fleet.start(self.powered_off)
-            with self.lock:
-                for made in self.backends.made().values():
-                    made.resume()
+        self._resume()
         self.home.write_record(Record(os.getpid(), self.door.port, birth(os.getpid())))
-        self._ended.wait()
+        while not self._ended.wait(HOME_CHECK_SECONDS) and self.home.record_file.exists():
+            continue  # a sandbox whose home was deleted has nothing to live for
         self.end()
+
+    def _resume(self) -> None:
+        """Takes up what the state holds: instances change on, and boot their boxes again."""
+        with self.lock:
+            backends = list(self.backends.made().values())
+            if self.fleet:
+                known = {one.id for backend in backends for one in backend.live_instances()}
+                self.fleet.start(self.powered_off, known)
+            for backend in backends:
+                backend.resume()
 
     def stop(self, *_: Any) -> None:
         """Has `run` come to its end."""

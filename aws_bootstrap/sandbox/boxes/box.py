@@ -61,6 +61,8 @@ class Box:
         if first:
             self.tree.make(self.machine, self.host_name)
             cloud_init.write(self.tree.root, config.files)
+        if not self.isolation.apart:
+            end_marked(str(self.tree.root))  # what a killed sandbox may have left running
         self.tree.renew()
         self._tell("machine.json", self._facts())
         self.write_devices()

@@ -32,11 +32,17 @@ class Fleet:
         self._thread = threading.Thread(target=self._run, name="boxes", daemon=True)
         self._powered_off: Callable[[str], None] = lambda instance_id: None
 
-    def start(self, powered_off: Callable[[str], None]) -> None:
-        """Starts the event loop; `powered_off` is told of boxes that shut themselves down."""
+    def start(self, powered_off: Callable[[str], None], known: set[str]) -> None:
+        """Starts the event loop; `powered_off` is told of boxes that shut themselves down.
+
+        Boxes that no `known` instance owns are a crash's leavings and go.
+        """
         self._powered_off = powered_off
         for folder in (self._home.boxes, self._home.volumes):
             folder.mkdir(exist_ok=True)
+        for left in self._home.boxes.iterdir():
+            if left.name not in known:
+                shutil.rmtree(left, ignore_errors=True)
         self._thread.start()
 
     def _run(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -76,6 +77,14 @@ def _of_home(root: Path) -> list[str]:
         if str(root).encode() in line and state != "Z":
             found.append(entry.name)
     return found
+
+
+def test_a_sandbox_whose_folder_was_deleted_ends(sandbox):
+    client = sandbox.client()
+    wait_state(client, launch(client)["InstanceId"], "running")
+    shutil.rmtree(sandbox.home.root, ignore_errors=True)
+    assert eventually(lambda: _of_home(sandbox.home.root) == [])
+    shutil.rmtree(sandbox.home.root, ignore_errors=True)
 
 
 def test_an_unreadable_state_is_set_aside(sandbox):
