@@ -36,11 +36,10 @@ apt_trouble() {
 # Finish what dpkg had begun when it was cut short. What it was unpacking at that moment it wants again from the start.
 mend_dpkg() {
   local -a half
-  as_root dpkg --configure -a && return 0
   # shellcheck disable=SC2016 # dpkg's own format
   read -r -a half <<<"$(dpkg-query -W -f '${db:Status-Eflag} ${Package}\n' | sed -n 's/^reinstreq //p' | tr '\n' ' ')"
-  [[ ${#half[@]} -gt 0 ]] || return 1
-  apt install --reinstall "${half[@]}" && as_root dpkg --configure -a
+  [[ ${#half[@]} -eq 0 ]] || apt install --reinstall "${half[@]}" || true
+  as_root dpkg --configure -a
 }
 
 # Another repository of the image may be broken: the install alone decides.
