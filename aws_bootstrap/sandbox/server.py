@@ -19,9 +19,6 @@ from .cloud import lean
 from .home import Home, Record
 from .process import birth
 
-if TYPE_CHECKING:
-    pass
-
 _LOG = logging.getLogger(__name__)
 HOME_CHECK_SECONDS = 2.0
 
