@@ -42,6 +42,7 @@ class Box:
         self.lock = asyncio.Lock()
         self.relay = Relay(self)
         self.connections: set[asyncssh.SSHServerConnection] = set()
+        self.up = False
         self._powered_off = powered_off
         self._holder: asyncio.subprocess.Process | None = None
         self._pid = 0
@@ -55,6 +56,7 @@ class Box:
         """Starts the box: tree, process 1, login ports, then what user data wants run."""
         if self.isolation is NONE:
             return self.say(f"no box: root without namespaces. Set {CHOICE_VARIABLE}=plain to have one all the same.")
+        self.up = True
         self.say(f"box of {self.machine.instance_id} boots ({self.isolation.name})")
         first = not self.tree.root.exists()
         config = cloud_init.parse(self.machine.user_data)
@@ -81,6 +83,7 @@ class Box:
     async def halt(self) -> None:
         """Closes the ports, breaks the connections and ends every process."""
         self.say("box halts")
+        self.up = False
         for connection in list(self.connections):
             connection.abort()
         for listener in self._listeners.values():

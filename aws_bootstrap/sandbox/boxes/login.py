@@ -47,6 +47,8 @@ class LoginServer(asyncssh.SSHServer):
         self._peer = conn.get_extra_info("peername")[:2]
         self._connection = conn
         self._box.connections.add(conn)
+        if not self._box.up:  # it was on its way in when the box halted
+            conn.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone: its terminals hang up, as a modem line once did."""
