@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from .. import output, quota
+from .. import quota
 from ..aws import each_region, together
 from ..errors import BootstrapError, RegionReason
 from ..models import (
@@ -68,8 +68,6 @@ def question(asks: Sequence[Ask]) -> str:
 
 def request(app: App, asks: Sequence[Ask]) -> QuotaRequests:
     """Send them. If AWS refuses every one, so does this."""
-    for note in (a.note for a in asks if a.note):
-        output.warn(note)
     by_region = {a.region: a for a in asks}
     sent, failed = each_region(by_region, lambda region: _send(app, by_region[region]))
     return QuotaRequests(tuple(sent.values()), regions_failed=failed, access=app.access)
