@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aws_bootstrap.sandbox.testing import Sandbox
+from aws_bootstrap.tests import schemas
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,9 @@ class Program:
         return Outcome(done.returncode, done.stdout, done.stderr)
 
     def json(self, *args: str, **kwargs: Any) -> tuple[int, Any]:
-        """Exit code and document of the command with `-o json`."""
+        """Exit code and document of the command with `-o json`; the document is as its schema in the docs says."""
         outcome = self(*args, "-o", "json", **kwargs)
+        schemas.check(args, outcome.document)
         return outcome.exit_code, outcome.document
 
     def ssh(self, *words: str, client: str = "ssh") -> subprocess.CompletedProcess[str]:

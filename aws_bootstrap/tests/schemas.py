@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import json
 import types
+from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from jsonschema import Draft202012Validator
 
 from aws_bootstrap import models
 from aws_bootstrap.errors import ErrorReport
@@ -118,6 +121,22 @@ def _type(hint: Any, defs: dict[str, Any]) -> dict[str, Any]:
 def text(schema: dict[str, Any]) -> str:
     """A schema as it stands in its file."""
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+def validate(name: str, shown: Any) -> None:
+    """Raise unless the document is as the schema of that name in the docs says."""
+    schema = json.loads((FOLDER / f"{name}.json").read_text())
+    Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER).validate(shown)
+
+
+def check(args: Sequence[str], shown: Any) -> None:
+    """Raise unless the document is as the schema of this command line says; commands without a schema are let be."""
+    words = [word for word in args if not word.startswith("-")]
+    dry = ["dry", "run"] if "--dry-run" in args or (isinstance(shown, dict) and "dry_run" in shown) else []
+    names = ("-".join([*words[:length], *dry]) for length in (2, 1))
+    name = next((name for name in names if name in DOCUMENTS), None)
+    if name:
+        validate("error" if isinstance(shown, dict) and set(shown) == {"error"} else name, shown)
 
 
 if __name__ == "__main__":

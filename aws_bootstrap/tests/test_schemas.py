@@ -10,16 +10,11 @@ from jsonschema import Draft202012Validator, ValidationError
 from aws_bootstrap import models
 from aws_bootstrap.models import Result, document
 from aws_bootstrap.tests import schemas
+from aws_bootstrap.tests.schemas import validate
 from aws_bootstrap.tests.test_output import RESULTS, failure
 
 ALL = schemas.schemas()
 NAMES = {kind: name for name, kind in schemas.DOCUMENTS.items()}
-
-
-def validate(name: str, shown: object) -> None:
-    """Raise unless the document is as its schema in the docs says."""
-    schema = json.loads((schemas.FOLDER / f"{name}.json").read_text())
-    Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER).validate(shown)
 
 
 @pytest.mark.parametrize("name", ALL)
