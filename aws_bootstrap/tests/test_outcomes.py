@@ -102,6 +102,16 @@ def test_capacity_that_comes_back_is_waited_for(program):
     assert code == 0 and box["pricing"] == "spot" and runs(program) == ["spot"] * 3
 
 
+def test_ctrl_c_while_waiting_ends_it_with_nothing_running(program, wait_for):
+    program.sandbox.fault(action="RunInstances", do=NO_ROOM)
+    process = started(program, "launch", "--wait")
+    wait_for(lambda: runs(program))
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=40)
+    assert process.returncode == 130 and json.loads(out)["error"]["code"] == "interrupted"
+    assert billing(json.loads(out)) == [] == alive(program)
+
+
 def test_waiting_never_buys_on_demand(program):
     program.sandbox.fault(**DRY_SPOT, do=NO_ROOM)
     code, failed = program.json("launch", "--wait", "--wait-timeout", "1s", "--yes")

@@ -105,6 +105,7 @@ RESULTS: list[Result] = [
     PLANNED,
     LAUNCHED,
     StatusReport((BOX,), ("us-west-2",), (), (ORPHAN,)),
+    StatusReport((BOX, BOX), ("us-west-2",), (), (), instructions=False),
     StatusReport((), ("us-west-2",), (), ()),
     TerminateReport((Termination("i-1", "running", "shutting-down", "aws-gpu1", ("vol-1",), ("vol-2",)),)),
     TerminateReport(()),

@@ -16,7 +16,8 @@ def _(report: StatusReport) -> str:
     """Each box with its cost and commands, then orphan volumes; the next command to type at the end."""
     if report.regions_failed and len(report.regions_failed) == len(report.regions_queried):
         return ""
-    parts = [_instance(i, report) for i in report.instances]
+    brief = not report.instructions and len(report.instances) > 1
+    parts = [_brief(report)] if brief else [_instance(i, report) for i in report.instances]
     regions = plural(len(report.regions_queried) - len(report.regions_failed), "region")
     if not parts:
         parts.append(f"No instances of aws-bootstrap in {regions}.")
@@ -24,7 +25,26 @@ def _(report: StatusReport) -> str:
         parts.append(_orphans(report.orphan_volumes, report))
     if not report.instances:
         parts.append(f"Launch one: {command(f'{report.access.program} launch')}")
+    elif brief:
+        parts.append(f"How to connect, addresses, costs: {command(f'{report.access.program} status')}")
     return "\n\n".join(parts)
+
+
+def _brief(report: StatusReport) -> str:
+    """A line a box, aligned, for those who have many; then what they cost an hour, as far as that is known."""
+    rows = [_row(i) for i in report.instances]
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows]
+    coloured = [style(line, fg=_COLOURS.get(i.state)) for line, i in zip(lines, report.instances, strict=True)]
+    prices = [i.spot_price_per_hour for i in report.instances if i.spot_price_per_hour]
+    total = f"; spot costs {usd(sum(prices))} an hour now" if prices else ""
+    return "\n".join([heading(f"{plural(len(rows), 'instance')}{total}", "cyan"), *coloured])
+
+
+def _row(i: InstanceStatus) -> tuple[str, ...]:
+    data = " ".join(f"{v.mount_point} {v.size_gb} GB" for v in i.ebs_volumes)
+    name = i.ssh_alias or i.instance_id
+    return (name, i.state, i.instance_type, i.lifecycle, i.availability_zone, span(i.uptime_seconds), data)
 
 
 def _instance(instance: InstanceStatus, report: StatusReport) -> str:

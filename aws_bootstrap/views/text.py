@@ -66,7 +66,8 @@ def connections(access: Access, alias: str, user: str = "ubuntu") -> list[tuple[
     ssh = f"{access.ssh} {alias}"
     return [
         ("SSH", command(ssh)),
-        ("Jupyter", command(f"{access.ssh} -NL 8888:localhost:8888 {alias}") + "  then http://localhost:8888"),
+        ("Jupyter", command(f"{access.ssh} -NL 8888:localhost:8888 {alias}")),
+        ("", "then open http://localhost:8888"),
         ("VSCode", command(f"code --remote ssh-remote+{alias} /home/{user}/workspace")),
         ("Benchmark", command(f"{ssh} python gpu_benchmark.py")),
         ("Terminate", command(f"{access.program} terminate {alias}")),
