@@ -121,7 +121,11 @@ class Box:
         """With process 1 all of a namespace's processes go; without namespaces each is ended by its group."""
         if self._holder and self._holder.stdin:
             self._holder.stdin.close()
-            await self._holder.wait()
+            try:
+                await asyncio.wait_for(self._holder.wait(), END_SECONDS)
+            except TimeoutError:  # it never got as far as waiting for the end of its input
+                self._holder.kill()
+                await self._holder.wait()
             self._holder = None
         for process in list(self._processes):
             await _end(process)
