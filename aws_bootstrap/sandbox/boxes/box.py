@@ -84,6 +84,7 @@ class Box:
         """Closes the ports, breaks the connections and ends every process."""
         self.say("box halts")
         self.up = False
+        await self._stop_accepting()
         for connection in list(self.connections):
             connection.abort()
         for listener in self._listeners.values():
@@ -94,6 +95,15 @@ class Box:
                 task.cancel()
         self.relay.end()
         await self._end_processes()
+
+    async def _stop_accepting(self) -> None:
+        """Lets what was accepted become a connection: asyncio forgets a socket whose server closes in between."""
+        loop = asyncio.get_running_loop()
+        for listener in self._listeners.values():
+            for held in listener.sockets:
+                loop.remove_reader(held.fileno())
+        for _ in range(3):
+            await asyncio.sleep(0)
 
     def erase(self) -> None:
         """Deletes the box's disk."""

@@ -48,7 +48,7 @@ class LoginServer(asyncssh.SSHServer):
         self._connection = conn
         self._box.connections.add(conn)
         if not self._box.up:  # it was on its way in when the box halted
-            conn.abort()
+            asyncio.get_running_loop().call_soon(conn.abort)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone: its terminals hang up, as a modem line once did."""
