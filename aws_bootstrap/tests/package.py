@@ -1,0 +1,114 @@
+"""Wheel and sdist as users get them. `.ci/package` runs this; it needs uv and the package registry."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+UV = os.environ.get("UV") or shutil.which("uv") or "uv"
+KINDS = ("wheel", "sdist")
+
+
+def run(*argv: str | Path, cwd: Path = ROOT, **env: str) -> str:
+    """What the command prints; its whole output if it fails."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "VIRTUAL_ENV"))}
+    done = subprocess.run([str(a) for a in argv], cwd=cwd, env=clean | env, capture_output=True, text=True)
+    assert done.returncode == 0, f"{argv}\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def tracked() -> list[str]:
+    """The files of the work tree that git knows or would take."""
+    names = run("git", "ls-files", "-co", "--exclude-standard").splitlines()
+    return [name for name in names if (ROOT / name).is_file()]
+
+
+def tree(folder: Path, *, git: bool = True) -> Path:
+    """A copy of the work tree, so that building leaves nothing in it."""
+    if git:
+        run("git", "clone", "-q", "--shared", ROOT, folder)
+    for name in tracked():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, folder / name)
+    return folder
+
+
+def build(source: Path, *options: str) -> dict[str, Path]:
+    """Wheel and sdist of the tree, by kind."""
+    run(UV, "build", "-q", *options, "--out-dir", source / "dist", source)
+    kinds = {".whl": "wheel", ".gz": "sdist"}
+    return {kinds[p.suffix]: p for p in (source / "dist").iterdir() if p.suffix in kinds}
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    files = build(tree(tmp_path_factory.mktemp("build") / "tree"))
+    for path in files.values() if "AWS_BOOTSTRAP_DIST" in os.environ else ():
+        shutil.copy(path, os.environ["AWS_BOOTSTRAP_DIST"])
+    return files
+
+
+def contents(path: Path) -> set[str]:
+    if path.suffix == ".whl":
+        return set(zipfile.ZipFile(path).namelist())
+    with tarfile.open(path) as archive:
+        return {member.name.partition("/")[2] for member in archive}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_holds_every_file_of_the_package(built, kind):
+    wanted = {name for name in tracked() if name.startswith("aws_bootstrap/") and "/tests/" not in name}
+    assert wanted - contents(built[kind]) == set()
+    assert {"aws_bootstrap/resources/saxpy.cu", "aws_bootstrap/sandbox/boxes/boot.sh"} <= wanted
+
+
+def test_the_wheel_is_small_and_has_no_tests(built):
+    assert built["wheel"].stat().st_size < 300_000
+    assert not [name for name in contents(built["wheel"]) if "/tests/" in name]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_launches_from_an_empty_environment(built, kind, tmp_path):
+    run(UV, "venv", "-q", "--no-project", tmp_path / "venv", cwd=tmp_path)
+    python = tmp_path / "venv" / "bin" / "python"
+    run(UV, "pip", "install", "-q", "--python", python, f"{built[kind]}[sandbox]", cwd=tmp_path)
+    program = python.with_name("aws-bootstrap")
+    version = built["sdist"].name.removeprefix("aws_bootstrap_g4dn-").removesuffix(".tar.gz")
+    assert version in run(program, "--version", cwd=tmp_path)
+
+    def rehearse(*words: str) -> str:
+        return run(program, *words, cwd=tmp_path, AWS_BOOTSTRAP_SANDBOX_HOME=str(tmp_path / "sandbox"))
+
+    try:
+        box = json.loads(rehearse("--sandbox", "launch", "--no-setup", "-o", "json"))
+        assert box["ssh_alias"] == "aws-gpu1" and box["setup"] == "skipped"
+        assert json.loads(rehearse("--sandbox", "terminate", "--yes", "-o", "json"))["terminated"]
+    finally:
+        rehearse("sandbox", "stop")
+
+
+def test_a_tag_is_the_version(tmp_path):
+    source = tmp_path / "tagged"
+    run("git", "clone", "-q", "--shared", ROOT, source)
+    run("git", "-c", "user.name=x", "-c", "user.email=x@example.org", "tag", "7.8.9", cwd=source)
+    assert build(source, "--wheel")["wheel"].name.startswith("aws_bootstrap_g4dn-7.8.9-")
+
+
+def test_a_tree_without_git_has_a_version(tmp_path):
+    wheel = build(tree(tmp_path / "plain", git=False), "--wheel")["wheel"]
+    assert wheel.name.startswith("aws_bootstrap_g4dn-0.1.0.dev0-")
+
+
+def test_a_tree_without_tags_has_a_version(tmp_path):
+    source = tree(tmp_path / "untagged")
+    for tag in run("git", "tag", cwd=source).split():
+        run("git", "tag", "-d", tag, cwd=source)
+    assert ".dev" in build(source, "--wheel")["wheel"].name
