@@ -14,7 +14,7 @@ from . import options
 
 @click.command(cls=options.Command)
 @options.launch_options
-@options.yes
+@click.option("--yes", "-y", is_flag=True, help="Do not ask: take on-demand, at its price, where spot has none.")
 @click.option("--dry-run", is_flag=True, help="Show what would be done; change nothing.")
 @click.pass_obj
 def launch(app: App, dry_run: bool, yes: bool, tag: tuple[tuple[str, str], ...], **chosen: Any) -> None:
