@@ -36,11 +36,6 @@ class Remote:
     exit_code: int
     lines: tuple[str, ...]
 
-    @property
-    def text(self) -> str:
-        """Its output, standard error included."""
-        return "\n".join(self.lines)
-
 
 @dataclass
 class Ssh:
