@@ -10,19 +10,20 @@ from moto.ec2.models.instance_types import INSTANCE_TYPE_OFFERINGS, INSTANCE_TYP
 
 from . import catalog
 from .life import SandboxInstance
+from .tokens import Tokens
 
 _TOKEN_IGNORES = frozenset({"client_token", "region_name", "subnet_id"})
 _NO_TOKEN = "ABCDE"  # what moto makes of a request without one
 _COUNTED = frozenset({"pending", "running"})
 
 
-class Launches:
+class Launches(Tokens):
     """The part of the EC2 backend that launches. Mixed into `SandboxBackend`, whose state it uses."""
 
     region_name: str
 
     def __init__(self) -> None:
-        self.tokens: dict[str, tuple[Any, Any]] = {}
+        super().__init__()
         self.quotas: dict[str, float] = {}
         self.launched = 0
         self.launching = False
@@ -34,9 +35,29 @@ class Launches:
         """The reservation: a new one, or the token's old one."""
         token = kwargs["client_token"] if kwargs.get("client_token") != _NO_TOKEN else ""
         kwargs["client_token"] = token
-        asked = _signature(image_id, count, str(user_data), security_group_names, kwargs)
-        if token in self.tokens:
-            return self._again(token, asked)
+        requested = _signature(image_id, count, str(user_data), security_group_names, kwargs)
+
+        def launch() -> Any:
+            return self._launch(token, image_id, count, user_data, security_group_names, kwargs)
+
+        reservation = self.once("RunInstances", token, requested, launch)
+        if all(instance.state == "terminated" for instance in reservation.instances):
+            raise EC2ClientError(
+                "IdempotentInstanceTerminated",
+                "The client token was used by a request whose instance has been terminated.",
+            )
+        return reservation
+
+    def _launch(
+        self,
+        token: str,
+        image_id: str,
+        count: int,
+        user_data: Any,
+        security_group_names: list[str],
+        kwargs: dict[str, Any],
+    ) -> Any:
+        """A new reservation, if type, quota and placement allow it."""
         self._check_type(kwargs["instance_type"])
         self._check_quota(kwargs["instance_type"], count, spot=bool(kwargs["instance_market_options"]))
         self._place(kwargs)
@@ -49,21 +70,6 @@ class Launches:
             instance.client_token = token
             if instance.lifecycle == "spot":
                 instance.spot_request_id = f"sir-{secrets.token_hex(4)}"
-        if token:
-            self.tokens[token] = (asked, reservation)
-        return reservation
-
-    def _again(self, token: str, asked: Any) -> Any:
-        """The reservation that this token made, if the request is the same one.
-
-        https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
-        """
-        before, reservation = self.tokens[token]
-        if before != asked:
-            raise EC2ClientError(
-                "IdempotentParameterMismatch",
-                "Arguments on this idempotent request are inconsistent with arguments used in previous request(s).",
-            )
         return reservation
 
     def _check_type(self, instance_type: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -206,6 +207,19 @@ class SandboxEC2(EC2Response):
         self.error_on_dryrun()
         self.backend.delete_placement_group(self._get_param("GroupName"))
         return EmptyResult()
+
+    def _once(self, action: str, make: Callable[[], ActionResult]) -> ActionResult:
+        """The answer of `make`, or that of the same request sent before with this client token."""
+        self.error_on_dryrun()
+        requested = {name: value for name, value in self.params.items() if name != "ClientToken"}
+        return self.backend.once(action, self._get_param("ClientToken", ""), repr(sorted(requested.items())), make)
+
+    def create_volume(self) -> ActionResult:
+        """One volume a client token.
+
+        https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateVolume.html (ClientToken)
+        """
+        return self._once("CreateVolume", super().create_volume)
 
     def detach_volume(self) -> ActionResult:
         """Detaches; the instance may be left out, as EC2's own page says."""

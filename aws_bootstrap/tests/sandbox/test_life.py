@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from .conftest import describe, eventually, launch, refused, state, wait_state
+from .conftest import describe, eventually, image, launch, refused, state, wait_state
 
 SPOT = {"MarketType": "spot"}
 
@@ -69,6 +69,9 @@ def test_one_client_token_makes_one_instance(ec2):
         "IdempotentParameterMismatch"
     )
     assert launch(ec2, ClientToken="token-2")["InstanceId"] != first
+    ec2.terminate_instances(InstanceIds=[first])
+    wait_state(ec2, first, "terminated")
+    assert refused(ec2.run_instances, **_request(ec2, ClientToken="token-1")) == "IdempotentInstanceTerminated"
 
 
 def test_an_instance_is_found_by_its_client_token(ec2):
@@ -185,7 +188,6 @@ def test_describe_is_the_same_as_what_was_launched(ec2):
 
 
 def _request(client, **changes):
-    from .conftest import image
 
     return {"ImageId": image(client), "InstanceType": "g4dn.xlarge", "MinCount": 1, "MaxCount": 1} | changes
 

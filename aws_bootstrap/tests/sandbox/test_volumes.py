@@ -40,6 +40,26 @@ def test_a_volume_is_creating_then_available(cloud, ec2):
     cloud.timing(volume_creating=0.05)
 
 
+def test_one_client_token_makes_one_volume(cloud, ec2):
+    """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateVolume.html (ClientToken)"""
+    wanted = {"AvailabilityZone": "us-west-2a", "Size": 10, "ClientToken": "token-1"}
+    first = ec2.create_volume(**wanted)["VolumeId"]
+    assert ec2.create_volume(**wanted)["VolumeId"] == first
+    assert refused(ec2.create_volume, **wanted | {"Size": 11}) == "IdempotentParameterMismatch"
+    assert ec2.create_volume(**wanted | {"ClientToken": "token-2"})["VolumeId"] != first
+    assert ec2.create_volume(AvailabilityZone="us-west-2a", Size=10)["VolumeId"] != first
+    assert len(ec2.describe_volumes()["Volumes"]) == 3
+    elsewhere = cloud.client(region="us-east-1")
+    assert elsewhere.create_volume(**wanted | {"AvailabilityZone": "us-east-1a"})["VolumeId"] != first
+
+
+def test_a_token_of_a_request_that_failed_may_be_used_again(ec2):
+    """https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html (retrying failed requests)"""
+    wrong = {"AvailabilityZone": "us-west-9z", "Size": 10, "ClientToken": "token-1"}
+    assert refused(ec2.create_volume, **wrong) == "InvalidZone.NotFound"
+    assert ec2.create_volume(**wrong | {"AvailabilityZone": "us-west-2a"})["VolumeId"]
+
+
 def test_a_volume_is_attached_once(ec2, instance):
     """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_AttachVolume.html"""
     volume_id = make_volume(ec2, zone_of(instance))
