@@ -33,7 +33,7 @@ def my_address(monkeypatch):
             pass
 
     server = HTTPServer(("127.0.0.1", 0), Teller)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     monkeypatch.setenv("AWS_BOOTSTRAP_CHECKIP_URL", f"http://127.0.0.1:{server.server_port}/")
     yield ME

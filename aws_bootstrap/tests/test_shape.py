@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import statistics
 from pathlib import Path
 
@@ -61,7 +62,9 @@ MAY_IMPORT = {
 }
 
 
+@functools.cache
 def tree(path: Path) -> ast.Module:
+    """The file's syntax tree, read once: many tests look at each file."""
     return ast.parse(path.read_text())
 
 
