@@ -28,6 +28,8 @@ class App:
     profile: str | None = None
     debug: bool = False
     paths: Paths = field(default_factory=Paths)
+    lookup_seconds: float = 12.0
+    """For how long a call whose answer never came is looked up: it may take effect, and show, seconds later."""
 
     @cached_property
     def aws(self) -> Aws:

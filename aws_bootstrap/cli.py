@@ -84,7 +84,7 @@ def _ours(exc: BaseException) -> BootstrapError:
     if isinstance(exc, BootstrapError):
         return exc
     if isinstance(exc, KeyboardInterrupt | click.Abort):
-        return Interrupted(15 if isinstance(exc, Terminated) else 2)
+        return Interrupted.of(exc)
     if isinstance(exc, click.ClickException):
         ctx = getattr(exc, "ctx", None)
         hint = f"See: {ctx.command_path} --help" if ctx else None

@@ -110,6 +110,11 @@ class Interrupted(IncompleteError):
         super().__init__("Stopped by SIGTERM." if signal_number == 15 else "Interrupted.", **kwargs)
         self.exit_code = 128 + signal_number
 
+    @classmethod
+    def of(cls, exc: BaseException, **kwargs: Any) -> Interrupted:
+        """The error for an interrupt: the signal that it came from decides the exit code."""
+        return cls(15 if isinstance(exc, Terminated) else 2, **kwargs)
+
 
 class AwsError(BootstrapError):
     """AWS refused a call. `aws_code` is AWS's own word for it."""

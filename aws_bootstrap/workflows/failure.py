@@ -6,7 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from .. import ec2, output, sshconfig
-from ..errors import BootstrapError, IncompleteError, Interrupted, Resource, SshError, Terminated
+from ..errors import BootstrapError, IncompleteError, Interrupted, Resource, SshError
 from ..retry import poll
 from ..ssh import quoted
 from . import access
@@ -60,7 +60,7 @@ def _has_ended(launch: Launch, cause: BaseException) -> bool:
 
 def _as_error(cause: BaseException, *, left_behind: bool) -> BootstrapError:
     if isinstance(cause, KeyboardInterrupt):
-        return Interrupted(15 if isinstance(cause, Terminated) else 2)
+        return Interrupted.of(cause)
     kind = IncompleteError if left_behind else BootstrapError
     if not isinstance(cause, BootstrapError):
         return kind(f"Unexpected {type(cause).__name__}: {cause}", code="internal-error")
