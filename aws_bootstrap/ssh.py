@@ -1,15 +1,22 @@
-"""The only door to subprocesses: ssh, ssh-keygen and ssh-add, and what is asked of a box through them."""
+"""The only door to subprocesses: ssh, ssh-keygen and ssh-add, and what is asked of a box through them.
+
+Every wait on a box is bounded, and nothing that a box says can fill this machine's memory.
+"""
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import json
+import os
+import selectors
 import shlex
 import shutil
 import socket
 import subprocess
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,13 +27,48 @@ from .errors import SshError
 from .gpu import GpuInfo
 from .retry import poll
 
-_CONNECTED = "@aws-bootstrap-connected"
-"""First line of every remote command: what follows is the box's word, what precedes it is ssh's."""
+CONNECT_SECONDS = 10
+"""For how long a connection may take to be answered by an SSH server: its greeting, not only an open port."""
 
-_OPTIONS = ("-o", "BatchMode=yes", "-o", "ConnectTimeout=10", "-o", "ServerAliveInterval=15", "-o", "LogLevel=ERROR")
+LOGIN_SECONDS = 120.0
+"""From the start of ssh until the command runs, the login's rc files included. As sshd's own LoginGraceTime."""
+
+SILENCE_SECONDS = 5400.0
+"""For how long a command may say nothing: longer than any step of the setup may take (a test holds that)."""
+
+GPU_SECONDS = 20.0
+"""For a whole question about a GPU: one box that hangs must not hold back the view of all."""
+
+_CONNECTED = "@aws-bootstrap-connected"
+"""The line that begins a command's output: what precedes it is the login's, ssh's or an rc file's."""
+
+_ENDED = "@aws-bootstrap-ended"
+"""Begins the line after the output, which gives the exit code. Without it the connection broke."""
+
+# What the user sets for all hosts must not bend what is run here: a terminal, a command of his own, forwarded ports,
+# or a shared connection, whose keepalive would be his and not ours.
+_OPTIONS = (
+    *("-o", "BatchMode=yes"),
+    *("-o", f"ConnectTimeout={CONNECT_SECONDS}"),
+    *("-o", "ServerAliveInterval=15"),
+    *("-o", "ServerAliveCountMax=3"),
+    *("-o", "LogLevel=ERROR"),
+    *("-o", "ControlPath=none"),
+    *("-o", "ClearAllForwardings=yes"),
+    *("-o", "RemoteCommand=none"),
+    *("-o", "RequestTTY=no"),
+)
 
 _FINAL = ("HOST IDENTIFICATION HAS CHANGED", "Host key verification failed", "Could not resolve hostname", "Bad owner")
 """What ssh says when trying again cannot help."""
+
+_KEPT_BYTES = 8 * 1024 * 1024
+"""Of a command's output: the end of it, which holds the report. A report takes some kilobytes."""
+_KEPT_WORDS = 64 * 1024
+"""Of ssh's own words, among which an rc file may write."""
+_LONGEST_LINE = 1024 * 1024
+_CHUNK = 65536
+_LOOK_EVERY = 0.5
 
 
 @dataclass(frozen=True)
@@ -46,15 +88,26 @@ class Ssh:
     sleep: Callable[[float], None] = time.sleep
 
     def wait_open(self, host: str, port: int, timeout: float) -> None:
-        """Return once the port accepts connections. SshError `ssh-timeout` if it never does."""
+        """Return once an SSH server greets on the port. SshError `ssh-timeout` if none does within `timeout` s."""
+        end = self.clock() + timeout
+        was_open = False
 
-        def accepts() -> bool | None:
-            with contextlib.suppress(OSError), socket.create_connection((host, port), timeout=2):
-                return True
+        def greets() -> bool | None:
+            nonlocal was_open
+            with contextlib.suppress(OSError), socket.create_connection((host, port), timeout=2) as connection:
+                was_open = True
+                # A port may accept and never answer: a firewall between us, or a box that is frozen.
+                connection.settimeout(max(0.1, min(CONNECT_SECONDS, end - self.clock())))
+                return True if connection.recv(4) else None
             return None
 
-        if not poll(accepts, timeout=timeout, every=0.3, clock=self.clock, sleep=self.sleep):
-            raise SshError(f"{host} did not open port {port} within {timeout:.0f} s.", code="ssh-timeout")
+        if poll(greets, timeout=timeout, every=0.3, clock=self.clock, sleep=self.sleep):
+            return
+        if was_open:
+            what = f"{host} accepts connections on port {port}, but no SSH server answered within {timeout:.0f} s."
+        else:
+            what = f"{host} did not open port {port} within {timeout:.0f} s."
+        raise SshError(what, code="ssh-timeout")
 
     def run(
         self,
@@ -64,16 +117,20 @@ class Ssh:
         stdin: bytes = b"",
         on_line: Callable[[str], None] = lambda line: None,
         patience: float = LOGIN_REFUSED_SECONDS,
+        limit: float | None = None,
     ) -> Remote:
-        """What the command says, each line also handed to `on_line` as it comes.
+        """Run a command in bash on the box. Return its exit code and the end of its output (8 MiB at most).
 
-        A booting box refuses logins for some seconds: refusals are retried until `patience` seconds have passed,
-        then raised as SshError `ssh-refused` in ssh's own words. A connection that breaks later is `ssh-lost`.
+        Each line is also handed to `on_line` as it comes. A booting box refuses logins for some seconds: refusals are
+        retried until `patience` seconds have passed, then raised as SshError `ssh-refused` in ssh's own words.
+        A connection that breaks later is `ssh-lost`. `ssh-timeout`: no login within LOGIN_SECONDS, or the whole took
+        longer than `limit` seconds.
         """
+        check_installed()
 
         def attempt() -> Remote | None:
             try:
-                return self._once(alias, command, stdin, on_line)
+                return self._once(alias, command, stdin, _Output(on_line), limit)
             except _Refused as exc:
                 refusal.append(exc)
                 if any(words in str(exc) for words in _FINAL):
@@ -88,7 +145,7 @@ class Ssh:
 
     def query_gpu(self, alias: str) -> GpuInfo | None:
         """The box's first GPU; None if it has none that answers. SshError if the box does not."""
-        done = self.run(alias, f"{{ {gpu.QUERY}}} 2>/dev/null", patience=0.0)
+        done = self.run(alias, f"{{ {gpu.QUERY}}} 2>/dev/null", patience=0.0, limit=GPU_SECONDS)
         return gpu.parse("\n".join(done.lines) + "\n")
 
     def mount_ebs_volume(self, alias: str, script: bytes, volume_id: str, *, format_if_empty: bool) -> dict[str, Any]:
@@ -102,17 +159,143 @@ class Ssh:
             return json.loads(last)
         raise SshError(f"The mount ended without a report: {last}", code="mount-failed")
 
-    def _once(self, alias: str, command: str, stdin: bytes, on_line: Callable[[str], None]) -> Remote:
-        argv = ["ssh", *self.paths.ssh_flags, *_OPTIONS, alias, f"echo {_CONNECTED}; {command}"]
+    def _once(self, alias: str, command: str, stdin: bytes, output: _Output, limit: float | None) -> Remote:
+        argv = ["ssh", *self.paths.ssh_flags, *_OPTIONS, alias, _framed(command)]
+        words = _Tail(_KEPT_WORDS)
         with tempfile.TemporaryFile() as source, _process(argv, source, stdin) as process:
-            assert process.stdout and process.stderr
-            lines = list(_told(process.stdout, on_line))
-            words = process.stderr.read().strip()
-        if process.returncode == 255 and not lines:
-            raise _Refused(words or "ssh failed without a word")
-        if process.returncode == 255 and words:
-            raise SshError(f"The connection to {alias} broke: {words}", code="ssh-lost")
-        return Remote(process.returncode, tuple(lines[1:]))
+            late = self._listen(process, output, words, limit)
+            if late:
+                raise _too_late(alias, late, output)
+            status = _status(process)
+        said = words.text().strip()
+        if output.exit_code is not None:
+            return Remote(output.exit_code, output.lines())
+        if output.began:
+            cause = _last_line(said) or f"ssh ended with status {status}"
+            raise SshError(f"The connection to {alias} broke: {cause}", code="ssh-lost")
+        if status == 255:
+            raise _Refused(said or output.noise or "ssh failed without a word")
+        raise _no_command(alias, output.noise or _last_line(said), status)
+
+    def _listen(
+        self, process: subprocess.Popen[bytes], output: _Output, words: _Tail, limit: float | None
+    ) -> float | None:
+        """Read both pipes as they fill, until the command has ended or the connection broke.
+
+        Return the bound, in seconds, that was passed before that, or None.
+        """
+        assert process.stdout and process.stderr
+        began = heard = self.clock()
+        with selectors.DefaultSelector() as pipes:
+            pipes.register(process.stdout, selectors.EVENT_READ, output.take)
+            pipes.register(process.stderr, selectors.EVENT_READ, words.take)
+            while pipes.get_map():
+                ready = pipes.select(timeout=_LOOK_EVERY)
+                for key, _ in ready:
+                    chunk = os.read(key.fd, _CHUNK)
+                    key.data(chunk)
+                    if not chunk:
+                        pipes.unregister(key.fileobj)
+                    if key.fileobj is process.stdout:
+                        heard = self.clock()
+                if output.exit_code is not None:
+                    return None  # what the command left running on the box may hold the connection open
+                if not ready and process.poll() is not None:
+                    return None  # ssh has ended; what it started (a ProxyCommand) still holds a pipe
+                late = _passed(self.clock(), began, heard, limit, output)
+                if late:
+                    return late
+        return None
+
+
+def _passed(now: float, began: float, heard: float, limit: float | None, output: _Output) -> float | None:
+    """The bound, in seconds, that has been passed, or None."""
+    if limit is not None and now - began > limit:
+        return limit
+    if not output.began and now - began > LOGIN_SECONDS:
+        return LOGIN_SECONDS
+    if now - heard > SILENCE_SECONDS:
+        return SILENCE_SECONDS
+    return None
+
+
+class _Tail:
+    """The last bytes of a stream."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._bytes = bytearray()
+
+    def take(self, chunk: bytes) -> None:
+        """Read on."""
+        self._bytes += chunk
+        if len(self._bytes) > 2 * self._size:
+            del self._bytes[: -self._size]
+
+    def text(self) -> str:
+        """What was kept."""
+        return self._bytes[-self._size :].decode("utf-8", "replace")
+
+
+class _Output:
+    """A command's output, line by line as it comes; its end is kept."""
+
+    def __init__(self, on_line: Callable[[str], None]) -> None:
+        self.began = False
+        self.exit_code: int | None = None
+        self.noise = ""
+        """The last line before the command began."""
+        self._on_line = on_line
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._rest = ""
+        self._lines: deque[str] = deque()
+        self._size = 0
+
+    def take(self, chunk: bytes) -> None:
+        """Read on; an empty chunk is the end."""
+        text = self._rest + self._decoder.decode(chunk, final=not chunk)
+        *lines, self._rest = text.split("\n")
+        for line in lines:
+            self._read(line.removesuffix("\r"))
+        if self._rest and (not chunk or len(self._rest) > _LONGEST_LINE):
+            self._read(self._rest)
+            self._rest = ""
+
+    def lines(self) -> tuple[str, ...]:
+        """What was kept, without the empty line that stands before the mark of the end."""
+        kept = list(self._lines)
+        if kept and not kept[-1]:
+            kept.pop()
+        return tuple(kept)
+
+    def _read(self, line: str) -> None:
+        if not self.began:
+            # An rc file's last line may lack its end.
+            self.began = line.endswith(_CONNECTED)
+            self.noise = line.strip() or self.noise
+            return
+        mark, _, code = line.partition(" ")
+        if mark == _ENDED and code.isdecimal():
+            self.exit_code = int(code)
+            return
+        self._keep(line)
+        self._on_line(line)
+
+    def _keep(self, line: str) -> None:
+        self._lines.append(line)
+        self._size += len(line) + 1
+        while self._size > _KEPT_BYTES:
+            self._size -= len(self._lines.popleft()) + 1
+
+
+def _framed(command: str) -> str:
+    """The command between its marks, in a bash of its own, whatever the account's shell and its rc files are.
+
+    `--norc`: bash would read ~/.bashrc a second time, as it does for every command that sshd starts.
+    """
+    end = f"printf '\\n%s %s\\n' {_ENDED} $code"
+    script = f"echo {_CONNECTED}; (\n{command}\n); code=$?; {end}; exit $code"
+    return f"exec bash --norc -c {shlex.quote(script)}"
 
 
 class _Refused(Exception):
@@ -120,33 +303,53 @@ class _Refused(Exception):
 
 
 def _refused(alias: str, cause: Exception) -> SshError:
-    *_, last = str(cause).splitlines()
-    if "connect to host" in last:
+    words = str(cause)
+    last = _last_line(words)
+    if "connect to host" in words or "timed out" in words:
         return SshError(f"{alias} does not answer: {last}", code="ssh-timeout")
     return SshError(f"{alias} refuses the login: {last}", code="ssh-refused")
 
 
+def _no_command(alias: str, word: str, status: int) -> SshError:
+    """The error for a login that ended by itself, as an rc file with an `exit` does, or an account that is barred."""
+    what = f"{alias} ended the login before the command ran: {word or f'exit status {status}'}"
+    return SshError(what, hint=f"Look at what the account runs at login (~/.bashrc): ssh {alias}")
+
+
+def _too_late(alias: str, seconds: float, output: _Output) -> SshError:
+    if not output.began:
+        return SshError(f"{alias} did not log us in within {seconds:.0f} s.", code="ssh-timeout")
+    if seconds == SILENCE_SECONDS:
+        return SshError(f"The connection to {alias} broke: not a word for {seconds:.0f} s.", code="ssh-lost")
+    return SshError(f"{alias} did not finish within {seconds:.0f} s.", code="ssh-timeout")
+
+
+def _last_line(words: str) -> str:
+    lines = words.strip().splitlines()
+    return lines[-1].strip() if lines else ""
+
+
 @contextlib.contextmanager
-def _process(argv: Sequence[str], source, stdin: bytes) -> Iterator[subprocess.Popen]:
+def _process(argv: Sequence[str], source: Any, stdin: bytes) -> Iterator[subprocess.Popen[bytes]]:
     """The running process, its input read from `source` (a pipe could block before ssh listens); ended at the end."""
     source.write(stdin)
     source.seek(0)
     pipe = subprocess.PIPE
-    process = subprocess.Popen(argv, stdin=source, stdout=pipe, stderr=pipe, text=True, errors="replace")
+    with subprocess.Popen(argv, stdin=source, stdout=pipe, stderr=pipe, bufsize=0) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
+            _status(process)
+
+
+def _status(process: subprocess.Popen[bytes]) -> int:
+    """The exit status of a process that is about to end; killed if it does not."""
     try:
-        yield process
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def _told(stream, on_line: Callable[[str], None]) -> Iterator[str]:
-    """The lines of the stream without their ends; those after the first are told as they come."""
-    for number, line in enumerate(stream):
-        text = line.rstrip("\n")
-        if number:
-            on_line(text)
-        yield text
+        return process.wait(timeout=5)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()
 
 
 def wrapped(script: str) -> str:

@@ -1,11 +1,15 @@
-"""The ssh door: waiting for a port, and a launch whose box never answers."""
+"""The ssh door: waiting for a port, what a command says and how it may break, and a launch whose box never answers."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
+import signal
 import socket
+import threading
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -14,7 +18,9 @@ from aws_bootstrap.app import App
 from aws_bootstrap.cli import main
 from aws_bootstrap.config import Paths
 from aws_bootstrap.errors import SshError
-from aws_bootstrap.ssh import Ssh
+from aws_bootstrap.ssh import CONNECT_SECONDS, GPU_SECONDS, LOGIN_SECONDS, SILENCE_SECONDS, Ssh
+
+SETUP_STEPS = Path(__file__).parents[1] / "resources" / "setup.d"
 
 
 class Clock:
@@ -40,8 +46,24 @@ def listener():
         yield bound
 
 
+def greet(listener):
+    """Have the port answer each connection as an SSH server does."""
+
+    def serve():
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with connection:
+                connection.sendall(b"SSH-2.0-test\r\n")
+
+    listener.listen()
+    threading.Thread(target=serve, daemon=True).start()
+
+
 def test_a_port_that_opens_late_is_awaited(listener):
-    clock = Clock(at=5, act=listener.listen)
+    clock = Clock(at=5, act=lambda: greet(listener))
     Ssh(clock=clock, sleep=clock.sleep).wait_open("127.0.0.1", listener.getsockname()[1], timeout=60)
     assert 5 <= clock.now < 6
 
@@ -51,6 +73,146 @@ def test_a_port_that_stays_shut_is_told_at_the_bound(listener):
     with pytest.raises(SshError, match="within 60 s") as caught:
         Ssh(clock=clock, sleep=clock.sleep).wait_open("127.0.0.1", listener.getsockname()[1], timeout=60)
     assert caught.value.code == "ssh-timeout" and clock.now == pytest.approx(60)
+
+
+def test_a_port_that_accepts_and_never_answers_is_told_at_the_bound(listener):
+    listener.listen()
+    with pytest.raises(SshError, match="no SSH server answered within 0 s") as caught:
+        Ssh().wait_open("127.0.0.1", listener.getsockname()[1], timeout=0.2)
+    assert caught.value.code == "ssh-timeout"
+
+
+# --- what a command says ---------------------------------------------------------------------------------
+
+RUN_HERE = 'exec bash -c "${@: -1}"'
+"""What a stand-in for ssh does at its end: the command, its last argument, on this machine."""
+
+
+@pytest.fixture
+def box(tmp_path, monkeypatch):
+    """`box("script")` puts a stand-in for the ssh program first on the PATH and returns our door to it."""
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+
+    def make(script, **settings):
+        program = tmp_path / "ssh"
+        program.write_text(f"#!/bin/bash\n{script}\n")
+        program.chmod(0o755)
+        return Ssh(**settings)
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("command", "lines"),
+    [
+        ("true", ()),
+        ("echo", ("",)),
+        ("printf hi", ("hi",)),
+        ("echo one; echo two # the end", ("one", "two")),
+        (r"printf '\xff\r\n'", ("\ufffd",)),
+        ("exit 255", ()),
+    ],
+)
+def test_the_output_of_a_command_is_what_it_said(box, command, lines):
+    told: list[str] = []
+    done = box(RUN_HERE).run("aws-gpu1", command, on_line=told.append)
+    assert done.lines == lines and told[: len(lines)] == list(lines)
+    assert done.exit_code == (255 if "255" in command else 0)
+
+
+def test_the_command_reads_its_input(box):
+    assert box(RUN_HERE).run("aws-gpu1", "cat", stdin=b"said\n").lines == ("said",)
+
+
+def test_an_rc_file_may_write_what_it_likes(box):
+    """Nothing reads one pipe while the other fills: a pipe holds 64 KiB."""
+    noise = "yes a noisy rc file | head -c 300000 >&2; yes noise | head -c 300000; printf 'a line without its end'"
+    command = "yes complaint | head -c 300000 >&2; echo said"
+    assert box(f"{noise}\n{RUN_HERE}").run("aws-gpu1", command).lines == ("said",)
+
+
+def test_of_a_flood_the_end_is_kept(box):
+    flood = "yes $(printf '%01000d' 7) | head -n 12000; head -c 3000000 /dev/zero; echo; echo the end"
+    lines = box(RUN_HERE).run("aws-gpu1", flood).lines
+    assert lines[-1] == "the end" and sum(map(len, lines)) <= 8 * 1024 * 1024
+
+
+def test_what_a_command_leaves_running_does_not_hold_it_up(box):
+    (pid,) = box(RUN_HERE).run("aws-gpu1", "sleep 1000 & echo $!").lines
+    os.kill(int(pid), signal.SIGKILL)
+
+
+# --- how it may break ------------------------------------------------------------------------------------
+
+BEGIN = "echo @aws-bootstrap-connected; echo half a line"
+
+
+@pytest.mark.parametrize(
+    ("script", "code", "words"),
+    [
+        (f"{BEGIN}; echo Connection to x closed by remote host. >&2; exit 255", "ssh-lost", "closed by remote host"),
+        (f"{BEGIN}; exit 255", "ssh-lost", "ssh ended with status 255"),
+        (f"{BEGIN}; kill -9 $$", "ssh-lost", "ssh ended with status -9"),
+        ("echo Permission denied >&2; exit 255", "ssh-refused", "Permission denied"),
+        ("exit 255", "ssh-refused", "without a word"),
+        ("echo Please login as ubuntu; exit 142", "ssh-failed", "Please login as ubuntu"),
+        ("exit 0", "ssh-failed", "exit status 0"),
+        ("echo ssh: connect to host x port 22: No route to host >&2; exit 255", "ssh-timeout", "does not answer"),
+        (
+            "echo Connection timed out during banner exchange >&2; echo Connection to x timed out >&2; exit 255",
+            "ssh-timeout",
+            "does not answer",
+        ),
+    ],
+)
+def test_a_login_or_connection_that_breaks_is_never_the_commands_exit_code(box, script, code, words):
+    with pytest.raises(SshError, match=words) as caught:
+        box(script).run("aws-gpu1", "true", patience=0.0)
+    assert caught.value.code == code
+
+
+class Hurried:
+    """A clock that is `step` seconds further each time it is looked at."""
+
+    def __init__(self, step):
+        self.now, self.step = 0.0, step
+
+    def __call__(self):
+        self.now += self.step
+        return self.now
+
+
+@pytest.mark.parametrize(
+    ("script", "ask", "code", "bound"),
+    [
+        ("exec sleep 1000", lambda ssh: ssh.run("aws-gpu1", "true"), "ssh-timeout", LOGIN_SECONDS),
+        ("exec yes noise", lambda ssh: ssh.run("aws-gpu1", "true"), "ssh-timeout", LOGIN_SECONDS),
+        ("exec yes noise >&2", lambda ssh: ssh.run("aws-gpu1", "true"), "ssh-timeout", LOGIN_SECONDS),
+        (f"{BEGIN}; exec sleep 1000", lambda ssh: ssh.query_gpu("aws-gpu1"), "ssh-timeout", GPU_SECONDS),
+        (f"{BEGIN}; exec yes", lambda ssh: ssh.query_gpu("aws-gpu1"), "ssh-timeout", GPU_SECONDS),
+    ],
+)
+def test_every_wait_on_a_box_has_a_bound(box, script, ask, code, bound):
+    with pytest.raises(SshError, match=f"within {bound:.0f} s") as caught:
+        ask(box(script, clock=Hurried(LOGIN_SECONDS + 1)))
+    assert caught.value.code == code
+
+
+def test_a_box_that_falls_silent_is_lost(box):
+    clock = Hurried(0)
+    ssh = box(f"{BEGIN}; exec sleep 1000", clock=clock)
+
+    def hurry(line):
+        clock.step = SILENCE_SECONDS + 1
+
+    with pytest.raises(SshError, match="not a word for") as caught:
+        ssh.run("aws-gpu1", "true", on_line=hurry)
+    assert caught.value.code == "ssh-lost"
+
+
+def test_no_step_of_the_setup_may_be_silent_for_longer_than_is_borne():
+    limits = re.findall(r"^# limit: (\d+)", "\n".join(p.read_text() for p in SETUP_STEPS.glob("*.sh")), re.MULTILINE)
+    assert max(map(int, limits)) + CONNECT_SECONDS < SILENCE_SECONDS
 
 
 class ShutBox(Ssh):

@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+ONE_FOR_ALL = """
+Host *
+    RequestTTY force
+    RemoteCommand false
+    ControlMaster auto
+    ControlPath ~/%C
+    LocalForward 1 127.0.0.1:1
+    ExitOnForwardFailure yes
+"""
+NOISE = "yes noise-noise-noise-noise | head -c 100000 >&2; echo more noise"
+
 
 def test_each_running_box_tells_its_gpu(program):
     program.json("launch", "--no-setup")
+    # A noisy rc file, and settings of the user's own for every host, change nothing.
+    assert program.ssh("aws-gpu1", f"sed -i '1i {NOISE}' .bashrc").returncode == 0
+    with (program.sandbox.home.root / "ssh_config").open("a") as config:
+        config.write(ONE_FOR_ALL)
     code, seen = program.json("status", "--gpu", "-r", "us-west-2")
     assert code == 0
     assert seen["instances"][0]["gpu"] == {
