@@ -6,7 +6,7 @@ set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 source "$SETUP_DIR/setup.d/lib.sh"
 
-stamp="$STATE_DIR/requirements"
+stamp="$VENV_NOTES/requirements"
 wanted="$(checksum "$SETUP_DIR/requirements.txt") $(venv_python)"
 if [[ -x $VENV/bin/jupyter && $(cat "$stamp" 2>/dev/null) == "$wanted" ]]; then exit 0; fi
 uv_install requirements -r "$SETUP_DIR/requirements.txt" || die "uv could not install requirements.txt"

@@ -48,14 +48,14 @@ choose_tag() {
 }
 
 uv=$(find_uv)
-stamp="$STATE_DIR/pytorch"
+stamp="$VENV_NOTES/pytorch"
 cuda=$(cuda_version)
 python=$(venv_python)
 tag=""
 
 read -r had_cuda had_python had_tag <<<"$(cat "$stamp" 2>/dev/null)" || true
 same="${cuda:-none} $python"
-if [[ "${had_cuda:-} ${had_python:-}" == "$same" && ! -e $STATE_DIR/pytorch.installing ]] && installed; then
+if [[ "${had_cuda:-} ${had_python:-}" == "$same" && ! -e $VENV_NOTES/pytorch.installing ]] && installed; then
   [[ $had_tag == default ]] || fact cuda_tag "$had_tag"
   exit 0
 fi

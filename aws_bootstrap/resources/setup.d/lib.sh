@@ -23,6 +23,9 @@ die() {
   exit 1
 }
 
+# Not the venv's python: a step may be replacing that.
+system_python() { if [[ -x /usr/bin/python3 ]]; then /usr/bin/python3 "$@"; else python3 "$@"; fi; }
+
 have() { command -v "$1" >/dev/null 2>&1; }
 
 # Every change to the system goes through here; -n: a sudo that would ask for a password fails instead.
@@ -50,23 +53,42 @@ put_root_file() {
   changed
 }
 
+# What was installed into the venv is noted in it: it is gone when the venv is, and comes back with it.
+VENV_NOTES="$VENV/.aws-bootstrap"
+
 # The version of the venv's Python, which fails if the venv is no good.
 venv_python() { "$VENV/bin/python" -c 'import platform; print(platform.python_version())'; }
 
 checksum() { cksum <"$1" | tr -d '\n'; }
 
-# deploy SOURCE TARGET: copy a file for the user once; later replace it only while he has left it as it was.
+# replace_own_file PATH < CONTENT: write a file that is the setup's alone; it is never half written.
+replace_own_file() {
+  local path=$1 draft="$1.draft"
+  cat >"$STEP_TMP/own-file"
+  if cmp -s "$STEP_TMP/own-file" "$path"; then return 0; fi
+  cp "$STEP_TMP/own-file" "$draft"
+  mv -T "$draft" "$path"
+  changed
+}
+
+# is_ours TARGET STAMP: whether the file is as a setup left it. The stamp has a checksum a line, one for each version.
+is_ours() { [[ -f $2 && ! -L $1 ]] && checksum "$1" | grep -qxFf "$2"; }
+
+# deploy SOURCE TARGET: copy a file for the user. A file that he wrote or changed is kept.
 deploy() {
-  local source=$1 target=$2 stamp
+  local source=$1 target=$2 stamp draft="$2.aws-bootstrap-draft"
   stamp="$STATE_DIR/deployed-$(basename "$target")"
-  if cmp -s "$source" "$target"; then return 0; fi
-  if [[ -e $target && -e $stamp && $(checksum "$target") != "$(cat "$stamp")" ]]; then
+  [[ ! -d $target ]] || die "$target is a folder: move it away and run the setup again"
+  if [[ -e $target || -L $target ]] && ! cmp -s "$source" "$target" && ! is_ours "$target" "$stamp"; then
     note "kept your own $(basename "$target")"
     return 0
   fi
+  # Before the file: a setup that dies in between still knows it as its own.
+  is_ours "$source" "$stamp" || printf '\n%s' "$(checksum "$source")" >>"$stamp"
+  if cmp -s "$source" "$target"; then return 0; fi
   mkdir -p "$(dirname "$target")"
-  cp "$source" "$target"
-  checksum "$target" >"$stamp"
+  cp "$source" "$draft"
+  mv -T "$draft" "$target"
   changed
 }
 
@@ -78,11 +100,12 @@ find_uv() {
 # uv_install NAME ARGUMENTS...: uv pip install into the venv. An install that was cut short leaves packages that
 # look complete, so the next run reinstalls them (from uv's cache: nothing is downloaded twice).
 uv_install() {
-  local marker="$STATE_DIR/$1.installing" uv status=0
+  local marker="$VENV_NOTES/$1.installing" uv status=0
   local -a again=()
   shift
   uv=$(find_uv) || die "uv is not installed"
   [[ ! -e $marker ]] || again=(--reinstall)
+  mkdir -p "$VENV_NOTES"
   : >"$marker"
   retry 3 "$uv" pip install --python "$VENV/bin/python" "${again[@]+"${again[@]}"}" "$@" || status=$?
   [[ $status != 0 ]] || rm -f "$marker"

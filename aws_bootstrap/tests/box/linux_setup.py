@@ -192,13 +192,13 @@ FAILURES = {
         f"mv ~/.local ~/.kept && {DEAD}", f"mv ~/.kept ~/.local; {ALIVE}", "astral.sh/uv/install.sh does not answer"
     ),
     "requirements": Fault(
-        f"rm ~/venv/bin/jupyter {STATE}/requirements && rm -rf ~/.cache/uv && {DEAD}"
+        f"rm ~/venv/bin/jupyter ~/venv/.aws-bootstrap/requirements && rm -rf ~/.cache/uv && {DEAD}"
         " && ~/.local/bin/uv pip uninstall -q -p ~/venv jupyterlab",
         ALIVE,
         "could not install requirements.txt",
     ),
-    "pytorch": Fault(f"rm {STATE}/pytorch && {DEAD}", ALIVE, "wheel index does not answer"),
-    "shell": Fault("mv ~/.bashrc ~/.b && mkdir ~/.bashrc", "rmdir ~/.bashrc && mv ~/.b ~/.bashrc", "exit status"),
+    "pytorch": Fault(f"rm ~/venv/.aws-bootstrap/pytorch && {DEAD}", ALIVE, "wheel index does not answer"),
+    "shell": Fault("mv ~/.bashrc ~/.b && mkdir ~/.bashrc", "rmdir ~/.bashrc && mv ~/.b ~/.bashrc", "is not a file"),
     "nsight": Fault(
         "sudo rm /etc/modprobe.d/aws-* && sudo mv /etc/modprobe.d /etc/m && sudo touch /etc/modprobe.d",
         "sudo rm /etc/modprobe.d && sudo mv /etc/m /etc/modprobe.d",
@@ -207,7 +207,7 @@ FAILURES = {
     "samples": Fault(
         f"rm ~/gpu_benchmark.py {STATE}/deployed-gpu_benchmark.py && mkdir -p ~/gpu_benchmark.py/gpu_benchmark.py",
         "rm -r ~/gpu_benchmark.py",
-        "exit status",
+        "is a folder",
     ),
     "vscode": Fault("mv ~/workspace ~/w && touch ~/workspace", "rm ~/workspace && mv ~/w ~/workspace", "exit status"),
     "keepalive": Fault(

@@ -35,7 +35,9 @@ esac""",
     "uv": r"""case "$1 $2" in
   "venv "*)
     venv=${!#}
+    if [[ -n $(ls -A "$venv" 2>/dev/null) ]]; then echo "error: A directory already exists at: $venv" >&2; exit 1; fi
     mkdir -p "$venv/bin" "$venv/site"
+    echo "home = /usr/bin" >"$venv/pyvenv.cfg"
     printf '#!/bin/sh\nPYTHONPATH=%s exec /usr/bin/env -u VIRTUAL_ENV python3 "$@"\n' "$venv/site" >"$venv/bin/python"
     chmod +x "$venv/bin/python"
     echo "export VIRTUAL_ENV=$venv PATH=$venv/bin:\$PATH" >"$venv/bin/activate" ;;
@@ -114,7 +116,7 @@ class FakeBox:
         """Return the environment that a command over ssh has."""
         path = f"{self.bin}:/usr/bin:/bin"
         short = {"SETUP_PATIENCE": "0", "SETUP_RETRY_PAUSE": "0"}
-        return {"HOME": str(self.home), "PATH": path, **short, **more}
+        return {"HOME": str(self.home), "PATH": path, "SHELL": "/bin/bash", **short, **more}
 
     def start(self, **more: str) -> subprocess.Popen[str]:
         """Start the setup as the tool does."""
@@ -133,6 +135,25 @@ class FakeBox:
         with self.start(**more) as process:
             out, err = process.communicate(timeout=120)
             return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    def step(self, name: str, **more: str) -> tuple[subprocess.CompletedProcess[str], list[str]]:
+        """Run one step alone; what it printed, and the lines of its report."""
+        script = next((self.folder / "setup.d").glob(f"[0-9][0-9]-{name}.sh"))
+        scratch, state = self.home / "scratch", self.home / ".aws-bootstrap" / "state"
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir()
+        state.mkdir(exist_ok=True)
+        report = scratch / "report"
+        folders = {"SETUP_DIR": self.folder, "STATE_DIR": state, "STEP_TMP": scratch, "STEP_REPORT": report}
+        words = {key: str(value) for key, value in folders.items()}
+        done = subprocess.run(
+            ["bash", str(script)],
+            env=self.environment(**{"PYTHON_VERSION": "", "LC_ALL": "C.UTF-8", "STEP_NAME": name, **words, **more}),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return done, report.read_text().splitlines() if report.exists() else []
 
     def shell(self, code: str, *libraries: str, **more: str) -> subprocess.CompletedProcess[str]:
         """Run shell code with files of setup.d sourced before it, as in a step."""

@@ -55,8 +55,9 @@ def test_everything_that_changes_the_system_goes_through_sudo():
                 assert wrapped, f"{script.name}: {line}"
 
 
-def test_the_driver_runs_on_the_oldest_python_of_an_image():
-    ast.parse((RESOURCES / "run_steps.py").read_text(), feature_version=(3, 8))
+@pytest.mark.parametrize("name", ["run_steps.py", "put_block.py"])
+def test_a_program_of_the_setup_runs_on_the_oldest_python_of_an_image(name):
+    ast.parse((RESOURCES / name).read_text(), feature_version=(3, 8))
 
 
 def without_comments(text: str) -> str:

@@ -227,7 +227,7 @@ def test_another_python_replaces_the_venv_and_what_was_in_it(box):
 
 def test_an_install_cut_short_is_done_again(box):
     box.setup()
-    (box.home / ".aws-bootstrap" / "state" / "pytorch.installing").touch()
+    (box.home / "venv" / ".aws-bootstrap" / "pytorch.installing").touch()
     box.forget_calls()
     box.setup()
     assert [call for call in box.calls("uv pip install") if "--reinstall" in call and "--dry-run" not in call]
@@ -240,6 +240,29 @@ def test_files_that_the_user_changed_are_kept(box):
     box.setup()
     assert (box.home / "gpu_smoke_test.ipynb").read_text() == "mine"
     assert (box.home / "gpu_benchmark.py").read_text() == "a newer benchmark"
+
+
+def test_files_that_the_user_wrote_before_any_setup_are_kept(box):
+    """On a box that was launched with --no-setup, or whose state was lost, nothing says whose a file is."""
+    (box.home / "gpu_benchmark.py").write_text("mine")
+    (box.home / "gpu_smoke_test.ipynb").symlink_to("elsewhere.ipynb")
+    for _ in range(2):
+        done, report = box.step("samples")
+        assert done.returncode == 0
+        assert report == ["note kept your own gpu_benchmark.py", "note kept your own gpu_smoke_test.ipynb"]
+        assert (box.home / "gpu_benchmark.py").read_text() == "mine"
+        assert (box.home / "gpu_smoke_test.ipynb").is_symlink()
+
+
+def test_a_file_is_ours_again_when_the_setup_died_between_the_file_and_its_note(box):
+    box.step("samples")
+    first = (box.home / "gpu_benchmark.py").read_text()
+    (box.folder / "gpu_benchmark.py").write_text("newer")
+    box.tool("mv", "kill -9 $PPID")
+    assert box.step("samples")[0].returncode == -9
+    assert (box.home / "gpu_benchmark.py").read_text() == first, "never half written"
+    (box.bin / "mv").unlink()
+    assert box.step("samples")[1] == ["changed"] and (box.home / "gpu_benchmark.py").read_text() == "newer"
 
 
 def test_bashrc_stands_before_the_guard_and_once(box):

@@ -1,0 +1,246 @@
+"""~/.bashrc and its like: our block goes in, and every other byte stays, whatever the file looks like."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from aws_bootstrap.resources.put_block import BrokenBlock, put_block, without_block
+from aws_bootstrap.tests.box.standins import RESOURCES, FakeBox
+
+FIRST, LAST = b"# >>> aws-bootstrap >>>", b"# <<< aws-bootstrap <<<"
+BLOCK = FIRST + b"\nexport OURS=1\n" + LAST + b"\n"
+OLD_BLOCK = FIRST + b"\r\nexport OLD=1\r\n" + LAST + b"\r\n"
+
+# Pieces of which files are made: marks whole and spoilt, line ends of all kinds, NULs, bytes that are no UTF-8.
+PIECES = [FIRST, LAST, FIRST + b"\n", LAST + b"\n", BLOCK, OLD_BLOCK, b"\n", b"\r\n", b"\r", b"\0", b"\xff\xfe", b" "]
+PIECES += [b"alias mine=yes\n", b"# >>> conda initialize >>>\n", b"#", b"'", b"\x85", "\u2028é\n".encode()]
+FILES = st.lists(st.sampled_from(PIECES) | st.binary(max_size=6), max_size=12).map(b"".join)
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> FakeBox:
+    return FakeBox(tmp_path / "box")
+
+
+def marks(content: bytes) -> list[bytes]:
+    """Return the marks of a file in their order, found in another way than the program finds them."""
+    return [
+        found[1] for found in re.finditer(rb"(?<![^\n])(# (?:>>>|<<<) aws-bootstrap (?:>>>|<<<))\r?(?![^\n])", content)
+    ]
+
+
+def is_sound(content: bytes) -> bool:
+    """Whether every block of ours that begins also ends."""
+    found = [mark for mark in marks(content) if mark in (FIRST, LAST)]
+    return found == [FIRST, LAST] * (len(found) // 2)
+
+
+def outside(content: bytes) -> bytes:
+    """Return a sound file's bytes outside its blocks."""
+    whole = rb"(?<![^\n])# >>> aws-bootstrap >>>\r?\n(?:[^\n]*\n)*?# <<< aws-bootstrap <<<\r?(?:\n|\Z)"
+    return re.sub(whole, b"", content)
+
+
+@given(FILES)
+@settings(max_examples=400, deadline=None)
+def test_every_byte_outside_a_block_is_kept_and_a_broken_block_is_none(content):
+    if is_sound(content):
+        assert without_block(content) == outside(content)
+        assert without_block(BLOCK + without_block(content)) == without_block(content)
+    else:
+        with pytest.raises(BrokenBlock, match=r"^line \d+ "):
+            without_block(content)
+
+
+@given(FILES)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_file_is_replaced_whole_and_a_copy_is_kept_once(tmp_path, content):
+    folder = tmp_path / "files"
+    folder.mkdir(exist_ok=True)
+    rc, copy = folder / ".bashrc", folder / ".bashrc.before-aws-bootstrap"
+    copy.unlink(missing_ok=True)
+    rc.write_bytes(content)
+    rc.chmod(0o640)
+    if not is_sound(content):
+        with pytest.raises(BrokenBlock):
+            put_block(rc, BLOCK)
+        assert rc.read_bytes() == content and os.listdir(folder) == [".bashrc"]
+        return
+    changed = put_block(rc, BLOCK)
+    assert rc.read_bytes() == BLOCK + outside(content) and rc.stat().st_mode & 0o777 == 0o640
+    assert changed == (rc.read_bytes() != content)
+    assert put_block(rc, BLOCK) is False, "a second run changes nothing"
+    assert put_block(rc, BLOCK.replace(b"1", b"2")) is True
+    # What was there before the first change, not before the last one.
+    assert copy.read_bytes() == (content if changed else BLOCK + outside(content))
+    assert copy.stat().st_mode & 0o777 == 0o640 and len(os.listdir(folder)) == 2
+
+
+# Runs 60-shell.sh twice for each home, in one bash; what it reports lands in HOME/report.
+EACH_HOME = """
+for home in "$@"; do
+  for run in 1 2; do
+    ( export HOME=$home STEP_REPORT=$home/report.$run; source "$SETUP_DIR/setup.d/60-shell.sh" ) >"$home/said" 2>&1 ||
+      echo "status $?" >>"$home/report.$run"
+  done
+done
+"""
+
+
+@given(st.lists(FILES, min_size=8, max_size=8))
+@settings(max_examples=2, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+def test_the_step_itself_over_arbitrary_files(tmp_path_factory, contents):
+    box = FakeBox(tmp_path_factory.mktemp("homes") / "box")
+    homes = []
+    for number, content in enumerate(contents):
+        home = box.home / f"home{number}"
+        (home / ".aws-bootstrap").mkdir(parents=True)
+        (home / ".bashrc").write_bytes(content)
+        homes.append(home)
+    folders = {"SETUP_DIR": str(box.folder), "STATE_DIR": str(box.home), "STEP_TMP": str(box.home)}
+    command = ["bash", "-c", EACH_HOME, "-", *map(str, homes)]
+    subprocess.run(command, env=box.environment(**folders), check=True)
+    for home, content in zip(homes, contents, strict=True):
+        after = (home / ".bashrc").read_bytes()
+        first, second = (home / "report.1").read_text(), (home / "report.2")
+        if is_sound(content):
+            assert after.endswith(outside(content)) and after.count(FIRST) == 1 + outside(content).count(FIRST)
+            assert "warning" not in first and not second.exists()
+        else:
+            assert after == content and "warning" in first and "warning" in second.read_text()
+
+
+# --- The step on one box -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("mark", "says"), [(LAST, "that does not end"), (FIRST, "that does not begin")])
+def test_a_block_that_lost_a_mark_is_left_alone_and_that_is_said(box, mark, says):
+    rc = box.home / ".bashrc"
+    rc.write_bytes(b"alias before=1\n")
+    box.step("shell")
+    rc.write_bytes(rc.read_bytes().replace(mark + b"\n", b"") + b"alias mine=yes\n" * 100)
+    spoilt = rc.read_bytes()
+    done, report = box.step("shell")
+    assert done.returncode == 0 and rc.read_bytes() == spoilt
+    assert [line for line in report if line.startswith("warning")] == report
+    assert f"{rc} is left as it is: line " in report[0] and says in report[0]
+
+
+def test_a_link_stays_a_link_and_what_it_leads_to_is_changed(box):
+    dotfiles = box.home / "dotfiles"
+    dotfiles.mkdir()
+    (dotfiles / "bashrc").write_text("alias mine=yes\n")
+    (dotfiles / "bashrc").chmod(0o600)
+    (box.home / ".bashrc").symlink_to("dotfiles/bashrc")
+    box.step("shell")
+    assert os.readlink(box.home / ".bashrc") == "dotfiles/bashrc"
+    text = (dotfiles / "bashrc").read_text()
+    assert text.startswith(FIRST.decode()) and text.endswith("alias mine=yes\n")
+    assert (dotfiles / "bashrc").stat().st_mode & 0o777 == 0o600 and os.listdir(dotfiles) == ["bashrc"]
+    assert (box.home / ".bashrc.before-aws-bootstrap").read_text() == "alias mine=yes\n"
+
+
+@pytest.mark.parametrize("kind", ["fifo", "folder"])
+def test_what_is_no_file_fails_at_once(box, kind):
+    if kind == "fifo":
+        os.mkfifo(box.home / ".bashrc")
+    else:
+        (box.home / ".bashrc").mkdir()
+    done, report = box.step("shell")
+    assert done.returncode == 1 and "is not a file: move it away" in report[-1]
+
+
+# Run with files of no more than nothing, which is as a disk that is full: writing fails, and a draft can be made.
+FULL = "trap '' XFSZ; ulimit -f 0; exec \"$@\""
+
+
+def test_a_full_disk_is_named_and_the_file_stays(box, tmp_path):
+    rc = box.home / ".bashrc"
+    rc.write_text("alias mine=yes\n")
+    command = ["bash", "-c", FULL, "-", sys.executable, str(RESOURCES / "put_block.py"), str(rc)]
+    done = subprocess.run(command, input=BLOCK, capture_output=True, check=False)
+    assert done.returncode == 1 and done.stdout.decode() == f"{rc} could not be written: File too large\n"
+    assert rc.read_text() == "alias mine=yes\n" and not list(box.home.glob(".bashrc*draft"))
+
+
+def test_the_variables_of_the_user_are_left_alone(box):
+    (box.home / ".bashrc").write_text('echo "$folder"\n')
+    box.step("shell")
+    shown = box.shell("source ~/.bashrc; compgen -v | grep aws_bootstrap || echo none", folder="mine")
+    assert shown.stdout == "mine\nnone\n" and shown.stderr == ""
+
+
+# --- Other shells ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("shell", "file"), [("/usr/bin/zsh", ".zshrc"), ("/bin/bash", ".zshrc"), ("/usr/bin/zsh", "x")]
+)
+def test_zsh_finds_the_venv_where_it_is_used(box, shell, file):
+    (box.home / file).touch()
+    (box.home / ".zshenv").write_text("export MINE=1")
+    box.step("shell", SHELL=shell)
+    # The text is bash's, too.
+    assert (box.home / ".zshenv").read_text() == (box.home / ".bashrc").read_text() + "export MINE=1"
+    assert box.step("shell", SHELL=shell)[1] == []
+
+
+def test_fish_finds_the_venv_where_it_is_used(box):
+    box.step("shell", SHELL="/usr/bin/fish")
+    config = box.home / ".config" / "fish" / "conf.d" / "aws-bootstrap.fish"
+    assert "source ~/venv/bin/activate.fish" in config.read_text()
+    assert not (box.home / ".zshenv").exists() and box.step("shell", SHELL="/usr/bin/fish")[1] == []
+    config.write_text("# mine")
+    box.step("shell")
+    assert config.read_text() == "# mine"
+
+
+def test_files_of_shells_that_nobody_uses_are_not_made(box):
+    box.step("shell")
+    assert not (box.home / ".zshenv").exists() and not (box.home / ".config").exists()
+
+
+def test_another_login_shell_is_told_where_python_is(box):
+    assert (
+        "warning your login shell, tcsh, does not find the python of ~/venv by itself: use ~/venv/bin/python"
+        in (box.step("shell", SHELL="/bin/tcsh")[1])
+    )
+
+
+# --- Caches ------------------------------------------------------------------------------------------------------
+
+
+def caches(box: FakeBox, mounts: list[str], **environment: str) -> list[str]:
+    """Source caches.sh on a box with these mounts under its home; what is set then."""
+    text = (RESOURCES / "caches.sh").read_text()
+    text = text.replace("/proc/mounts", f"{box.home}/mounts").replace("/data", f"{box.home}/data")
+    text = text.replace("/opt/dlami/nvme", f"{box.home}/nvme")
+    for name in ("data", "nvme"):
+        (box.home / name).mkdir(exist_ok=True)
+    (box.home / "mounts").write_text("".join(f"/dev/x {box.home}/{name} ext4 rw 0 0\n" for name in mounts))
+    (box.home / "caches.sh").write_text(text)
+    code = "unset SETUP_DIR STATE_DIR; source ~/caches.sh; env | grep -E '^(HF_|UV_|PIP_|_aws)' | sort || true"
+    shown = box.shell(code, **environment)
+    assert shown.stderr == ""
+    return shown.stdout.replace(str(box.home), "").splitlines()
+
+
+def test_caches_go_to_the_data_volume_where_one_is_mounted(box):
+    wanted = ["HF_HOME=/F/.cache/huggingface", "PIP_CACHE_DIR=/F/.cache/pip", "UV_CACHE_DIR=/F/.cache/uv"]
+    wanted.append("UV_LINK_MODE=copy")
+    assert caches(box, []) == []
+    assert caches(box, ["nvme", "data"]) == [line.replace("/F", "/data") for line in wanted]
+    assert caches(box, ["nvme"]) == [line.replace("/F", "/nvme") for line in wanted]
+
+
+def test_what_the_user_set_stays(box):
+    shown = caches(box, ["data"], HF_HOME="/mine", UV_CACHE_DIR="/own", PIP_CACHE_DIR="/pip")
+    assert shown == ["HF_HOME=/mine", "PIP_CACHE_DIR=/pip", "UV_CACHE_DIR=/own"]
