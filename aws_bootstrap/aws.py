@@ -6,7 +6,7 @@ import contextlib
 import ipaddress
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
@@ -17,14 +17,16 @@ from .models import RegionFailure
 T = TypeVar("T")
 
 PRICING_REGION = "us-east-1"
-_TIMEOUTS = {"connect_timeout": 5, "read_timeout": 20}
+TIMEOUTS: Mapping[str, float] = {"connect_timeout": 5, "read_timeout": 20}
+"""Seconds that one attempt waits for a connection, and for an answer."""
 
 
 class Aws:
     """Clients for one profile, made once per service and region, and only when asked for."""
 
-    def __init__(self, profile: str | None = None) -> None:
+    def __init__(self, profile: str | None = None, timeouts: Mapping[str, float] = TIMEOUTS) -> None:
         self.profile = profile
+        self._timeouts = timeouts
         self._clients: dict[tuple[str, str, bool], Any] = {}
         self._making = threading.RLock()
         self._made: Any = None
@@ -80,7 +82,7 @@ class Aws:
         from botocore.config import Config
 
         retries = {"mode": "standard", "total_max_attempts": 5 if retry else 1}
-        config = Config(retries=retries, user_agent_extra="aws-bootstrap", max_pool_connections=20, **_TIMEOUTS)
+        config = Config(retries=retries, user_agent_extra="aws-bootstrap", max_pool_connections=20, **self._timeouts)
         with explained():
             return self._session.client(service, region_name=region, config=config)
 

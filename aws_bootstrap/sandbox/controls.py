@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
-from .cloud import life
+from .cloud import catalog, life
+from .cloud.inventory import inventory
 from .cloud.replies import Refusal
 from .faults import BadRule
 
@@ -33,6 +34,15 @@ class Controls:
             ("POST", "quota-request"): self._decide,
             ("POST", "interrupt"): self._interrupt,
             ("POST", "wipe"): self._wipe,
+            ("POST", "held"): lambda body: sandbox.door.faults.wait_held(float(body["seconds"])),
+            ("POST", "release"): lambda _: sandbox.door.faults.release(),
+            ("POST", "regions"): self._set_regions,
+            ("POST", "snapshot"): lambda body: sandbox.snapshots.take(body["name"]),
+            ("POST", "restore"): lambda body: sandbox.snapshots.restore(body["name"], boot=bool(body.get("boot"))),
+            ("GET", "inventory"): self._inventory,
+            ("GET", "visits"): lambda _: sandbox.fleet.visits.facts() if sandbox.fleet else [],
+            ("DELETE", "visits"): lambda _: self._end_ssh_fault(),
+            ("POST", "ssh-fault"): self._set_ssh_fault,
         }
 
     def control(self, method: str, path: str, body: Any) -> Any:
@@ -79,6 +89,27 @@ class Controls:
                 raise KeyError(name)
             setattr(timing, name, float(seconds))
         return asdict(timing)
+
+    def _set_regions(self, body: dict[str, Any]) -> None:
+        """Changes which regions are enabled for the account."""
+        unknown = set(body["enabled"]) - set(catalog.REGIONS)
+        if unknown:
+            raise KeyError(min(unknown))
+        self._sandbox.world.regions = tuple(body["enabled"])
+
+    def _inventory(self, _: Any) -> list[dict[str, Any]]:
+        with self._sandbox.lock:
+            return inventory(self._sandbox.backends)
+
+    def _set_ssh_fault(self, body: dict[str, Any]) -> None:
+        if self._sandbox.fleet:
+            self._sandbox.fleet.visits.plan(body)
+            self._sandbox.fleet.adapt()
+
+    def _end_ssh_fault(self) -> None:
+        if self._sandbox.fleet:
+            self._sandbox.fleet.visits.clear()
+            self._sandbox.fleet.adapt()
 
     def _set_quota(self, body: dict[str, Any]) -> None:
         with self._sandbox.lock:

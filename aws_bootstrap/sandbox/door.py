@@ -100,7 +100,12 @@ class _Handler(BaseHTTPRequestHandler):
             return Reply(int(effect["http"]), str(effect.get("body", "")).encode(), {"Content-Type": "text/html"})
         if effect.get("reset"):
             return None
+        if effect.get("hold"):
+            self.server.faults.hold()
         reply = self.server.answer(call)
+        if effect.get("silent"):
+            self.server.faults.hold()
+            return None
         return None if effect.get("reset_after") else reply
 
     def _note(self, entry: Entry, reply: Reply | None) -> None:

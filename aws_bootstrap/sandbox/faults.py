@@ -10,6 +10,8 @@ fit whole; a parameter that the call lacks is the empty text. `skip` lets the fi
     delay        seconds to wait before anything else
     reset        true: the connection breaks before the call takes effect
     reset_after  true: the call takes effect, then the connection breaks: a lost reply
+    hold         true: the call waits until it is released, then takes effect and is answered
+    silent       true: the call takes effect, and no answer ever comes (until the faults are cleared)
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-EFFECTS = frozenset({"error", "message", "status", "http", "body", "delay", "reset", "reset_after"})
+EFFECTS = frozenset({"error", "message", "status", "http", "body", "delay", "reset", "reset_after", "hold", "silent"})
+HOLD_SECONDS = 300.0
 _FIELDS = frozenset({"match", "skip", "times", "do"})
 # HTTP statuses that AWS sends with a code, where it is not 400. Missing capacity is a 500:
 # https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html#api-error-codes-table-server
@@ -91,6 +94,9 @@ class Faults:
     def __init__(self) -> None:
         self._rules: list[Rule] = []
         self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
+        self._held = 0
+        self._releases = 0
 
     def add(self, raw: Iterable[Any]) -> None:
         """Puts more rules in force, after those already there; none of them if one is bad."""
@@ -99,8 +105,30 @@ class Faults:
             self._rules += rules
 
     def clear(self) -> None:
+        """Ends every rule; calls that are held are let go."""
         with self._lock:
             self._rules.clear()
+        self.release()
+
+    def hold(self) -> None:
+        """Waits until the held calls are released, or for HOLD_SECONDS."""
+        with self._changed:
+            before = self._releases
+            self._held += 1
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._releases != before, HOLD_SECONDS)
+            self._held -= 1
+
+    def release(self) -> None:
+        """Lets every held call go on."""
+        with self._changed:
+            self._releases += 1
+            self._changed.notify_all()
+
+    def wait_held(self, seconds: float) -> bool:
+        """Whether a call is held, or comes to be held within so many seconds."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._held > 0, seconds)
 
     def facts(self) -> list[dict[str, Any]]:
         with self._lock:

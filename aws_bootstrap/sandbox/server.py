@@ -35,6 +35,7 @@ class Sandbox:
         from .controls import Controls
         from .door import Door
         from .scheduler import Scheduler
+        from .snapshots import Snapshots
         from .state import State
 
         self.home = home
@@ -47,6 +48,7 @@ class Sandbox:
         access_key = home.access_key()[0]
         self.router = Router(self.backends, self.lock, access_key, self.changed)
         self.state = State(home, self)
+        self.snapshots = Snapshots(home, self)
         self.door = Door(options.port, self.router.answer, Controls(self), access_key)
         self._ended = threading.Event()
 
@@ -70,6 +72,12 @@ class Sandbox:
                 known = {one.id for backend in backends for one in backend.live_instances()}
                 self.fleet.start(self.powered_off, known)
             for backend in backends:
+                backend.resume()
+
+    def boot_again(self) -> None:
+        """Boots the boxes of a state that was brought back."""
+        with self.lock:
+            for backend in self.backends.made().values():
                 backend.resume()
 
     def stop(self, *_: Any) -> None:
@@ -97,6 +105,7 @@ class Sandbox:
         self.door.faults.clear()
         self.door.log.clear()
         if self.fleet:
+            self.fleet.visits.clear()
             self.fleet.wipe()
         self.changed()
 

@@ -6,7 +6,7 @@ import logging
 import pickle
 import threading
 from importlib import metadata
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .cloud import catalog
 from .home import Home
@@ -41,10 +41,25 @@ class State:
             _LOG.exception("the saved state cannot be read; starting anew")
             self._home.state.rename(self._home.state.with_suffix(".unreadable"))
             return
+        self.take_up(saved)
+
+    def take_up(self, saved: dict[str, Any]) -> None:
+        """Has the EC2 side hold what was saved."""
         account = self._sandbox.backends[catalog.ACCOUNT]
         for region, backend in saved["regions"].items():
             account[region] = backend
         self._sandbox.router.quotas.requests[:] = saved["quota_requests"]
+
+    def pickled(self) -> bytes:
+        """What the EC2 side holds now."""
+        with self._sandbox.lock:
+            return pickle.dumps(
+                {
+                    "version": VERSION,
+                    "regions": self._sandbox.backends.made(),
+                    "quota_requests": self._sandbox.router.quotas.requests,
+                }
+            )
 
     def start(self) -> None:
         self._thread.start()
@@ -70,14 +85,6 @@ class State:
                 _LOG.exception("the state could not be written")
 
     def _write(self) -> None:
-        with self._sandbox.lock:
-            saved = pickle.dumps(
-                {
-                    "version": VERSION,
-                    "regions": self._sandbox.backends.made(),
-                    "quota_requests": self._sandbox.router.quotas.requests,
-                }
-            )
         draft = self._home.state.with_suffix(".new")
-        draft.write_bytes(saved)
+        draft.write_bytes(self.pickled())
         draft.replace(self._home.state)

@@ -74,7 +74,7 @@ class Sandbox:
         """A whole environment for a subprocess."""
         return {name: value for name, value in (dict(os.environ) | self.variables).items() if value is not None}
 
-    def client(self, service: str = "ec2", region: str | None = None) -> Any:
+    def client(self, service: str = "ec2", region: str | None = None, read_timeout: float = 60.0) -> Any:
         """A plain boto3 client of this sandbox, without retries: a test wants to see each answer."""
         import boto3
         from botocore.config import Config
@@ -86,7 +86,7 @@ class Sandbox:
             endpoint_url=f"http://127.0.0.1:{self.port}",
             aws_access_key_id=identifier,
             aws_secret_access_key=secret,
-            config=Config(retries={"total_max_attempts": 1}),
+            config=Config(retries={"total_max_attempts": 1}, read_timeout=read_timeout),
         )
 
     def fault(
@@ -128,6 +128,42 @@ class Sandbox:
     def interrupt(self, instance_id: str) -> None:
         """Has EC2 take a spot instance back."""
         self._ask("interrupt", {"instance_id": instance_id})
+
+    def wait_held(self, seconds: float = 10.0) -> bool:
+        """Whether a call is held by a fault of `hold` or `silent`, now or within so many seconds."""
+        return self._ask("held", {"seconds": seconds}, timeout=seconds + 30)
+
+    def release(self) -> None:
+        """Lets every held call go on."""
+        self._ask("release", {})
+
+    def regions(self, *enabled: str) -> None:
+        """Sets which regions are enabled for the account."""
+        self._ask("regions", {"enabled": enabled})
+
+    def snapshot(self, name: str) -> None:
+        """Keeps what the account holds, until the sandbox stops."""
+        self._ask("snapshot", {"name": name})
+
+    def restore(self, name: str, *, boot: bool = False) -> None:
+        """Brings a snapshot back, with no fault and no call; its running boxes boot if `boot` is true."""
+        self._ask("restore", {"name": name, "boot": boot}, timeout=60)
+
+    def inventory(self) -> list[dict[str, Any]]:
+        """Every instance, volume, security group, ingress rule and key pair, with its tags."""
+        return self._ask("inventory")
+
+    def ssh_fault(self, kind: str, *, skip: int = 0, times: int | None = None) -> None:
+        """Has the boxes fail once `skip` commands came: `sandbox.boxes.visits` has the kinds."""
+        self._ask("ssh-fault", {"kind": kind, "skip": skip, "times": times})
+
+    def clear_ssh_fault(self) -> None:
+        """Ends the SSH fault and forgets the commands that came."""
+        self._ask("visits", method="DELETE")
+
+    def visits(self) -> list[dict[str, str]]:
+        """The commands that came to the boxes by SSH, oldest first."""
+        return self._ask("visits")
 
     def status(self) -> dict[str, Any]:
         """What runs in it."""

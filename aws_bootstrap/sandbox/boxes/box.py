@@ -25,6 +25,7 @@ from .isolation import CHOICE_VARIABLE, NONE, Isolation
 from .login import LoginServer
 from .relay import Relay
 from .tree import Tree
+from .visits import Visits
 
 _LOG = logging.getLogger(__name__)
 BOOT_SECONDS = 15
@@ -34,8 +35,17 @@ END_SECONDS = 5
 class Box:
     """The machine behind one instance."""
 
-    def __init__(self, home: Home, machine: Machine, isolation: Isolation, powered_off: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        home: Home,
+        machine: Machine,
+        isolation: Isolation,
+        powered_off: Callable[[str], None],
+        visits: Visits,
+    ) -> None:
         self.machine = machine
+        self.visits = visits
+        self._manner = ""
         self.isolation = isolation
         self.volumes = home.volumes
         self.tree = Tree(home.boxes / machine.instance_id, isolation, login_user(machine.image_name), home.volumes)
@@ -47,7 +57,7 @@ class Box:
         self._holder: asyncio.subprocess.Process | None = None
         self._pid = 0
         self._processes: set[asyncio.subprocess.Process] = set()
-        self._listeners: dict[int, asyncssh.SSHAcceptor] = {}
+        self._listeners: dict[int, asyncssh.SSHAcceptor | asyncio.Server] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     # --- boot and end -------------------------------------------------------------------------------------------
@@ -57,6 +67,7 @@ class Box:
         if self.isolation is NONE:
             return self.say(f"no box: root without namespaces. Set {CHOICE_VARIABLE}=plain to have one all the same.")
         self.up = True
+        self._manner = self.visits.manner()
         self.say(f"box of {self.machine.instance_id} boots ({self.isolation.name})")
         first = not self.tree.root.exists()
         config = cloud_init.parse(self.machine.user_data)
@@ -169,24 +180,45 @@ class Box:
             if port not in self._listeners:
                 await self._listen_on(port)
 
+    async def adapt(self) -> None:
+        """Has the login ports behave as the SSH fault in force wants it."""
+        manner = self.visits.manner()
+        if not self.up or manner == self._manner:
+            return
+        for listener in self._listeners.values():
+            listener.close()
+        self._listeners.clear()
+        self._manner = manner
+        await self.listen()
+
+    async def _open(self, host: str, port: int) -> asyncssh.SSHAcceptor | asyncio.Server:
+        """The listener of a login port: sshd's, or under a fault one that accepts and says nothing."""
+        if self._manner == "mute":
+            return await asyncio.start_server(_say_nothing, host, port, reuse_address=True)
+        changed = self._manner == "changed-key"
+        key = asyncssh.generate_private_key("ssh-ed25519") if changed else self._host_key()
+        return await asyncssh.listen(
+            host,
+            port,
+            server_factory=lambda: LoginServer(self),
+            server_host_keys=[key],
+            encoding=None,
+            line_editor=False,
+            reuse_address=True,
+            keepalive_interval=0,
+            login_timeout=60,
+            agent_forwarding=False,
+        )
+
     async def _listen_on(self, port: int) -> None:
         host = self.machine.public_ip
         if host is None:
             self.say("no public address: no login from outside")
             return
+        if self._manner == "refused":
+            return
         try:
-            self._listeners[port] = await asyncssh.listen(
-                host,
-                port,
-                server_factory=lambda: LoginServer(self),
-                server_host_keys=[self._host_key()],
-                encoding=None,
-                line_editor=False,
-                reuse_address=True,
-                keepalive_interval=0,
-                login_timeout=60,
-                agent_forwarding=False,
-            )
+            self._listeners[port] = await self._open(host, port)
         except OSError as error:
             self.say(f"sshd: cannot listen on {host} port {port}: {error.strerror or error} ({_remedy(error, host)})")
         else:
@@ -323,6 +355,14 @@ class Box:
 
 
 _OUTSIDE: set[asyncio.Task[None]] = set()
+
+
+async def _say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Holds a connection open until the client goes away."""
+    with contextlib.suppress(OSError):
+        while await reader.read(4096):
+            continue
+    writer.close()
 
 
 def _remedy(error: OSError, host: str) -> str:

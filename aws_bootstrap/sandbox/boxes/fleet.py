@@ -13,6 +13,7 @@ from ..cloud.world import Attachment, Machine
 from ..home import Home
 from .addresses import Addresses
 from .isolation import Isolation, choose
+from .visits import Visits
 
 if TYPE_CHECKING:
     from .box import Box
@@ -27,6 +28,7 @@ class Fleet:
         self._home = home
         self.isolation: Isolation = choose()
         self._addresses = Addresses(home)
+        self.visits = Visits()
         self._boxes: dict[str, Box] = {}
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="boxes", daemon=True)
@@ -61,6 +63,15 @@ class Fleet:
     def wipe(self) -> None:
         """Ends and erases every box and every volume."""
         self._do(self._wipe()).result(timeout=30)
+
+    def adapt(self) -> None:
+        """Has every box's SSH port behave as the fault in force wants it."""
+        self._do(self._adapt()).result(timeout=30)
+
+    async def _adapt(self) -> None:
+        for box in list(self._boxes.values()):
+            async with box.lock:
+                await box.adapt()
 
     async def _wipe(self) -> None:
         await asyncio.gather(*(self._destroy(instance_id) for instance_id in list(self._boxes)), return_exceptions=True)
@@ -116,7 +127,7 @@ class Fleet:
 
         box = self._boxes.get(machine.instance_id)
         if box is None:
-            box = Box(self._home, machine, self.isolation, self._powered_off)
+            box = Box(self._home, machine, self.isolation, self._powered_off, self.visits)
             self._boxes[machine.instance_id] = box
         box.machine = machine
         async with box.lock:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from .box import Box
 
 CHUNK = 65536
+FLOOD = 1 << 20
+NOISE = (b"noise from the box's shell\n" * (CHUNK // 27 + 1))[:CHUNK]
 SSH_FAILED = 255
 _SIGNALS = {
     "HUP": signal.SIGHUP,
@@ -65,7 +67,7 @@ class LoginServer(asyncssh.SSHServer):
 
     def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
         """Read anew each time, as sshd does: a key that is added in the box works at once."""
-        if username != self._box.tree.user:
+        if username != self._box.tree.user or self._box.visits.refuses_key():
             return False
         try:
             listed = (self._box.tree.home / ".ssh/authorized_keys").read_text()
@@ -131,6 +133,9 @@ class Session:
     async def run(self, stdin, stdout, stderr) -> None:
         """Starts the process and carries its input and output until it ends."""
         channel = stdin.channel
+        fault = self._box.visits.begin(self._box.machine.instance_id, channel.get_command() or "")
+        if await self._befallen(fault, channel, stdin, stderr):
+            return
         try:
             process = await self._start(channel)
         except OSError as error:
@@ -144,8 +149,26 @@ class Session:
             finally:
                 feeding.cancel()
                 self.hang_up()
+        await self._box.adapt()
         status = process.returncode or 0
         channel.exit(status if status >= 0 else 128 - status)
+
+    async def _befallen(self, fault: str | None, channel, stdin, stderr) -> bool:
+        """Whether an SSH fault takes the place of the command."""
+        if fault == "flood":
+            for _ in range(FLOOD // CHUNK):
+                stderr.write(NOISE)
+                await stderr.drain()
+        elif fault == "dropped":
+            channel.get_connection().abort()
+            return True
+        elif fault == "hanging":
+            with contextlib.suppress(asyncssh.Error, OSError):
+                while await stdin.read(CHUNK):
+                    continue
+                await channel.wait_closed()
+            return True
+        return False
 
     async def _carry(self, process: asyncio.subprocess.Process, stdout, stderr) -> None:
         """Output until it ends, then the end of the process. A channel that breaks ends the process."""

@@ -51,7 +51,7 @@ class SandboxBackend(Launches, Placement, Volumes, EC2Backend):  # type: ignore[
 
         https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeRegions.html
         """
-        enabled = {region.name: region for region in self.regions if region.name in catalog.REGIONS}
+        enabled = {region.name: region for region in self.regions if region.name in self.world.regions}
         unknown = [name for name in region_names or [] if name not in enabled]
         if unknown:
             raise EC2ClientError("InvalidParameterValue", f"Invalid region provided: '{', '.join(unknown)}'")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from ..scheduler import Scheduler
+from . import catalog
 
 
 @dataclass
@@ -117,3 +118,5 @@ class World:
     scheduler: Scheduler
     machines: Machines
     timing: Timing
+    regions: tuple[str, ...] = catalog.REGIONS
+    """Those that DescribeRegions names: the account's enabled ones."""

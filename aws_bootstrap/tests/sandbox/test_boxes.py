@@ -386,3 +386,40 @@ def test_the_machine_is_as_it_was_before(boxes, tmp_path):
     wait_state(login.client, login.instance_id, "terminated")
     assert snapshot() == before
     assert mounts in ("", Path("/proc/mounts").read_text())
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("refused", "Connection refused"),
+        ("mute", "timed out"),
+        ("wrong-key", "Permission denied (publickey)"),
+        ("dropped", "closed by remote host"),
+    ],
+)
+def test_an_ssh_fault_befalls_a_command_until_it_is_cleared(login, kind, words):
+    login.sandbox.clear_ssh_fault()
+    login.sandbox.ssh_fault(kind, skip=1)
+    assert login.ssh("echo first").stdout == b"first\n", "one command may pass"
+    failed = login.ssh("echo second", options=("-o", "ConnectTimeout=1", "-o", "LogLevel=INFO"))
+    assert failed.returncode == 255 and words in failed.stderr.decode() and failed.stdout == b""
+    assert "echo first" in login.sandbox.visits()[0]["command"]
+    login.sandbox.clear_ssh_fault()
+    assert login.said("echo third") == "third"
+
+
+def test_a_box_shows_another_host_key_floods_and_hangs_when_told(login, tmp_path):
+    known = ["-o", f"UserKnownHostsFile={tmp_path / 'known'}", "-o", "StrictHostKeyChecking=accept-new"]
+    # The first of two values counts (ssh_config(5)).
+    command = ["ssh", *known, *login.options, "-p", str(login.port), login.target]
+    assert subprocess.run([*command, "true"], capture_output=True, timeout=SSH_SECONDS).returncode == 0
+    login.sandbox.ssh_fault("changed-key")
+    changed = subprocess.run([*command, "true"], capture_output=True, text=True, timeout=SSH_SECONDS)
+    assert changed.returncode == 255 and "Host key verification failed" in changed.stderr
+    login.sandbox.ssh_fault("flood")
+    assert len(login.ssh("echo calm").stderr) > 1_000_000
+    login.sandbox.ssh_fault("hanging")
+    with pytest.raises(subprocess.TimeoutExpired):
+        subprocess.run([*command, "true"], capture_output=True, timeout=2)
+    login.sandbox.clear_ssh_fault()
+    assert login.said("echo back") == "back"

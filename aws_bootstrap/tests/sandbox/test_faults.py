@@ -6,11 +6,12 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from botocore.exceptions import ClientError, ConnectionClosedError, HTTPClientError
+from botocore.exceptions import ClientError, ConnectionClosedError, HTTPClientError, ReadTimeoutError
 
+from aws_bootstrap.sandbox.cloud import catalog
 from aws_bootstrap.sandbox.faults import BadRule, Faults, parse
 
-from .conftest import eventually, image, launch, refused
+from .conftest import eventually, image, launch, refused, state
 
 SPOT = {"InstanceMarketOptions.MarketType": "spot"}
 
@@ -115,3 +116,45 @@ def test_faults_end_when_they_are_cleared(cloud, ec2):
     assert refused(ec2.describe_vpcs) == "Unavailable"
     cloud.clear_faults()
     assert image(ec2)
+
+
+def test_a_held_call_takes_effect_when_it_is_released(cloud, ec2):
+    cloud.fault(action="CreateVolume", do={"hold": True}, times=1)
+    with ThreadPoolExecutor(1) as pool:
+        held = pool.submit(ec2.create_volume, AvailabilityZone="us-west-2a", Size=1)
+        assert cloud.wait_held()
+        assert not [one for one in cloud.inventory() if one["type"] == "volume"] and not held.done()
+        cloud.release()
+        assert held.result()["VolumeId"]
+    assert not cloud.wait_held(0.0)
+
+
+def test_a_silent_call_takes_effect_and_is_never_answered(cloud):
+    impatient = cloud.client(read_timeout=0.2)
+    cloud.fault(action="CreateVolume", do={"silent": True})
+    with pytest.raises(ReadTimeoutError):
+        impatient.create_volume(AvailabilityZone="us-west-2a", Size=1)
+    assert len([one for one in cloud.inventory() if one["type"] == "volume"]) == 1
+
+
+def test_a_snapshot_brings_an_account_back(cloud, ec2):
+    kept = launch(ec2)["InstanceId"]
+    volume = ec2.create_volume(AvailabilityZone="us-west-2a", Size=1)["VolumeId"]
+    cloud.snapshot("start")
+    before = [one for one in cloud.inventory() if one["type"] == "volume"]
+    ec2.delete_volume(VolumeId=volume)
+    ec2.terminate_instances(InstanceIds=[kept])
+    cloud.fault(do={"error": "Unavailable"})
+    cloud.restore("start")
+    assert state(ec2, kept) in ("pending", "running")
+    after = [one for one in cloud.inventory() if one["type"] == "volume"]
+    assert [one["id"] for one in after] == [one["id"] for one in before]
+    assert [call["action"] for call in cloud.log()] == ["DescribeInstances"]
+
+
+def test_an_account_has_the_regions_that_it_was_given(cloud, ec2):
+    cloud.regions("eu-west-1", "us-west-2")
+    try:
+        assert [one["RegionName"] for one in ec2.describe_regions()["Regions"]] == ["eu-west-1", "us-west-2"]
+    finally:
+        cloud.regions(*catalog.REGIONS)

@@ -1,0 +1,53 @@
+"""What the account holds, in one document: for tests that compare it before and after a command."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .backend import Backends, SandboxBackend
+
+
+def inventory(backends: Backends) -> list[dict[str, Any]]:
+    """Every instance, volume, security group, ingress rule and key pair of every region that was ever asked."""
+    found: list[dict[str, Any]] = []
+    for region, backend in backends.made().items():
+        found += [entry | {"region": region} for entry in _in_region(backend)]
+    return found
+
+
+def _in_region(backend: SandboxBackend) -> list[dict[str, Any]]:
+    instances = [_instance(one) for one in backend.live_instances()]
+    volumes = [_volume(one) for one in backend.volumes.values()]
+    pairs = [_entry("key-pair", one.key_name, one) for one in backend.key_pairs.values()]
+    return [*instances, *volumes, *_groups(backend), *pairs]
+
+
+def _entry(kind: str, name: str, resource: Any, **more: Any) -> dict[str, Any]:
+    tags = {tag["key"]: tag["value"] for tag in resource.get_tags()}
+    return {"type": kind, "id": name, "tags": tags, **more}
+
+
+def _instance(instance: Any) -> dict[str, Any]:
+    return _entry("instance", instance.id, instance, state=instance.state, token=getattr(instance, "client_token", ""))
+
+
+def _volume(volume: Any) -> dict[str, Any]:
+    """A volume. A root volume goes with its instance."""
+    attachment = volume.attachment
+    attached_to = attachment.instance.id if attachment else None
+    is_root = bool(attachment) and attachment.device == attachment.instance.root_device_name
+    return _entry("volume", volume.id, volume, state=volume.status, attached_to=attached_to, root=is_root)
+
+
+def _groups(backend: SandboxBackend) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for groups in backend.groups.values():
+        for group in groups.values():
+            found.append(_entry("security-group", group.id, group, group_name=group.name))
+            found += [_rule(rule, group.id) for rule in group.ingress_rules]
+    return found
+
+
+def _rule(rule: Any, group_id: str) -> dict[str, Any]:
+    source = rule.ip_range.get("CidrIp") or rule.ip_range.get("CidrIpv6")
+    return _entry("rule", rule.id, rule, group=group_id, port=rule.from_port, source=source)
