@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import shutil
@@ -62,8 +63,8 @@ class LaunchConfig:
 
     @property
     def public_key(self) -> Path:
-        """The public key's file."""
-        return self.key_path.expanduser()
+        """The public key's file. Absolute: the SSH config names it, and ssh is called from any folder."""
+        return self.key_path.expanduser().absolute()
 
     @property
     def private_key(self) -> Path:
@@ -79,8 +80,8 @@ class Paths:
 
     @property
     def home(self) -> Path:
-        """Our own folder."""
-        return Path(self.environ.get("AWS_BOOTSTRAP_HOME", "~/.aws-bootstrap")).expanduser()
+        """Our own folder, absolute."""
+        return Path(self.environ.get("AWS_BOOTSTRAP_HOME", "~/.aws-bootstrap")).expanduser().absolute()
 
     @property
     def known_hosts(self) -> Path:
@@ -97,6 +98,16 @@ class Paths:
         """What `ssh` needs to read that config: it looks in the account's home, whatever HOME says."""
         default = Path(f"~{_account()}/.ssh/config").expanduser() if _account() else None
         return () if self.ssh_config == default else ("-F", str(self.ssh_config))
+
+
+def ensure_private_folder(folder: Path) -> None:
+    """Create the folder, and those above it, for their owner alone, whatever the umask says. OSError if it fails."""
+    if folder.is_dir():
+        return
+    ensure_private_folder(folder.parent)
+    with contextlib.suppress(FileExistsError):  # another process was quicker
+        folder.mkdir(mode=0o700)
+        folder.chmod(0o700)
 
 
 def _account() -> str:

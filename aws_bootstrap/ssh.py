@@ -364,6 +364,22 @@ def check_installed() -> None:
         raise SshError("ssh is not installed.", hint=hint, code="no-ssh")
 
 
+def effective_options(alias: str, *flags: str) -> dict[str, str]:
+    """Return what ssh would use for the alias: the first value of each keyword, in lower case.
+
+    `flags` name the config, as in `Paths.ssh_flags`. SshError in ssh's own words if ssh cannot read its configuration.
+    """
+    code, text, complaint = _local("ssh", "-G", *flags, "--", alias)
+    if code:
+        words = complaint.strip().splitlines() or ["ssh failed without a word"]
+        raise SshError(words[0], code="ssh-config")
+    options: dict[str, str] = {}
+    for line in text.splitlines():
+        keyword, _, value = line.partition(" ")
+        options.setdefault(keyword, value)
+    return options
+
+
 def keygen(*arguments: str) -> tuple[int, str, str]:
     """Exit code, output and complaint of ssh-keygen. SshError if it is not installed."""
     return _local("ssh-keygen", *arguments)
@@ -377,9 +393,14 @@ def agent_keys() -> list[str]:
 
 def _local(*argv: str) -> tuple[int, str, str]:
     try:
-        done = subprocess.run(argv, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=30)
+        done = subprocess.run(
+            argv, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL, timeout=30
+        )
     except subprocess.TimeoutExpired as exc:
-        raise SshError(f"{argv[0]} did not answer.", hint="Is the ssh-agent hung? unset SSH_AUTH_SOCK") from exc
+        hint = "Is the ssh-agent hung? unset SSH_AUTH_SOCK"
+        if argv[0] == "ssh":
+            hint = f"See where it waits: {shlex.join(argv)}"
+        raise SshError(f"{argv[0]} did not answer.", hint=hint) from exc
     except FileNotFoundError as exc:
         hint = "Install the OpenSSH client, for example: sudo apt-get install openssh-client"
         raise SshError(f"{argv[0]} is not installed.", hint=hint, code="no-ssh") from exc

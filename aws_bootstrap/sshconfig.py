@@ -1,10 +1,10 @@
 """Our marked blocks in an OpenSSH config: text in, text out. Only `edit` touches a file.
 
-Every byte outside our markers belongs to the user and stays as it is. A block that lacks its end is not ours to
-mend: it is left alone and reported by `broken`.
+Every byte outside our markers belongs to the user and stays as it is. A block that lacks its end is left alone and
+reported by `broken`.
 
-OpenSSH takes the first value it finds for each keyword, so a block goes before the first `Host` or `Match` of the
-file (a `Host *` there would otherwise override it) and never before the global options above that.
+OpenSSH takes the first value that it finds for each keyword, so a block is put at the very top of the file. It ends
+with `Host *`, so that the user's own global options below it go on applying to every host.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ import contextlib
 import fcntl
 import os
 import re
+import stat
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from .config import SSH_PORT
+from .config import SSH_PORT, ensure_private_folder
 from .errors import BootstrapError
 
 _BEGIN = r"^# >>> aws-bootstrap \[(?P<id>[^\]\r\n]+)\] >>>[ \t]*\r?\n"
@@ -28,7 +30,14 @@ _BLOCK = re.compile(
     re.MULTILINE,
 )
 _MARKER = re.compile(r"^# (?:>>>|<<<) aws-bootstrap \[(?P<id>[^\]\r\n]+)\]", re.MULTILINE)
-_FIRST_SECTION = re.compile(r"^(?:[ \t]*#[^\n]*\n)*[ \t]*(?:Host|Match)[ \t=]", re.MULTILINE | re.IGNORECASE)
+_CLOSING_LINE = "Host *"
+_HOST_LINE = re.compile(r"^[\s=]*Host[\s=](?P<patterns>.*)", re.IGNORECASE)
+
+# A draft is renamed over the file. One that is still there under the lock was left by an editor that was killed.
+_DRAFT_NAME = "aws-bootstrap-"
+_RANDOM_NAME = r"[a-z0-9_]{8}"
+_OLD_DRAFT_SECONDS = 3600.0
+_MARKER_BYTES = b"# >>> aws-bootstrap ["
 
 
 @dataclass(frozen=True)
@@ -68,40 +77,69 @@ def broken(text: str) -> list[str]:
 
 
 def with_host(text: str, host: Host) -> str:
-    """The text with this host's block added, or replaced in place."""
+    """Return the text with this host's block at its top, in place of an older block of the same instance."""
     eol = "\r\n" if "\r\n" in text else "\n"
     block = _render(host).replace("\n", eol)
-    for old in _BLOCK.finditer(text):
-        if old["id"] == host.instance_id:
-            return text[: old.start()] + _like(old[0], block) + text[old.end() :]
-    return _inserted(text, block, eol)
+    return block + without_host(text, host.instance_id)
 
 
 def without_host(text: str, instance_id: str) -> str:
-    """The text without this host's block, as it was before `with_host`."""
-    for old in _BLOCK.finditer(text):
-        if old["id"] == instance_id:
-            before, after = text[: old.start()], text[old.end() :]
-            # A block without a line end was put below a last line that had none; see _inserted.
-            return before + after if old[0].endswith("\n") else re.sub(r"\r?\n\Z", "", before)
+    """Return the text without this host's block, as it was before `with_host`."""
+    for block in _BLOCK.finditer(text):
+        if block["id"] == instance_id:
+            return _line_end_undone(text[: block.start()], block[0]) + text[block.end() :]
     return text
 
 
+def _line_end_undone(before: str, block: str) -> str:
+    """Return what stood before the block, as it was before older versions put the block there.
+
+    They put it below the last line. If that line had no end, it got one like the block's own, and the block had none.
+    """
+    if block.endswith("\n") or _CLOSING_LINE in block.splitlines():
+        return before
+    eol = "\r\n" if "\r\n" in block else "\n"
+    return before.removesuffix(eol)
+
+
 def next_alias(text: str, prefix: str = "aws-gpu") -> str:
-    """One above the highest managed `prefixN`, and one that the user has not taken for a host of his own."""
+    """Return the prefix with a number: one above the highest managed alias, and not a host of the user's own."""
+    numbers = [0]
     managed = re.findall(_BEGIN + r"Host[ \t]+(\S+)", text, re.MULTILINE)  # broken blocks too: ssh still reads them
-    taken = [int(m[1]) for _, alias in managed if (m := re.fullmatch(rf"{re.escape(prefix)}(\d+)", alias))]
-    number = max(taken, default=0) + 1
-    while re.search(
-        rf"^[ \t]*Host[ \t=](?:.*[ \t])?{re.escape(prefix)}{number}(?:\s|$)", text, re.MULTILINE | re.IGNORECASE
-    ):
+    for _, alias in managed:
+        numbered = re.fullmatch(rf"{re.escape(prefix)}([0-9]+)", alias)
+        if numbered:
+            numbers.append(int(numbered[1]))
+    number = max(numbers) + 1
+    taken = _host_patterns(text)
+    while f"{prefix}{number}" in taken:
         number += 1
     return f"{prefix}{number}"
 
 
+def named(text: str, host: Host) -> Host:
+    """Return the host with an alias: its own, else that of its block in the text, else the next free one."""
+    if host.alias:
+        return host
+    known = find(text, host.instance_id)
+    return replace(host, alias=known.alias if known else next_alias(text))
+
+
+def _host_patterns(text: str) -> set[str]:
+    """Return every word of every Host line. ssh lets the keyword and the words be quoted in part."""
+    patterns: set[str] = set()
+    for line in text.split("\n"):
+        found = _HOST_LINE.match(re.sub(r"[\"']", "", line))
+        if found:
+            patterns.update(re.split(r"[\s=]+", found["patterns"]))
+    return patterns
+
+
 def read(path: Path) -> str:
-    """The file's text, byte for byte; empty if there is none. Raises BootstrapError if it cannot be read."""
+    """Return the file's text, byte for byte; empty if there is none. BootstrapError if it cannot be read."""
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # reading a FIFO would wait for a writer without end
+            raise _cannot("read", path, OSError("it is not a regular file"))
         return path.read_bytes().decode("utf-8", "surrogateescape")
     except FileNotFoundError:
         return ""
@@ -113,9 +151,10 @@ def edit(path: Path, change: Callable[[str], str]) -> None:
     """Rewrite the file through `change`: alone, whole or not at all, keeping its mode, owner and symlink."""
     real = Path(os.path.realpath(path))
     try:
-        real.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with _locked(real.parent):
+        ensure_private_folder(real.parent)
+        with _locked(real.parent) as alone:
             old = read(real)
+            _delete_dead_drafts(real, alone=alone)
             new = change(old)
             if new != old:
                 _replace(real, new.encode("utf-8", "surrogateescape"))
@@ -129,8 +168,7 @@ def add(path: Path, host: Host) -> str:
 
     def change(text: str) -> str:
         nonlocal alias
-        known = find(text, host.instance_id)
-        alias = alias or (known.alias if known else next_alias(text))
+        alias = named(text, host).alias
         return with_host(text, replace(host, alias=alias))
 
     edit(path, change)
@@ -160,6 +198,18 @@ def forget_host_keys(known_hosts: Path, instance_ids: Iterable[str]) -> None:
         edit(known_hosts, lambda text: "".join(x for x in text.splitlines(True) if not x.startswith(names)))
 
 
+def check_path(path: Path) -> None:
+    """Raise BootstrapError if the path cannot be written into an SSH config so that ssh reads it as it is."""
+    text = str(path)
+    unprintable = [c for c in text if not c.isprintable() and not "\udc80" <= c <= "\udcff"]
+    if unprintable or '"' in text or "\\" in text or "${" in text:
+        raise BootstrapError(
+            f"ssh cannot be given the path {text!r}: it holds a quote, a backslash, ${{ or a control character.",
+            hint="Use a path without them.",
+            code="ssh-config",
+        )
+
+
 def check_writable(path: Path) -> None:
     """Raise BootstrapError if `edit` could not write here; changes nothing."""
     folder = Path(os.path.realpath(path)).parent
@@ -179,51 +229,68 @@ def _cannot(verb: str, path: Path, exc: OSError) -> BootstrapError:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """One editor at a time. The folder itself is locked: the file is replaced, and a lock file would be litter."""
+def _locked(folder: Path) -> Iterator[bool]:
+    """Let one editor in at a time, and yield whether that is certain: NFS homes cannot lock a folder.
+
+    The folder itself is locked: the file is replaced, and a lock file would be litter.
+    """
     handle = os.open(folder, os.O_RDONLY)
+    alone = False
     try:
-        with contextlib.suppress(OSError):  # NFS homes cannot lock a folder; better unlocked than not at all
+        with contextlib.suppress(OSError):
             fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+            alone = True
+        yield alone
     finally:
         os.close(handle)
 
 
 def _replace(path: Path, content: bytes) -> None:
     before = path.stat() if path.exists() else None
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as tmp:
+    prefix = f".{path.name}.{_DRAFT_NAME}"
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=prefix, delete=False) as draft:
         try:
-            tmp.write(content)
-            os.fchmod(tmp.fileno(), before.st_mode & 0o7777 if before else 0o600)
+            draft.write(content)
+            os.fchmod(draft.fileno(), before.st_mode & 0o7777 if before else 0o600)
             if before and os.geteuid() == 0:
-                os.fchown(tmp.fileno(), before.st_uid, before.st_gid)
-            tmp.flush()
-            os.fsync(tmp.fileno())
-            os.replace(tmp.name, path)
+                os.fchown(draft.fileno(), before.st_uid, before.st_gid)
+            draft.flush()
+            os.fsync(draft.fileno())
+            os.replace(draft.name, path)
         except BaseException:
-            os.unlink(tmp.name)
+            os.unlink(draft.name)
             raise
 
 
-def _inserted(text: str, block: str, eol: str) -> str:
-    section = _FIRST_SECTION.search(text)
-    if section:
-        return text[: section.start()] + block + text[section.start() :]
-    if text and not text.endswith("\n"):
-        return text + eol + block.removesuffix(eol)
-    return text + block
+def _delete_dead_drafts(path: Path, *, alone: bool) -> None:
+    """Delete the drafts of this file that editors left when they were killed."""
+    with os.scandir(path.parent) as entries:
+        for entry in entries:
+            with contextlib.suppress(OSError):
+                if _is_dead_draft(entry, path.name, alone):
+                    os.unlink(entry.path)
 
 
-def _like(old: str, block: str) -> str:
-    """The block, with a line end only if the old one had it."""
-    return block if old.endswith("\n") else block.rstrip("\r\n")
+def _is_dead_draft(entry: os.DirEntry[str], name: str, alone: bool) -> bool:
+    if not entry.is_file(follow_symlinks=False):
+        return False
+    facts = entry.stat(follow_symlinks=False)
+    if facts.st_uid != os.geteuid():
+        return False
+    old = time.time() - facts.st_mtime > _OLD_DRAFT_SECONDS
+    start = re.escape(f".{name}.")
+    if re.fullmatch(start + _DRAFT_NAME + _RANDOM_NAME, entry.name):
+        return alone or old
+    if re.fullmatch(start + _RANDOM_NAME, entry.name):
+        # Older versions named drafts so, and so may other programs: only the content tells that it is ours.
+        return old and _MARKER_BYTES in Path(entry.path).read_bytes()
+    return False
 
 
 def _words(body: str) -> dict[str, str]:
     """The block's first value of each keyword, in lower case, and its region comment."""
     found: dict[str, str] = {}
-    for line in body.splitlines():
+    for line in body.split("\n"):
         key, _, value = line.strip().removeprefix("# ").partition(" ")
         found.setdefault(key.lower(), value.strip().strip('"').replace("%%", "%"))
     return found
@@ -251,6 +318,10 @@ def _render(host: Host) -> str:
         f"Port {host.port}",
         f"IdentityFile {_quoted(host.identity_file)}",
         "IdentitiesOnly yes",
+        "PubkeyAuthentication yes",
+        "PreferredAuthentications publickey",
+        # The box is reached at its public address. This also rules out a ProxyJump of the user's for every host.
+        "ProxyCommand none",
         # EC2 hands addresses on to other people's instances: the box is known by its id, not by its address.
         f"HostKeyAlias {host.instance_id}",
         "CheckHostIP no",
@@ -264,11 +335,14 @@ def _render(host: Host) -> str:
         f"# >>> aws-bootstrap [{host.instance_id}] >>>\n"
         f"Host {host.alias}\n"
         f"{body}"
+        f"{_CLOSING_LINE}\n"
         f"# <<< aws-bootstrap [{host.instance_id}] <<<\n"
     )
 
 
 def _quoted(value: str) -> str:
-    """As ssh reads it: `%` begins a token, and a space ends a word."""
-    plain = value.replace("%", "%%")
-    return f'"{plain}"' if " " in plain else plain
+    """Return the value as ssh reads it: `%` begins a token, a space ends a word, `#` may begin a comment."""
+    escaped = value.replace("%", "%%")
+    if re.fullmatch(r"[\w@%+:,./~-]*", escaped):
+        return escaped
+    return f'"{escaped}"'

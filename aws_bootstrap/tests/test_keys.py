@@ -50,6 +50,31 @@ def test_a_missing_public_half_is_derived(private, public):
     assert public.read_text().split() == before
 
 
+@pytest.mark.parametrize("umask", [0o000, 0o077])
+@pytest.mark.parametrize("derived", [True, False], ids=["derived", "generated"])
+def test_no_umask_opens_or_closes_the_files_of_a_pair(tmp_path, umask, derived):
+    private, public = tmp_path / "one" / "two" / "id", tmp_path / "one" / "two" / "id.pub"
+    if derived:
+        private.parent.mkdir(mode=0o700, parents=True)
+        keygen(private)
+        public.unlink()
+    before = os.umask(umask)
+    try:
+        keys.ensure(inspect(public))
+    finally:
+        os.umask(before)
+    assert private.stat().st_mode & 0o777 == 0o600 and private.parent.stat().st_mode & 0o777 == 0o700
+    assert public.stat().st_mode & 0o777 in (0o600, 0o644)
+    assert sorted(os.listdir(private.parent)) == ["id", "id.pub"]
+
+
+def test_a_relative_path_leads_to_the_same_key_from_every_folder(private, public, monkeypatch):
+    """The SSH config names the key, and ssh is called from any folder."""
+    keygen(private)
+    monkeypatch.chdir(private.parent)
+    assert inspect(Path(public.name)).identity_file == private
+
+
 def test_rsa_is_taken_and_ecdsa_is_not(private, public):
     keygen(private, "-t", "rsa", "-b", "2048")
     assert str(inspect(public).public_key).startswith("ssh-rsa ")

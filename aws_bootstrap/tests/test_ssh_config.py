@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
+import socket
+import stat
 import subprocess
+import sys
 import threading
+import time
 from dataclasses import replace
 
 import pytest
@@ -93,9 +99,13 @@ def test_an_alias_in_a_broken_block_or_of_the_users_own_is_not_given_again():
     assert sshconfig.next_alias("Host other aws-gpu1\n    Port 1\n") == "aws-gpu2"
 
 
-def ssh_view(path, alias) -> dict[str, str]:
+def ssh_lines(path, alias) -> list[str]:
     done = subprocess.run(["ssh", "-G", "-F", str(path), alias], capture_output=True, text=True, check=True)
-    return dict(line.split(" ", 1) for line in done.stdout.splitlines())
+    return done.stdout.splitlines()
+
+
+def ssh_view(path, alias) -> dict[str, str]:
+    return dict(line.split(" ", 1) for line in ssh_lines(path, alias))
 
 
 def test_the_real_ssh_reads_the_block_past_a_users_wildcard(tmp_path):
@@ -112,6 +122,187 @@ def test_the_real_ssh_reads_the_block_past_a_users_wildcard(tmp_path):
     assert sshconfig.hosts(path.read_text())[0].identity_file == spaced.identity_file
     assert seen["userknownhostsfile"] == str(tmp_path / "known hosts")
     assert ssh_view(path, "elsewhere")["user"] == "me"
+
+
+GLOBAL_OPTIONS = """\
+User me
+Port 99
+HostName 9.9.9.9
+HostKeyAlias other
+IdentityFile ~/.ssh/other
+UserKnownHostsFile ~/.ssh/other_hosts
+ProxyCommand false
+PubkeyAuthentication no
+PreferredAuthentications password
+ServerAliveInterval 7
+SendEnv MINE
+"""
+
+
+@pytest.mark.parametrize("proxy", ["ProxyCommand false", "ProxyJump bastion", "Host *\n    ProxyJump bastion"])
+def test_the_block_wins_over_global_options_and_other_hosts_see_no_difference(tmp_path, proxy):
+    """faults.md F4: a global option at the top of the file sent the login to another user, port or address."""
+    path = tmp_path / "config"
+    path.write_text(GLOBAL_OPTIONS.replace("ProxyCommand false", proxy))
+    before = ssh_lines(path, "elsewhere")
+    sshconfig.add(path, replace(BOX, alias="", port=2222, known_hosts="/k/hosts"))
+    seen = ssh_view(path, "aws-gpu1")
+    assert (seen["hostname"], seen["user"], seen["port"]) == ("54.1.2.3", "ubuntu", "2222")
+    assert (seen["hostkeyalias"], seen["userknownhostsfile"]) == ("i-0aaa", "/k/hosts")
+    assert "proxyjump" not in seen and seen.get("proxycommand", "none") == "none"
+    assert seen["pubkeyauthentication"] == "true" and seen["preferredauthentications"] == "publickey"
+    identities = [line for line in ssh_lines(path, "aws-gpu1") if line.startswith("identityfile ")]
+    assert identities[0] == "identityfile ~/.ssh/id"
+    assert seen["sendenv"] == "MINE"
+    assert ssh_lines(path, "elsewhere") == before
+
+
+def test_a_block_of_an_older_version_moves_to_the_top_when_it_is_written_again(tmp_path):
+    mine = "User me\n"
+    older = sshconfig.with_host("", BOX).replace("Host *\n", "")
+    moved = sshconfig.with_host(mine + older, replace(BOX, hostname="9.9.9.9"))
+    assert moved == sshconfig.with_host(mine, replace(BOX, hostname="9.9.9.9"))
+
+
+@pytest.mark.parametrize("eol", ["\n", "\r\n"])
+@pytest.mark.parametrize("last", ["AddKeysToAgent yes", "AddKeysToAgent yes\r"])
+def test_a_block_of_an_older_version_below_a_last_line_without_end_leaves_as_it_came(last, eol):
+    """faults.md F18 a."""
+    older = sshconfig.with_host("", BOX).replace("Host *\n", "").replace("\n", eol).removesuffix(eol)
+    assert sshconfig.without_host(last + eol + older, BOX.instance_id) == last
+
+
+@pytest.mark.parametrize("mine", ["AddKeysToAgent yes\r", "\r", "a\r\nb\r", "Host a\r    User b", "\x00", "\ufeff"])
+def test_a_lone_carriage_return_survives(mine):
+    """faults.md F18 a."""
+    assert sshconfig.without_host(sshconfig.with_host(mine, BOX), BOX.instance_id) == mine
+
+
+def test_a_block_without_its_host_line_does_not_swallow_the_next_one():
+    """faults.md F18 b: the next block went inside the damaged one, which was broken from then on."""
+    damaged = sshconfig.with_host("", BOX).replace("Host aws-gpu1\n", "").replace("Host *\n", "")
+    text = damaged + "Host mine\n    User me\n"
+    both = sshconfig.with_host(text, replace(BOX, instance_id="i-1", alias="aws-gpu2"))
+    assert sshconfig.broken(both) == []
+    assert [host.alias for host in sshconfig.hosts(both)] == ["aws-gpu2"]
+    assert sshconfig.without_host(both, "i-1") == text
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Host\rHost aws-gpu1",
+        'Host "aws-gpu1"',
+        "Host other 'aws-gpu1'",
+        '"Host" aws-gpu1',
+        "host=aws-gpu1",
+        "Host = aws-gpu1",
+        "\tHost\taws-gpu1\r",
+        'Ho"st" aws-"gpu1"',
+    ],
+)
+def test_an_alias_is_not_given_again_however_ssh_reads_the_users_own(tmp_path, line):
+    """faults.md F18 c. ssh is asked first, so that no case is made up."""
+    path = tmp_path / "config"
+    path.write_bytes(f"{line}\n    User taken\n".encode())
+    assert ssh_view(path, "aws-gpu1")["user"] == "taken"
+    assert sshconfig.next_alias(sshconfig.read(path)) == "aws-gpu2"
+
+
+def killed_while_writing(path) -> None:
+    """An editor that dies with its draft complete, right before the rename."""
+    program = (
+        "import os, signal, sys\n"
+        "from pathlib import Path\n"
+        "from aws_bootstrap import sshconfig\n"
+        "os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "sshconfig.edit(Path(sys.argv[1]), lambda text: text + 'Host dead\\n')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(path)], timeout=30)
+    assert done.returncode == -signal.SIGKILL
+
+
+@pytest.fixture
+def folder(tmp_path):
+    made = tmp_path / "ssh"
+    made.mkdir()
+    return made
+
+
+def test_the_draft_of_an_editor_that_was_killed_goes_with_the_next_edit(folder):
+    """faults.md F18 d."""
+    path = folder / "config"
+    path.write_text("Host mine\n")
+    killed_while_writing(path)
+    drafts = [name for name in os.listdir(folder) if name != "config"]
+    assert len(drafts) == 1 and path.read_text() == "Host mine\n"
+    sshconfig.add(path, BOX)
+    assert os.listdir(folder) == ["config"]
+
+
+def test_only_drafts_of_ours_are_deleted(folder):
+    path = folder / "config"
+    ours = sshconfig.with_host("", BOX)
+    hours_ago = time.time() - 7200
+    kept = {
+        ".config.abcdefgh": "Host mine\n",  # another program's: none of our blocks in it
+        ".config.abc": ours,
+        ".config.aws-bootstrap-abcdefghi": ours,
+        ".other.aws-bootstrap-abcdefgh": ours,
+        "config.aws-bootstrap-abcdefgh": ours,
+    }
+    for name, text in kept.items():
+        (folder / name).write_text(text)
+        os.utime(folder / name, (hours_ago, hours_ago))
+    fresh = folder / ".config.ijklmnop"  # of an older version, perhaps at work this moment
+    fresh.write_text(ours)
+    stale = folder / ".config.qrstuvwx"
+    stale.write_text(ours)
+    os.utime(stale, (hours_ago, hours_ago))
+    link = folder / ".config.aws-bootstrap-zzzzzzzz"
+    link.symlink_to("config")
+    sshconfig.add(path, BOX)
+    assert set(os.listdir(folder)) == {"config", fresh.name, link.name, *kept}
+
+
+@pytest.mark.parametrize("kind", ["fifo", "socket", "folder", "device", "link to a fifo"])
+def test_what_is_no_file_is_refused_at_once(tmp_path, kind):
+    """faults.md F18 e: a FIFO in its place hung every command; a device would have been replaced by a file."""
+    path = tmp_path / "config"
+    match kind:
+        case "fifo":
+            os.mkfifo(path)
+        case "link to a fifo":
+            os.mkfifo(tmp_path / "fifo")
+            path.symlink_to("fifo")
+        case "socket":
+            with contextlib.chdir(tmp_path), socket.socket(socket.AF_UNIX) as server:
+                server.bind("config")
+        case "folder":
+            path.mkdir()
+        case "device":
+            path.symlink_to("/dev/null")
+    before = path.stat().st_mode
+    doors = [sshconfig.read, sshconfig.check_writable]
+    if kind != "device":  # were the check broken, the machine's own /dev/null would be replaced
+        doors.append(lambda p: sshconfig.add(p, BOX))
+    for door in doors:
+        with pytest.raises(BootstrapError, match="not a regular file") as caught:
+            door(path)
+        assert caught.value.code == "ssh-config" and caught.value.hint
+    assert path.stat().st_mode == before
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o077, 0o777])
+def test_no_umask_opens_or_closes_what_is_made(tmp_path, umask):
+    path = tmp_path / "one" / "two" / "config"
+    before = os.umask(umask)
+    try:
+        sshconfig.add(path, BOX)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [stat.S_IMODE(folder.stat().st_mode) for folder in (path.parent, path.parent.parent)] == [0o700, 0o700]
 
 
 def test_crlf_files_stay_so_and_ssh_reads_them(tmp_path):
@@ -139,7 +330,7 @@ def test_edit_keeps_mode_symlink_and_foreign_bytes(tmp_path):
     link.symlink_to(real)
     sshconfig.edit(link, lambda text: sshconfig.with_host(text, BOX))
     assert link.is_symlink() and real.stat().st_mode & 0o777 == 0o400
-    assert real.read_bytes().startswith(b"# caf\xe9\n")
+    assert real.read_bytes().endswith(b"\n# caf\xe9\n")
 
 
 def test_a_failed_change_leaves_the_file_and_no_litter(tmp_path):

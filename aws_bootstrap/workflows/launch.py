@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from .. import ec2, keys, output, sshconfig
-from ..config import LaunchConfig
+from ..config import LaunchConfig, ensure_private_folder
 from ..errors import BootstrapError
 from ..models import Image, Instance, LaunchReport, Volume
 from . import data_volume, remote, search
@@ -163,7 +163,7 @@ def add_alias(launch: Launch) -> None:
         region=launch.instance.region,
     )
     launch.alias = sshconfig.add(paths.ssh_config, host)
-    paths.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    ensure_private_folder(paths.home)
     output.val("Alias", launch.alias)
 
 

@@ -12,7 +12,7 @@ from ..config import LOGIN_REFUSED_SECONDS, SSH_PORT, LaunchConfig
 from ..errors import BootstrapError
 from ..models import DryRun, Image, InstanceType, KeyPair, Network, RegionFailure, SecurityGroup, Volume
 from ..ssh import check_installed
-from . import data_volume, remote
+from . import data_volume, remote, ssh_options
 
 if TYPE_CHECKING:
     from ..app import App
@@ -149,8 +149,8 @@ def _given(config: LaunchConfig) -> dict[str, Any]:
 def make_plan(config: LaunchConfig, app: App) -> LaunchPlan:
     """The plan for this launch. Checks here what can be checked, before anything costs money."""
     data_volume.check_options(config)
-    _check_files(app)
     key, script = keys.inspect(config), remote.read_script(config.setup_script)
+    _check_files(app, config, key)
     regions = config.region or (app.aws.region,)
     (found, failed), cidrs, volume = aws.together(
         lambda: aws.each_region(regions, lambda region: _region_plan(app.aws.ec2(region), region, config)),
@@ -219,8 +219,24 @@ def _image(images: list[Image], kind: InstanceType, config: LaunchConfig, region
     return image
 
 
-def _check_files(app: App) -> None:
-    """Raise BootstrapError where the alias or the host keys could not be written: a box without a name is lost."""
+def _check_files(app: App, config: LaunchConfig, key: keys.LocalKey) -> None:
+    """Raise BootstrapError where the box could not be given an alias by which ssh reaches it."""
     check_installed()
     sshconfig.check_writable(app.paths.ssh_config)
     sshconfig.check_writable(app.paths.known_hosts)
+    sshconfig.check_path(key.identity_file)
+    sshconfig.check_path(app.paths.known_hosts)
+    ssh_options.check(app.paths, _box_to_be(app, config, key))
+
+
+def _box_to_be(app: App, config: LaunchConfig, key: keys.LocalKey) -> sshconfig.Host:
+    """Return the box as the SSH config will name it, with an id and an address that no box has."""
+    return sshconfig.Host(
+        instance_id="i-00000000000000000",
+        alias="",
+        hostname="192.0.2.1",  # RFC 5737: for documentation
+        user=config.ssh_user or "ubuntu",
+        identity_file=str(key.identity_file),
+        known_hosts=str(app.paths.known_hosts),
+        port=config.ssh_port,
+    )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from .. import sshconfig
 from ..errors import BootstrapError
 from ..models import SetupReport, Volume
-from . import data_volume, remote
+from . import data_volume, remote, ssh_options
 from .access import explained_timeout
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ def apply(app: App, name: str, *, python_version: str | None = None, script: Pat
             hint="See them with: aws-bootstrap status",
             code="not-found",
         )
+    ssh_options.ensure_effective(app, host)
     with explained_timeout(app, host):
         outcome = remote.set_up(app.ssh, host.alias, python_version=python_version, script=contents)
     volume, error = _mount(app, host)

@@ -1,0 +1,103 @@
+"""Whether ssh, with the user's whole configuration, uses what our block says. ssh itself is asked."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .. import output, ssh, sshconfig
+from ..config import Paths
+from ..errors import BootstrapError, SshError
+from ..sshconfig import Host
+
+if TYPE_CHECKING:
+    from ..app import App
+
+_KEYWORDS = (
+    "hostname",
+    "user",
+    "port",
+    "identityfile",
+    "hostkeyalias",
+    "userknownhostsfile",
+    "proxycommand",
+    "proxyjump",
+    "pubkeyauthentication",
+    "preferredauthentications",
+)
+"""What decides whether ssh gets in."""
+
+_PROXIES = ("proxyjump", "proxycommand")
+_MEND = "Correct it, or name another file: export AWS_BOOTSTRAP_SSH_CONFIG=…"
+
+
+def check(paths: Paths, host: Host) -> None:
+    """Raise BootstrapError if ssh would not use the host's block as it would be written. Changes nothing.
+
+    The alias may be empty: the next free one is taken.
+    """
+    text = sshconfig.read(paths.ssh_config)
+    named = sshconfig.named(text, host)
+    before = _as_it_is(paths, named.alias)
+    overridden = _overridden(sshconfig.with_host(text, named), named)
+    if overridden:
+        raise _not_effective(paths, named, overridden)
+    for keyword in _PROXIES:
+        if before.get(keyword, "none") != "none":
+            output.warn(f"The box is reached directly, not through {keyword} {before[keyword]} of the SSH config.")
+            return
+
+
+def ensure_effective(app: App, host: Host) -> None:
+    """Put the host's block, as it stands, where it has effect. BootstrapError if ssh would not use it even there."""
+    paths = app.paths
+    text = sshconfig.read(paths.ssh_config)
+    if not _overridden(text, host):
+        return
+    check(paths, host)
+    sshconfig.add(paths.ssh_config, host)
+    output.info(f"Moved the block of {host.alias} to the top of {paths.ssh_config}: options above it overrode it.")
+
+
+def _as_it_is(paths: Paths, alias: str) -> dict[str, str]:
+    """Return what ssh uses for the alias today. BootstrapError, in ssh's own words, if it cannot read its config."""
+    if paths.ssh_flags and not paths.ssh_config.exists():
+        return {}
+    try:
+        return ssh.effective_options(alias, *paths.ssh_flags)
+    except SshError as exc:
+        if exc.code != "ssh-config":
+            raise
+        raise BootstrapError(f"ssh cannot use its configuration: {exc}", hint=_MEND, code="ssh-config") from exc
+
+
+def _overridden(text: str, host: Host) -> list[str]:
+    """Return the options, `keyword value`, that ssh would use for the host in place of those of its block."""
+    try:
+        wanted = _options(sshconfig.with_host("", host), host.alias)
+        actual = _options(text, host.alias)
+    except OSError as exc:
+        raise BootstrapError(f"Cannot write a draft of the SSH config: {exc.strerror}.", code="ssh-config") from exc
+    return [f"{keyword} {actual.get(keyword)}" for keyword in _KEYWORDS if actual.get(keyword) != wanted.get(keyword)]
+
+
+def _options(text: str, alias: str) -> dict[str, str]:
+    """Return what ssh uses for the alias with that text as its config.
+
+    A relative Include leads to the folder ~/.ssh of the account, wherever the config itself is.
+    """
+    with tempfile.TemporaryDirectory(prefix="aws-bootstrap-") as folder:  # 0700
+        draft = Path(folder) / "ssh_config"
+        draft.touch(mode=0o600)
+        draft.write_bytes(text.encode("utf-8", "surrogateescape"))
+        return ssh.effective_options(alias, "-F", str(draft))
+
+
+def _not_effective(paths: Paths, host: Host, overridden: list[str]) -> BootstrapError:
+    return BootstrapError(
+        f"ssh would reach {host.alias} with other options than its block in {paths.ssh_config} says: "
+        f"{', '.join(overridden)}.",
+        hint=_MEND,
+        code="ssh-config",
+    )
