@@ -33,7 +33,7 @@ def launch(run, cloud, key):
     return launched
 
 
-IMAGE = ("--ami-filter", "amzn2-ami-hvm-2.0.*", "--volume-size", "100")
+IMAGE = ("--ami-filter", "ubuntu-noble-24.04-*")
 
 
 def changes(cloud) -> list[str]:
