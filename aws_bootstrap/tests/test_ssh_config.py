@@ -11,7 +11,9 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -283,7 +285,7 @@ def test_what_is_no_file_is_refused_at_once(tmp_path, kind):
         case "device":
             path.symlink_to("/dev/null")
     before = path.stat().st_mode
-    doors = [sshconfig.read, sshconfig.check_writable]
+    doors: list[Callable[[Path], object]] = [sshconfig.read, sshconfig.check_writable]
     if kind != "device":  # were the check broken, the machine's own /dev/null would be replaced
         doors.append(lambda p: sshconfig.add(p, BOX))
     for door in doors:
