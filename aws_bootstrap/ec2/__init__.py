@@ -2,6 +2,7 @@
 
 from .images import find_images, image_names, image_owner, latest_ami, login_user
 from .instances import (
+    ENDED,
     find_by_token,
     find_instances,
     for_market,
@@ -25,6 +26,7 @@ from .volumes import (
     delete_ebs_volume,
     detach_ebs_volume,
     find_ebs_volumes_for_instance,
+    find_volume,
     find_volumes,
     keep_ebs_volume,
     validate_ebs_volume,
@@ -34,6 +36,7 @@ from .volumes import (
 __all__ = [
     "EBS_DEVICE_NAME",
     "EBS_MOUNT_POINT",
+    "ENDED",
     "attach_ebs_volume",
     "claim_ebs_volume",
     "create_ebs_volume",
@@ -51,6 +54,7 @@ __all__ = [
     "find_network",
     "find_rules",
     "find_security_groups",
+    "find_volume",
     "find_volumes",
     "for_market",
     "get_instances",

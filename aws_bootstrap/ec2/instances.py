@@ -14,7 +14,7 @@ from ..retry import backoff, poll
 from . import tags
 
 ALIVE = ("pending", "running", "stopping", "stopped", "shutting-down")
-_ENDED = ("shutting-down", "terminated")
+ENDED = ("shutting-down", "terminated")
 _NOT_YET_SEEN = ("InvalidKeyPair.NotFound", "InvalidGroup.NotFound")
 """EC2 is eventually consistent: what was made a second ago may not be found yet."""
 _ATTEMPTS = 5
@@ -141,16 +141,17 @@ def _ended_early(instance: Instance) -> BootstrapError:
         f"{instance.instance_id} is {instance.state} instead of running: {instance.state_reason or 'no reason given'}"
     )
     hint = "Launch again; if it happens again, try another --instance-type or --region."
-    if instance.state in _ENDED:
+    if instance.state in ENDED:
         return BootstrapError(what, hint=hint, code="instance-ended")
     return BootstrapError(what, hint=hint, code="instance-stopped")
 
 
 def terminate_instances(ec2: Any, instance_ids: Sequence[str]) -> list[StateChange]:
-    """End them; what EC2 says of each."""
+    """End them; return what EC2 says of each. One that it says nothing of is left out."""
     with explained():
-        reply = ec2.terminate_instances(InstanceIds=list(instance_ids))["TerminatingInstances"]
-    return [StateChange(c["InstanceId"], c["PreviousState"]["Name"], c["CurrentState"]["Name"]) for c in reply]
+        reply = ec2.terminate_instances(InstanceIds=list(instance_ids))
+    told = [c for c in reply.get("TerminatingInstances", []) if "PreviousState" in c and "CurrentState" in c]
+    return [StateChange(c["InstanceId"], c["PreviousState"]["Name"], c["CurrentState"]["Name"]) for c in told]
 
 
 def _seen(ec2: Any, instance_id: str) -> Instance | None:

@@ -28,6 +28,17 @@ def find_ebs_volumes_for_instance(ec2: Any, instance_id: str) -> list[Volume]:
     return [_volume(raw, ec2.meta.region_name) for raw in pages(ec2, "describe_volumes", "Volumes", Filters=filters)]
 
 
+def find_volume(ec2: Any, volume_id: str) -> Volume | None:
+    """The volume of that id; None where EC2 does not know it (any more)."""
+    try:
+        with explained():
+            return _volume(ec2.describe_volumes(VolumeIds=[volume_id])["Volumes"][0], ec2.meta.region_name)
+    except AwsError as exc:
+        if exc.aws_code == "InvalidVolume.NotFound":
+            return None
+        raise
+
+
 def create_ebs_volume(ec2: Any, instance: Instance, size_gb: int, extra: Mapping[str, str] | None = None) -> Volume:
     """A new encrypted gp3 volume in the instance's zone, tagged in the call that makes it."""
     name = f"aws-bootstrap-data-{instance.instance_id}"
@@ -99,7 +110,7 @@ def wait_detached(ec2: Any, volume_id: str, instance_id: str, timeout: float = 6
     """
 
     def free() -> bool | None:
-        volume = _find(ec2, volume_id)
+        volume = find_volume(ec2, volume_id)
         if volume is None or volume.state == "available":
             return True
         if volume.attached_to not in (None, instance_id):
@@ -124,16 +135,6 @@ def keep_ebs_volume(ec2: Any, volume_id: str) -> None:
     """Mark the volume as meant to stay."""
     with explained():
         ec2.create_tags(Resources=[volume_id], Tags=[{"Key": TAG_KEEP, "Value": "true"}])
-
-
-def _find(ec2: Any, volume_id: str) -> Volume | None:
-    try:
-        with explained():
-            return _volume(ec2.describe_volumes(VolumeIds=[volume_id])["Volumes"][0], ec2.meta.region_name)
-    except AwsError as exc:
-        if exc.aws_code == "InvalidVolume.NotFound":
-            return None
-        raise
 
 
 def _volume(raw: dict[str, Any], region: str) -> Volume:

@@ -11,6 +11,7 @@ import boto3
 
 from aws_bootstrap.aws import Aws
 from aws_bootstrap.errors import explain
+from aws_bootstrap.tests.faults import Faults
 
 REGIONS = ("eu-west-1", "us-east-1", "us-west-2")
 OURS = {"Key": "created-by", "Value": "aws-bootstrap-g4dn"}
@@ -27,6 +28,7 @@ class Cloud(Aws):
     def __init__(self) -> None:
         super().__init__()
         self.quotas = Quotas()
+        self.faults = Faults()
         self.calls: list[tuple[str, str]] = []
         """(region, operation) of each request that was sent."""
         self._denied: set[tuple[str, str | None]] = set()
@@ -56,8 +58,11 @@ class Cloud(Aws):
             if {(region, None), (region, model.name)} & self._denied:
                 denied = "UnauthorizedOperation" if service == "ec2" else "AccessDeniedException"
                 return _error(denied, "You are not authorized to perform this operation.")
-            return self.quotas.answer(params, region, model.name) if service == "service-quotas" else None
+            if service != "service-quotas":
+                return None
+            return self.faults.around(region, model.name, lambda: self.quotas.answer(params, region, model.name))
 
+        self.faults.watch(client, service, region, retry=retry)
         client.meta.events.register_first(f"before-call.{service}.*", answer)
         return client
 

@@ -356,6 +356,25 @@ def test_regions_that_were_ended_are_told_when_another_fails(program):
     assert failed["terminated"][0]["ssh_alias_removed"] == "aws-gpu1" and failed["error"]["code"] == "protected"
 
 
+def test_a_terminate_that_is_stopped_while_ec2_ends_the_box_tells_what_still_bills(program, wait_for):
+    box = program.json("launch", "--no-setup", "--ebs-storage", "1")[1]
+    volume = box["ebs_volume"]["volume_id"]
+    program.sandbox.fault(action="TerminateInstances", do={"delay": 1.5})
+    process = started(program, "terminate", "--yes")
+    wait_for(lambda: program.sandbox.log("TerminateInstances"))
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=40)
+    failed = json.loads(out)
+    assert process.returncode == 143 and "Traceback" not in err
+    assert [(t["instance_id"], t["ssh_alias_removed"]) for t in failed["terminated"]] == [
+        (box["instance_id"], "aws-gpu1")
+    ]
+    assert billing(failed) == [volume] and "cleanup --include-ebs" in failed["error"]["hint"]
+    wait_for(lambda: not alive(program))
+    code, cleaned = program.json("cleanup", "--include-ebs", "--yes")
+    assert code == 0 and [v["volume_id"] for v in cleaned["deleted_volumes"]] == [volume]
+
+
 def test_nothing_to_terminate_names_the_region(program):
     assert "in eu-west-1" in program("terminate", "--region", "eu-west-1", "--yes").out
 

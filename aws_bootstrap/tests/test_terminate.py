@@ -1,0 +1,229 @@
+"""Terminate: what goes, what stays, and what is told when a call's outcome is not known."""
+
+from __future__ import annotations
+
+import json
+import signal
+from dataclasses import replace
+
+import pytest
+
+from aws_bootstrap import ec2, sshconfig
+from aws_bootstrap.tests.cloud import make_volume, start_box
+from aws_bootstrap.tests.test_ssh_config import BOX
+from aws_bootstrap.workflows import terminate
+
+EAST, WEST = "us-east-1", "us-west-2"
+SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+
+
+@pytest.fixture
+def box(app, cloud):
+    """Start a box with an alias, and give its id."""
+
+    def start(region: str = WEST, **more) -> str:
+        instance_id = start_box(cloud.ec2(region), **more)["InstanceId"]
+        sshconfig.add(app.paths.ssh_config, replace(BOX, alias="", instance_id=instance_id, region=region))
+        return instance_id
+
+    return start
+
+
+def end(run, *words):
+    """Exit code and document of a terminate."""
+    done = run("terminate", *words, "--yes", "-o", "json")
+    return done.exit_code, json.loads(done.stdout)
+
+
+def state(cloud, instance_id: str, region: str = WEST) -> str:
+    return ec2.get_instances(cloud.ec2(region), [instance_id])[0].state
+
+
+def volumes(cloud, region: str = WEST) -> set[str]:
+    return {v.volume_id for v in ec2.find_volumes(cloud.ec2(region))}
+
+
+def bills(failed) -> list[tuple[str, str, str]]:
+    return [(r["type"], r["id"], r["region"]) for r in failed["error"]["resources"] if r["billing"]]
+
+
+def aliases(app) -> set[str]:
+    return {h.instance_id for h in sshconfig.hosts(sshconfig.read(app.paths.ssh_config))}
+
+
+def undo(run, failed, instance_id: str) -> None:
+    """Run the commands that the hint prints: they must reach an account without the box and its volume."""
+    commands = [line.partition(":  aws-bootstrap ")[2] for line in failed["error"]["hint"].splitlines()]
+    runnable = [command.split() for command in commands if command]
+    assert runnable
+    for words in runnable:
+        assert run(*words, "--yes", "-o", "json").exit_code == 0
+
+
+# --- what goes -------------------------------------------------------------------------------------------
+
+
+def test_volumes_that_this_tool_did_not_make_stay_even_without_their_keep_tag(run, cloud, box):
+    instance_id = box()
+    ours, theirs = (make_volume(cloud.ec2(WEST), instance_id, ours=made) for made in (True, False))
+    code, ended = end(run, instance_id)
+    assert code == 0 and ended["terminated"][0]["ebs_volumes_deleted"] == [ours]
+    assert ended["terminated"][0]["ebs_volumes_kept"] == [theirs] and volumes(cloud) == {theirs}
+
+
+def test_the_question_names_the_volumes_unless_they_are_kept(app, cloud, box):
+    instance_id = box()
+    ours = make_volume(cloud.ec2(WEST), instance_id, size=9)
+    kept = make_volume(cloud.ec2(WEST), instance_id, kept=True)
+    targets = terminate.find_targets(app, [instance_id], None)
+    asked = terminate.question(targets, keep_ebs=False)
+    assert f"{ours}  9 GB" in asked and kept not in asked and asked.endswith("Terminate 1 instance?")
+    assert ours not in terminate.question(targets, keep_ebs=True)
+
+
+def test_one_protected_instance_does_not_save_the_others(run, cloud, box):
+    protected, other = box(), box()
+    cloud.ec2(WEST).modify_instance_attribute(InstanceId=protected, DisableApiTermination={"Value": True})
+    code, failed = end(run, protected, other)
+    assert code == 3 and [t["instance_id"] for t in failed["terminated"]] == [other]
+    assert state(cloud, other) == "terminated" and state(cloud, protected) == "running"
+    assert bills(failed) == [("instance", protected, WEST)] and failed["error"]["code"] == "protected"
+    assert f"terminate {protected} --region {WEST}" in failed["error"]["hint"]
+
+
+# --- outcomes that are not known -------------------------------------------------------------------------
+
+
+def test_an_end_whose_answer_is_lost_is_looked_up_and_finished(run, app, cloud, box):
+    first, second = box(), box(EAST)
+    volume = make_volume(cloud.ec2(WEST), first)
+    cloud.faults.lose("TerminateInstances")
+    code, ended = end(run, first, second)
+    assert code == 0 and {t["instance_id"] for t in ended["terminated"]} == {first, second}
+    assert [t.get("ebs_volumes_deleted") for t in ended["terminated"] if t["instance_id"] == first] == [[volume]]
+    assert aliases(app) == set() and volumes(cloud) == set()
+
+
+def test_an_end_that_never_reached_ec2_leaves_the_box_told_and_its_alias(run, app, cloud, box):
+    app.lookup_seconds = 0
+    first, second = box(), box(EAST)
+    volume = make_volume(cloud.ec2(EAST), second)
+    cloud.faults.drop("TerminateInstances", region=EAST, times=5)
+    code, failed = end(run, first, second)
+    assert code == 3 and [t["instance_id"] for t in failed["terminated"]] == [first]
+    assert bills(failed) == [("instance", second, EAST), ("volume", volume, EAST)] and aliases(app) == {second}
+    undo(run, failed, second)
+    assert state(cloud, second, EAST) == "terminated" and volumes(cloud, EAST) == set() == aliases(app)
+
+
+def test_an_end_that_cannot_be_looked_up_is_told_as_unknown(run, app, cloud, box):
+    instance_id = box()
+    volume = make_volume(cloud.ec2(WEST), instance_id)
+    cloud.faults.lose("TerminateInstances", times=5)
+    cloud.faults.drop("DescribeInstances", times=5, skip=1)
+    app.lookup_seconds = 0
+    code, failed = end(run, instance_id, "--region", WEST)
+    assert code == 3 and failed["terminated"] == [] and aliases(app) == {instance_id}
+    assert bills(failed) == [("instance", instance_id, WEST), ("volume", volume, WEST)]
+    assert f"Whether {instance_id} ends is not known" in failed["error"]["hint"]
+    undo(run, failed, instance_id)
+    assert volumes(cloud) == set() == aliases(app)
+
+
+@pytest.mark.parametrize(("number", "code"), SIGNALS)
+def test_an_interrupt_while_ec2_ends_a_box_tells_what_still_bills(run, app, cloud, box, number, code):
+    first, second = box(), box(EAST)
+    volume = make_volume(cloud.ec2(EAST), second)
+    cloud.faults.interrupt("TerminateInstances", number, region=EAST)
+    exit_code, failed = end(run, first, second)
+    assert exit_code == code and failed["error"]["code"] == "interrupted"
+    assert {t["instance_id"] for t in failed["terminated"]} == {first, second}
+    assert bills(failed) == [("volume", volume, EAST)] and aliases(app) == set()
+    undo(run, failed, second)
+    assert volumes(cloud, EAST) == set()
+
+
+def test_an_interrupt_before_the_end_reached_ec2_names_the_box_that_runs_on(run, app, cloud, box):
+    app.lookup_seconds = 0
+    instance_id = box()
+    cloud.faults.interrupt("TerminateInstances", takes_effect=False)
+    code, failed = end(run, instance_id)
+    assert code == 130 and failed["terminated"] == [] and bills(failed) == [("instance", instance_id, WEST)]
+    assert aliases(app) == {instance_id} and "not known" not in failed["error"]["hint"]
+    undo(run, failed, instance_id)
+    assert state(cloud, instance_id) == "terminated"
+
+
+def test_an_interrupt_while_volumes_are_marked_ends_nothing_and_says_so(run, app, cloud, box):
+    instance_id = box()
+    volume = make_volume(cloud.ec2(WEST), instance_id)
+    cloud.faults.interrupt("CreateTags")
+    code, failed = end(run, instance_id, "--keep-ebs")
+    assert code == 130 and failed["terminated"] == [] and bills(failed) == [("instance", instance_id, WEST)]
+    assert state(cloud, instance_id) == "running" and aliases(app) == {instance_id}
+    assert f"terminate {instance_id} --region {WEST} --keep-ebs" in failed["error"]["hint"]
+    undo(run, failed, instance_id)
+    assert state(cloud, instance_id) == "terminated" and volumes(cloud) == {volume}
+
+
+def test_a_mark_whose_answer_is_lost_is_looked_up(run, cloud, box):
+    instance_id = box()
+    volume = make_volume(cloud.ec2(WEST), instance_id)
+    cloud.faults.lose("CreateTags")
+    code, ended = end(run, instance_id, "--keep-ebs")
+    assert code == 0 and ended["terminated"][0]["ebs_volumes_kept"] == [volume]
+
+
+def test_a_box_whose_volumes_cannot_be_marked_is_not_ended(run, app, cloud, box):
+    app.lookup_seconds = 0
+    instance_id = box()
+    make_volume(cloud.ec2(WEST), instance_id)
+    cloud.faults.drop("CreateTags")
+    code, failed = end(run, instance_id, "--keep-ebs")
+    assert code == 1 and state(cloud, instance_id) == "running" and bills(failed) == [("instance", instance_id, WEST)]
+
+
+def test_a_deletion_whose_answer_is_lost_is_looked_up(run, cloud, box):
+    instance_id = box()
+    volume = make_volume(cloud.ec2(WEST), instance_id)
+    cloud.faults.lose("DeleteVolume")
+    code, ended = end(run, instance_id)
+    assert code == 0 and ended["terminated"][0]["ebs_volumes_deleted"] == [volume] and volumes(cloud) == set()
+
+
+@pytest.mark.parametrize("takes_effect", [True, False])
+def test_an_interrupted_deletion_is_told_as_it_is(run, app, cloud, box, takes_effect):
+    app.lookup_seconds = 0
+    instance_id = box()
+    volume = make_volume(cloud.ec2(WEST), instance_id)
+    cloud.faults.interrupt("DeleteVolume", takes_effect=takes_effect)
+    code, failed = end(run, instance_id)
+    assert code == 130
+    assert failed["terminated"][0].get("ebs_volumes_deleted", []) == ([volume] if takes_effect else [])
+    assert bills(failed) == ([] if takes_effect else [("volume", volume, WEST)])
+
+
+def test_after_an_interrupt_nothing_more_is_sent(run, app, cloud, box):
+    """The region beside the one that is interrupted still marks its volumes: it must not end its box afterwards."""
+    app.lookup_seconds = 0
+    first, second = box(), box(EAST)
+    make_volume(cloud.ec2(EAST), second)
+    held = cloud.faults.hold("CreateTags", region=EAST)
+    cloud.faults.interrupt("TerminateInstances", region=WEST, after=held)
+    code, failed = end(run, first, second, "--keep-ebs")
+    assert code == 130 and bills(failed) == [("instance", second, EAST)]
+    held.release()
+    assert state(cloud, second, EAST) == "running"
+
+
+def test_after_an_interrupt_no_volume_is_deleted(run, app, cloud, box):
+    app.lookup_seconds = 0
+    first, second = box(), box(EAST)
+    make_volume(cloud.ec2(WEST), first)
+    volume = make_volume(cloud.ec2(EAST), second)
+    held = cloud.faults.hold("DescribeVolumes", region=EAST, skip=1)  # the first one finds the targets
+    cloud.faults.interrupt("DeleteVolume", region=WEST, after=held)
+    code, failed = end(run, first, second)
+    assert code == 130 and bills(failed) == [("volume", volume, EAST)]
+    held.release()
+    assert volumes(cloud, EAST) == {volume}
