@@ -25,6 +25,21 @@ from aws_bootstrap.tests.cloud import Cloud
 from aws_bootstrap.tests.programs import Program
 
 
+LONG = ("test_documented.py", "test_status.py", "test_gates.py", "test_outcomes.py")
+"""Files with tests that take long: these run first, since everyone waits for a long test that begins last."""
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Two test processes a core: a test with a box spends half of its time waiting for it."""
+    return 2 * (os.cpu_count() or 1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the long tests first, in the order of LONG."""
+    ranks = {name: rank for rank, name in enumerate(LONG)}
+    items.sort(key=lambda item: ranks.get(item.path.name, len(LONG)))
+
+
 @pytest.fixture(autouse=True)
 def safe_world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A home of the test's own, dummy keys, and no way out of this machine."""
