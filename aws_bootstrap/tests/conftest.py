@@ -24,14 +24,14 @@ from aws_bootstrap.sandbox.testing import Sandbox
 from aws_bootstrap.tests.cloud import Cloud
 from aws_bootstrap.tests.programs import Program
 
-
 LONG = ("test_documented.py", "test_status.py", "test_gates.py", "test_outcomes.py")
 """Files with tests that take long: these run first, since everyone waits for a long test that begins last."""
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Two test processes a core: a test with a box spends half of its time waiting for it."""
-    return 2 * (os.cpu_count() or 1)
+    """More test processes than cores: a test with a box spends half of its time waiting for it."""
+    cores = os.cpu_count() or 1
+    return cores + min(cores, 4)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
