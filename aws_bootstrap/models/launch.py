@@ -71,6 +71,8 @@ class LaunchReport(Result):
     regions_failed: tuple[RegionFailure, ...] = ()
     volume_error: str | None = private()
     access: Access = private(Access())
+    setup_message: str | None = private()
+    setup_options: str = private("")
     user: str = private("ubuntu")
     seconds: float = private(0.0)
 
@@ -100,6 +102,8 @@ class SetupReport(Result):
     regions_failed: tuple[RegionFailure, ...] = ()
     volume_error: str | None = private()
     access: Access = private(Access())
+    setup_message: str | None = private()
+    setup_options: str = private("")
 
     def problem(self) -> BootstrapError | None:
         """A setup or a mount that failed."""
@@ -109,10 +113,12 @@ class SetupReport(Result):
 def box_problem(report: LaunchReport | SetupReport) -> BootstrapError | None:
     """The error for a box that is up and usable, but whose setup or data volume failed; None if neither did."""
     access, alias = report.access, report.ssh_alias or report.instance_id
-    again = f"Go on:     {access.program} setup {alias}\nUndo:      {access.program} terminate {alias}"
+    go_on = f"Go on:     {access.program} setup {alias}{report.setup_options}"
+    again = f"{go_on}\nUndo:      {access.program} terminate {alias}"
     if report.setup == "failed":
         look = f"Look:      {access.ssh} {alias} tail -n 50 .aws-bootstrap/setup.log"
-        what = f"The setup of {alias} failed at the step {report.setup_failed_step}."
+        why = f": {report.setup_message}" if report.setup_message else ""
+        what = f"The setup of {alias} failed at the step {report.setup_failed_step}{why}."
         return IncompleteError(what, hint=f"{look}\n{again}", code="setup-failed")
     if report.volume_error:
         return IncompleteError(

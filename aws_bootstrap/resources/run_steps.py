@@ -12,16 +12,22 @@ A step is setup.d/NN-name.sh. Comment lines at its head say how it is run:
 
 A step ends with status 0 or it has failed. What else it has to say it writes to $STEP_REPORT, a line each (by the
 functions of lib.sh): "changed" (or "passed", of a check), "warning TEXT", "note TEXT", "error TEXT", "fact KEY VALUE".
+
+The outcome is written to ~/.aws-bootstrap/setup.json and, where SETUP_REPORT is set, printed below a line of that text:
+a full disk takes no file, and a file may be that of an older run.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import fcntl
+import getpass
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -29,10 +35,16 @@ import tempfile
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
+from typing import IO
 
 TAIL_LINES = 20
 LOCK_PATIENCE_SECONDS = 900
 STOP_GRACE_SECONDS = 10
+# An upload that was cut off is removed after this time: no setup takes that long to begin.
+UPLOAD_SECONDS = 2 * 3600
+FULL_BYTES = 64 * 1024
+RECORD = "record"
+ENDING = (signal.SIGTERM, signal.SIGINT)
 FACTS = ("cuda_version", "cuda_tag", "python")
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
@@ -133,7 +145,7 @@ def read_report(path: Path) -> dict[str, list[str]]:
 
 def last_lines(path: Path) -> tuple[str, ...]:
     """Return the end of a step's output, as a terminal would show it."""
-    text = ESCAPES.sub("", path.read_text(errors="replace"))
+    text = ESCAPES.sub("", path.read_text(errors="replace")) if path.exists() else ""
     lines = [line.split("\r")[-1].rstrip() for line in text.replace("\r\n", "\n").split("\n")]
     return tuple([line for line in lines if line][-TAIL_LINES:])
 
@@ -164,6 +176,7 @@ class Setup:
         self.done: dict[str, Report] = {}
         self.running: dict[str, subprocess.Popen] = {}
         self.ending = False
+        self.unwritten: str | None = None  # what kept setup.json from being written
 
     def environment(self, step: Step, scratch: str) -> dict[str, str]:
         """Return the environment of a step."""
@@ -181,26 +194,40 @@ class Setup:
         """Run one step to its end or its limit and return what became of it."""
         began = time.monotonic()
         log = self.log_folder / f"{step.name}.log"
-        # Under HOME, not /tmp: a name in /tmp can be taken by another user of the box.
-        with tempfile.TemporaryDirectory(prefix="step.", dir=self.home) as scratch:
+        said: dict[str, list[str]] = {}
+        try:
+            # Under HOME, not /tmp: a name in /tmp can be taken by another user of the box.
+            scratch = tempfile.mkdtemp(prefix="step.", dir=self.home)
+        except OSError as error:
+            return self.judge(step, said, explained(error, self.home), 0.0, log)
+        try:
             with log.open("wb") as output:
-                process = subprocess.Popen(
-                    ["bash", str(step.script)],
-                    cwd=self.folder,
-                    env=self.environment(step, scratch),
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                    # A step that outlives us (kill -9) keeps the lock, so the next run waits for it. The user's own
-                    # script does not get it: a server that it leaves running would hold the lock for good.
-                    pass_fds=() if step.only_if else (lock,),
-                )
-                self.running[step.name] = process
-                trouble = self.wait_for(process, step)
+                process = self.start(step, scratch, output, lock)
+            trouble = self.wait_for(process, step)
             said = read_report(Path(scratch) / "report")
-        del self.running[step.name]
+        except OSError as error:
+            trouble = explained(error, log)
+        finally:
+            self.running.pop(step.name, None)
+            remove(Path(scratch))
         return self.judge(step, said, trouble, time.monotonic() - began, log)
+
+    def start(self, step: Step, scratch: str, output: IO[bytes], lock: int) -> subprocess.Popen:
+        """Start a step and return its process."""
+        process = subprocess.Popen(
+            ["bash", str(step.script)],
+            cwd=self.folder,
+            env=self.environment(step, scratch),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            # A step that outlives us (kill -9) keeps the lock, so the next run waits for it. The user's own
+            # script does not get it: a server that it leaves running would hold the lock for good.
+            pass_fds=() if step.only_if else (lock,),
+        )
+        self.running[step.name] = process
+        return process
 
     def wait_for(self, process: subprocess.Popen, step: Step) -> str | None:
         """Wait for a step and return what went wrong, or None."""
@@ -211,7 +238,11 @@ class Setup:
             return f"stopped: not done after {step.limit} s"
         if self.ending:
             return "interrupted"
-        return f"exit status {status}" if status else None
+        if not status:
+            return None
+        # What the step had to say of it may not have found room either.
+        full = shutil.disk_usage(self.home).free < FULL_BYTES
+        return f"exit status {status}" + (f"; the disk of {self.home} is full" if full else "")
 
     def judge(self, step: Step, said: dict[str, list[str]], trouble: str | None, took: float, log: Path) -> Report:
         """Return the report of a step that has ended."""
@@ -248,6 +279,11 @@ class Setup:
         failed = any(report.outcome == "failed" for report in self.done.values())
         outcome = "failed" if failed or self.ending else "completed"
         self.write(outcome)
+        if self.unwritten:
+            outcome = "failed"
+            self.done[RECORD] = Report(RECORD, "Record of the setup", outcome, 0.0, self.unwritten)
+            say(self.done[RECORD].as_text())
+        say_report(self.state(outcome))
         return outcome
 
     def start_ready(self, pool: ThreadPoolExecutor, pending: dict[Future, Step], lock: int) -> None:
@@ -271,17 +307,21 @@ class Setup:
         self.done[report.name] = report
         say(report.as_text())
         log = self.log_folder / f"{report.name}.log"
-        with (self.home / "setup.log").open("a", errors="replace") as whole:
-            output = log.read_text(errors="replace") if report.outcome != "skipped" and log.exists() else ""
-            whole.write(f"==> {report.title} [{report.name}]\n{output}")
-            whole.write(f"--- {report.name}: {report.outcome}, {report.seconds} s, {report.message or 'no message'}\n")
+        output = ""
+        if report.outcome != "skipped" and log.exists():
+            output = log.read_text(errors="replace")
+        verdict = f"--- {report.name}: {report.outcome}, {report.seconds} s, {report.message or 'no message'}\n"
+        # What keeps the log from being written is told by `write`, which meets it as well.
+        with contextlib.suppress(OSError), (self.home / "setup.log").open("a", errors="replace") as whole:
+            whole.write(f"==> {report.title} [{report.name}]\n{output}{verdict}")
         self.write("running")
 
-    def write(self, outcome: str) -> None:
-        """Write setup.json, whole or not at all."""
-        reports = [self.done[step.name] for step in self.steps if step.name in self.done]
+    def state(self, outcome: str) -> dict:
+        """Return what setup.json says."""
+        names = [*(step.name for step in self.steps), RECORD]
+        reports = [self.done[name] for name in names if name in self.done]
         facts = dict(fact for report in reports for fact in report.facts)
-        state = {
+        return {
             "schema": 1,
             "outcome": outcome,
             "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", self.started),
@@ -290,9 +330,60 @@ class Setup:
             "failed_step": next((report.name for report in reports if report.outcome == "failed"), None),
             "steps": [report.as_json() for report in reports],
         }
-        draft = self.home / "setup.json.new"
-        draft.write_text(json.dumps(state, indent=1) + "\n")
-        os.replace(draft, self.home / "setup.json")
+
+    def write(self, outcome: str) -> None:
+        """Write setup.json, whole or not at all."""
+        draft, target = self.home / "setup.json.new", self.home / "setup.json"
+        try:
+            draft.write_text(json.dumps(self.state(outcome), indent=1) + "\n")
+            os.replace(draft, target)
+            self.unwritten = None
+        except OSError as error:
+            self.unwritten = explained(error, draft)
+            # The old file tells of a moment that is over.
+            remove(draft)
+            with contextlib.suppress(OSError):
+                target.unlink()
+
+
+def explained(error: OSError, path: Path) -> str:
+    """Return what the system refused, of which file (PATH where the error does not name it), and what helps."""
+    what = f"{error.filename or path}: {error.strerror or error}"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"{what} (see it with: df -h ~)"
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return f"{what} (if it belongs to another user: sudo chown -R {getpass.getuser()} ~/.aws-bootstrap)"
+    return what
+
+
+def remove(path: Path) -> None:
+    """Remove a file, a link or a folder of ours; what cannot be removed stays."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+        return
+    with contextlib.suppress(OSError):
+        path.unlink()
+
+
+def put_in_place(uploaded: Path, home: Path) -> Path:
+    """Make the folder that was uploaded ~/.aws-bootstrap/setup and return that path. Call it with the lock held.
+
+    What was there before goes: a step that this version no longer has must not run. So does what killed runs left.
+    """
+    place, old = home / "setup", home / "setup.old"
+    for left in (old, *home.glob("step.*")):
+        remove(left)
+    for upload in home.glob("setup.new.*"):
+        # A younger one may be that of a setup that waits for the lock.
+        if upload != uploaded and time.time() - upload.lstat().st_mtime > UPLOAD_SECONDS:
+            remove(upload)
+    if uploaded.parent != home or not uploaded.name.startswith("setup.new."):
+        return uploaded  # run by hand, from wherever the files lie
+    if os.path.lexists(place):
+        os.rename(place, old)
+    os.rename(uploaded, place)
+    remove(old)
+    return place
 
 
 def say(text: str) -> None:
@@ -303,6 +394,21 @@ def say(text: str) -> None:
     except OSError:
         # The connection is gone; the setup goes on, and setup.json tells the next one who asks.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def say_report(state: dict) -> None:
+    """Print the outcome for the program that started us, if it asks for it: one line of JSON below its mark."""
+    mark = os.environ.get("SETUP_REPORT")
+    if mark:
+        say(f"{mark}\n{json.dumps(state)}")
+
+
+def refuse(message: str) -> int:
+    """Say why no step was run, and return the exit status."""
+    report = Report("start", "Start of the setup", "failed", 0.0, message)
+    say(report.as_text())
+    say_report({"schema": 1, "outcome": "failed", "failed_step": report.name, "steps": [report.as_json()]})
+    return 1
 
 
 def take_lock(path: Path, patience: float) -> int | None:
@@ -322,29 +428,43 @@ def take_lock(path: Path, patience: float) -> int | None:
         time.sleep(0.5)
 
 
-def interrupt(signum: int, _frame: object) -> None:
+def interrupt(_signum: int, _frame: object) -> None:
     """Turn a signal into an orderly end, once."""
-    signal.signal(signum, signal.SIG_IGN)
+    for signum in ENDING:
+        signal.signal(signum, signal.SIG_IGN)
     raise Interrupted
+
+
+def run_locked(uploaded: Path, home: Path, lock: int) -> int:
+    """Run all steps with the lock held and return the exit status."""
+    for signum in ENDING:
+        signal.signal(signum, interrupt)
+    # The laptop's lid closes: the box finishes what it began.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        outcome = Setup(put_in_place(uploaded, home), home).run(lock)
+    except OSError:
+        remove(home / "setup.json")  # it tells of an older run
+        raise
+    return 0 if outcome == "completed" else 1
 
 
 def main(arguments: list[str]) -> int:
     """Run the setup whose files lie in the folder given."""
     home = Path.home() / ".aws-bootstrap"
-    home.mkdir(exist_ok=True)
-    home.chmod(0o700)  # the upload made it; it may come to hold a Jupyter token
-    lock = take_lock(home / "setup.lock", float(os.environ.get("SETUP_LOCK_PATIENCE", LOCK_PATIENCE_SECONDS)))
-    if lock is None:
-        say("    another setup is still running on this box; see ~/.aws-bootstrap/setup.log")
-        return 1
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(signum, interrupt)
-    # The laptop's lid closes: the box finishes what it began.
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    with contextlib.suppress(Interrupted):
-        outcome = Setup(Path(arguments[0]).resolve(), home).run(lock)
-        return 0 if outcome == "completed" else 1
-    return 1
+    patience = float(os.environ.get("SETUP_LOCK_PATIENCE", LOCK_PATIENCE_SECONDS))
+    try:
+        home.mkdir(exist_ok=True)
+        home = home.resolve()  # a link to a larger disk, perhaps
+        home.chmod(0o700)  # the upload made it; it may come to hold a Jupyter token
+        lock = take_lock(home / "setup.lock", patience)
+        if lock is None:
+            return refuse("another setup is still running on this box; see ~/.aws-bootstrap/setup.log")
+        return run_locked(Path(arguments[0]).resolve(), home, lock)
+    except Interrupted:
+        return refuse("interrupted")
+    except OSError as error:
+        return refuse(explained(error, home))
 
 
 if __name__ == "__main__":

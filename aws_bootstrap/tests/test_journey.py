@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import yaml
 
@@ -55,6 +56,28 @@ def test_the_printed_commands_work_as_printed(program):
     login = next(line.split(None, 1)[1] for line in printed.splitlines() if line.split()[:1] == ["SSH"])
     assert login.split()[:2] == ["ssh", "-F"]
     assert program.ssh(login.split()[-1], "echo $HOME && command -v python").stdout.splitlines()[0].startswith("/")
+
+
+def test_jupyter_listens_on_loopback_and_asks_for_the_token_that_the_printed_command_shows(program):
+    printed = program("launch").out
+    command = next(line.split(": ", 1)[1] for line in printed.splitlines() if "jupyter-link" in line)
+    link = program.ssh(*command.split()[3:]).stdout.strip()
+    page, token = re.fullmatch(r"(http://localhost:8888/lab)\?token=([0-9a-f]{48})", link).groups()
+
+    def status(address: str) -> str:
+        return program.ssh("aws-gpu1", f"curl -s -o /dev/null -w '%{{http_code}}' '{address}'").stdout
+
+    api = page.replace("/lab", "/api/status")
+    assert [status(link), status(f"{api}?token={token}")] == ["200", "200"]
+    assert [status(page), status(api), status(f"{api}?token={token[::-1]}")] == ["302", "403", "403"]
+    # Any other address of the box: a server that listens on all of them would answer.
+    assert program.ssh("aws-gpu1", "bash -c ': </dev/tcp/127.0.0.2/8888'").returncode == 1
+    assert program.ssh("aws-gpu1", "bash -c ': </dev/tcp/127.0.0.1/8888'").returncode == 0
+    # The pattern must not find itself.
+    hidden = f"[{token[0]}]{token[1:]}"
+    assert program.ssh("aws-gpu1", f"cat /proc/[0-9]*/cmdline | grep -c '{hidden}'").stdout == "0\n"
+    assert program.ssh("aws-gpu1", f"grep -rlF {token} .aws-bootstrap").stdout == ".aws-bootstrap/jupyter.env\n"
+    assert token not in program.ssh("aws-gpu1", "journalctl -u jupyter").stdout
 
 
 def test_the_box_is_pinned_by_its_host_key(program):

@@ -9,6 +9,9 @@ from click import style, unstyle
 
 from ..models import Access, Result
 
+JUPYTER_LINK = ".aws-bootstrap/jupyter-link"
+"""The program on the box that prints Jupyter's address with its token; by its path, since not every shell finds it."""
+
 
 @singledispatch
 def text(result: Result) -> str:
@@ -67,7 +70,7 @@ def connections(access: Access, alias: str, user: str = "ubuntu") -> list[tuple[
     return [
         ("SSH", command(ssh)),
         ("Jupyter", command(f"{access.ssh} -NL 8888:localhost:8888 {alias}")),
-        ("", "then open http://localhost:8888"),
+        ("", f"then open the link that this prints: {command(f'{ssh} {JUPYTER_LINK}')}"),
         ("VSCode", command(f"code --remote ssh-remote+{alias} /home/{user}/workspace")),
         ("Benchmark", command(f"{ssh} python gpu_benchmark.py")),
         ("Terminate", command(f"{access.program} terminate {alias}")),

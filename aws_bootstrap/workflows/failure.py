@@ -12,6 +12,7 @@ from ..ssh import quoted
 from . import access
 
 if TYPE_CHECKING:
+    from ..config import LaunchConfig
     from .launch import Launch
 
 LOOKUP_SECONDS = 12.0
@@ -95,14 +96,13 @@ def _hints(launch: Launch, error: BootstrapError, ended: bool, unknown: bool) ->
         hints.append("EC2 has ended the instance. Launch again, perhaps in another --region or of another type.")
     elif launch.instance:
         if launch.alias:
-            hints.append(f"Go on:  {program} setup {launch.alias}{_wishes(launch)}")
+            hints.append(f"Go on:  {program} setup {launch.alias}{setup_options(launch.config)}")
         hints.append(f"Undo:   {program} terminate {launch.instance.instance_id} --region {launch.instance.region}")
     return "\n".join(filter(None, hints)) or None
 
 
-def _wishes(launch: Launch) -> str:
-    """The options that a setup needs to do what this launch was asked to."""
-    config = launch.config
+def setup_options(config: LaunchConfig) -> str:
+    """The options that `setup` needs to do what the launch was asked to, each after a space."""
     words = ["--python-version", config.python_version] if config.python_version else []
     words += ["--setup-script", str(config.setup_script)] if config.setup_script else []
     return "".join(f" {quoted(word)}" for word in words)

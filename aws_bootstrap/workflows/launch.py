@@ -13,7 +13,7 @@ from ..errors import BootstrapError
 from ..models import Image, Instance, LaunchReport, Volume
 from . import data_volume, remote, search
 from .capacity import Attempt
-from .failure import incomplete
+from .failure import incomplete, setup_options
 from .plan import LaunchPlan, RegionPlan, make_plan
 from .prepare import import_key, open_ssh_port
 from .steps import Step, run_steps, titles
@@ -96,6 +96,8 @@ class Launch:
             volume_error=str(self.volume_error) if self.volume_error else None,
             regions_failed=self.plan.regions_failed,
             access=self.app.access,
+            setup_message=outcome.message if outcome else None,
+            setup_options=setup_options(self.config),
             user=self.plan.user(self.image),
             seconds=time.monotonic() - self.began,
         )

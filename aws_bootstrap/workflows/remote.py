@@ -6,7 +6,7 @@ import io
 import json
 import shlex
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -15,22 +15,38 @@ from typing import Any
 from .. import output
 from ..config import LOGIN_REFUSED_SECONDS
 from ..errors import UsageError
-from ..ssh import Ssh, wrapped
+from ..ssh import Remote, Ssh, wrapped
 
 _RESOURCES = files("aws_bootstrap") / "resources"
-_FOLDER = "~/.aws-bootstrap/setup"
 _REPORT = "@aws-bootstrap-report"
-"""The line after which the box prints its setup.json."""
+"""The line below which the box prints how the setup ended, as one line of JSON."""
 _USER_SCRIPT = "user-setup-script"
+_NOT_UPLOADED = 74
+"""The exit status of _UPLOAD_AND_RUN where the files could not be put on the box (EX_IOERR of sysexits.h)."""
+
+# Each upload goes into a folder of its own, which the setup puts in the place of the last one when no other setup runs.
+# Whatever ends it, the folder does not stay.
+_UPLOAD_AND_RUN = """\
+mkdir -p ~/.aws-bootstrap && chmod 700 ~/.aws-bootstrap && folder=$(mktemp -d ~/.aws-bootstrap/setup.new.XXXXXX) ||
+  exit {not_uploaded}
+if tar xzf - -C "$folder"; then
+  SETUP_REPORT={report} PYTHON_VERSION={python_version} bash "$folder/remote_setup.sh"
+  code=$?
+else
+  code={not_uploaded}
+fi
+rm -rf "$folder"
+exit $code"""
 
 
 @dataclass(frozen=True)
 class SetupOutcome:
-    """How the setup of a box ended: `completed` or `failed`."""
+    """How the setup of a box ended: `completed` or `failed`, and why the failed step did."""
 
     setup: str
     failed_step: str | None = None
     cuda_version: str | None = None
+    message: str | None = None
 
 
 def read_script(path: Path | None) -> bytes | None:
@@ -55,21 +71,33 @@ def set_up(
 
     Raises SshError where the box cannot be reached or the connection breaks.
     """
-    done = ssh.run(alias, _command(python_version), stdin=_pack(script), on_line=_teller(), patience=patience)
+    command = _UPLOAD_AND_RUN.format(
+        not_uploaded=_NOT_UPLOADED, report=_REPORT, python_version=shlex.quote(python_version or "")
+    )
+    done = ssh.run(alias, wrapped(command), stdin=_pack(script), on_line=_teller(), patience=patience)
     report = _report(done.lines)
     if report is None:
-        output.warn("The setup ended without a report: " + " / ".join(done.lines[-3:]))
-        return SetupOutcome("failed", "upload")
+        return _without_report(done)
     failed = done.exit_code != 0
-    step = report.get("failed_step") or ("unknown" if failed else None)
-    return SetupOutcome("failed" if failed else "completed", step, report.get("cuda_version"))
+    step = _word(report, "failed_step")
+    message = _message(report, step)
+    if failed:
+        return SetupOutcome("failed", step or "unknown", _word(report, "cuda_version"), message)
+    return SetupOutcome("completed", None, _word(report, "cuda_version"))
 
 
-def _command(python_version: str | None) -> str:
-    setting = f"PYTHON_VERSION={shlex.quote(python_version)} " if python_version else ""
-    unpack = f"mkdir -p {_FOLDER} && cd {_FOLDER} && tar xzf -"
-    run = wrapped(f"{unpack} && {setting}bash ./remote_setup.sh")
-    return f"{run}; code=$?; echo {_REPORT}; cat ~/.aws-bootstrap/setup.json; exit $code"
+def _without_report(done: Remote) -> SetupOutcome:
+    """How a setup ended that did not say so itself: its files did not arrive, or it was killed."""
+    if done.exit_code == _NOT_UPLOADED:
+        why = "its files could not be put on the box"
+        step = "upload"
+    else:
+        why = f"it broke off with exit status {done.exit_code}"
+        step = "start"
+    last_words = " / ".join(line.strip() for line in done.lines[-3:])
+    message = f"{why}: {last_words}" if last_words else why
+    output.warn(f"The setup ended without a report: {message}")
+    return SetupOutcome("failed", step, message=message)
 
 
 def _pack(script: bytes | None) -> bytes:
@@ -112,9 +140,27 @@ def _teller() -> Callable[[str], None]:
 
 
 def _report(lines: tuple[str, ...]) -> dict[str, Any] | None:
+    """What the box says of its setup; None if it said nothing that can be understood."""
     if _REPORT not in lines:
         return None
+    following = lines[lines.index(_REPORT) + 1 :]
     try:
-        return json.loads("\n".join(lines[lines.index(_REPORT) + 1 :]))
-    except json.JSONDecodeError:
+        report = json.loads(following[0]) if following else None
+    except (ValueError, RecursionError):
         return None
+    return report if isinstance(report, dict) else None
+
+
+def _word(report: Mapping[str, Any], key: str) -> str | None:
+    """A text of the report; None where it has none."""
+    value = report.get(key)
+    return value if isinstance(value, str) else None
+
+
+def _message(report: Mapping[str, Any], step: str | None) -> str | None:
+    """Why that step failed, in its own words."""
+    steps = report.get("steps")
+    for entry in steps if isinstance(steps, list) else []:
+        if isinstance(entry, dict) and entry.get("name") == step:
+            return _word(entry, "message")
+    return None

@@ -38,6 +38,7 @@ def apply(app: App, name: str, *, python_version: str | None = None, script: Pat
         ebs_volume=data_volume.in_report(volume, mounted=error is None),
         volume_error=str(error) if error else None,
         access=app.access,
+        setup_message=outcome.message,
     )
 
 

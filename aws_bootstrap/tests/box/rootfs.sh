@@ -10,7 +10,7 @@ root=$1 key=$2 certificate=$3 kit=$4
 MIRROR=10.99.0.1
 PACKAGES=(
   ca-certificates curl dbus e2fsprogs iproute2 kmod netbase openssh-server procps python3 sudo systemd systemd-sysv udev
-  linux-image-cloud-amd64
+  linux-image-cloud-amd64 fish tcsh zsh
 )
 
 rm -rf "$root" "$kit"

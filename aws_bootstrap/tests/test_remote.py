@@ -1,0 +1,64 @@
+"""How the client reads what a setup says of itself."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from aws_bootstrap.ssh import Remote, Ssh
+from aws_bootstrap.workflows import remote
+from aws_bootstrap.workflows.remote import SetupOutcome
+
+MARK = "@aws-bootstrap-report"
+FAILED = {"failed_step": "gpu", "cuda_version": "12.8", "steps": [{"name": "gpu", "message": "no GPU answers"}]}
+
+
+class Box(Ssh):
+    """A box that answers the setup with these lines and this exit code."""
+
+    def __init__(self, exit_code: int, *lines: str) -> None:
+        super().__init__()
+        self.answer = Remote(exit_code, lines)
+
+    def run(self, alias, command, **options):
+        return self.answer
+
+
+def set_up(exit_code: int, *lines: str) -> SetupOutcome:
+    return remote.set_up(Box(exit_code, *lines), "aws-gpu1")
+
+
+def test_a_setup_that_completed():
+    report = json.dumps({"failed_step": None, "cuda_version": "12.8", "steps": []})
+    assert set_up(0, "==> GPU", MARK, report) == SetupOutcome("completed", None, "12.8")
+
+
+def test_a_step_that_failed_is_named_with_its_reason_and_the_cuda_version():
+    assert set_up(1, MARK, json.dumps(FAILED)) == SetupOutcome("failed", "gpu", "12.8", "no GPU answers")
+
+
+@pytest.mark.parametrize(
+    "report", ["[1]", "7", "null", "", "{", "[" * 200_000], ids=["list", "number", "null", "nothing", "half", "deep"]
+)
+def test_a_report_that_makes_no_sense_is_a_failed_setup(report, capsys):
+    outcome = set_up(1, "==> GPU", MARK, report)
+    assert (outcome.setup, outcome.failed_step) == ("failed", "start")
+    assert "ended without a report" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("steps", [None, 7, [7], [{}], [{"name": "gpu"}], [{"name": "gpu", "message": 7}]])
+def test_fields_that_make_no_sense_count_as_missing(steps):
+    report = json.dumps({"failed_step": "gpu", "cuda_version": 12.8, "steps": steps})
+    assert set_up(1, MARK, report) == SetupOutcome("failed", "gpu", None, None)
+    assert set_up(1, MARK, json.dumps({"failed_step": ["gpu"]})).failed_step == "unknown"
+
+
+def test_files_that_do_not_arrive_are_a_failed_upload_in_the_boxs_own_words():
+    outcome = set_up(74, "tar: run_steps.py: Cannot write: No space left on device")
+    assert (outcome.setup, outcome.failed_step) == ("failed", "upload")
+    assert outcome.message.endswith("on the box: tar: run_steps.py: Cannot write: No space left on device")
+
+
+def test_a_setup_that_was_killed_is_not_told_as_an_upload_that_failed():
+    assert set_up(137, "==> GPU").failed_step == "start" and "status 137" in set_up(137, "==> GPU").message
