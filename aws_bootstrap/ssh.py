@@ -295,7 +295,18 @@ def _framed(command: str) -> str:
     """
     end = f"printf '\\n%s %s\\n' {_ENDED} $code"
     script = f"echo {_CONNECTED}; (\n{command}\n); code=$?; {end}; exit $code"
-    return f"exec bash --norc -c {shlex.quote(script)}"
+    return in_bash(script)
+
+
+def in_bash(script: str) -> str:
+    """One command that bash, zsh, dash, fish and tcsh read alike: it runs the script in bash, without rc files.
+
+    Even between single quotes a line end, `!` (tcsh), a backslash (fish) and a quote mean something else in each of
+    them. They are sent as octal numbers, which printf on the box turns back.
+    """
+    for character in "\\\n!'":
+        script = script.replace(character, f"\\0{ord(character):03o}")
+    return f"exec bash --norc -c 'eval \"$(printf %b \"$1\")\"' bash '{script}'"
 
 
 class _Refused(Exception):

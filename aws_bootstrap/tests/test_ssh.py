@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import socket
+import subprocess
 import threading
 from contextlib import closing
 from pathlib import Path
@@ -18,8 +20,9 @@ from aws_bootstrap.app import App
 from aws_bootstrap.cli import main
 from aws_bootstrap.config import Paths
 from aws_bootstrap.errors import SshError
-from aws_bootstrap.ssh import CONNECT_SECONDS, GPU_SECONDS, LOGIN_SECONDS, SILENCE_SECONDS, Ssh
+from aws_bootstrap.ssh import CONNECT_SECONDS, GPU_SECONDS, LOGIN_SECONDS, SILENCE_SECONDS, Ssh, in_bash
 
+SHELLS = ("bash", "dash", "ksh", "zsh", "fish", "tcsh")
 SETUP_STEPS = Path(__file__).parents[1] / "resources" / "setup.d"
 
 
@@ -235,3 +238,13 @@ def test_a_launch_whose_port_stays_shut_says_what_exists(program, monkeypatch):
     hint = failed["error"]["hint"]
     assert "setup aws-gpu1" in hint and f"terminate {failed['instance_id']} --region us-west-2" in hint
     assert "Your address 127.0.0.1 is not let in" in hint
+
+
+AWKWARD = "printf '%s\\n' 'one\\two' \"it's three!\" \\\n  '!!' '$HOME' '%b' '\\0041'\nexit 7"
+
+
+@pytest.mark.parametrize("shell", [path for path in map(shutil.which, SHELLS) if path])
+def test_each_login_shell_runs_the_same_script(shell):
+    done = subprocess.run([shell, "-c", in_bash(AWKWARD)], capture_output=True, text=True)
+    assert done.stdout.splitlines() == ["one\\two", "it's three!", "!!", "$HOME", "%b", "\\0041"], done.stderr
+    assert (done.returncode, done.stderr) == (7, "")

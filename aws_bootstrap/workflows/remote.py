@@ -23,6 +23,8 @@ _REPORT = "@aws-bootstrap-report"
 _USER_SCRIPT = "user-setup-script"
 _NOT_UPLOADED = 74
 """The exit status of _UPLOAD_AND_RUN where the files could not be put on the box (EX_IOERR of sysexits.h)."""
+_LONGEST_WORDS = 200
+"""Of a line of the box that is quoted in a sentence, in characters."""
 
 # Each upload goes into a folder of its own, which the setup puts in the place of the last one when no other setup runs.
 # Whatever ends it, the folder does not stay.
@@ -94,7 +96,8 @@ def _without_report(done: Remote) -> SetupOutcome:
     else:
         why = f"it broke off with exit status {done.exit_code}"
         step = "start"
-    last_words = " / ".join(line.strip() for line in done.lines[-3:])
+    told = [line.strip()[:_LONGEST_WORDS] for line in done.lines if line != _REPORT]
+    last_words = " / ".join(told[-3:])
     message = f"{why}: {last_words}" if last_words else why
     output.warn(f"The setup ended without a report: {message}")
     return SetupOutcome("failed", step, message=message)

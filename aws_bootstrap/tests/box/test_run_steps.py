@@ -179,7 +179,8 @@ def test_jupyter_gets_a_token_once_that_only_its_user_can_read(tmp_path):
     settings.write_text("MINE=kept\n")
     report_of(begin(box))
     text = settings.read_text()
-    token = re.fullmatch(r"MINE=kept\nJUPYTER_TOKEN=([0-9a-f]{48})\n", text)[1]
+    assert re.fullmatch(r"MINE=kept\nJUPYTER_TOKEN=[0-9a-f]{48}\n", text)
+    token = text.strip().rpartition("=")[2]
     assert settings.stat().st_mode & 0o777 == 0o600
     shown = subprocess.run([ours(box) / "jupyter-link"], env=box.environment(), capture_output=True, text=True)
     assert shown.stdout == f"http://localhost:8888/lab?token={token}\n"
