@@ -72,7 +72,7 @@ class App:
             return
         if not output.is_text():
             raise UsageError("This needs a confirmation, which structured output cannot ask for.", hint="Add --yes.")
-        if not sys.stdin.isatty():
+        if not _at_terminal():
             raise UsageError("This needs a confirmation, and there is no terminal to ask at.", hint="Add --yes.")
 
     def confirm(self, question: str, *, yes: bool) -> bool:
@@ -87,7 +87,12 @@ class App:
         """
         if yes or not output.is_text():
             return True
-        return sys.stdin.isatty() and _asked(question())
+        return _at_terminal() and _asked(question())
+
+
+def _at_terminal() -> bool:
+    """Whether somebody can answer. Standard input may be closed."""
+    return sys.stdin is not None and sys.stdin.isatty()
 
 
 def _asked(question: str) -> bool:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
-import signal
 import sys
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import click
 
-from . import output
+from . import output, startup
 from .app import App
 from .commands import COMMANDS
 from .commands.options import GLOBAL_OPTIONS, examples_last
-from .errors import BootstrapError, Interrupted, Terminated, UsageError
+from .errors import SIGNALS, BootstrapError, Interrupted, UsageError, interrupt_behind
 from .output import OutputFormat
 
 
@@ -44,17 +41,18 @@ class Group(click.Group):
         given = list(sys.argv[1:] if args is None else args)
         output.use_format(_wanted_format(given))
         app = extra.setdefault("obj", None) or App()
-        extra["obj"] = app
-        extra |= {"standalone_mode": False, "prog_name": "aws-bootstrap"}
-        with _interruptible():
+        extra |= {"obj": app, "standalone_mode": False, "prog_name": "aws-bootstrap"}
+        with startup.watched():
             try:
+                startup.raise_signals(lambda number: SIGNALS[number]())
                 _check_format(given)
                 code = super().main(given, *rest, **extra)
+                startup.ignore_signals()  # what was to be told is told
             except click.exceptions.NoArgsIsHelpError as exc:
                 output.show_help(exc.format_message())
                 sys.exit(exc.exit_code)
             except (Exception, KeyboardInterrupt) as exc:
-                _ignore_signals()
+                startup.ignore_signals()
                 _fail(exc, app, debug=app.debug or "--debug" in given)
         sys.exit(code if isinstance(code, int) else 0)
 
@@ -83,7 +81,7 @@ def _ours(exc: BaseException) -> BootstrapError:
     """Any exception as one of our errors."""
     if isinstance(exc, BootstrapError):
         return exc
-    if isinstance(exc, KeyboardInterrupt | click.Abort):
+    if isinstance(exc, click.Abort) or interrupt_behind(exc):
         return Interrupted.of(exc)
     if isinstance(exc, click.ClickException):
         ctx = getattr(exc, "ctx", None)
@@ -96,34 +94,6 @@ def _ours(exc: BaseException) -> BootstrapError:
         hint="This is a bug. Run the command again with --debug, and report what it shows.",
         code="internal-error",
     )
-
-
-_SIGNALS = {signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: Terminated}
-
-
-@contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
-    """SIGINT and SIGTERM end the command with what exists told: the first one; more must not disturb the telling."""
-
-    def handle(number: int, _: Any) -> NoReturn:
-        _ignore_signals()
-        raise _SIGNALS[signal.Signals(number)]
-
-    before = {number: signal.signal(number, handle) for number in _SIGNALS} if _in_main_thread() else {}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _ignore_signals() -> None:
-    for number in _SIGNALS if _in_main_thread() else ():
-        signal.signal(number, signal.SIG_IGN)
-
-
-def _in_main_thread() -> bool:
-    return threading.current_thread() is threading.main_thread()
 
 
 def _check_format(args: Sequence[str]) -> None:

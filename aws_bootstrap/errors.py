@@ -3,7 +3,7 @@
     BootstrapError          something the user can act on; exit code 1
       UsageError            the command was put wrongly; exit code 2
       IncompleteError       part of it was done and still exists; exit code 3
-        Interrupted         stopped by a signal; exit code 130 or 143
+        Interrupted         stopped by a signal; exit code 129, 130 or 143
       AwsError              AWS refused; carries AWS's own error code
         CapacityError       no machines of this kind here, now, at this price
         QuotaError          the account may not have this many
@@ -58,6 +58,27 @@ class Terminated(KeyboardInterrupt):
     """SIGTERM, told like Ctrl-C: nothing that catches errors stops it on its way."""
 
 
+class HungUp(KeyboardInterrupt):
+    """SIGHUP: the terminal is gone."""
+
+
+SIGNALS: dict[int, type[KeyboardInterrupt]] = {1: HungUp, 2: KeyboardInterrupt, 15: Terminated}
+"""What each signal raises, by its number."""
+
+
+def interrupt_behind(exc: BaseException | None) -> KeyboardInterrupt | None:
+    """The interrupt that an exception is or came from, the oldest of them; None if no signal is behind it.
+
+    Click and a question at the terminal make an exception of their own of it.
+    """
+    oldest = None
+    while exc is not None:
+        if isinstance(exc, KeyboardInterrupt):
+            oldest = exc
+        exc = exc.__cause__ or exc.__context__
+    return oldest
+
+
 class BootstrapError(Exception):
     """A failure shown as one line and, where we know one, what to do about it. Never a traceback."""
 
@@ -107,13 +128,18 @@ class Interrupted(IncompleteError):
     code = "interrupted"
 
     def __init__(self, signal_number: int, **kwargs: Any) -> None:
-        super().__init__("Stopped by SIGTERM." if signal_number == 15 else "Interrupted.", **kwargs)
+        names = {1: "Stopped by SIGHUP.", 15: "Stopped by SIGTERM."}
+        super().__init__(names.get(signal_number, "Interrupted."), **kwargs)
         self.exit_code = 128 + signal_number
 
     @classmethod
     def of(cls, exc: BaseException, **kwargs: Any) -> Interrupted:
         """The error for an interrupt: the signal that it came from decides the exit code."""
-        return cls(15 if isinstance(exc, Terminated) else 2, **kwargs)
+        number = 2
+        for candidate, kind in SIGNALS.items():
+            if type(interrupt_behind(exc)) is kind:
+                number = candidate
+        return cls(number, **kwargs)
 
 
 class AwsError(BootstrapError):

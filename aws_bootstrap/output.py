@@ -6,6 +6,7 @@ Results go to stdout, everything else to stderr. Progress is silent unless the f
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -34,12 +35,14 @@ class OutputFormat(StrEnum):
 
 _format = OutputFormat.TEXT
 """One command runs in a process, and its threads must agree: a module's variable, set by `cli`."""
+_is_told = False
+"""Whether a document stands on stdout already: a signal that comes now must not add a second one."""
 
 
 def use_format(wanted: OutputFormat) -> None:
-    """Show results in this format from now on."""
-    global _format
-    _format = wanted
+    """Show results in this format from now on, beginning with the first."""
+    global _format, _is_told
+    _format, _is_told = wanted, False
 
 
 def is_text() -> bool:
@@ -94,6 +97,8 @@ def emit_error(error: BootstrapError) -> None:
     """
     result = error.result
     _explain(error)
+    if _is_told:
+        return
     if _format in (OutputFormat.JSON, OutputFormat.YAML):
         whole = _with_error(result.to_dict() if result else {}, error)
         _out(_json(whole) if _format is OutputFormat.JSON else _yaml(whole))
@@ -124,6 +129,8 @@ def _explain(error: BootstrapError) -> None:
 
 def drop_stdout() -> None:
     """Nobody reads stdout: have the interpreter's own last flush not complain about it."""
+    if sys.stdout is None:
+        return
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -138,9 +145,14 @@ def show_help(text: str) -> None:
 
 
 def _out(text: str) -> None:
-    """Write to stdout. An empty text view is nothing, not an empty line."""
-    if text:
-        click.echo(text, color=_color())
+    """Write to stdout. An empty text view is nothing, not an empty line. Raises OSError if it cannot be written."""
+    global _is_told
+    if not text:
+        return
+    if sys.stdout is None:
+        raise OSError(errno.EBADF, "standard output is closed")
+    click.echo(_showable(text), color=_color())
+    _is_told = True
 
 
 def _err(text: str, *, nl: bool = True) -> None:
@@ -149,19 +161,41 @@ def _err(text: str, *, nl: bool = True) -> None:
         click.echo(text, err=True, nl=nl, color=_color())
 
 
+def _fits_stdout(text: str) -> bool:
+    """Whether stdout's encoding knows every character of the text: a terminal of another age knows few."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _showable(text: str) -> str:
+    """The text with escapes for what stdout cannot encode."""
+    if _fits_stdout(text):
+        return text
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
 def _color() -> bool | None:
     """False where NO_COLOR asks for none (https://no-color.org); else Click looks whether it writes to a terminal."""
     return False if os.environ.get("NO_COLOR") else None
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False)
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    return text if _fits_stdout(text) else json.dumps(value, indent=2)
 
 
 def _yaml(value: Any) -> str:
     import yaml
 
-    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True).rstrip()
+    text = yaml.safe_dump(value, sort_keys=False, allow_unicode=True)
+    if not _fits_stdout(text):
+        text = yaml.safe_dump(value, sort_keys=False)
+    return text.rstrip()
 
 
 def _tabulated(table: Table) -> str:
@@ -213,7 +247,7 @@ _live_line = ""
 def live(message: str) -> None:
     """Show what is going on right now, in place of the last such line; empty ends it. For a terminal alone."""
     global _live_line
-    if is_text() and sys.stderr.isatty() and (message or _live_line):
+    if is_text() and sys.stderr is not None and sys.stderr.isatty() and (message or _live_line):
         width = shutil.get_terminal_size().columns - 1
         _err("\r\x1b[K" + message[:width], nl=False)
         _live_line = message

@@ -6,6 +6,7 @@ import ast
 import re
 from pathlib import Path
 
+import click
 import pytest
 from botocore import exceptions as boto
 from botocore import parsers
@@ -83,6 +84,7 @@ def test_botocores_exceptions_become_ours(raised, kind, code):
         (errors.BootstrapError("x"), 1),
         (errors.UsageError("x"), 2),
         (errors.IncompleteError("x"), 3),
+        (errors.Interrupted(1), 129),
         (errors.Interrupted(2), 130),
         (errors.Interrupted(15), 143),
         (errors.SshError("x"), 1),
@@ -90,3 +92,13 @@ def test_botocores_exceptions_become_ours(raised, kind, code):
 )
 def test_the_type_fixes_the_exit_code(error, exit_code):
     assert error.exit_code == exit_code
+
+
+def test_the_signal_behind_what_click_makes_of_it_decides():
+    question = KeyboardInterrupt()
+    question.__cause__ = click.Abort()
+    question.__cause__.__context__ = errors.Terminated()
+    assert errors.Interrupted.of(question).exit_code == 143
+    assert errors.Interrupted.of(errors.HungUp()).exit_code == 129
+    assert errors.Interrupted.of(KeyboardInterrupt()).exit_code == 130
+    assert errors.interrupt_behind(ValueError()) is None

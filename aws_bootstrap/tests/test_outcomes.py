@@ -277,15 +277,6 @@ def test_an_interrupted_launch_lists_what_exists(program, number, code, wait_for
 # --- readers that go away --------------------------------------------------------------------------------
 
 
-def test_a_result_that_nobody_reads_is_told_with_what_exists(program):
-    command = f"{sys.executable} -m aws_bootstrap launch --no-setup -o json"
-    done = subprocess.run(
-        ["bash", "-c", f"{command} >/dev/full; echo $?"], env=program.sandbox.env, capture_output=True, text=True
-    )
-    assert done.stdout.strip() == "3" and "could not be written" in done.stderr and "(billing)" in done.stderr
-    assert "Traceback" not in done.stderr and len(alive(program)) == 1
-
-
 def test_progress_that_nobody_reads_does_not_end_a_launch(program):
     command = f"{sys.executable} -m aws_bootstrap launch --no-setup"
     read = f"{command} 2> >(head -n 1 >/dev/null); echo $?"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
+import sys
 from datetime import UTC, datetime
 
 import click
@@ -156,6 +158,30 @@ def test_every_result_in_every_format(fmt, result, capsys):
         assert json.loads(shown.out) == expected
     if fmt is OutputFormat.YAML:
         assert yaml.safe_load(shown.out) == expected
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii"])
+@pytest.mark.parametrize("result", [PLANNED, RESULTS[10]], ids=["DryRun", "ImageList"])
+def test_what_stdout_cannot_encode_is_escaped(fmt, result, encoding, monkeypatch):
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding))
+    output.emit(result)
+    shown = raw.getvalue().decode(encoding)
+    expected = json.loads(json.dumps(result.to_dict()))
+    if fmt is OutputFormat.JSON:
+        assert json.loads(shown) == expected
+    elif fmt is OutputFormat.YAML:
+        assert yaml.safe_load(shown) == expected
+    else:
+        assert "Deep Learning \\u2026" in shown
+
+
+def test_a_signal_after_the_document_adds_no_second_one(fmt, capsys):
+    output.emit(LAUNCHED)
+    first = capsys.readouterr().out
+    output.emit_error(BootstrapError("Interrupted."))
+    shown = capsys.readouterr()
+    assert first and shown.out == "" and "Interrupted." in shown.err
 
 
 def test_every_result_type_is_tried():

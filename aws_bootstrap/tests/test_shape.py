@@ -57,6 +57,7 @@ MAY_IMPORT = {
     "models": {"models", "errors", "gpu"},
     "gpu": set(),
     "retry": set(),
+    "startup": set(),
     "errors": set(),
     "config": set(),
 }

@@ -1,0 +1,107 @@
+"""The process itself, from its first moment on: what signals do to it, and its standard streams.
+
+SIGINT, SIGTERM and SIGHUP end a command with what exists told, whenever they come: before the program is loaded they
+are noted, later they raise, and once the telling has begun they are ignored. This module is imported before all others
+and imports next to nothing, so that a Ctrl-C during start-up finds it in place.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any, NoReturn
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+_is_program = False
+_noted: int | None = None
+_make_interrupt: Callable[[int], BaseException] | None = None
+"""Makes what a signal raises; None as long as signals are only noted."""
+
+
+def is_program(argument_zero: str) -> bool:
+    """Whether this process was started as our command, by the script of that name."""
+    return os.path.basename(argument_zero) == "aws-bootstrap"
+
+
+def begin() -> None:
+    """Take over signals and standard streams of this process. For the program alone, never for who imports it."""
+    global _is_program
+    _is_program = True
+    _install()
+    _reserve_closed_streams()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            # A terminal that cannot show a character must not end a command: it gets an escape instead.
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+
+
+@contextlib.contextmanager
+def watched() -> Iterator[None]:
+    """Have signals under our care inside the block. What stood before is put back, but in the program itself."""
+    global _make_interrupt
+    before = {} if _is_program else _install()
+    try:
+        yield
+    finally:
+        _make_interrupt = None
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def raise_signals(make: Callable[[int], BaseException]) -> None:
+    """Have a signal raise what `make` makes of its number from now on; at once, if one came before."""
+    global _make_interrupt, _noted
+    _make_interrupt = make
+    if _noted is not None:
+        number, _noted = _noted, None
+        _interrupt(number)
+
+
+def ignore_signals() -> None:
+    """Let no signal disturb what is told from now on."""
+    with contextlib.suppress(ValueError):  # another thread than the main one can neither be interrupted nor do this
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+
+
+def _install() -> dict[int, Any]:
+    """Handle the signals; the handlers before. SIGHUP that is ignored stays so: somebody used nohup."""
+    before: dict[int, Any] = {}
+    with contextlib.suppress(ValueError):
+        for number in _SIGNALS:
+            handler = signal.getsignal(number)
+            if number == signal.SIGHUP and handler is signal.SIG_IGN:
+                continue
+            signal.signal(number, _handle)
+            before[number] = handler
+    return before
+
+
+def _handle(number: int, _: Any) -> None:
+    global _noted
+    if _make_interrupt is not None:
+        _interrupt(number)
+    elif _noted is None:
+        _noted = number
+    else:  # a second one while the program is still being loaded: it hangs
+        os.write(2, b"Interrupted.\n")
+        os._exit(128 + number)
+
+
+def _interrupt(number: int) -> NoReturn:
+    assert _make_interrupt
+    ignore_signals()
+    raise _make_interrupt(number)
+
+
+def _reserve_closed_streams() -> None:
+    """Keep files and sockets from getting the number of a closed standard stream: what is printed would go there."""
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
