@@ -110,7 +110,9 @@ def run_instance(ec2_once: Any, request: dict[str, Any], sleep: Callable[[float]
     raise AssertionError("unreachable: the last attempt returns or raises")
 
 
-def wait_running(ec2: Any, instance_id: str, *, timeout: float = 300.0, address_within: float = 20.0) -> Instance:
+def wait_running(
+    ec2: Any, instance_id: str, *, timeout: float = 300.0, address_within: float = 20.0, every: float = 1.0
+) -> Instance:
     """The instance, running and with its public address. BootstrapError if it ends instead, or gets no address."""
     running_since: list[float] = []
 
@@ -124,7 +126,7 @@ def wait_running(ec2: Any, instance_id: str, *, timeout: float = 300.0, address_
         late = time.monotonic() - running_since[0] > address_within
         return instance if instance.public_ip or late else None
 
-    instance = poll(check, timeout=timeout, every=1.0)
+    instance = poll(check, timeout=timeout, every=every)
     if instance is None:
         raise BootstrapError(f"{instance_id} is not running after {timeout:.0f} s.", code="instance-timeout")
     if not instance.public_ip:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from datetime import UTC, datetime
+from types import SimpleNamespace
 
+import boto3
 import pytest
+from botocore.stub import Stubber
 
 from aws_bootstrap.errors import AwsError, CapacityError, QuotaError, TransientError
 from aws_bootstrap.workflows.capacity import (
@@ -20,6 +25,7 @@ from aws_bootstrap.workflows.capacity import (
     next_attempt,
     quota_commands,
 )
+from aws_bootstrap.workflows.pricing import check_price
 
 ONE = Policy((("r1", "g4dn.xlarge"),), spot=True)
 TWO = Policy(
@@ -188,6 +194,15 @@ def test_an_unknown_answer_ends_the_search_everywhere():
         acquire(TWO, Search(failing(TransientError("lost", aws_code="ReadTimeoutError")), never_asked))
 
 
+def test_an_answer_that_never_came_ends_the_search_whatever_was_the_matter():
+    """mutants.md, `_goes_on`: the next region was tried, and two boxes billed."""
+    lost = AwsError("the connection broke in an unknown way", aws_code="SomeNewClientError")
+    lost.answered = False
+    with pytest.raises(AwsError) as caught:
+        acquire(TWO, Search(failing(lost), never_asked))
+    assert caught.value is lost
+
+
 def test_other_errors_end_the_search():
     with pytest.raises(AwsError, match="denied"):
         acquire(ONE, Search(failing(AwsError("denied", aws_code="X")), never_asked))
@@ -200,3 +215,47 @@ def test_quota_commands_are_pinned(kind, family):
     text = quota_commands(Attempt("eu-west-1", kind, SPOT), 4, "aws-bootstrap")
     assert f"quota request --family {family} --region eu-west-1 --type spot --desired-value 8" in text
     assert f"quota show --family {family} --region eu-west-1" in text
+
+
+# --- --max-price -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def priced():
+    """An app whose price list answers with these prices in turn: `priced("0.5", None)`; None stands for no price."""
+    pricing = boto3.client("pricing", "us-east-1")
+    ec2 = boto3.client("ec2", "us-west-2")
+    with Stubber(pricing) as list_prices, Stubber(ec2) as spot_prices:
+
+        def answering(on_demand: str | None = None, spot: str | None = None):
+            dimension = {"pricePerUnit": {"USD": on_demand}}
+            product = {"terms": {"OnDemand": {"term": {"priceDimensions": {"dimension": dimension}}}}}
+            list_prices.add_response("get_products", {"PriceList": [json.dumps(product)] if on_demand else []})
+            point = {"InstanceType": "g4dn.xlarge", "AvailabilityZone": "a", "SpotPrice": spot, "Timestamp": NOW}
+            spot_prices.add_response("describe_spot_price_history", {"SpotPriceHistory": [point] if spot else []})
+            return SimpleNamespace(aws=SimpleNamespace(pricing=lambda: pricing, ec2=lambda region: ec2))
+
+        yield answering
+
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+BOUGHT = Attempt("us-west-2", "g4dn.xlarge", ON_DEMAND)
+
+
+def test_on_demand_at_a_price_that_nobody_knows_is_not_bought_under_max_price(priced):
+    """mutants.md, `check_price`."""
+    with pytest.raises(CapacityError, match="price is not known"):
+        check_price(priced(on_demand=None), BOUGHT, 0.6)
+
+
+def test_on_demand_above_max_price_is_not_bought(priced):
+    with pytest.raises(CapacityError, match=r"\$0.7000 an hour, more than --max-price 0.6"):
+        check_price(priced(on_demand="0.7"), BOUGHT, 0.6)
+    check_price(priced(on_demand="0.6"), BOUGHT, 0.6)
+    check_price(priced(on_demand=None), BOUGHT, None)
+
+
+def test_spot_without_a_known_price_is_left_to_ec2_which_holds_it_to_max_price(priced):
+    check_price(priced(spot=None), replace(BOUGHT, market=SPOT), 0.6)
+    with pytest.raises(CapacityError, match="more than --max-price"):
+        check_price(priced(spot="0.7"), replace(BOUGHT, market=SPOT), 0.6)

@@ -188,6 +188,15 @@ def test_an_instance_without_an_address_is_told(client, stub):
     assert "--subnet-id" in str(caught.value.hint)
 
 
+def test_a_running_instance_is_waited_for_until_it_has_its_address(client, stub):
+    """mutants.md, `wait_running`: EC2 may say `running` a second before it tells the address."""
+    running = described(State={"Name": "running", "Code": 16})
+    addressed = running | {"PublicIpAddress": "203.0.113.9"}
+    for raw in (described(), running, running, addressed):
+        stub.add_response("describe_instances", {"Reservations": [{"Instances": [raw]}]}, {"InstanceIds": ["i-1"]})
+    assert ec2.wait_running(client, "i-1", every=0.001).public_ip == "203.0.113.9"
+
+
 # --- finding ---------------------------------------------------------------------------------------------
 
 
@@ -214,6 +223,19 @@ def test_only_ours_are_found(aws):
 )
 def test_owner_and_login_by_image_name(name, owner, user):
     assert (ec2.image_owner(name), ec2.login_user(name)) == (owner, user)
+
+
+def test_images_are_asked_of_their_publisher_alone_and_the_newest_comes_first(client, stub):
+    """mutants.md, `find_images`: anyone may publish an image of the same name, and the oldest has an old driver."""
+    dates = ["2026-01-02", "2026-03-01", "2026-02-01"]
+    name = "Deep Learning Base OSS Nvidia Driver GPU AMI (Ubuntu 24.04)*"
+    raw = [{"ImageId": f"ami-{date}", "Architecture": "x86_64", "CreationDate": date} for date in dates]
+    filters = [{"Name": "name", "Values": [name]}, {"Name": "state", "Values": ["available"]}]
+    stub.add_response("describe_images", {"Images": raw}, {"Owners": ["amazon"], "Filters": filters})
+    found = ec2.find_images(client, name)
+    assert [image.creation_date for image in found] == sorted(dates, reverse=True)
+    newest = ec2.latest_ami(found, ["x86_64"])
+    assert newest and newest.image_id == "ami-2026-03-01"
 
 
 def test_the_newest_image_of_the_right_architecture_wins():
@@ -245,9 +267,19 @@ def test_quota_family(kind, family):
 
 def test_the_on_demand_price_is_read_from_the_price_list():
     product = {"terms": {"OnDemand": {"t": {"priceDimensions": {"d": {"pricePerUnit": {"USD": "0.5260000000"}}}}}}}
+    wanted = {
+        "regionCode": "us-west-2",
+        "instanceType": "g4dn.xlarge",
+        "operatingSystem": "Linux",
+        "preInstalledSw": "NA",
+        "tenancy": "Shared",
+        "capacitystatus": "Used",
+    }
+    filters = [{"Type": "TERM_MATCH", "Field": field, "Value": value} for field, value in wanted.items()]
+    asked = {"ServiceCode": "AmazonEC2", "Filters": filters}
     pricing = boto3.client("pricing", "us-east-1")
     with Stubber(pricing) as stubber:
-        stubber.add_response("get_products", {"PriceList": [json.dumps(product)]})
+        stubber.add_response("get_products", {"PriceList": [json.dumps(product)]}, asked)
         stubber.add_response("get_products", {"PriceList": []})
         assert ec2.on_demand_price(pricing, "us-west-2", "g4dn.xlarge") == 0.526
         assert ec2.on_demand_price(pricing, "us-west-2", "g9.xlarge") is None
@@ -325,6 +357,25 @@ def test_the_group_is_made_once_and_opened_for_those_who_are_missing(aws):
     assert (2222, ["203.0.113.0/24", "2001:db8::1/128"]) in rules_of(aws, group.group_id)
     tags = aws.describe_security_groups(GroupIds=[group.group_id])["SecurityGroups"][0]["Tags"]
     assert {"Key": "created-by", "Value": "aws-bootstrap-g4dn"} in tags
+
+
+@pytest.mark.parametrize(
+    ("protocol", "ports", "missing"),
+    [
+        ("tcp", {"FromPort": 22, "ToPort": 22}, ()),
+        ("-1", {}, ()),
+        ("udp", {"FromPort": 22, "ToPort": 22}, ("203.0.113.7/32",)),
+        ("icmp", {"FromPort": 0, "ToPort": -1}, ("203.0.113.7/32",)),
+        ("50", {}, ("203.0.113.7/32",)),
+    ],
+)
+def test_only_tcp_rules_let_ssh_in(client, stub, protocol, ports, missing):
+    """mutants.md, `_rules`: a UDP rule for the port left it closed, and the box billed unreachable."""
+    rule = {"IpProtocol": protocol, "IpRanges": [{"CidrIp": "203.0.113.0/24"}], **ports}
+    group = {"GroupId": "sg-1", "VpcId": "vpc-1", "IpPermissions": [rule]}
+    stub.add_response("describe_security_groups", {"SecurityGroups": [group]})
+    found = ec2.group_in(ec2.find_security_groups(client, "ssh"), "vpc-1")
+    assert ec2.missing_cidrs(found, 22, ["203.0.113.7/32"]) == missing
 
 
 @pytest.mark.parametrize(

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from aws_bootstrap import sshconfig
+from aws_bootstrap.config import LaunchConfig, Paths
+from aws_bootstrap.keys import LocalKey
+from aws_bootstrap.models import InstanceType, Network
 from aws_bootstrap.tests.test_ssh_config import BOX, GLOBAL_OPTIONS
+from aws_bootstrap.workflows.plan import LaunchPlan, RegionPlan
 
 READS = ("Describe", "Get", "List")
 
@@ -39,6 +45,58 @@ IMAGE = ("--ami-filter", "ubuntu-noble-24.04-*")
 def changes(cloud) -> list[str]:
     """The calls so far that may have changed something."""
     return [operation for _, operation in cloud.calls if not operation.startswith(READS)]
+
+
+def region_plan(region: str, *types: str) -> RegionPlan:
+    kinds = {name: InstanceType(name, 4, 16384, ("x86_64",)) for name in types}
+    return RegionPlan(region, kinds, {}, Network("vpc-1"), None, ())
+
+
+def test_the_first_type_is_tried_in_every_region_before_the_second():
+    """mutants.md, `pairs`: the second type of the first region may be dearer than the first type of the second."""
+    config = LaunchConfig(instance_type=("first", "second"))
+    regions = (region_plan("r1", "first", "second"), region_plan("r2", "second"), region_plan("r3", "second", "first"))
+    plan = LaunchPlan(config, regions, (), (), LocalKey(Path("id.pub"), Path("id"), None))
+    assert plan.pairs == (
+        ("r1", "first"),
+        ("r3", "first"),
+        ("r1", "second"),
+        ("r2", "second"),
+        ("r3", "second"),
+    )
+
+
+# --- files that have to be written -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def as_others():
+    """A folder that everybody may use, and `access` answers for a user like others: root may write everywhere."""
+    real, effective, saved = os.getresuid()
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o777)
+        if real == 0:
+            os.setresuid(65534, effective, saved)
+        yield Path(folder)
+        os.setresuid(real, effective, saved)
+
+
+@pytest.mark.parametrize("which", ["ssh_config", "known_hosts"])
+def test_a_folder_that_cannot_be_written_is_noticed_before_an_instance_runs(launch, app, cloud, key, as_others, which):
+    """mutants.md, `_check_files`: a box whose alias or host key cannot be written bills without a name."""
+    closed = as_others / "closed"
+    closed.mkdir(mode=0o555)
+    places = {"ssh_config": as_others, "known_hosts": as_others} | {which: closed}
+    environ = {
+        "AWS_BOOTSTRAP_SSH_CONFIG": str(places["ssh_config"] / "config"),
+        "AWS_BOOTSTRAP_HOME": str(places["known_hosts"]),
+    }
+    app.paths = Paths(environ)
+    for half in (key, key.with_suffix("")):
+        shutil.copy(half, as_others)
+    done = launch("--key-path", str(as_others / key.name))
+    assert done.exit_code == 1 and changes(cloud) == []
+    assert f"{closed} is not writable" in done.stderr
 
 
 # --- the SSH config is asked of ssh ----------------------------------------------------------------------

@@ -46,7 +46,9 @@ def gather(app: App, regions: Sequence[str], *, instructions: bool = True, gpu: 
         raise exc.with_result(_unread(app, asked, exc)) from exc
     hosts = {h.instance_id: h for h in sshconfig.hosts(sshconfig.read(app.paths.ssh_config))}
     now = datetime.now(UTC)
-    instances = [_status(i, facts, hosts.get(i.instance_id), now) for facts in found.values() for i in facts.instances]
+    instances = [
+        instance_status(i, facts, hosts.get(i.instance_id), now) for facts in found.values() for i in facts.instances
+    ]
     return StatusReport(
         instances=tuple(_with_gpus(app, instances) if gpu else instances),
         regions_queried=asked,
@@ -100,7 +102,8 @@ def _tell_unpriced(region: str, error: BootstrapError) -> None:
     output.warn(f"No spot prices in {region}: {error}")
 
 
-def _status(instance: Instance, facts: RegionFacts, host: Host | None, now: datetime) -> InstanceStatus:
+def instance_status(instance: Instance, facts: RegionFacts, host: Host | None, now: datetime) -> InstanceStatus:
+    """Return what is shown of one instance: its uptime and what it has cost until `now`, its volumes, its alias."""
     uptime = max(0, int((now - instance.launch_time).total_seconds()))
     price = facts.prices.get((instance.instance_type, instance.availability_zone))
     spot_price = price.price if price and instance.lifecycle == "spot" and instance.state == "running" else None
