@@ -19,6 +19,9 @@ TAG_INSTANCE = "aws-bootstrap-instance"
 """On a data volume: the instance it is for."""
 TAG_KEEP = "aws-bootstrap-keep"
 """On a data volume: never deleted with its instance, nor by cleanup."""
+TAG_FORMAT = "aws-bootstrap-format"
+FORMAT_ONCE = "once"
+"""On a new data volume: leave to format it. Removed before that is used, so a volume is formatted once in its life."""
 
 GP3_USD_PER_GB_MONTH = 0.08
 """List price in most regions: https://aws.amazon.com/ebs/pricing/"""

@@ -71,6 +71,17 @@ _CHUNK = 65536
 _LOOK_EVERY = 0.5
 
 
+_MOUNT = """\
+mkdir -p ~/.aws-bootstrap && folder=$(mktemp -d ~/.aws-bootstrap/mount.XXXXXX) || exit 1
+trap 'rm -rf "$folder"' EXIT
+tar xzf - -C "$folder" && bash "$folder/mount_data_volume.sh" "$@"
+"""
+_UNFORMATTED = 3
+"""Exit status of mount_data_volume.sh where only the leave to format is missing."""
+_NOTE = "note: "
+"""Begins a line of mount_data_volume.sh that is for the user."""
+
+
 @dataclass(frozen=True)
 class Remote:
     """What a remote command said and how it ended."""
@@ -148,15 +159,26 @@ class Ssh:
         done = self.run(alias, f"{{ {gpu.QUERY}}} 2>/dev/null", patience=0.0, limit=GPU_SECONDS)
         return gpu.parse("\n".join(done.lines) + "\n")
 
-    def mount_ebs_volume(self, alias: str, script: bytes, volume_id: str, *, format_if_empty: bool) -> dict[str, Any]:
-        """What the mount script reports: device, mount_point, fstype, formatted. SshError `mount-failed` otherwise."""
-        words = ["bash", "-s", "--", volume_id, *(["--format-if-empty"] if format_if_empty else [])]
-        done = self.run(alias, wrapped(quoted(*words)), stdin=script)
-        *_, last = done.lines or ("no output",)
+    def mount_ebs_volume(
+        self, alias: str, package: bytes, volume_id: str, *, format_if_empty: bool
+    ) -> tuple[dict[str, Any], tuple[str, ...]]:
+        """Mount a volume by the scripts in `package`, a gzipped tar.
+
+        Return the script's report (device, mount_point, fstype, formatted) and its notes for the user. Raise
+        VolumeUnformatted where only the leave to format is missing, SshError `mount-failed` for any other failure.
+        """
+        arguments = [volume_id]
+        if format_if_empty:
+            arguments.append("--format-if-empty")
+        done = self.run(alias, mount_command(*arguments), stdin=package)
+        *others, last = done.lines or ("no output",)
+        if done.exit_code == _UNFORMATTED:
+            raise VolumeUnformatted(last, code="mount-failed")
         if done.exit_code:
             raise SshError(last, code="mount-failed")
+        notes = tuple(line.removeprefix(_NOTE) for line in others if line.startswith(_NOTE))
         with contextlib.suppress(json.JSONDecodeError):
-            return json.loads(last)
+            return json.loads(last), notes
         raise SshError(f"The mount ended without a report: {last}", code="mount-failed")
 
     def _once(self, alias: str, command: str, stdin: bytes, output: _Output, limit: float | None) -> Remote:
@@ -307,6 +329,18 @@ def in_bash(script: str) -> str:
     for character in "\\\n!'":
         script = script.replace(character, f"\\0{ord(character):03o}")
     return f"exec bash --norc -c 'eval \"$(printf %b \"$1\")\"' bash '{script}'"
+
+
+class VolumeUnformatted(SshError):
+    """The volume is empty and carries no filesystem, and there is no leave to format it."""
+
+
+def mount_command(*arguments: str) -> str:
+    """Return the remote command that unpacks the mount scripts from its input and runs them, whatever the login shell.
+
+    They are unpacked into a new folder, so that two mounts at once do not meet.
+    """
+    return f"{quoted('bash', '-c', _MOUNT, 'mount', *arguments)} 2>&1"
 
 
 class _Refused(Exception):

@@ -14,15 +14,29 @@ from . import options
 @click.argument("name", metavar="ALIAS_OR_ID", shell_complete=options.complete_alias)
 @options.python_version
 @options.setup_script
+@click.option("--format-volume", is_flag=True, help="Format the box's data volume, if it is empty. Asks first.")
+@options.yes
 @click.pass_obj
-def setup(app: App, name: str, python_version: str | None, setup_script: Path | None) -> None:
+def setup(
+    app: App, name: str, python_version: str | None, setup_script: Path | None, format_volume: bool, yes: bool
+) -> None:
     """Set a box up again; what is done already is left as it is.
 
     \b
     Examples:
       aws-bootstrap setup aws-gpu1
       aws-bootstrap setup i-0123456789abcdef0
+      aws-bootstrap setup aws-gpu1 --format-volume
     """
     from ..workflows import setup as workflow
 
-    app.show(workflow.apply(app, name, python_version=python_version, script=setup_script))
+    if format_volume:
+        app.require_answer(yes=yes)
+    host = workflow.find_host(app, name)
+    if format_volume:
+        question = workflow.question(host, workflow.find_volume(app, host))
+        if not app.confirm(question, yes=yes):
+            app.show(workflow.declined(app, host))
+            return
+    report = workflow.apply(app, host, python_version=python_version, script=setup_script, format_volume=format_volume)
+    app.show(report)

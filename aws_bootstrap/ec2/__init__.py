@@ -29,6 +29,7 @@ from .volumes import (
     find_volume,
     find_volumes,
     keep_ebs_volume,
+    take_format_leave,
     validate_ebs_volume,
     wait_detached,
 )
@@ -74,6 +75,7 @@ __all__ = [
     "run_instance",
     "run_request",
     "spot_prices",
+    "take_format_leave",
     "terminate_instances",
     "validate_ebs_volume",
     "wait_detached",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..aws import explained, pages
-from ..config import CREATED_BY, TAG_CREATED_BY, TAG_INSTANCE, TAG_KEEP
+from ..config import CREATED_BY, FORMAT_ONCE, TAG_CREATED_BY, TAG_FORMAT, TAG_INSTANCE, TAG_KEEP
 from ..errors import AwsError, BootstrapError
 from ..models import Instance, Volume
 from ..retry import poll
@@ -43,6 +43,7 @@ def create_ebs_volume(ec2: Any, instance: Instance, size_gb: int, extra: Mapping
     """A new encrypted gp3 volume in the instance's zone, tagged in the call that makes it."""
     name = f"aws-bootstrap-data-{instance.instance_id}"
     labels = {key: value for key, value in (extra or {}).items() if key != "Name"}
+    own = {TAG_INSTANCE: instance.instance_id, TAG_FORMAT: FORMAT_ONCE}
     with explained():
         raw = ec2.create_volume(
             AvailabilityZone=instance.availability_zone,
@@ -50,7 +51,7 @@ def create_ebs_volume(ec2: Any, instance: Instance, size_gb: int, extra: Mapping
             VolumeType="gp3",
             Encrypted=True,
             ClientToken=f"data-{instance.instance_id}",  # one data volume an instance, however often it is asked for
-            TagSpecifications=[tags.specification("volume", name, {**labels, TAG_INSTANCE: instance.instance_id})],
+            TagSpecifications=[tags.specification("volume", name, {**labels, **own})],
         )
     return _volume(raw, ec2.meta.region_name)
 
@@ -137,8 +138,28 @@ def keep_ebs_volume(ec2: Any, volume_id: str) -> None:
         ec2.create_tags(Resources=[volume_id], Tags=[{"Key": TAG_KEEP, "Value": "true"}])
 
 
+def take_format_leave(ec2: Any, volume_id: str, timeout: float = 10.0) -> bool:
+    """Use up the volume's leave to be formatted: remove its tag.
+
+    Return True only where the tag was seen, the removal was answered, and the tag was then seen to be gone. AwsError
+    where a call failed: the tag may be gone all the same, and must then never be taken for removed by us.
+    """
+    volume = find_volume(ec2, volume_id)
+    if volume is None or not volume.format_once:
+        return False
+    with explained():
+        ec2.delete_tags(Resources=[volume_id], Tags=[{"Key": TAG_FORMAT}])
+
+    def is_gone() -> bool | None:
+        left = find_volume(ec2, volume_id)
+        return True if left is not None and not left.format_once else None
+
+    return bool(poll(is_gone, timeout=timeout, every=0.5))
+
+
 def _volume(raw: dict[str, Any], region: str) -> Volume:
     named = tags.values(raw)
+    blank = not raw.get("SnapshotId")
     return Volume(
         volume_id=raw["VolumeId"],
         region=region,
@@ -149,4 +170,5 @@ def _volume(raw: dict[str, Any], region: str) -> Volume:
         kept=TAG_KEEP in named,
         instance_id=named.get(TAG_INSTANCE),
         attached_to=next((a["InstanceId"] for a in raw.get("Attachments", [])), None),
+        format_once=blank and named.get(TAG_FORMAT) == FORMAT_ONCE,
     )

@@ -83,6 +83,8 @@ class Volume:
     """The instance it is or was meant for (tag `aws-bootstrap-instance`)."""
     attached_to: str | None = None
     """The instance that has it now."""
+    format_once: bool = False
+    """Whether it may be formatted: it was made blank, and its tag `aws-bootstrap-format` has not been used."""
 
 
 @dataclass(frozen=True)

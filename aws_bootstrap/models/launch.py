@@ -70,6 +70,7 @@ class LaunchReport(Result):
     ebs_volume: EbsVolume | None = optional()
     regions_failed: tuple[RegionFailure, ...] = ()
     volume_error: str | None = private()
+    volume_hint: str | None = private()
     access: Access = private(Access())
     setup_message: str | None = private()
     setup_options: str = private("")
@@ -101,6 +102,8 @@ class SetupReport(Result):
     ebs_volume: EbsVolume | None = optional()
     regions_failed: tuple[RegionFailure, ...] = ()
     volume_error: str | None = private()
+    volume_hint: str | None = private()
+    declined: bool = private(False)
     access: Access = private(Access())
     setup_message: str | None = private()
     setup_options: str = private("")
@@ -114,14 +117,16 @@ def box_problem(report: LaunchReport | SetupReport) -> BootstrapError | None:
     """The error for a box that is up and usable, but whose setup or data volume failed; None if neither did."""
     access, alias = report.access, report.ssh_alias or report.instance_id
     go_on = f"Go on:     {access.program} setup {alias}{report.setup_options}"
-    again = f"{go_on}\nUndo:      {access.program} terminate {alias}"
+    undo = f"Undo:      {access.program} terminate {alias}"
     if report.setup == "failed":
         look = f"Look:      {access.ssh} {alias} tail -n 50 .aws-bootstrap/setup.log"
         why = f": {report.setup_message}" if report.setup_message else ""
         what = f"The setup of {alias} failed at the step {report.setup_failed_step}{why}."
-        return IncompleteError(what, hint=f"{look}\n{again}", code="setup-failed")
+        return IncompleteError(what, hint=f"{look}\n{go_on}\n{undo}", code="setup-failed")
     if report.volume_error:
         return IncompleteError(
-            f"The data volume is not mounted: {report.volume_error}", hint=again, code="mount-failed"
+            f"The data volume is not mounted: {report.volume_error}",
+            hint="\n".join(filter(None, [report.volume_hint, go_on, undo])),
+            code="mount-failed",
         )
     return None

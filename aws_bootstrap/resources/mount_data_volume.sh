@@ -4,13 +4,20 @@
 #   bash mount_data_volume.sh vol-0123456789abcdef0 [--format-if-empty] [--wait SECONDS]
 #   bash mount_data_volume.sh --choose vol-0123456789abcdef0 [--format-if-empty] < LSBLK    # the choice alone, no root
 #
-# The volume is known by its serial. Nothing that carries a filesystem or a partition table is ever formatted. Safe to
-# repeat. The last line on stdout is {"device", "mount_point", "fstype", "formatted"}; a failure is one sentence on
-# stderr and exit status 1.
+# empty_disk.py and fstab.py lie beside it. The volume is known by its serial. It is formatted only with leave, and only
+# if every tool says in its own clean words that it is empty. Safe to repeat, also at the same time. Lines on stdout that
+# begin with "note: " are for the user; the last line is {"device", "mount_point", "fstype", "formatted"}. A failure is one
+# sentence on stderr and exit status 1; exit status 3 says that the volume is empty and lacks nothing but the leave.
 set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 MOUNT_POINT=/data
 WAIT_SECONDS=120
+LOCK_SECONDS=300
+READ_SECONDS=90
+UNFORMATTED=3
+REASON=""
 # A fallback must be the only answer for this many looks in a row: a disk that has just appeared may lack its serial.
 STEADY_LOOKS=5
 # nofail: a boot goes on without the volume. systemd would look out for it for 90 s all the same.
@@ -21,6 +28,8 @@ die() {
   echo "$*" >&2
   exit 1
 }
+
+note() { echo "note: $*"; }
 
 as_root() { sudo -n "$@"; }
 
@@ -86,15 +95,67 @@ wait_for_device() {
 
 filesystem_of() { as_root blkid -p -o value -s TYPE "$1" 2>/dev/null || true; }
 
-# Truly empty: no tool knows a signature on it, the kernel no partition, and it begins with zeros as a new volume does
-# (a database's or an encrypted volume may carry no signature at all). A tool that fails says nothing of the kind: blkid
-# ends with 2 for "nothing found" and with 8 where it found two things at once, cmp with 1 for "different".
+partition_table_of() { as_root blkid -p -o value -s PTTYPE "$1" 2>/dev/null || true; }
+
+is_read_only() { [[ $(lsblk -d -n -o RO "$1" | tr -d ' ') == 1 ]]; }
+
+# The box has this before any setup; `python3` alone may be that of an active venv.
+run_python() {
+  local program=/usr/bin/python3
+  [[ -x $program ]] || program=python3
+  as_root timeout "$READ_SECONDS" "$program" -I "$@"
+}
+
+# is_empty DEVICE: whether the disk is provably empty; sets REASON to why it is not.
+#
+# Only a clean answer of each tool counts. blkid ends with 2 for "nothing found", but also where it could not read, and
+# with 8 where it found several signatures. So what is read is proven apart, by empty_disk.py.
 is_empty() {
-  local status=0 different=0 signatures
-  as_root blkid -p "$1" >/dev/null 2>&1 || status=$?
-  as_root cmp -s -n 1048576 "$1" /dev/zero || different=$?
-  signatures=$(as_root wipefs -n "$1") || return 1
-  [[ $status == 2 && $different != 1 && -z $signatures && $(lsblk -n -o NAME "$1" | wc -l) -eq 1 ]]
+  local device=$1 status=0 signatures rows said
+  as_root blkid -p "$device" >/dev/null 2>&1 || status=$?
+  if [[ $status != 2 ]]; then
+    REASON="blkid finds a signature, or several (status $status)"
+    return 1
+  fi
+  if ! signatures=$(as_root wipefs -n "$device" 2>/dev/null) || [[ -n $signatures ]]; then
+    REASON="wipefs finds something on it, or cannot read it"
+    return 1
+  fi
+  if ! rows=$(lsblk -n -r -o NAME "$device") || [[ $(wc -l <<<"$rows") != 1 ]]; then
+    REASON="lsblk shows something below it, or fails"
+    return 1
+  fi
+  if ! said=$(run_python "$here/empty_disk.py" "$device" 2>&1) || [[ $said != "empty: "* ]]; then
+    REASON=${said:-"it could not be read within $READ_SECONDS s"}
+    REASON=${REASON##*$'\n'}
+    return 1
+  fi
+}
+
+# refuse_if_no_filesystem DEVICE FSTYPE: fail where the signature is that of something else, with what that is.
+refuse_if_no_filesystem() {
+  local what
+  case $2 in
+    LVM2_member) what="a physical volume of LVM ($2): activate its volume group with 'sudo vgchange -ay'" ;;
+    crypto_LUKS) what="encrypted ($2): open it with 'sudo cryptsetup open $1 data'" ;;
+    zfs_member) what="part of a zfs pool ($2): import that with 'sudo zpool import'" ;;
+    *raid_member) what="part of a RAID array ($2): assemble that with 'sudo mdadm --assemble --scan'" ;;
+    swap | swsuspend) what="swap space ($2), which holds no files" ;;
+    *_member | bcache | ceph_bluestore) what="part of something larger ($2), not a filesystem of its own" ;;
+    *) return 0 ;;
+  esac
+  die "$1 is $what. Nothing was mounted or formatted"
+}
+
+# refuse_if_partitioned DEVICE: fail where there is a partition table, with what its partitions carry.
+refuse_if_partitioned() {
+  local table names carried
+  table=$(partition_table_of "$1")
+  names=$(lsblk -n -r -o NAME,TYPE "$1" | awk '$2 == "part" { print $1 }')
+  [[ -n $table || -n $names ]] || return 0
+  carried=$(lsblk -n -r -o TYPE,FSTYPE "$1" | awk '$1 == "part" { print $2 == "" ? "none" : $2 }' | paste -s -d , -)
+  die "$1 is partitioned (${table:-unknown table}): $(wc -w <<<"$names") partitions, filesystems: ${carried:-none}." \
+    "Nothing was mounted or formatted. Mount one by hand: sudo mount /dev/PARTITION $MOUNT_POINT"
 }
 
 mounted_from() { findmnt -n -o SOURCE --mountpoint "$1" 2>/dev/null || true; }
@@ -106,67 +167,129 @@ owner_options() {
   esac
 }
 
-# write_fstab LINE: make it the only line that this tool wrote (it carries x-aws-bootstrap), in one rename.
-write_fstab() {
-  local folder
-  if grep -qxF "$1" /etc/fstab; then return; fi
-  mkdir -p "$HOME/.aws-bootstrap"
-  folder=$(mktemp -d "$HOME/.aws-bootstrap/fstab.XXXXXX")
-  { grep -v 'x-aws-bootstrap' /etc/fstab || true; echo "$1"; } >"$folder/fstab"
-  as_root install -m 0644 "$folder/fstab" /etc/fstab.aws-bootstrap ||
-    die "$MOUNT_POINT is mounted, but /etc/fstab could not be written: it will not be there after a reboot"
-  as_root mv /etc/fstab.aws-bootstrap /etc/fstab
-  rm -r "$folder"
-  as_root systemctl daemon-reload || true
+# own_entry DEVICE: whether the user's own entry of fstab for the mount point is about this device. Fails where it is
+# about another.
+own_entry() {
+  local entries
+  entries=$(run_python "$here/fstab.py" others /etc/fstab "$MOUNT_POINT") || die "/etc/fstab could not be read: $entries"
+  [[ -n $entries ]] || return 1
+  case $entries in
+    "$1" | "UUID=$(blkid_value "$1" UUID)" | "LABEL=$(blkid_value "$1" LABEL)") return 0 ;;
+  esac
+  [[ $entries == /dev/* && $(readlink -f "$entries") == "$1" ]] ||
+    die "/etc/fstab has an entry for $MOUNT_POINT that is not this tool's and is about another device:" "${entries//$'\n'/, }"
 }
 
+blkid_value() { as_root blkid -p -o value -s "$2" "$1" 2>/dev/null || echo none; }
+
 check_mount_point() {
-  local device=$1 source elsewhere
+  local device=$1 source elsewhere content
   source=$(mounted_from "$MOUNT_POINT")
   [[ -z $source || $source == "$device" ]] || die "$MOUNT_POINT is already the mount point of $source"
   elsewhere=$(findmnt -n -o TARGET --source "$device" 2>/dev/null | grep -vx "$MOUNT_POINT" | head -n 1 || true)
   [[ -z $elsewhere || -n $source ]] || die "$device is already mounted at $elsewhere"
-  [[ -n $source || ! -d $MOUNT_POINT || -z $(ls -A "$MOUNT_POINT") ]] ||
-    die "$MOUNT_POINT is not empty on the root volume: mounting $device there would hide what is in it"
-  if awk -v at="$MOUNT_POINT" '$1 !~ /^#/ && $2 == at { print $4 }' /etc/fstab | grep -qv x-aws-bootstrap; then
-    die "/etc/fstab has an entry for $MOUNT_POINT that is not this tool's"
-  fi
+  [[ -z $source && -d $MOUNT_POINT ]] || return 0
+  # As root: a folder that the login user cannot look into is not an empty one.
+  content=$(as_root ls -A "$MOUNT_POINT") || die "$MOUNT_POINT cannot be listed"
+  [[ -z $content ]] || die "$MOUNT_POINT is not empty on the root volume: mounting $device there would hide what is in it"
 }
 
 # format_if_empty DEVICE FORMAT: make a filesystem, if that is allowed and nothing would be lost.
 format_if_empty() {
-  [[ $2 == 1 ]] || die "$1 carries no filesystem; nothing was formatted"
-  is_empty "$1" || die "$1 carries no filesystem, but is not empty (partitions, raw data): nothing was formatted"
+  ! is_read_only "$1" || die "$1 carries no filesystem and is read-only: nothing was formatted"
+  is_empty "$1" ||
+    die "$1 carries no filesystem that is known, and is not provably empty: $REASON. Nothing was formatted"
+  if [[ $2 != 1 ]]; then
+    echo "$1 is empty and carries no filesystem. Nothing was formatted" >&2
+    exit "$UNFORMATTED"
+  fi
   as_root mkfs.ext4 -q "$1" >&2 || die "$1 could not be formatted"
 }
 
-# mount_now DEVICE FSTYPE MORE_OPTIONS: mount it, unless it is, and give it to the login user.
+# check_filesystem DEVICE FSTYPE: replay the journal of an ext filesystem and repair what is safe to repair, as a boot
+# would. e2fsck is never told to go further than that.
+check_filesystem() {
+  local said status=0
+  [[ $2 == ext* ]] && as_root e2fsck -V >/dev/null 2>&1 || return 0
+  said=$(as_root e2fsck -p "$1" 2>&1) || status=$?
+  case $status in
+    0) ;;
+    1 | 2 | 3) note "e2fsck has repaired the filesystem of $1: $(head -n 3 <<<"$said" | paste -s -d ' ' -)" ;;
+    *)
+      die "$1 carries $2 with errors that need your decision (e2fsck: status $status)." \
+        "Nothing was mounted. Run: sudo e2fsck $1"
+      ;;
+  esac
+}
+
+# mount_now DEVICE FSTYPE OPTIONS BY_USER(0|1): mount it, unless it is. With an entry of the user's own, as that says.
 mount_now() {
   local said
-  if [[ -z $(mounted_from "$MOUNT_POINT") ]]; then
-    as_root mkdir -p "$MOUNT_POINT" || die "$MOUNT_POINT could not be made"
+  [[ -z $(mounted_from "$MOUNT_POINT") ]] || return 0
+  [[ $3 == *,ro ]] || check_filesystem "$1" "$2"
+  as_root mkdir -p "$MOUNT_POINT" || die "$MOUNT_POINT could not be made"
+  if [[ $4 == 1 ]]; then
+    said=$(as_root mount "$MOUNT_POINT" 2>&1) || die "$1 could not be mounted as /etc/fstab says: $(head -n 1 <<<"$said")"
+  else
     said=$(as_root mount -t "$2" -o "defaults$3" "$1" "$MOUNT_POINT" 2>&1) ||
       die "$1 carries $2, which could not be mounted: $(head -n 1 <<<"$said")"
   fi
-  [[ -n $3 || $(stat -c %u "$MOUNT_POINT") == "$(id -u)" ]] || as_root chown "$(id -u):$(id -g)" "$MOUNT_POINT" ||
+}
+
+# give_to_user OPTIONS: make the login user the owner of the mount point, where the filesystem can be written.
+give_to_user() {
+  local content
+  case ,$(findmnt -n -o OPTIONS --mountpoint "$MOUNT_POINT"), in
+    *,ro,*)
+      note "the data volume is read-only at $MOUNT_POINT"
+      return
+      ;;
+  esac
+  [[ -z $1 && $(stat -c %u "$MOUNT_POINT") != "$(id -u)" ]] || return 0
+  content=$(as_root ls -A "$MOUNT_POINT") || true
+  [[ -z $content || $content == lost+found ]] ||
+    note "what is on the data volume belongs to other users; $MOUNT_POINT itself was given to $(id -un)"
+  as_root chown "$(id -u):$(id -g)" "$MOUNT_POINT" ||
     die "$MOUNT_POINT is mounted, but could not be given to $(id -un)"
 }
 
+# write_entry DEVICE FSTYPE OPTIONS: have the volume mounted at each boot.
+write_entry() {
+  local uuid pass=0 said
+  uuid=$(as_root blkid -p -o value -s UUID "$1") || die "$1 carries $2 without a UUID"
+  [[ $2 != ext* ]] || pass=2
+  said=$(run_python "$here/fstab.py" write /etc/fstab \
+    "UUID=$uuid $MOUNT_POINT $2 defaults,$OPTIONS,x-aws-bootstrap$3 0 $pass" 2>&1) ||
+    die "$MOUNT_POINT is mounted, but /etc/fstab could not be written: it will not be there after a reboot: $said"
+  as_root systemctl daemon-reload || true
+}
+
+# One mount at a time on a box: the second waits for the first and finds its work done. The lock is on the home folder
+# itself, which is there even on a disk that is full, and ends with this process.
+wait_for_others() {
+  exec 9<"$HOME"
+  flock -w "$LOCK_SECONDS" 9 || die "another mount has been running on this box for $LOCK_SECONDS s"
+}
+
 mount_volume() {
-  local volume=$1 format=$2 seconds=$3 device fstype uuid formatted=false more pass=0
+  local volume=$1 format=$2 seconds=$3 device fstype formatted=false options by_user=0
+  wait_for_others
   device=$(wait_for_device "$volume" "$format" "$seconds")
   check_mount_point "$device"
   fstype=$(filesystem_of "$device")
   if [[ -z $fstype ]]; then
+    refuse_if_partitioned "$device"
     format_if_empty "$device" "$format"
     formatted=true
     fstype=$(filesystem_of "$device")
   fi
-  uuid=$(as_root blkid -p -o value -s UUID "$device") || die "$device carries $fstype without a UUID"
-  more=$(owner_options "$fstype")
-  mount_now "$device" "$fstype" "$more"
-  [[ $fstype != ext* ]] || pass=2
-  write_fstab "UUID=$uuid $MOUNT_POINT $fstype defaults,$OPTIONS,x-aws-bootstrap$more 0 $pass"
+  refuse_if_no_filesystem "$device" "$fstype"
+  options=$(owner_options "$fstype")
+  ! is_read_only "$device" || options+=,ro
+  if own_entry "$device"; then by_user=1; fi
+  mount_now "$device" "$fstype" "$options" "$by_user"
+  give_to_user "$options"
+  [[ $by_user == 1 ]] || write_entry "$device" "$fstype" "$options"
   printf '{"device": "%s", "mount_point": "%s", "fstype": "%s", "formatted": %s}\n' \
     "$device" "$MOUNT_POINT" "$fstype" "$formatted"
 }
@@ -188,4 +311,5 @@ main() {
   "$action" "$volume" "$format" "$seconds"
 }
 
-main "$@"
+# Tests read this file for its functions alone.
+[[ ${BASH_SOURCE[0]} != "$0" ]] || main "$@"

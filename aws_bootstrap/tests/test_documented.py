@@ -25,7 +25,7 @@ STAGES = (
 )
 
 # What a line without a terminal would refuse to do is agreed to at one.
-ASKING = r"(terminate|cleanup|quota request)(?!.*(--yes|--dry-run|--help))"
+ASKING = r"(terminate|cleanup|quota request|--format-volume)(?!.*(--yes|--dry-run|--help))"
 
 
 def stage(line: Line) -> int:
@@ -80,8 +80,10 @@ def named(world: World, text: str) -> str:
 
 
 def variables(text: str) -> dict[str, str]:
-    """Launches set their boxes up where the line is the first, or about a box that is used afterwards."""
-    return {"AWS_BOOTSTRAP_LAUNCH_NO_SETUP": "1"} if "launch" in text and text != "aws-bootstrap launch" else {}
+    """The first launch sets its box up and gives it a data volume: it is used afterwards. The others need neither."""
+    if text == "aws-bootstrap launch":
+        return {"AWS_BOOTSTRAP_LAUNCH_EBS_STORAGE": "8"}
+    return {"AWS_BOOTSTRAP_LAUNCH_NO_SETUP": "1"} if "launch" in text else {}
 
 
 def test_no_exception_is_idle():

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import boto3
 import pytest
+from botocore.exceptions import EndpointConnectionError
 from botocore.stub import ANY, Stubber
 from moto import mock_aws
 
 from aws_bootstrap import ec2
 from aws_bootstrap.errors import AwsError, BootstrapError
 from aws_bootstrap.models import Instance
+from aws_bootstrap.ssh import Remote, VolumeUnformatted
+from aws_bootstrap.sshconfig import Host, add
+from aws_bootstrap.tests.cloud import start_box
+from aws_bootstrap.workflows import setup
 
 BOX = Instance(
     "i-0aaa", "us-west-2", "running", "g4dn.xlarge", "spot", "us-west-2a", datetime(2026, 1, 1, tzinfo=UTC), "54.1.2.3"
@@ -40,6 +47,7 @@ def test_a_volume_is_made_encrypted_and_tagged_in_one_call(aws):
                         {"Key": "Name", "Value": "aws-bootstrap-data-i-0aaa"},
                         {"Key": "team", "Value": "vision"},
                         {"Key": "aws-bootstrap-instance", "Value": "i-0aaa"},
+                        {"Key": "aws-bootstrap-format", "Value": "once"},
                         {"Key": "created-by", "Value": "aws-bootstrap-g4dn"},
                     ],
                 }
@@ -74,6 +82,144 @@ def test_attaching_waits_until_ec2_is_ready(aws):
             ec2.attach_ebs_volume(aws, "vol-1", "i-1")
 
 
+# --- the leave to format: a tag that is used up before it is used ------------------------------------------
+
+
+def lose(client, operation: str, *, after: bool) -> None:
+    """Have each of these calls fail without an answer: before it takes effect, or after."""
+
+    def fail(**_):
+        raise EndpointConnectionError(endpoint_url="https://ec2")
+
+    client.meta.events.register(f"{'after' if after else 'before'}-call.ec2.{operation}", fail)
+
+
+def test_the_leave_to_format_is_taken_once(aws):
+    volume = ec2.create_ebs_volume(aws, BOX, 8).volume_id
+    assert ec2.take_format_leave(aws, volume) is True
+    assert "aws-bootstrap-format" not in {t["Key"] for t in aws.describe_volumes()["Volumes"][0]["Tags"]}
+    assert ec2.take_format_leave(aws, volume) is False
+    assert ec2.take_format_leave(aws, "vol-0123456789abcdef0") is False
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_a_removal_whose_answer_is_lost_is_no_leave(aws, after):
+    volume = ec2.create_ebs_volume(aws, BOX, 8).volume_id
+    lose(aws, "DeleteTags", after=after)
+    with pytest.raises(AwsError):
+        ec2.take_format_leave(aws, volume)
+    assert ec2.validate_ebs_volume(aws, volume).format_once is not after
+
+
+def described(**more) -> dict:
+    tag = {"Key": "aws-bootstrap-format", "Value": "once"}
+    raw = {"VolumeId": "vol-1", "Size": 8, "State": "in-use", "AvailabilityZone": "us-west-2a", "Tags": [tag]}
+    return {"Volumes": [raw | more]}
+
+
+def test_a_tag_that_stays_is_no_leave(aws):
+    with Stubber(aws) as stub:
+        stub.add_response("describe_volumes", described())
+        stub.add_response("delete_tags", {})
+        stub.add_response("describe_volumes", described())
+        assert ec2.take_format_leave(aws, "vol-1", timeout=0.0) is False
+
+
+@pytest.mark.parametrize(
+    "more", [{"SnapshotId": "snap-1"}, {"Tags": []}, {"Tags": [{"Key": "aws-bootstrap-format", "Value": "no"}]}]
+)
+def test_a_volume_from_a_snapshot_or_without_the_tag_has_no_leave(aws, more):
+    with Stubber(aws) as stub:
+        stub.add_response("describe_volumes", described(**more))
+        assert ec2.take_format_leave(aws, "vol-1") is False
+
+
+class Boxes:
+    """In place of ssh: a setup that works, and what each mount was allowed, and what tags the volume had then."""
+
+    def __init__(self, client, *, bare: bool = True) -> None:
+        self.client, self.bare, self.mounts = client, bare, []
+
+    def run(self, alias, command, **_):
+        return Remote(0, ("@aws-bootstrap-report", "{}"))
+
+    def mount_ebs_volume(self, alias, package, volume_id, *, format_if_empty):
+        tags = self.client.describe_volumes(VolumeIds=[volume_id])["Volumes"][0]["Tags"]
+        self.mounts.append((format_if_empty, "aws-bootstrap-format" in {t["Key"] for t in tags}))
+        if self.bare and not format_if_empty:
+            raise VolumeUnformatted("/dev/nvme1n1 is empty and carries no filesystem", code="mount-failed")
+        formatted, self.bare = self.bare, False
+        return {"fstype": "ext4", "formatted": formatted}, ()
+
+
+@pytest.fixture
+def with_volume(app, cloud):
+    """Our client, the instance and its new data volume, the alias aws-gpu1 for it."""
+    client = cloud.ec2("us-west-2")
+    instance_id = start_box(client)["InstanceId"]
+    volume = ec2.create_ebs_volume(client, replace(BOX, instance_id=instance_id), 8)
+    host = Host(instance_id, "aws-gpu1", "54.1.2.3", "ubuntu", "/k", "/h", 22, "us-west-2")
+    add(app.paths.ssh_config, host)
+    app.ssh = Boxes(client)
+    return client, volume.volume_id
+
+
+def documents(done) -> dict:
+    return json.loads(done.stdout)
+
+
+def test_the_tag_is_gone_before_the_box_may_format(app, run, with_volume):
+    done = run("setup", "aws-gpu1", "-o", "json")
+    assert done.exit_code == 0 and app.ssh.mounts == [(True, False)]
+    assert run("setup", "aws-gpu1", "-o", "json").exit_code == 0
+    assert app.ssh.mounts[1:] == [(False, False)], "a second mount has no leave"
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_a_lost_removal_formats_nothing_and_the_hint_leads_on(app, run, with_volume, after):
+    client, volume_id = with_volume
+    lose(client, "DeleteTags", after=after)
+    done = run("setup", "aws-gpu1")
+    assert done.exit_code == 3 and app.ssh.mounts == [(False, not after)]
+    assert "is not formatted by this command" in done.stderr
+    assert "setup aws-gpu1 --format-volume" in done.stderr
+
+
+def test_died_between_removal_and_mkfs_only_the_users_word_formats(app, run, with_volume):
+    client, volume_id = with_volume
+    assert ec2.take_format_leave(client, volume_id)
+    failed = documents(run("setup", "aws-gpu1", "-o", "json"))["error"]
+    assert failed["code"] == "mount-failed" and "setup aws-gpu1 --format-volume" in failed["hint"]
+    for words in (["-o", "json"], []):
+        refused = run("setup", "aws-gpu1", "--format-volume", *words)
+        assert refused.exit_code == 2 and "--yes" in refused.stderr
+    assert app.ssh.mounts == [(False, False)]
+    done = run("setup", "aws-gpu1", "--format-volume", "--yes", "-o", "json")
+    assert done.exit_code == 0 and documents(done)["ebs_volume"]["mounted"] is True
+    assert app.ssh.mounts[1:] == [(True, False)]
+
+
+def test_the_users_word_uses_the_tag_up_as_well_or_nothing_is_formatted(app, run, cloud, with_volume):
+    client, volume_id = with_volume
+    cloud.deny("us-west-2", "DeleteTags")
+    done = run("setup", "aws-gpu1", "--format-volume", "--yes", "-o", "json")
+    assert done.exit_code == 3 and app.ssh.mounts == []
+
+
+def test_the_question_names_id_and_size(app, with_volume):
+    client, volume_id = with_volume
+    host = setup.find_host(app, "aws-gpu1")
+    asked = setup.question(host, setup.find_volume(app, host))
+    assert asked.startswith(f"Format {volume_id}, 8 GB, the data volume of aws-gpu1?")
+
+
+def test_a_box_without_a_data_volume_has_none_to_format(app, run, with_volume):
+    client, volume_id = with_volume
+    client.delete_volume(VolumeId=volume_id)
+    done = run("setup", "aws-gpu1", "--format-volume", "--yes", "-o", "json")
+    assert done.exit_code == 1 and documents(done)["error"]["code"] == "not-found"
+
+
 # --- in the sandbox --------------------------------------------------------------------------------------
 
 
@@ -91,6 +237,8 @@ def test_a_new_volume_is_mounted_and_goes_with_its_box(program):
     assert box["ebs_volume"] == {"volume_id": volume_id, "mount_point": "/data", "size_gb": 96, "mounted": True}
     assert volumes(program)[volume_id]["aws-bootstrap-instance"] == box["instance_id"]
     assert program.ssh("aws-gpu1", "echo kept > /data/file && cat /data/file").stdout == "kept\n"
+    assert "aws-bootstrap-format" not in volumes(program)[volume_id], "it is formatted once in its life"
+    assert ",nofail," in program.ssh("aws-gpu1", "grep ' /data ext4 ' /etc/fstab").stdout
     seen = program.json("status", "-r", "us-west-2")[1]["instances"][0]["ebs_volumes"]
     assert seen == [{"volume_id": volume_id, "size_gb": 96, "mount_point": "/data", "state": "in-use"}]
     code, ended = program.json("terminate", "aws-gpu1", "--yes")
@@ -138,8 +286,19 @@ def test_the_users_own_volume_pins_the_zone_is_claimed_and_never_deleted(program
     assert code == 0 and plan["availability_zone"] == "us-west-2c"
     code, box = program.json("launch", "--no-setup", "--ebs-volume-id", mine)
     assert box["availability_zone"] == "us-west-2c"
-    assert code == 3 and box["error"]["code"] == "mount-failed", "a volume that is not ours is never formatted"
+    assert code == 3 and box["error"]["code"] == "mount-failed", "a volume that is not ours is not formatted unasked"
+    assert "setup aws-gpu1 --format-volume" in box["error"]["hint"]
     assert "created-by" not in volumes(program)[mine] and "aws-bootstrap-keep" in volumes(program)[mine]
+
+    disk = program.sandbox.home.volumes / mine / "disk"
+    with disk.open("r+b") as file:
+        file.seek(128 * 2**20)
+        file.write(b"rows and rows")
+    code, again = program.json("setup", "aws-gpu1", "--format-volume", "--yes")
+    assert code == 3 and "there is data at byte 134217728" in again["error"]["message"]
+    disk.unlink()
+    code, again = program.json("setup", "aws-gpu1", "--format-volume", "--yes")
+    assert code == 0 and again["ebs_volume"]["mounted"] is True, again
     ended = program.json("terminate", "aws-gpu1", "--yes")[1]["terminated"][0]
     assert ended["ebs_volumes_kept"] == [mine] and mine in volumes(program)
 
@@ -156,7 +315,7 @@ def test_setup_again_mounts_what_was_not_attached(program):
     code, box = program.json("launch", "--ebs-storage", "8")
     assert code == 3 and box["ebs_volume"]["mounted"] is False
     code, again = program.json("setup", "aws-gpu1")
-    assert code == 0 and again["ebs_volume"]["mounted"] is True
+    assert code == 0 and again["ebs_volume"]["mounted"] is True, again
     assert program.ssh("aws-gpu1", "touch /data/x").returncode == 0
 
 

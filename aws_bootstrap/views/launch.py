@@ -52,6 +52,8 @@ def _(report: LaunchReport) -> str:
 @text.register
 def _(report: SetupReport) -> str:
     """How the setup went."""
+    if report.declined:
+        return "Nothing was formatted or set up."
     done = report.problem() is None
     title = f"{report.ssh_alias} is set up" if done else f"The setup of {report.ssh_alias} is incomplete"
     return "\n".join(

@@ -5,20 +5,24 @@ A volume that cannot be had or mounted leaves a usable box: it is reported, and 
 
 from __future__ import annotations
 
+import io
+import tarfile
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from .. import ec2, output
-from ..config import LaunchConfig
-from ..errors import BootstrapError, UsageError
+from ..config import TAG_FORMAT, LaunchConfig
+from ..errors import BootstrapError, SshError, UsageError
 from ..models import EbsVolume, Volume
+from ..ssh import VolumeUnformatted
 
 if TYPE_CHECKING:
-    from ..ssh import Ssh
+    from ..app import App
     from .launch import Launch
     from .plan import LaunchPlan
 
-_SCRIPT = files("aws_bootstrap") / "resources" / "mount_data_volume.sh"
+_RESOURCES = files("aws_bootstrap") / "resources"
+_SCRIPTS = ("mount_data_volume.sh", "empty_disk.py", "fstab.py")
 
 
 def wanted(plan: LaunchPlan) -> bool:
@@ -74,19 +78,67 @@ def mount(launch: Launch) -> None:
     if launch.volume is None or launch.volume_error:
         return
     try:
-        launch.mounted = mount_volume(launch.app.ssh, launch.alias, launch.volume)
+        mount_volume(launch.app, launch.alias, launch.volume)
+        launch.mounted = True
     except BootstrapError as exc:
         _give_up(launch, exc)
 
 
-def mount_volume(ssh: Ssh, alias: str, volume: Volume) -> bool:
+def mount_volume(app: App, alias: str, volume: Volume, *, format_volume: bool = False) -> None:
     """Mount the volume at /data on the box. SshError `mount-failed` with the box's reason.
 
-    Only a volume that this tool made is formatted, and only if it is empty: another one that looks empty may not be.
+    It is formatted only if it is empty, and only if it is new (its tag says so, which is then removed) or the user has
+    agreed to it (`format_volume`).
     """
-    report = ssh.mount_ebs_volume(alias, _SCRIPT.read_bytes(), volume.volume_id, format_if_empty=volume.created_by_us)
-    output.val("Data", f"{volume.volume_id} ({volume.size_gb} GB, {report.get('fstype')}) at {ec2.EBS_MOUNT_POINT}")
-    return True
+    client = app.aws.ec2(volume.region)
+    if format_volume:
+        _forget_format_leave(client, volume)
+    leave = format_volume or _take_format_leave(client, volume)
+    try:
+        report, notes = app.ssh.mount_ebs_volume(alias, package(), volume.volume_id, format_if_empty=leave)
+    except VolumeUnformatted as exc:
+        hint = f"Format:    {app.access.program} setup {alias} --format-volume"
+        raise SshError(str(exc), hint=hint, code="mount-failed") from exc
+    for note in notes:
+        output.warn(f"The data volume: {note}")
+    formatted = ", formatted now" if report.get("formatted") else ""
+    filesystem = f"{report.get('fstype')}{formatted}"
+    output.val("Data", f"{volume.volume_id} ({volume.size_gb} GB, {filesystem}) at {ec2.EBS_MOUNT_POINT}")
+
+
+def package() -> bytes:
+    """Return the mount scripts as one gzipped tar."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w:gz") as tar:
+        for name in _SCRIPTS:
+            content = (_RESOURCES / name).read_bytes()
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+    return stream.getvalue()
+
+
+def _take_format_leave(client: Any, volume: Volume) -> bool:
+    """Return whether this mount may format the volume; from now on no other one may.
+
+    Without certainty there is no leave: where the answer to the removal of the tag is lost, nothing is formatted.
+    """
+    if not volume.format_once:
+        return False
+    try:
+        taken = ec2.take_format_leave(client, volume.volume_id)
+        reason = "it is still there, or was removed by somebody else"
+    except BootstrapError as exc:
+        taken, reason = False, str(exc)
+    if not taken:
+        output.warn(f"{volume.volume_id} is not formatted by this command: its tag {TAG_FORMAT}: {reason}")
+    return taken
+
+
+def _forget_format_leave(client: Any, volume: Volume) -> None:
+    """Remove the tag of a volume that is formatted by the user's own word. BootstrapError if it stays."""
+    if volume.format_once and not ec2.take_format_leave(client, volume.volume_id):
+        raise BootstrapError(f"The tag {TAG_FORMAT} of {volume.volume_id} could not be removed. Nothing was formatted.")
 
 
 def in_report(volume: Volume | None, mounted: bool) -> EbsVolume | None:

@@ -94,6 +94,7 @@ class Launch:
             cuda_version=outcome.cuda_version if outcome else None,
             ebs_volume=data_volume.in_report(self.volume, self.mounted),
             volume_error=str(self.volume_error) if self.volume_error else None,
+            volume_hint=self.volume_error.hint if self.volume_error else None,
             regions_failed=self.plan.regions_failed,
             access=self.app.access,
             setup_message=outcome.message if outcome else None,

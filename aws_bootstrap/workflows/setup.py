@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .. import sshconfig
+from .. import ec2, sshconfig
 from ..errors import BootstrapError
 from ..models import SetupReport, Volume
 from . import data_volume, remote, ssh_options
@@ -15,9 +15,8 @@ if TYPE_CHECKING:
     from ..app import App
 
 
-def apply(app: App, name: str, *, python_version: str | None = None, script: Path | None = None) -> SetupReport:
-    """How it went. BootstrapError `not-found` where no alias of ours leads to the box."""
-    contents = remote.read_script(script)
+def find_host(app: App, name: str) -> sshconfig.Host:
+    """The box of that alias or id. BootstrapError `not-found` where no alias of ours leads to one."""
     host = sshconfig.find(sshconfig.read(app.paths.ssh_config), name)
     if host is None:
         raise BootstrapError(
@@ -25,10 +24,47 @@ def apply(app: App, name: str, *, python_version: str | None = None, script: Pat
             hint="See them with: aws-bootstrap status",
             code="not-found",
         )
+    return host
+
+
+def find_volume(app: App, host: sshconfig.Host) -> Volume:
+    """The box's data volume. BootstrapError `not-found` where it has none."""
+    client = app.aws.ec2(host.region or app.aws.region)
+    volumes = ec2.find_ebs_volumes_for_instance(client, host.instance_id)
+    if not volumes:
+        raise BootstrapError(
+            f"{host.alias} has no data volume.", hint="See what it has with: aws-bootstrap status", code="not-found"
+        )
+    return volumes[0]
+
+
+def question(host: sshconfig.Host, volume: Volume) -> str:
+    """What the user is asked to agree to before the box's data volume is formatted."""
+    return (
+        f"Format {volume.volume_id}, {volume.size_gb} GB, the data volume of {host.alias}?\n"
+        "It is checked first, and is left as it is unless it is empty."
+    )
+
+
+def declined(app: App, host: sshconfig.Host) -> SetupReport:
+    """The result where the user did not agree."""
+    return SetupReport(host.instance_id, host.alias, "skipped", declined=True, access=app.access)
+
+
+def apply(
+    app: App,
+    host: sshconfig.Host,
+    *,
+    python_version: str | None = None,
+    script: Path | None = None,
+    format_volume: bool = False,
+) -> SetupReport:
+    """How it went. `format_volume`: the user has agreed that an empty data volume is formatted."""
+    contents = remote.read_script(script)
     ssh_options.ensure_effective(app, host)
     with explained_timeout(app, host):
         outcome = remote.set_up(app.ssh, host.alias, python_version=python_version, script=contents)
-    volume, error = _mount(app, host)
+    volume, error = _mount(app, host, format_volume)
     return SetupReport(
         instance_id=host.instance_id,
         ssh_alias=host.alias,
@@ -37,18 +73,19 @@ def apply(app: App, name: str, *, python_version: str | None = None, script: Pat
         cuda_version=outcome.cuda_version,
         ebs_volume=data_volume.in_report(volume, mounted=error is None),
         volume_error=str(error) if error else None,
+        volume_hint=error.hint if error else None,
         access=app.access,
         setup_message=outcome.message,
     )
 
 
-def _mount(app: App, host: sshconfig.Host) -> tuple[Volume | None, BootstrapError | None]:
+def _mount(app: App, host: sshconfig.Host, format_volume: bool) -> tuple[Volume | None, BootstrapError | None]:
     """The box's data volume, mounted if it has one, and what kept us from mounting it."""
     volume = None
     try:
         volume = data_volume.find_for(app.aws.ec2(host.region or app.aws.region), host.instance_id)
         if volume:
-            data_volume.mount_volume(app.ssh, host.alias, volume)
+            data_volume.mount_volume(app, host.alias, volume, format_volume=format_volume)
     except BootstrapError as exc:
         return volume, exc
     return volume, None

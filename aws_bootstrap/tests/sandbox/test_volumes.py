@@ -131,3 +131,17 @@ def test_size_and_zone_are_checked(ec2):
     """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateVolume.html"""
     assert refused(ec2.create_volume, AvailabilityZone="us-west-2a", Size=20_000) == "InvalidParameterValue"
     assert refused(ec2.create_volume, AvailabilityZone="us-west-9z", Size=1) == "InvalidZone.NotFound"
+
+
+def test_a_tag_is_deleted_by_its_key_or_by_key_and_value(ec2):
+    """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteTags.html"""
+
+    def tags():
+        return {t["Key"] for t in ec2.describe_volumes(VolumeIds=[volume_id])["Volumes"][0].get("Tags", [])}
+
+    volume_id = make_volume(ec2, "us-west-2a")
+    ec2.create_tags(Resources=[volume_id], Tags=[{"Key": key, "Value": "once"} for key in ("a", "b", "c")])
+    ec2.delete_tags(Resources=[volume_id], Tags=[{"Key": "a"}, {"Key": "b", "Value": "other"}])
+    assert tags() == {"b", "c"}
+    ec2.delete_tags(Resources=[volume_id], Tags=[{"Key": "a"}, {"Key": "b", "Value": "once"}])
+    assert tags() == {"c"}

@@ -1,7 +1,8 @@
 """lsblk, blkid, mount and their like, on the disks that EC2 shows this box.
 
 A data volume's contents are a folder that goes with the volume: /run/sandbox/volumes/VOLUME holds `format.json`
-once it is formatted, and `files`. The root disk and the instance store are shown, not kept.
+once it is formatted, `files`, and `disk`, the sparse file that real programs read in place of its device. The root
+disk and the instance store are shown, not kept.
 """
 
 from __future__ import annotations
@@ -65,6 +66,25 @@ def _disk(text: str) -> dict | None:
         if text in (disk["name"], "/dev/" + disk["name"]) or text == f"UUID={_format(disk).get('uuid')}":
             return disk
     return None
+
+
+def image(word: str) -> str:
+    """The file that a program is to read where a word of its command line is a data volume's device; else the word."""
+    disk = _disk(word) if word.startswith("/dev/") else None
+    if disk is None or disk["use"] in ("root", "store"):
+        return word
+    path = _store(disk) / "disk"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab") as file:
+        file.truncate(disk["size"])
+    return str(path)
+
+
+def _write_header(disk: dict) -> None:
+    """Where a program reads the device of a formatted disk, it is not empty: ext's magic number in its place."""
+    with open(image("/dev/" + disk["name"]), "r+b") as file:
+        file.seek(0x438)
+        file.write(b"\x53\xef")
 
 
 # --- lsblk ------------------------------------------------------------------------------------------------------
@@ -211,6 +231,7 @@ def wipefs(program: str, arguments: list[str]) -> int:
         carried = _format(disk)
         if carried and ("-a" in arguments or "--all" in arguments):
             (_store(disk) / "format.json").unlink(missing_ok=True)
+            (_store(disk) / "disk").unlink(missing_ok=True)
         elif carried:
             box.say("DEVICE OFFSET TYPE UUID LABEL", f"{disk['name']} 0x438 {carried['type']} {carried['uuid']}")
     return 0
@@ -230,6 +251,12 @@ def mkfs(program: str, arguments: list[str]) -> int:
     (_store(disk) / "files").mkdir(parents=True)
     (_store(disk) / "files/lost+found").mkdir()
     (_store(disk) / "format.json").write_text(json.dumps({"type": kind, "uuid": str(uuid.uuid4())}))
+    _write_header(disk)
+    return 0
+
+
+def e2fsck(program: str, arguments: list[str]) -> int:
+    """Finds every ext filesystem of the sandbox clean."""
     return 0
 
 

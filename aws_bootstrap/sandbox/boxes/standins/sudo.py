@@ -7,12 +7,13 @@ import re
 import shutil
 
 import box
+import disks
 
 _WITH_VALUE = frozenset({"-u", "--user", "-g", "--group", "-C", "-D", "-h", "-p", "-r", "-t", "-U", "--chdir"})
 _ALLOWED = """
     basename bash cat chmod cmp cp cut date dd diff dirname du echo env false find grep head id install ln ls
-    mkdir mktemp mv printf pwd readlink realpath rm rmdir sed sh sleep sort stat tail tee test touch tr true
-    truncate uname wc which whoami xargs
+    mkdir mktemp mv printf pwd python3 readlink realpath rm rmdir sed sh sleep sort stat tail tee test timeout touch tr
+    true truncate uname wc which whoami xargs
 """
 _NOTHING_TO_DO = frozenset(
     {"chown", "chgrp", "modprobe", "nvidia-persistenced", "sysctl", "udevadm", "update-initramfs"}
@@ -32,7 +33,20 @@ def sudo(program: str, arguments: list[str]) -> int:
     if not box.APART:
         return _plain(command, environment)
     environment.update(USER="root", LOGNAME="root")
-    return _run(command, environment)
+    return _run(_with_images(command), environment)
+
+
+def _with_images(command: list[str]) -> list[str]:
+    """The command; a program that is no stand-in reads a data volume's file in place of its device."""
+    if _standin(os.path.basename(command[0])):
+        return command
+    return [disks.image(word) for word in command]
+
+
+def _standin(name: str) -> str | None:
+    """The stand-in of that name, in a box with or without a root of its own."""
+    folders = "/usr/local/bin:/usr/local/cuda/bin" if box.APART else str(box.place("/.local/bin"))
+    return shutil.which(name, path=folders)
 
 
 def _split(arguments: list[str]) -> tuple[list[str], dict[str, str], bool]:
@@ -71,7 +85,7 @@ def _plain(command: list[str], environment: dict[str, str]) -> int:
     name = os.path.basename(command[0])
     if name in _NOTHING_TO_DO:
         return 0
-    standin = shutil.which(name, path=str(box.place("/.local/bin")))
+    standin = _standin(name)
     if standin:
         return _run([standin, *command[1:]], environment)
     if name not in _ALLOWED.split():
@@ -80,7 +94,7 @@ def _plain(command: list[str], environment: dict[str, str]) -> int:
         return _run([command[0], *(_map_text(word) for word in command[1:])], environment)
     if name == "env":
         return _env(command[1:], environment)
-    return _run([command[0], *(_map_word(word) for word in command[1:])], environment)
+    return _run([command[0], *(_map_word(disks.image(word)) for word in command[1:])], environment)
 
 
 def _env(words: list[str], environment: dict[str, str]) -> int:
