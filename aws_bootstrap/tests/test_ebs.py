@@ -138,7 +138,8 @@ class Boxes:
     """In place of ssh: a setup that works, and what each mount was allowed, and what tags the volume had then."""
 
     def __init__(self, client, *, bare: bool = True) -> None:
-        self.client, self.bare, self.mounts = client, bare, []
+        self.client, self.bare = client, bare
+        self.mounts: list[tuple[bool, bool]] = []
 
     def run(self, alias, command, **_):
         return Remote(0, ("@aws-bootstrap-report", "{}"))

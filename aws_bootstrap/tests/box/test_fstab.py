@@ -67,7 +67,7 @@ def test_the_file_keeps_its_mode_and_is_replaced_whole(tmp_path):
     real.write_bytes(b"caf\xe9:/export /mnt nfs _netdev 0 0")
     real.chmod(0o640)
     link.symlink_to(real)
-    program = [sys.executable, "-I", RESOURCES / "fstab.py"]
+    program = [sys.executable, "-I", str(RESOURCES / "fstab.py")]
     for _ in range(2):
         subprocess.run([*program, "write", link, ENTRY.decode()], check=True)
     assert real.read_bytes() == b"caf\xe9:/export /mnt nfs _netdev 0 0\n" + ENTRY + b"\n"
@@ -78,7 +78,7 @@ def test_the_file_keeps_its_mode_and_is_replaced_whole(tmp_path):
 
 
 def test_a_file_that_cannot_be_read_is_told(tmp_path):
-    program = [sys.executable, "-I", RESOURCES / "fstab.py"]
+    program = [sys.executable, "-I", str(RESOURCES / "fstab.py")]
     done = subprocess.run([*program, "write", tmp_path / "none", ENTRY.decode()], capture_output=True, text=True)
     assert done.returncode == 1 and done.stderr.endswith("No such file or directory\n")
     assert len(done.stderr.splitlines()) == 1
