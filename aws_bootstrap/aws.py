@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import os
+import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from queue import SimpleQueue
@@ -163,17 +164,24 @@ def _of_all(failed: dict[str, BootstrapError]) -> BootstrapError:
     return first.with_facts(regions=reasons) if len(failed) > 1 else first
 
 
+def _without_password(url: str) -> str:
+    """The URL without a user and password, which must not end up in a log."""
+    return re.sub(r"//[^/@]*@", "//", url)
+
+
 def my_address(url: str | None = None, timeout: float = 5.0) -> str:
     """The caller's public address as AWS sees it. Raises BootstrapError when it cannot be found."""
     import urllib.request
 
     where = url or os.environ.get("AWS_BOOTSTRAP_CHECKIP_URL") or "https://checkip.amazonaws.com"
     try:
-        with urllib.request.urlopen(where, timeout=timeout) as reply:
+        if not where.startswith(("http://", "https://")):
+            raise ValueError("not an http:// or https:// address")
+        with urllib.request.urlopen(where, timeout=timeout) as reply:  # noqa: S310 (the scheme was checked)
             return str(ipaddress.ip_address(reply.read(200).decode("ascii", "replace").strip()))
     except (OSError, ValueError) as exc:
         raise BootstrapError(
-            f"Could not find out this machine's public address from {where} ({exc}).",
+            f"Could not find out this machine's public address from {_without_password(where)} ({exc}).",
             hint="Say who may reach the SSH port: --ssh-cidr 203.0.113.7/32",
             code="no-address",
         ) from exc

@@ -206,7 +206,7 @@ class Ssh:
 
         Return the bound, in seconds, that was passed before that, or None.
         """
-        assert process.stdout and process.stderr
+        assert process.stdout and process.stderr  # noqa: S101 (pipes, as `_process` asks)
         began = heard = self.clock()
         with selectors.DefaultSelector() as pipes:
             pipes.register(process.stdout, selectors.EVENT_READ, output.take)

@@ -191,6 +191,18 @@ def remove(path: Path, instance_ids: Iterable[str]) -> dict[str, str]:
     return gone
 
 
+def ensure_known_hosts(known_hosts: Path) -> None:
+    """Create the file and its folder where they are missing, for their owner alone.
+
+    ssh itself would create the file as the umask says. BootstrapError where it cannot be created.
+    """
+    try:
+        ensure_private_folder(known_hosts.parent)
+        known_hosts.touch(mode=0o600)
+    except OSError as exc:
+        raise _cannot("write", known_hosts, exc) from exc
+
+
 def forget_host_keys(known_hosts: Path, instance_ids: Iterable[str]) -> None:
     """Drop the pinned host keys of these instances."""
     names = tuple(f"{instance_id} " for instance_id in instance_ids)

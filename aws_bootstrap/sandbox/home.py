@@ -11,6 +11,7 @@ import secrets
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from ..config import ensure_private_folder
 from ..errors import BootstrapError
 
 PATH_VARIABLE = "AWS_BOOTSTRAP_SANDBOX_HOME"
@@ -79,7 +80,7 @@ class Home:
                 hint=f"Name another folder in {PATH_VARIABLE}.",
                 code="sandbox-failed",
             )
-        self.root.mkdir(parents=True, exist_ok=True)
+        ensure_private_folder(self.root)
         self.root.chmod(0o700)
         key = "AKIA" + "".join(secrets.choice(_KEY_LETTERS) for _ in range(16))
         _write_once(self.root / "access-key", f"{key} {secrets.token_hex(20)}")

@@ -32,12 +32,14 @@ class Program:
 
     sandbox: Sandbox
 
-    def __call__(self, *args: str, env: dict[str, str | None] | None = None, timeout: float = 90) -> Outcome:
+    def __call__(
+        self, *args: str, env: dict[str, str | None] | None = None, timeout: float = 90, umask: int = -1
+    ) -> Outcome:
         merged = {**self.sandbox.env, **(env or {})}
         known = {name: value for name, value in merged.items() if value is not None}
         argv = [sys.executable, "-m", "aws_bootstrap", *args]
         done = subprocess.run(
-            argv, env=known, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL
+            argv, env=known, capture_output=True, text=True, timeout=timeout, umask=umask, stdin=subprocess.DEVNULL
         )
         return Outcome(done.returncode, done.stdout, done.stderr)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import ec2, keys, output, sshconfig
 from ..aws import each_region, together
-from ..config import LaunchConfig, ensure_private_folder
+from ..config import LaunchConfig
 from ..errors import BootstrapError
 from ..models import (
     AliasAddress,
@@ -129,7 +129,7 @@ def apply(app: App, todo: Plan, wishes: Wishes) -> CleanupReport:
         sshconfig.add(app.paths.ssh_config, host)
     added = [replace(h, alias=sshconfig.add(app.paths.ssh_config, replace(h, alias=""))) for h in todo.new_hosts]
     if added:
-        ensure_private_folder(app.paths.home)
+        sshconfig.ensure_known_hosts(app.paths.known_hosts)
     return replace(
         report,
         cleaned=todo.shown.stale,

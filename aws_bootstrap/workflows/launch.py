@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from .. import ec2, keys, output, sshconfig
-from ..config import LaunchConfig, ensure_private_folder
+from ..config import LaunchConfig
 from ..errors import BootstrapError
 from ..models import Image, Instance, LaunchReport, Volume
 from . import data_volume, remote, search
@@ -166,7 +166,7 @@ def add_alias(launch: Launch) -> None:
         region=launch.instance.region,
     )
     launch.alias = sshconfig.add(paths.ssh_config, host)
-    ensure_private_folder(paths.home)
+    sshconfig.ensure_known_hosts(paths.known_hosts)
     output.val("Alias", launch.alias)
 
 

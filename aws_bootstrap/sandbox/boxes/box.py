@@ -132,7 +132,7 @@ class Box:
                 env=self.tree.environment(),
                 start_new_session=True,
             )
-        assert self._holder.stdout is not None
+        assert self._holder.stdout is not None  # noqa: S101 (a pipe, as asked above)
         line = await asyncio.wait_for(self._holder.stdout.readline(), BOOT_SECONDS)
         if not line.startswith(b"ready "):
             raise RuntimeError(f"the box did not boot: {self.tree.console}")

@@ -67,7 +67,7 @@ Include /etc/ssh/sshd_config.d/*.conf
 PasswordAuthentication no
 Subsystem sftp internal-sftp
 """
-_PASSWD = "root:x:0:0:root:/root:/bin/bash\nnobody:x:65534:65534::/:/bin/false\n"
+_PASSWD = "root:x:0:0:root:/root:/bin/bash\nnobody:x:65534:65534::/:/bin/false\n"  # noqa: S105 (accounts)
 _MOTD = "This is a box of the aws-bootstrap sandbox: a stand-in for an EC2 instance. It has no GPU and no network.\n"
 
 

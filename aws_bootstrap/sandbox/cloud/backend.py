@@ -29,7 +29,7 @@ from .placement import Placement
 from .volumes import SandboxVolume, Volumes
 from .world import World
 
-PLACEHOLDER_ADDRESS = "0.0.0.0"
+PLACEHOLDER_ADDRESS = "0.0.0.0"  # noqa: S104 (nothing listens there)
 
 
 class SandboxBackend(Launches, Placement, Volumes, EC2Backend):  # type: ignore[misc]

@@ -13,7 +13,7 @@ from .life import SandboxInstance
 from .tokens import Tokens
 
 _TOKEN_IGNORES = frozenset({"client_token", "region_name", "subnet_id"})
-_NO_TOKEN = "ABCDE"  # what moto makes of a request without one
+_NO_TOKEN = "ABCDE"  # noqa: S105 (a client token): what moto makes of a request without one
 _COUNTED = frozenset({"pending", "running"})
 
 
