@@ -8,16 +8,25 @@ import os
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from queue import SimpleQueue
+from functools import partial
+from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from .config import DEFAULT_REGION
-from .errors import KNOWN_EXCEPTIONS, BootstrapError, RegionReason, explain
+from .errors import KNOWN_EXCEPTIONS, BootstrapError, RegionReason, UsageError, explain, unexpected_reply
 from .models import RegionFailure
+from .silence import SILENCE, tell
 
 T = TypeVar("T")
 
 PRICING_REGION = "us-east-1"
+
+REGION_SECONDS = 10.0
+"""For how long a region may owe an answer after the last one that came from any. Any answer counts, a refusal too.
+AWS_BOOTSTRAP_REGION_TIMEOUT sets another."""
+_ALONE = 3
+"""So many times longer while fewer than half of the regions have answered: it may be this machine's own network."""
+_LOOK_EVERY = 0.2
 TIMEOUTS: Mapping[str, float] = {"connect_timeout": 5, "read_timeout": 20}
 """Seconds that one attempt waits for a connection, and for an answer."""
 
@@ -58,9 +67,12 @@ class Aws:
 
     def regions(self) -> list[str]:
         """The regions enabled for the account."""
-        with explained():
-            reply = self.ec2(self.region).describe_regions(AllRegions=False)
-        return sorted(r["RegionName"] for r in reply["Regions"])
+        found, _ = each_region([self.region], self._enabled_regions)
+        return found[self.region]
+
+    def _enabled_regions(self, region: str) -> list[str]:
+        reply = self.ec2(region).describe_regions(AllRegions=False)
+        return sorted(described["RegionName"] for described in reply["Regions"])
 
     @property
     def _session(self) -> Any:
@@ -68,7 +80,7 @@ class Aws:
             if self._made is None:
                 import boto3
 
-                with explained():
+                with explained(reading=False):
                     self._made = boto3.Session(profile_name=self.profile)
             return self._made
 
@@ -84,13 +96,18 @@ class Aws:
 
         retries = {"mode": "standard", "total_max_attempts": 5 if retry else 1}
         config = Config(retries=retries, user_agent_extra="aws-bootstrap", max_pool_connections=20, **self._timeouts)
-        with explained():
-            return self._session.client(service, region_name=region, config=config)
+        with explained(reading=False):
+            client = self._session.client(service, region_name=region, config=config)
+        SILENCE.watch(client)
+        return client
 
 
 @contextlib.contextmanager
-def explained() -> Iterator[None]:
-    """Raise our errors, not botocore's, from the block."""
+def explained(*, reading: bool = True) -> Iterator[None]:
+    """Raise our errors, not botocore's, from the block. Also a decorator: `@explained()`.
+
+    `reading`: the block reads AWS's reply as well; what that lacks is an error `unexpected-reply`.
+    """
     from botocore.exceptions import BotoCoreError, ClientError
     from botocore.parsers import ResponseParserError
 
@@ -103,6 +120,10 @@ def explained() -> Iterator[None]:
         error = explain(_known_name(exc), str(exc))
         error.answered = False
         raise error from exc
+    except (LookupError, TypeError, ValueError, AttributeError) as exc:
+        if not reading:
+            raise
+        raise unexpected_reply(exc) from exc
 
 
 def _known_name(exc: Exception) -> str:
@@ -139,22 +160,93 @@ def together(*calls: Callable[[], Any]) -> list[Any]:
     return [value for _, value, _ in done]
 
 
-def each_region[T](regions: Iterable[str], ask: Callable[[str], T]) -> tuple[dict[str, T], tuple[RegionFailure, ...]]:
-    """Each region's answer, all asked at once, and the regions that failed. If every region fails, so does this."""
+type Answers[T] = tuple[dict[str, T], tuple[RegionFailure, ...]]
+"""Each region's answer, and the regions that failed."""
 
-    def attempt(region: str) -> T | BootstrapError:
-        try:
-            return ask(region)
-        except BootstrapError as exc:
-            return exc
 
+def each_region[T](regions: Iterable[str], ask: Callable[[str], T]) -> Answers[T]:
+    """Each region's answer, all asked at once, and the regions that failed. If every region fails, so does this.
+
+    A region that falls silent counts as failed, and is told at once. So this is for reading alone: what an
+    unanswered request may have changed would not be known. `change_each_region` waits for every region.
+    """
     asked = list(dict.fromkeys(regions))
-    answers = dict(zip(asked, together(*(lambda r=r: attempt(r) for r in asked)), strict=True))
-    failed = {r: a for r, a in answers.items() if isinstance(a, BootstrapError)}
-    if asked and len(failed) == len(asked):
+    return _by_outcome(_until_silent(asked, partial(_caught, ask), _patience()))
+
+
+def change_each_region[T](regions: Iterable[str], change: Callable[[str], T]) -> Answers[T]:
+    """As `each_region`, for what changes something: each region is waited for to its end."""
+    asked = list(dict.fromkeys(regions))
+    answers = together(*(partial(_caught, change, region) for region in asked))
+    return _by_outcome(dict(zip(asked, answers, strict=True)))
+
+
+def _caught[T](ask: Callable[[str], T], region: str) -> T | BootstrapError:
+    try:
+        with explained():
+            return ask(region)
+    except BootstrapError as exc:
+        return exc
+
+
+def _until_silent[T](
+    asked: list[str], attempt: Callable[[str], T | BootstrapError], patience: float
+) -> dict[str, T | BootstrapError]:
+    """Each region's answer; an error in place of it where the region owes one for too long."""
+    arriving: SimpleQueue[tuple[str, Any, BaseException | None]] = SimpleQueue()
+
+    def ask(region: str) -> None:
+        try:
+            arriving.put((region, attempt(region), None))
+        except BaseException as exc:
+            arriving.put((region, None, exc))
+
+    for region in asked:
+        threading.Thread(target=ask, args=(region,), daemon=True).start()
+    answers: dict[str, T | BootstrapError] = {}
+    while len(answers) < len(asked):
+        with contextlib.suppress(Empty):
+            region, answer, bug = arriving.get(timeout=_LOOK_EVERY)
+            if bug is not None:
+                raise bug
+            answers[region] = answer
+        limit = patience if 2 * len(answers) >= len(asked) else _ALONE * patience
+        for region in asked:
+            if region not in answers and SILENCE.seconds(region) > limit:
+                answers[region] = _silent(region, limit)
+    return {region: answers[region] for region in asked}
+
+
+def _silent(region: str, seconds: float) -> BootstrapError:
+    error = explain("ReadTimeoutError", f"no answer within {seconds:g} s")
+    tell(f"{region} does not answer; going on without it")
+    return error
+
+
+def _patience() -> float:
+    """For how long a region may be silent, in seconds. UsageError if the environment names no such time."""
+    named = os.environ.get("AWS_BOOTSTRAP_REGION_TIMEOUT")
+    if not named:
+        return REGION_SECONDS
+    with contextlib.suppress(ValueError):
+        seconds = float(named)
+        if 0 < seconds < 3600:
+            return seconds
+    raise UsageError(f"AWS_BOOTSTRAP_REGION_TIMEOUT is '{named}'; it is a number of seconds, from 1 to 3600.")
+
+
+def _by_outcome[T](answers: dict[str, T | BootstrapError]) -> Answers[T]:
+    """The answers, and the failures. The first error is raised if all failed."""
+    found: dict[str, T] = {}
+    failed: dict[str, BootstrapError] = {}
+    for region, answer in answers.items():
+        if isinstance(answer, BootstrapError):
+            failed[region] = answer
+        else:
+            found[region] = answer
+    if answers and not found:
         raise _of_all(failed)
-    found = {r: a for r, a in answers.items() if r not in failed}
-    return found, tuple(RegionFailure(r, str(e)) for r, e in failed.items())
+    return found, tuple(RegionFailure(region, str(error)) for region, error in failed.items())
 
 
 def _of_all(failed: dict[str, BootstrapError]) -> BootstrapError:

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import click
 
-from . import output, startup
+from . import output, silence, startup
 from .app import App
 from .commands import COMMANDS
 from .commands.options import GLOBAL_OPTIONS, examples_last
@@ -40,6 +40,7 @@ class Group(click.Group):
         """Run the command; exit with the code that the contract gives the outcome."""
         given = list(sys.argv[1:] if args is None else args)
         output.use_format(_wanted_format(given))
+        silence.tell_by(output.warn)
         app = extra.setdefault("obj", None) or App()
         extra |= {"obj": app, "standalone_mode": False, "prog_name": "aws-bootstrap"}
         with startup.watched():

@@ -352,6 +352,19 @@ KNOWN_EXCEPTIONS: dict[str, Known] = {
 }
 
 
+def unexpected_reply(cause: Exception) -> AwsError:
+    """The error for a reply of AWS's that lacks something, or holds what cannot be read. What it did is not known."""
+    what = f"it lacks {cause}" if isinstance(cause, KeyError) else f"{type(cause).__name__}: {cause}"
+    error = AwsError(
+        f"AWS's reply could not be read: {what}.",
+        aws_code=type(cause).__name__,
+        hint="Run the command again. If it happens again, report what --debug shows.",
+        code="unexpected-reply",
+    )
+    error.answered = False
+    return error
+
+
 def explain(name: str, message: str) -> AwsError:
     """Our error for AWS's error code, or botocore's exception class, of that name.
 

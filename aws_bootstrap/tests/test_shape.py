@@ -50,7 +50,7 @@ MAY_IMPORT = {
     "keys": {"ssh", "errors", "config"},
     "ssh": {"sshconfig", "retry", "errors", "models", "config", "gpu"},
     "sshconfig": {"errors", "config"},
-    "aws": {"errors", "models", "config"},
+    "aws": {"silence", "errors", "models", "config"},
     "app": {"aws", "ssh", "output", "models", "errors", "config"},
     "output": {"views", "models", "errors"},
     "views": {"views", "models", "gpu"},
@@ -58,6 +58,7 @@ MAY_IMPORT = {
     "gpu": set(),
     "retry": set(),
     "startup": set(),
+    "silence": set(),
     "errors": set(),
     "config": set(),
 }

@@ -49,7 +49,7 @@ def apply(app: App, names: Sequence[str], regions: Sequence[str], cidrs: Sequenc
     changed: dict[str, Changes] = {}
     if wanted_cidrs and any(found.values()):
         where = [r for r in found if found[r]]
-        changed, refused = aws.each_region(where, lambda r: _replace(app.aws.ec2(r), found[r], wanted_cidrs))
+        changed, refused = aws.change_each_region(where, lambda r: _replace(app.aws.ec2(r), found[r], wanted_cidrs))
         again, lost = aws.each_region(changed, lambda r: _read(app.aws.ec2(r), wanted[r], hosts))
         found, failed = found | again, (*failed, *refused, *lost)
     return AccessReport(

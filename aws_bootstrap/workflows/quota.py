@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from .. import quota
-from ..aws import each_region, together
+from ..aws import change_each_region, each_region, together
 from ..errors import BootstrapError, RegionReason
 from ..models import (
     Quota,
@@ -69,7 +69,7 @@ def question(asks: Sequence[Ask]) -> str:
 def request(app: App, asks: Sequence[Ask]) -> QuotaRequests:
     """Send them. If AWS refuses every one, so does this."""
     by_region = {a.region: a for a in asks}
-    sent, failed = each_region(by_region, lambda region: _send(app, by_region[region]))
+    sent, failed = change_each_region(by_region, lambda region: _send(app, by_region[region]))
     return QuotaRequests(tuple(sent.values()), regions_failed=failed, access=app.access)
 
 

@@ -1,0 +1,129 @@
+"""The AWS door: many regions at once, one that falls silent, replies that lack something."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from contextlib import closing
+
+import boto3
+import pytest
+from botocore.config import Config
+
+from aws_bootstrap import silence
+from aws_bootstrap.aws import change_each_region, each_region, together
+from aws_bootstrap.errors import AwsError, BootstrapError
+from aws_bootstrap.silence import SILENCE
+
+
+def refuse():
+    raise BootstrapError("refused")
+
+
+def test_an_error_is_raised_only_when_the_other_calls_have_ended():
+    """What they do must not go on while their failure is told."""
+    raised, ended = threading.Event(), []
+
+    def slow():
+        raised.wait(0.2)
+        ended.append("slow")
+
+    with pytest.raises(BootstrapError):
+        together(slow, refuse)
+    raised.set()
+    assert ended == ["slow"]
+
+
+def test_the_first_error_in_order_is_raised():
+    first_may_fail = threading.Event()
+
+    def first():
+        first_may_fail.wait(5)
+        raise BootstrapError("first")
+
+    def second():
+        first_may_fail.set()
+        raise BootstrapError("second")
+
+    with pytest.raises(BootstrapError, match="first"):
+        together(first, second)
+
+
+# --- regions that fall silent ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def silent():
+    """`silent(region)` asks a server that accepts and never answers, as a hanging region does."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+
+        def ask(region):
+            keys = {"aws_access_key_id": "x", "aws_secret_access_key": "x"}
+            config = Config(read_timeout=5, retries={"total_max_attempts": 1})
+            client = boto3.client("sts", region_name=region, endpoint_url=url, config=config, **keys)
+            SILENCE.watch(client)
+            return client.get_caller_identity()
+
+        yield ask
+
+
+def test_a_region_that_falls_silent_does_not_hold_up_the_others(silent, monkeypatch):
+    monkeypatch.setenv("AWS_BOOTSTRAP_REGION_TIMEOUT", "0.3")
+    told: list[str] = []
+    silence.tell_by(told.append)
+    found, failed = each_region(["a", "b", "c"], lambda r: silent(r) if r == "b" else r)
+    silence.tell_by(lambda message: None)
+    assert found == {"a": "a", "c": "c"} and [f.region for f in failed] == ["b"]
+    assert "no answer within 0.3 s" in failed[0].error and told == ["b does not answer; going on without it"]
+
+
+def test_a_region_alone_is_given_up_later(silent, monkeypatch):
+    monkeypatch.setenv("AWS_BOOTSTRAP_REGION_TIMEOUT", "0.1")
+    with pytest.raises(AwsError) as caught:
+        each_region(["a"], silent)
+    assert caught.value.code == "unreachable" and caught.value.exit_code == 1
+
+
+def test_a_region_that_is_slow_but_owes_no_answer_is_waited_for(monkeypatch):
+    monkeypatch.setenv("AWS_BOOTSTRAP_REGION_TIMEOUT", "0.01")
+    other_answered = threading.Event()
+
+    def ask(region):
+        if region == "slow":
+            other_answered.wait(5)
+            threading.Event().wait(0.3)
+        else:
+            other_answered.set()
+        return region
+
+    assert each_region(["slow", "b"], ask) == ({"slow": "slow", "b": "b"}, ())
+
+
+def test_a_change_is_waited_for(silent, monkeypatch):
+    """What an unanswered request has changed would not be known."""
+    monkeypatch.setenv("AWS_BOOTSTRAP_REGION_TIMEOUT", "0.01")
+    ended = []
+
+    def change(region):
+        threading.Event().wait(0.3)
+        ended.append(region)
+
+    change_each_region(["a", "b"], change)
+    assert sorted(ended) == ["a", "b"]
+
+
+@pytest.mark.parametrize("named", ["soon", "0", "-1", "nan"])
+def test_a_timeout_that_is_none_is_refused(run, cloud, monkeypatch, named):
+    monkeypatch.setenv("AWS_BOOTSTRAP_REGION_TIMEOUT", named)
+    outcome = run("status", "-r", "us-west-2", "-o", "json")
+    assert outcome.exit_code == 2 and named in json.loads(outcome.stdout)["error"]["message"]
+
+
+def test_a_region_that_hangs_is_told_and_the_rest_is_shown(program):
+    program.sandbox.fault(action="Describe(Instances|Volumes)", region="ap-south-1", do={"delay": 6})
+    regions = ["-r", "ap-south-1", "-r", "us-west-2"]
+    code, seen = program.json("status", *regions, env={"AWS_BOOTSTRAP_REGION_TIMEOUT": "2"})
+    assert code == 3 and [f["region"] for f in seen["regions_failed"]] == ["ap-south-1"]
+    assert "no answer within 2 s" in seen["error"]["message"]
