@@ -132,10 +132,10 @@ def _known_name(exc: Exception) -> str:
 
 
 def pages(client: Any, operation: str, key: str, **params: Any) -> Iterator[dict]:
-    """Every item under `key`, over all pages."""
+    """Every item under `key`, over all pages. A page without it is no empty one: AwsError `unexpected-reply`."""
     with explained():
         for page in client.get_paginator(operation).paginate(**params):
-            yield from page.get(key, [])
+            yield from page[key]
 
 
 def together(*calls: Callable[[], Any]) -> list[Any]:

@@ -67,17 +67,19 @@ def find_quota(client: Any, code: str) -> Quota | None:
     return _asked(client.get_service_quota, code) or _asked(client.get_aws_default_service_quota, code)
 
 
+@explained()
 def find_changes(client: Any, status: str | None = None) -> list[QuotaChange]:
     """Every request that was made for an EC2 quota in the client's region."""
     wanted = {"ServiceCode": SERVICE} | ({"Status": status} if status else {})
     return list(map(_change, pages(client, "list_requested_service_quota_change_history", "RequestedQuotas", **wanted)))
 
 
+@explained()
 def find_open_change(client: Any, code: str) -> QuotaChange | None:
     """The request for this quota that AWS has yet to decide."""
     operation = "list_requested_service_quota_change_history_by_quota"
     made = pages(client, operation, "RequestedQuotas", ServiceCode=SERVICE, QuotaCode=code)
-    return next((_change(raw) for raw in made if raw["Status"] in OPEN), None)
+    return next((_change(raw) for raw in made if raw.get("Status") in OPEN), None)
 
 
 def request_increase(client: Any, code: str, desired_value: float) -> QuotaChange:
@@ -86,27 +88,28 @@ def request_increase(client: Any, code: str, desired_value: float) -> QuotaChang
         reply = client.request_service_quota_increase(
             ServiceCode=SERVICE, QuotaCode=code, DesiredValue=float(desired_value)
         )
-    return _change(reply["RequestedQuota"])
+        # What was asked for stands in for what the reply does not say.
+        return _change({"QuotaCode": code, "DesiredValue": desired_value, **reply["RequestedQuota"]})
 
 
 def _asked(operation: Any, code: str) -> Quota | None:
     try:
         with explained():
             raw = operation(ServiceCode=SERVICE, QuotaCode=code)["Quota"]
+            return Quota(raw.get("QuotaCode", code), raw.get("QuotaName", ""), float(raw["Value"]))
     except AwsError as exc:
         if exc.aws_code == "NoSuchResourceException":
             return None
         raise
-    return Quota(raw["QuotaCode"], raw.get("QuotaName", ""), float(raw["Value"]))
 
 
 def _change(raw: dict[str, Any]) -> QuotaChange:
     return QuotaChange(
-        request_id=raw["Id"],
-        status=raw["Status"],
+        request_id=raw.get("Id", "unknown"),
+        status=raw.get("Status", "unknown"),
         code=raw["QuotaCode"],
         name=raw.get("QuotaName", ""),
-        desired_value=float(raw["DesiredValue"]),
+        desired_value=float(raw.get("DesiredValue", 0)),
         created=raw.get("Created"),
         case_id=raw.get("CaseId"),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ..aws import pages
+from ..aws import explained, pages
 from ..models import Image
 
 _OWNERS = {"ubuntu": "099720109477", "rhel": "309956199498", "red hat": "309956199498"}
@@ -25,6 +25,7 @@ def login_user(image_name: str) -> str:
     return "ec2-user" if amazon_or_red_hat else "ubuntu"
 
 
+@explained()
 def find_images(ec2: Any, name_filter: str) -> list[Image]:
     """The available images of that name pattern, newest first."""
     filters = [{"Name": "name", "Values": [name_filter]}, {"Name": "state", "Values": ["available"]}]
@@ -32,6 +33,7 @@ def find_images(ec2: Any, name_filter: str) -> list[Image]:
     return sorted(map(_image, found), key=lambda image: image.creation_date, reverse=True)
 
 
+@explained()
 def image_names(ec2: Any, image_ids: Iterable[str]) -> dict[str, str]:
     """The names of these images, by id; those that were withdrawn are left out."""
     filters = [{"Name": "image-id", "Values": sorted(image_ids)}]
@@ -45,12 +47,13 @@ def latest_ami(images: Sequence[Image], architectures: Sequence[str]) -> Image |
 
 def _image(raw: dict[str, Any]) -> Image:
     root = raw.get("RootDeviceName") or "/dev/sda1"
-    sizes = [m["Ebs"].get("VolumeSize", 0) for m in raw.get("BlockDeviceMappings", []) if m.get("DeviceName") == root]
+    mappings = [m.get("Ebs", {}) for m in raw.get("BlockDeviceMappings", []) if m.get("DeviceName") == root]
+    sizes = [ebs.get("VolumeSize", 0) for ebs in mappings]
     return Image(
         image_id=raw["ImageId"],
         name=raw.get("Name", ""),
         architecture=raw.get("Architecture", ""),
-        creation_date=raw["CreationDate"],
+        creation_date=raw.get("CreationDate", ""),
         root_device=root,
         root_size_gb=max(sizes, default=0),
     )

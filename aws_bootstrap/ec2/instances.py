@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from ..aws import explained, pages
@@ -17,13 +18,20 @@ ALIVE = ("pending", "running", "stopping", "stopped", "shutting-down")
 ENDED = ("shutting-down", "terminated")
 _NOT_YET_SEEN = ("InvalidKeyPair.NotFound", "InvalidGroup.NotFound")
 """EC2 is eventually consistent: what was made a second ago may not be found yet."""
+UNKNOWN = "unknown"
+"""In place of a state or type of which EC2's reply does not tell."""
 _ATTEMPTS = 5
 
 
 def find_instances(ec2: Any) -> list[Instance]:
     """Our instances in the client's region that are not terminated, oldest first."""
     filters = [tags.OURS, {"Name": "instance-state-name", "Values": list(ALIVE)}]
-    return sorted(_described(ec2, Filters=filters), key=lambda i: i.launch_time)
+    return sorted(_described(ec2, Filters=filters), key=_age)
+
+
+def _age(instance: Instance) -> datetime:
+    """What to sort by: when it was launched; one of which EC2 does not say comes first."""
+    return instance.launch_time or datetime.min.replace(tzinfo=UTC)
 
 
 def get_instances(ec2: Any, instance_ids: Sequence[str]) -> list[Instance]:
@@ -101,7 +109,7 @@ def run_instance(ec2_once: Any, request: dict[str, Any], sleep: Callable[[float]
         try:
             with explained():
                 reply = ec2_once.run_instances(**request)
-            return _instance(reply["Instances"][0], ec2_once.meta.region_name)
+                return _instance(reply["Instances"][0], ec2_once.meta.region_name)
         except AwsError as exc:
             again = isinstance(exc, TransientError) or exc.aws_code in _NOT_YET_SEEN
             if not again or attempt == _ATTEMPTS:
@@ -118,7 +126,7 @@ def wait_running(
 
     def check() -> Instance | None:
         instance = _seen(ec2, instance_id)
-        if instance is None or instance.state == "pending":
+        if instance is None or instance.state in ("pending", UNKNOWN):
             return None
         if instance.state != "running":
             raise _ended_early(instance)
@@ -166,6 +174,7 @@ def _seen(ec2: Any, instance_id: str) -> Instance | None:
         raise
 
 
+@explained()
 def _described(ec2: Any, **params: Any) -> list[Instance]:
     region = ec2.meta.region_name
     reservations = pages(ec2, "describe_instances", "Reservations", **params)
@@ -173,16 +182,17 @@ def _described(ec2: Any, **params: Any) -> list[Instance]:
 
 
 def _instance(raw: dict[str, Any], region: str) -> Instance:
+    """The instance of a reply. All but its id may be missing: a box of which little is said must still be shown."""
     return Instance(
         instance_id=raw["InstanceId"],
         region=region,
-        state=raw["State"]["Name"],
-        instance_type=raw["InstanceType"],
+        state=raw.get("State", {}).get("Name", UNKNOWN),
+        instance_type=raw.get("InstanceType", UNKNOWN),
         lifecycle="spot" if raw.get("InstanceLifecycle") == "spot" else "on-demand",
         availability_zone=raw.get("Placement", {}).get("AvailabilityZone", ""),
-        launch_time=raw["LaunchTime"],
+        launch_time=raw.get("LaunchTime"),
         public_ip=raw.get("PublicIpAddress") or None,
         state_reason=raw.get("StateReason", {}).get("Message"),
         image_id=raw.get("ImageId", ""),
-        group_ids=tuple(group["GroupId"] for group in raw.get("SecurityGroups", [])),
+        group_ids=tuple(group["GroupId"] for group in raw.get("SecurityGroups", []) if "GroupId" in group),
     )

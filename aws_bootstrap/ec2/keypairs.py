@@ -11,11 +11,11 @@ from ..models import KeyPair
 from . import tags
 
 
+@explained()
 def find_key_pairs(ec2: Any, name: str) -> tuple[KeyPair, ...]:
     """The pair of that name, and those that we named after it."""
     filters = [{"Name": "key-name", "Values": [name, f"{name}-*"]}]
-    with explained():
-        found = ec2.describe_key_pairs(Filters=filters, IncludePublicKey=True)["KeyPairs"]
+    found = ec2.describe_key_pairs(Filters=filters, IncludePublicKey=True)["KeyPairs"]
     return tuple(KeyPair(raw["KeyName"], " ".join(raw.get("PublicKey", "").split()[:2]) or None) for raw in found)
 
 

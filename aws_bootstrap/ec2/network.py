@@ -21,19 +21,20 @@ def find_network(ec2: Any, subnet_id: str | None) -> Network:
             subnet = ec2.describe_subnets(SubnetIds=[subnet_id])["Subnets"][0]
             return Network(subnet["VpcId"], subnet_id)
         vpcs = ec2.describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"]
-    if not vpcs:
-        raise BootstrapError(
-            f"There is no default VPC in {ec2.meta.region_name}.",
-            hint="Name a public subnet with --subnet-id, or make one: aws ec2 create-default-vpc",
-            code="no-default-vpc",
-        )
-    return Network(vpcs[0]["VpcId"])
+        if vpcs:
+            return Network(vpcs[0]["VpcId"])
+    raise BootstrapError(
+        f"There is no default VPC in {ec2.meta.region_name}.",
+        hint="Name a public subnet with --subnet-id, or make one: aws ec2 create-default-vpc",
+        code="no-default-vpc",
+    )
 
 
+@explained()
 def find_security_groups(ec2: Any, name: str) -> list[SecurityGroup]:
     """The groups of that name in the region, one a VPC, with their ingress rules."""
     found = pages(ec2, "describe_security_groups", "SecurityGroups", Filters=[{"Name": "group-name", "Values": [name]}])
-    return [SecurityGroup(r["GroupId"], r["VpcId"], frozenset(_rules(r["IpPermissions"]))) for r in found]
+    return [SecurityGroup(r["GroupId"], r["VpcId"], frozenset(_rules(r.get("IpPermissions", [])))) for r in found]
 
 
 def group_in(groups: Iterable[SecurityGroup], vpc_id: str) -> SecurityGroup | None:
@@ -75,12 +76,13 @@ def ensure_let_in(ec2: Any, group: SecurityGroup, port: int, cidrs: Sequence[str
 def _create(ec2: Any, vpc_id: str, name: str) -> tuple[SecurityGroup, bool]:
     try:
         with explained():
-            reply = ec2.create_security_group(
+            made = ec2.create_security_group(
                 GroupName=name,
                 Description="SSH access for aws-bootstrap",
                 VpcId=vpc_id,
                 TagSpecifications=[tags.specification("security-group", name)],
             )
+            return SecurityGroup(made["GroupId"], vpc_id), True
     except AwsError as exc:
         if exc.aws_code != "InvalidGroup.Duplicate":
             raise
@@ -88,16 +90,18 @@ def _create(ec2: Any, vpc_id: str, name: str) -> tuple[SecurityGroup, bool]:
         if group is None:
             raise
         return group, False
-    return SecurityGroup(reply["GroupId"], vpc_id), True
 
 
 def _rules(permissions: Iterable[dict[str, Any]]) -> Iterable[tuple[int, int, str]]:
     for p in permissions:
-        if p["IpProtocol"] not in ("tcp", "-1"):
+        if p.get("IpProtocol") == "-1":
+            first, last = 0, 65535
+        elif p.get("IpProtocol") == "tcp" and "FromPort" in p and "ToPort" in p:
+            first, last = p["FromPort"], p["ToPort"]
+        else:  # another protocol; or a reply that does not say which ports, which is no proof that ours is open
             continue
-        first, last = p.get("FromPort", 0), p.get("ToPort", 65535)
-        ranges = [r["CidrIp"] for r in p.get("IpRanges", [])] + [r["CidrIpv6"] for r in p.get("Ipv6Ranges", [])]
-        yield from ((first, last, cidr) for cidr in ranges)
+        named = [r.get("CidrIp") for r in p.get("IpRanges", [])] + [r.get("CidrIpv6") for r in p.get("Ipv6Ranges", [])]
+        yield from ((first, last, cidr) for cidr in named if cidr)
 
 
 def _lets_in(rule: tuple[int, int, str], port: int, cidr: str) -> bool:

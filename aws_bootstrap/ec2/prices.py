@@ -11,6 +11,7 @@ from ..aws import explained, pages
 from ..models import SpotPrice
 
 
+@explained()
 def spot_prices(ec2: Any, instance_types: Iterable[str]) -> dict[tuple[str, str], SpotPrice]:
     """The current price of each type in each zone of the region, by (type, zone).
 
@@ -30,13 +31,24 @@ def spot_prices(ec2: Any, instance_types: Iterable[str]) -> dict[tuple[str, str]
     )
     newest: dict[tuple[str, str], SpotPrice] = {}
     for raw in history:
-        price = SpotPrice(raw["InstanceType"], raw["AvailabilityZone"], float(raw["SpotPrice"]), raw["Timestamp"])
+        price = _spot_price(raw)
+        if price is None:
+            continue
         key = (price.instance_type, price.availability_zone)
         if key not in newest or newest[key].timestamp < price.timestamp:
             newest[key] = price
     return newest
 
 
+def _spot_price(raw: dict[str, Any]) -> SpotPrice | None:
+    """The price of a record; None for one that names no type, zone, time or number."""
+    try:
+        return SpotPrice(raw["InstanceType"], raw["AvailabilityZone"], float(raw["SpotPrice"]), raw["Timestamp"])
+    except (KeyError, ValueError):
+        return None
+
+
+@explained()
 def on_demand_price(pricing: Any, region: str, instance_type: str) -> float | None:
     """The list price of a Linux instance of this type, or None where the price list has none.
 
@@ -60,4 +72,6 @@ def on_demand_price(pricing: Any, region: str, instance_type: str) -> float | No
 
 def _on_demand_terms(product: dict[str, Any]) -> Iterable[str]:
     for term in product.get("terms", {}).get("OnDemand", {}).values():
-        yield from (d["pricePerUnit"]["USD"] for d in term["priceDimensions"].values() if "USD" in d["pricePerUnit"])
+        for dimension in term.get("priceDimensions", {}).values():
+            if "USD" in dimension.get("pricePerUnit", {}):
+                yield dimension["pricePerUnit"]["USD"]

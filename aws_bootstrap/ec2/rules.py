@@ -13,6 +13,7 @@ from ..models import IngressRule
 from . import tags
 
 
+@explained()
 def find_rules(ec2: Any, group_ids: Iterable[str]) -> list[IngressRule]:
     """Every rule of these groups that lets TCP traffic in."""
     wanted = sorted(set(group_ids))
@@ -20,7 +21,7 @@ def find_rules(ec2: Any, group_ids: Iterable[str]) -> list[IngressRule]:
         return []
     filters = [{"Name": "group-id", "Values": wanted}]
     found = pages(ec2, "describe_security_group_rules", "SecurityGroupRules", Filters=filters)
-    return [_rule(raw) for raw in found if not raw["IsEgress"] and raw["IpProtocol"] in ("tcp", "-1")]
+    return [_rule(raw) for raw in found if not raw.get("IsEgress") and _protocol(raw) in ("tcp", "-1")]
 
 
 def opens(rule: IngressRule, port: int) -> bool:
@@ -78,14 +79,20 @@ def authorize(ec2: Any, group_id: str, port: int, cidrs: Sequence[str]) -> None:
                 authorize(ec2, group_id, port, [cidr])
 
 
+def _protocol(raw: dict[str, Any]) -> str:
+    """The rule's protocol; all of them where the reply names none."""
+    return raw.get("IpProtocol", "-1")
+
+
 def _rule(raw: dict[str, Any]) -> IngressRule:
-    everything = raw["IpProtocol"] == "-1"
+    """The rule of a reply. What it does not limit is open: a rule must not look narrower than it may be."""
+    everything = _protocol(raw) == "-1"
     group = raw.get("ReferencedGroupInfo", {}).get("GroupId")
     return IngressRule(
         rule_id=raw["SecurityGroupRuleId"],
         group_id=raw["GroupId"],
-        first_port=0 if everything else raw["FromPort"],
-        last_port=65535 if everything else raw["ToPort"],
+        first_port=0 if everything else raw.get("FromPort", 0),
+        last_port=65535 if everything else raw.get("ToPort", 65535),
         source=raw.get("CidrIpv4") or raw.get("CidrIpv6") or raw.get("PrefixListId") or group or "unknown",
         created_by_us=tags.values(raw).get(TAG_CREATED_BY) == CREATED_BY,
         description=raw.get("Description") or None,

@@ -19,4 +19,4 @@ def specification(resource_type: str, name: str, extra: Mapping[str, str] | None
 
 def values(raw: Mapping[str, Any]) -> dict[str, str]:
     """A described resource's tags as a dictionary."""
-    return {t["Key"]: t["Value"] for t in raw.get("Tags", [])}
+    return {t["Key"]: t.get("Value", "") for t in raw.get("Tags", []) if "Key" in t}

@@ -16,12 +16,14 @@ EBS_DEVICE_NAME = "/dev/sdf"
 EBS_MOUNT_POINT = "/data"
 
 
+@explained()
 def find_volumes(ec2: Any) -> list[Volume]:
     """Every data volume of ours in the client's region, and those of the user's that were attached for a box."""
     filters = [{"Name": "tag-key", "Values": [TAG_INSTANCE]}]
     return [_volume(raw, ec2.meta.region_name) for raw in pages(ec2, "describe_volumes", "Volumes", Filters=filters)]
 
 
+@explained()
 def find_ebs_volumes_for_instance(ec2: Any, instance_id: str) -> list[Volume]:
     """The data volumes that are meant for this instance."""
     filters = [{"Name": f"tag:{TAG_INSTANCE}", "Values": [instance_id]}]
@@ -53,13 +55,17 @@ def create_ebs_volume(ec2: Any, instance: Instance, size_gb: int, extra: Mapping
             ClientToken=f"data-{instance.instance_id}",  # one data volume an instance, however often it is asked for
             TagSpecifications=[tags.specification("volume", name, {**labels, **own})],
         )
-    return _volume(raw, ec2.meta.region_name)
+        # What was asked for stands in for what the reply does not say.
+        known = {"Size": size_gb, "State": "creating", "AvailabilityZone": instance.availability_zone}
+        return _volume({**known, **raw}, ec2.meta.region_name)
 
 
 def validate_ebs_volume(ec2: Any, volume_id: str) -> Volume:
     """The user's volume, free to be attached. BootstrapError where it is unknown or in use."""
     with explained():
         volume = _volume(ec2.describe_volumes(VolumeIds=[volume_id])["Volumes"][0], ec2.meta.region_name)
+        if not volume.availability_zone:
+            raise KeyError("AvailabilityZone")  # it decides where the box goes
     if volume.state != "available":
         raise BootstrapError(
             f"{volume_id} is {volume.state}; a volume must be available to be attached.",
@@ -163,12 +169,12 @@ def _volume(raw: dict[str, Any], region: str) -> Volume:
     return Volume(
         volume_id=raw["VolumeId"],
         region=region,
-        size_gb=raw["Size"],
-        state=raw["State"],
-        availability_zone=raw["AvailabilityZone"],
+        size_gb=raw.get("Size", 0),
+        state=raw.get("State", "unknown"),
+        availability_zone=raw.get("AvailabilityZone", ""),
         created_by_us=named.get(TAG_CREATED_BY) == CREATED_BY,
         kept=TAG_KEEP in named,
         instance_id=named.get(TAG_INSTANCE),
-        attached_to=next((a["InstanceId"] for a in raw.get("Attachments", [])), None),
+        attached_to=next((a.get("InstanceId", "unknown") for a in raw.get("Attachments", [])), None),
         format_once=blank and named.get(TAG_FORMAT) == FORMAT_ONCE,
     )

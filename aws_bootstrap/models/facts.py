@@ -97,7 +97,7 @@ class Instance:
     instance_type: str
     lifecycle: str
     availability_zone: str
-    launch_time: datetime
+    launch_time: datetime | None
     public_ip: str | None = None
     state_reason: str | None = None
     image_id: str = ""

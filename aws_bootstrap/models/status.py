@@ -33,8 +33,8 @@ class InstanceStatus:
     ssh_alias: str | None
     lifecycle: str
     availability_zone: str
-    launch_time: datetime
-    uptime_seconds: int
+    launch_time: datetime | None
+    uptime_seconds: int | None
     ebs_volumes: tuple[VolumeStatus, ...]
     spot_price_per_hour: float | None = optional()
     estimated_cost: float | None = optional()

@@ -44,7 +44,7 @@ def _brief(report: StatusReport) -> str:
 def _row(i: InstanceStatus) -> tuple[str, ...]:
     data = " ".join(f"{v.mount_point} {v.size_gb} GB" for v in i.ebs_volumes)
     name = i.ssh_alias or i.instance_id
-    return (name, i.state, i.instance_type, i.lifecycle, i.availability_zone, span(i.uptime_seconds), data)
+    return (name, i.state, i.instance_type, i.lifecycle, i.availability_zone, _up(i), data)
 
 
 def _instance(instance: InstanceStatus, report: StatusReport) -> str:
@@ -54,7 +54,7 @@ def _instance(instance: InstanceStatus, report: StatusReport) -> str:
         ("Instance", f"{instance.instance_id}  {instance.instance_type} {instance.lifecycle}"),
         ("Address", f"{instance.public_ip or 'none'} in {instance.availability_zone}"),
         ("GPU", _gpu(instance.gpu)),
-        ("Up", span(instance.uptime_seconds) + _cost(instance)),
+        ("Up", _up(instance) + _cost(instance)),
         *((f"{v.mount_point}", f"{v.volume_id}  {v.size_gb} GB  {v.state}") for v in instance.ebs_volumes),
     ]
     if report.instructions and instance.state == "running" and instance.ssh_alias:
@@ -69,6 +69,10 @@ def _gpu(gpu: GpuInfo | None) -> str | None:
         return None
     cuda = f"CUDA {gpu.cuda_toolkit or 'none'} installed, {gpu.cuda_driver_max or 'unknown'} at most by driver"
     return f"{gpu.name} ({gpu.architecture or 'unknown architecture'}), {cuda} {gpu.driver or ''}".rstrip()
+
+
+def _up(instance: InstanceStatus) -> str:
+    return "unknown" if instance.uptime_seconds is None else span(instance.uptime_seconds)
 
 
 def _cost(instance: InstanceStatus) -> str:

@@ -104,7 +104,7 @@ def _tell_unpriced(region: str, error: BootstrapError) -> None:
 
 def instance_status(instance: Instance, facts: RegionFacts, host: Host | None, now: datetime) -> InstanceStatus:
     """Return what is shown of one instance: its uptime and what it has cost until `now`, its volumes, its alias."""
-    uptime = max(0, int((now - instance.launch_time).total_seconds()))
+    uptime = _uptime(instance, now)
     price = facts.prices.get((instance.instance_type, instance.availability_zone))
     spot_price = price.price if price and instance.lifecycle == "spot" and instance.state == "running" else None
     attached = (v for v in facts.volumes if v.instance_id == instance.instance_id)
@@ -122,8 +122,15 @@ def instance_status(instance: Instance, facts: RegionFacts, host: Host | None, n
         uptime_seconds=uptime,
         ebs_volumes=tuple(VolumeStatus(v.volume_id, v.size_gb, ec2.EBS_MOUNT_POINT, v.state) for v in attached),
         spot_price_per_hour=spot_price,
-        estimated_cost=None if spot_price is None else round(spot_price * uptime / 3600, 4),
+        estimated_cost=None if spot_price is None or uptime is None else round(spot_price * uptime / 3600, 4),
     )
+
+
+def _uptime(instance: Instance, now: datetime) -> int | None:
+    """Seconds since it was launched; None where EC2 does not say when that was."""
+    if instance.launch_time is None:
+        return None
+    return max(0, int((now - instance.launch_time).total_seconds()))
 
 
 def _with_gpus(app: App, instances: Sequence[InstanceStatus]) -> list[InstanceStatus]:

@@ -1,0 +1,230 @@
+"""Replies that lack a field: each field of each reply is left out once, and nothing that exists is hidden by it."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import json
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from aws_bootstrap import ec2, quota
+from aws_bootstrap.config import LaunchConfig
+from aws_bootstrap.errors import AwsError
+from aws_bootstrap.models import Image, Instance, Network
+from aws_bootstrap.tests.cloud import make_volume, start_box
+
+REGION = "us-west-2"
+Path = tuple[str | int, ...]
+
+
+class Strip:
+    """Has a client's replies to one operation lack what `path` leads to, once there is a path.
+
+    From then on the first reply is given again and again: nothing is sent, so that trying every field is quick.
+    """
+
+    def __init__(self, client: Any, operation: str, path: Path = ()) -> None:
+        self.path = path
+        self.seen: dict[str, Any] | None = None
+        events = client.meta.events
+        events.register_first(f"before-call.*.{operation}", self._answer)
+        events.register(f"after-call.*.{operation}", self._answered)
+
+    def each(self) -> Iterator[Path]:
+        """Set `path` to each field of the first reply in turn."""
+        assert self.seen
+        for path in list(paths({k: v for k, v in self.seen.items() if k != "ResponseMetadata"})):
+            self.path = path
+            yield path
+
+    def _answer(self, **_: Any) -> tuple[SimpleNamespace, dict[str, Any]] | None:
+        if self.seen is None or not self.path:
+            return None
+        return SimpleNamespace(status_code=200), copy.deepcopy(self.seen)
+
+    def _answered(self, parsed: dict[str, Any], **_: Any) -> None:
+        self.seen = self.seen or copy.deepcopy(parsed)
+        if self.path:
+            remove(parsed, self.path)
+
+
+def remove(value: Any, path: Path) -> None:
+    """Take out the field that the path leads to, if there is one."""
+    for step in path[:-1]:
+        inside = value[step : step + 1] if isinstance(step, int) else [value[step]] if step in value else []
+        if not inside:
+            return
+        value = inside[0]
+    if isinstance(value, dict):
+        value.pop(path[-1], None)
+
+
+def paths(value: Any, before: Path = ()) -> Iterator[Path]:
+    """Where each field is; of a list's items the first stands for all."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield (*before, key)
+            yield from paths(inner, (*before, key))
+    elif isinstance(value, list) and value:
+        yield from paths(value[0], (*before, 0))
+
+
+INSTANCE = Instance("i-0123456789abcdef0", REGION, "running", "g4dn.xlarge", "spot", f"{REGION}a", None)
+IMAGE = Image("ami-12c6146b", "image", "x86_64", "2026-01-01", "/dev/sda1", 8)
+
+
+def run_instance(client):
+    request = ec2.run_request(
+        LaunchConfig(), IMAGE, Network("vpc"), key_name="key", group_id=default_group(client), user_data=None
+    )
+    del request["KeyName"]
+    return ec2.run_instance(client, ec2.for_market(request, LaunchConfig(), "g4dn.xlarge", "spot"))
+
+
+def default_group(client):
+    return client.describe_security_groups()["SecurityGroups"][0]["GroupId"]
+
+
+def rules(client):
+    group = default_group(client)
+    with contextlib.suppress(ClientError):  # it is there already
+        client.authorize_security_group_ingress(
+            GroupId=group, IpProtocol="tcp", FromPort=22, ToPort=22, CidrIp="203.0.113.7/32"
+        )
+    return ec2.find_rules(client, [group])
+
+
+VERBS = {
+    "DescribeInstances": lambda c: ec2.find_instances(c),
+    "RunInstances": run_instance,
+    "DescribeVolumes": lambda c: ec2.find_volumes(c),
+    "CreateVolume": lambda c: ec2.create_ebs_volume(c, INSTANCE, 8),
+    "DescribeImages": lambda c: ec2.find_images(c, "*"),
+    "DescribeInstanceTypes": lambda c: ec2.find_instance_types(c, ["g4dn.xlarge"]),
+    "DescribeSpotPriceHistory": lambda c: ec2.spot_prices(c, ["g4dn.xlarge"]),
+    "DescribeVpcs": lambda c: ec2.find_network(c, None),
+    "DescribeSecurityGroups": lambda c: ec2.find_security_groups(c, "default"),
+    "DescribeSecurityGroupRules": rules,
+    "DescribeKeyPairs": lambda c: ec2.find_key_pairs(c, "key"),
+}
+
+
+@pytest.mark.parametrize("operation", VERBS)
+def test_a_reply_that_lacks_a_field_is_read_or_told(cloud, operation):
+    client, ask = cloud.ec2(REGION), VERBS[operation]
+    strip = Strip(client, operation)
+    make_volume(client, start_box(client)["InstanceId"])
+    client.create_key_pair(KeyName="key")
+    whole = ask(client)
+    assert whole
+    tried = read = 0
+    for path in strip.each():
+        tried += 1
+        try:
+            found = ask(client)
+        except AwsError as exc:
+            assert exc.code == "unexpected-reply" and not exc.answered, path
+        else:
+            read += 1
+            if isinstance(whole, list) and isinstance(path[-1], str):
+                assert len(found) == len(whole) or operation == "DescribeSecurityGroupRules", path
+    assert tried > 1 and read > 0
+
+
+def test_the_reads_above_find_something_to_leave_out(cloud):
+    client = cloud.ec2(REGION)
+    strip = Strip(client, "DescribeInstances")
+    start_box(client)
+    ec2.find_instances(client)
+    known = {path[-1] for path in strip.each()}
+    assert {"InstanceId", "LaunchTime", "State", "Placement", "SecurityGroups", "Tags"} <= known
+
+
+# --- what a person sees ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("operation", "path"),
+    [
+        ("DescribeInstances", ("Reservations", 0, "Instances", 0, "LaunchTime")),
+        ("DescribeInstances", ("Reservations", 0, "Instances", 0, "State")),
+        ("DescribeInstances", ("Reservations", 0, "Instances", 0, "InstanceType")),
+        ("DescribeInstances", ("Reservations", 0, "Instances", 0, "Placement")),
+        ("DescribeSpotPriceHistory", ("SpotPriceHistory", 0, "SpotPrice")),
+        ("DescribeSpotPriceHistory", ("SpotPriceHistory",)),
+        ("DescribeVolumes", ("Volumes", 0, "Size")),
+        ("DescribeVolumes", ("Volumes", 0, "State")),
+        ("DescribeVolumes", ("Volumes", 0, "AvailabilityZone")),
+    ],
+    ids=lambda value: ".".join(map(str, value)) if isinstance(value, tuple) else value,
+)
+def test_a_box_of_which_little_is_said_is_shown(cloud, run, operation, path):
+    client = cloud.ec2(REGION)
+    box = start_box(client, InstanceMarketOptions={"MarketType": "spot"})["InstanceId"]
+    make_volume(client, box)
+    Strip(client, operation, path)
+    outcome = run("status", "-r", REGION, "-o", "json")
+    assert outcome.exit_code == 0 and json.loads(outcome.stdout)["instances"][0]["instance_id"] == box
+
+
+@pytest.mark.parametrize("shown", [["-o", "table"], ["-o", "text"], ["--no-instructions"]], ids=" ".join)
+def test_every_view_shows_a_box_without_its_launch_time(cloud, run, shown):
+    client = cloud.ec2(REGION)
+    boxes = [start_box(client)["InstanceId"] for _ in range(2)]
+    Strip(client, "DescribeInstances", ("Reservations", 0, "Instances", 0, "LaunchTime"))
+    outcome = run("status", "-r", REGION, *shown)
+    assert outcome.exit_code == 0 and all(box in outcome.stdout for box in boxes)
+
+
+def test_a_box_without_its_launch_time_is_ended(cloud, run):
+    client = cloud.ec2(REGION)
+    box = start_box(client)["InstanceId"]
+    Strip(client, "DescribeInstances", ("Reservations", 0, "Instances", 0, "LaunchTime"))
+    outcome = run("terminate", box, "--yes", "-o", "json")
+    assert outcome.exit_code == 0 and [t["instance_id"] for t in json.loads(outcome.stdout)["terminated"]] == [box]
+
+
+def test_a_region_whose_reply_cannot_be_read_hides_no_other(cloud, run):
+    there, here = (start_box(cloud.ec2(region))["InstanceId"] for region in ("eu-west-1", REGION))
+    Strip(cloud.ec2("eu-west-1"), "DescribeInstances", ("Reservations", 0, "Instances", 0, "InstanceId"))
+    outcome = run("status", "-o", "json")
+    seen = json.loads(outcome.stdout)
+    assert outcome.exit_code == 3 and [i["instance_id"] for i in seen["instances"]] == [here]
+    assert [f["region"] for f in seen["regions_failed"]] == ["eu-west-1"]
+    assert "it lacks 'InstanceId'" in seen["regions_failed"][0]["error"]
+    outcome = run("terminate", there, "--yes", "-o", "json")
+    assert outcome.exit_code == 1 and json.loads(outcome.stdout)["error"]["code"] == "region-failed"
+
+
+def test_a_volume_of_which_little_is_said_is_never_an_orphan_to_delete(cloud, run):
+    client = cloud.ec2(REGION)
+    volume = make_volume(client, "i-0123456789abcdef0")
+    strip = Strip(client, "DescribeVolumes")
+    for field in ("State", "Tags"):
+        strip.path, strip.seen = ("Volumes", 0, field), None
+        outcome = run("cleanup", "--include-ebs", "--include-kept", "--yes", "-o", "json")
+        assert outcome.exit_code == 0 and json.loads(outcome.stdout)["deleted_volumes"] == []
+    strip.path = ()
+    assert client.describe_volumes(VolumeIds=[volume])["Volumes"]
+
+
+@pytest.mark.parametrize("field", ["Id", "Status", "QuotaCode", "DesiredValue", "QuotaName"])
+def test_a_quota_request_that_was_taken_is_told_whatever_the_reply_lacks(cloud, field):
+    client = cloud.service_quotas(REGION)
+    Strip(client, "RequestServiceQuotaIncrease", ("RequestedQuota", field))
+    made = quota.request_increase(client, "L-3819A6DF", 8)
+    assert made.code == "L-3819A6DF" and made.desired_value == 8
+
+
+def test_a_quota_without_a_value_is_not_read(cloud):
+    client = cloud.service_quotas(REGION)
+    cloud.quotas.values[REGION, "L-3819A6DF"] = 8.0
+    Strip(client, "GetServiceQuota", ("Quota", "Value"))
+    with pytest.raises(AwsError) as caught:
+        quota.find_quota(client, "L-3819A6DF")
+    assert caught.value.code == "unexpected-reply"
