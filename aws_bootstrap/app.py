@@ -45,6 +45,10 @@ class App:
 
         return Ssh(self.paths)
 
+    def secrets(self) -> tuple[str, ...]:
+        """What must never be shown, as far as it was read."""
+        return self.aws.secrets() if "aws" in vars(self) else ()
+
     @property
     def access(self) -> Access:
         """How printed commands begin."""

@@ -46,6 +46,15 @@ class Aws:
         """The region of the environment or the profile, or ours. botocore itself does not read AWS_REGION."""
         return os.environ.get("AWS_REGION") or self._session.region_name or DEFAULT_REGION
 
+    def secrets(self) -> tuple[str, ...]:
+        """What must never be shown: the secret key and session token in use, as far as they are known. No call."""
+        found = [os.environ.get("AWS_SECRET_ACCESS_KEY"), os.environ.get("AWS_SESSION_TOKEN")]
+        # The attributes are botocore's own: its properties would renew credentials that have expired.
+        credentials = getattr(getattr(self._made, "_session", None), "_credentials", None)
+        for name in ("secret_key", "token", "_secret_key", "_token"):
+            found.append(vars(credentials).get(name) if credentials else None)
+        return tuple(secret for secret in found if secret)
+
     def ec2(self, region: str) -> Any:
         """The EC2 client of a region, with the SDK's standard retries."""
         return self._client("ec2", region, retry=True)

@@ -60,6 +60,7 @@ class Group(click.Group):
 
 def _fail(exc: BaseException, app: App, *, debug: bool) -> NoReturn:
     """Show the failure and exit with its code."""
+    output.hide(app.secrets())
     error = _ours(exc)
     if error.hint:
         error.with_facts(hint=_runnable(error.hint, app))

@@ -228,6 +228,7 @@ KNOWN_CODES: dict[str, Known] = {
     "InvalidClientTokenId": _INVALID,
     "UnrecognizedClientException": _INVALID,
     "SignatureDoesNotMatch": _INVALID,
+    "InvalidSignatureException": _INVALID,
     "IncompleteSignature": _INVALID,
     "UnauthorizedOperation": _DENIED,
     "AccessDenied": _DENIED,

@@ -144,6 +144,21 @@ def show_help(text: str) -> None:
     _err(text)
 
 
+_secrets: tuple[str, ...] = ()
+
+
+def hide(secrets: tuple[str, ...]) -> None:
+    """Show none of these from now on: AWS's answer to a wrong signature repeats the session token."""
+    global _secrets
+    _secrets = secrets
+
+
+def _without_secrets(text: str) -> str:
+    for secret in _secrets:
+        text = text.replace(secret, "***")
+    return text
+
+
 def _out(text: str) -> None:
     """Write to stdout. An empty text view is nothing, not an empty line. Raises OSError if it cannot be written."""
     global _is_told
@@ -151,14 +166,14 @@ def _out(text: str) -> None:
         return
     if sys.stdout is None:
         raise OSError(errno.EBADF, "standard output is closed")
-    click.echo(_showable(text), color=_color())
+    click.echo(_showable(_without_secrets(text)), color=_color())
     _is_told = True
 
 
 def _err(text: str, *, nl: bool = True) -> None:
     """Write to stderr. A reader that went away must never end work in the account, so that is not an error."""
     with contextlib.suppress(OSError, ValueError):
-        click.echo(text, err=True, nl=nl, color=_color())
+        click.echo(_without_secrets(text), err=True, nl=nl, color=_color())
 
 
 def _fits_stdout(text: str) -> bool:

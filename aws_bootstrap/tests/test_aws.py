@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import threading
 from contextlib import closing
+from pathlib import Path
+from types import SimpleNamespace
 
 import boto3
 import pytest
@@ -48,6 +51,34 @@ def test_the_first_error_in_order_is_raised():
 
     with pytest.raises(BootstrapError, match="first"):
         together(first, second)
+
+
+# --- what AWS repeats ------------------------------------------------------------------------------------
+
+
+def test_a_token_that_aws_repeats_is_not_shown(app, run, monkeypatch):
+    """Its answer to a wrong signature holds what it expected to be signed, the session token among it."""
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    keys = "aws_access_key_id = AKIA\naws_secret_access_key = VERYSECRETKEY\naws_session_token = VERYSECRETTOKEN\n"
+    Path(os.environ["AWS_SHARED_CREDENTIALS_FILE"]).write_text(f"[default]\n{keys}")
+    codes = iter(["SignatureDoesNotMatch", "InvalidSignatureException", "SomethingNew"])
+
+    def answer(**_):
+        message = "It should have been 'x-amz-security-token:VERYSECRETTOKEN' and VERYSECRETKEY"
+        error = {"Code": next(codes), "Message": message}
+        return SimpleNamespace(status_code=403), {"Error": error, "ResponseMetadata": {}}
+
+    app.aws.ec2("us-west-2").meta.events.register_first("before-call.ec2.DescribeInstances", answer)
+    app.aws.ec2("us-west-2").meta.events.register_first("before-call.ec2.DescribeVolumes", none)
+    for _ in range(3):
+        outcome = run("status", "-r", "us-west-2", "--debug", "-o", "json")
+        assert outcome.exit_code == 1 and "Traceback" in outcome.stderr
+        assert "VERYSECRET" not in outcome.stdout + outcome.stderr
+
+
+def none(**_):
+    return SimpleNamespace(status_code=200), {"Volumes": [], "ResponseMetadata": {}}
 
 
 # --- regions that fall silent ----------------------------------------------------------------------------
