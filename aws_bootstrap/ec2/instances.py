@@ -157,10 +157,15 @@ def _ended_early(instance: Instance) -> BootstrapError:
 
 
 def terminate_instances(ec2: Any, instance_ids: Sequence[str]) -> list[StateChange]:
-    """End them; return what EC2 says of each. One that it says nothing of is left out."""
+    """End them; return what EC2 says of each. AwsError, not answered, where it says nothing of one."""
     with explained():
         reply = ec2.terminate_instances(InstanceIds=list(instance_ids))
     told = [c for c in reply.get("TerminatingInstances", []) if "PreviousState" in c and "CurrentState" in c]
+    untold = sorted(set(instance_ids) - {c["InstanceId"] for c in told})
+    if untold:
+        error = AwsError(f"EC2 did not say what became of {', '.join(untold)}.", aws_code="")
+        error.answered = False
+        raise error
     return [StateChange(c["InstanceId"], c["PreviousState"]["Name"], c["CurrentState"]["Name"]) for c in told]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..aws import explained, pages
 from ..config import CREATED_BY, FORMAT_ONCE, TAG_CREATED_BY, TAG_FORMAT, TAG_INSTANCE, TAG_KEEP
-from ..errors import AwsError, BootstrapError
+from ..errors import AwsError, BootstrapError, TransientError
 from ..models import Instance, Volume
 from ..retry import poll
 from . import tags
@@ -93,15 +93,26 @@ def attach_ebs_volume(ec2: Any, volume_id: str, instance_id: str, timeout: float
             with explained():
                 ec2.attach_volume(VolumeId=volume_id, InstanceId=instance_id, Device=EBS_DEVICE_NAME)
         except AwsError as exc:
-            if exc.aws_code not in ("IncorrectState", "InvalidVolume.NotFound"):
+            if exc.aws_code in ("IncorrectState", "InvalidVolume.NotFound"):
+                refusals.append(exc)
+                return None
+            if not _may_have_attached(exc) or not _is_attached(ec2, volume_id, instance_id):
                 raise
-            refusals.append(exc)
-            return None
         return True
 
     refusals: list[AwsError] = []
     if not poll(attempt, timeout=timeout, every=1.0):
         raise refusals[-1]
+
+
+def _may_have_attached(error: AwsError) -> bool:
+    """Whether the volume may be attached all the same: no answer came, or the SDK asked again after one was lost."""
+    return error.aws_code == "VolumeInUse" or not error.answered or isinstance(error, TransientError)
+
+
+def _is_attached(ec2: Any, volume_id: str, instance_id: str) -> bool:
+    volume = find_volume(ec2, volume_id)
+    return volume is not None and volume.attached_to == instance_id
 
 
 def detach_ebs_volume(ec2: Any, volume_id: str) -> None:

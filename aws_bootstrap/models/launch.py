@@ -69,6 +69,8 @@ class LaunchReport(Result):
     cuda_version: str | None = optional()
     ebs_volume: EbsVolume | None = optional()
     regions_failed: tuple[RegionFailure, ...] = ()
+    volume_created: bool = private(False)
+    """Whether this launch created the data volume; the user's own is not among what exists because of it."""
     volume_error: str | None = private()
     volume_hint: str | None = private()
     access: Access = private(Access())
@@ -83,9 +85,11 @@ class LaunchReport(Result):
         return error and error.with_facts(resources=self.resources())
 
     def resources(self) -> tuple[Resource, ...]:
-        """The instance, and the data volume."""
-        found = [Resource("instance", self.instance_id, self.region, billing=True)] if self.instance_id else []
-        if self.ebs_volume:
+        """The instance, and the data volume if the launch created it."""
+        found = []
+        if self.instance_id:
+            found.append(Resource("instance", self.instance_id, self.region, billing=True))
+        if self.ebs_volume and self.volume_created:
             found.append(Resource("volume", self.ebs_volume.volume_id, self.region, billing=True))
         return tuple(found)
 

@@ -79,6 +79,7 @@ class Faults:
 
     def __init__(self) -> None:
         self._faults: list[Fault] = []
+        self._changes: dict[str, list[Callable[[dict[str, Any]], Any]]] = {}
 
     def lose(self, operation: str, *, region: str | None = None, times: int | None = None) -> None:
         """The call takes effect; the connection breaks before the answer comes."""
@@ -134,6 +135,10 @@ class Faults:
             return answer
         raise Lost
 
+    def change_answer(self, operation: str, change: Callable[[dict[str, Any]], Any]) -> None:
+        """Every answer of this operation, as botocore has read it, is changed before the program sees it."""
+        self._changes.setdefault(operation, []).append(change)
+
     def watch(self, client: Any, service: str, region: str, *, retry: bool) -> None:
         """Have the faults befall the calls of this client; its retries do not wait."""
 
@@ -146,7 +151,12 @@ class Faults:
         def again(attempts: int, caught_exception: Exception | None, **_: Any) -> int | None:
             return 0 if isinstance(caught_exception, Lost) and retry and attempts < ATTEMPTS else None
 
+        def answered(model: Any, parsed: dict[str, Any], **_: Any) -> None:
+            for change in self._changes.get(model.name, []):
+                change(parsed)
+
         client.meta.events.register_first("before-send", before)
+        client.meta.events.register_last(f"after-call.{service}", answered)
         client.meta.events.register_last("before-send", after)
         client.meta.events.register_first(f"needs-retry.{service}", again)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -77,8 +78,22 @@ def test_attaching_waits_until_ec2_is_ready(aws):
             "attach_volume", {"State": "attaching"}, {"VolumeId": ANY, "InstanceId": ANY, "Device": "/dev/sdf"}
         )
         ec2.attach_ebs_volume(aws, "vol-1", "i-1")
+
+
+@pytest.mark.parametrize(("owner", "attached"), [("i-1", True), ("i-2", False)])
+def test_a_volume_in_use_by_this_very_instance_is_attached(aws, owner, attached):
+    """The SDK asks again where an answer was lost, and is told that the volume is in use: by the first request."""
+    held = {
+        "VolumeId": "vol-1",
+        "Size": 1,
+        "State": "in-use",
+        "AvailabilityZone": "us-west-2a",
+        "Attachments": [{"InstanceId": owner}],
+    }
+    with Stubber(aws) as stub:
         stub.add_client_error("attach_volume", "VolumeInUse", "taken")
-        with pytest.raises(AwsError, match="taken"):
+        stub.add_response("describe_volumes", {"Volumes": [held]}, {"VolumeIds": ["vol-1"]})
+        with contextlib.nullcontext() if attached else pytest.raises(AwsError, match="taken"):
             ec2.attach_ebs_volume(aws, "vol-1", "i-1")
 
 

@@ -104,6 +104,15 @@ def test_an_end_whose_answer_is_lost_is_looked_up_and_finished(run, app, cloud, 
     assert aliases(app) == set() and volumes(cloud) == set()
 
 
+@pytest.mark.parametrize("said", [[], [{"InstanceId": "?"}]], ids=["nothing", "no state"])
+def test_an_answer_that_does_not_say_what_became_of_a_box_is_looked_up(run, cloud, box, said):
+    instance_id = box()
+    cloud.faults.change_answer("TerminateInstances", lambda reply: reply.update(TerminatingInstances=said))
+    code, ended = end(run, instance_id)
+    assert code == 0 and ended["terminated"][0]["previous_state"] == "running"
+    assert ended["terminated"][0]["current_state"] == "terminated"
+
+
 def test_an_end_that_never_reached_ec2_leaves_the_box_told_and_its_alias(run, app, cloud, box):
     app.lookup_seconds = 0
     first, second = box(), box(EAST)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from aws_bootstrap.errors import AwsError, BootstrapError, CapacityError, TransientError, explain
-from aws_bootstrap.workflows.unknown import Unanswered, is_unknown, look_up
+from aws_bootstrap.workflows.unknown import Calls, is_unknown, look_up
 
 
 def lost() -> AwsError:
@@ -67,21 +67,47 @@ def test_a_look_that_is_refused_is_not_repeated():
     assert look_up(answers(REFUSED, "i-1"), seconds=5).unknown
 
 
-def test_only_calls_without_an_answer_are_looked_up():
-    calls, found = Unanswered(), []
-    with calls.asked("answered", lambda: found.append("answered")):
-        pass
-    with pytest.raises(AwsError), calls.asked("refused", lambda: found.append("refused")):
-        raise REFUSED
-    with pytest.raises(AwsError), calls.asked("lost", lambda: found.append("lost")):
-        raise lost()
-    with pytest.raises(KeyboardInterrupt), calls.asked("interrupted", answers(REFUSED)):
-        raise KeyboardInterrupt
-    assert calls.settle(0) == ("interrupted",) and found == ["lost"]
+def test_what_a_call_did_is_its_answer_or_what_shows():
+    noted: list[str] = []
+    calls = Calls(5)
+    assert calls.make("answered", answers("i-1"), look=answers("wrong"), note=noted.append) == "i-1"
+    assert calls.make("lost", answers(lost()), look=answers(None, "i-2"), note=noted.append) == "i-2"
+    assert calls.make("unread", answers(KeyError("State")), look=answers("i-3"), note=noted.append) == "i-3"
+    assert noted == ["i-1", "i-2", "i-3"] and calls.unknown == []
 
 
-def test_a_call_that_is_under_way_is_looked_up_too():
-    calls = Unanswered()
-    with calls.asked("under way", answers(REFUSED)):
-        assert calls.settle(0) == ("under way",)
-    assert calls.settle(0) == ()
+def test_a_call_that_did_nothing_fails_with_its_error_and_says_whether_that_is_known():
+    noted: list[str] = []
+    calls = Calls(0)
+    for name, error, shows in (
+        ("refused", REFUSED, "not asked"),
+        ("not done", lost(), None),
+        ("unknown", lost(), REFUSED),
+    ):
+        with pytest.raises(AwsError) as caught:
+            calls.make(name, answers(error), look=answers(shows), note=noted.append)
+        assert caught.value is error
+    assert calls.unknown == ["unknown"] and noted == []
+
+
+def test_interrupted_calls_are_looked_up_at_the_end_and_no_other():
+    noted: list[str] = []
+    calls = Calls(0)
+    calls.make("answered", answers("i-1"), look=answers("wrong"), note=noted.append)
+    for name, shows in (("done", "i-2"), ("not done", None), ("unknown", REFUSED)):
+        with pytest.raises(KeyboardInterrupt):
+            calls.make(name, interrupted, look=answers(shows), note=noted.append)
+    calls.settle()
+    assert noted == ["i-1", "i-2"] and calls.unknown == ["unknown"]
+
+
+def interrupted():
+    raise KeyboardInterrupt
+
+
+def test_nothing_more_is_sent_once_they_are_settled():
+    calls, sent = Calls(0), []
+    calls.settle()
+    with pytest.raises(BootstrapError, match="nothing more is sent"):
+        calls.make("late", lambda: sent.append("late"), look=answers(None), note=sent.append)
+    assert sent == []

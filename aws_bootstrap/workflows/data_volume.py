@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import io
 import tarfile
+from functools import partial
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from .. import ec2, output
 from ..config import TAG_FORMAT, LaunchConfig
 from ..errors import BootstrapError, SshError, UsageError
-from ..models import EbsVolume, Volume
+from ..models import EbsVolume, Instance, Volume
 from ..ssh import VolumeUnformatted
 
 if TYPE_CHECKING:
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 
 _RESOURCES = files("aws_bootstrap") / "resources"
 _SCRIPTS = ("mount_data_volume.sh", "empty_disk.py", "fstab.py")
+
+
+VOLUME = "the data volume"
+"""The name of CreateVolume among the launch's calls."""
 
 
 def wanted(plan: LaunchPlan) -> bool:
@@ -54,11 +59,35 @@ def have(launch: Launch) -> None:
             launch.volume = plan.volume
             ec2.claim_ebs_volume(launch.client, plan.volume.volume_id, instance.instance_id)
         else:
-            launch.volume = ec2.create_ebs_volume(
-                launch.client, instance, plan.config.ebs_storage or 0, plan.config.tag
-            )
+            _create(launch, instance)
     except BootstrapError as exc:
         _give_up(launch, exc)
+
+
+def _create(launch: Launch, instance: Instance) -> None:
+    """Create the volume. One whose creation was not answered is found by the tag that names its instance."""
+    client, config = launch.client, launch.plan.config
+
+    def note(volume: Volume) -> None:
+        launch.volume = volume
+
+    try:
+        launch.calls.make(
+            VOLUME,
+            partial(ec2.create_ebs_volume, client, instance, config.ebs_storage or 0, config.tag),
+            look=partial(_find_created, client, instance.instance_id),
+            note=note,
+        )
+    except BootstrapError as exc:
+        if VOLUME not in launch.calls.unknown:
+            raise
+        look = f"Look:      {launch.app.access.program} status --region {instance.region}"
+        what = f"{exc} Whether a volume was created all the same is not known."
+        raise BootstrapError(what, hint=look, code=exc.code) from exc
+
+
+def _find_created(client: Any, instance_id: str) -> Volume | None:
+    return next(iter(ec2.find_ebs_volumes_for_instance(client, instance_id)), None)
 
 
 def attach(launch: Launch) -> None:

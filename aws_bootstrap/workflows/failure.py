@@ -5,49 +5,40 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-from .. import ec2, output, sshconfig
+from .. import ec2, sshconfig
 from ..errors import BootstrapError, IncompleteError, Interrupted, Resource, SshError
-from ..retry import poll
 from ..ssh import quoted
 from . import access
+from .data_volume import VOLUME
+from .search import INSTANCE
 
 if TYPE_CHECKING:
     from ..config import LaunchConfig
     from .launch import Launch
 
-LOOKUP_SECONDS = 12.0
-"""For how long an unanswered RunInstances is looked up: it may take effect, and show, seconds after the call broke."""
-
 
 def incomplete(launch: Launch, cause: BaseException) -> BootstrapError:
-    """The error for a launch that broke: exit code 3 (or a signal's) if an instance exists or may, else the cause's."""
-    unknown = launch.instance is None and launch.client_token is not None and not _look_for_instance(launch)
+    """The error for a launch that broke. Exit code 3 (or a signal's) if something that bills exists or may, else the
+    cause's.
+    """
+    try:
+        return _incomplete(launch, cause)
+    except KeyboardInterrupt as exc:  # while that was looked up; no further signal comes
+        return _incomplete(launch, exc)
+
+
+def _incomplete(launch: Launch, cause: BaseException) -> BootstrapError:
+    launch.calls.settle()
     ended = _has_ended(launch, cause)
-    error = _as_error(cause, left_behind=unknown or (launch.instance is not None and not ended))
-    error.with_facts(resources=_resources(launch, ended), hint=_hints(launch, error, ended, unknown))
+    runs = launch.instance is not None and not ended
+    error = _as_error(cause, left_behind=runs or bool(launch.created_volume or _unknown(launch)))
+    error.with_facts(resources=_resources(launch, ended), hint=_hints(launch, error, ended))
     return error.with_result(launch.report())
 
 
-def _look_for_instance(launch: Launch) -> bool:
-    """Whether it is known by now what an unanswered RunInstances did: its client token finds what it started."""
-    asked_in_vain: list[BootstrapError] = []
-
-    def look() -> bool | None:
-        try:
-            launch.instance = ec2.find_by_token(launch.client, launch.client_token or "")
-        except BootstrapError as exc:
-            asked_in_vain.append(exc)
-            return None
-        asked_in_vain.clear()
-        return True if launch.instance else None
-
-    _tell_look()
-    poll(look, timeout=LOOKUP_SECONDS, every=1.0)
-    return not asked_in_vain
-
-
-def _tell_look() -> None:
-    output.info("Looking whether EC2 has started an instance")
+def _unknown(launch: Launch) -> list[str]:
+    """What may exist and bill: EC2 could not be asked."""
+    return [name for name in (INSTANCE, VOLUME) if name in launch.calls.unknown]
 
 
 def _has_ended(launch: Launch, cause: BaseException) -> bool:
@@ -73,32 +64,41 @@ def _as_error(cause: BaseException, *, left_behind: bool) -> BootstrapError:
 
 
 def _resources(launch: Launch, ended: bool) -> tuple[Resource, ...]:
-    idle = tuple(Resource(kind, name, region, billing=False) for kind, name, region in launch.made)
-    if launch.instance is None or ended:
-        return (*_volume(launch), *idle)
-    instance = Resource("instance", launch.instance.instance_id, launch.instance.region, billing=True)
-    return (instance, *_volume(launch), *idle)
+    found: list[Resource] = []
+    if launch.instance and not ended:
+        found.append(Resource("instance", launch.instance.instance_id, launch.instance.region, billing=True))
+    if launch.created_volume:
+        found.append(Resource("volume", launch.created_volume.volume_id, launch.created_volume.region, billing=True))
+    found += [Resource(kind, name, region, billing=False) for kind, name, region in launch.made]
+    return tuple(found)
 
 
-def _volume(launch: Launch) -> tuple[Resource, ...]:
-    """The data volume, if this launch made it: the user's own was there before."""
-    if launch.volume is None or launch.plan.volume:
-        return ()
-    return (Resource("volume", launch.volume.volume_id, launch.volume.region, billing=True),)
-
-
-def _hints(launch: Launch, error: BootstrapError, ended: bool, unknown: bool) -> str | None:
+def _hints(launch: Launch, error: BootstrapError, ended: bool) -> str | None:
+    """What helps with the cause, then how to look, go on and undo."""
     program, hints = launch.app.access.program, [error.hint, _locked_out(launch, error)]
+    unknown = _unknown(launch)
     if unknown:
-        hints.append("EC2 may have started an instance; it could not be asked.")
+        hints.append(f"EC2 may have started or created {' and '.join(unknown)}; it could not be asked.")
         hints.append(f"Look:   {program} status --region {launch.where.region}")
     if ended:
-        hints.append("EC2 has ended the instance. Launch again, perhaps in another --region or of another type.")
+        hints += _after_end(launch, error)
     elif launch.instance:
         if launch.alias:
             hints.append(f"Go on:  {program} setup {launch.alias}{setup_options(launch.config)}")
         hints.append(f"Undo:   {program} terminate {launch.instance.instance_id} --region {launch.instance.region}")
     return "\n".join(filter(None, hints)) or None
+
+
+def _after_end(launch: Launch, error: BootstrapError) -> list[str]:
+    """What is told where EC2 has ended the instance: how to launch again, and how to delete what it leaves."""
+    hints: list[str] = []
+    if error.code != "instance-ended":  # that error says so itself
+        hints.append("EC2 has ended the instance. Launch again, perhaps in another --region or of another type.")
+    volume = launch.created_volume
+    if volume:
+        hints.append(f"The data volume {volume.volume_id} ({volume.size_gb} GB) stays, and bills.")
+        hints.append(f"Undo, once the volume is free:  {launch.app.access.program} cleanup --include-ebs")
+    return hints
 
 
 def setup_options(config: LaunchConfig) -> str:

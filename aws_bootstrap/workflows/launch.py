@@ -17,6 +17,7 @@ from .failure import incomplete, setup_options
 from .plan import LaunchPlan, RegionPlan, make_plan
 from .prepare import import_key, open_ssh_port
 from .steps import Step, run_steps, titles
+from .unknown import Calls
 
 if TYPE_CHECKING:
     from ..app import App
@@ -37,8 +38,6 @@ class Launch:
     """(type, id, region) of what does not bill but exists because of this launch."""
     attempts: list[Attempt] = field(default_factory=list)
     """RunInstances sent, the last one perhaps unanswered."""
-    client_token: str | None = None
-    """Of a RunInstances whose outcome is not known: what it started can be found by it."""
     instance: Instance | None = None
     alias: str | None = None
     outcome: remote.SetupOutcome | None = None
@@ -46,6 +45,10 @@ class Launch:
     volume_error: BootstrapError | None = None
     mounted: bool = False
     began: float = field(default_factory=time.monotonic)
+    calls: Calls = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.calls = Calls(self.app.lookup_seconds)
 
     @property
     def config(self) -> LaunchConfig:
@@ -76,6 +79,11 @@ class Launch:
         where = self.where
         return where.images.get(self.instance_type) or next(iter(where.images.values()))
 
+    @property
+    def created_volume(self) -> Volume | None:
+        """The data volume, if this launch created it: the user's own was there before."""
+        return None if self.plan.volume else self.volume
+
     def report(self) -> LaunchReport:
         """What is known by now."""
         instance, outcome = self.instance, self.outcome
@@ -93,6 +101,7 @@ class Launch:
             setup_failed_step=outcome.failed_step if outcome else None,
             cuda_version=outcome.cuda_version if outcome else None,
             ebs_volume=data_volume.in_report(self.volume, self.mounted),
+            volume_created=self.created_volume is not None,
             volume_error=str(self.volume_error) if self.volume_error else None,
             volume_hint=self.volume_error.hint if self.volume_error else None,
             regions_failed=self.plan.regions_failed,
@@ -137,7 +146,7 @@ def make_key(launch: Launch) -> None:
 
 def start_instance(launch: Launch) -> None:
     """Start the instance where there is room for it."""
-    launch.instance = search.find_room(launch)
+    search.find_room(launch)
 
 
 def wait_for_instance(launch: Launch) -> None:

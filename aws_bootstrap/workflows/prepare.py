@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from .. import ec2
 from ..aws import together
+from ..models import SecurityGroup
 from .plan import RegionPlan
 
 if TYPE_CHECKING:
@@ -15,21 +17,42 @@ if TYPE_CHECKING:
 def import_key(launch: Launch, where: RegionPlan | None = None) -> None:
     """Have the key under a name in a region's EC2, by default the first region's."""
     where = where or launch.plan.first
-    client = launch.app.aws.ec2(where.region)
-    name, imported = ec2.ensure_key_pair(client, launch.config.key_name, launch.key, where.key_pairs)
-    launch.key_names[where.region] = name
-    if imported:
-        launch.made.append(("key-pair", name, where.region))
+    region, name, key = where.region, launch.config.key_name, launch.key
+    client = launch.app.aws.ec2(region)
+
+    def find() -> tuple[str, bool] | None:
+        pairs = ec2.find_key_pairs(client, name)
+        found, is_missing = ec2.key_pair_for(pairs, name, key)
+        return None if is_missing else (found, found not in {pair.name for pair in where.key_pairs})
+
+    def note(outcome: tuple[str, bool]) -> None:
+        launch.key_names[region], imported = outcome
+        if imported:
+            launch.made.append(("key-pair", launch.key_names[region], region))
+
+    ensure = partial(ec2.ensure_key_pair, client, name, key, where.key_pairs)
+    launch.calls.make(f"the key pair in {region}", ensure, look=find, note=note)
 
 
 def open_ssh_port(launch: Launch, where: RegionPlan | None = None) -> None:
     """Have a security group that lets the user in, in a region, by default the first."""
     where, config = where or launch.plan.first, launch.config
-    client = launch.app.aws.ec2(where.region)
-    group, made = ec2.ensure_security_group(client, where.network.vpc_id, config.security_group)
-    launch.group_ids[where.region] = group.group_id
-    if made:
-        launch.made.append(("security-group", group.group_id, where.region))
+    region, vpc_id, name = where.region, where.network.vpc_id, config.security_group
+    had_group = where.group is not None
+    client = launch.app.aws.ec2(region)
+
+    def find() -> tuple[SecurityGroup, bool] | None:
+        group = ec2.group_in(ec2.find_security_groups(client, name), vpc_id)
+        return None if group is None else (group, not had_group)
+
+    def note(outcome: tuple[SecurityGroup, bool]) -> None:
+        group, created = outcome
+        launch.group_ids[region] = group.group_id
+        if created:
+            launch.made.append(("security-group", group.group_id, region))
+
+    ensure = partial(ec2.ensure_security_group, client, vpc_id, name)
+    group, _ = launch.calls.make(f"the security group in {region}", ensure, look=find, note=note)
     ec2.ensure_let_in(client, group, config.ssh_port, launch.plan.cidrs)
 
 

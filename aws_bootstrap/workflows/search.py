@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from .. import ec2, output
-from ..errors import AwsError, QuotaError, TransientError
+from ..errors import QuotaError
 from ..models import Instance
 from . import capacity, pricing
 from .capacity import Attempt, Miss, Policy, Search, Tried
@@ -16,8 +17,12 @@ if TYPE_CHECKING:
     from .launch import Launch
 
 
-def find_room(launch: Launch) -> Instance:
-    """The instance started. CapacityError or QuotaError, with every region's reason, if there is no room."""
+INSTANCE = "the instance"
+"""The name of RunInstances among the launch's calls."""
+
+
+def find_room(launch: Launch) -> None:
+    """Start the instance. CapacityError or QuotaError, with every region's reason, if there is no room."""
     config = launch.config
     policy = Policy(launch.plan.pairs, config.spot, config.wait_timeout if config.wait else None)
     search = Search(
@@ -29,7 +34,6 @@ def find_room(launch: Launch) -> Instance:
     )
     instance, _ = capacity.acquire(policy, search)
     _tell_found(instance)
-    return instance
 
 
 def _start(launch: Launch, attempt: Attempt) -> Instance:
@@ -37,16 +41,21 @@ def _start(launch: Launch, attempt: Attempt) -> Instance:
     launch.attempts.append(attempt)
     prepare(launch, attempt.region)
     request = _request(launch, attempt)
-    launch.client_token = request["ClientToken"]
+    client = launch.app.aws.ec2(attempt.region)
+
+    def note(instance: Instance) -> None:
+        launch.instance = instance
+
     try:
-        return ec2.run_instance(launch.app.aws.ec2_once(attempt.region), request)
-    except AwsError as exc:
-        if exc.answered and not isinstance(exc, TransientError):
-            launch.client_token = None  # a definite no: there is nothing to look for
-        if isinstance(exc, QuotaError):
-            vcpus = launch.plan.of(attempt.region).types[attempt.instance_type].vcpus
-            exc.with_facts(hint=capacity.quota_commands(attempt, vcpus, launch.app.access.program))
-        raise
+        return launch.calls.make(
+            INSTANCE,
+            partial(ec2.run_instance, launch.app.aws.ec2_once(attempt.region), request),
+            look=partial(ec2.find_by_token, client, request["ClientToken"]),
+            note=note,
+        )
+    except QuotaError as exc:
+        vcpus = launch.plan.of(attempt.region).types[attempt.instance_type].vcpus
+        raise exc.with_facts(hint=capacity.quota_commands(attempt, vcpus, launch.app.access.program)) from exc
 
 
 def _request(launch: Launch, attempt: Attempt) -> dict:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ from ..aws import each_region, together
 from ..errors import BootstrapError, IncompleteError, Interrupted, RegionReason, Resource
 from ..models import Instance, StateChange, TerminateReport, Termination, Volume
 from .names import check_all_found, located
-from .unknown import is_unknown, look_up
+from .unknown import Calls, is_unknown
 
 if TYPE_CHECKING:
     from ..app import App
@@ -38,18 +38,12 @@ class Ending:
 
     target: Target
     keep_ebs: bool
-    sent: bool = False
-    """Whether TerminateInstances was sent for it: it may end, whatever is answered."""
+    call: str = ""
+    """The name of the TerminateInstances that was sent for it."""
     change: StateChange | None = None
     """What EC2 said or shows of its end; None while it is not known to end."""
-    unknown: bool = False
-    """Whether EC2 could not be asked what became of it."""
-    deleting: set[str] = field(default_factory=set)
-    """The volumes for which DeleteVolume was sent."""
     deleted: list[str] = field(default_factory=list)
     errors: list[BootstrapError] = field(default_factory=list)
-    stopped: bool = False
-    """Set by an interrupt: what still runs beside it sends nothing more."""
 
     @property
     def instance_id(self) -> str:
@@ -67,6 +61,22 @@ class Ending:
         if self.keep_ebs:
             return ()
         return tuple(v for v in self.target.doomed if v.volume_id not in self.deleted)
+
+
+@dataclass
+class Run:
+    """A terminate under way."""
+
+    app: App
+    endings: list[Ending]
+    calls: Calls
+    aliases: dict[str, str] = field(default_factory=dict)
+    """Those removed, by instance id."""
+
+    @property
+    def unknown(self) -> list[Ending]:
+        """The endings of which EC2 could not be asked what became of them."""
+        return [e for e in self.endings if not e.change and e.call in self.calls.unknown]
 
 
 def find_targets(app: App, names: Sequence[str], region: str | None) -> tuple[Target, ...]:
@@ -107,20 +117,19 @@ def question(targets: Sequence[Target], *, keep_ebs: bool) -> str:
 
 def apply(app: App, targets: Sequence[Target], *, keep_ebs: bool) -> TerminateReport:
     """End the targets, each region at the same time. IncompleteError if some failed, with what became of the rest."""
-    endings = [Ending(target, keep_ebs) for target in targets]
-    aliases: dict[str, str] = {}
+    run = Run(app, [Ending(target, keep_ebs) for target in targets], Calls(app.lookup_seconds))
     try:
-        together(*(partial(_end, app, in_region) for in_region in _by_region(endings).values()))
-        aliases |= _forget(app, endings)
-        together(*(partial(_delete_volumes, app, ending) for ending in endings if ending.change))
+        together(*(partial(_end, run, in_region) for in_region in _by_region(run.endings).values()))
+        _forget(run)
+        together(*(partial(_delete_volumes, run, ending) for ending in run.endings if ending.change))
     except KeyboardInterrupt as exc:
-        _settle(app, endings)
-        aliases |= _forget(app, endings)
-        raise _told(Interrupted.of(exc), app, endings, aliases) from exc
-    failed = [ending for ending in endings if ending.errors]
+        run.calls.settle()
+        _forget(run)
+        raise _told(Interrupted.of(exc), run) from exc
+    failed = [ending for ending in run.endings if ending.errors]
     if failed:
-        raise _told(_partly(failed, endings), app, endings, aliases)
-    return _report(app, endings, aliases)
+        raise _told(_partly(run, failed), run)
+    return _report(run)
 
 
 def _by_region(endings: Iterable[Ending]) -> dict[str, list[Ending]]:
@@ -130,23 +139,21 @@ def _by_region(endings: Iterable[Ending]) -> dict[str, list[Ending]]:
     return by_region
 
 
-def _forget(app: App, endings: Sequence[Ending]) -> dict[str, str]:
-    """The aliases removed. A config that cannot be written must not hide what was ended: each counts as failed."""
-    ended = [e for e in endings if e.change]
+def _forget(run: Run) -> None:
+    """Remove the aliases. A config that cannot be written must not hide what was ended: each counts as failed."""
+    ended = [e for e in run.endings if e.change]
     ids = [e.instance_id for e in ended]
     try:
-        aliases = sshconfig.remove(app.paths.ssh_config, ids)
-        sshconfig.forget_host_keys(app.paths.known_hosts, ids)
+        run.aliases |= sshconfig.remove(run.app.paths.ssh_config, ids)
+        sshconfig.forget_host_keys(run.app.paths.known_hosts, ids)
     except BootstrapError as exc:
         for ending in ended:
             ending.errors.append(exc)
-        return {}
-    return aliases
 
 
-def _report(app: App, endings: Sequence[Ending], aliases: dict[str, str]) -> TerminateReport:
-    ended = tuple(_termination(e, e.change, aliases) for e in endings if e.change)
-    return TerminateReport(ended, access=app.access)
+def _report(run: Run) -> TerminateReport:
+    ended = tuple(_termination(e, e.change, run.aliases) for e in run.endings if e.change)
+    return TerminateReport(ended, access=run.app.access)
 
 
 def _termination(ending: Ending, change: StateChange, aliases: dict[str, str]) -> Termination:
@@ -168,9 +175,9 @@ def _termination(ending: Ending, change: StateChange, aliases: dict[str, str]) -
 # --- what failed, and what is left -----------------------------------------------------------------------
 
 
-def _partly(failed: Sequence[Ending], endings: Sequence[Ending]) -> BootstrapError:
+def _partly(run: Run, failed: Sequence[Ending]) -> BootstrapError:
     """The error for targets that failed: exit 3 if anything was done or may have been, 1 if nothing was."""
-    done = any(e.change or e.unknown for e in endings)
+    done = run.unknown or any(e.change for e in run.endings)
     kind = IncompleteError if done else BootstrapError
     first = failed[0].errors[0]
     names = ", ".join(e.instance_id for e in failed)
@@ -179,166 +186,142 @@ def _partly(failed: Sequence[Ending], endings: Sequence[Ending]) -> BootstrapErr
     return error.with_facts(regions=tuple(reasons))
 
 
-def _told(error: BootstrapError, app: App, endings: Sequence[Ending], aliases: dict[str, str]) -> BootstrapError:
+def _told(error: BootstrapError, run: Run) -> BootstrapError:
     """The error, with what became of each target, what still bills, and the commands that end that."""
     bills: list[Resource] = []
-    for ending in endings:
+    for ending in run.endings:
         if not ending.change:
             bills.append(Resource("instance", ending.instance_id, ending.region, billing=True))
         bills += [Resource("volume", v.volume_id, v.region, billing=True) for v in ending.left]
-    hints = [error.hint, *_ways_on(app.access.program, endings)]
+    hints = [error.hint, *_ways_on(run)]
     error.with_facts(resources=tuple(bills), hint="\n".join(filter(None, hints)) or None)
-    return error.with_result(_report(app, endings, aliases))
+    return error.with_result(_report(run))
 
 
-def _ways_on(program: str, endings: Sequence[Ending]) -> list[str]:
+def _ways_on(run: Run) -> list[str]:
     """The commands that end what still bills, each with what it is for."""
+    program = run.app.access.program
     ways: list[str] = []
-    unknown = [e.instance_id for e in endings if e.unknown]
-    if unknown:
-        ways.append(f"Whether {', '.join(unknown)} ends is not known: EC2 could not be asked.")
-    for region, in_region in _by_region(e for e in endings if not e.change).items():
+    if run.unknown:
+        names = ", ".join(e.instance_id for e in run.unknown)
+        ways.append(f"Whether {names} ends is not known: EC2 could not be asked.")
+    for region, in_region in _by_region(e for e in run.endings if not e.change).items():
         names = " ".join(e.instance_id for e in in_region)
         keep = " --keep-ebs" if in_region[0].keep_ebs else ""
         ways.append(f"End what still runs:  {program} terminate {names} --region {region}{keep}")
-    if any(e.change and e.left for e in endings):
+    if any(e.change and e.left for e in run.endings):
         ways.append(f"Delete what is left, once it is free:  {program} cleanup --include-ebs")
     return ways
-
-
-def _settle(app: App, endings: Sequence[Ending]) -> None:
-    """After an interrupt: send nothing more, and look up what the calls under way did."""
-    for ending in endings:
-        ending.stopped = True
-    looks: list[Callable[[], object]] = []
-    for region, in_region in _by_region(endings).items():
-        client = app.aws.ec2(region)
-        sent = [e for e in in_region if e.sent and not e.change]
-        looks.append(partial(_look_whether_ended, app, client, sent))
-        for ending in in_region:
-            for volume_id in tuple(ending.deleting):
-                looks.append(partial(_look_whether_deleted, app, client, ending, volume_id))
-    together(*looks)
 
 
 # --- ending ----------------------------------------------------------------------------------------------
 
 
-def _end(app: App, endings: Sequence[Ending]) -> None:
+def _end(run: Run, endings: Sequence[Ending]) -> None:
     """End one region's targets: volumes to keep are marked first, in case we die.
 
     All in one call; one by one where EC2 refuses that, so that one protected instance does not save the others.
     """
-    client = app.aws.ec2(endings[0].region)
-    ready = [e for e in endings if not e.keep_ebs or _marked(app, client, e)]
-    for ending in ready:
-        ending.sent = True
-    ready = [e for e in ready if not e.stopped]
+    client = run.app.aws.ec2(endings[0].region)
+    ready = [e for e in endings if not e.keep_ebs or _marked(run, client, e)]
     if not ready:
         return
+    ids = [e.instance_id for e in ready]
+    name = f"the end of {', '.join(ids)}"
+    for ending in ready:
+        ending.call = name
     try:
-        changes = ec2.terminate_instances(client, [e.instance_id for e in ready])
+        run.calls.make(
+            name,
+            partial(ec2.terminate_instances, client, ids),
+            look=partial(_find_ends, client, ready),
+            note=partial(_note_ends, ready),
+        )
     except BootstrapError as exc:
-        if is_unknown(exc):
-            _look_whether_ended(app, client, ready, exc)
-        elif len(ready) == 1:
-            ready[0].errors.append(exc)
+        if is_unknown(exc) or len(ready) == 1:
+            _fail_what_runs(ready, exc)
         else:
             for ending in ready:
-                _end(app, [ending])
-        return
-    by_id = {change.instance_id: change for change in changes}
-    for ending in ready:
-        ending.change = by_id.get(ending.instance_id)
-    untold = BootstrapError("EC2 did not say what became of it.", code="aws-error")
-    _look_whether_ended(app, client, [e for e in ready if not e.change], untold)
+                _end(run, [ending])
 
 
-def _look_whether_ended(app: App, client: Any, endings: Sequence[Ending], cause: BootstrapError | None = None) -> None:
-    """Note which instances end though no answer said so; for the others, the cause and whether that is known."""
-    if not endings:
-        return
-    _tell_look(endings)
-
-    def look() -> bool | None:
-        for instance in ec2.get_instances(client, [e.instance_id for e in endings]):
-            if instance.state in ec2.ENDED:
-                _note_end(endings, instance)
-        return True if all(e.change for e in endings) else None
-
-    lookup = look_up(look, app.lookup_seconds)
+def _fail_what_runs(endings: Iterable[Ending], cause: BootstrapError) -> None:
+    """Note the cause for each of these that is not known to end."""
     for ending in endings:
-        ending.unknown = lookup.unknown and not ending.change
-        if cause and not ending.change:
+        if not ending.change:
             ending.errors.append(cause)
 
 
-def _note_end(endings: Sequence[Ending], now: Instance) -> None:
+def _find_ends(client: Any, endings: Sequence[Ending]) -> list[StateChange] | None:
+    """The ends that EC2 shows, once it shows all of them; fewer are noted at once."""
+    before = {e.instance_id: e.target.instance.state for e in endings}
+    ended = [i for i in ec2.get_instances(client, list(before)) if i.state in ec2.ENDED]
+    changes = [StateChange(i.instance_id, before[i.instance_id], i.state) for i in ended]
+    _note_ends(endings, changes)
+    return changes if len(changes) == len(endings) else None
+
+
+def _note_ends(endings: Iterable[Ending], changes: Iterable[StateChange]) -> None:
+    by_id = {change.instance_id: change for change in changes}
     for ending in endings:
-        if ending.instance_id == now.instance_id:
-            before = ending.target.instance.state
-            ending.change = StateChange(now.instance_id, previous_state=before, current_state=now.state)
+        ending.change = by_id.get(ending.instance_id, ending.change)
 
 
-def _tell_look(endings: Sequence[Ending]) -> None:
-    output.info(f"Looking whether {', '.join(e.instance_id for e in endings)} ends")
-
-
-def _marked(app: App, client: Any, ending: Ending) -> bool:
+def _marked(run: Run, client: Any, ending: Ending) -> bool:
     """Whether the target's volumes are all marked to stay; if not, it is not ended."""
     for volume in ending.target.doomed:
         try:
-            ec2.keep_ebs_volume(client, volume.volume_id)
+            run.calls.make(
+                f"the mark to keep {volume.volume_id}",
+                partial(ec2.keep_ebs_volume, client, volume.volume_id),
+                look=partial(_find_mark, client, volume.volume_id),
+                note=_note_nothing,
+            )
         except BootstrapError as exc:
-            kept = partial(_is_kept, client, volume.volume_id)
-            if not is_unknown(exc) or not look_up(kept, app.lookup_seconds).found:
-                ending.errors.append(exc)
-                return False
+            ending.errors.append(exc)
+            return False
     return True
 
 
-def _is_kept(client: Any, volume_id: str) -> bool | None:
+def _find_mark(client: Any, volume_id: str) -> bool | None:
     volume = ec2.find_volume(client, volume_id)
     return True if volume and volume.kept else None
+
+
+def _note_nothing(_: object) -> None:
+    """The box goes on or ends; a mark alone changes nothing that is told."""
 
 
 # --- volumes ---------------------------------------------------------------------------------------------
 
 
-def _delete_volumes(app: App, ending: Ending) -> None:
+def _delete_volumes(run: Run, ending: Ending) -> None:
     """Delete what goes with the instance, all at the same time, each once EC2 has let go of it."""
-    client, volumes = app.aws.ec2(ending.region), ending.left
+    client, volumes = run.app.aws.ec2(ending.region), ending.left
     _tell_waiting(volumes)
-    together(*(partial(_delete, app, client, ending, volume.volume_id) for volume in volumes))
+    together(*(partial(_delete, run, client, ending, volume.volume_id) for volume in volumes))
 
 
-def _delete(app: App, client: Any, ending: Ending, volume_id: str) -> None:
+def _delete(run: Run, client: Any, ending: Ending, volume_id: str) -> None:
     try:
         ec2.wait_detached(client, volume_id, ending.instance_id)
-        ending.deleting.add(volume_id)
-        if ending.stopped:
-            return
-        ec2.delete_ebs_volume(client, volume_id)
+        run.calls.make(
+            f"the deletion of {volume_id}",
+            partial(ec2.delete_ebs_volume, client, volume_id),
+            look=partial(_find_gone, client, volume_id),
+            note=partial(_note_deletion, ending, volume_id),
+        )
     except BootstrapError as exc:
-        if not is_unknown(exc) or not _look_whether_deleted(app, client, ending, volume_id):
-            ending.errors.append(exc)
-        return
-    ending.deleted.append(volume_id)
+        ending.errors.append(exc)
 
 
-def _look_whether_deleted(app: App, client: Any, ending: Ending, volume_id: str) -> bool:
-    """Whether a volume went though no answer said so; one that did is noted."""
-    if volume_id in ending.deleted:
-        return True
-    lookup = look_up(partial(_is_gone, client, volume_id), app.lookup_seconds)
-    if lookup.found:
-        ending.deleted.append(volume_id)
-    return bool(lookup.found)
-
-
-def _is_gone(client: Any, volume_id: str) -> bool | None:
+def _find_gone(client: Any, volume_id: str) -> bool | None:
     volume = ec2.find_volume(client, volume_id)
     return True if volume is None or volume.state in ("deleting", "deleted") else None
+
+
+def _note_deletion(ending: Ending, volume_id: str, _: object) -> None:
+    ending.deleted.append(volume_id)
 
 
 def _tell_waiting(volumes: Sequence[Volume]) -> None:

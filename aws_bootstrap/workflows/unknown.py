@@ -6,12 +6,12 @@ here, by what shows its effect: client token, tag, name or id.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from .. import output
 from ..aws import together
 from ..errors import AwsError, BootstrapError, TransientError
 from ..retry import poll
@@ -65,29 +65,68 @@ def look_up[T](look: Callable[[], T | None], seconds: float) -> Lookup[T]:
     return lookup or Lookup(None, answered=not last_look_failed)
 
 
-class Unanswered:
-    """The calls of a command that are under way, or whose answer never came, each with what looks it up."""
+class Calls:
+    """The calls of a command that create or end something: made, noted, and looked up where no answer came.
 
-    def __init__(self) -> None:
-        self._looks: dict[str, Callable[[], Any | None]] = {}
+    Each has a name that says what is made or ended ("the data volume"), a `look` that finds what it did, and a `note`
+    that writes down what it did: the answer, or what the look found.
+    """
 
-    @contextmanager
-    def asked(self, what: str, look: Callable[[], Any | None]) -> Iterator[None]:
-        """Send a call inside the block, and note there what it answered.
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._under_way: dict[str, tuple[Callable[[], Any | None], Callable[[Any], None]]] = {}
+        self._closed = False
+        self.unknown: list[str] = []
+        """The names of the calls whose outcome is not known though they were looked up."""
 
-        The call counts as under way until the block is left with an answer. `look` finds and notes what it did.
+    def make[T](
+        self, name: str, call: Callable[[], T], *, look: Callable[[], T | None], note: Callable[[T], None]
+    ) -> T:
+        """Make the call and note what it did; return that. Where no answer comes, it is what `look` finds.
+
+        Raises the call's error where it was refused, or where nothing is found. A call that is interrupted stays
+        under way, for `settle`.
         """
-        self._looks[what] = look
+        self._under_way[name] = (look, note)
+        if self._closed:
+            raise BootstrapError("Interrupted: nothing more is sent.", code="interrupted")
         try:
-            yield
-        except BaseException as exc:
-            if not is_unknown(exc):
-                self._looks.pop(what, None)
+            done = self._outcome(name, call, look)
+            note(done)
+        except Exception:
+            self._under_way.pop(name, None)
             raise
-        self._looks.pop(what, None)
+        self._under_way.pop(name, None)
+        return done
 
-    def settle(self, seconds: float) -> tuple[str, ...]:
-        """Look all of them up, at the same time; return those whose outcome is still unknown."""
-        looks = dict(self._looks)
-        lookups = together(*(partial(look_up, look, seconds) for look in looks.values()))
-        return tuple(what for what, lookup in zip(looks, lookups, strict=True) if lookup.unknown)
+    def _outcome[T](self, name: str, call: Callable[[], T], look: Callable[[], T | None]) -> T:
+        try:
+            return call()
+        except Exception as exc:
+            if not is_unknown(exc):
+                raise
+            _tell_look(name)
+            lookup = look_up(look, self._seconds)
+            if lookup.found is not None:
+                return lookup.found
+            if lookup.unknown:
+                self.unknown.append(name)
+            raise
+
+    def settle(self) -> None:
+        """After an interrupt or an error: let nothing more be sent, and look up the calls still under way."""
+        self._closed = True
+        left = [partial(self._settle, name, look, note) for name, (look, note) in self._under_way.copy().items()]
+        together(*left)
+
+    def _settle(self, name: str, look: Callable[[], Any | None], note: Callable[[Any], None]) -> None:
+        _tell_look(name)
+        lookup = look_up(look, self._seconds)
+        if lookup.found is not None:
+            note(lookup.found)
+        if lookup.unknown and name not in self.unknown:
+            self.unknown.append(name)
+
+
+def _tell_look(name: str) -> None:
+    output.info(f"Looking up what became of {name}")
