@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import threading
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
 import boto3
+from moto.core.models import botocore_stubber
 
 from aws_bootstrap.aws import Aws
 from aws_bootstrap.errors import explain
@@ -62,9 +64,20 @@ class Cloud(Aws):
                 return None
             return self.faults.around(region, model.name, lambda: self.quotas.answer(params, region, model.name))
 
+        client.meta.events.unregister("before-send", botocore_stubber)
+        client.meta.events.register("before-send", _moto)
         self.faults.watch(client, service, region, retry=retry)
         client.meta.events.register_first(f"before-call.{service}.*", answer)
         return client
+
+
+_one_at_a_time = threading.Lock()
+
+
+def _moto(**request: Any) -> Any:
+    """Moto's answer. Its code is not made for the threads of one process."""
+    with _one_at_a_time:
+        return botocore_stubber(**request)
 
 
 class Quotas:
