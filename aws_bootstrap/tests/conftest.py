@@ -76,7 +76,10 @@ def _is_loopback(host: str) -> bool:
 
 @pytest.fixture(scope="session")
 def session_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    """One sandbox a test process: starting one costs seconds."""
+    """One sandbox a test process: starting one costs seconds. The mutation tier shares one among many processes."""
+    if shared := os.environ.get("MUTANTS_SANDBOX"):
+        yield Sandbox(Path(shared))
+        return
     with Sandbox(tmp_path_factory.mktemp("sandbox")) as sandbox:
         yield sandbox
 

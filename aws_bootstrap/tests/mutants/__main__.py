@@ -1,0 +1,225 @@
+"""Try slips, and tell which of them no test notices. `.ci/mutants --help` lists the options."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import queue
+import random
+import shutil
+import subprocess
+import sys
+import threading
+import time
+import tomllib
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aws_bootstrap.tests.mutants import python, records, report, shell
+from aws_bootstrap.tests.mutants.records import PACKAGE, ROOT, STATE, Record
+
+SURVIVORS = Path(__file__).with_name("survivors.toml")
+RESULTS = STATE / "results.jsonl"
+WORKFLOWS = ("terminate", "cleanup", "capacity", "search", "failure", "data_volume", "plan", "access", "status")
+PATTERNS = (
+    *(f"workflows/{name}.py" for name in WORKFLOWS),
+    "ec2/*.py",
+    "keys.py",
+    "sshconfig.py",
+    "ssh.py",
+    "aws.py",
+    "resources/mount_data_volume.sh",
+    "resources/setup.d/*.sh",
+)
+FASTER_THAN = 60.0
+"""Seconds of tests, as recorded, that one slip may cost. A slip that only later tests notice counts as survivor."""
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One slip in one file. The id stays the same while the function and the slip in it do."""
+
+    id: str
+    file: str
+    slip: python.Slip
+    before: str
+    after: str
+
+
+def mutants(file: Path) -> list[Mutant]:
+    """Every slip of the file."""
+    source, name = file.read_bytes(), str(file.relative_to(PACKAGE))
+    found: list[Mutant] = []
+    seen: Counter[str] = Counter()
+    for slip in (shell if file.suffix == ".sh" else python).slips(source):
+        changed = slip.applied(source)
+        first = source.rfind(b"\n", 0, slip.start) + 1
+        before = _lines(source, first, slip.end)
+        after = _lines(changed, first, slip.start + len(slip.text.encode()))
+        key = f"{slip.kind} {before} {after}"
+        stem = f"{name}::{slip.where}::{slip.kind}::{hashlib.sha256(key.encode()).hexdigest()[:8]}"
+        seen[stem] += 1
+        number = f"#{seen[stem]}" if seen[stem] > 1 else ""
+        found.append(Mutant(stem + number, name, slip, before, after))
+    return found
+
+
+def _lines(source: bytes, first: int, end: int) -> str:
+    """The whole lines around the change, without their indentation."""
+    last = source.find(b"\n", end)
+    return "\n".join(line.strip() for line in source[first : last if last >= 0 else None].decode().splitlines())
+
+
+def targets(names: list[str]) -> list[Path]:
+    """The files to change: those that match a pattern, of the given names only if there are any."""
+    found = sorted({p for pattern in PATTERNS for p in PACKAGE.glob(pattern)})
+    chosen = [p for p in found if not names or any(name in str(p.relative_to(PACKAGE)) for name in names)]
+    if not chosen:
+        raise SystemExit(f"No module matches {' '.join(names)}.")
+    return chosen
+
+
+class Results:
+    """What became of each slip, kept on disk after each, so that a run that is broken off goes on where it was.
+
+    A slip that was noticed counts for as long as its module is the same; one that was not is tried again whenever
+    a test has changed.
+    """
+
+    def __init__(self) -> None:
+        self.tests = records.digest(*records.test_files())
+        self.sources = {str(p.relative_to(PACKAGE)): records.digest(p) for p in targets([])}
+        self.known: dict[str, dict[str, Any]] = {}
+        lines = RESULTS.read_text().splitlines() if RESULTS.exists() else []
+        for raw in map(json.loads, lines):
+            if self._counts(raw):
+                self.known[raw["id"]] = raw
+
+    def _counts(self, raw: dict[str, Any]) -> bool:
+        same_source = self.sources.get(raw["id"].partition("::")[0]) == raw["source"]
+        return same_source and (raw["status"] in report.NOTICED or raw["tests"] == self.tests)
+
+    def add(self, raw: dict[str, Any]) -> None:
+        """Keep one more."""
+        whole = raw | {"source": self.sources[raw["id"].partition("::")[0]], "tests": self.tests}
+        self.known[raw["id"]] = whole
+        with RESULTS.open("a") as file:
+            file.write(json.dumps(whole) + "\n")
+
+
+class Runner:
+    """Workers, each with a copy of the tree, that take slips off one queue."""
+
+    def __init__(self, results: Results, recorded: list[Record], budget: float) -> None:
+        self.results, self.recorded, self.budget = results, recorded, budget
+        self.todo: queue.SimpleQueue[Mutant] = queue.SimpleQueue()
+        self.lock = threading.Lock()
+        self.left = 0
+
+    def run(self, todo: list[Mutant], workers: int) -> None:
+        """Try them all."""
+        self.left = len(todo)
+        for mutant in todo:
+            self.todo.put(mutant)
+        threads = [threading.Thread(target=self._work, args=(number,), daemon=True) for number in range(workers)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    def _work(self, number: int) -> None:
+        copy = _copy(number)
+        argv = [sys.executable, "-B", str(copy / Path(__file__).relative_to(ROOT).with_name("worker.py")), str(copy)]
+        process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        try:
+            while True:
+                self._try(self.todo.get_nowait(), process)
+        except queue.Empty:
+            return
+        finally:
+            process.communicate()
+
+    def _try(self, mutant: Mutant, process: subprocess.Popen[str]) -> None:
+        tests = records.choose(self.recorded, mutant.file, mutant.slip.line, self.budget)
+        if tests:
+            seconds = sum(record.seconds for record in tests)
+            source = mutant.slip.applied((PACKAGE / mutant.file).read_bytes())
+            task = {
+                "id": mutant.id,
+                "path": f"aws_bootstrap/{mutant.file}",
+                "source": source.hex(),
+                "tests": [record.test for record in tests],
+                "timeout": 30 + 4 * seconds,
+            }
+            assert process.stdin and process.stdout
+            process.stdin.write(json.dumps(task) + "\n")
+            process.stdin.flush()
+            answer = json.loads(process.stdout.readline())
+        else:
+            answer = {"id": mutant.id, "status": "no-tests", "by": "", "seconds": 0}
+        with self.lock:
+            self.results.add(answer)
+            self.left -= 1
+            print(f"{self.left:5} left  {answer['seconds']:5} s  {answer['status']:9} {mutant.id}", flush=True)
+
+
+def _copy(number: int) -> Path:
+    """A fresh copy of what git knows, to be changed by one worker."""
+    copy = STATE / f"tree{number}"
+    shutil.rmtree(copy, ignore_errors=True)
+    names = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    for name in names:
+        if (ROOT / name).is_file():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, copy / name)
+    return copy
+
+
+def options() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog=".ci/mutants", description=__doc__)
+    parser.add_argument("modules", nargs="*", help="parts of names, like ec2/ or keys; all where none is given")
+    parser.add_argument("--sample", type=int, metavar="N", help="try N slips a module, chosen by --seed")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--budget", type=float, default=FASTER_THAN, metavar="SECONDS", help="of tests, for one slip")
+    parser.add_argument("--survivors", action="store_true", help="show those that no test notices, and end")
+    parser.add_argument("--again", metavar="ID", help="try one slip again and show its tests")
+    return parser.parse_args()
+
+
+def sampled(found: list[Mutant], size: int | None, seed: int) -> list[Mutant]:
+    """All of them, or a sample that is the same for the same seed and slips."""
+    if size is None or size >= len(found):
+        return found
+    return random.Random(seed).sample(found, size)
+
+
+def main() -> int:
+    """Run; 1 if there are survivors without a reason."""
+    chosen = options()
+    STATE.mkdir(exist_ok=True)
+    files = targets(chosen.modules)
+    by_file = {str(f.relative_to(PACKAGE)): mutants(f) for f in files}
+    results = Results()
+    reasons = {entry["id"]: entry for entry in tomllib.loads(SURVIVORS.read_text()).get("survivor", [])}
+    picked = {name: sampled(found, chosen.sample, chosen.seed) for name, found in by_file.items()}
+    if not chosen.survivors:
+        recorded = records.refresh(targets([]))
+        wanted = [m for found in picked.values() for m in found]
+        if chosen.again:
+            wanted = [m for m in wanted if m.id == chosen.again]
+        todo = [m for m in wanted if m.id not in results.known or chosen.again]
+        began = time.monotonic()
+        Runner(results, recorded, chosen.budget).run(todo, min(chosen.workers, len(todo)) or 1)
+        print(f"{len(todo)} tried in {time.monotonic() - began:.0f} s")
+    return report.show(by_file, picked, results.known, reasons)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,129 @@
+"""Which tests run which line: recorded once, and again for what has changed since."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[3]
+PACKAGE = ROOT / "aws_bootstrap"
+STATE = ROOT / ".mutants"
+RECORDS = STATE / "records.jsonl"
+
+# Tests that look at the source itself would notice every slip, whatever it does.
+NEVER = (
+    "test_gates.py",
+    "test_shape.py",
+    "test_documented.py",
+    "test_links.py",
+    "test_workflows.py",
+    "test_mutants.py",
+)
+
+# What runs on the box runs there as shell or under another Python: its tests are named here by hand.
+BOX_TESTS = {
+    "resources/mount_data_volume.sh": ("box/test_data_volume.py", "box/test_resources.py"),
+    "resources/setup.d/": ("box/test_bashrc.py", "box/test_cuda.py", "box/test_venv.py", "box/test_setup.py"),
+}
+
+
+@dataclass(frozen=True)
+class Record:
+    """What one test runs: lines by file, below the package. `seconds` is its time when it was recorded."""
+
+    test: str
+    seconds: float
+    lines: dict[str, frozenset[int]]
+
+
+def digest(*paths: Path) -> str:
+    """Return a short hash of the files' contents."""
+    whole = hashlib.sha256()
+    for path in paths:
+        whole.update(path.read_bytes())
+    return whole.hexdigest()[:12]
+
+
+def test_files() -> list[Path]:
+    """The test files that may notice a slip."""
+    return [p for p in sorted((PACKAGE / "tests").rglob("test_*.py")) if p.name not in NEVER]
+
+
+def load() -> list[Record]:
+    """The records as they are; those of a test that was recorded again replace the older ones."""
+    found: dict[str, Record] = {}
+    lines = RECORDS.read_text().splitlines() if RECORDS.exists() else []
+    for raw in map(json.loads, lines):
+        by_file = {file: frozenset(numbers) for file, numbers in raw["lines"].items()}
+        found[raw["test"]] = Record(raw["test"], raw["seconds"], by_file)
+    return list(found.values())
+
+
+def refresh(sources: list[Path]) -> list[Record]:
+    """Record what is missing or older than the sources and tests as they are now; all records."""
+    known_file = STATE / "digests.json"
+    known = json.loads(known_file.read_text()) if known_file.exists() else {}
+    now = {str(p.relative_to(PACKAGE)): digest(p) for p in [*sources, *test_files()]}
+    changed = {name for name, seen in now.items() if known.get(name) != seen}
+    stale = {f"tests/{name.removeprefix('tests/')}" for name in changed if name.startswith("tests/")}
+    for record in load():
+        if changed & set(record.lines):
+            stale.add(record.test.partition("::")[0].removeprefix("aws_bootstrap/"))
+    stale &= {str(p.relative_to(PACKAGE)) for p in test_files()}
+    if stale:
+        _record(sorted(stale))
+        known_file.write_text(json.dumps(known | now))
+    return load()
+
+
+def _record(names: list[str]) -> None:
+    """Run these test files and note what they run."""
+    print(f"recording what {len(names)} test files run …", file=sys.stderr)
+    folder = STATE / "recording"
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.iterdir():
+        old.unlink()
+    site = str(Path(__file__).parent / "site")
+    extra = {
+        "MUTANTS_PACKAGE": f"{PACKAGE}/",
+        "MUTANTS_RECORDS": str(folder),
+        "PYTHONPATH": os.pathsep.join([site, str(ROOT)]),
+    }
+    words = [sys.executable, "-m", "pytest", "-p", "aws_bootstrap.tests.mutants.recorder", "--no-header", "--tb=line"]
+    files = [f"aws_bootstrap/{name}" for name in names]
+    done = subprocess.run([*words, *files], cwd=ROOT, env=os.environ | extra, capture_output=True, text=True)
+    if done.returncode:
+        print(done.stdout[-3000:], file=sys.stderr)
+        raise SystemExit("The tests fail without any slip: mend that first.")
+    fresh = "".join(p.read_text() for p in sorted(folder.glob("records.*")))
+    again = {f"aws_bootstrap/{name}" for name in names}
+    kept = [r for r in _raw() if json.loads(r)["test"].partition("::")[0] not in again]
+    RECORDS.write_text("".join(f"{line}\n" for line in kept) + fresh)
+
+
+def _raw() -> list[str]:
+    return RECORDS.read_text().splitlines() if RECORDS.exists() else []
+
+
+def choose(records: list[Record], file: str, line: int, budget: float) -> list[Record]:
+    """The tests that could notice a slip there, quickest first, for so many seconds at most.
+
+    A line that no test runs, since it runs when the module is imported, is looked at by all tests of that file.
+    """
+    by_hand = next((names for prefix, names in BOX_TESTS.items() if file.startswith(prefix)), None)
+    if by_hand:
+        found = [r for r in records if r.test.partition("::")[0].removeprefix("aws_bootstrap/tests/") in by_hand]
+    else:
+        found = [r for r in records if line in r.lines.get(file, ())]
+        found = found or [r for r in records if file in r.lines]
+    chosen: list[Record] = []
+    for record in sorted(found, key=lambda r: r.seconds):
+        if chosen and sum(r.seconds for r in chosen) + record.seconds > budget:
+            break
+        chosen.append(record)
+    return chosen

@@ -1,0 +1,143 @@
+"""A process that tries slips: reads one task a line, forks a test run for it, writes how it ended.
+
+Run from the copy of the tree that it may change: `python WORKER COPY`. The libraries are loaded once, before the
+first fork; our own package is imported by the forked run alone, with the slip in it.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+COPY = Path(sys.argv[1])
+TEMPORARY = COPY.parent / f"{COPY.name}.tmp"
+SANDBOX = COPY.parent / f"{COPY.name}.sandbox"
+SURVIVED, KILLED, TIMEOUT, NO_TESTS = "survived", "killed", "timeout", "no-tests"
+
+
+def load() -> None:
+    """Load what is slow to load and is not ours."""
+    sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != Path(__file__).parent]
+    sys.path.insert(0, str(COPY))
+    os.chdir(COPY)
+    os.environ |= {
+        "PYTHONPATH": str(COPY),
+        "MOTO_AMIS_PATH": str(COPY / "aws_bootstrap" / "tests" / "images.json"),
+        "MUTANTS_SANDBOX": str(SANDBOX),
+    }
+    import asyncssh  # noqa: F401
+    import botocore.loaders
+    import hypothesis  # noqa: F401
+    import jsonschema  # noqa: F401
+    import moto.ec2
+    import moto.server  # noqa: F401
+    import pytest  # noqa: F401
+
+    read = functools.cache(botocore.loaders.JSONFileLoader.load_file)
+    botocore.loaders.JSONFileLoader.load_file = read
+    import boto3
+
+    for service in ("ec2", "service-quotas", "pricing", "sts"):
+        boto3.Session().client(service, region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x")
+    assert "aws_bootstrap" not in sys.modules
+
+
+def start_sandbox() -> None:
+    """Start the sandbox that this worker's runs share, with the code as it is."""
+    script = "import sys; from pathlib import Path; from aws_bootstrap.sandbox.testing import Sandbox; "
+    script += "Sandbox(Path(sys.argv[1]))"
+    subprocess.run([sys.executable, "-c", script, str(SANDBOX)], check=True)
+
+
+def run_tests(tests: list[str]) -> int:
+    """Run in a forked process: pytest's exit code. What it says goes to a file."""
+    output = os.open(TEMPORARY / "output", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    import pytest
+
+    from aws_bootstrap.tests.mutants.chosen import Chosen
+
+    files = sorted({test.partition("::")[0] for test in tests})
+    chosen = Chosen(tests)
+    words = ["-x", "-q", "-n0", "-p", "no:cacheprovider", "--no-header", "--tb=line", f"--basetemp={TEMPORARY}/base"]
+    code = pytest.main([*words, *files], plugins=[chosen])
+    (TEMPORARY / "failed").write_text(chosen.failed)
+    return int(code)
+
+
+def attempt(tests: list[str], seconds: float) -> tuple[str, str]:
+    """How a run of the tests ended, and the first test that failed."""
+    shutil.rmtree(TEMPORARY, ignore_errors=True)
+    TEMPORARY.mkdir()
+    child = os.fork()
+    if child == 0:
+        code = 3
+        try:
+            os.setsid()
+            code = run_tests(tests)
+        finally:
+            os._exit(code)
+    status = _waited(child, time.monotonic() + seconds)
+    failed = TEMPORARY / "failed"
+    by = failed.read_text() if failed.exists() else ""
+    shutil.rmtree(TEMPORARY, ignore_errors=True)  # a sandbox whose folder is gone ends by itself
+    if status is None:
+        return TIMEOUT, by
+    return {0: SURVIVED, 5: NO_TESTS}.get(os.waitstatus_to_exitcode(status), KILLED), by
+
+
+def _waited(child: int, until: float) -> int | None:
+    """The child's status; None if it had to be ended."""
+    while time.monotonic() < until:
+        pid, status = os.waitpid(child, os.WNOHANG)
+        if pid:
+            _end(child)
+            return status
+        time.sleep(0.02)
+    _end(child)
+    os.waitpid(child, 0)
+    return None
+
+
+def _end(session: int) -> None:
+    """End what the run left behind."""
+    try:
+        os.killpg(session, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+def _serve() -> None:
+    load()
+    start_sandbox()
+    stamp = int(time.time()) - 10_000_000
+    for line in sys.stdin:
+        task = json.loads(line)
+        path = COPY / task["path"]
+        before = path.read_bytes()
+        stamp += 1  # cached bytecode is told from another by whole seconds and size
+        try:
+            path.write_bytes(bytes.fromhex(task["source"]))
+            os.utime(path, (stamp, stamp))
+            began = time.monotonic()
+            status, by = attempt(task["tests"], task["timeout"])
+        finally:
+            stamp += 1
+            path.write_bytes(before)
+            os.utime(path, (stamp, stamp))
+        seconds = round(time.monotonic() - began, 1)
+        print(json.dumps({"id": task["id"], "status": status, "by": by, "seconds": seconds}), flush=True)
+    shutil.rmtree(SANDBOX, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    _serve()
