@@ -157,7 +157,10 @@ class Runner:
             assert process.stdin and process.stdout
             process.stdin.write(json.dumps(task) + "\n")
             process.stdin.flush()
-            answer = json.loads(process.stdout.readline())
+            line = process.stdout.readline()
+            if not line:
+                raise SystemExit("A worker ended.")
+            answer = json.loads(line)
         else:
             answer = {"id": mutant.id, "status": "no-tests", "by": "", "seconds": 0}
         with self.lock:
@@ -189,6 +192,8 @@ def options() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--budget", type=float, default=FASTER_THAN, metavar="SECONDS", help="of tests, for one slip")
     parser.add_argument("--survivors", action="store_true", help="show those that no test notices, and end")
+    parser.add_argument("--as-recorded", action="store_true", help="do not look for tests that changed since")
+    parser.add_argument("--write", action="store_true", help="write the part of docs/reliability.md")
     parser.add_argument("--again", metavar="ID", help="try one slip again and show its tests")
     return parser.parse_args()
 
@@ -210,7 +215,7 @@ def main() -> int:
     reasons = {entry["id"]: entry for entry in tomllib.loads(SURVIVORS.read_text()).get("survivor", [])}
     picked = {name: sampled(found, chosen.sample, chosen.seed) for name, found in by_file.items()}
     if not chosen.survivors:
-        recorded = records.refresh(targets([]))
+        recorded = records.load() if chosen.as_recorded else records.refresh(targets([]))
         wanted = [m for found in picked.values() for m in found]
         if chosen.again:
             wanted = [m for m in wanted if m.id == chosen.again]
@@ -218,6 +223,8 @@ def main() -> int:
         began = time.monotonic()
         Runner(results, recorded, chosen.budget).run(todo, min(chosen.workers, len(todo)) or 1)
         print(f"{len(todo)} tried in {time.monotonic() - began:.0f} s")
+    if chosen.write:
+        report.write(by_file, picked, results.known, reasons, seed=chosen.seed if chosen.sample else None)
     return report.show(by_file, picked, results.known, reasons)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -113,17 +114,29 @@ def _raw() -> list[str]:
 def choose(records: list[Record], file: str, line: int, budget: float) -> list[Record]:
     """The tests that could notice a slip there, quickest first, for so many seconds at most.
 
-    A line that no test runs, since it runs when the module is imported, is looked at by all tests of that file.
+    A line that no test runs may be run by the module's import: then the tests of all who name its value count.
     """
     by_hand = next((names for prefix, names in BOX_TESTS.items() if file.startswith(prefix)), None)
     if by_hand:
         found = [r for r in records if r.test.partition("::")[0].removeprefix("aws_bootstrap/tests/") in by_hand]
     else:
         found = [r for r in records if line in r.lines.get(file, ())]
-        found = found or [r for r in records if file in r.lines]
+        found = found or _of_users(records, file, line)
     chosen: list[Record] = []
     for record in sorted(found, key=lambda r: r.seconds):
         if chosen and sum(r.seconds for r in chosen) + record.seconds > budget:
             break
         chosen.append(record)
     return chosen
+
+
+def _of_users(records: list[Record], file: str, line: int) -> list[Record]:
+    """The tests that run a file in which the value is named that the module's line belongs to."""
+    above = (PACKAGE / file).read_text().splitlines()[:line]
+    names = [re.match(r"(?:class |def )?([A-Za-z_]\w*)", text) for text in reversed(above)]
+    name = next((match[1] for match in names if match), "")
+    users = {file}
+    for path in PACKAGE.rglob("*.py"):
+        if "tests" not in path.parts and re.search(rf"\b{name}\b", path.read_text()):
+            users.add(str(path.relative_to(PACKAGE)))
+    return [r for r in records if users & set(r.lines)]

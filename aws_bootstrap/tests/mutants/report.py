@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from aws_bootstrap.tests import reliability
+
 if TYPE_CHECKING:
     from aws_bootstrap.tests.mutants.__main__ import Mutant
 
@@ -49,6 +51,33 @@ def _row(name: str, counts: Sequence[int]) -> str:
         low, high = interval(left, tried)
         share += f" ({low:.1%} to {high:.1%})"
     return f"| {name} | {slips} | {tried} | {left} | {explained} | {share} |"
+
+
+_HEAD = """## Slips that no test notices
+
+`.ci/mutants` makes small slips in the code that guards money, data and access, one at a time: a comparison turned
+round, a condition, argument, entry or statement left out, a value changed. A slip is noticed if one of the tests that
+run its line fails or hangs. Left out are wording, progress messages, annotations and asserts. A slip that only the
+slowest tests would notice counts as a survivor. `aws_bootstrap/tests/mutants/survivors.toml` gives each survivor's
+reason. Commit {commit}.{sample}"""
+_SAMPLE = """
+
+**This is a sample**, drawn with seed {seed}: shares in brackets are the 95 % confidence interval (Wilson) of the share
+among all slips."""
+
+
+def write(
+    by_file: Mapping[str, Sequence[Mutant]],
+    picked: Mapping[str, Sequence[Mutant]],
+    known: Mapping[str, Mapping[str, Any]],
+    reasons: Mapping[str, Any],
+    *,
+    seed: int | None,
+) -> None:
+    """Write the tier's part of docs/reliability.md."""
+    head = _HEAD.format(commit=reliability.commit(), sample="" if seed is None else _SAMPLE.format(seed=seed))
+    lines = table(by_file, picked, known, reasons)
+    reliability.put_part("mutants", "\n".join([head, "", *lines]))
 
 
 def show(

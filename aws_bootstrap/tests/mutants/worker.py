@@ -36,8 +36,7 @@ def load() -> None:
     import botocore.loaders
     import hypothesis  # noqa: F401
     import jsonschema  # noqa: F401
-    import moto.ec2
-    import moto.server  # noqa: F401
+    import moto.ec2  # noqa: F401
     import pytest  # noqa: F401
 
     read = functools.cache(botocore.loaders.JSONFileLoader.load_file)

@@ -31,7 +31,11 @@ def watch(note: Callable[[str, int], None]) -> None:
 
 def _start() -> None:
     notes = os.open(os.environ["MUTANTS_NOTES"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    watch(lambda file, line: os.write(notes, f"{file}:{line}\n".encode()) and None)
+
+    def note(file: str, line: int) -> None:
+        os.write(notes, f"{file}:{line}\n".encode())
+
+    watch(note)
 
 
 if _PACKAGE and os.environ.get("MUTANTS_NOTES"):

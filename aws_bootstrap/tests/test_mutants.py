@@ -1,0 +1,107 @@
+"""The mutation tier's own parts: which slips it makes, which tests it picks, and what its survivors' file says."""
+
+from __future__ import annotations
+
+import tomllib
+
+import pytest
+
+from aws_bootstrap.tests.mutants import __main__ as tier
+from aws_bootstrap.tests.mutants import python, records, report, shell
+
+SOURCE = b'''"""A docstring."""
+from os import path
+
+LIMIT: int = 5
+
+def f(a, b="x"):
+    """Another."""
+    assert a
+    output.info("told")
+    output.warn("told too")
+    if a < LIMIT and not b:
+        return [x for x in g(a, key="k") if x != 2]
+    raise ValueError("a sentence", f"with {a}")
+'''
+
+
+def changed(source: bytes, make=python.slips) -> set[tuple[str, str]]:
+    """(kind, the line as it is with the slip) of each slip."""
+    return {(s.kind, s.applied(source).decode().splitlines()[s.line - 1].strip()) for s in make(source)}
+
+
+def test_the_slips_of_python():
+    assert changed(SOURCE) == {
+        ("constant", "LIMIT: int = 6"),
+        ("constant", "def f(a, b='XXx'):"),
+        ("statement-dropped", "pass"),
+        ("compare", "if a <= LIMIT and not b:"),
+        ("and-or", "if ((a < LIMIT) or (not b)):"),
+        ("operand-dropped", "if ((a < LIMIT)):"),
+        ("operand-dropped", "if ((not b)):"),
+        ("not-dropped", "if a < LIMIT and (b):"),
+        ("returns-none", "return None"),
+        ("argument-dropped", "return [x for x in g(a) if x != 2]"),
+        ("constant", "return [x for x in g(a, key='XXk') if x != 2]"),
+        ("filter-dropped", 'return [x for x in g(a, key="k") if True]'),
+        ("compare", 'return [x for x in g(a, key="k") if x == 2]'),
+        ("constant", 'return [x for x in g(a, key="k") if x != 3]'),
+    }
+    lines = {s.line for s in python.slips(SOURCE)}
+    assert not lines & {1, 2, 7, 8, 9} and 10 in lines and 13 in lines, "wording and progress are left alone"
+
+
+def test_the_slips_of_shell():
+    script = b'is_empty() {\n  # if x\n  if [[ $1 == 2 ]] && grep -q x f; then\n    rm -f "$2"\n  fi\n}\n'
+    assert {line for _, line in changed(script, shell.slips)} == {
+        "if [[ $1 != 2 ]] && grep -q x f; then",
+        "if [[ $1 == 2 ]] || grep -q x f; then",
+        "if ! [[ $1 == 2 ]] && grep -q x f; then",
+        "if [[ ! $1 == 2 ]] && grep -q x f; then",
+        "if [[ $1 == 3 ]] && grep -q x f; then",
+        "if [[ $1 == 2 ]] && grep  x f; then",
+        'rm  "$2"',
+        ":",
+    }
+    assert {s.where for s in shell.slips(script)} == {"is_empty"}
+
+
+def test_each_slip_has_an_id_of_its_own():
+    found = tier.mutants(records.PACKAGE / "ec2" / "tags.py")
+    assert len({m.id for m in found}) == len(found) > 10
+    assert all(m.before != m.after for m in found)
+
+
+def test_the_quickest_tests_of_a_line_are_taken_within_the_budget():
+    known = [
+        records.Record("aws_bootstrap/tests/test_a.py::slow", 50.0, {"ec2/tags.py": frozenset({16})}),
+        records.Record("aws_bootstrap/tests/test_a.py::quick", 0.1, {"ec2/tags.py": frozenset({16})}),
+        records.Record("aws_bootstrap/tests/test_a.py::other", 0.2, {"ec2/tags.py": frozenset({20})}),
+    ]
+    picked = [r.test.partition("::")[2] for r in records.choose(known, "ec2/tags.py", 16, budget=60)]
+    assert picked == ["quick", "slow"]
+    assert [r.seconds for r in records.choose(known, "ec2/tags.py", 16, budget=20)] == [0.1]
+    assert len(records.choose(known, "ec2/tags.py", 10, budget=60)) == 3, "a constant: whoever runs its users"
+
+
+@pytest.mark.parametrize(
+    ("hits", "size", "low", "high"), [(0, 20, 0.0, 0.161), (2, 20, 0.028, 0.301), (10, 100, 0.055, 0.174)]
+)
+def test_a_samples_confidence_interval(hits, size, low, high):
+    """Values of Wilson's score interval, https://en.wikipedia.org/wiki/Binomial_proportion_confidence_interval"""
+    assert report.interval(hits, size) == pytest.approx((low, high), abs=0.001)
+
+
+def test_every_survivor_has_its_reason():
+    entries = tomllib.loads(tier.SURVIVORS.read_text()).get("survivor", [])
+    ids = [entry["id"] for entry in entries]
+    assert len(set(ids)) == len(ids)
+    assert [e["id"] for e in entries if set(e) != {"id", "before", "after", "reason"} or len(e["reason"]) < 15] == []
+    known = {str(path.relative_to(records.PACKAGE)) for path in tier.targets([])}
+    assert {i.partition("::")[0] for i in ids} <= known
+
+
+def test_each_module_that_guards_money_data_and_access_is_a_target():
+    found = {str(path.relative_to(records.PACKAGE)) for path in tier.targets([])}
+    assert {"workflows/terminate.py", "ec2/volumes.py", "ssh.py", "aws.py", "resources/mount_data_volume.sh"} <= found
+    assert [str(p.relative_to(records.PACKAGE)) for p in tier.targets(["keys"])] == ["keys.py"]
