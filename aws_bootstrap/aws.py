@@ -180,7 +180,24 @@ def each_region[T](regions: Iterable[str], ask: Callable[[str], T]) -> Answers[T
     unanswered request may have changed would not be known. `change_each_region` waits for every region.
     """
     asked = list(dict.fromkeys(regions))
-    return _by_outcome(_until_silent(asked, partial(_caught, ask), _patience()))
+    patience = _patience()
+
+    def limit(answered: int) -> float:
+        return patience if 2 * answered >= len(asked) else _ALONE * patience
+
+    return _by_outcome(_until_silent(asked, partial(_caught, ask), limit, given_up=_tell_silent))
+
+
+def without_waiting[T](region: str, ask: Callable[[str], T]) -> T:
+    """The region's answer to a question that can be done without. AwsError `unreachable` where it falls silent.
+
+    It is given up in half the time after which the region itself would be, so that it does not hide what else was read.
+    """
+    limit = _patience() / 2
+    answer = _until_silent([region], partial(_caught, ask), lambda _: limit)[region]
+    if isinstance(answer, BootstrapError):
+        raise answer
+    return answer
 
 
 def change_each_region[T](regions: Iterable[str], change: Callable[[str], T]) -> Answers[T]:
@@ -199,9 +216,15 @@ def _caught[T](ask: Callable[[str], T], region: str) -> T | BootstrapError:
 
 
 def _until_silent[T](
-    asked: list[str], attempt: Callable[[str], T | BootstrapError], patience: float
+    asked: list[str],
+    attempt: Callable[[str], T | BootstrapError],
+    limit: Callable[[int], float],
+    given_up: Callable[[str], None] = lambda region: None,
 ) -> dict[str, T | BootstrapError]:
-    """Each region's answer; an error in place of it where the region owes one for too long."""
+    """Each region's answer; an error in place of it where the region owes one for too long.
+
+    `limit`: how long is too long, in seconds, given how many have answered. `given_up` is called at once.
+    """
     arriving: SimpleQueue[tuple[str, Any, BaseException | None]] = SimpleQueue()
 
     def ask(region: str) -> None:
@@ -219,17 +242,16 @@ def _until_silent[T](
             if bug is not None:
                 raise bug
             answers[region] = answer
-        limit = patience if 2 * len(answers) >= len(asked) else _ALONE * patience
+        seconds = limit(len(answers))
         for region in asked:
-            if region not in answers and SILENCE.seconds(region) > limit:
-                answers[region] = _silent(region, limit)
+            if region not in answers and SILENCE.seconds(region) > seconds:
+                given_up(region)
+                answers[region] = explain("ReadTimeoutError", f"no answer within {seconds:g} s")
     return {region: answers[region] for region in asked}
 
 
-def _silent(region: str, seconds: float) -> BootstrapError:
-    error = explain("ReadTimeoutError", f"no answer within {seconds:g} s")
+def _tell_silent(region: str) -> None:
     tell(f"{region} does not answer; going on without it")
-    return error
 
 
 def _patience() -> float:

@@ -13,11 +13,12 @@ from typing import Any
 
 
 class Silence:
-    """The unanswered requests of this process, by region and operation."""
+    """The unanswered requests of this process: a thread waits for one at a time."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._sent: set[tuple[str, str]] = set()
+        self._waiting: dict[int, str] = {}
+        """The region that each thread waits for, by the thread's identifier."""
         self._last_event = clock()
         """When a request was sent or answered, in any region."""
         self._lock = threading.Lock()
@@ -26,19 +27,18 @@ class Silence:
         """Follow the requests of a boto3 client from now on."""
         region = client.meta.region_name
 
-        def sent(event_name: str, **_: Any) -> None:
-            request = (region, _operation(event_name))
+        def sent(**_: Any) -> None:
             with self._lock:
-                if request not in self._sent:  # an attempt that is repeated does not end the silence
-                    self._sent.add(request)
+                if threading.get_ident() not in self._waiting:  # a repeated attempt does not end the silence
+                    self._waiting[threading.get_ident()] = region
                     self._last_event = self._clock()
 
-        def received(event_name: str, response_dict: Any = None, **_: Any) -> None:
-            if response_dict is not None:
-                self._answered(region, event_name)
+        def received(response_dict: Any = None, **_: Any) -> None:
+            if response_dict is not None:  # None: the connection broke
+                self._answered()
 
-        def ended(event_name: str, **_: Any) -> None:
-            self._answered(region, event_name)
+        def ended(**_: Any) -> None:
+            self._answered()
 
         events = client.meta.events
         events.register_first("before-send", sent)
@@ -49,20 +49,13 @@ class Silence:
     def seconds(self, region: str) -> float:
         """For how long the region has owed an answer while nothing came from any other; 0 if it owes none."""
         with self._lock:
-            owes = any(where == region for where, _ in self._sent)
+            owes = region in self._waiting.values()
             return self._clock() - self._last_event if owes else 0.0
 
-    def _answered(self, region: str, event_name: str) -> None:
+    def _answered(self) -> None:
         with self._lock:
-            request = (region, _operation(event_name))
-            if request in self._sent:
-                self._sent.remove(request)
+            if self._waiting.pop(threading.get_ident(), None) is not None:
                 self._last_event = self._clock()
-
-
-def _operation(event_name: str) -> str:
-    """`DescribeInstances` of `before-send.ec2.DescribeInstances`."""
-    return event_name.rpartition(".")[2]
 
 
 SILENCE = Silence()

@@ -15,7 +15,7 @@ import pytest
 from botocore.config import Config
 
 from aws_bootstrap import silence
-from aws_bootstrap.aws import change_each_region, each_region, together
+from aws_bootstrap.aws import change_each_region, each_region, together, without_waiting
 from aws_bootstrap.errors import AwsError, BootstrapError
 from aws_bootstrap.silence import SILENCE
 
@@ -115,6 +115,17 @@ def test_a_region_alone_is_given_up_later(silent, monkeypatch):
     with pytest.raises(AwsError) as caught:
         each_region(["a"], silent)
     assert caught.value.code == "unreachable" and caught.value.exit_code == 1
+
+
+def test_what_can_be_done_without_hides_nothing_else(silent, monkeypatch):
+    monkeypatch.setenv("AWS_BOOTSTRAP_REGION_TIMEOUT", "0.6")
+
+    def ask(region):
+        with pytest.raises(AwsError, match="no answer within 0.3 s"):
+            without_waiting(region, silent)
+        return "read"
+
+    assert each_region(["a", "b"], ask) == ({"a": "read", "b": "read"}, ())
 
 
 def test_a_region_that_is_slow_but_owes_no_answer_is_waited_for(monkeypatch):

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from .. import ec2, output, sshconfig
-from ..aws import each_region, together
+from ..aws import each_region, together, without_waiting
 from ..config import GP3_USD_PER_GB_MONTH
 from ..errors import BootstrapError
 from ..gpu import GpuInfo
@@ -92,7 +92,7 @@ def _facts(client: Any) -> RegionFacts:
 def _prices(client: Any, kinds: Iterable[str]) -> dict[tuple[str, str], SpotPrice]:
     """The prices where they can be known: a missing one must not hide a running box."""
     try:
-        return ec2.spot_prices(client, kinds)
+        return without_waiting(client.meta.region_name, lambda _: ec2.spot_prices(client, kinds))
     except BootstrapError as exc:
         _tell_unpriced(client.meta.region_name, exc)
         return {}
