@@ -124,7 +124,8 @@ class QuotaRequests(Result):
         reasons = tuple(RegionReason(f.region, f.error) for f in self.regions_failed)
         names = ", ".join(f.region for f in self.regions_failed)
         hint = f"See what was sent: {self.access.program} quota history"
-        return IncompleteError(f"No request was taken in {names}.", hint=hint).with_facts(regions=reasons)
+        what = f"The request failed in {names}: {reasons[0].reason}"
+        return IncompleteError(what, hint=hint).with_facts(regions=reasons)
 
 
 @dataclass(frozen=True)

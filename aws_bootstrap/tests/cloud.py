@@ -103,6 +103,9 @@ class Quotas:
     def _RequestServiceQuotaIncrease(self, region: str, asked: dict) -> Answer:
         if region in self.refuse:
             return _error(self.refuse[region], "refused")
+        same = [r for r in self.requests if (r["Region"], r["QuotaCode"]) == (region, asked["QuotaCode"])]
+        if any(r["Status"] in ("PENDING", "CASE_OPENED") for r in same):
+            return _error("ResourceAlreadyExistsException", "Only one open request is allowed per quota.")
         made = self.add_request(region, asked["QuotaCode"], asked["DesiredValue"])
         return _ok({"RequestedQuota": made})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 
 import pytest
 
@@ -146,6 +147,46 @@ def test_one_region_that_refuses_leaves_the_others_request_listed(run, cloud, qu
     shown = json.loads(done.stdout)
     assert done.exit_code == 3 and [row["region"] for row in shown["requests"]] == [WEST]
     assert [r["region"] for r in shown["error"]["regions"]] == [EAST] == [r["region"] for r in shown["regions_failed"]]
+
+
+@pytest.mark.parametrize("lost", [1, None], ids=["once", "always"])
+def test_a_request_whose_answer_is_lost_is_found_among_the_open_ones(run, cloud, quotas, lost):
+    cloud.faults.lose("RequestServiceQuotaIncrease", region=EAST, times=lost)
+    done = run(*ASK, "--yes")
+    rows = json.loads(done.stdout)["requests"]
+    assert done.exit_code == 0 and [row["region"] for row in rows] == [EAST, WEST]
+    assert {row["request_id"] for row in rows} == {made["Id"] for made in quotas.requests}
+
+
+def test_an_open_request_for_another_value_is_not_taken_for_ours(run, cloud, quotas):
+    """Somebody asks for another value between our check and our request."""
+    cloud.faults.on("RequestServiceQuotaIncrease", lambda: quotas.add_request(EAST, GVT_SPOT, 7.0), region=EAST)
+    done = run(*ASK, "--yes")
+    shown = json.loads(done.stdout)
+    assert done.exit_code == 3 and [row["region"] for row in shown["requests"]] == [WEST]
+    assert "open already" in shown["error"]["message"]
+
+
+def test_a_request_of_which_nothing_can_be_learnt_is_told_as_unknown(run, app, cloud, quotas):
+    app.lookup_seconds = 0
+    cloud.faults.lose("RequestServiceQuotaIncrease", region=EAST)
+    cloud.faults.drop("ListRequestedServiceQuotaChangeHistoryByQuota", region=EAST, skip=1)  # the first one checks
+    done = run(*ASK, "--yes")
+    error = json.loads(done.stdout)["error"]
+    assert done.exit_code == 3 and "Whether AWS took the request is not known" in error["message"]
+    assert "quota history" in error["hint"]
+
+
+def test_an_interrupted_request_names_what_was_sent(run, app, cloud, quotas):
+    """The answer of one region is held back; the other one's never comes, for a signal does."""
+    held = cloud.faults.hold("RequestServiceQuotaIncrease", region=WEST)
+    cloud.faults.interrupt("RequestServiceQuotaIncrease", signal.SIGTERM, region=EAST, after=held)
+    done = run(*ASK, "--yes")
+    shown = json.loads(done.stdout)
+    held.release()
+    assert done.exit_code == 143 and shown["error"]["code"] == "interrupted"
+    assert [(row["region"], row["status"]) for row in shown["requests"]] == [(EAST, "PENDING"), (WEST, "PENDING")]
+    assert "quota history" in shown["error"]["hint"]
 
 
 def test_without_yes_structured_output_sends_nothing(run, cloud, quotas):

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .. import quota
 from ..aws import change_each_region, each_region, together
-from ..errors import BootstrapError, RegionReason
+from ..errors import AwsError, BootstrapError, Interrupted, RegionReason
 from ..models import (
     Quota,
     QuotaChange,
@@ -21,6 +22,7 @@ from ..models import (
     QuotaRow,
 )
 from ..quota import Kind
+from .unknown import Calls
 
 if TYPE_CHECKING:
     from ..app import App
@@ -68,9 +70,26 @@ def question(asks: Sequence[Ask]) -> str:
 
 def request(app: App, asks: Sequence[Ask]) -> QuotaRequests:
     """Send them. If AWS refuses every one, so does this."""
-    by_region = {a.region: a for a in asks}
-    sent, failed = change_each_region(by_region, lambda region: _send(app, by_region[region]))
-    return QuotaRequests(tuple(sent.values()), regions_failed=failed, access=app.access)
+    by_region = {ask.region: ask for ask in asks}
+    calls = Calls(app.lookup_seconds)
+    sent: dict[str, QuotaRequestRow] = {}
+    try:
+        _, failed = change_each_region(by_region, lambda region: _send(app, by_region[region], calls, sent))
+    except KeyboardInterrupt as exc:
+        calls.settle()
+        raise _interrupted(exc, app, calls, _in_order(asks, sent)) from exc
+    return QuotaRequests(_in_order(asks, sent), regions_failed=failed, access=app.access)
+
+
+def _in_order(asks: Sequence[Ask], sent: dict[str, QuotaRequestRow]) -> tuple[QuotaRequestRow, ...]:
+    return tuple(sent[ask.region] for ask in asks if ask.region in sent)
+
+
+def _interrupted(cause: KeyboardInterrupt, app: App, calls: Calls, sent: tuple[QuotaRequestRow, ...]) -> BootstrapError:
+    """The error of an interrupt, with the requests that AWS has by now."""
+    hints = [f"Whether AWS took {name} is not known." for name in calls.unknown]
+    hints.append(f"See what was sent: {app.access.program} quota history")
+    return Interrupted.of(cause, hint="\n".join(hints)).with_result(QuotaRequests(sent, access=app.access))
 
 
 def history(app: App, wanted: Sequence[Kind], status: str | None, regions: Sequence[str]) -> QuotaHistory:
@@ -148,8 +167,38 @@ def _nothing_sent(problems: dict[str, BootstrapError]) -> BootstrapError:
     return error.with_facts(regions=tuple(RegionReason(r, str(e)) for r, e in problems.items()))
 
 
-def _send(app: App, ask: Ask) -> QuotaRequestRow:
-    change = quota.request_increase(app.aws.service_quotas(ask.region), ask.quota.code, ask.desired_value)
+def _send(app: App, ask: Ask, calls: Calls, sent: dict[str, QuotaRequestRow]) -> None:
+    """Send one request and note it by its region. One that was not answered is found among those AWS has yet to
+    decide: there was none before.
+    """
+    client = app.aws.service_quotas(ask.region)
+    name = f"the request in {ask.region}"
+
+    def find() -> QuotaChange | None:
+        waiting = quota.find_open_change(client, ask.quota.code)
+        is_ours = waiting is not None and waiting.desired_value == ask.desired_value
+        return waiting if is_ours else None
+
+    def note(change: QuotaChange) -> None:
+        sent[ask.region] = _request_row(ask, change)
+
+    try:
+        calls.make(
+            name, partial(quota.request_increase, client, ask.quota.code, ask.desired_value), look=find, note=note
+        )
+    except AwsError as exc:
+        if name in calls.unknown:
+            what = f"{exc} Whether AWS took the request is not known."
+            hint = f"See what was sent: {app.access.program} quota history --region {ask.region}"
+            raise BootstrapError(what, hint=hint, code=exc.code) from exc
+        # The SDK sends again what it got no answer to, and is then told that a request is open: perhaps this one.
+        found = find() if exc.aws_code == "ResourceAlreadyExistsException" else None
+        if found is None:
+            raise
+        note(found)
+
+
+def _request_row(ask: Ask, change: QuotaChange) -> QuotaRequestRow:
     return QuotaRequestRow(
         request_id=change.request_id,
         status=change.status,
