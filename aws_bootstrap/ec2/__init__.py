@@ -15,7 +15,7 @@ from .instances import (
 from .keypairs import ensure_key_pair, find_key_pairs, key_pair_for
 from .network import ensure_let_in, ensure_security_group, find_network, find_security_groups, group_in, missing_cidrs
 from .prices import on_demand_price, spot_prices
-from .rules import find_rules, lets_in, opens, replace_rules
+from .rules import authorize, find_rules, lets_in, opens, revoke, rule_changes
 from .types import find_instance_types, quota_family
 from .volumes import (
     EBS_DEVICE_NAME,
@@ -39,6 +39,7 @@ __all__ = [
     "EBS_MOUNT_POINT",
     "ENDED",
     "attach_ebs_volume",
+    "authorize",
     "claim_ebs_volume",
     "create_ebs_volume",
     "delete_ebs_volume",
@@ -71,7 +72,8 @@ __all__ = [
     "on_demand_price",
     "opens",
     "quota_family",
-    "replace_rules",
+    "revoke",
+    "rule_changes",
     "run_instance",
     "run_request",
     "spot_prices",

@@ -12,6 +12,8 @@ from ..errors import AwsError
 from ..models import IngressRule
 from . import tags
 
+_RULE_GONE = ("InvalidSecurityGroupRuleId.NotFound", "InvalidPermission.NotFound")
+
 
 @explained()
 def find_rules(ec2: Any, group_ids: Iterable[str]) -> list[IngressRule]:
@@ -40,22 +42,31 @@ def lets_in(rules: Iterable[IngressRule], address: str) -> bool | None:
     return None if unknown else False
 
 
-def replace_rules(
-    ec2: Any, group_id: str, port: int, cidrs: Sequence[str], rules: Sequence[IngressRule]
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Let these CIDRs in on the port by rules of ours, and no others of ours; what was added and what removed.
+def rule_changes(
+    group_id: str, port: int, cidrs: Sequence[str], rules: Iterable[IngressRule]
+) -> tuple[tuple[str, ...], tuple[IngressRule, ...]]:
+    """The CIDRs to authorize and the rules of ours to revoke, so that ours let in these CIDRs on the port, no others.
 
-    `rules` are those there now. New ones come first, so that whoever is let in by both is never locked out.
+    `rules` are the existing ones. Those for other ports, of other groups and by others stay.
     """
-    there = [r for r in rules if r.group_id == group_id and (r.first_port, r.last_port) == (port, port)]
-    added = tuple(c for c in cidrs if c not in {r.source for r in there})
-    gone = [r for r in there if r.created_by_us and r.source not in cidrs]
-    if added:
-        authorize(ec2, group_id, port, added)
-    if gone:
+    here = [r for r in rules if r.group_id == group_id and (r.first_port, r.last_port) == (port, port)]
+    authorized = {r.source for r in here}
+    missing = tuple(cidr for cidr in cidrs if cidr not in authorized)
+    surplus = tuple(r for r in here if r.created_by_us and r.source not in cidrs)
+    return missing, surplus
+
+
+def revoke(ec2: Any, group_id: str, rules: Sequence[IngressRule]) -> None:
+    """Remove these rules of the group; those that are gone already are fine."""
+    try:
         with explained():
-            ec2.revoke_security_group_ingress(GroupId=group_id, SecurityGroupRuleIds=[r.rule_id for r in gone])
-    return added, tuple(r.source for r in gone)
+            ec2.revoke_security_group_ingress(GroupId=group_id, SecurityGroupRuleIds=[r.rule_id for r in rules])
+    except AwsError as exc:
+        if exc.aws_code not in _RULE_GONE:
+            raise
+        if len(rules) > 1:  # EC2 refuses them all for one that is gone
+            for rule in rules:
+                revoke(ec2, group_id, [rule])
 
 
 def authorize(ec2: Any, group_id: str, port: int, cidrs: Sequence[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import threading
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -133,6 +134,63 @@ def test_a_rule_of_others_for_the_same_network_is_neither_doubled_nor_taken_over
     by_others(cloud.ec2(WEST), group, f"{ME}/32")
     (after,) = shown(run("access", box, "--ssh-cidr", "me", "-o", "json"))
     assert sources(cloud.ec2(WEST), group) == {(f"{ME}/32", False)} and after["added"] == []
+
+
+def test_our_rule_in_a_second_group_of_the_box_goes_too(run, cloud, my_address):
+    """Else the old address stays let in."""
+    client = cloud.ec2(WEST)
+    first, second = make_group(client, name="ssh"), make_group(client, name="second")
+    box = start_box(client, SecurityGroupIds=[first, second])["InstanceId"]
+    (after,) = shown(run("access", box, "--ssh-cidr", "me", "-o", "json"))
+    assert sources(client, first) | sources(client, second) == {(f"{ME}/32", True)}
+    assert (after["added"], after["removed"]) == ([f"{ME}/32"], [HOME])
+
+
+def test_our_rule_for_another_port_of_the_group_stays(run, app, cloud, my_address):
+    """A box beside it listens there."""
+    client = cloud.ec2(WEST)
+    box, group = make_box(cloud)
+    sshconfig.add(app.paths.ssh_config, replace(BOX, instance_id=box, port=22))
+    make_group(client, port=2222)
+    run("access", "aws-gpu1", "--ssh-cidr", "me")
+    assert {(r.first_port, r.source) for r in ec2.find_rules(client, [group])} == {(22, f"{ME}/32"), (2222, HOME)}
+
+
+def test_a_rule_that_comes_meanwhile_does_not_keep_the_others_out(run, cloud, my_address):
+    """EC2 refuses all CIDRs of a request for one that has a rule."""
+    box, group = make_box(cloud)
+    client = cloud.ec2(WEST)
+    cloud.faults.on("AuthorizeSecurityGroupIngress", lambda: by_others(client, group, f"{ME}/32"))
+    (after,) = shown(run("access", box, "--ssh-cidr", "me", "--ssh-cidr", "192.0.2.0/24", "-o", "json"))
+    assert sources(client, group) == {(f"{ME}/32", False), ("192.0.2.0/24", True)} and after["reachable"] is True
+
+
+@pytest.mark.parametrize("operation", ["AuthorizeSecurityGroupIngress", "RevokeSecurityGroupIngress"])
+@pytest.mark.parametrize("lost", [1, None], ids=["once", "always"])
+def test_a_change_whose_answer_is_lost_is_done(run, cloud, my_address, operation, lost):
+    box, group = make_box(cloud, cidrs=[HOME, "192.0.2.0/24"])
+    cloud.faults.lose(operation, times=lost)
+    done = run("access", box, "--ssh-cidr", "me", "-o", "json")
+    assert done.exit_code == 0 and sources(cloud.ec2(WEST), group) == {(f"{ME}/32", True)}
+
+
+def test_a_rule_that_goes_meanwhile_does_not_keep_the_others(run, cloud, my_address):
+    """EC2 refuses to remove all rules of a request for one that is gone."""
+    box, group = make_box(cloud, cidrs=[HOME, "192.0.2.0/24"])
+    client = cloud.ec2(WEST)
+    gone = ec2.find_rules(client, [group])[:1]
+    cloud.faults.on("RevokeSecurityGroupIngress", lambda: ec2.revoke(client, group, gone))
+    done = run("access", box, "--ssh-cidr", "me", "-o", "json")
+    assert done.exit_code == 0 and sources(client, group) == {(f"{ME}/32", True)}
+
+
+def test_an_interrupted_change_says_how_to_look(run, cloud, my_address):
+    box, group = make_box(cloud)
+    cloud.faults.interrupt("AuthorizeSecurityGroupIngress", signal.SIGTERM)
+    done = run("access", box, "--ssh-cidr", "me", "-o", "json")
+    error = json.loads(done.stdout)["error"]
+    assert (done.exit_code, error["code"]) == (143, "interrupted") and "aws-bootstrap access" in error["hint"]
+    assert (HOME, True) in sources(cloud.ec2(WEST), group), "nothing is removed afterwards"
 
 
 def test_boxes_that_share_a_group_are_changed_once(run, cloud, my_address):

@@ -5,15 +5,17 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .. import aws, ec2, output, sshconfig
 from ..config import SSH_PORT
-from ..errors import BootstrapError, SshError
-from ..models import AccessReport, AccessRule, BoxAccess, IngressRule, Instance
+from ..errors import BootstrapError, Interrupted, SshError
+from ..models import AccessReport, AccessRule, BoxAccess, IngressRule, Instance, RegionFailure
 from ..sshconfig import Host
 from .names import check_all_found, located
 from .plan import resolve_cidrs
+from .unknown import Calls, note_nothing
 
 if TYPE_CHECKING:
     from ..app import App
@@ -49,7 +51,7 @@ def apply(app: App, names: Sequence[str], regions: Sequence[str], cidrs: Sequenc
     changed: dict[str, Changes] = {}
     if wanted_cidrs and any(found.values()):
         where = [r for r in found if found[r]]
-        changed, refused = aws.change_each_region(where, lambda r: _replace(app.aws.ec2(r), found[r], wanted_cidrs))
+        changed, refused = _change(app, {r: found[r] for r in where}, wanted_cidrs)
         again, lost = aws.each_region(changed, lambda r: _read(app.aws.ec2(r), wanted[r], hosts))
         found, failed = found | again, (*failed, *refused, *lost)
     return AccessReport(
@@ -112,13 +114,60 @@ def ssh_port(rules: Iterable[IngressRule]) -> int:
     return SSH_PORT if not ours or SSH_PORT in ours else ours[0]
 
 
-def _replace(client: Any, boxes: Sequence[Box], cidrs: tuple[str, ...]) -> Changes:
-    """What was changed, each group and port once: several boxes may share a group."""
+def _change(
+    app: App, boxes: dict[str, list[Box]], cidrs: tuple[str, ...]
+) -> tuple[dict[str, Changes], tuple[RegionFailure, ...]]:
+    """What was changed in each region, and the regions that refused."""
+    calls = Calls(app.lookup_seconds)
+    try:
+        return aws.change_each_region(boxes, lambda r: _replace(app.aws.ec2(r), calls, boxes[r], cidrs))
+    except KeyboardInterrupt as exc:
+        calls.settle()
+        hint = f"Who is let in may have changed. See: {app.access.program} access"
+        raise Interrupted.of(exc, hint=hint) from exc
+
+
+def _replace(client: Any, calls: Calls, boxes: Sequence[Box], cidrs: tuple[str, ...]) -> Changes:
+    """What was changed, each group and port once: several boxes may share a group.
+
+    The first group with rules of ours, or that shall have them, lets the CIDRs in. Our rules in others are removed.
+    """
     targets = {(box.group_id, box.port) for box in boxes if box.group_id}
-    others = {(rule.group_id, box.port) for box in boxes for rule in box.rules if rule.created_by_us} - targets
+    ours = {(rule.group_id, box.port) for box in boxes for rule in box.rules if rule.created_by_us}
     rules = list({rule.rule_id: rule for box in boxes for rule in box.rules}.values())
-    jobs = [(*target, cidrs) for target in sorted(targets)] + [(*other, ()) for other in sorted(others)]
-    return {(g, port): ec2.replace_rules(client, g, port, wanted, rules) for g, port, wanted in jobs}
+    changes: Changes = {}
+    for group_id, port in sorted(targets):
+        changes[group_id, port] = _replace_in(client, calls, group_id, port, cidrs, rules)
+    for group_id, port in sorted(ours - targets):
+        changes[group_id, port] = _replace_in(client, calls, group_id, port, (), rules)
+    return changes
+
+
+def _replace_in(
+    client: Any, calls: Calls, group_id: str, port: int, cidrs: tuple[str, ...], rules: Sequence[IngressRule]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The CIDRs that were added to and removed from one group.
+
+    New rules come first, so that whoever is let in by old and new ones is never locked out.
+    """
+    missing, surplus = ec2.rule_changes(group_id, port, cidrs, rules)
+
+    def left() -> tuple[tuple[str, ...], tuple[IngressRule, ...]]:
+        return ec2.rule_changes(group_id, port, cidrs, ec2.find_rules(client, [group_id]))
+
+    def added() -> bool | None:
+        return None if left()[0] else True
+
+    def removed() -> bool | None:
+        return None if left()[1] else True
+
+    if missing:
+        name, call = f"the new rules of {group_id}", partial(ec2.authorize, client, group_id, port, missing)
+        calls.make(name, call, look=added, note=note_nothing)
+    if surplus:
+        name, call = f"the old rules of {group_id}", partial(ec2.revoke, client, group_id, surplus)
+        calls.make(name, call, look=removed, note=note_nothing)
+    return missing, tuple(rule.source for rule in surplus)
 
 
 def _shown(box: Box, address: str | None, changes: Changes | None) -> BoxAccess:

@@ -12,7 +12,7 @@ from ..aws import each_region, together
 from ..errors import BootstrapError, IncompleteError, Interrupted, RegionReason, Resource
 from ..models import Instance, StateChange, TerminateReport, Termination, Volume
 from .names import check_all_found, located
-from .unknown import Calls, is_unknown
+from .unknown import Calls, is_unknown, note_nothing
 
 if TYPE_CHECKING:
     from ..app import App
@@ -275,7 +275,7 @@ def _marked(run: Run, client: Any, ending: Ending) -> bool:
                 f"the mark to keep {volume.volume_id}",
                 partial(ec2.keep_ebs_volume, client, volume.volume_id),
                 look=partial(_find_mark, client, volume.volume_id),
-                note=_note_nothing,
+                note=note_nothing,
             )
         except BootstrapError as exc:
             ending.errors.append(exc)
@@ -286,10 +286,6 @@ def _marked(run: Run, client: Any, ending: Ending) -> bool:
 def _find_mark(client: Any, volume_id: str) -> bool | None:
     volume = ec2.find_volume(client, volume_id)
     return True if volume and volume.kept else None
-
-
-def _note_nothing(_: object) -> None:
-    """The box goes on or ends; a mark alone changes nothing that is told."""
 
 
 # --- volumes ---------------------------------------------------------------------------------------------

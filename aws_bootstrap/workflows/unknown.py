@@ -128,5 +128,9 @@ class Calls:
             self.unknown.append(name)
 
 
+def note_nothing(_: object) -> None:
+    """The note of a call that changes nothing that is told."""
+
+
 def _tell_look(name: str) -> None:
     output.info(f"Looking up what became of {name}")
