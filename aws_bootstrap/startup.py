@@ -2,17 +2,19 @@
 
 SIGINT, SIGTERM and SIGHUP end a command with what exists told, whenever they come: before the program is loaded they
 are noted, later they raise, and once the telling has begun they are ignored. This module is imported before all others
-and imports next to nothing, so that a Ctrl-C during start-up finds it in place.
+and imports next to nothing, not even typing or contextlib, so that a Ctrl-C during start-up finds it in place.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
-from typing import Any, NoReturn
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, NoReturn
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -39,16 +41,16 @@ def begin() -> None:
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
 
 
-@contextlib.contextmanager
-def watched() -> Iterator[None]:
-    """Have signals under our care inside the block. What stood before is put back, but in the program itself."""
-    global _make_interrupt
-    before = {} if _is_program else _install()
-    try:
-        yield
-    finally:
+class watched:
+    """A block with signals under our care. What stood before is put back at its end, but in the program itself."""
+
+    def __enter__(self) -> None:
+        self._before: dict[int, Any] = {} if _is_program else _install()
+
+    def __exit__(self, *_: object) -> None:
+        global _make_interrupt
         _make_interrupt = None
-        for number, handler in before.items():
+        for number, handler in self._before.items():
             signal.signal(number, handler)
 
 
@@ -63,22 +65,28 @@ def raise_signals(make: Callable[[int], BaseException]) -> None:
 
 def ignore_signals() -> None:
     """Let no signal disturb what is told from now on."""
-    with contextlib.suppress(ValueError):  # another thread than the main one can neither be interrupted nor do this
-        for number in _SIGNALS:
-            signal.signal(number, signal.SIG_IGN)
+    for number in _SIGNALS:
+        _set(number, signal.SIG_IGN)
 
 
 def _install() -> dict[int, Any]:
     """Handle the signals; the handlers before. SIGHUP that is ignored stays so: somebody used nohup."""
     before: dict[int, Any] = {}
-    with contextlib.suppress(ValueError):
-        for number in _SIGNALS:
-            handler = signal.getsignal(number)
-            if number == signal.SIGHUP and handler is signal.SIG_IGN:
-                continue
-            signal.signal(number, _handle)
+    for number in _SIGNALS:
+        handler = signal.getsignal(number)
+        is_nohup = number == signal.SIGHUP and handler is signal.SIG_IGN
+        if not is_nohup and _set(number, _handle):
             before[number] = handler
     return before
+
+
+def _set(number: int, handler: Any) -> bool:
+    """Whether the handler was set: a thread other than the main one cannot, and no signal interrupts it."""
+    try:
+        signal.signal(number, handler)
+    except ValueError:
+        return False
+    return True
 
 
 def _handle(number: int, _: Any) -> None:

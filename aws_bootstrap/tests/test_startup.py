@@ -9,8 +9,11 @@ import select
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+import aws_bootstrap
 
 PROGRAM = [sys.executable, "-m", "aws_bootstrap"]
 SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
@@ -127,6 +130,20 @@ import aws_bootstrap.cli
 assert [signal.getsignal(n) for n in (1, 2, 15)] == before
 """
     assert subprocess.run([sys.executable, "-c", script]).returncode == 0
+
+
+def test_signals_are_taken_over_before_anything_is_imported_that_takes_time():
+    script = """
+import signal, sys
+sys.argv = ["/bin/aws-bootstrap"]
+known = set(sys.modules)
+import aws_bootstrap
+assert signal.getsignal(15) == signal.getsignal(2) != signal.default_int_handler
+print(*sorted({"click", "contextlib", "re", "typing"} & (set(sys.modules) - known)))
+"""
+    root = Path(aws_bootstrap.__file__).parents[1]
+    done = subprocess.run([sys.executable, "-S", "-c", script], cwd=root, capture_output=True, text=True)
+    assert done.stdout == "\n", done.stderr
 
 
 def test_a_command_in_another_process_puts_signals_back(run):
