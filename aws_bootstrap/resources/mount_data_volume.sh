@@ -33,6 +33,9 @@ note() { echo "note: $*"; }
 
 as_root() { sudo -n "$@"; }
 
+# What a tool said, in one line. sudo complains of its own where the host's name does not resolve.
+in_short() { grep -v '^sudo: ' <<<"$1" | head -n 2 | paste -s -d ' ' -; }
+
 list_disks() { lsblk -p -P -o "$LSBLK_COLUMNS"; }
 
 # choose_device VOLUME FORMAT(0|1) < `lsblk -p -P -o COLUMNS`: print "serial DEVICE", "fallback DEVICE" or "none".
@@ -125,9 +128,8 @@ is_empty() {
     REASON="lsblk shows something below it, or fails"
     return 1
   fi
-  if ! said=$(run_python "$here/empty_disk.py" "$device" 2>&1) || [[ $said != "empty: "* ]]; then
+  if ! said=$(run_python "$here/empty_disk.py" "$device") || [[ $said != "empty: "* ]]; then
     REASON=${said:-"it could not be read within $READ_SECONDS s"}
-    REASON=${REASON##*$'\n'}
     return 1
   fi
 }
@@ -214,7 +216,7 @@ check_filesystem() {
   said=$(as_root e2fsck -p "$1" 2>&1) || status=$?
   case $status in
     0) ;;
-    1 | 2 | 3) note "e2fsck has repaired the filesystem of $1: $(head -n 3 <<<"$said" | paste -s -d ' ' -)" ;;
+    1 | 2 | 3) note "e2fsck has repaired the filesystem of $1: $(in_short "$said")" ;;
     *)
       die "$1 carries $2 with errors that need your decision (e2fsck: status $status)." \
         "Nothing was mounted. Run: sudo e2fsck $1"
@@ -229,10 +231,10 @@ mount_now() {
   [[ $3 == *,ro ]] || check_filesystem "$1" "$2"
   as_root mkdir -p "$MOUNT_POINT" || die "$MOUNT_POINT could not be made"
   if [[ $4 == 1 ]]; then
-    said=$(as_root mount "$MOUNT_POINT" 2>&1) || die "$1 could not be mounted as /etc/fstab says: $(head -n 1 <<<"$said")"
+    said=$(as_root mount "$MOUNT_POINT" 2>&1) || die "$1 could not be mounted as /etc/fstab says: $(in_short "$said")"
   else
     said=$(as_root mount -t "$2" -o "defaults$3" "$1" "$MOUNT_POINT" 2>&1) ||
-      die "$1 carries $2, which could not be mounted: $(head -n 1 <<<"$said")"
+      die "$1 carries $2, which could not be mounted: $(in_short "$said")"
   fi
 }
 
@@ -260,7 +262,7 @@ write_entry() {
   [[ $2 != ext* ]] || pass=2
   said=$(run_python "$here/fstab.py" write /etc/fstab \
     "UUID=$uuid $MOUNT_POINT $2 defaults,$OPTIONS,x-aws-bootstrap$3 0 $pass" 2>&1) ||
-    die "$MOUNT_POINT is mounted, but /etc/fstab could not be written: it will not be there after a reboot: $said"
+    die "$MOUNT_POINT is mounted, but /etc/fstab could not be written: it will not be there after a reboot: $(in_short "$said")"
   as_root systemctl daemon-reload || true
 }
 

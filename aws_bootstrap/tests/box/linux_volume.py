@@ -16,11 +16,14 @@ from pathlib import Path
 
 import pytest
 
+from aws_bootstrap.ssh import mount_command
+from aws_bootstrap.tests.box import images
 from aws_bootstrap.tests.box.machines import Network, Vm, command, until
-from aws_bootstrap.tests.box.standins import RESOURCES
+from aws_bootstrap.workflows.data_volume import package
 
 VOLUME, FOREIGN, XFS = "vol-0abc123def4567890", "vol-0fff000fff000fff0", "vol-0123456789abcdef0"
-SCRIPT = (RESOURCES / "mount_data_volume.sh").read_bytes()
+NEW, FLAGGED, UNREADABLE = "vol-0aaaaaaaaaaaaaaaa", "vol-0bbbbbbbbbbbbbbbb", "vol-0cccccccccccccccc"
+LEFT_ALONE = {what: f"vol-0aaaaaaaaaaaa{number:04}" for number, what in enumerate(images.LEFT_ALONE)}
 
 
 @pytest.fixture(scope="module")
@@ -37,18 +40,34 @@ def first(network: Network) -> Iterator[Vm]:
     vm.kill()
 
 
-def disk(network: Network, volume: str, content: bytes = b"", gigabytes: int = 1) -> Path:
-    """Return the image of a new disk."""
-    image = network.scratch / f"{volume}.img"
-    with image.open("wb") as file:
-        file.write(content)
-        file.truncate(gigabytes * 2**30)
-    return image
+@pytest.fixture(scope="module")
+def booting(network: Network) -> Iterator[Vm]:
+    """The second machine, with disks that carry something. It boots while the first one waits for its volume."""
+    vm = Vm(network, 32)
+    for what, volume in LEFT_ALONE.items():
+        vm.volumes[volume] = images.LEFT_ALONE[what][0](network.scratch / f"{volume}.img")
+    vm.volumes[FLAGGED] = images.with_error_flag(network.scratch / f"{FLAGGED}.img")
+    vm.volumes[XFS] = images.disk(network.scratch / f"{XFS}.img", megabytes=512)
+    command("mkfs.xfs", "-q", "-L", "older", vm.volumes[XFS])
+    vm.boot()
+    yield vm
+    vm.kill()
+
+
+@pytest.fixture(scope="module")
+def second(booting: Vm) -> Vm:
+    booting.wait(240)
+    return booting
+
+
+def disk(network: Network, volume: str) -> Path:
+    """Return the image of a new, blank volume."""
+    return images.disk(network.scratch / f"{volume}.img", megabytes=256)
 
 
 def mount(vm: Vm, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Run the script as the tool does: piped over ssh."""
-    return vm.ssh(f"bash -s -- {' '.join(arguments)}", check=check, stdin=SCRIPT)
+    """Run the mount as the tool does: its command, its package."""
+    return vm.ssh(mount_command(*arguments), check=check, stdin=package())
 
 
 def result(done: subprocess.CompletedProcess[str]) -> dict:
@@ -60,14 +79,17 @@ def digest(image: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+# --- the first machine: a new volume -----------------------------------------------------------------------------
+
+
 def test_a_volume_that_never_appears_is_a_clear_error_and_other_disks_are_untouched(first, network):
     image = disk(network, FOREIGN)
     before = digest(image)
     first.attach(FOREIGN, image)
     until(lambda: "vol0fff" in first.says("lsblk -dno SERIAL"), "foreign disk")
-    done = mount(first, VOLUME, "--format-if-empty", "--wait", "8", check=False)
-    assert done.returncode == 1 and done.stdout == ""
-    assert done.stderr == f"volume {VOLUME} did not appear on this box within 8 s: is it attached?\n"
+    done = mount(first, VOLUME, "--format-if-empty", "--wait", "6", check=False)
+    assert done.returncode == 1
+    assert done.stdout == f"volume {VOLUME} did not appear on this box within 6 s: is it attached?\n"
     assert digest(image) == before
     assert "/data" not in first.says("cat /etc/fstab")
 
@@ -77,8 +99,15 @@ def test_without_leave_to_format_an_empty_volume_is_left_alone(first, network):
     before = digest(image)
     first.attach(VOLUME, image)
     done = mount(first, VOLUME, check=False)
-    assert done.returncode == 1 and "nothing was formatted" in done.stderr
+    assert done.returncode == 3 and done.stdout.endswith("is empty and carries no filesystem. Nothing was formatted\n")
     assert digest(image) == before
+
+
+def test_a_folder_of_root_that_is_not_empty_is_not_hidden(first):
+    first.says("sudo install -d -m 700 /data && sudo touch /data/mine")
+    done = mount(first, VOLUME, "--format-if-empty", check=False)
+    first.says("sudo rm -r /data")
+    assert done.returncode == 1 and done.stdout.startswith("/data is not empty on the root volume")
 
 
 def test_a_new_volume_is_formatted_and_mounted_for_the_login_user(first):
@@ -95,6 +124,7 @@ def test_a_second_run_changes_nothing(first):
     before = first.says("cat /etc/fstab; stat -c %Y /etc/fstab; findmnt -no SOURCE,OPTIONS /data")
     assert result(mount(first, VOLUME, "--format-if-empty"))["formatted"] is False
     assert first.says("cat /etc/fstab; stat -c %Y /etc/fstab; findmnt -no SOURCE,OPTIONS /data") == before
+    assert first.says("ls ~/.aws-bootstrap") == "", "what was unpacked is gone"
 
 
 def test_after_a_reboot_it_is_mounted_with_its_data(first):
@@ -103,9 +133,10 @@ def test_after_a_reboot_it_is_mounted_with_its_data(first):
     assert first.says("cat /data/file") == "kept"
 
 
+@pytest.mark.usefixtures("booting")
 def test_a_boot_without_the_volume_is_not_delayed(first):
     first.stop()
-    image = first.volumes.pop(VOLUME)
+    first.volumes.pop(VOLUME)
     first.start()
     # ssh answered: nothing that a person needs waits for the volume. The device job ends after its 30 s, not 90.
     assert first.says("systemctl is-active multi-user.target ssh") == "active\nactive"
@@ -113,63 +144,93 @@ def test_a_boot_without_the_volume_is_not_delayed(first):
     sys.stderr.write(f"\n[boot without the volume: {first.says('systemd-analyze time')}]\n")
     assert first.says("systemctl list-jobs --no-legend") == ""
     assert first.says("findmnt -no TARGET /data || echo none") == "none"
-    first.stop()
-    first.volumes[VOLUME] = image
+    first.kill()
 
 
-def test_moved_to_a_second_box_the_data_is_there(first, network):
-    if first.process and first.process.poll() is None:  # run alone, without the test before it
-        first.stop()
-    image = first.volumes.pop(VOLUME)
-    second = Vm(network, 32).start()
+# --- the second machine: volumes that carry something ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("what", LEFT_ALONE)
+def test_what_carries_something_is_left_as_it_is_and_named(second, what):
+    volume, words = LEFT_ALONE[what], images.LEFT_ALONE[what][1]
+    before = digest(second.volumes[volume])
+    done = mount(second, volume, "--format-if-empty", check=False)
+    assert done.returncode == 1 and len(done.stdout.splitlines()) == 1 and words in done.stdout, done.stdout
+    assert digest(second.volumes[volume]) == before
+    assert "/data" not in second.says("cat /etc/fstab")
+
+
+def test_a_disk_that_cannot_be_read_is_never_formatted(second, network):
+    """Reads of its first sectors fail, as blkid, cmp and wipefs then do: an ext4 lies there."""
+    image = images.ext4(network.scratch / "unreadable.img")
+    before = digest(image)
+    second.attach(UNREADABLE, image, unreadable=(0, 2))
+    done = mount(second, UNREADABLE, "--format-if-empty", check=False)
+    assert done.returncode == 1 and "Nothing was formatted" in done.stdout.splitlines()[-1], done.stdout
+    assert digest(image) == before
+
+
+def test_two_mounts_at_once_both_succeed(second, network):
+    second.attach(NEW, disk(network, NEW))
+    words = [*second.ssh_words(), mount_command(NEW, "--format-if-empty")]
+    both = [subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) for _ in range(2)]
+    for process in both:
+        assert process.stdin
+        process.stdin.write(package())
+        process.stdin.close()
+    said = [process.stdout.read().decode() for process in both if process.stdout]
+    assert [process.wait(60) for process in both] == [0, 0], said
+    assert sorted(json.loads(text.splitlines()[-1])["formatted"] for text in said) == [False, True]
+    assert second.says("grep -c /data /etc/fstab") == "1"
+    second.says("sudo umount /data")
+
+
+def test_a_filesystem_with_the_error_flag_is_checked_first_and_that_is_said(second):
+    done = mount(second, FLAGGED)
+    assert result(done)["fstype"] == "ext4"
+    assert done.stdout.startswith("note: e2fsck has repaired the filesystem of /dev/")
+    second.says("sudo umount /data")
+
+
+def test_the_users_own_entry_is_used_and_kept(second):
+    uuid = second.says("lsblk -no UUID,FSTYPE | awk '$2 == \"xfs\" { print $1 }'")
+    entry = f"UUID={uuid} /data/ xfs noatime,nofail 0 0"
+    second.says(f"echo '{entry}' | sudo tee /etc/fstab")
+    assert mount(second, FLAGGED, check=False).stdout.startswith("/etc/fstab has an entry for /data")
+    assert result(mount(second, XFS))["fstype"] == "xfs"
+    assert "noatime" in second.says("findmnt -no OPTIONS /data") and second.says("cat /etc/fstab") == entry
+    second.says(
+        "sudo touch /data/roots && sudo chown root: /data && sudo umount /data && echo '#' | sudo tee /etc/fstab"
+    )
+
+
+def test_another_filesystem_is_mounted_as_it_is(second):
+    done = mount(second, XFS, "--format-if-empty")
+    assert (result(done)["fstype"], result(done)["formatted"]) == ("xfs", False)
+    assert "note: what is on the data volume belongs to other users" in done.stdout
+    assert second.says("touch /data/mine && findmnt -no FSTYPE /data") == "xfs"
+    assert second.says("grep /data /etc/fstab").endswith(" 0 0")
+    second.says("sudo umount /data")
+
+
+def test_a_read_only_volume_is_mounted_read_only_and_that_is_said(second):
+    device = second.says("lsblk -dpno NAME,FSTYPE | awk '$2 == \"xfs\" { print $1 }'")
+    second.says(f"sudo blockdev --setro {device}")
+    done = mount(second, XFS)
+    assert result(done)["fstype"] == "xfs" and "note: the data volume is read-only at /data" in done.stdout
+    assert second.says("grep /data /etc/fstab").split()[3].endswith(",ro")
+    second.says("sudo umount /data")
+
+
+def test_moved_from_another_box_its_data_is_there(second, network):
     # The tool attaches and mounts at the same time: the script is there first.
-    script = [*second.ssh_words(), f"bash -s -- {VOLUME} --format-if-empty"]
-    with subprocess.Popen(script, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as waiting:
-        assert waiting.stdin
-        waiting.stdin.write(SCRIPT)
+    words = [*second.ssh_words(), mount_command(VOLUME, "--format-if-empty")]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as waiting:
+        assert waiting.stdin and waiting.stdout
+        waiting.stdin.write(package())
         waiting.stdin.close()
-        second.attach(VOLUME, image)
-        assert waiting.stdout
+        second.attach(VOLUME, network.scratch / f"{VOLUME}.img")
         done = json.loads(waiting.stdout.read().splitlines()[-1])
     assert (done["fstype"], done["formatted"]) == ("ext4", False)
     assert second.says("cat /data/file") == "kept"
-    second.kill()
-
-
-@pytest.fixture(scope="module")
-def third(network: Network) -> Iterator[Vm]:
-    """A machine with disks that carry something else than an ext4 of ours."""
-    vm = Vm(network, 33)
-    command("mkfs.xfs", "-q", "-L", "older", disk(network, XFS))
-    partitioned = disk(network, "vol-0aaaaaaaaaaaaaaa1")
-    subprocess.run(["sfdisk", "-q", partitioned], input="label: gpt\n,,\n", text=True, check=True)
-    for volume in (XFS, "vol-0aaaaaaaaaaaaaaa1"):
-        vm.volumes[volume] = network.scratch / f"{volume}.img"
-    # Data without any signature that blkid knows, as a database writes it to a bare disk.
-    vm.volumes["vol-0aaaaaaaaaaaaaaa2"] = disk(network, "vol-0aaaaaaaaaaaaaaa2", b"\0" * 4096 + b"rows and rows")
-    yield vm.start()
-    vm.kill()
-
-
-@pytest.mark.parametrize("number", [1, 2])
-def test_what_carries_something_is_never_formatted(third, number):
-    volume = f"vol-0aaaaaaaaaaaaaaa{number}"
-    before = digest(third.volumes[volume])
-    done = mount(third, volume, "--format-if-empty", check=False)
-    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1, done.stderr
-    assert digest(third.volumes[volume]) == before
-    assert "/data" not in third.says("cat /etc/fstab")
-
-
-def test_a_mount_point_that_is_not_empty_is_not_hidden(third):
-    third.says("sudo mkdir -p /data && sudo touch /data/mine")
-    done = mount(third, XFS, check=False)
-    third.says("sudo rm /data/mine")
-    assert done.returncode == 1 and "/data is not empty" in done.stderr
-
-
-def test_another_filesystem_is_mounted_as_it_is(third):
-    done = result(mount(third, XFS, "--format-if-empty"))
-    assert (done["fstype"], done["formatted"]) == ("xfs", False)
-    assert third.says("touch /data/mine && findmnt -no FSTYPE /data") == "xfs"
-    assert third.says("grep /data /etc/fstab").endswith(" 0 0")
+    assert second.says("grep -c /data /etc/fstab") == "1", "the entry of the volume before is replaced"

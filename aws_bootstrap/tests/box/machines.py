@@ -179,10 +179,14 @@ class Vm(Box):
         boot = ["-kernel", str(self.network.cache / "kit" / "vmlinuz"), "-append", kernel]
         return ["qemu-system-x86_64", *words.split(), *disks, *boot]
 
-    def start(self) -> Vm:
-        """Boot it with the volumes that are attached and wait for ssh."""
+    def boot(self) -> None:
+        """Switch it on with the volumes that are attached."""
         with (self.folder / "qemu.log").open("ab") as log:
             self.process = subprocess.Popen([*self.network.inside, *self.qemu()], stdout=log, stderr=log)
+
+    def start(self) -> Vm:
+        """Switch it on and wait for ssh."""
+        self.boot()
         self.wait(240)
         return self
 
@@ -217,10 +221,13 @@ class Vm(Box):
                     answer = json.loads(stream.readline())
             return answer
 
-    def attach(self, volume: str, image: Path) -> None:
-        """Attach a disk to the running machine."""
+    def attach(self, volume: str, image: Path, unreadable: tuple[int, ...] = ()) -> None:
+        """Attach a disk to the running machine; reads of its `unreadable` sectors fail."""
         self.volumes[volume] = image
-        file = {"driver": "file", "filename": str(image)}
+        file: dict[str, object] = {"driver": "file", "filename": str(image)}
+        if unreadable:
+            errors = [{"event": "read_aio", "sector": sector, "errno": 5} for sector in unreadable]
+            file = {"driver": "blkdebug", "image": file, "inject-error": errors}
         for answer in (
             self.control("blockdev-add", driver="raw", **{"node-name": f"n{volume}"}, file=file),
             self.control("device_add", driver="nvme", id=volume, serial=volume.replace("-", ""), drive=f"n{volume}"),
