@@ -13,6 +13,7 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 MOUNT_POINT=/data
+FSTAB=/etc/fstab
 WAIT_SECONDS=120
 LOCK_SECONDS=300
 READ_SECONDS=90
@@ -173,13 +174,13 @@ owner_options() {
 # about another.
 own_entry() {
   local entries
-  entries=$(run_python "$here/fstab.py" others /etc/fstab "$MOUNT_POINT") || die "/etc/fstab could not be read: $entries"
+  entries=$(run_python "$here/fstab.py" others "$FSTAB" "$MOUNT_POINT") || die "$FSTAB could not be read"
   [[ -n $entries ]] || return 1
   case $entries in
     "$1" | "UUID=$(blkid_value "$1" UUID)" | "LABEL=$(blkid_value "$1" LABEL)") return 0 ;;
   esac
   [[ $entries == /dev/* && $(readlink -f "$entries") == "$1" ]] ||
-    die "/etc/fstab has an entry for $MOUNT_POINT that is not this tool's and is about another device:" "${entries//$'\n'/, }"
+    die "$FSTAB has an entry for $MOUNT_POINT that is not this tool's and is about another device:" "${entries//$'\n'/, }"
 }
 
 blkid_value() { as_root blkid -p -o value -s "$2" "$1" 2>/dev/null || echo none; }
@@ -231,7 +232,7 @@ mount_now() {
   [[ $3 == *,ro ]] || check_filesystem "$1" "$2"
   as_root mkdir -p "$MOUNT_POINT" || die "$MOUNT_POINT could not be made"
   if [[ $4 == 1 ]]; then
-    said=$(as_root mount "$MOUNT_POINT" 2>&1) || die "$1 could not be mounted as /etc/fstab says: $(in_short "$said")"
+    said=$(as_root mount "$MOUNT_POINT" 2>&1) || die "$1 could not be mounted as $FSTAB says: $(in_short "$said")"
   else
     said=$(as_root mount -t "$2" -o "defaults$3" "$1" "$MOUNT_POINT" 2>&1) ||
       die "$1 carries $2, which could not be mounted: $(in_short "$said")"
@@ -260,9 +261,9 @@ write_entry() {
   local uuid pass=0 said
   uuid=$(as_root blkid -p -o value -s UUID "$1") || die "$1 carries $2 without a UUID"
   [[ $2 != ext* ]] || pass=2
-  said=$(run_python "$here/fstab.py" write /etc/fstab \
+  said=$(run_python "$here/fstab.py" write "$FSTAB" \
     "UUID=$uuid $MOUNT_POINT $2 defaults,$OPTIONS,x-aws-bootstrap$3 0 $pass" 2>&1) ||
-    die "$MOUNT_POINT is mounted, but /etc/fstab could not be written: it will not be there after a reboot: $(in_short "$said")"
+    die "$MOUNT_POINT is mounted, but $FSTAB could not be written: it will not be there after a reboot: $(in_short "$said")"
   as_root systemctl daemon-reload || true
 }
 

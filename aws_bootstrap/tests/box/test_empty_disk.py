@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import os
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -14,8 +13,6 @@ from hypothesis import strategies as st
 from aws_bootstrap.resources import empty_disk
 from aws_bootstrap.resources.empty_disk import GIB, KIB, MIB, TIB, NotEmpty
 from aws_bootstrap.tests.box.standins import RESOURCES
-
-SCRIPT = RESOURCES / "mount_data_volume.sh"
 
 
 def sparse(path: Path, size: int, writes: dict[int, bytes] | None = None) -> Path:
@@ -140,72 +137,3 @@ def test_time_that_runs_out_is_not_empty(tmp_path):
 @pytest.mark.parametrize("name", ["empty_disk.py", "fstab.py"])
 def test_the_programs_run_on_the_oldest_python_of_an_image(name):
     ast.parse((RESOURCES / name).read_text(), feature_version=(3, 8))
-
-
-# --- the script's own judgement: every tool must answer in its clean words ---------------------------------------
-
-
-def judged(disk: Path, **answers: str) -> str:
-    """Return what the script's `is_empty` says of a file, with these bodies for the tools it asks."""
-    tools = {"blkid": "return 2", "wipefs": "true", "lsblk": "echo sdx"} | answers
-    functions = "\n".join(f"{name}() {{ {body}; }}" for name, body in tools.items())
-    check = f'source {SCRIPT}\nas_root() {{ "$@"; }}\n{functions}\n'
-    check += f'if is_empty {disk}; then echo EMPTY; else echo "no: $REASON"; fi'
-    return subprocess.run(["bash", "-c", check], capture_output=True, text=True, check=True).stdout.strip()
-
-
-@pytest.fixture(scope="module")
-def blank(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return sparse(tmp_path_factory.mktemp("disk") / "blank", 40 * MIB)
-
-
-def test_a_new_disk_is_empty(blank):
-    assert judged(blank) == "EMPTY"
-
-
-@pytest.mark.parametrize(
-    "answers",
-    [
-        {"blkid": "return 0"},
-        {"blkid": "return 4"},
-        {"blkid": "return 8"},
-        {"blkid": "return 127"},
-        {"wipefs": "return 1"},
-        {"wipefs": "echo 0x438 ext4"},
-        {"lsblk": "return 1"},
-        {"lsblk": "echo sdx; echo sdx1"},
-        {"timeout": "return 124"},
-        {"timeout": "true"},
-        {"timeout": "echo it works; true"},
-        {"timeout": "echo 'empty: 1 bytes read'; return 1"},
-    ],
-    ids=str,
-)
-def test_any_other_answer_than_a_clean_one_is_not_empty(blank, answers):
-    assert judged(blank, **answers).startswith("no: ")
-
-
-def test_data_beyond_the_head_and_a_disk_that_cannot_be_read_are_not_empty(tmp_path):
-    assert judged(sparse(tmp_path / "tail", 40 * MIB, {2 * MIB: b"x"})) == "no: there is data at byte 2097152"
-    assert judged(tmp_path / "none") == "no: it cannot be opened: No such file or directory"
-
-
-def formatted(disk: Path, leave: int) -> tuple[int, str, str]:
-    """Return status, complaint and mkfs's calls of the script's `format_if_empty` on a file."""
-    check = f'source {SCRIPT}\nas_root() {{ "$@"; }}\nblkid() {{ return 2; }}\nwipefs() {{ true; }}\n'
-    check += "lsblk() { case $* in *RO*) echo 0 ;; *) echo sdx ;; esac; }\n"
-    check += f'mkfs.ext4() {{ echo "mkfs $*"; }}\nformat_if_empty {disk} {leave} 2>&1'
-    done = subprocess.run(["bash", "-c", check], capture_output=True, text=True)
-    lines = done.stdout.splitlines()
-    calls = [line for line in lines if line.startswith("mkfs")]
-    others = [line for line in lines if not line.startswith("mkfs")]
-    return done.returncode, "\n".join(others), "\n".join(calls)
-
-
-def test_only_an_empty_disk_with_leave_is_formatted(blank, tmp_path):
-    assert formatted(blank, 1) == (0, "", f"mkfs -q {blank}")
-    assert formatted(blank, 0) == (3, f"{blank} is empty and carries no filesystem. Nothing was formatted", "")
-    used = sparse(tmp_path / "used", 40 * MIB, {20 * MIB: b"rows"})
-    for leave in (0, 1):
-        status, complaint, calls = formatted(used, leave)
-        assert status == 1 and "data at byte 20971520. Nothing was formatted" in complaint and calls == ""
