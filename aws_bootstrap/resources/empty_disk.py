@@ -20,14 +20,15 @@ KIB, MIB, GIB, TIB = 2**10, 2**20, 2**30, 2**40
 # Read whole at both ends. The front holds the first headers (partition tables, LVM, swap, zfs, LUKS and the last
 # place of its second header at 4 MiB, bcache, md 1.1 and 1.2) and the first partition, which begins at 1 MiB. The end
 # holds backup GPT, md 0.90 and 1.0, the last zfs labels, NTFS's second boot sector.
-END_BYTES = 16 * MIB
+END_BYTES = 8 * MIB
 SAMPLES = 4096
-SAMPLE_BYTES = 16 * KIB
+SAMPLE_BYTES = 4 * KIB
 # Read at each place of a backup header: some room for one that is not where the arithmetic says.
-PLACE_BYTES = 64 * KIB
+PLACE_BYTES = 16 * KIB
 # Filesystems begin at the start of the disk, or of the first partition of a table that has been lost.
 STARTS = (0, MIB)
 SECONDS = 60
+ZEROS = bytes(MIB)
 
 
 class NotEmpty(Exception):
@@ -120,7 +121,7 @@ def read_zeros(disk, begin, end):
             raise NotEmpty(f"it cannot be read at byte {at}: {error.strerror}") from error
         if not block:
             raise NotEmpty(f"it ends at byte {at}, before its size")
-        if block.count(0) != len(block):
+        if block != ZEROS[: len(block)]:
             raise NotEmpty("there is data at byte {}".format(at + len(block) - len(block.lstrip(b"\0"))))
         at += len(block)
 

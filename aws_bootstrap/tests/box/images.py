@@ -99,5 +99,4 @@ LEFT_ALONE: dict[str, tuple[Callable[[Path], Path], str]] = {
     "RAID": (raid_member, "is part of a RAID array (linux_raid_member)"),
     "LUKS": (encrypted, "is encrypted (crypto_LUKS)"),
     "swap": (swap, "is swap space (swap)"),
-    "ext4 with errors": (broken, "with errors that need your decision (e2fsck: status 4)"),
 }

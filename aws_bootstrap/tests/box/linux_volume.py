@@ -22,7 +22,7 @@ from aws_bootstrap.tests.box.machines import Network, Vm, command, until
 from aws_bootstrap.workflows.data_volume import package
 
 VOLUME, FOREIGN, XFS = "vol-0abc123def4567890", "vol-0fff000fff000fff0", "vol-0123456789abcdef0"
-NEW, FLAGGED, UNREADABLE = "vol-0aaaaaaaaaaaaaaaa", "vol-0bbbbbbbbbbbbbbbb", "vol-0cccccccccccccccc"
+NEW, UNREADABLE, FLAGGED, BROKEN = (f"vol-{letter * 17}" for letter in "abcd")
 LEFT_ALONE = {what: f"vol-0aaaaaaaaaaaa{number:04}" for number, what in enumerate(images.LEFT_ALONE)}
 
 
@@ -47,6 +47,7 @@ def booting(network: Network) -> Iterator[Vm]:
     for what, volume in LEFT_ALONE.items():
         vm.volumes[volume] = images.LEFT_ALONE[what][0](network.scratch / f"{volume}.img")
     vm.volumes[FLAGGED] = images.with_error_flag(network.scratch / f"{FLAGGED}.img")
+    vm.volumes[BROKEN] = images.broken(network.scratch / f"{BROKEN}.img")
     vm.volumes[XFS] = images.disk(network.scratch / f"{XFS}.img", megabytes=512)
     command("mkfs.xfs", "-q", "-L", "older", vm.volumes[XFS])
     vm.boot()
@@ -190,6 +191,13 @@ def test_a_filesystem_with_the_error_flag_is_checked_first_and_that_is_said(seco
     assert result(done)["fstype"] == "ext4"
     assert done.stdout.startswith("note: e2fsck has repaired the filesystem of /dev/")
     second.says("sudo umount /data")
+
+
+def test_errors_that_need_a_decision_are_the_users(second):
+    done = mount(second, BROKEN, "--format-if-empty", check=False)
+    assert done.returncode == 1 and len(done.stdout.splitlines()) == 1, done.stdout
+    assert "carries ext4 with errors that need your decision (e2fsck: status 4). Nothing was mounted." in done.stdout
+    assert "/data" not in second.says("findmnt -l")
 
 
 def test_the_users_own_entry_is_used_and_kept(second):

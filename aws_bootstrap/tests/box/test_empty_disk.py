@@ -68,11 +68,11 @@ def test_the_whole_disk_is_sampled_at_little_cost(size):
     assert ranges[0][0] == 0 and ranges[-1][1] == size
     gaps = [later[0] - earlier[1] for earlier, later in zip(ranges, ranges[1:], strict=False)]
     assert all(0 < gap <= size / empty_disk.SAMPLES for gap in gaps)
-    assert sum(end - begin for begin, end in ranges) <= 128 * MIB
+    assert sum(end - begin for begin, end in ranges) <= 48 * MIB
 
 
 def test_a_small_disk_is_read_whole():
-    assert empty_disk.ranges_to_read(32 * MIB) == [(0, 32 * MIB)]
+    assert empty_disk.ranges_to_read(16 * MIB) == [(0, 16 * MIB)]
 
 
 @st.composite
