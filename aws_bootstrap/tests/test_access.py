@@ -146,14 +146,18 @@ def test_our_rule_in_a_second_group_of_the_box_goes_too(run, cloud, my_address):
     assert (after["added"], after["removed"]) == ([f"{ME}/32"], [HOME])
 
 
-def test_our_rule_for_another_port_of_the_group_stays(run, app, cloud, my_address):
-    """A box beside it listens there."""
-    client = cloud.ec2(WEST)
-    box, group = make_box(cloud)
-    sshconfig.add(app.paths.ssh_config, replace(BOX, instance_id=box, port=22))
-    make_group(client, port=2222)
-    run("access", "aws-gpu1", "--ssh-cidr", "me")
-    assert {(r.first_port, r.source) for r in ec2.find_rules(client, [group])} == {(22, f"{ME}/32"), (2222, HOME)}
+def test_rules_for_another_port_neither_count_nor_go():
+    """Boxes may share a group and listen on different ports; a range is nobody's rule for one port."""
+    mine = f"{ME}/32"
+    old = IngressRule("sgr-1", "sg-1", 22, 22, HOME, True)
+    others = [
+        IngressRule("sgr-2", "sg-1", 2222, 2222, mine, True),
+        IngressRule("sgr-3", "sg-1", 20, 30, mine, True),
+        IngressRule("sgr-4", "sg-2", 22, 22, mine, True),
+        IngressRule("sgr-5", "sg-1", 22, 22, "192.0.2.0/24", False),
+        IngressRule("sgr-6", "sg-1", 2222, 2222, HOME, True),
+    ]
+    assert ec2.rule_changes("sg-1", 22, [mine], [old, *others]) == ((mine,), (old,))
 
 
 def test_a_rule_that_comes_meanwhile_does_not_keep_the_others_out(run, cloud, my_address):
