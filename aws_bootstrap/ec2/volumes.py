@@ -149,6 +149,12 @@ def delete_ebs_volume(ec2: Any, volume_id: str) -> None:
             raise
 
 
+def find_deletion(ec2: Any, volume_id: str) -> bool | None:
+    """True once the volume is deleted or on its way; None while it is not."""
+    volume = find_volume(ec2, volume_id)
+    return True if volume is None or volume.state in ("deleting", "deleted") else None
+
+
 def keep_ebs_volume(ec2: Any, volume_id: str) -> None:
     """Mark the volume as meant to stay."""
     with explained():

@@ -89,9 +89,9 @@ class Faults:
         """The connection breaks before the call takes effect; the first `skip` calls pass."""
         self._faults.append(Fault(operation, _break, region, times, takes_effect=False, skip=skip))
 
-    def on(self, operation: str, act: Callable[[], Any], *, region: str | None = None) -> None:
-        """Something happens in the account just before the next call of this operation takes effect."""
-        self._faults.append(Fault(operation, act, region, 1, takes_effect=False))
+    def on(self, operation: str, act: Callable[[], Any], *, region: str | None = None, skip: int = 0) -> None:
+        """Something happens in the account just before one call takes effect; the first `skip` calls pass."""
+        self._faults.append(Fault(operation, act, region, 1, takes_effect=False, skip=skip))
 
     def hold(self, operation: str, *, region: str | None = None, skip: int = 0) -> Hold:
         """One call takes effect, and its answer waits for the test; the first `skip` calls pass."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -219,6 +220,74 @@ def test_a_volume_that_cannot_be_deleted_is_told_and_the_rest_is_done(run, cloud
     write("i-0gone")
     done = cleanup(run, "--include-ebs")
     assert done.exit_code == 3 and document(done)["error"]["code"] == "volume-not-deleted" and volume in done.stderr
+
+
+@pytest.mark.parametrize("meanwhile", ["kept", "claimed"])
+def test_a_volume_that_is_kept_or_claimed_meanwhile_stays(run, cloud, meanwhile):
+    """A person may think long over the answer: the volumes are looked at again before they are deleted."""
+    client = cloud.ec2(WEST)
+    volume, box = make_volume(client, "i-0gone"), start_box(client)["InstanceId"]
+    tag = {"kept": ("aws-bootstrap-keep", "true"), "claimed": ("aws-bootstrap-instance", box)}[meanwhile]
+
+    def change() -> None:
+        client.create_tags(Resources=[volume], Tags=[{"Key": tag[0], "Value": tag[1]}])
+
+    cloud.faults.on("DescribeVolumes", change, region=WEST, skip=1)
+    done = cleanup(run, "--include-ebs")
+    assert document(done)["deleted_volumes"][0]["deleted"] is False
+    assert [v.volume_id for v in ec2.find_volumes(client)] == [volume]
+
+
+@pytest.mark.parametrize("lost", [1, None], ids=["once", "always"])
+def test_a_deletion_whose_answer_is_lost_is_looked_up(run, cloud, lost):
+    volume = make_volume(cloud.ec2(WEST), "i-0gone")
+    cloud.faults.lose("DeleteVolume", times=lost)
+    done = cleanup(run, "--include-ebs")
+    assert done.exit_code == 0
+    assert document(done)["deleted_volumes"] == [{"volume_id": volume, "size_gb": 8, "deleted": True}]
+
+
+def test_an_interrupted_cleanup_says_what_is_gone_and_what_is_not(run, app, cloud, write):
+    write("i-0gone", region=WEST)
+    gone, held, left = (make_volume(cloud.ec2(r), "i-0gone") for r in (WEST, EAST, EAST))
+    first = cloud.faults.hold("DeleteVolume", region=WEST)
+    cloud.faults.interrupt("DeleteVolume", signal.SIGTERM, region=EAST, after=first)
+    done = cleanup(run, "--include-ebs")
+    failed = document(done)
+    assert done.exit_code == 143 and failed["error"]["code"] == "interrupted"
+    assert failed["cleaned"] == [{"instance_id": "i-0gone", "alias": "aws-gpu1"}]
+    by_id = {v["volume_id"]: v["deleted"] for v in failed["deleted_volumes"]}
+    there = {v.volume_id for v in ec2.find_volumes(cloud.ec2(EAST))}
+    assert by_id == {gone: True, held: held not in there, left: left not in there} and len(there) == 1
+    assert {r["id"] for r in failed["error"]["resources"]} == there
+    first.release()
+    (line,) = [x for x in failed["error"]["hint"].splitlines() if x.startswith("Do the rest:  ")]
+    assert run(*line.split("aws-bootstrap ")[1].split(), "--yes").exit_code == 0
+    assert ec2.find_volumes(cloud.ec2(EAST)) == []
+
+
+def test_a_deletion_that_cannot_be_looked_up_is_told_as_unknown(run, app, cloud):
+    app.lookup_seconds = 0
+    volume = make_volume(cloud.ec2(WEST), "i-0gone")
+    cloud.faults.interrupt("DeleteVolume")
+    cloud.faults.drop("DescribeVolumes", region=WEST, skip=2)  # the plan and the second look
+    done = cleanup(run, "--include-ebs")
+    (left,) = document(done)["deleted_volumes"]
+    assert done.exit_code == 130 and (left["volume_id"], left["deleted"]) == (volume, False)
+    assert left["error"] == "Whether it is deleted is not known."
+
+
+def test_a_cleanup_that_fails_half_way_says_what_it_has_done(run, app, cloud, write):
+    """The alias is removed; the known hosts cannot be read."""
+    write("i-0gone", region=WEST)
+    volume = make_volume(cloud.ec2(WEST), "i-0gone")
+    app.paths.known_hosts.unlink()
+    app.paths.known_hosts.mkdir()
+    done = cleanup(run, "--include-ebs")
+    failed = document(done)
+    assert done.exit_code == 3 and [c["instance_id"] for c in failed["cleaned"]] == ["i-0gone"]
+    assert [(v["volume_id"], v["deleted"]) for v in failed["deleted_volumes"]] == [(volume, False)]
+    assert "cleanup --include-ebs" in failed["error"]["hint"]
 
 
 def test_include_kept_alone_is_a_usage_error(run, cloud):

@@ -6,14 +6,14 @@ Nothing is removed or deleted on the strength of a partial view, and no instance
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .. import ec2, keys, output, sshconfig
 from ..aws import each_region, together
 from ..config import LaunchConfig
-from ..errors import BootstrapError
+from ..errors import BootstrapError, IncompleteError, Interrupted, Resource
 from ..models import (
     AliasAddress,
     AliasEntry,
@@ -27,6 +27,7 @@ from ..models import (
 )
 from ..sshconfig import Host
 from .access import ssh_port
+from .unknown import Calls
 
 if TYPE_CHECKING:
     from ..app import App
@@ -118,25 +119,89 @@ def question(plan: CleanupPlan) -> str:
     return "\n".join([*lines, "Go on?"])
 
 
+@dataclass
+class Work:
+    """A cleanup under way, and what it has done so far, so that an interrupt can tell it."""
+
+    app: App
+    todo: Plan
+    wishes: Wishes
+    calls: Calls
+    cleaned: tuple[AliasEntry, ...] = ()
+    updated: list[Host] = field(default_factory=list)
+    added: list[Host] = field(default_factory=list)
+    volumes: dict[str, DeletedVolume] = field(default_factory=dict)
+    """What became of each volume, by its id."""
+
+    @property
+    def has_done_something(self) -> bool:
+        """Whether anything is changed by now, or may be."""
+        deleted = any(volume.deleted for volume in self.volumes.values())
+        return bool(self.cleaned or self.updated or self.added or deleted or self.calls.unknown)
+
+    def report(self) -> CleanupReport:
+        """What is done by now."""
+        outcomes = [self.volumes.get(v.volume_id) for v in self.todo.shown.orphan_volumes]
+        return replace(
+            nothing_done(self.todo.shown),
+            cleaned=self.cleaned,
+            added=tuple(map(_address, self.added)),
+            updated=tuple(map(_address, self.updated)),
+            deleted_volumes=tuple(outcome for outcome in outcomes if outcome),
+        )
+
+
 def apply(app: App, todo: Plan, wishes: Wishes) -> CleanupReport:
-    """Do what was planned."""
-    report = nothing_done(todo.shown)
+    """Do what was planned. Whatever breaks it off, the error says what is done and what is not."""
+    work = Work(app, todo, wishes, Calls(app.lookup_seconds))
+    try:
+        _edit_config(work)
+        _delete_orphans(work)
+    except KeyboardInterrupt as exc:
+        work.calls.settle()
+        raise _broken_off(work, Interrupted.of(exc)) from exc
+    except BootstrapError as exc:
+        raise _broken_off(work, exc) from exc
+    return work.report()
+
+
+def _edit_config(work: Work) -> None:
+    paths, todo = work.app.paths, work.todo
     if todo.shown.stale:
         ids = [entry.instance_id for entry in todo.shown.stale]
-        sshconfig.remove(app.paths.ssh_config, ids)
-        sshconfig.forget_host_keys(app.paths.known_hosts, ids)
+        sshconfig.remove(paths.ssh_config, ids)
+        work.cleaned = todo.shown.stale
+        sshconfig.forget_host_keys(paths.known_hosts, ids)
     for host in todo.moved_hosts:
-        sshconfig.add(app.paths.ssh_config, host)
-    added = [replace(h, alias=sshconfig.add(app.paths.ssh_config, replace(h, alias=""))) for h in todo.new_hosts]
-    if added:
-        sshconfig.ensure_known_hosts(app.paths.known_hosts)
-    return replace(
-        report,
-        cleaned=todo.shown.stale,
-        added=tuple(map(_address, added)),
-        updated=todo.shown.updated,
-        deleted_volumes=_delete_orphans(app, todo.shown.orphan_volumes, wishes),
-    )
+        sshconfig.add(paths.ssh_config, host)
+        work.updated.append(host)
+    for host in todo.new_hosts:
+        alias = sshconfig.add(paths.ssh_config, replace(host, alias=""))
+        work.added.append(replace(host, alias=alias))
+    if work.added:
+        sshconfig.ensure_known_hosts(paths.known_hosts)
+
+
+def _broken_off(work: Work, cause: BootstrapError) -> BootstrapError:
+    """The error, with what is done, the volumes that are left, and the command that does the rest."""
+    error = cause
+    if work.has_done_something and not isinstance(cause, IncompleteError):
+        error = IncompleteError(str(cause), hint=cause.hint, code=cause.code)
+    left: list[Resource] = []
+    for volume in work.todo.shown.orphan_volumes:
+        outcome = work.volumes.get(volume.volume_id) or _left_outcome(work, volume)
+        work.volumes[volume.volume_id] = outcome
+        if not outcome.deleted:
+            left.append(Resource("volume", volume.volume_id, volume.region, billing=True))
+    hints = [error.hint, f"Do the rest:  {work.todo.shown.command}"]
+    error.with_facts(resources=tuple(left), hint="\n".join(filter(None, hints)))
+    return error.with_result(work.report())
+
+
+def _left_outcome(work: Work, volume: VolumeEntry) -> DeletedVolume:
+    if _deletion(volume) in work.calls.unknown:
+        return _outcome(volume, _UNKNOWN)
+    return _outcome(volume, "It was not deleted before the command was stopped.")
 
 
 def nothing_done(shown: CleanupPlan) -> CleanupReport:
@@ -279,35 +344,53 @@ def _entry(volume: Volume) -> VolumeEntry:
     return VolumeEntry(volume.volume_id, volume.size_gb, volume.region)
 
 
-def _delete_orphans(app: App, volumes: Sequence[VolumeEntry], wishes: Wishes) -> tuple[DeletedVolume, ...]:
+def _delete_orphans(work: Work) -> None:
     by_region: dict[str, list[VolumeEntry]] = {}
-    for volume in volumes:
+    for volume in work.todo.shown.orphan_volumes:
         by_region.setdefault(volume.region, []).append(volume)
-    outcomes = together(*(partial(_delete_all, app.aws.ec2(r), vs, wishes) for r, vs in by_region.items()))
-    return tuple(outcome for in_region in outcomes for outcome in in_region)
+    together(*(partial(_delete_all, work, work.app.aws.ec2(r), volumes) for r, volumes in by_region.items()))
 
 
-def _delete_all(client: Any, volumes: Sequence[VolumeEntry], wishes: Wishes) -> list[DeletedVolume]:
-    """What became of one region's volumes. They are looked at again: a person may have thought long over the answer."""
+def _delete_all(work: Work, client: Any, volumes: Sequence[VolumeEntry]) -> None:
+    """Delete one region's volumes. They are looked at again: a person may have thought long over the answer."""
     try:
-        doomed = {v.volume_id for v in _abandoned(_facts(client, True)) if wishes.include_kept or not v.kept}
+        abandoned = _abandoned(_facts(client, True))
     except BootstrapError as exc:
-        return [_outcome(volume, str(exc)) for volume in volumes]
-    return [
-        _delete(client, volume)
-        if volume.volume_id in doomed
-        else _outcome(volume, "It is gone, in use or kept by now.")
-        for volume in volumes
-    ]
+        for volume in volumes:
+            work.volumes[volume.volume_id] = _outcome(volume, str(exc))
+        return
+    doomed = {v.volume_id for v in abandoned if work.wishes.include_kept or not v.kept}
+    for volume in volumes:
+        if volume.volume_id in doomed:
+            _delete(work, client, volume)
+        else:
+            work.volumes[volume.volume_id] = _outcome(volume, "It is gone, in use or kept by now.")
 
 
-def _delete(client: Any, volume: VolumeEntry) -> DeletedVolume:
+def _delete(work: Work, client: Any, volume: VolumeEntry) -> None:
     _tell_deletion(volume)
+
+    def note(_: object) -> None:
+        work.volumes[volume.volume_id] = _outcome(volume, None)
+
     try:
-        ec2.delete_ebs_volume(client, volume.volume_id)
+        work.calls.make(
+            _deletion(volume),
+            partial(ec2.delete_ebs_volume, client, volume.volume_id),
+            look=partial(ec2.find_deletion, client, volume.volume_id),
+            note=note,
+        )
     except BootstrapError as exc:
-        return _outcome(volume, str(exc))
-    return _outcome(volume, None)
+        unknown = f" {_UNKNOWN}" if _deletion(volume) in work.calls.unknown else ""
+        work.volumes[volume.volume_id] = _outcome(volume, f"{exc}{unknown}")
+
+
+_UNKNOWN = "Whether it is deleted is not known."
+
+
+def _deletion(volume: VolumeEntry) -> str:
+    """The name of its DeleteVolume among the calls."""
+    return f"the deletion of {volume.volume_id}"
 
 
 def _tell_deletion(volume: VolumeEntry) -> None:

@@ -304,16 +304,11 @@ def _delete(run: Run, client: Any, ending: Ending, volume_id: str) -> None:
         run.calls.make(
             f"the deletion of {volume_id}",
             partial(ec2.delete_ebs_volume, client, volume_id),
-            look=partial(_find_gone, client, volume_id),
+            look=partial(ec2.find_deletion, client, volume_id),
             note=partial(_note_deletion, ending, volume_id),
         )
     except BootstrapError as exc:
         ending.errors.append(exc)
-
-
-def _find_gone(client: Any, volume_id: str) -> bool | None:
-    volume = ec2.find_volume(client, volume_id)
-    return True if volume is None or volume.state in ("deleting", "deleted") else None
 
 
 def _note_deletion(ending: Ending, volume_id: str, _: object) -> None:
