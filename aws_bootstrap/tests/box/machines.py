@@ -6,16 +6,16 @@ is run by .ci/box, in a mount and a process namespace that take all that is left
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
-import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -64,6 +64,16 @@ class Network:
     def inside(self) -> tuple[str, ...]:
         """The words before a command that runs it in the namespace."""
         return ("nsenter", f"--net=/run/netns/{self.name}")
+
+    @contextlib.contextmanager
+    def entered(self) -> Iterator[None]:
+        """Have this thread, and what it starts, in the namespace while the block lasts."""
+        with open("/proc/thread-self/ns/net") as outside, open(f"/run/netns/{self.name}") as inside:
+            os.setns(inside.fileno(), os.CLONE_NEWNET)
+            try:
+                yield
+            finally:
+                os.setns(outside.fileno(), os.CLONE_NEWNET)
 
     def fetched(self, box: str) -> list[str]:
         """Return the files that a box has fetched so far."""
@@ -138,6 +148,10 @@ class Container(Box):
             self.process = subprocess.Popen(boot, stdin=subprocess.DEVNULL, stdout=console, stderr=console)
         self.wait()
         return self
+
+    def path(self, name: str) -> Path:
+        """Return a file of the box as it is seen from outside, also where no login works."""
+        return self.folder / "root" / name.lstrip("/")
 
     def cut_power(self) -> None:
         """End it as a power cut does: nothing inside gets to tidy up."""
@@ -233,13 +247,3 @@ class Vm(Box):
             self.control("device_add", driver="nvme", id=volume, serial=volume.replace("-", ""), drive=f"n{volume}"),
         ):
             assert "return" in answer, answer
-
-
-def upload(box: Box, resources: Path, **extra: bytes) -> bytes:
-    """Return the tar stream that the tool sends: the resources, and further files."""
-    staged = box.folder / "upload"
-    shutil.rmtree(staged, ignore_errors=True)
-    shutil.copytree(resources, staged, ignore=shutil.ignore_patterns("__*"))
-    for name, content in extra.items():
-        (staged / name.replace("_", "-")).write_bytes(content)
-    return subprocess.run(["tar", "czf", "-", "-C", staged, "."], capture_output=True, check=True).stdout

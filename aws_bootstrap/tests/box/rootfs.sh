@@ -2,7 +2,7 @@
 # rootfs.sh DIRECTORY PUBLIC_KEY CERTIFICATE KIT: a Debian that stands in for a Deep Learning AMI, for machines.py.
 #
 # DIRECTORY gets the root file system, KIT the kernel and the disk image that a virtual machine boots. As root; from
-# Debian packages only. Real: systemd, sshd, sudo, apt, Python. Stand-ins: nvidia-smi, nvcc. What a box fetches comes
+# Debian packages only. Real: systemd, sshd, sudo, apt, Python. Stand-ins: nvidia-smi, nvcc, lspci. What a box fetches comes
 # from mirrors.py, by the names and over the TLS that the real addresses have.
 set -euo pipefail
 
@@ -45,7 +45,11 @@ echo '# /etc/fstab' >"$root/etc/fstab"
 echo "deb [trusted=yes] http://$MIRROR:8000/debs ./" >"$root/etc/apt/sources.list"
 cp "$certificate" "$root/usr/local/share/ca-certificates/box-test.crt"
 chroot "$root" update-ca-certificates >/dev/null 2>&1
+# Every login finds the mirrors by these, and a setup that meets a fault does not try for minutes.
 cat >>"$root/etc/environment" <<'ENVIRONMENT'
+SETUP_PATIENCE=3
+SETUP_RETRY_PAUSE=0
+UV_HTTP_RETRIES=0
 SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
 UV_DEFAULT_INDEX=https://packages.box.test/simple
 ENVIRONMENT
@@ -53,13 +57,15 @@ ENVIRONMENT
 cat >"$root/usr/bin/nvidia-smi" <<'TOOL'
 #!/bin/sh
 case "$*" in
-  *compute_cap*) echo 7.5 ;;
+  *--query-gpu=compute_cap*) echo 7.5 ;;
+  *--query-gpu=name,compute_cap,driver_version*) echo "Tesla T4, 7.5, 580.95.05" ;;
   *--query-gpu*) echo "Tesla T4, 580.95.05, 15360 MiB" ;;
   *) echo "| NVIDIA-SMI 580.95.05    Driver Version: 580.95.05    CUDA Version: 13.0 |" ;;
 esac
 TOOL
 printf '#!/bin/sh\necho "Cuda compilation tools, release 13.0, V13.0.88"\n' >"$root/usr/local/bin/nvcc"
-chmod 755 "$root/usr/bin/nvidia-smi" "$root/usr/local/bin/nvcc"
+printf '#!/bin/sh\necho "00:1e.0 0302: 10de:1eb8 (rev a1)"\n' >"$root/usr/bin/lspci"
+chmod 755 "$root/usr/bin/nvidia-smi" "$root/usr/bin/lspci" "$root/usr/local/bin/nvcc"
 
 chroot "$root" systemctl enable ssh systemd-networkd >/dev/null 2>&1
 chroot "$root" systemctl mask apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer \
