@@ -52,30 +52,34 @@ def test_after_termination_nothing_is_left(program, wait_for):
 
 
 def test_the_printed_commands_work_as_printed(program):
-    printed = program("launch").out
-    login = next(line.split(None, 1)[1] for line in printed.splitlines() if line.split()[:1] == ["SSH"])
+    printed = program("launch").out.splitlines()
+    login = next(line.split(None, 1)[1] for line in printed if line.split()[:1] == ["SSH"])
     assert login.split()[:2] == ["ssh", "-F"]
     assert program.ssh(login.split()[-1], "echo $HOME && command -v python").stdout.splitlines()[0].startswith("/")
-
-
-def test_jupyter_listens_on_loopback_and_asks_for_the_token_that_the_printed_command_shows(program):
-    printed = program("launch").out
-    command = next(line.split(": ", 1)[1] for line in printed.splitlines() if "jupyter-link" in line)
-    link = program.ssh(*command.split()[3:]).stdout.strip()
-    page, _, token = link.partition("?token=")
+    link = next(line.split(": ", 1)[1] for line in printed if "jupyter-link" in line)
+    page, _, token = program.ssh(*link.split()[3:]).stdout.strip().partition("?token=")
     assert page == "http://localhost:8888/lab" and re.fullmatch("[0-9a-f]{48}", token)
+    check_jupyter_asks_for_the_token(program, page, token)
+    check_jupyter_listens_on_loopback_alone(program)
+    check_nothing_shows_the_token(program, token)
 
-    def status(address: str) -> str:
-        return program.ssh("aws-gpu1", f"curl -s -o /dev/null -w '%{{http_code}}' '{address}'").stdout
 
+def check_jupyter_asks_for_the_token(program, page: str, token: str) -> None:
+    status = "curl -s -o /dev/null -w '%{http_code} '"
     api = page.replace("/lab", "/api/status")
-    assert [status(link), status(f"{api}?token={token}")] == ["200", "200"]
-    assert [status(page), status(api), status(f"{api}?token={token[::-1]}")] == ["302", "403", "403"]
+    asked = [f"{page}?token={token}", f"{api}?token={token}", page, api, f"{api}?token={token[::-1]}"]
+    commands = "; ".join(f"{status} '{address}'" for address in asked)
+    assert program.ssh("aws-gpu1", commands).stdout.split() == ["200", "200", "302", "403", "403"]
+
+
+def check_jupyter_listens_on_loopback_alone(program) -> None:
     # Any other address of the box: a server that listens on all of them would answer.
-    assert program.ssh("aws-gpu1", "bash -c ': </dev/tcp/127.0.0.2/8888'").returncode == 1
-    assert program.ssh("aws-gpu1", "bash -c ': </dev/tcp/127.0.0.1/8888'").returncode == 0
-    # The pattern must not find itself.
-    hidden = f"[{token[0]}]{token[1:]}"
+    for address, status in (("127.0.0.2", 1), ("127.0.0.1", 0)):
+        assert program.ssh("aws-gpu1", f"bash -c ': </dev/tcp/{address}/8888'").returncode == status
+
+
+def check_nothing_shows_the_token(program, token: str) -> None:
+    hidden = f"[{token[0]}]{token[1:]}"  # a pattern that does not find itself
     assert program.ssh("aws-gpu1", f"cat /proc/[0-9]*/cmdline | grep -c '{hidden}'").stdout == "0\n"
     assert program.ssh("aws-gpu1", f"grep -rlF {token} .aws-bootstrap").stdout == ".aws-bootstrap/jupyter.env\n"
     assert token not in program.ssh("aws-gpu1", "journalctl -u jupyter").stdout
