@@ -30,8 +30,9 @@ EnvironmentFile=$settings
 ExecStartPre=/bin/bash -c '! (</dev/tcp/127.0.0.1/8888) 2>/dev/null'
 ExecStart=$VENV/bin/jupyter lab --no-browser --ServerApp.ip=127.0.0.1 --ServerApp.port=8888 \\
     --ServerApp.port_retries=0 --ServerApp.root_dir=$HOME
-# Started means: it answers.
-ExecStartPost=/bin/bash -c 'for i in {1..99}; do (</dev/tcp/127.0.0.1/8888) 2>&- && exit; sleep 0.5; done; exit 1'
+# Started means: it answers. Not waited for once it has ended.
+ExecStartPost=/bin/bash -c 'for i in {1..99}; do (</dev/tcp/127.0.0.1/8888) 2>&- && exit; \\
+    test -z "\$MAINPID" || kill -0 \$MAINPID 2>&- || exit 1; sleep 0.5; done; exit 1'
 TimeoutStartSec=90
 Restart=on-failure
 RestartSec=5

@@ -79,11 +79,11 @@ class Running:
             self.error = error
 
     def break_connection(self) -> None:
-        """Kill the ssh that carries it, and wait until the client has noticed."""
+        """Kill the ssh that carries it, if it has not ended by itself, and wait until the client has noticed."""
         config = str(self.client.paths.ssh_config)
         words = ["ps", "-o", "pid=,args=", "--ppid", str(os.getpid())]
         children = subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()
         carriers = [int(line.split()[0]) for line in children if f"ssh -F {config} " in line]
-        assert len(carriers) == 1, children
-        os.kill(carriers[0], signal.SIGKILL)
+        for carrier in carriers:
+            os.kill(carrier, signal.SIGKILL)
         until(lambda: not self.thread.is_alive(), "the client noticed", 30)

@@ -185,13 +185,8 @@ def test_a_second_run_changes_nothing(box, client, network):
 # --- Whatever the account's shell and its startup files are --------------------------------------------------------
 
 
-# Each login shell, and the python that a command over ssh finds: tcsh and sh read no file of ours.
-SHELLS = {
-    "/usr/bin/fish": "/home/ubuntu/venv/bin/python",
-    "/usr/bin/zsh": "/home/ubuntu/venv/bin/python",
-    "/usr/bin/tcsh": "",
-    "/bin/sh": "",
-}
+# Each login shell, and whether a command over ssh finds the venv's python: tcsh and sh read no file of ours.
+SHELLS = {"/usr/bin/fish": True, "/usr/bin/zsh": True, "/usr/bin/tcsh": False, "/bin/sh": False}
 
 
 @pytest.mark.parametrize("shell", SHELLS)
@@ -204,7 +199,7 @@ def test_every_login_shell_will_do(box, client, shell):
     finally:
         box.says("sudo usermod -s /bin/bash ubuntu")
     assert gpu and gpu.name == "Tesla T4"
-    assert python == SHELLS[shell]
+    assert (python == "/home/ubuntu/venv/bin/python") is SHELLS[shell]
 
 
 RC_FILES = {
@@ -309,8 +304,8 @@ def test_a_python_that_cannot_be_had_leaves_the_venv_as_it_was(box, client):
 # --- Each step, failed once --------------------------------------------------------------------------------------
 
 
-# What a box fetches from is mapped to an address where nobody is.
-DEAD = "sudo sed -i -E 's/^[0-9.]+ (astral.*)/10.99.9.9 \\1/' /etc/hosts"
+# What a box fetches from is mapped to an address where nobody listens.
+DEAD = "sudo sed -i -E 's/^[0-9.]+ (astral.*)/127.0.0.3 \\1/' /etc/hosts"
 ALIVE = "sudo sed -i -E 's/^[0-9.]+ (astral.*)/10.99.0.1 \\1/' /etc/hosts"
 THIEF = "setsid python3 -m http.server 8888 --bind 127.0.0.1 >/dev/null 2>&1 & echo $! >~/thief"
 NOTES = "~/venv/.aws-bootstrap"
@@ -370,8 +365,8 @@ FAILURES = {
     },
     "requirements": {
         "requirements": Fault(
-            f"rm ~/venv/bin/jupyter {NOTES}/requirements && rm -rf ~/.cache/uv && {DEAD}"
-            " && ~/.local/bin/uv pip uninstall -q -p ~/venv jupyterlab",
+            f"rm ~/venv/bin/jupyter {NOTES}/requirements && {DEAD}"
+            " && ~/.local/bin/uv pip uninstall -q -p ~/venv jupyterlab && ~/.local/bin/uv cache clean -q jupyterlab",
             ALIVE,
             "could not install requirements.txt",
         ),
