@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from aws_bootstrap.errors import AwsError, BootstrapError, CapacityError, TransientError, explain
@@ -65,6 +67,12 @@ def test_a_look_that_fails_leaves_the_outcome_unknown(failing):
 
 def test_a_look_that_is_refused_is_not_repeated():
     assert look_up(answers(REFUSED, "i-1"), seconds=5).unknown
+
+
+def test_a_look_that_hangs_leaves_the_outcome_unknown():
+    let_go = threading.Event()
+    assert look_up(lambda: let_go.wait(30) or None, seconds=0, last_look=0.05).unknown
+    let_go.set()
 
 
 def test_what_a_call_did_is_its_answer_or_what_shows():

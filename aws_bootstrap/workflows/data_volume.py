@@ -16,6 +16,7 @@ from ..config import TAG_FORMAT, LaunchConfig
 from ..errors import BootstrapError, SshError, UsageError
 from ..models import EbsVolume, Instance, Volume
 from ..ssh import VolumeUnformatted
+from .unknown import note_nothing
 
 if TYPE_CHECKING:
     from ..app import App
@@ -57,11 +58,23 @@ def have(launch: Launch) -> None:
     try:
         if plan.volume:
             launch.volume = plan.volume
-            ec2.claim_ebs_volume(launch.client, plan.volume.volume_id, instance.instance_id)
+            _claim(launch, plan.volume.volume_id, instance.instance_id)
         else:
             _create(launch, instance)
     except BootstrapError as exc:
         _give_up(launch, exc)
+
+
+def _claim(launch: Launch, volume_id: str, instance_id: str) -> None:
+    """Tag the user's volume as the instance's."""
+    client = launch.client
+
+    def find() -> bool | None:
+        volume = ec2.find_volume(client, volume_id)
+        return True if volume and volume.kept and volume.instance_id == instance_id else None
+
+    claim = partial(ec2.claim_ebs_volume, client, volume_id, instance_id)
+    launch.calls.make(f"the tags of {volume_id}", claim, look=find, note=note_nothing)
 
 
 def _create(launch: Launch, instance: Instance) -> None:

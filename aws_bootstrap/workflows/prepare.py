@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .. import ec2
 from ..aws import together
 from ..models import SecurityGroup
 from .plan import RegionPlan
+from .unknown import note_nothing
 
 if TYPE_CHECKING:
     from .launch import Launch
@@ -36,8 +37,8 @@ def import_key(launch: Launch, where: RegionPlan | None = None) -> None:
 
 def open_ssh_port(launch: Launch, where: RegionPlan | None = None) -> None:
     """Have a security group that lets the user in, in a region, by default the first."""
-    where, config = where or launch.plan.first, launch.config
-    region, vpc_id, name = where.region, where.network.vpc_id, config.security_group
+    where = where or launch.plan.first
+    region, vpc_id, name = where.region, where.network.vpc_id, launch.config.security_group
     had_group = where.group is not None
     client = launch.app.aws.ec2(region)
 
@@ -53,7 +54,20 @@ def open_ssh_port(launch: Launch, where: RegionPlan | None = None) -> None:
 
     ensure = partial(ec2.ensure_security_group, client, vpc_id, name)
     group, _ = launch.calls.make(f"the security group in {region}", ensure, look=find, note=note)
-    ec2.ensure_let_in(client, group, config.ssh_port, launch.plan.cidrs)
+    _let_in(launch, client, group, region)
+
+
+def _let_in(launch: Launch, client: Any, group: SecurityGroup, region: str) -> None:
+    """Have the group let the user in on the SSH port."""
+    port, cidrs = launch.config.ssh_port, launch.plan.cidrs
+
+    def find() -> bool | None:
+        groups = ec2.find_security_groups(client, launch.config.security_group)
+        now = ec2.group_in(groups, group.vpc_id)
+        return None if ec2.missing_cidrs(now, port, cidrs) else True
+
+    ensure = partial(ec2.ensure_let_in, client, group, port, cidrs)
+    launch.calls.make(f"the rules of the security group in {region}", ensure, look=find, note=note_nothing)
 
 
 def prepare(launch: Launch, region: str) -> None:

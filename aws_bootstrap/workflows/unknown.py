@@ -6,15 +6,20 @@ here, by what shows its effect: client token, tag, name or id.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from .. import output
 from ..aws import together
 from ..errors import AwsError, BootstrapError, TransientError
 from ..retry import poll
+
+LAST_LOOK_SECONDS = 8.0
+"""For how long the last look may take: a region that hangs must not hold back what is known."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +46,25 @@ def is_unknown(error: BaseException) -> bool:
     return not isinstance(error, BootstrapError)
 
 
-def look_up[T](look: Callable[[], T | None], seconds: float) -> Lookup[T]:
+def look_up[T](look: Callable[[], T | None], seconds: float, last_look: float = LAST_LOOK_SECONDS) -> Lookup[T]:
     """Ask `look` for the effect of a call until it shows, for so many seconds: it may come after the call broke.
 
     `look` returns what the call made or ended, None while nothing shows. A look whose answer is lost is repeated.
-    Where the last one fails, the outcome stays unknown.
+    Where the last one fails, or takes longer than `last_look` seconds more, the outcome stays unknown.
     """
+    answers: SimpleQueue[Lookup[T]] = SimpleQueue()
+
+    def ask() -> None:
+        answers.put(_look_until_it_shows(look, seconds))
+
+    threading.Thread(target=ask, daemon=True).start()
+    try:
+        return answers.get(timeout=seconds + last_look)
+    except Empty:
+        return Lookup(None, answered=False)
+
+
+def _look_until_it_shows[T](look: Callable[[], T | None], seconds: float) -> Lookup[T]:
     last_look_failed = False
 
     def attempt() -> Lookup[T] | None:
