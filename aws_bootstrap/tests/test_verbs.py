@@ -55,7 +55,7 @@ def test_tags_are_read_whatever_they_lack():
 
 # --- instances -------------------------------------------------------------------------------------------
 
-FULL = {
+FULL: dict[str, Any] = {
     "InstanceId": "i-1",
     "State": {"Name": "running"},
     "InstanceType": "g5.xlarge",
@@ -357,7 +357,7 @@ def test_which_rules_are_about_a_port_and_an_address():
     assert ec2.lets_in([rule("pl-1"), rule("192.0.2.0/24")], "192.0.2.7") is True
 
 
-def test_our_rules_of_that_port_and_group_are_replaced_and_no_others(client, stub):
+def test_our_rules_of_that_port_and_group_are_replaced_and_no_others():
     there = [
         rule("192.0.2.1/32"),
         rule("192.0.2.2/32"),
@@ -366,12 +366,26 @@ def test_our_rules_of_that_port_and_group_are_replaced_and_no_others(client, stu
         rule("192.0.2.5/32", first=21),
         rule("192.0.2.6/32", last=23),
     ]
-    stub.add_response("authorize_security_group_ingress", {}, opened(22, IpRanges=["192.0.2.9/32", "192.0.2.4/32"]))
-    gone = {"GroupId": "sg-1", "SecurityGroupRuleIds": ["sgr-192.0.2.2/32"]}
-    stub.add_response("revoke_security_group_ingress", {}, gone)
     cidrs = ["192.0.2.1/32", "192.0.2.9/32", "192.0.2.4/32"]
-    assert ec2.replace_rules(client, "sg-1", 22, cidrs, there) == (("192.0.2.9/32", "192.0.2.4/32"), ("192.0.2.2/32",))
-    assert ec2.replace_rules(client, "sg-1", 22, ["192.0.2.1/32", "192.0.2.2/32"], there) == ((), ())
+    missing, surplus = rules.rule_changes("sg-1", 22, cidrs, there)
+    assert missing == ("192.0.2.9/32", "192.0.2.4/32") and [r.source for r in surplus] == ["192.0.2.2/32"]
+    assert rules.rule_changes("sg-1", 22, ["192.0.2.1/32", "192.0.2.2/32"], there) == ((), ())
+
+
+def test_rules_are_revoked_and_those_that_are_gone_are_fine(client, stub):
+    first, second = rule("192.0.2.1/32"), rule("192.0.2.2/32")
+    one, two = (
+        {"GroupId": "sg-1", "SecurityGroupRuleIds": [f"sgr-{cidr}"]} for cidr in ("192.0.2.1/32", "192.0.2.2/32")
+    )
+    both = {"GroupId": "sg-1", "SecurityGroupRuleIds": [*one["SecurityGroupRuleIds"], *two["SecurityGroupRuleIds"]]}
+    gone = "InvalidSecurityGroupRuleId.NotFound"
+    stub.add_client_error("revoke_security_group_ingress", gone, "", expected_params=both)
+    stub.add_client_error("revoke_security_group_ingress", gone, "", expected_params=one)
+    stub.add_response("revoke_security_group_ingress", {}, two)
+    rules.revoke(client, "sg-1", [first, second])
+    stub.add_client_error("revoke_security_group_ingress", "UnauthorizedOperation", "")
+    with pytest.raises(AwsError):
+        rules.revoke(client, "sg-1", [first])
 
 
 def test_a_rule_that_is_there_is_fine_and_another_refusal_is_not(client, stub):
@@ -422,7 +436,7 @@ def test_a_key_is_imported_tagged_and_one_that_was_quicker_is_taken(client, stub
 
 # --- volumes ---------------------------------------------------------------------------------------------
 
-VOLUME = {
+VOLUME: dict[str, Any] = {
     "VolumeId": "vol-1",
     "Size": 8,
     "State": "available",
@@ -568,7 +582,7 @@ def test_a_volume_is_deleted_and_one_that_is_gone_is_fine(client, stub):
 
 
 def test_leave_to_format_is_used_up_before_it_is_given(client, stub):
-    without = VOLUME | {"Tags": VOLUME["Tags"][:-1]}  # type: ignore[index]
+    without = VOLUME | {"Tags": VOLUME["Tags"][:-1]}
     taken = {"Resources": ["vol-1"], "Tags": [{"Key": "aws-bootstrap-format"}]}
     stub.add_response("describe_volumes", described(VOLUME), {"VolumeIds": ["vol-1"]})
     stub.add_response("delete_tags", {}, taken)
@@ -577,7 +591,7 @@ def test_leave_to_format_is_used_up_before_it_is_given(client, stub):
 
 
 def test_without_its_tag_a_volume_may_not_be_formatted(client, stub):
-    without = VOLUME | {"Tags": VOLUME["Tags"][:-1]}  # type: ignore[index]
+    without = VOLUME | {"Tags": VOLUME["Tags"][:-1]}
     stub.add_response("describe_volumes", described(without))
     assert volumes.take_format_leave(client, "vol-1") is False
     stub.add_client_error("describe_volumes", "InvalidVolume.NotFound", "")
