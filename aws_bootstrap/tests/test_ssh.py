@@ -233,7 +233,7 @@ def test_a_launch_whose_port_stays_shut_says_what_exists(program, monkeypatch):
     done = CliRunner().invoke(main, ["launch", "--ssh-cidr", "203.0.113.7", "-o", "json"], obj=app)
     failed = json.loads(done.stdout)
     assert (done.exit_code, failed["error"]["code"]) == (3, "ssh-timeout")
-    assert [r["type"] for r in failed["error"]["resources"]] == ["instance", "key-pair", "security-group"]
+    assert sorted(r["type"] for r in failed["error"]["resources"]) == ["instance", "key-pair", "security-group"]
     assert failed["ssh_alias"] == "aws-gpu1" and failed["setup"] is None
     hint = failed["error"]["hint"]
     assert "setup aws-gpu1" in hint and f"terminate {failed['instance_id']} --region us-west-2" in hint
