@@ -47,6 +47,7 @@ def test_the_slips_of_python():
         ("compare", 'return [x for x in g(a, key="k") if x == 2]'),
         ("constant", 'return [x for x in g(a, key="k") if x != 3]'),
     }
+    assert {s.line for s in python.slips(SOURCE) if s.at_import} == {4, 6}
     lines = {s.line for s in python.slips(SOURCE)}
     assert not lines & {1, 2, 7, 8, 9} and 10 in lines and 13 in lines, "wording and progress are left alone"
 
@@ -81,7 +82,7 @@ def test_the_quickest_tests_of_a_line_are_taken_within_the_budget():
     picked = [r.test.partition("::")[2] for r in records.choose(known, "ec2/tags.py", 16, budget=60)]
     assert picked == ["quick", "slow"]
     assert [r.seconds for r in records.choose(known, "ec2/tags.py", 16, budget=20)] == [0.1]
-    assert len(records.choose(known, "ec2/tags.py", 10, budget=60)) == 3, "a constant: whoever runs its users"
+    assert len(records.choose(known, "ec2/tags.py", 10, budget=60, at_import=True)) == 3, "whoever runs its users"
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,8 @@ class Mutant:
     slip: python.Slip
     before: str
     after: str
+    changed: bytes
+    """The whole file with the slip: the tree may change while a long run lasts."""
 
 
 def mutants(file: Path) -> list[Mutant]:
@@ -63,7 +65,7 @@ def mutants(file: Path) -> list[Mutant]:
         stem = f"{name}::{slip.where}::{slip.kind}::{hashlib.sha256(key.encode()).hexdigest()[:8]}"
         seen[stem] += 1
         number = f"#{seen[stem]}" if seen[stem] > 1 else ""
-        found.append(Mutant(stem + number, name, slip, before, after))
+        found.append(Mutant(stem + number, name, slip, before, after, changed))
     return found
 
 
@@ -143,14 +145,15 @@ class Runner:
             process.communicate()
 
     def _try(self, mutant: Mutant, process: subprocess.Popen[str]) -> None:
-        tests = records.choose(self.recorded, mutant.file, mutant.slip.line, self.budget)
+        tests = records.choose(
+            self.recorded, mutant.file, mutant.slip.line, self.budget, at_import=mutant.slip.at_import
+        )
         if tests:
             seconds = sum(record.seconds for record in tests)
-            source = mutant.slip.applied((PACKAGE / mutant.file).read_bytes())
             task = {
                 "id": mutant.id,
                 "path": f"aws_bootstrap/{mutant.file}",
-                "source": source.hex(),
+                "source": mutant.changed.hex(),
                 "tests": [record.test for record in tests],
                 "timeout": 30 + 4 * seconds,
             }

@@ -43,6 +43,8 @@ class Slip:
     kind: str
     where: str
     line: int
+    at_import: bool = False
+    """Whether the place runs when the module is imported: a constant, or the default of an argument."""
 
     def applied(self, source: bytes) -> bytes:
         """Return the source with the slip."""
@@ -73,16 +75,17 @@ class _Finder:
         for line in source.splitlines(keepends=True):
             self.lines.append(self.lines[-1] + len(line))
 
-    def found(self, node: ast.AST, where: str = "") -> Iterator[Slip]:
+    def found(self, node: ast.AST, where: str = "", at_import: bool = True) -> Iterator[Slip]:
         if _is_left_out(node):
             return
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             where = f"{where}.{node.name}".lstrip(".")
         for start, end, text, kind in self._here(node):
             line = self.source.count(b"\n", 0, start) + 1
-            yield Slip(start, end, text, kind, where or "module", line)
+            yield Slip(start, end, text, kind, where or "module", line, at_import)
+        in_function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         for child in _children(node):
-            yield from self.found(child, where)
+            yield from self.found(child, where, at_import and (not in_function or isinstance(child, ast.arguments)))
 
     def _here(self, node: ast.AST) -> Iterator[tuple[int, int, str, str]]:
         make = getattr(self, f"_{type(node).__name__}", None)

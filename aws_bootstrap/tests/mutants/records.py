@@ -111,23 +111,29 @@ def _raw() -> list[str]:
     return RECORDS.read_text().splitlines() if RECORDS.exists() else []
 
 
-def choose(records: list[Record], file: str, line: int, budget: float) -> list[Record]:
-    """The tests that could notice a slip there, quickest first, for so many seconds at most.
+def choose(records: list[Record], file: str, line: int, budget: float, *, at_import: bool = False) -> list[Record]:
+    """The tests that could notice a slip there, for so many seconds at most: quick and narrow ones first.
 
-    A line that no test runs may be run by the module's import: then the tests of all who name its value count.
+    What runs when its module is imported is looked at by the tests of all who name its value.
     """
     by_hand = next((names for prefix, names in BOX_TESTS.items() if file.startswith(prefix)), None)
     if by_hand:
         found = [r for r in records if r.test.partition("::")[0].removeprefix("aws_bootstrap/tests/") in by_hand]
     else:
         found = [r for r in records if line in r.lines.get(file, ())]
-        found = found or _of_users(records, file, line)
+        if at_import or not found:
+            found = _of_users(records, file, line)
     chosen: list[Record] = []
-    for record in sorted(found, key=lambda r: r.seconds):
+    for record in sorted(found, key=_cost):
         if chosen and sum(r.seconds for r in chosen) + record.seconds > budget:
             break
         chosen.append(record)
     return chosen
+
+
+def _cost(record: Record) -> float:
+    """What to sort by: seconds, and a little for each line, since a narrow test looks closer."""
+    return record.seconds + 0.003 * sum(map(len, record.lines.values()))
 
 
 def _of_users(records: list[Record], file: str, line: int) -> list[Record]:
