@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -75,7 +76,7 @@ def _fail(exc: BaseException, app: App, *, debug: bool) -> NoReturn:
 
 def _runnable(hint: str, app: App) -> str:
     """The hint, its commands as they work for this user: his profile, and the program as he runs it."""
-    profiled = hint.replace("{profile}", f" --profile {app.profile}" if app.profile else "")
+    profiled = hint.replace("{profile}", f" --profile {shlex.quote(app.profile)}" if app.profile else "")
     return re.sub(r"(?<![/\w.-])aws-bootstrap(?= [a-z])", lambda _: app.access.program, profiled)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
+import shlex
 import shutil
 import sys
 from collections.abc import Mapping
@@ -138,4 +139,6 @@ def _executable(environ: Mapping[str, str]) -> str:
         folders = [f for f in folders if Path(f).absolute() != ours.parent]
     if ours.name != "aws-bootstrap" or shutil.which("aws-bootstrap", path=os.pathsep.join(folders)):
         return "aws-bootstrap"
-    return str(ours.relative_to(Path.cwd())) if ours.is_relative_to(Path.cwd()) else str(ours)
+    if ours.is_relative_to(Path.cwd()):
+        return shlex.quote(str(ours.relative_to(Path.cwd())))
+    return shlex.quote(str(ours))

@@ -129,7 +129,9 @@ def _not_public(path: Path) -> UsageError:
     else:
         what = f"{path} is not named like a public key, whose file ends in .pub."
     return UsageError(
-        what, hint=f"Give the public half: --key-path {path.with_name(path.name + '.pub')}", code="ssh-key"
+        what,
+        hint=f"Give the public half: {ssh.quoted('--key-path', str(path.with_name(path.name + '.pub')))}",
+        code="ssh-key",
     )
 
 
@@ -144,11 +146,15 @@ def _identity(public: Path, private: Path, body: str) -> Path:
         raise _unusable(f"{private} and {public} are not halves of one pair.")
     if code and "UNPROTECTED" in complaint:
         raise BootstrapError(
-            f"ssh will refuse {private}: others can read it.", hint=f"chmod 600 {private}", code="ssh-key"
+            f"ssh will refuse {private}: others can read it.",
+            hint=ssh.quoted("chmod", "600", str(private)),
+            code="ssh-key",
         )
     if code and not _in_agent(body):
         raise BootstrapError(
-            f"{private} has a passphrase, and no ssh-agent holds it.", hint=f"ssh-add {private}", code="ssh-key"
+            f"{private} has a passphrase, and no ssh-agent holds it.",
+            hint=ssh.quoted("ssh-add", str(private)),
+            code="ssh-key",
         )
     return private
 
@@ -165,9 +171,10 @@ def _derived(private: Path) -> str:
     code, text, complaint = ssh.keygen("-y", "-P", "", "-f", str(private))
     if code:
         reason = (complaint.strip().splitlines() or ["ssh-keygen failed"])[-1]
+        derive = ssh.quoted("ssh-keygen", "-y", "-f", str(private))
         raise BootstrapError(
             f"Cannot read the private key {private}: {reason}.",
-            hint=f"Write its public half by hand: ssh-keygen -y -f {private} > {private}.pub",
+            hint=f"Write its public half by hand: {derive} > {ssh.quoted(f'{private}.pub')}",
             code="ssh-key",
         )
     return parse_public(text, private)

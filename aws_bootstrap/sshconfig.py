@@ -31,6 +31,8 @@ _BLOCK = re.compile(
 )
 _MARKER = re.compile(r"^# (?:>>>|<<<) aws-bootstrap \[(?P<id>[^\]\r\n]+)\]", re.MULTILINE)
 _CLOSING_LINE = "Host *"
+_ALIAS = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(?:\s|\Z)")
+"""The first name of a block. ssh and printed commands are given it as it is."""
 _HOST_LINE = re.compile(r"^[\s=]*Host[\s=](?P<patterns>.*)", re.IGNORECASE)
 
 # A draft is renamed over the file. One that is still there under the lock was left by an editor that was killed.
@@ -55,11 +57,11 @@ class Host:
 
 
 def hosts(text: str) -> list[Host]:
-    """Our hosts in the text; a block without an alias or address is skipped."""
+    """Our hosts in the text; a block without an address, or an alias that is a plain word, is skipped."""
     found = []
     for block in _BLOCK.finditer(text):
         words = _words(block["body"])
-        if "host" in words and "hostname" in words:
+        if _ALIAS.match(words.get("host", "")) and "hostname" in words:
             found.append(_host(block["id"], words))
     return found
 
@@ -85,10 +87,13 @@ def with_host(text: str, host: Host) -> str:
 
 def without_host(text: str, instance_id: str) -> str:
     """Return the text without this host's block, as it was before `with_host`."""
+    kept = ""
+    position = 0
     for block in _BLOCK.finditer(text):
         if block["id"] == instance_id:
-            return _line_end_undone(text[: block.start()], block[0]) + text[block.end() :]
-    return text
+            kept += _line_end_undone(text[position : block.start()], block[0])
+            position = block.end()
+    return kept + text[position:]
 
 
 def _line_end_undone(before: str, block: str) -> str:
@@ -312,7 +317,7 @@ def _host(instance_id: str, words: dict[str, str]) -> Host:
     port = words.get("port", "")
     return Host(
         instance_id=instance_id,
-        alias=words["host"],
+        alias=words["host"].split()[0],
         hostname=words["hostname"],
         user=words.get("user", ""),
         identity_file=words.get("identityfile", ""),

@@ -105,8 +105,8 @@ class Tag(Listed):
         return key, content
 
 
-REGION = Pattern("region", r"[a-z]{2,3}(-[a-z]+)+-\d{1,2}", "us-west-2")
-PYTHON_VERSION = Pattern("Python version", r"3(\.\d{1,2}(\.\d{1,2})?)?", "3, 3.13 or 3.14.2")
+REGION = Pattern("region", r"[a-z]{2,3}(-[a-z]+)+-[0-9]{1,2}", "us-west-2")
+PYTHON_VERSION = Pattern("Python version", r"3(\.[0-9]{1,2}(\.[0-9]{1,2})?)?", "3, 3.13 or 3.14.2")
 INSTANCE_TYPE = Pattern("instance type", r"[a-z][a-z0-9-]*\.[a-z0-9-]+", "g4dn.xlarge")
 VOLUME = Pattern("volume", r"vol-[0-9a-f]{8,17}", "vol-0123456789abcdef0")
 SUBNET = Pattern("subnet", r"subnet-[0-9a-f]{8,17}", "subnet-0123456789abcdef0")

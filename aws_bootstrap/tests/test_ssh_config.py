@@ -166,6 +166,30 @@ def test_a_block_of_an_older_version_moves_to_the_top_when_it_is_written_again(t
     assert moved == sshconfig.with_host(mine, replace(BOX, hostname="9.9.9.9"))
 
 
+def test_a_block_that_was_copied_goes_wherever_it_stands():
+    block = sshconfig.with_host("", BOX)
+    text = f"{block}Host mine\n{block}Host his\n"
+    assert sshconfig.without_host(text, BOX.instance_id) == "Host mine\nHost his\n"
+    assert sshconfig.with_host(text, BOX) == f"{block}Host mine\nHost his\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "alias"),
+    [
+        ("Host box", "box"),
+        ("Host aws-gpu1 nickname", "aws-gpu1"),
+        ("Host -oProxyCommand=date", None),
+        ("Host $(date)", None),
+        ("Host ;date", None),
+        ("Host", None),
+    ],
+)
+def test_an_alias_that_ssh_or_a_shell_would_not_take_as_a_word_is_none(line, alias):
+    """It is handed to ssh and printed in commands as it is."""
+    text = sshconfig.with_host("", BOX).replace("Host aws-gpu1", line)
+    assert [host.alias for host in sshconfig.hosts(text)] == ([alias] if alias else [])
+
+
 @pytest.mark.parametrize("eol", ["\n", "\r\n"])
 @pytest.mark.parametrize("last", ["AddKeysToAgent yes", "AddKeysToAgent yes\r"])
 def test_a_block_of_an_older_version_below_a_last_line_without_end_leaves_as_it_came(last, eol):

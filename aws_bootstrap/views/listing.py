@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
@@ -27,7 +28,7 @@ def _(result: ImageList) -> str:
         hint = "Give another pattern with --filter; quote it, and end it with *."
         return f"No available image is named '{result.name_filter}' in {', '.join(result.regions)}.\n{hint}"
     parts = [_images(region, rows) for region, rows in groupby(result.images, lambda row: row.region)]
-    again = f"{result.access.program} launch --dry-run --ami-filter '{result.images[0].name}'"
+    again = f"{result.access.program} launch --dry-run --ami-filter {shlex.quote(result.images[0].name)}"
     return "\n\n".join([*parts, next_commands({"Use the newest": again})])
 
 
