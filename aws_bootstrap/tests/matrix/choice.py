@@ -1,0 +1,59 @@
+"""Which cases are run: all, the fixed core of the gate, those that ever failed, those that are known to fail."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from aws_bootstrap.tests.matrix.cases import Case, cases_of
+from aws_bootstrap.tests.matrix.recording import Recording
+
+FOLDER = Path(__file__).parent
+CORE_CALLS = ("RunInstances", "CreateVolume", "TerminateInstances", "DeleteVolume", "CreateTags")
+CORE_FAULTS = ("denied", "lost-once", "SIGINT", "SIGTERM", "SIGKILL")
+CORE_SCENARIOS = ("launch-ebs-storage", "launch-ebs-volume-id", "terminate-alias", "terminate-keep-ebs")
+
+
+def all_cases(recordings: Iterable[Recording]) -> list[Case]:
+    """Every case, less those that repeat another: before a command has changed anything, the same call is the same."""
+    chosen: list[Case] = []
+    seen: set[tuple[str, ...]] = set()
+    for recording in recordings:
+        for case in cases_of(recording):
+            key = _sameness(case)
+            if key not in seen:
+                chosen.append(case)
+            seen.add(key)
+    return chosen
+
+
+def _sameness(case: Case) -> tuple[str, ...]:
+    if case.call is None or case.call.after_write or case.call.changes:
+        return (case.id,)
+    return (case.scenario.argv[0], case.place, case.what)
+
+
+def is_core(case: Case) -> bool:
+    """Whether the case is of the gate's fixed core."""
+    is_call = case.call is not None and case.call.action in CORE_CALLS
+    return is_call and case.what in CORE_FAULTS and case.scenario.name in CORE_SCENARIOS
+
+
+def failed_once() -> set[str]:
+    """The ids of every case that ever failed."""
+    return _ids("failed_cases.txt")
+
+
+def known_failures() -> set[str]:
+    """The ids of the cases that fail today and are being cured."""
+    return _ids("known_failures.txt")
+
+
+def _ids(name: str) -> set[str]:
+    lines = (FOLDER / name).read_text().splitlines()
+    return {line.partition(" #")[0].strip() for line in lines if line.strip() and not line.startswith("#")}
+
+
+def scenario_of(case_id: str) -> str:
+    """The scenario's name in a case's id."""
+    return case_id.partition(":")[0]

@@ -1,0 +1,162 @@
+"""The whole matrix, or a part of it: `.ci/faults [--case ID | --only REGEX] [--write]`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from aws_bootstrap.tests.matrix import choice, coverage, report
+from aws_bootstrap.tests.matrix.cases import Case
+from aws_bootstrap.tests.matrix.evidence import Evidence
+from aws_bootstrap.tests.matrix.lanes import Lanes, Verdict
+from aws_bootstrap.tests.matrix.recording import Recording
+from aws_bootstrap.tests.matrix.scenarios import BY_NAME, SCENARIOS
+
+_PROGRESS_EVERY = 15.0
+
+
+class Tally:
+    """The verdicts so far, and what is told of them as they come."""
+
+    def __init__(self, total: int, known: set[str]) -> None:
+        self.verdicts: list[Verdict] = []
+        self._total, self._known = total, known
+        self._began = self._told = time.monotonic()
+
+    def take(self, verdict: Verdict) -> None:
+        """Keep a verdict; tell a violation at once, and now and then how far it is."""
+        self.verdicts.append(verdict)
+        if verdict.violations and verdict.case.id not in self._known:
+            _tell(f"VIOLATED  --case '{verdict.case.id}'")
+            for sentence in verdict.violations:
+                _tell(f"    {sentence}")
+        if time.monotonic() - self._told > _PROGRESS_EVERY:
+            self._told = time.monotonic()
+            self._tell_progress()
+
+    @property
+    def seconds(self) -> float:
+        """How long it has taken so far."""
+        return time.monotonic() - self._began
+
+    def _tell_progress(self) -> None:
+        done = len(self.verdicts)
+        left = self.seconds / done * (self._total - done)
+        _tell(f"{done} of {self._total} cases, {len(self.new)} violated; {left / 60:.0f} minutes to go")
+
+    @property
+    def new(self) -> list[Verdict]:
+        """Violations that nobody knows of."""
+        return [v for v in self.verdicts if v.violations and v.case.id not in self._known]
+
+    @property
+    def cured(self) -> list[Verdict]:
+        """Cases that are known to fail and did not."""
+        return [v for v in self.verdicts if not v.violations and v.case.id in self._known]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run what was asked for; the exit code."""
+    asked = _arguments(arguments)
+    wanted = [BY_NAME[choice.scenario_of(asked.case)]] if asked.case else SCENARIOS
+    with tempfile.TemporaryDirectory(prefix="matrix-") as folder, Lanes(Path(folder), asked.lanes) as lanes:
+        recordings = lanes.record(wanted)
+        cases = _chosen(recordings, asked)
+        if asked.list:
+            sys.stdout.write("".join(f"{case.id}\n" for case in cases))
+            return 0
+        _tell(f"{len(cases)} cases of {len(recordings)} command lines, {asked.lanes} at a time")
+        tally = Tally(len(cases), choice.known_failures())
+        lanes.judge(_slow_first(cases), tally.take)
+    return _conclude(tally, recordings, asked)
+
+
+def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog=".ci/faults", description=__doc__)
+    parser.add_argument("--case", metavar="ID", help="repeat one case, and show what it did")
+    parser.add_argument("--only", metavar="REGEX", default="", help="run the cases whose id has a match")
+    parser.add_argument("--list", action="store_true", help="show the ids, run nothing")
+    parser.add_argument("--write", action="store_true", help="write the part of docs/reliability.md")
+    parser.add_argument("--results", type=Path, help="write each case's verdict to this file, as JSON")
+    parser.add_argument("--lanes", type=int, default=6, help="cases at a time  [default: 6]")
+    asked = parser.parse_args(arguments)
+    if asked.case:
+        asked.lanes = 1
+        if choice.scenario_of(asked.case) not in BY_NAME:
+            parser.error(f"no scenario is called {choice.scenario_of(asked.case)}")
+    return asked
+
+
+def _chosen(recordings: Sequence[Recording], asked: argparse.Namespace) -> list[Case]:
+    if asked.case:
+        found = [case for recording in recordings for case in choice.cases_of(recording) if case.id == asked.case]
+        if not found:
+            raise SystemExit(
+                f"no such case any more: {asked.case}; see .ci/faults --list --only '^{recordings[0].scenario.name}:'"
+            )
+        return found
+    pattern = re.compile(asked.only)
+    return [case for case in choice.all_cases(recordings) if pattern.search(case.id)]
+
+
+def _slow_first(cases: Sequence[Case]) -> list[Case]:
+    """Those that wait for timeouts first, so that the last lanes have little to wait for."""
+    slow = ("timeout", "hanging", "mute", "wrong-key", "refused", "throttled")
+    return sorted(cases, key=lambda case: case.what not in slow)
+
+
+def _conclude(tally: Tally, recordings: Sequence[Recording], asked: argparse.Namespace) -> int:
+    """Tell and write the outcome; the exit code."""
+    if asked.case:
+        _show(tally.verdicts[0])
+    if asked.results:
+        asked.results.write_text(
+            json.dumps({v.case.id: [round(v.seconds, 1), *v.violations] for v in tally.verdicts}, indent=1)
+        )
+    if asked.write:
+        report.write(tally.verdicts, tally.seconds)
+    is_whole = not (asked.case or asked.only)
+    gaps = _gaps(tally, recordings) if is_whole else []
+    for sentence in gaps:
+        _tell(sentence)
+    for verdict in tally.cured:
+        _tell(f"{verdict.case.id} holds now: take it out of aws_bootstrap/tests/matrix/known_failures.txt")
+    slowest = max(tally.verdicts, key=lambda verdict: verdict.seconds)
+    held = sum(not verdict.violations for verdict in tally.verdicts)
+    _tell(f"{held} of {len(tally.verdicts)} cases held, in {tally.seconds / 60:.1f} minutes")
+    _tell(f"the slowest took {slowest.seconds:.0f} s: {slowest.case.id}")
+    return 1 if tally.new or tally.cured or gaps else 0
+
+
+def _gaps(tally: Tally, recordings: Sequence[Recording]) -> list[str]:
+    made = {call.action for recording in recordings for call in recording.calls}
+    made |= {action for verdict in tally.verdicts for action in verdict.actions}
+    return [*coverage.commands_without_scenario(), *coverage.calls_never_made(made)]
+
+
+def _show(verdict: Verdict) -> None:
+    """Everything that the case did."""
+    evidence = verdict.evidence
+    if evidence is not None:
+        _show_outcomes(evidence)
+    _tell(f"{verdict.case.id}: {'; '.join(verdict.violations) or 'held'}")
+
+
+def _show_outcomes(evidence: Evidence) -> None:
+    for outcome in (evidence.outcome, evidence.status, *evidence.way_back):
+        _tell(f"$ aws-bootstrap {' '.join(outcome.argv)}\n{outcome.out}{outcome.err}exit code {outcome.code}\n")
+
+
+def _tell(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

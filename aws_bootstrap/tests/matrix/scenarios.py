@@ -1,0 +1,285 @@
+"""The commands of the matrix: every command with every option that changes its calls, and what each is to reach.
+
+To have a command in the matrix, add a line to SCENARIOS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from aws_bootstrap.tests.matrix.account import Account
+from aws_bootstrap.tests.matrix.worlds import ABROAD, HOME, Facts
+
+NO_ROOM = {"error": "InsufficientInstanceCapacity", "message": "There is no Spot capacity available."}
+
+
+@dataclass(frozen=True)
+class Reached:
+    """What a goal is judged by: the ids of the world, the account, the document, the aliases of the SSH config."""
+
+    facts: Facts
+    account: Account
+    document: Any
+    aliases: frozenset[str]
+
+
+Goal = Callable[[Reached], bool]
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One command line, from one world."""
+
+    name: str
+    argv: tuple[str, ...]
+    """Words in braces are ids of the world."""
+    goal: Goal
+    world: str = "empty"
+    boot: bool = False
+    """Whether the boxes of the world are to run."""
+    undone: bool = False
+    """Whether the way back is to undo it (what it made, or left); else the command again."""
+    ends: tuple[str, ...] = ()
+    """Names of what the command ends: what is left of it must be told."""
+    allowed: tuple[str, ...] = ()
+    """Names of things of the user's that the command was told to touch or show."""
+    background: tuple[dict[str, Any], ...] = field(default=(), hash=False)
+    """Faults that belong to the situation itself."""
+    clean_code: int = 0
+
+    def command(self, facts: Facts) -> list[str]:
+        """The words of the command line."""
+        return [*(word.format(**facts) for word in self.argv), "-o", "json"]
+
+
+# --- goals ---------------------------------------------------------------------------------------------------
+
+
+def launched(reached: Reached) -> bool:
+    """The box of the document runs and has its alias."""
+    instance = reached.account.find(reached.document["instance_id"])
+    return instance is not None and instance.is_alive and instance.id in reached.aliases
+
+
+def launched_with_volume(reached: Reached) -> bool:
+    """So does its volume, mounted and attached."""
+    volume = reached.document.get("ebs_volume") or {}
+    held = reached.account.find(volume.get("volume_id", ""))
+    attached = held is not None and held.attached_to == reached.document["instance_id"]
+    return launched(reached) and attached and volume["mounted"] is True
+
+
+def set_up(reached: Reached) -> bool:
+    """The setup is complete."""
+    return reached.document["setup"] == "completed"
+
+
+def ended(reached: Reached) -> bool:
+    """No box of the world lives, none has an alias, and its volumes are gone."""
+    boxes = [reached.facts[name] for name in ("box", "box-abroad") if name in reached.facts]
+    volumes = [reached.facts[name] for name in ("volume", "volume-abroad") if name in reached.facts]
+    left = [name for name in (*boxes, *volumes) if reached.account.is_alive(name)]
+    return not left and not reached.aliases & set(boxes)
+
+
+def ended_here(reached: Reached) -> bool:
+    """The box and its volume are gone."""
+    left = [reached.facts[name] for name in ("box", "volume") if reached.account.is_alive(reached.facts[name])]
+    return not left and reached.facts["box"] not in reached.aliases
+
+
+def ended_but_kept(reached: Reached) -> bool:
+    """The box is gone, its volume stays and is marked."""
+    volume = reached.account.find(reached.facts["volume"])
+    return not reached.account.is_alive(reached.facts["box"]) and volume is not None and volume.is_kept
+
+
+def ended_beside_brought(reached: Reached) -> bool:
+    """The box is gone, the user's volume stays."""
+    return not reached.account.is_alive(reached.facts["box"]) and reached.account.is_alive(reached.facts["brought"])
+
+
+def shown(reached: Reached) -> bool:
+    """Every living box of ours is in the document."""
+    listed = {one["instance_id"] for one in reached.document["instances"]}
+    return reached.account.living_boxes() <= listed
+
+
+def shown_with_gpu(reached: Reached) -> bool:
+    """Each of them with its GPU."""
+    running = [one for one in reached.document["instances"] if one["state"] == "running" and one["ssh_alias"]]
+    return shown(reached) and all(one.get("gpu") for one in running)
+
+
+def shown_abroad(reached: Reached) -> bool:
+    """The document is about that region alone."""
+    return reached.document["regions_queried"] == [ABROAD]
+
+
+def tidied(reached: Reached) -> bool:
+    """The alias of the box that is gone is gone, the other stays."""
+    return reached.facts["gone"] not in reached.aliases and reached.facts["box"] in reached.aliases
+
+
+def swept(reached: Reached) -> bool:
+    """The orphan volumes are gone, too."""
+    orphans = [reached.facts["orphan"], reached.facts["orphan-abroad"]]
+    return tidied(reached) and not any(reached.account.is_alive(one) for one in orphans)
+
+
+def swept_with_kept(reached: Reached) -> bool:
+    """And the kept ones."""
+    kept = [reached.facts["kept"], reached.facts["kept-abroad"]]
+    return swept(reached) and not any(reached.account.is_alive(one) for one in kept)
+
+
+def synced(reached: Reached) -> bool:
+    """The box without an alias has one."""
+    return tidied(reached) and reached.facts["nameless"] in reached.aliases
+
+
+def access_shown(reached: Reached) -> bool:
+    """The box and who may reach it is in the document."""
+    return [one["instance_id"] for one in reached.document["boxes"]] == [reached.facts["box"]]
+
+
+def access_replaced(reached: Reached) -> bool:
+    """Our rule lets in the network that was asked for, and no other of ours is left."""
+    ours = [one for one in reached.account.rules() if one.is_ours]
+    return [one.raw["source"] for one in ours] == ["203.0.113.0/24"]
+
+
+def quotas_shown(reached: Reached) -> bool:
+    """Quotas are in the document."""
+    return bool(reached.document["quotas"])
+
+
+def quota_requested(reached: Reached) -> bool:
+    """A request is in the document."""
+    return len(reached.document["requests"]) == 1
+
+
+def history_shown(reached: Reached) -> bool:
+    """Requests are in the document."""
+    return isinstance(reached.document["requests"], list)
+
+
+def listed(reached: Reached) -> bool:
+    """Something is listed."""
+    return bool(reached.document)
+
+
+# --- scenarios -----------------------------------------------------------------------------------------------
+
+_LAUNCH = ("launch", "--yes", "--ssh-timeout", "4s")
+_BARE = (*_LAUNCH, "--no-setup")
+_NO_SPOT_HERE = {"action": "RunInstances", "region": HOME, "do": NO_ROOM}
+_NO_SPOT = {"action": "RunInstances", "match": {"InstanceMarketOptions.MarketType": "spot"}, "do": NO_ROOM}
+
+SCENARIOS: tuple[Scenario, ...] = (
+    Scenario("launch", _BARE, launched, undone=True),
+    Scenario("launch-on-demand", (*_BARE, "--on-demand"), launched, undone=True),
+    Scenario("launch-fallback", _BARE, launched, undone=True, background=(_NO_SPOT,)),
+    Scenario("launch-ebs-storage", (*_BARE, "--ebs-storage", "5"), launched_with_volume, undone=True),
+    Scenario(
+        "launch-ebs-volume-id",
+        (*_BARE, "--ebs-volume-id", "{brought}"),
+        launched_with_volume,
+        world="own-volume",
+        undone=True,
+        allowed=("brought",),
+    ),
+    Scenario(
+        "launch-two-regions",
+        (*_BARE, "-r", HOME, "-r", ABROAD, "--ebs-storage", "5"),
+        launched_with_volume,
+        undone=True,
+        background=(_NO_SPOT_HERE,),
+    ),
+    Scenario("launch-max-price", (*_BARE, "--max-price", "0.9"), launched, undone=True),
+    Scenario("launch-wait", (*_BARE, "--wait", "--wait-timeout", "2m", "--tag", "team=vision"), launched, undone=True),
+    Scenario("launch-subnet", (*_BARE, "--subnet-id", "{subnet}"), launched, undone=True),
+    Scenario(
+        "launch-max-price-on-demand",
+        (*_BARE, "--max-price", "0.9", "--instance-type", "g4dn.xlarge", "--instance-type", "g5.xlarge"),
+        launched,
+        undone=True,
+        background=(_NO_SPOT,),
+    ),
+    Scenario("launch-full", (*_LAUNCH, "--ebs-storage", "5"), launched_with_volume, undone=True),
+    Scenario("launch-dry-run", (*_LAUNCH, "--dry-run"), listed),
+    Scenario("launch-again", _BARE, launched, world="box", undone=True),
+    Scenario("setup", ("setup", "aws-gpu1"), set_up, world="volume", boot=True),
+    Scenario("status", ("status",), shown, world="two-regions"),
+    Scenario("status-region", ("status", "-r", ABROAD), shown_abroad, world="two-regions"),
+    Scenario("status-gpu", ("status", "--gpu"), shown_with_gpu, world="two-regions", boot=True),
+    Scenario(
+        "terminate-alias",
+        ("terminate", "aws-gpu1", "--yes"),
+        ended,
+        world="volume",
+        undone=True,
+        ends=("box", "volume"),
+    ),
+    Scenario(
+        "terminate-all", ("terminate", "--yes"), ended_here, world="two-regions", undone=True, ends=("box", "volume")
+    ),
+    Scenario(
+        "terminate-two-regions",
+        ("terminate", "{box}", "{box-abroad}", "--yes"),
+        ended,
+        world="two-regions",
+        undone=True,
+        ends=("box", "volume", "box-abroad", "volume-abroad"),
+    ),
+    Scenario(
+        "terminate-keep-ebs",
+        ("terminate", "aws-gpu1", "--keep-ebs", "--yes"),
+        ended_but_kept,
+        world="volume",
+        undone=True,
+        ends=("box",),
+    ),
+    Scenario(
+        "terminate-brought",
+        ("terminate", "aws-gpu1", "--yes"),
+        ended_beside_brought,
+        world="brought",
+        undone=True,
+        ends=("box",),
+        allowed=("brought",),
+    ),
+    Scenario("cleanup", ("cleanup", "--yes"), tidied, world="leftovers"),
+    Scenario("cleanup-dry-run", ("cleanup", "--dry-run", "--include-ebs"), listed, world="leftovers"),
+    Scenario("cleanup-include-ebs", ("cleanup", "--include-ebs", "--yes"), swept, world="leftovers"),
+    Scenario(
+        "cleanup-include-kept",
+        ("cleanup", "--include-ebs", "--include-kept", "--yes"),
+        swept_with_kept,
+        world="leftovers",
+        allowed=("kept", "kept-abroad"),
+    ),
+    Scenario("cleanup-sync", ("cleanup", "--sync", "--yes"), synced, world="leftovers"),
+    Scenario("access", ("access",), access_shown, world="box", allowed=("foreign-rule",)),
+    Scenario(
+        "access-replace",
+        ("access", "aws-gpu1", "--ssh-cidr", "203.0.113.0/24"),
+        access_replaced,
+        world="box",
+        allowed=("foreign-rule",),
+    ),
+    Scenario("quota-show", ("quota", "show"), quotas_shown),
+    Scenario(
+        "quota-request",
+        ("quota", "request", "--type", "spot", "--family", "gvt", "--desired-value", "900", "--yes"),
+        quota_requested,
+    ),
+    Scenario("quota-history", ("quota", "history"), history_shown),
+    Scenario("list-instance-types", ("list", "instance-types", "--prefix", "g4dn"), listed),
+    Scenario("list-amis", ("list", "amis"), listed),
+    Scenario("completion", ("completion", "bash"), listed),
+)
+
+BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}

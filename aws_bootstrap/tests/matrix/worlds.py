@@ -1,0 +1,156 @@
+"""The accounts that scenarios start from. Each holds things of the user's that no command may touch.
+
+A world is made once a sandbox, by the program itself, and brought back from a snapshot for each case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from aws_bootstrap.tests.matrix.bench import Bench
+
+HOME, ABROAD = "us-west-2", "eu-west-1"
+CREATED_BY, INSTANCE, KEEP = "created-by", "aws-bootstrap-instance", "aws-bootstrap-keep"
+OURS = "aws-bootstrap-g4dn"
+GONE = "i-0deadbeef00000001"
+"""An instance that ended long ago."""
+
+Facts = dict[str, str]
+"""Ids by the names that command lines use for them, and the user's things by names that begin with `foreign`."""
+
+
+def empty(bench: Bench) -> Facts:
+    """What the user has of his own: an instance with its volume, a free volume, a group, a volume that was kept."""
+    facts: Facts = {}
+    for region, suffix in ((HOME, ""), (ABROAD, "-abroad")):
+        client = bench.sandbox.client(region=region)
+        image = client.describe_images(Filters=[{"Name": "name", "Values": ["Deep Learning Base OSS*"]}])["Images"][0]
+        made = client.run_instances(
+            ImageId=image["ImageId"],
+            InstanceType="t3.micro",
+            MinCount=1,
+            MaxCount=1,
+            TagSpecifications=_tags("instance", {CREATED_BY: "somebody-else", "Name": "aws-bootstrap-g4dn.xlarge"}),
+        )["Instances"][0]
+        facts[f"foreign-instance{suffix}"] = made["InstanceId"]
+        facts[f"foreign-volume{suffix}"] = _volume(client, region, {"Name": "data"})
+        group = client.create_security_group(GroupName="mine", Description="mine")["GroupId"]
+        client.authorize_security_group_ingress(
+            GroupId=group, IpProtocol="tcp", FromPort=2222, ToPort=2222, CidrIp="192.0.2.0/24"
+        )
+        facts[f"foreign-group{suffix}"] = group
+        facts[f"kept{suffix}"] = _volume(client, region, {CREATED_BY: OURS, INSTANCE: GONE, KEEP: "true"})
+    facts["subnet"] = _subnet(bench.sandbox.client())
+    return facts
+
+
+def with_own_volume(bench: Bench) -> Facts:
+    """A free volume of the user's with a file system on it."""
+    facts = empty(bench)
+    maker = _launch(bench, "--ebs-storage", "5")
+    volume = _data_volume(bench, maker)
+    client = bench.sandbox.client()
+    client.terminate_instances(InstanceIds=[maker])
+    found = client.describe_volumes(VolumeIds=[volume])["Volumes"][0]
+    client.delete_tags(Resources=[volume], Tags=found["Tags"])
+    bench.ssh_config.write_bytes(bench.foreign_config)
+    return facts | {"brought": volume}
+
+
+def box(bench: Bench) -> Facts:
+    """A box."""
+    facts = empty(bench)
+    facts["box"] = _launch(bench)
+    return facts | _foreign_rule(bench)
+
+
+def box_with_volume(bench: Bench) -> Facts:
+    """A box with a data volume."""
+    facts = empty(bench)
+    facts["box"] = _launch(bench, "--ebs-storage", "5")
+    return facts | {"volume": _data_volume(bench, facts["box"])}
+
+
+def box_with_brought_volume(bench: Bench) -> Facts:
+    """A box with a volume of the user's."""
+    facts = with_own_volume(bench)
+    facts["box"] = _launch(bench, "--ebs-volume-id", facts["brought"])
+    return facts
+
+
+def two_regions(bench: Bench) -> Facts:
+    """A box with a data volume here, one abroad."""
+    facts = empty(bench)
+    facts["box"] = _launch(bench, "--ebs-storage", "5")
+    facts["volume"] = _data_volume(bench, facts["box"])
+    facts["box-abroad"] = _launch(bench, "--ebs-storage", "5", "-r", ABROAD)
+    facts["volume-abroad"] = _data_volume(bench, facts["box-abroad"])
+    return facts
+
+
+def leftovers(bench: Bench) -> Facts:
+    """A box; the alias of one that is gone; an orphan volume here and abroad; a box without an alias."""
+    facts = empty(bench)
+    facts["gone"] = _launch(bench)
+    facts["box"] = _launch(bench)
+    config = bench.ssh_config.read_bytes()
+    facts["nameless"] = _launch(bench)
+    bench.ssh_config.write_bytes(config)
+    bench.sandbox.client().terminate_instances(InstanceIds=[facts["gone"]])
+    orphan = {CREATED_BY: OURS, INSTANCE: facts["gone"]}
+    facts["orphan"] = _volume(bench.sandbox.client(), HOME, orphan)
+    facts["orphan-abroad"] = _volume(bench.sandbox.client(region=ABROAD), ABROAD, orphan)
+    return facts
+
+
+WORLDS: dict[str, Callable[[Bench], Facts]] = {
+    "empty": empty,
+    "own-volume": with_own_volume,
+    "box": box,
+    "volume": box_with_volume,
+    "brought": box_with_brought_volume,
+    "two-regions": two_regions,
+    "leftovers": leftovers,
+}
+
+
+def _launch(bench: Bench, *options: str) -> str:
+    outcome = bench.run(["launch", "--no-setup", "--yes", "-o", "json", *options])
+    if outcome.code:
+        raise AssertionError(f"a world could not be made: {outcome}")
+    return outcome.document["instance_id"]
+
+
+def _data_volume(bench: Bench, instance_id: str) -> str:
+    held = [one for one in bench.sandbox.inventory() if one["type"] == "volume" and not one["root"]]
+    return next(one["id"] for one in held if one["attached_to"] == instance_id)
+
+
+def _foreign_rule(bench: Bench) -> Facts:
+    """A rule that the user put into our own group."""
+    client = bench.sandbox.client()
+    groups = client.describe_security_groups(Filters=[{"Name": "group-name", "Values": ["aws-bootstrap-ssh"]}])
+    made = client.authorize_security_group_ingress(
+        GroupId=groups["SecurityGroups"][0]["GroupId"],
+        IpPermissions=[
+            {"IpProtocol": "tcp", "FromPort": 2222, "ToPort": 2222, "IpRanges": [{"CidrIp": "198.51.100.0/24"}]}
+        ],
+    )
+    return {"foreign-rule": made["SecurityGroupRules"][0]["SecurityGroupRuleId"]}
+
+
+def _subnet(client: Any) -> str:
+    """A subnet of the default VPC."""
+    filters = [{"Name": "availability-zone", "Values": [f"{HOME}a"]}]
+    return client.describe_subnets(Filters=filters)["Subnets"][0]["SubnetId"]
+
+
+def _volume(client: Any, region: str, tags: dict[str, str]) -> str:
+    made = client.create_volume(AvailabilityZone=f"{region}a", Size=1, TagSpecifications=_tags("volume", tags))
+    return made["VolumeId"]
+
+
+def _tags(kind: str, tags: dict[str, str]) -> list[dict[str, Any]]:
+    return [{"ResourceType": kind, "Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}]
