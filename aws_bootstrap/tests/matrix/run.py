@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import signal
 import sys
 import tempfile
 import time
@@ -63,6 +64,7 @@ class Tally:
 
 def main(arguments: Sequence[str]) -> int:
     """Run what was asked for; the exit code."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the sandboxes end with us
     asked = _arguments(arguments)
     wanted = [BY_NAME[choice.scenario_of(asked.case)]] if asked.case else SCENARIOS
     with tempfile.TemporaryDirectory(prefix="matrix-") as folder, Lanes(Path(folder), asked.lanes) as lanes:
