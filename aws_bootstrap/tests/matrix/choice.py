@@ -54,6 +54,11 @@ def _ids(name: str) -> set[str]:
     return {line.partition(" #")[0].strip() for line in lines if line.strip() and not line.startswith("#")}
 
 
+def group_of(case_id: str) -> str:
+    """The group of the gate's test that runs a case or a scenario."""
+    return "launch" if case_id.startswith("launch") else "others"
+
+
 def scenario_of(case_id: str) -> str:
     """The scenario's name in a case's id."""
     return case_id.partition(":")[0]

@@ -14,6 +14,8 @@ from aws_bootstrap.tests.matrix.scenarios import SCENARIOS
 PACKAGE = Path(__file__).parents[2]
 _SERVICES = ("ec2", "service-quotas", "pricing", "sts")
 _ROOMS = ("aws.py", "quota.py", "ec2")
+_UNUSED = {"DetachVolume": "detach_ebs_volume"}
+"""Operations of verbs that no workflow uses; they count as soon as one does."""
 _OWN_TREE = "sandbox"
 """The sandbox's own commands make no AWS call."""
 
@@ -85,5 +87,11 @@ def calls_never_made(actions: Iterable[str]) -> list[str]:
         f"{action} ({file}) is called by no scenario: add an option or a world that leads to it to "
         "aws_bootstrap/tests/matrix/scenarios.py"
         for action, file in sorted(calls_in_code().items())
-        if action not in made
+        if action not in made and not _is_unused(action)
     ]
+
+
+def _is_unused(action: str) -> bool:
+    verb = _UNUSED.get(action)
+    files = (PACKAGE / "workflows").rglob("*.py")
+    return verb is not None and not any(verb in file.read_text() for file in files)

@@ -20,6 +20,7 @@ from aws_bootstrap.tests.matrix.recording import Recording
 from aws_bootstrap.tests.matrix.scenarios import BY_NAME, SCENARIOS
 
 _PROGRESS_EVERY = 15.0
+_SLOW = ("timeout", "hanging", "mute", "wrong-key", "refused", "throttled")
 
 
 class Tally:
@@ -75,7 +76,7 @@ def main(arguments: Sequence[str]) -> int:
             return 0
         _tell(f"{len(cases)} cases of {len(recordings)} command lines, {asked.lanes} at a time")
         tally = Tally(len(cases), choice.known_failures())
-        lanes.judge(_slow_first(cases), tally.take)
+        lanes.judge(_mixed(cases), tally.take)
     return _conclude(tally, recordings, asked)
 
 
@@ -86,7 +87,7 @@ def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--list", action="store_true", help="show the ids, run nothing")
     parser.add_argument("--write", action="store_true", help="write the part of docs/reliability.md")
     parser.add_argument("--results", type=Path, help="write each case's verdict to this file, as JSON")
-    parser.add_argument("--lanes", type=int, default=6, help="cases at a time  [default: 6]")
+    parser.add_argument("--lanes", type=int, default=8, help="cases at a time  [default: 8]")
     asked = parser.parse_args(arguments)
     if asked.case:
         asked.lanes = 1
@@ -107,10 +108,18 @@ def _chosen(recordings: Sequence[Recording], asked: argparse.Namespace) -> list[
     return [case for case in choice.all_cases(recordings) if pattern.search(case.id)]
 
 
-def _slow_first(cases: Sequence[Case]) -> list[Case]:
-    """Those that wait for timeouts first, so that the last lanes have little to wait for."""
-    slow = ("timeout", "hanging", "mute", "wrong-key", "refused", "throttled")
-    return sorted(cases, key=lambda case: case.what not in slow)
+def _mixed(cases: Sequence[Case]) -> list[Case]:
+    """The cases that wait for timeouts spread evenly among the others, which need the processor."""
+    waits = [case.what in _SLOW for case in cases]
+    slow = [case for case, is_slow in zip(cases, waits, strict=True) if is_slow]
+    quick = [case for case, is_slow in zip(cases, waits, strict=True) if not is_slow]
+    every = max(1, len(quick) // max(1, len(slow)))
+    mixed: list[Case] = []
+    for number, case in enumerate(quick):
+        if number % every == 0 and slow:
+            mixed.append(slow.pop(0))
+        mixed.append(case)
+    return [*mixed, *slow]
 
 
 def _conclude(tally: Tally, recordings: Sequence[Recording], asked: argparse.Namespace) -> int:

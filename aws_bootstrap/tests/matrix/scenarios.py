@@ -176,6 +176,8 @@ def listed(reached: Reached) -> bool:
 _LAUNCH = ("launch", "--yes", "--ssh-timeout", "4s")
 _BARE = (*_LAUNCH, "--no-setup")
 _NO_SPOT_HERE = {"action": "RunInstances", "region": HOME, "do": NO_ROOM}
+_NEVER_CHANGED = {"action": "GetServiceQuota", "do": {"error": "NoSuchResourceException"}}
+"""A quota that was never changed answers only as a default."""
 _NO_SPOT = {"action": "RunInstances", "match": {"InstanceMarketOptions.MarketType": "spot"}, "do": NO_ROOM}
 
 SCENARIOS: tuple[Scenario, ...] = (
@@ -271,6 +273,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         allowed=("foreign-rule",),
     ),
     Scenario("quota-show", ("quota", "show"), quotas_shown),
+    Scenario("quota-show-defaults", ("quota", "show"), quotas_shown, background=(_NEVER_CHANGED,)),
     Scenario(
         "quota-request",
         ("quota", "request", "--type", "spot", "--family", "gvt", "--desired-value", "900", "--yes"),
