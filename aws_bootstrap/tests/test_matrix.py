@@ -39,3 +39,8 @@ def told(verdict: Verdict) -> str:
 
 def test_every_command_has_a_scenario():
     assert coverage.commands_without_scenario() == []
+
+
+def test_every_call_of_the_code_is_made_by_a_scenario():
+    """By the recording that is kept; a call that is new needs a scenario, and then `.ci/faults --record`."""
+    assert coverage.calls_never_made(choice.recorded_calls()) == []

@@ -49,6 +49,17 @@ def known_failures() -> set[str]:
     return _ids("known_failures.txt")
 
 
+def recorded_calls() -> set[str]:
+    """The actions that the last recording of all scenarios called."""
+    return _ids("recorded_calls.txt")
+
+
+def keep_recorded_calls(actions: Iterable[str]) -> None:
+    """Keep what a recording called."""
+    head = "# Every AWS action that a clean run of some scenario calls. Written by .ci/faults --record.\n"
+    (FOLDER / "recorded_calls.txt").write_text(head + "".join(f"{action}\n" for action in sorted(set(actions))))
+
+
 def _ids(name: str) -> set[str]:
     lines = (FOLDER / name).read_text().splitlines()
     return {line.partition(" #")[0].strip() for line in lines if line.strip() and not line.startswith("#")}

@@ -60,7 +60,7 @@ class Lanes:
             except BaseException as exc:
                 failed.append(exc)
 
-        threads = [threading.Thread(target=attempt, args=(item,)) for item in items]
+        threads = [threading.Thread(target=attempt, args=(item,), daemon=True) for item in items]
         for thread in threads:
             thread.start()
         for thread in threads:

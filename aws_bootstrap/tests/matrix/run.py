@@ -70,6 +70,9 @@ def main(arguments: Sequence[str]) -> int:
     wanted = [BY_NAME[choice.scenario_of(asked.case)]] if asked.case else SCENARIOS
     with tempfile.TemporaryDirectory(prefix="matrix-") as folder, Lanes(Path(folder), asked.lanes) as lanes:
         recordings = lanes.record(wanted)
+        if asked.record:
+            choice.keep_recorded_calls(_actions(recordings))
+            return _tell_gaps(_actions(recordings))
         cases = _chosen(recordings, asked)
         if asked.list:
             sys.stdout.write("".join(f"{case.id}\n" for case in cases))
@@ -85,6 +88,7 @@ def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--case", metavar="ID", help="repeat one case, and show what it did")
     parser.add_argument("--only", metavar="REGEX", default="", help="run the cases whose id has a match")
     parser.add_argument("--list", action="store_true", help="show the ids, run nothing")
+    parser.add_argument("--record", action="store_true", help="keep which calls the clean runs make, run no case")
     parser.add_argument("--write", action="store_true", help="write the part of docs/reliability.md")
     parser.add_argument("--results", type=Path, help="write each case's verdict to this file, as JSON")
     parser.add_argument("--lanes", type=int, default=8, help="cases at a time  [default: 8]")
@@ -133,9 +137,8 @@ def _conclude(tally: Tally, recordings: Sequence[Recording], asked: argparse.Nam
     if asked.write:
         report.write(tally.verdicts, tally.seconds)
     is_whole = not (asked.case or asked.only)
-    gaps = _gaps(tally, recordings) if is_whole else []
-    for sentence in gaps:
-        _tell(sentence)
+    made = _actions(recordings) | {action for verdict in tally.verdicts for action in verdict.actions}
+    gaps = _tell_gaps(made) if is_whole else 0
     for verdict in tally.cured:
         _tell(f"{verdict.case.id} holds now: take it out of aws_bootstrap/tests/matrix/known_failures.txt")
     slowest = max(tally.verdicts, key=lambda verdict: verdict.seconds)
@@ -145,10 +148,16 @@ def _conclude(tally: Tally, recordings: Sequence[Recording], asked: argparse.Nam
     return 1 if tally.new or tally.cured or gaps else 0
 
 
-def _gaps(tally: Tally, recordings: Sequence[Recording]) -> list[str]:
-    made = {call.action for recording in recordings for call in recording.calls}
-    made |= {action for verdict in tally.verdicts for action in verdict.actions}
-    return [*coverage.commands_without_scenario(), *coverage.calls_never_made(made)]
+def _actions(recordings: Sequence[Recording]) -> set[str]:
+    return {call.action for recording in recordings for call in recording.calls}
+
+
+def _tell_gaps(actions: set[str]) -> int:
+    """1 if a command or a call of the code is reached by no scenario; each is told."""
+    gaps = [*coverage.commands_without_scenario(), *coverage.calls_never_made(actions)]
+    for sentence in gaps:
+        _tell(sentence)
+    return 1 if gaps else 0
 
 
 def _show(verdict: Verdict) -> None:
