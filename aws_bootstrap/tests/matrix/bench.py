@@ -71,7 +71,7 @@ class Bench:
         self.client = folder / "client"
         self.sandbox = Sandbox(folder / "sandbox", timing=AT_ONCE)
         self.sandbox.regions(*REGIONS)
-        self._worlds: dict[str, Facts] = {}
+        self.worlds: dict[str, Facts] = {}
         self._make_client(None)
         self._starter = subprocess.Popen(
             [sys.executable, "-m", "aws_bootstrap.tests.matrix.starter", str(READ_TIMEOUT)],
@@ -100,19 +100,19 @@ class Bench:
 
     def start_from(self, world: str, *, boot: bool = False) -> Facts:
         """Have account and client files be as the world says; the ids that are in it."""
-        if world not in self._worlds:
+        if world not in self.worlds:
             self._make_world(world)
         else:
             self.sandbox.restore(world, boot=boot)
             self._make_client(world)
         if boot:
             self._wait_for_ports()
-        return self._worlds[world]
+        return self.worlds[world]
 
     def _make_world(self, world: str) -> None:
         self.sandbox.wipe()
         self._make_client(None)
-        self._worlds[world] = WORLDS[world](self)
+        self.worlds[world] = WORLDS[world](self)
         self.sandbox.clear_log()
         self.sandbox.clear_ssh_fault()
         self.sandbox.snapshot(world)

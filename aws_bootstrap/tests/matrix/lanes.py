@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import queue
 import threading
 import time
 import traceback
@@ -76,7 +75,7 @@ class Lanes:
         def work(bench: Bench, scenario: Scenario) -> None:
             found[scenario.name] = record(bench, scenario)
 
-        self._work_off(scenarios, work)
+        self._work_off([(scenario.world, scenario) for scenario in scenarios], work)
         return [found[scenario.name] for scenario in scenarios]
 
     def judge(self, cases: Sequence[Case], tell: Callable[[Verdict], None]) -> None:
@@ -88,22 +87,32 @@ class Lanes:
             with telling:
                 tell(verdict)
 
-        self._work_off(cases, work)
+        self._work_off([(case.scenario.world, case) for case in cases], work)
 
-    def _work_off[A](self, items: Iterable[A], work: Callable[[Bench, A], None]) -> None:
-        waiting: queue.SimpleQueue[A] = queue.SimpleQueue()
-        for item in items:
-            waiting.put(item)
+    def _work_off[A](self, items: Iterable[tuple[str, A]], work: Callable[[Bench, A], None]) -> None:
+        """Have each bench do the items of the worlds that it has: making a world takes seconds."""
+        waiting: dict[str, list[A]] = {}
+        for world, item in items:
+            waiting.setdefault(world, []).append(item)
+        taking = threading.Lock()
 
         def lane(bench: Bench) -> None:
             while True:
-                try:
-                    item = waiting.get_nowait()
-                except queue.Empty:
-                    return
+                with taking:
+                    world = _next_world(bench, waiting)
+                    if world is None:
+                        return
+                    item = waiting[world].pop(0)
                 work(bench, item)
 
         self._each(self._benches, lane)
+
+
+def _next_world[A](bench: Bench, waiting: dict[str, list[A]]) -> str | None:
+    """Where the most is to be done: among the worlds that the bench has, if there is anything, else among all."""
+    open_worlds = [world for world, items in waiting.items() if items]
+    own = [world for world in open_worlds if world in bench.worlds]
+    return max(own or open_worlds, key=lambda world: len(waiting[world]), default=None)
 
 
 def judged(bench: Bench, case: Case) -> Verdict:
