@@ -17,7 +17,7 @@ from aws_bootstrap.tests.matrix.cases import Case
 from aws_bootstrap.tests.matrix.evidence import Evidence
 from aws_bootstrap.tests.matrix.lanes import Lanes, Verdict
 from aws_bootstrap.tests.matrix.recording import Recording
-from aws_bootstrap.tests.matrix.scenarios import BY_NAME, SCENARIOS
+from aws_bootstrap.tests.matrix.scenarios import SCENARIOS
 
 _PROGRESS_EVERY = 15.0
 _SLOW = ("timeout", "hanging", "mute", "wrong-key", "refused", "throttled")
@@ -67,7 +67,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run what was asked for; the exit code."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the sandboxes end with us
     asked = _arguments(arguments)
-    wanted = [BY_NAME[choice.scenario_of(asked.case)]] if asked.case else SCENARIOS
+    wanted = [scenario for scenario in SCENARIOS if re.search(asked.scenarios, scenario.name)]
     with tempfile.TemporaryDirectory(prefix="matrix-") as folder, Lanes(Path(folder), asked.lanes) as lanes:
         recordings = lanes.record(wanted)
         if asked.record:
@@ -87,6 +87,7 @@ def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog=".ci/faults", description=__doc__)
     parser.add_argument("--case", metavar="ID", help="repeat one case, and show what it did")
     parser.add_argument("--only", metavar="REGEX", default="", help="run the cases whose id has a match")
+    parser.add_argument("--scenarios", metavar="REGEX", default="", help="only scenarios whose name has a match")
     parser.add_argument("--list", action="store_true", help="show the ids, run nothing")
     parser.add_argument("--record", action="store_true", help="keep which calls the clean runs make, run no case")
     parser.add_argument("--write", action="store_true", help="write the part of docs/reliability.md")
@@ -95,8 +96,9 @@ def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
     asked = parser.parse_args(arguments)
     if asked.case:
         asked.lanes = 1
-        if choice.scenario_of(asked.case) not in BY_NAME:
-            parser.error(f"no scenario is called {choice.scenario_of(asked.case)}")
+        asked.scenarios = f"^{re.escape(choice.scenario_of(asked.case))}$"
+    if not any(re.search(asked.scenarios, scenario.name) for scenario in SCENARIOS):
+        parser.error("no such scenario: aws_bootstrap/tests/matrix/scenarios.py has their names")
     return asked
 
 
@@ -136,7 +138,7 @@ def _conclude(tally: Tally, recordings: Sequence[Recording], asked: argparse.Nam
         )
     if asked.write:
         report.write(tally.verdicts, tally.seconds)
-    is_whole = not (asked.case or asked.only)
+    is_whole = not (asked.only or asked.scenarios)
     made = _actions(recordings) | {action for verdict in tally.verdicts for action in verdict.actions}
     gaps = _tell_gaps(made) if is_whole else 0
     for verdict in tally.cured:
