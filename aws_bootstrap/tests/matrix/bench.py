@@ -20,6 +20,7 @@ from typing import Any, Self
 from aws_bootstrap.retry import poll
 from aws_bootstrap.sandbox.home import LOGIN_PORT
 from aws_bootstrap.sandbox.testing import Sandbox
+from aws_bootstrap.tests.matrix.account import Account
 from aws_bootstrap.tests.matrix.starter import REGIONS
 from aws_bootstrap.tests.matrix.worlds import WORLDS, Facts
 
@@ -120,8 +121,11 @@ class Bench:
 
     def _wait_for_ports(self) -> None:
         """Return once every running box of ours accepts logins."""
-        addresses = [one["public_ip"] for one in self.sandbox.status()["instances"] if one["state"] == "running"]
-        for address in addresses:
+        ours = Account.of(self.sandbox.inventory()).living_boxes()
+        for instance in self.sandbox.status()["instances"]:
+            if instance["instance_id"] not in ours:
+                continue
+            address = instance["public_ip"]
             poll(partial(_accepts, address), timeout=10.0, every=0.05)
 
     def _kept(self, world: str) -> Path:

@@ -67,14 +67,20 @@ class Case:
 def cases_of(recording: Recording) -> Iterator[Case]:
     """Every case of a scenario."""
     for call in recording.calls:
-        for what in [*faults.BY_NAME, *faults.SIGNALS]:
+        for what in [*faults.BY_NAME, *faults.SIGNALS, *_taken_back(recording, call)]:
             yield Case(recording.scenario, call.label, what, call)
         for action, path in recording.fields:
             if action == call.action and not is_required(call.service, action, path):
                 yield Case(recording.scenario, call.label, f"without-{path}", call)
     for step, _ in enumerate(recording.commands):
-        for what in [*faults.SSH_FAULTS, *faults.SIGNALS]:
+        for what in [*faults.SSH_FAULTS, *faults.SIGNALS, *_taken_back(recording, None)]:
             yield Case(recording.scenario, f"ssh-{step + 1}", what, step=step)
+
+
+def _taken_back(recording: Recording, call: Call | None) -> list[str]:
+    """Taken back, if a new spot instance may be there: in a launch that has changed something."""
+    is_launch = recording.scenario.argv[0] == "launch"
+    return [faults.TAKEN_BACK] if is_launch and (call is None or call.after_write) else []
 
 
 _SERVICES = {"servicequotas": "service-quotas"}

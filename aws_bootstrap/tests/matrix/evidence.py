@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -10,6 +11,8 @@ from functools import partial
 from typing import Any
 
 from aws_bootstrap import sshconfig
+from aws_bootstrap.errors import BootstrapError
+from aws_bootstrap.retry import poll
 from aws_bootstrap.tests.matrix import faults
 from aws_bootstrap.tests.matrix.account import Account
 from aws_bootstrap.tests.matrix.bench import Bench, Outcome, Watch
@@ -105,9 +108,9 @@ def _run(bench: Bench, case: Case, facts: Facts) -> Outcome:
         bench.sandbox.fault(**rule)
     command = case.scenario.command(facts)
     if case.call is None:
-        return _run_ssh_case(bench, case, command)
-    if case.signal:
-        return bench.run(command, meanwhile=partial(_interrupt, bench, case.signal))
+        return _run_ssh_case(bench, case, command, set(facts.values()))
+    if case.signal or case.what == faults.TAKEN_BACK:
+        return bench.run(command, meanwhile=partial(_while_held, bench, case, set(facts.values())))
     if case.dropped_field:
         drop = {"action": case.call.action, "region": case.call.region, "path": case.dropped_field}
         return bench.run(command, watch=Watch(drop=drop))
@@ -118,17 +121,26 @@ def _rule(case: Case) -> dict[str, Any] | None:
     """The fault rule of the case, as `Sandbox.fault` takes it."""
     if case.call is None or case.dropped_field:
         return None
-    if case.signal:
+    if case.signal or case.what == faults.TAKEN_BACK:
         return {"match": case.call.rule, "do": {"hold": True}, "times": 1}
     fault = faults.BY_NAME[case.what]
     return {"match": case.call.rule, "do": fault.effect(case.call.service), "times": fault.times}
 
 
-def _interrupt(bench: Bench, name: str, pid: int) -> None:
-    """Send the signal while the call is under way; it takes effect all the same."""
+def _while_held(bench: Bench, case: Case, known: set[str], pid: int) -> None:
+    """Do what befalls the command while the call is under way; it takes effect all the same."""
     bench.sandbox.wait_held(HELD_WITHIN)
-    _send(pid, faults.SIGNALS[name])
+    _befall(bench, case, known, pid)
     bench.sandbox.release()
+
+
+def _befall(bench: Bench, case: Case, known: set[str], pid: int) -> None:
+    if case.signal:
+        _send(pid, faults.SIGNALS[case.signal])
+        return
+    for box in account_of(bench).living_boxes() - known:
+        with contextlib.suppress(BootstrapError):  # no spot instance
+            bench.sandbox.interrupt(box)
 
 
 def _send(pid: int, number: signal.Signals) -> None:
@@ -141,21 +153,19 @@ def _send(pid: int, number: signal.Signals) -> None:
         return
 
 
-def _run_ssh_case(bench: Bench, case: Case, command: list[str]) -> Outcome:
-    if case.signal:
+def _run_ssh_case(bench: Bench, case: Case, command: list[str], known: set[str]) -> Outcome:
+    if case.what not in faults.SSH_FAULTS:
         bench.sandbox.ssh_fault("hanging", skip=case.step)
-        return bench.run(command, meanwhile=partial(_interrupt_ssh, bench, case))
+        return bench.run(command, meanwhile=partial(_while_hanging, bench, case, known))
     kind, times = faults.SSH_FAULTS[case.what]
     bench.sandbox.ssh_fault(kind, skip=case.step, times=times)
     return bench.run(command)
 
 
-def _interrupt_ssh(bench: Bench, case: Case, pid: int) -> None:
-    """Send the signal while the SSH command is under way."""
-    from aws_bootstrap.retry import poll
-
+def _while_hanging(bench: Bench, case: Case, known: set[str], pid: int) -> None:
+    """Do what befalls the command while the SSH command is under way."""
     poll(lambda: len(bench.sandbox.visits()) > case.step or None, timeout=HELD_WITHIN, every=0.05)
-    _send(pid, faults.SIGNALS[case.what])
+    _befall(bench, case, known, pid)
 
 
 # --- the way back --------------------------------------------------------------------------------------------

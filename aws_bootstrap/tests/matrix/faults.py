@@ -71,6 +71,9 @@ SSH_FAULTS: dict[str, tuple[str, int | None]] = {
     "flood": ("flood", None),
 }
 """Kind of the sandbox's SSH faults, and how often it hits."""
-SSH_HEALS = ("flood", "wrong-key-once")
+SSH_HEALS = ("flood",)
+
+TAKEN_BACK = "taken-back"
+"""EC2 takes the new spot instance back while the call, or the SSH command, is under way."""
 
 BY_NAME = {fault.name: fault for fault in FAULTS}
