@@ -31,14 +31,14 @@ class Snapshots:
             _copy(folder, self._folder(name) / folder.name)
 
     def restore(self, name: str, *, boot: bool) -> None:
-        """Brings a state back, with no fault and no call; boxes of running instances boot if `boot` says so."""
+        """Brings a state back with the volumes' contents, with no fault and no call; its boxes boot if `boot` says so."""
         saved = pickle.loads(self._kept[name])
         self._sandbox.wipe()
         with self._sandbox.lock:
             self._sandbox.state.take_up(saved)
+        _copy(self._folder(name) / self._home.volumes.name, self._home.volumes)
         if boot:
-            for folder in (self._home.boxes, self._home.volumes):
-                _copy(self._folder(name) / folder.name, folder)
+            _copy(self._folder(name) / self._home.boxes.name, self._home.boxes)
             self._sandbox.boot_again()
 
     def _folder(self, name: str) -> Path:
