@@ -31,7 +31,7 @@ class Snapshots:
             _copy(folder, self._folder(name) / folder.name)
 
     def restore(self, name: str, *, boot: bool) -> None:
-        """Brings a state back with the volumes' contents, with no fault and no call; its boxes boot if `boot` says so."""
+        """Brings a state back, with no fault and no call; boxes of running instances boot if `boot` says so."""
         saved = pickle.loads(self._kept[name])
         self._sandbox.wipe()
         with self._sandbox.lock:
