@@ -71,6 +71,8 @@ class LaunchReport(Result):
     regions_failed: tuple[RegionFailure, ...] = ()
     volume_created: bool = private(False)
     """Whether this launch created the data volume; the user's own is not among what exists because of it."""
+    made_beside: tuple[Resource, ...] = private(())
+    """What this launch created besides, and does not bill: key pair, security group."""
     volume_error: str | None = private()
     volume_hint: str | None = private()
     access: Access = private(Access())
@@ -85,13 +87,13 @@ class LaunchReport(Result):
         return error and error.with_facts(resources=self.resources())
 
     def resources(self) -> tuple[Resource, ...]:
-        """The instance, and the data volume if the launch created it."""
+        """The instance, the data volume if the launch created it, then what does not bill."""
         found = []
         if self.instance_id:
             found.append(Resource("instance", self.instance_id, self.region, billing=True))
         if self.ebs_volume and self.volume_created:
             found.append(Resource("volume", self.ebs_volume.volume_id, self.region, billing=True))
-        return tuple(found)
+        return (*found, *self.made_beside)
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,7 @@ def _resources(launch: Launch, ended: bool) -> tuple[Resource, ...]:
         found.append(Resource("instance", launch.instance.instance_id, launch.instance.region, billing=True))
     if launch.created_volume:
         found.append(Resource("volume", launch.created_volume.volume_id, launch.created_volume.region, billing=True))
-    found += [Resource(kind, name, region, billing=False) for kind, name, region in launch.made]
+    found += launch.made_beside
     return tuple(found)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import ec2, keys, output, sshconfig
 from ..config import LaunchConfig
-from ..errors import BootstrapError
+from ..errors import BootstrapError, Resource
 from ..models import Image, Instance, LaunchReport, Volume
 from . import data_volume, remote, search
 from .capacity import Attempt
@@ -84,6 +84,11 @@ class Launch:
         """The data volume, if this launch created it: the user's own was there before."""
         return None if self.plan.volume else self.volume
 
+    @property
+    def made_beside(self) -> tuple[Resource, ...]:
+        """What this launch created that does not bill: key pairs and security groups."""
+        return tuple(Resource(kind, name, region, billing=False) for kind, name, region in self.made)
+
     def report(self) -> LaunchReport:
         """What is known by now."""
         instance, outcome = self.instance, self.outcome
@@ -102,6 +107,7 @@ class Launch:
             cuda_version=outcome.cuda_version if outcome else None,
             ebs_volume=data_volume.in_report(self.volume, self.mounted),
             volume_created=self.created_volume is not None,
+            made_beside=self.made_beside,
             volume_error=str(self.volume_error) if self.volume_error else None,
             volume_hint=self.volume_error.hint if self.volume_error else None,
             regions_failed=self.plan.regions_failed,
