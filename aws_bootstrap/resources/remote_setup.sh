@@ -8,7 +8,7 @@
 set -euo pipefail
 
 # The CUDA wheel tags that PyTorch publishes. When it adds one, add it here: https://download.pytorch.org/whl/
-KNOWN_CUDA_TAGS=(118 121 124 126 128 129 130)
+KNOWN_CUDA_TAGS=(118 121 124 126 128 129 130 132)
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 

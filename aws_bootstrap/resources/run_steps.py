@@ -45,7 +45,7 @@ UPLOAD_SECONDS = 2 * 3600
 FULL_BYTES = 64 * 1024
 RECORD = "record"
 ENDING = (signal.SIGTERM, signal.SIGINT)
-FACTS = ("cuda_version", "cuda_tag", "python")
+FACTS = ("cuda_version", "cuda_tag", "python", "torch")
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 

@@ -13,7 +13,7 @@ def test_launch_status_ssh_scp_terminate(program, tmp_path):
     assert launched.exit_code == 0, launched.err
     box = launched.document
     assert box["ssh_alias"] == "aws-gpu1" and box["setup"] == "completed" and box["pricing"] == "spot"
-    assert box["cuda_version"] == "12.8" and box["regions_tried"] == ["us-west-2"]
+    assert box["cuda_version"] == "13.2" and box["regions_tried"] == ["us-west-2"]
 
     seen = program("status", "-o", "json").document
     assert [(i["instance_id"], i["state"], i["ssh_alias"]) for i in seen["instances"]] == [
@@ -52,7 +52,10 @@ def test_after_termination_nothing_is_left(program, wait_for):
 
 
 def test_the_printed_commands_work_as_printed(program):
-    printed = program("launch").out.splitlines()
+    # A type without a GPU, for trying things out: that is told and no failure.
+    launched = program("launch", "--instance-type", "t3.medium")
+    assert launched.exit_code == 0 and "GPU and driver: WARNING no NVIDIA GPU" in launched.err
+    printed = launched.out.splitlines()
     login = next(line.split(None, 1)[1] for line in printed if line.split()[:1] == ["SSH"])
     assert login.split()[:2] == ["ssh", "-F"]
     assert program.ssh(login.split()[-1], "echo $HOME && command -v python").stdout.splitlines()[0].startswith("/")

@@ -25,9 +25,9 @@ def test_each_running_box_tells_its_gpu(program):
     assert seen["instances"][0]["gpu"] == {
         "name": "Tesla T4",
         "architecture": "Turing",
-        "cuda_toolkit": "12.8",
-        "cuda_driver_max": "13.0",
-        "driver": "580.95.05",
+        "cuda_toolkit": "13.2",
+        "cuda_driver_max": "13.2",
+        "driver": "595.91.07",
     }
     assert "Tesla T4 (Turing)" in program("status", "--gpu", "-r", "us-west-2").out
 

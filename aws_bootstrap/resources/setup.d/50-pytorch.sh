@@ -1,74 +1,80 @@
 #!/usr/bin/env bash
 # title: PyTorch for the box's CUDA
 # needs: venv
-# after: requirements
+# after: requirements gpu
 # limit: 1800
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 source "$SETUP_DIR/setup.d/lib.sh"
 # shellcheck source-path=SCRIPTDIR source=cuda.sh
 source "$SETUP_DIR/setup.d/cuda.sh"
+# shellcheck source-path=SCRIPTDIR source=torch.sh
+source "$SETUP_DIR/setup.d/torch.sh"
 
-PACKAGES=(torch torchvision)
-
-# Whether both are in the venv, by their metadata: an import would take seconds.
-installed() {
-  local code='from importlib.metadata import version; print(version("torch"), version("torchvision"))'
-  "$VENV/bin/python" -c "$code" 2>/dev/null
-}
-
-# --default-index, not --index-url: the older name loses against a UV_DEFAULT_INDEX in the environment.
-# has_wheels INDEX: 0 if it has both for this Python, 1 if not, 2 if it could not be asked (uv's own exit statuses).
-has_wheels() {
-  local attempt status
-  for attempt in 1 2; do
-    status=0
-    "$uv" pip install --python "$VENV/bin/python" --dry-run --reinstall --no-deps --default-index "$1" \
-      "${PACKAGES[@]}" || status=$?
-    [[ $status == 0 || $status == 1 ]] && return "$status"
-    echo "attempt $attempt: $1 does not answer"
-    sleep $((attempt * RETRY_PAUSE))
-  done
-  return 2
-}
-
-# choose_tag VERSION: set tag to the newest that is not above the toolkit and has wheels for this Python, or to nothing.
+# choose_tag VERSION: set tag to the newest that is not above that CUDA and has wheels for this Python, or to "default".
 choose_tag() {
   local candidate status
+  local -a candidates
   # shellcheck disable=SC2086 # a list of words
-  for candidate in $(candidate_tags "$1" $KNOWN_CUDA_TAGS_LIST); do
+  read -r -d '' -a candidates <<<"$(candidate_tags "$1" $KNOWN_CUDA_TAGS_LIST)" || true
+  for candidate in "${candidates[@]+"${candidates[@]}"}"; do
     status=0
-    has_wheels "$TORCH_WHEELS/cu$candidate" || status=$?
+    try_tag "cu$candidate" || status=$?
     case $status in
       0) tag="cu$candidate" && return ;;
-      1) echo "cu$candidate: no wheels for this Python" ;;
-      *) die "the PyTorch wheel index does not answer: $TORCH_WHEELS/cu$candidate" ;;
+      1) echo "cu$candidate: no wheels for this Python, or not all that they need" ;;
+      2) die "the PyTorch wheel index does not answer: $TORCH_WHEELS/cu$candidate" ;;
+      *) die "the package index does not answer for what PyTorch needs" ;;
     esac
   done
+  ! index_refuses "${candidates[@]+"${candidates[@]}"}" ||
+    die "the PyTorch wheel index refuses to answer (HTTP $ANSWER): $TORCH_WHEELS"
+}
+
+# Tell what is installed. Called where it is what was planned.
+tell() {
+  local torch
+  read -r torch _ <<<"$(installed)"
+  fact torch "$torch"
+  [[ $tag == default ]] || fact cuda_tag "$tag"
 }
 
 uv=$(find_uv)
 stamp="$VENV_NOTES/pytorch"
-cuda=$(cuda_version)
+# PyTorch follows the toolkit, for extensions to compile, but not above what the driver can run.
+toolkit=$(gpu_fact toolkit)
+driver=$(gpu_fact driver)
+cuda=$(lower_version "$toolkit" "$driver")
 python=$(venv_python)
-tag=""
 
-read -r had_cuda had_python had_tag <<<"$(cat "$stamp" 2>/dev/null)" || true
+read -r had_cuda had_python tag <<<"$(cat "$stamp" 2>/dev/null)" || true
 same="${cuda:-none} $python"
-if [[ "${had_cuda:-} ${had_python:-}" == "$same" && ! -e $VENV_NOTES/pytorch.installing ]] && installed; then
-  [[ $had_tag == default ]] || fact cuda_tag "$had_tag"
+if [[ "${had_cuda:-} ${had_python:-}" == "$same" && ! -e $VENV_NOTES/pytorch.installing ]] && fits "$tag"; then
+  tell
   exit 0
 fi
 
+tag=default NEWEST="" PLANNED=""
 [[ -z $cuda ]] || choose_tag "$cuda"
-if [[ -n $tag ]]; then
-  uv_install pytorch --default-index "$TORCH_WHEELS/$tag" "${PACKAGES[@]}" ||
-    die "uv could not install PyTorch from $TORCH_WHEELS/$tag"
-  fact cuda_tag "$tag"
-  note "$tag"
-else
-  warn "no PyTorch wheels for CUDA ${cuda:-(not found)} and Python $python: installed the default build"
-  uv_install pytorch "${PACKAGES[@]}" || die "uv could not install PyTorch"
-fi
-echo "${cuda:-none} $python ${tag:-default}" >"$stamp"
+want "$tag"
+before=$(installed || true)
+again=()
+[[ -z $before ]] || fits "$tag" || again=("${REINSTALL[@]}")
+uv_install pytorch "${again[@]+"${again[@]}"}" "${WANTED[@]}" || die "uv could not install PyTorch ($tag)"
+fits "$tag" || die "PyTorch is not what was planned ($tag): $(installed || echo missing)"
+tell
+echo "$same $tag" >"$stamp"
 changed
+
+[[ -z $before || $before == "$(installed)" ]] || note "replaced torch ${before%% *}"
+if [[ $tag != default ]]; then
+  note "$tag"
+  [[ $cuda == "$toolkit" || -z $toolkit ]] || note "CUDA $cuda is the newest that the driver supports; the toolkit is $toolkit"
+  [[ $NEWEST == "$PLANNED" ]] ||
+    warn "torch $NEWEST is the newest for $tag, but what it needs cannot be had: installed $PLANNED"
+elif [[ -z $cuda ]]; then
+  warn "no CUDA on this box: installed PyTorch's default build"
+else
+  warn "no PyTorch wheels for CUDA $cuda and Python $python: installed the default build"
+fi
+"$uv" pip check --python "$VENV/bin/python" || warn "packages of ~/venv do not fit each other: uv pip check"

@@ -9,7 +9,7 @@ source "$SETUP_DIR/setup.d/lib.sh"
 source "$SETUP_DIR/setup.d/cuda.sh"
 
 # A failure warns and never aborts: the box is still good for finding out why.
-version=$(cuda_version)
+version=$(gpu_fact toolkit)
 try_cuda() {
   timeout 180 "$VENV/bin/python" - "$version" <<'PYTHON'
 import sys
@@ -30,4 +30,11 @@ if sys.argv[1] and torch.version.cuda != sys.argv[1]:
 PYTHON
 }
 
-if try_cuda; then passed; else warn "PyTorch cannot use the GPU: see ~/.aws-bootstrap/setup.log"; fi
+# CUDA would wait for a driver that hangs.
+if [[ $(gpu_fact state) != works ]]; then
+  warn "no working GPU, so PyTorch could not be tried on one"
+elif try_cuda; then
+  passed
+else
+  warn "PyTorch cannot use the GPU: see ~/.aws-bootstrap/setup.log"
+fi

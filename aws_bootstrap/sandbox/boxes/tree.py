@@ -16,7 +16,7 @@ from ..cloud.world import Machine
 from .isolation import Isolation, python_path
 
 STANDINS = Path(__file__).with_name("standins")
-CUDA = "12.8"
+CUDA = "13.2"
 _FOLDERS = """
     boot etc/ssh/sshd_config.d etc/systemd/system etc/modprobe.d etc/profile.d home media mnt opt/nvidia opt/dlami/nvme
     root run/sandbox srv tmp var/lib var/log var/tmp .local/bin .local/sbin .local/lib

@@ -22,11 +22,14 @@ done <"$HOME/faults"
 TOOLS = {
     "sudo": "exit 0",
     "systemctl": "exit 0",
-    "curl": "exit 7",
+    # What download.pytorch.org answers for the page of a tag.
+    "curl": """[[ "$*" == *http_code* ]] || exit 7
+cat "$HOME/http-status" 2>/dev/null || printf 404""",
     "dpkg-query": "[[ -e $HOME/apt-done ]] && echo 'install ok installed'",
     "apt-get": "exit 0",
     "nvcc": "echo 'Cuda compilation tools, release 12.8, V12.8.93'",
     "cuda-gdb": "exit 0",
+    "lspci": "echo '00:1e.0 0302: 10de:1eb8 (rev a1)'",
     "nvidia-smi": """case "$*" in
   *compute_cap*) echo 7.5 ;;
   *--query-gpu*) echo 'Tesla T4, 570.86.15, 15360 MiB' ;;
@@ -42,16 +45,27 @@ esac""",
     chmod +x "$venv/bin/python"
     echo "export VIRTUAL_ENV=$venv PATH=$venv/bin:\$PATH" >"$venv/bin/activate" ;;
   "pip install")
+    index="" tag="" needed=${HOME}/needs version=2.0
+    for word in "$@"; do
+      [[ $word != */pyproject.toml ]] || index=$(sed -n 's/^url = "\(.*\)"/\1/p' "$word")
+    done
+    if [[ -n $index ]]; then tag=+${index##*/}; echo "index $index" >>"$HOME/calls"; fi
     case "$*" in
-      *--dry-run*)
-        tag=$(sed -nE 's|.*/whl/([^ ]*) .*|\1|p' <<<"$*")
-        [[ ! -e $HOME/wheels ]] || grep -qF "$tag" "$HOME/wheels" || exit 1 ;;
-      *torchvision*)
+      *pyproject.toml* | *torchvision*)
+        # ~/wheels: the tags that have wheels; ~/needs: those whose newest torch needs what nobody has.
+        if [[ -n $tag && -e $HOME/wheels ]] && ! grep -qxF -- "${tag#+}" "$HOME/wheels"; then
+          echo "error: No solution found" >&2; exit 1
+        fi
+        if [[ -e $needed && "$*" != *--no-deps* ]] && grep -qxF -- "${tag#+}" "$needed"; then version=1.0; fi
+        if [[ "$*" == *--dry-run* ]]; then echo " + torch==$version$tag" >&2; exit 0; fi
+        # What is installed satisfies uv, whatever its build.
+        if [[ -n $(ls -d "$HOME/venv/site"/torch-*.dist-info 2>/dev/null) && "$*" != *--reinstall* ]]; then exit 0; fi
+        rm -rf "$HOME/venv/site"/torch*
         cp "$HOME/torch.py" "$HOME/venv/site/"
         for name in torch torchvision; do
-          about="$HOME/venv/site/$name-1.0.dist-info"
+          about="$HOME/venv/site/$name-$version.dist-info"
           mkdir -p "$about"
-          printf 'Metadata-Version: 2.1\nName: %s\nVersion: 1.0\n' "$name" >"$about/METADATA"
+          printf 'Metadata-Version: 2.1\nName: %s\nVersion: %s\n' "$name" "$version$tag" >"$about/METADATA"
         done ;;
       *) printf '#!/bin/sh\n' >"$HOME/venv/bin/jupyter" && chmod +x "$HOME/venv/bin/jupyter" ;;
     esac ;;

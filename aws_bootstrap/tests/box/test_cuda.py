@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from aws_bootstrap.tests.box.standins import RESOURCES, FakeBox
+from aws_bootstrap.tests.box.standins import RESOURCES, TOOLS, FakeBox
 from aws_bootstrap.tests.box.texts import NVCC, NVIDIA_SMI
 
 SETUP = (RESOURCES / "remote_setup.sh").read_text()
@@ -50,7 +50,9 @@ def test_nvidia_smi(version):
         ("12.9", "129 128 126 124 121 118"),
         ("12.10", "129 128 126 124 121 118"),
         ("13.0", "130 129 128 126 124 121 118"),
-        ("13.2", "130 129 128 126 124 121 118"),
+        ("13.1", "130 129 128 126 124 121 118"),
+        ("13.2", "132 130 129 128 126 124 121 118"),
+        ("14.0", "132 130 129 128 126 124 121 118"),
     ],
 )
 def test_tags_not_above_the_toolkit_newest_first(version, tags):
@@ -62,22 +64,90 @@ def box(tmp_path):
     return FakeBox(tmp_path / "box")
 
 
-def test_the_toolkit_goes_before_the_driver(box):
-    assert box.shell("cuda_version", "cuda.sh").stdout == "12.8\n"
+def gpu(box: FakeBox, **more: str) -> tuple[int, list[str], dict[str, str]]:
+    """Run the step gpu: its status, its report, what it noted for the other steps."""
+    done, report = box.step("gpu", **more)
+    noted = (box.home / ".aws-bootstrap" / "state" / "gpu").read_text()
+    return done.returncode, report, dict(line.split(" ", 1) for line in noted.splitlines())
+
+
+def test_toolkit_and_driver_are_found_and_noted(box):
     box.tool("nvcc", f"cat <<'TEXT'\n{NVCC['12.4']}TEXT")
-    assert box.shell("cuda_version", "cuda.sh").stdout == "12.4\n"
+    status, report, noted = gpu(box)
+    assert status == 0 and "fact cuda_version 12.4" in report
+    assert noted == {"state": "works", "toolkit": "12.4", "driver": "12.8", "arch": "sm_75"}
 
 
 def test_without_a_toolkit_that_answers_the_driver_counts(box):
     box.tool("nvcc", "exit 1")
-    box.tool("nvidia-smi", f"cat <<'TEXT'\n{NVIDIA_SMI['13.0']}TEXT")
-    assert box.shell("cuda_version", "cuda.sh").stdout == "13.0\n"
+    status, report, noted = gpu(box)
+    assert status == 0 and "fact cuda_version 12.8" in report and noted["toolkit"] == ""
+    assert "warning no CUDA toolkit (nvcc) on this box: extensions will not compile" in report
 
 
-def test_without_both_nothing_is_known(box):
-    box.tool("nvcc", "exit 1")
+def test_a_driver_that_comes_up_late_is_waited_for(box):
+    late = f"""echo >>~/asked
+[[ $(wc -l <~/asked) -gt 3 ]] || {{ echo 'Failed to initialize NVML: Driver Not Loaded'; exit 9; }}
+{TOOLS["nvidia-smi"]}"""
+    box.tool("nvidia-smi", late)
+    status, report, noted = gpu(box, SETUP_PATIENCE="60")
+    assert status == 0 and "passed" in report and noted["state"] == "works"
+
+
+def test_a_card_without_a_working_driver_is_a_failure(box):
     box.tool("nvidia-smi", "echo 'NVIDIA-SMI has failed'; exit 9")
-    assert box.shell("cuda_version; gpu_arch", "cuda.sh").stdout == "\nsm_75\n"
+    status, report, noted = gpu(box)
+    assert status == 1 and report[-1] == "error nvidia-smi finds no working GPU"
+    assert noted == {"state": "broken", "toolkit": "12.8", "driver": "", "arch": "sm_75"}
+
+
+def test_a_driver_that_hangs_costs_a_bounded_time_once(box):
+    box.tool("nvidia-smi", "sleep 600")
+    status, report, noted = gpu(box, SETUP_SMI_LIMIT="0.3", SETUP_PATIENCE="60")
+    assert status == 1 and "nvidia-smi does not answer within 0.3 s" in report[-1]
+    assert len(box.calls("nvidia-smi")) == 2 and noted["state"] == "broken"
+    # Nobody after it asks again.
+    assert "-arch=sm_75" in box.step("vscode")[0].stdout + (box.home / "workspace/.vscode/tasks.json").read_text()
+    box.step("venv")
+    assert "warning no working GPU, so PyTorch could not be tried on one" in box.step("cuda-test")[1]
+    assert len(box.calls("nvidia-smi")) == 2
+
+
+def test_a_toolkit_that_hangs_does_not_hold_up_the_step(box):
+    box.tool("timeout", '[[ "$*" != *nvcc* ]] || exit 124; exec /usr/bin/timeout "$@"')
+    status, _, noted = gpu(box)
+    assert status == 0 and noted["toolkit"] == ""
+
+
+@pytest.mark.parametrize("driver", ["echo 'NVIDIA-SMI has failed'; exit 9", None])
+def test_a_box_without_a_card_is_told_and_no_failure(box, driver):
+    """A t3.medium, for trying things out."""
+    box.tool("lspci", "exit 0")
+    if driver:
+        box.tool("nvidia-smi", driver)
+    else:
+        (box.bin / "nvidia-smi").unlink()
+    status, report, noted = gpu(box, SETUP_PATIENCE="60")
+    assert status == 0 and noted["state"] == "absent"
+    assert report[-1] == "warning no NVIDIA GPU on this instance type: what needs one does not run here"
+
+
+def test_a_card_without_a_driver_is_a_failure(box):
+    (box.bin / "nvidia-smi").unlink()
+    status, report, _ = gpu(box)
+    assert status == 1 and "no NVIDIA driver on this box" in report[-1]
+
+
+@pytest.mark.parametrize(
+    ("versions", "lower"),
+    [("12.8 13.0", "12.8"), ("13.2 12.8", "12.8"), ("12.10 12.9", "12.9"), ("'' 12.4", "12.4"), ("12.4 ''", "12.4")],
+)
+def test_the_lower_of_two_versions(versions, lower):
+    assert cuda(f"lower_version {versions}") == lower
+
+
+def test_without_both_nothing_is_known():
+    assert cuda("lower_version '' ''") == ""
 
 
 @pytest.mark.parametrize(

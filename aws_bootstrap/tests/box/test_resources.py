@@ -95,7 +95,7 @@ def test_the_requirements_leave_torch_to_the_step_that_knows_the_cuda():
 
 
 def test_the_wheel_tags_are_in_the_script_that_system_says():
-    assert "KNOWN_CUDA_TAGS=(118 121 124 126 128 129 130)" in (RESOURCES / "remote_setup.sh").read_text()
+    assert "KNOWN_CUDA_TAGS=(118 121 124 126 128 129 130 132)" in (RESOURCES / "remote_setup.sh").read_text()
 
 
 @pytest.mark.skipif(nvcc() is None, reason="no nvcc on this machine")

@@ -180,37 +180,6 @@ TORCHLESS = (
 )
 
 
-@pytest.mark.parametrize(
-    ("toolkit", "wheels", "tag"),
-    [
-        ("12.8", "cu128 cu126", "cu128"),
-        ("12.8", "cu126 cu124", "cu126"),
-        ("13.0", "cu128", "cu128"),
-        ("12.5", "cu130 cu124 cu121", "cu124"),
-        ("11.8", "cu118", "cu118"),
-    ],
-)
-def test_pytorch_comes_from_the_newest_index_that_has_wheels(box, toolkit, wheels, tag):
-    box.tool("nvcc", f"echo 'Cuda compilation tools, release {toolkit}, V{toolkit}.1'")
-    (box.home / "wheels").write_text(wheels.replace(" ", "\n"))
-    box.keep("venv", "pytorch")
-    box.setup()
-    assert box.state()["cuda_tag"] == tag
-    assert [call for call in box.calls("uv pip install") if "--dry-run" not in call][-1].count(f"/whl/{tag} ") == 1
-
-
-@pytest.mark.parametrize(("toolkit", "wheels"), [("12.8", "none"), ("11.4", "cu118")])
-def test_without_fitting_wheels_the_default_build_is_installed_with_a_warning(box, toolkit, wheels):
-    box.tool("nvcc", f"echo 'Cuda compilation tools, release {toolkit}, V{toolkit}.1'")
-    (box.home / "wheels").write_text(wheels)
-    box.keep("venv", "pytorch")
-    box.setup()
-    assert box.state()["cuda_tag"] is None and box.outcomes()["pytorch"] == "warning"
-    assert (
-        box.calls("uv pip install")[-1].endswith("torch torchvision") and "index" not in box.calls("uv pip install")[-1]
-    )
-
-
 def test_the_python_asked_for_is_fetched_only_if_uv_has_none(box):
     box.faults((r"^uv python find", 1, "none"))
     box.keep("venv")

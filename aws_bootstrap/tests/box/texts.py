@@ -20,6 +20,8 @@ NVCC = {
         ("12.8", "12.8.93", 35583870, "Fri_Feb_21_20:23:50_PST_2025"),
         ("12.9", "12.9.86", 36037853, "Tue_May_27_02:21:03_PDT_2025"),
         ("13.0", "13.0.88", 36424714, "Wed_Aug_20_01:58:59_PM_PDT_2025"),
+        # The form of 13.0 with the version of the AMI of September 2026; build and date are made up.
+        ("13.2", "13.2.51", 37500000, "Mon_Feb_16_09:12:44_PM_PST_2026"),
     ]
 }
 
@@ -51,6 +53,7 @@ NVIDIA_SMI = {
     "12.8": _BOX.format(driver="570.86.15", cuda="12.8"),
     "13.0": _BOX.format(driver="580.95.05", cuda="13.0"),
     "13.1": _BOX_SPLIT.format(driver="590.44.01", cuda="13.1"),
+    "13.2": _BOX_SPLIT.format(driver="595.91.07", cuda="13.2"),
     # A driver without its CUDA library.
     "N/A": _BOX.format(driver="570.86.15", cuda="N/A"),
 }

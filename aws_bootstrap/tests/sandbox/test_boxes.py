@@ -103,8 +103,8 @@ def test_a_command_has_its_input_its_output_and_its_exit_code(login):
 
 def test_the_box_is_its_own_machine(login):
     assert login.said("echo $USER; cd; pwd").splitlines()[0] == "ubuntu"
-    assert "Tesla T4, 580" in login.said("nvidia-smi --query-gpu=name,driver_version --format=csv,noheader")
-    assert "CUDA Version: 13.0" in login.said("nvidia-smi")
+    assert "Tesla T4, 595" in login.said("nvidia-smi --query-gpu=name,driver_version --format=csv,noheader")
+    assert "CUDA UMD Version: 13.2" in login.said("nvidia-smi")
     assert login.said("sudo -n sh -c 'echo x > /etc/mark'; sudo cat /etc/mark") == "x"
     assert not Path("/etc/mark").exists()
     assert (login.sandbox.home.boxes / login.instance_id / "root/etc/mark").read_text() == "x\n"

@@ -1,6 +1,7 @@
 """nvidia-smi, nvcc and cuda-gdb: the texts of a real driver and toolkit, for the GPU that the instance type has.
 
-The form follows driver 580 (https://docs.nvidia.com/deploy/nvidia-smi/) and CUDA 12.8.
+The form follows driver 590 (https://docs.nvidia.com/deploy/nvidia-smi/) and CUDA 12.8, the versions are those of the
+Deep Learning AMIs of September 2026.
 """
 
 from __future__ import annotations
@@ -9,13 +10,13 @@ import time
 
 import box
 
-DRIVER, CUDA_DRIVER = "580.95.05", "13.0"
+DRIVER, CUDA_DRIVER = "595.91.07", "13.2"
 NVCC = """\
 nvcc: NVIDIA (R) Cuda compiler driver
-Copyright (c) 2005-2025 NVIDIA Corporation
-Built on Fri_Feb_21_20:23:50_PST_2025
-Cuda compilation tools, release 12.8, V12.8.93
-Build cuda_12.8.r12.8/compiler.35583870_0"""
+Copyright (c) 2005-2026 NVIDIA Corporation
+Built on Mon_Feb_16_09:12:44_PM_PST_2026
+Cuda compilation tools, release 13.2, V13.2.51
+Build cuda_13.2.r13.2/compiler.37500000_0"""
 _NO_DRIVER = (
     "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver. "
     "Make sure that the latest NVIDIA driver is installed and running.\n"
@@ -36,6 +37,13 @@ def nvidia_smi(program: str, arguments: list[str]) -> int:
         return _query(options, gpus)
     else:
         box.say(_summary(gpus))
+    return 0
+
+
+def lspci(program: str, arguments: list[str]) -> int:
+    """The NVIDIA devices, as `lspci -n -d 10de:` lists them; the machine's own are none of the box's."""
+    for number, _ in enumerate(box.facts("machine.json")["gpus"]):
+        box.say(f"00:{0x1E - number:02x}.0 0302: 10de:1eb8 (rev a1)")
     return 0
 
 
@@ -90,7 +98,7 @@ def _summary(gpus: list[dict]) -> str:
     lines = [
         time.strftime("%a %b %e %H:%M:%S %Y"),
         rule,
-        f"| NVIDIA-SMI {DRIVER:<22} Driver Version: {DRIVER:<14} CUDA Version: {CUDA_DRIVER:<8} |",
+        f"| NVIDIA-SMI {DRIVER:<18} KMD Version: {DRIVER:<12} CUDA UMD Version: {CUDA_DRIVER:<8} |",
         "+-----------------------------------------+------------------------+----------------------+",
         "| GPU  Name                 Persistence-M | Bus-Id          Disp.A | Volatile Uncorr. ECC |",
         "| Fan  Temp   Perf          Pwr:Usage/Cap |           Memory-Usage | GPU-Util  Compute M. |",
@@ -128,5 +136,5 @@ def nvcc(program: str, arguments: list[str]) -> int:
 
 def cuda_gdb(program: str, arguments: list[str]) -> int:
     """The version. There is no debugger behind it."""
-    box.say("NVIDIA (R) cuda-gdb 12.8", "Portions Copyright (C) 2007-2025 NVIDIA Corporation")
+    box.say("NVIDIA (R) cuda-gdb 13.2", "Portions Copyright (C) 2007-2026 NVIDIA Corporation")
     return 0

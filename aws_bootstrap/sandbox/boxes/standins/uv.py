@@ -18,8 +18,8 @@ NOTED = "/home/.sandbox-pythons"
 # The Pythons that uv can install: https://docs.astral.sh/uv/concepts/python-versions/
 PYTHONS = {"3.9": 25, "3.10": 19, "3.11": 14, "3.12": 12, "3.13": 9, "3.14": 0}
 # What PyTorch publishes wheels for: https://download.pytorch.org/whl/
-TORCH_TAGS = frozenset({"126", "128", "129", "130", "cpu"})
-VERSIONS = {"torch": "2.9.1", "torchvision": "0.24.1", "torchaudio": "2.9.1", "jupyterlab": "4.5.0", "numpy": "2.3.5"}
+TORCH_TAGS = frozenset({"126", "129", "130", "132", "cpu"})
+VERSIONS = {"torch": "2.12.1", "torchvision": "0.27.1", "torchaudio": "2.12.1", "jupyterlab": "4.5.0", "numpy": "2.3.5"}
 NOT_FOUND, FAILED = 1, 2
 SITE = Path(__file__).resolve().parent / "site"
 _TAGGED = frozenset({"torch", "torchvision", "torchaudio"})
@@ -37,6 +37,7 @@ def uv(program: str, arguments: list[str]) -> int:
         ("python", "install"): _install_python,
         ("python", "list"): _list,
         ("pip", "install"): _pip_install,
+        ("pip", "check"): _pip_check,
         ("pip", "list"): _pip_list,
         ("pip", "freeze"): _pip_list,
     }
@@ -59,6 +60,7 @@ def _options(words: list[str]) -> tuple[dict[str, str], list[str]]:
         "--requirement": "file",
         "--index": "index",
         "--prompt": "prompt",
+        "--reinstall-package": "again",
     }
     found, rest, queue = {}, [], list(words)
     while queue:
@@ -194,8 +196,14 @@ def _program(path: Path, body: str) -> None:
 def _pip_install(words: list[str]) -> int:
     """Notes the packages as installed into the environment that --python, or the active one, names."""
     options, names = _options(words)
-    names += _required(options.get("file", ""))
+    file = options.get("file", "")
     index = options.get("index", "")
+    if Path(file).name == "pyproject.toml":
+        project = Path(file).read_text()
+        names += re.findall(r'"([^"]+)"', project.partition("dependencies = [")[2].partition("]")[0])
+        index = re.findall(r'^url = "([^"]+)"', project, re.MULTILINE)[0]
+    else:
+        names += _required(file)
     tag = re.search(r"/whl/(?:cu)?(\w+)/?$", index)
     if tag and tag[1] not in TORCH_TAGS:
         return box.complain(
@@ -248,6 +256,10 @@ def _install(folder: Path, name: str, version: str) -> None:
         (site / "torch/build.txt").write_text(version)
     if name == "jupyterlab":
         _program(folder / "bin/jupyter", f'exec "{os.environ["SANDBOX_PYTHON"]}" -IS "{SITE.parent}/jupyter.py" "$@"')
+
+
+def _pip_check(words: list[str]) -> int:
+    return box.complain("All installed packages are compatible") - 1
 
 
 def _pip_list(words: list[str]) -> int:
