@@ -11,15 +11,17 @@ import boto3
 import pytest
 from botocore.exceptions import EndpointConnectionError
 from botocore.stub import ANY, Stubber
+from click.testing import CliRunner
 from moto import mock_aws
 
 from aws_bootstrap import ec2
+from aws_bootstrap.app import App
+from aws_bootstrap.cli import main
 from aws_bootstrap.errors import AwsError, BootstrapError
 from aws_bootstrap.models import Instance
 from aws_bootstrap.ssh import Remote, VolumeUnformatted
 from aws_bootstrap.sshconfig import Host, add
 from aws_bootstrap.tests.cloud import start_box
-from aws_bootstrap.workflows import setup
 
 BOX = Instance(
     "i-0aaa", "us-west-2", "running", "g4dn.xlarge", "spot", "us-west-2a", datetime(2026, 1, 1, tzinfo=UTC), "54.1.2.3"
@@ -187,7 +189,8 @@ def documents(done) -> dict:
 def test_the_tag_is_gone_before_the_box_may_format(app, run, with_volume):
     done = run("setup", "aws-gpu1", "-o", "json")
     assert done.exit_code == 0 and app.ssh.mounts == [(True, False)]
-    assert run("setup", "aws-gpu1", "-o", "json").exit_code == 0
+    again = run("setup", "aws-gpu1")
+    assert again.exit_code == 0 and "is not formatted" not in again.stderr
     assert app.ssh.mounts[1:] == [(False, False)], "a second mount has no leave"
 
 
@@ -201,14 +204,15 @@ def test_a_lost_removal_formats_nothing_and_the_hint_leads_on(app, run, with_vol
     assert "setup aws-gpu1 --format-volume" in done.stderr
 
 
-def test_died_between_removal_and_mkfs_only_the_users_word_formats(app, run, with_volume):
+def test_died_between_removal_and_mkfs_only_the_users_word_formats(app, run, cloud, with_volume):
     client, volume_id = with_volume
     assert ec2.take_format_leave(client, volume_id)
     failed = documents(run("setup", "aws-gpu1", "-o", "json"))["error"]
     assert failed["code"] == "mount-failed" and "setup aws-gpu1 --format-volume" in failed["hint"]
+    sent = len(cloud.calls)
     for words in (["-o", "json"], []):
         refused = run("setup", "aws-gpu1", "--format-volume", *words)
-        assert refused.exit_code == 2 and "--yes" in refused.stderr
+        assert refused.exit_code == 2 and "--yes" in refused.stderr and len(cloud.calls) == sent
     assert app.ssh.mounts == [(False, False)]
     done = run("setup", "aws-gpu1", "--format-volume", "--yes", "-o", "json")
     assert done.exit_code == 0 and documents(done)["ebs_volume"]["mounted"] is True
@@ -222,11 +226,25 @@ def test_the_users_word_uses_the_tag_up_as_well_or_nothing_is_formatted(app, run
     assert done.exit_code == 3 and app.ssh.mounts == []
 
 
-def test_the_question_names_id_and_size(app, with_volume):
+class AtATerminal(App):
+    """A user at a terminal who says no; the questions are kept."""
+
+    def require_answer(self, *, yes: bool) -> None:
+        """Let the question be asked."""
+
+    def confirm(self, question: str, *, yes: bool) -> bool:
+        """Decline."""
+        self.asked = question
+        return False
+
+
+def test_the_question_names_id_and_size_and_no_is_no(app, with_volume):
     client, volume_id = with_volume
-    host = setup.find_host(app, "aws-gpu1")
-    asked = setup.question(host, setup.find_volume(app, host))
-    assert asked.startswith(f"Format {volume_id}, 8 GB, the data volume of aws-gpu1?")
+    declining = AtATerminal(paths=app.paths)
+    declining.aws, declining.ssh = app.aws, app.ssh
+    done = CliRunner().invoke(main, ["setup", "aws-gpu1", "--format-volume"], obj=declining)
+    assert declining.asked.startswith(f"Format {volume_id}, 8 GB, the data volume of aws-gpu1?")
+    assert done.exit_code == 0 and done.stdout == "Nothing was formatted or set up.\n" and app.ssh.mounts == []
 
 
 def test_a_box_without_a_data_volume_has_none_to_format(app, run, with_volume):

@@ -99,7 +99,8 @@ class Box:
 
     def ssh_words(self, *options: str) -> list[str]:
         """Return the ssh command up to the remote one."""
-        settings = ("StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "BatchMode=yes", "ConnectTimeout=5")
+        # An emulated machine on a busy one may take many seconds to greet. One that is down refuses at once.
+        settings = ("StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "BatchMode=yes", "ConnectTimeout=30")
         flags = [part for setting in settings for part in ("-o", setting)]
         key = str(self.network.cache / "key")
         return [*self.network.inside, "ssh", "-q", "-F", "none", "-i", key, *flags, *options, f"ubuntu@{self.address}"]
