@@ -6,7 +6,12 @@ set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 source "$SETUP_DIR/setup.d/lib.sh"
 
-# Deep Learning AMIs install it readable by root only. 60-shell.sh puts it on PATH.
+# Deep Learning AMIs install it readable by root only, some with the folder above it. 60-shell.sh puts it on PATH.
+above=$(dirname "$NSIGHT_SYSTEMS")
+if [[ -d $above && ! -x $above ]]; then
+  as_root chmod a+rx "$above"
+  changed
+fi
 nsys=$(newest_nsys)
 if [[ -n $nsys && ! -x $nsys/nsys ]] || [[ -d $NSIGHT_SYSTEMS && ! -x $NSIGHT_SYSTEMS ]]; then
   as_root chmod -R a+rX "$NSIGHT_SYSTEMS"

@@ -17,9 +17,13 @@ passed() { report passed; }
 note() { report "note $*"; echo "note: $*"; }
 warn() { report "warning $*"; echo "warning: $*"; }
 fact() { report "fact $1 $2"; }
+# A full disk shows in what the step's commands said; its report may not fit on it either.
+disk_was_full() { grep -qsF 'No space left on device' "${STATE_DIR%/state}/log/${STEP_NAME:-}.log"; }
 die() {
-  report "error $*"
-  echo "error: $*"
+  local text="$*"
+  if disk_was_full; then text+=" (the disk is full: No space left on device)"; fi
+  echo "error: $text"
+  report "error $text" || true
   exit 1
 }
 

@@ -74,9 +74,27 @@ def fill_debs(folder: Path, rootfs: Path) -> None:
     (folder / "partial").mkdir(parents=True)
     state = (f"Dir::State::status={rootfs}/var/lib/dpkg/status", f"Dir::Cache::archives={folder}", "Debug::NoLocking=1")
     options = [part for option in state for part in ("-o", option)]
+    for name in names_after(r"^TOOLS=\((.*)\)", "setup.d/25-tools.sh"):
+        make_deb(folder, name)
     fetch = ("apt-get", "-y", "-q", *options, "--no-install-recommends", "--download-only", "install")
     run(*fetch, *found[1].split())
     (folder / "Packages").write_text(run("dpkg-scanpackages", "--multiversion", ".", cwd=folder))
+
+
+def names_after(pattern: str, resource: str) -> list[str]:
+    """Return the words that a pattern captures in the lines of a file of the resources."""
+    found = re.findall(pattern, (RESOURCES / resource).read_text(), re.MULTILINE)
+    return [word for line in found for word in line.split()]
+
+
+def make_deb(folder: Path, name: str) -> None:
+    """Make an empty package of a real name: ffmpeg needs a hundred others, and not every Debian has nvtop."""
+    tree = folder / "partial" / name
+    (tree / "DEBIAN").mkdir(parents=True)
+    about = f"Package: {name}\nVersion: 1\nArchitecture: all\nMaintainer: test <test@box.test>\nDescription: stand-in\n"
+    (tree / "DEBIAN" / "control").write_text(about)
+    run("dpkg-deb", "--build", "--root-owner-group", tree, folder / f"{name}_1_all.deb")
+    shutil.rmtree(tree)
 
 
 def index(folder: Path, wheels: list[Path], url: str) -> None:
@@ -104,6 +122,9 @@ def fill_wheels(site: Path, python: str) -> None:
         target += ["--platform", f"manylinux_2_{minor}_x86_64"]
     wanted = ("-r", RESOURCES / "requirements.txt", "pip", "setuptools", "uv", "wheel")
     run(python, "-m", "pip", "download", "-q", "--only-binary", ":all:", *target, "-d", files, *wanted)
+    # The heavier packages are stand-ins, too: they need some hundred megabytes.
+    for name in names_after(r"^([a-z-]+)>=", "requirements-more.txt"):
+        make_wheel(files, name, "99.0", "py3-none-any", "")
     index(site / "simple", sorted(files.glob("*.whl")), "/files")
     with zipfile.ZipFile(next(files.glob("uv-*.whl"))) as wheel:
         member = next(name for name in wheel.namelist() if name.endswith("/scripts/uv"))

@@ -42,7 +42,7 @@ def test_everything_that_changes_the_system_goes_through_sudo():
     changing = (
         r"\b(apt-get|dnf|systemctl (restart|reload|enable|daemon-reload)|update-initramfs|dpkg --configure|mkfs\S*)\b"
     )
-    for script in STEPS:
+    for script in (RESOURCES / "setup.d").glob("*.sh"):
         for line in script.read_text().splitlines():
             if re.search(changing, line) and not line.lstrip().startswith("#"):
                 wrapped = (
@@ -51,6 +51,7 @@ def test_everything_that_changes_the_system_goes_through_sudo():
                     or "have dnf" in line
                     or "echo" in line
                     or "warn" in line
+                    or "die" in line
                 )
                 assert wrapped, f"{script.name}: {line}"
 
@@ -65,19 +66,33 @@ def without_comments(text: str) -> str:
     return re.sub(r'("(?:\\.|[^"\\])*")|//[^\n]*', lambda match: match[1] or "", text)
 
 
-@pytest.mark.parametrize("name", ["launch.json", "tasks.json"])
-def test_vscode_reads_its_files(name):
-    parsed = json.loads(without_comments((RESOURCES / name).read_text()))
-    assert parsed["version"]
+def vscode(name: str) -> dict:
+    return json.loads(without_comments((RESOURCES / name).read_text()))
 
 
-def test_every_build_task_that_debugging_starts_exists():
-    launch = json.loads(without_comments((RESOURCES / "launch.json").read_text()))
-    tasks = json.loads(without_comments((RESOURCES / "tasks.json").read_text()))
-    labels = {task["label"] for task in tasks["tasks"]}
-    assert {configuration["preLaunchTask"] for configuration in launch["configurations"]} <= labels
-    assert all(c["debuggerPath"] == "__CUDA_GDB_PATH__" for c in launch["configurations"])
-    assert all("-arch=__GPU_ARCH__" in task["args"] for task in tasks["tasks"])
+def test_the_extensions_are_those_that_debugging_needs():
+    recommended = vscode("extensions.json")["recommendations"]
+    assert {"nvidia.nsight-vscode-edition", "ms-python.debugpy"} <= set(recommended)
+
+
+def test_every_build_task_that_debugging_or_running_starts_exists():
+    launch, tasks = vscode("launch.json"), vscode("tasks.json")["tasks"]
+    labels = {task["label"] for task in tasks}
+    cuda = [c for c in launch["configurations"] if c["type"] == "cuda-gdb"]
+    assert launch["version"] and {c["preLaunchTask"] for c in cuda} <= labels
+    assert all(c["debuggerPath"] == "__CUDA_GDB_PATH__" for c in cuda)
+    assert {label for task in tasks for label in task.get("dependsOn", [])} <= labels
+    assert all("-arch=__GPU_ARCH__" in task["args"] for task in tasks if task["command"] == "nvcc")
+    assert [task["label"] for task in tasks if task["command"] != "nvcc"] == ["nvcc: build and run the open file"]
+
+
+def test_what_can_be_debugged():
+    configurations = vscode("launch.json")["configurations"]
+    python = [c for c in configurations if c["type"] == "debugpy"]
+    assert all(c["program"] == "${file}" and c["python"] == "${env:HOME}/venv/bin/python" for c in python)
+    assert [c.get("args") for c in python] == [None, "${command:pickArgs}"]
+    assert [c["name"] for c in configurations if c.get("stopAtEntry")] == ["CUDA: debug the open file, stop at main"]
+    assert sum(c.get("breakOnLaunch", False) for c in configurations) == 1
 
 
 def test_the_notebook_is_clean():
@@ -90,8 +105,10 @@ def test_the_notebook_is_clean():
 
 
 def test_the_requirements_leave_torch_to_the_step_that_knows_the_cuda():
-    names = [line.split(">")[0].strip() for line in (RESOURCES / "requirements.txt").read_text().splitlines()]
-    assert "jupyterlab" in names and not {"torch", "torchvision"} & set(names)
+    lists = [(RESOURCES / name).read_text() for name in ("requirements.txt", "requirements-more.txt")]
+    names = [line.split(">")[0].strip() for text in lists for line in text.splitlines()]
+    assert {"jupyterlab", "scipy", "datasets", "transformers", "tensorboard"} <= set(names)
+    assert not {"torch", "torchvision"} & set(names)
 
 
 def test_the_wheel_tags_are_in_the_script_that_system_says():

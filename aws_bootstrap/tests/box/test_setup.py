@@ -12,7 +12,18 @@ import pytest
 
 from aws_bootstrap.tests.box.standins import FakeBox
 
-STEPS = ["gpu", "utilities", "venv", "requirements", "pytorch", "cuda-test", "shell", "nsight"]
+STEPS = [
+    "gpu",
+    "utilities",
+    "tools",
+    "venv",
+    "requirements",
+    "pytorch",
+    "cuda-test",
+    "more-packages",
+    "shell",
+    "nsight",
+]
 STEPS += ["samples", "vscode", "keepalive", "jupyter"]
 CHECKS = {"gpu", "cuda-test"}
 
@@ -162,6 +173,7 @@ def test_what_needs_a_failed_step_is_skipped_and_the_rest_still_runs(box):
         "requirements",
         "pytorch",
         "cuda-test",
+        "more-packages",
         "jupyter",
     ]
     assert all(outcomes[name] == "ok" for name in ("gpu", "utilities", "shell", "samples", "vscode", "keepalive"))

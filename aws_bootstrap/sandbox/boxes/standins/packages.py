@@ -41,6 +41,12 @@ def apt_get(program: str, arguments: list[str]) -> int:
     return 0
 
 
+def apt_cache(program: str, arguments: list[str]) -> int:
+    """`apt-cache show NAME`: the distribution has every package."""
+    box.say(*(f"Package: {name}" for name in _words(arguments)[1:]))
+    return 0
+
+
 def dpkg(program: str, arguments: list[str]) -> int:
     """`dpkg --configure -a` has nothing to do; `dpkg -s NAME` tells what is known."""
     if "-s" in arguments:
