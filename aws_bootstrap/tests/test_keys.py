@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,14 @@ def inspect(path: Path) -> keys.LocalKey:
     return keys.inspect(LaunchConfig(key_path=path))
 
 
+@contextlib.contextmanager
+def refused(kind: type[BootstrapError], words: str) -> Iterator[pytest.ExceptionInfo[BootstrapError]]:
+    """The key is refused with these words, the code of all that is wrong with a key, and a way on."""
+    with pytest.raises(kind, match=words) as caught:
+        yield caught
+    assert caught.value.code == "ssh-key" and caught.value.hint
+
+
 @pytest.fixture
 def private(tmp_path: Path) -> Path:
     return tmp_path / "id_test"
@@ -37,7 +47,7 @@ def test_a_missing_pair_is_planned_then_made(private, public):
     assert planned.public_key is None and not private.exists()
     made = keys.ensure(planned)
     assert str(made.public_key).startswith("ssh-ed25519 ") and private.stat().st_mode & 0o777 == 0o600
-    assert inspect(public) == made
+    assert inspect(public) == made and made.on_disk and keys.ensure(made) is made
 
 
 def test_a_missing_public_half_is_derived(private, public):
@@ -80,13 +90,13 @@ def test_rsa_is_taken_and_ecdsa_is_not(private, public):
     assert str(inspect(public).public_key).startswith("ssh-rsa ")
     private.unlink()
     keygen(private, "-t", "ecdsa")
-    with pytest.raises(UsageError, match="ecdsa"):
+    with refused(UsageError, "ecdsa"):
         inspect(public)
 
 
 def test_a_private_key_given_as_public_is_refused_with_its_public_half_named(private, public):
     keygen(private)
-    with pytest.raises(UsageError, match="is a private key") as caught:
+    with refused(UsageError, "is a private key") as caught:
         inspect(private)
     assert str(public) in str(caught.value.hint)
 
@@ -94,7 +104,7 @@ def test_a_private_key_given_as_public_is_refused_with_its_public_half_named(pri
 @pytest.mark.parametrize("text", ["", "hello", "ssh-ed25519", "ssh-ed25519 !!!", "ssh-ed25519 AAAA", "-----BEGIN"])
 def test_a_file_that_is_no_key_is_refused(public, text):
     public.write_text(text)
-    with pytest.raises(UsageError, match="not an OpenSSH public key"):
+    with refused(UsageError, "not an OpenSSH public key"):
         inspect(public)
 
 
@@ -102,29 +112,50 @@ def test_halves_of_two_pairs_are_refused(private, public, tmp_path):
     keygen(private)
     keygen(tmp_path / "other")
     public.write_text((tmp_path / "other.pub").read_text())
-    with pytest.raises(BootstrapError, match="not halves of one pair"):
+    with refused(BootstrapError, "not halves of one pair"):
         inspect(public)
 
 
 def test_a_private_key_that_others_can_read_is_refused(private, public):
     keygen(private)
     private.chmod(0o644)
-    with pytest.raises(BootstrapError, match="others can read"):
+    with refused(BootstrapError, "others can read"):
         inspect(public)
 
 
 def test_a_public_key_alone_is_refused_without_an_agent(private, public):
     keygen(private)
     private.unlink()
-    with pytest.raises(BootstrapError, match="no ssh-agent holds it"):
+    with refused(BootstrapError, "no ssh-agent holds it"):
         inspect(public)
 
 
 def test_a_passphrase_needs_an_agent(private, public):
     keygen(private, passphrase="secret")
-    with pytest.raises(BootstrapError, match="passphrase") as caught:
+    with refused(BootstrapError, "passphrase") as caught:
         inspect(public)
     assert caught.value.hint == f"ssh-add {private}"
+
+
+def test_a_private_key_that_cannot_be_read_is_told_in_ssh_keygens_last_words(private, public):
+    private.write_text("no key")
+    private.chmod(0o600)
+    with refused(BootstrapError, "Cannot read the private key .*: .*(libcrypto|invalid format)") as caught:
+        inspect(public)
+    assert str(caught.value.hint).endswith(f"ssh-keygen -y -f {private} > {private}.pub")
+
+
+def test_a_place_that_cannot_hold_a_key_is_told(tmp_path):
+    (tmp_path / "file").write_text("")
+    with refused(BootstrapError, "Cannot (write|make) the SSH key") as caught:
+        keys.ensure(keys.LocalKey(tmp_path / "file" / "id.pub", tmp_path / "file" / "id", None, on_disk=False))
+    assert "--key-path" in str(caught.value.hint)
+
+
+def test_a_path_that_is_not_named_like_a_public_key_is_refused(tmp_path):
+    with refused(UsageError, "not named like a public key") as caught:
+        inspect(tmp_path / "mine")
+    assert str(caught.value.hint).endswith("mine.pub")
 
 
 def test_a_key_in_the_agent_opens_the_box_by_its_public_half(private, public, monkeypatch, tmp_path):

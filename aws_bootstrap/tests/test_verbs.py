@@ -8,6 +8,7 @@ from typing import Any
 import boto3
 import pytest
 from botocore.config import Config
+from botocore.exceptions import ConnectionClosedError
 from botocore.stub import ANY, Stubber
 
 from aws_bootstrap import ec2
@@ -607,3 +608,17 @@ def test_a_tag_that_is_not_seen_to_go_gives_no_leave(client, stub, gone):
     else:
         stub.add_response("describe_volumes", described(VOLUME))
     assert volumes.take_format_leave(client, "vol-1", timeout=0.0) is False
+
+
+@pytest.mark.parametrize(("holder", "works"), [("i-1", True), ("i-2", False)])
+def test_an_attachment_whose_answer_never_came_is_looked_into(client, stub, holder, works):
+    def lost(**_: Any) -> None:
+        raise ConnectionClosedError(endpoint_url="https://ec2")
+
+    client.meta.events.register_first("before-call.ec2.AttachVolume", lost)
+    stub.add_response("describe_volumes", described(VOLUME | {"Attachments": [{"InstanceId": holder}]}))
+    if works:
+        ec2.attach_ebs_volume(client, "vol-1", "i-1")
+    else:
+        with pytest.raises(AwsError):
+            ec2.attach_ebs_volume(client, "vol-1", "i-1")
