@@ -22,6 +22,7 @@ from aws_bootstrap.workflows.capacity import (
     Tried,
     Wait,
     acquire,
+    given_up,
     next_attempt,
     quota_commands,
 )
@@ -175,6 +176,59 @@ def test_giving_up_names_every_region_and_reason():
         ("r2", "g5.xlarge", "none"),
     ]
     assert "--on-demand" in str(caught.value.hint) and "--wait" in str(caught.value.hint)
+
+
+def missed(kind: str, error: AwsError, hint: str | None = None) -> Miss:
+    if hint:
+        error.with_facts(hint=hint)
+    return Miss(Attempt("r1", kind, SPOT), error)
+
+
+def test_the_type_is_named_where_there_is_one_and_the_wait_where_there_was_one():
+    one, other = missed("g4dn.xlarge", dry().error), missed("g5.xlarge", dry().error)
+    assert str(given_up(ONE, Tried((one,)))) == "EC2 has no g4dn.xlarge to give just now."
+    assert str(given_up(ONE, Tried((one, other)))) == "EC2 has no instance of these types to give just now."
+    assert str(given_up(PATIENT, Tried((one,)))) == "EC2 has no g4dn.xlarge to give within 100 s."
+
+
+def test_what_helps_is_said_once_and_only_where_it_helps():
+    hinted = QuotaError("no more", aws_code="VcpuLimitExceeded")
+    misses = (
+        missed("g4dn.xlarge", hinted, "ask for more"),
+        missed("g5.xlarge", hinted, "ask for more"),
+        missed("g6.xlarge", dry().error, "of one attempt"),
+    )
+    shown = str(given_up(TWO, Tried(misses)).hint).splitlines()
+    assert shown == [
+        "ask for more",
+        "Take on-demand, at its price: --on-demand",
+        "Keep trying for a while: --wait",
+        "Try another --instance-type or --region; both can be repeated.",
+    ]
+    assert given_up(TWO, Tried(misses[:2])).hint == "ask for more"
+    agreed = str(given_up(PATIENT, Tried(misses[2:], on_demand=True)).hint).splitlines()
+    assert agreed == ["Try another --instance-type or --region; both can be repeated."]
+
+
+@pytest.mark.parametrize("kind", [AwsError, QuotaError, CapacityError])
+def test_the_last_refusals_code_is_kept(kind):
+    error = given_up(ONE, Tried((missed("g4dn.xlarge", kind("no", aws_code="TheCode", code="the-code")),)))
+    assert error.aws_code == "TheCode" and type(error) is kind
+    assert error.code == "the-code" or kind is not AwsError
+
+
+def test_a_pause_tells_each_second_what_is_left():
+    clock, left = Clock(), []
+    search = Search(
+        failing(*[dry().error] * 9),
+        never_asked,
+        on_wait=lambda seconds, tried: left.append(round(seconds, 3)),
+        clock=clock,
+        sleep=clock.sleep,
+    )
+    with pytest.raises(CapacityError):
+        acquire(replace(ONE, wait_timeout=2.0), search)
+    assert left == [2.0, 1.0]
 
 
 def test_quota_alone_is_a_quota_error():

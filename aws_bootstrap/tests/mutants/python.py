@@ -209,6 +209,13 @@ def _children(node: ast.AST) -> Iterator[ast.AST]:
                 yield child
 
 
+def _is_union(node: ast.expr) -> bool:
+    """Whether the value is a type: names with bars between them."""
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
+        return all(isinstance(side, ast.Name) or _is_union(side) for side in (node.left, node.right))
+    return False
+
+
 def _is_left_out(node: ast.AST) -> bool:
     """Whether nothing below is changed: imports, docstrings, asserts, progress, and text with values in it."""
     if isinstance(node, ast.Import | ast.ImportFrom | ast.Assert | ast.JoinedStr):
@@ -216,5 +223,5 @@ def _is_left_out(node: ast.AST) -> bool:
     if isinstance(node, ast.Expr):
         return isinstance(node.value, ast.Constant) or bool(PROGRESS.match(ast.unparse(node.value)))
     if isinstance(node, ast.Assign):
-        return ast.unparse(node.targets[0]) in ("__all__", "T")
+        return ast.unparse(node.targets[0]) in ("__all__", "T") or _is_union(node.value)
     return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
