@@ -54,7 +54,7 @@ def ensure_security_group(ec2: Any, vpc_id: str, name: str) -> tuple[SecurityGro
     return (group, False) if group else _create(ec2, vpc_id, name)
 
 
-def ensure_let_in(ec2: Any, group: SecurityGroup, port: int, cidrs: Sequence[str]) -> None:
+def ensure_let_in(ec2: Any, group: SecurityGroup, port: int, cidrs: Sequence[str], timeout: float = 15.0) -> None:
     """Have the group let the CIDRs in on the port. A group made a second ago may not be found at first."""
 
     def attempt() -> bool | None:
@@ -69,7 +69,7 @@ def ensure_let_in(ec2: Any, group: SecurityGroup, port: int, cidrs: Sequence[str
         return True
 
     refusals: list[AwsError] = []
-    if not poll(attempt, timeout=15.0, every=1.0):
+    if not poll(attempt, timeout=timeout, every=1.0):
         raise refusals[-1]
 
 

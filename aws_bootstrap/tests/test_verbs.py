@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -34,6 +37,14 @@ def stub(client):
     with Stubber(client) as stubber:
         yield stubber
         stubber.assert_no_pending_responses()
+
+
+@contextlib.contextmanager
+def refused(code: str) -> Iterator[None]:
+    """EC2 refuses with this code, and that is what is raised."""
+    with pytest.raises(AwsError) as caught:
+        yield
+    assert caught.value.aws_code == code
 
 
 def specified(kind: str, **named: str) -> list[dict[str, Any]]:
@@ -126,7 +137,7 @@ def test_waiting_for_an_instance_ends(client, stub):
 
 def test_a_look_that_is_refused_is_not_waited_out(client, stub):
     stub.add_client_error("describe_instances", "UnauthorizedOperation", "")
-    with pytest.raises(AwsError):
+    with refused("UnauthorizedOperation"):
         ec2.wait_running(client, "i-1")
 
 
@@ -228,6 +239,34 @@ def test_spot_prices_are_asked_as_of_now(client, stub):
     ]
 
 
+@pytest.mark.parametrize(("listed", "price"), [(["0.5000", "0.0000", "0.4000"], 0.4), (["0.0000"], None), ([], None)])
+def test_the_lowest_price_above_zero_is_the_on_demand_price(listed, price):
+    client = boto3.client("pricing", "us-east-1")
+    terms = {str(n): {"priceDimensions": {"d": {"pricePerUnit": {"USD": usd}}}} for n, usd in enumerate(listed)}
+    fields = {"regionCode": "r", "instanceType": "t", "operatingSystem": "Linux", "preInstalledSw": "NA"}
+    fields |= {"tenancy": "Shared", "capacitystatus": "Used"}
+    filters = [{"Type": "TERM_MATCH", "Field": field, "Value": value} for field, value in fields.items()]
+    with Stubber(client) as stub:
+        reply = {"PriceList": [json.dumps({"terms": {"OnDemand": terms}}), "{}"]}
+        stub.add_response("get_products", reply, {"ServiceCode": "AmazonEC2", "Filters": filters})
+        assert ec2.on_demand_price(client, "r", "t") == price
+
+
+@pytest.mark.parametrize("code", ["InvalidKeyPair.NotFound", "InvalidGroup.NotFound"])
+def test_what_ec2_does_not_know_yet_is_asked_for_again(client, stub, code):
+    stub.add_client_error("run_instances", code, "")
+    stub.add_response("run_instances", {"Instances": [FULL]})
+    assert ec2.run_instance(client, {"MinCount": 1, "MaxCount": 1}, sleep=lambda _: None).instance_id == "i-1"
+
+
+def test_an_instance_without_an_address_is_told_with_its_code(client, stub):
+    bare = {k: v for k, v in FULL.items() if k != "PublicIpAddress"}
+    stub.add_response("describe_instances", reserved(bare))
+    with pytest.raises(BootstrapError, match="runs without a public address") as caught:
+        ec2.wait_running(client, "i-1", address_within=0.0, every=0.001)
+    assert caught.value.code == "no-public-ip" and "--subnet-id" in str(caught.value.hint)
+
+
 # --- the network -----------------------------------------------------------------------------------------
 
 
@@ -268,7 +307,7 @@ def test_a_group_that_another_launch_made_is_taken(client, stub, there_now):
     if there_now:
         assert ec2.ensure_security_group(client, "vpc-1", "g") == (SecurityGroup("sg-1", "vpc-1"), False)
     else:
-        with pytest.raises(AwsError):
+        with refused("InvalidGroup.Duplicate"):
             ec2.ensure_security_group(client, "vpc-1", "g")
 
 
@@ -284,7 +323,7 @@ def test_a_group_is_created_with_its_tags_in_its_vpc(client, stub):
     assert ec2.ensure_security_group(client, "vpc-1", "g") == (SecurityGroup("sg-1", "vpc-1"), True)
     stub.add_response("describe_security_groups", {"SecurityGroups": []})
     stub.add_client_error("create_security_group", "UnauthorizedOperation", "")
-    with pytest.raises(AwsError):
+    with refused("UnauthorizedOperation"):
         ec2.ensure_security_group(client, "vpc-1", "g")
 
 
@@ -312,8 +351,11 @@ def test_a_group_not_found_yet_is_opened_when_it_is_and_a_refusal_is_told(client
     stub.add_response("authorize_security_group_ingress", {}, opened(22, IpRanges=["192.0.2.1/32"]))
     ec2.ensure_let_in(client, group, 22, ["192.0.2.1/32", "198.51.100.7/32"])
     stub.add_client_error("authorize_security_group_ingress", "UnauthorizedOperation", "")
-    with pytest.raises(AwsError):
+    with refused("UnauthorizedOperation"):
         ec2.ensure_let_in(client, group, 22, ["192.0.2.1/32"])
+    stub.add_client_error("authorize_security_group_ingress", "InvalidGroup.NotFound", "")
+    with refused("InvalidGroup.NotFound"):
+        ec2.ensure_let_in(client, group, 22, ["192.0.2.1/32"], timeout=0.0)
 
 
 def test_every_field_of_a_rule_is_read(client, stub):
@@ -373,19 +415,19 @@ def test_our_rules_of_that_port_and_group_are_replaced_and_no_others():
     assert rules.rule_changes("sg-1", 22, ["192.0.2.1/32", "192.0.2.2/32"], there) == ((), ())
 
 
-def test_rules_are_revoked_and_those_that_are_gone_are_fine(client, stub):
+@pytest.mark.parametrize("gone", ["InvalidSecurityGroupRuleId.NotFound", "InvalidPermission.NotFound"])
+def test_rules_are_revoked_and_those_that_are_gone_are_fine(client, stub, gone):
     first, second = rule("192.0.2.1/32"), rule("192.0.2.2/32")
     one, two = (
         {"GroupId": "sg-1", "SecurityGroupRuleIds": [f"sgr-{cidr}"]} for cidr in ("192.0.2.1/32", "192.0.2.2/32")
     )
     both = {"GroupId": "sg-1", "SecurityGroupRuleIds": [*one["SecurityGroupRuleIds"], *two["SecurityGroupRuleIds"]]}
-    gone = "InvalidSecurityGroupRuleId.NotFound"
     stub.add_client_error("revoke_security_group_ingress", gone, "", expected_params=both)
     stub.add_client_error("revoke_security_group_ingress", gone, "", expected_params=one)
     stub.add_response("revoke_security_group_ingress", {}, two)
     rules.revoke(client, "sg-1", [first, second])
     stub.add_client_error("revoke_security_group_ingress", "UnauthorizedOperation", "")
-    with pytest.raises(AwsError):
+    with refused("UnauthorizedOperation"):
         rules.revoke(client, "sg-1", [first])
 
 
@@ -393,7 +435,7 @@ def test_a_rule_that_is_there_is_fine_and_another_refusal_is_not(client, stub):
     stub.add_client_error("authorize_security_group_ingress", "InvalidPermission.Duplicate", "")
     rules.authorize(client, "sg-1", 22, ["192.0.2.1/32"])
     stub.add_client_error("authorize_security_group_ingress", "RulesPerSecurityGroupLimitExceeded", "")
-    with pytest.raises(AwsError):
+    with refused("RulesPerSecurityGroupLimitExceeded"):
         rules.authorize(client, "sg-1", 22, ["192.0.2.1/32"])
 
 
@@ -431,7 +473,7 @@ def test_a_key_is_imported_tagged_and_one_that_was_quicker_is_taken(client, stub
     stub.add_response("describe_key_pairs", {"KeyPairs": [{"KeyName": "k", "PublicKey": "ssh-rsa AAAA"}]})
     assert keypairs.ensure_key_pair(client, "k", local(KEY), ()) == (f"k-{local(KEY).digest}", False)
     stub.add_client_error("import_key_pair", "UnauthorizedOperation", "")
-    with pytest.raises(AwsError):
+    with refused("UnauthorizedOperation"):
         keypairs.ensure_key_pair(client, "k", local(KEY), ())
 
 
@@ -555,7 +597,7 @@ def test_detaching_is_asked_for_and_waited_for(client, stub):
     stub.add_client_error("describe_volumes", "InvalidVolume.NotFound", "")
     ec2.wait_detached(client, "vol-1", "i-1", timeout=0.0)
     stub.add_client_error("describe_volumes", "UnauthorizedOperation", "")
-    with pytest.raises(AwsError):
+    with refused("UnauthorizedOperation"):
         ec2.wait_detached(client, "vol-1", "i-1", timeout=0.0)
 
 
@@ -578,7 +620,7 @@ def test_a_volume_is_deleted_and_one_that_is_gone_is_fine(client, stub):
     stub.add_client_error("delete_volume", "InvalidVolume.NotFound", "")
     ec2.delete_ebs_volume(client, "vol-1")
     stub.add_client_error("delete_volume", "VolumeInUse", "")
-    with pytest.raises(AwsError):
+    with refused("VolumeInUse"):
         ec2.delete_ebs_volume(client, "vol-1")
 
 
