@@ -105,6 +105,7 @@ def run_instance(ec2_once: Any, request: dict[str, Any], sleep: Callable[[float]
     Throttling and lost answers are tried again here, with the same client token, so that two can never start.
     """
     waits = backoff(0.5, 8.0)
+    answer_was_lost = False
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             with explained():
@@ -112,8 +113,13 @@ def run_instance(ec2_once: Any, request: dict[str, Any], sleep: Callable[[float]
                 return _instance(reply["Instances"][0], ec2_once.meta.region_name)
         except AwsError as exc:
             again = isinstance(exc, TransientError) or exc.aws_code in _NOT_YET_SEEN
+            # A refusal is about the last request only: one whose answer was lost may have started the instance.
+            started = find_by_token(ec2_once, request["ClientToken"]) if answer_was_lost and not again else None
+            if started:
+                return started
             if not again or attempt == _ATTEMPTS:
                 raise
+            answer_was_lost = answer_was_lost or not exc.answered
         sleep(next(waits))
     raise AssertionError("unreachable: the last attempt returns or raises")
 
@@ -121,12 +127,22 @@ def run_instance(ec2_once: Any, request: dict[str, Any], sleep: Callable[[float]
 def wait_running(
     ec2: Any, instance_id: str, *, timeout: float = 300.0, address_within: float = 20.0, every: float = 1.0
 ) -> Instance:
-    """The instance, running and with its public address. BootstrapError if it ends instead, or gets no address."""
+    """Return the instance, running and with its public address. BootstrapError if it ends instead, or gets no address.
+
+    Replies that do not tell the state are put up with for `address_within` seconds, then `unexpected-reply` is raised.
+    """
     running_since: list[float] = []
+    unknown_since: list[float] = []
 
     def check() -> Instance | None:
         instance = _seen(ec2, instance_id)
-        if instance is None or instance.state in ("pending", UNKNOWN):
+        if instance is None or instance.state == "pending":
+            return None
+        if instance.state == UNKNOWN:
+            now = time.monotonic()
+            unknown_since.append(now)
+            if now - unknown_since[0] > address_within:
+                raise BootstrapError(f"EC2 does not tell the state of {instance_id}.", code="unexpected-reply")
             return None
         if instance.state != "running":
             raise _ended_early(instance)

@@ -146,6 +146,21 @@ def test_a_lost_answer_is_tried_again_with_the_same_token(client, monkeypatch):
     assert len(sent) == 5 and all("ClientToken=t" in body for body in sent)
 
 
+def test_a_refusal_after_a_lost_answer_does_not_hide_what_the_lost_request_started(client, stub):
+    asked = request() | {"ClientToken": "t"}
+    stub.add_client_error("run_instances", "InsufficientInstanceCapacity", http_status_code=500, expected_params=asked)
+    by_token = {"Filters": [{"Name": "client-token", "Values": ["t"]}]}
+    stub.add_response("describe_instances", {"Reservations": [{"Instances": [described()]}]}, by_token)
+    answers_to_lose = [ConnectionClosedError(endpoint_url="https://ec2")]
+
+    def lose_the_first_answer(model, **_):
+        if model.name == "RunInstances" and answers_to_lose:
+            raise answers_to_lose.pop()
+
+    client.meta.events.register_first("before-call.*.*", lose_the_first_answer)
+    assert ec2.run_instance(client, asked, lambda seconds: None).instance_id == "i-1"
+
+
 @pytest.mark.parametrize(
     ("code", "status", "kind"),
     [
@@ -170,6 +185,15 @@ def test_a_key_not_found_yet_is_tried_again(client, stub):
     stub.add_client_error("run_instances", "InvalidKeyPair.NotFound", expected_params=asked)
     stub.add_response("run_instances", {"Instances": [described()]}, asked)
     assert ec2.run_instance(client, asked, lambda seconds: None).instance_id == "i-1"
+
+
+def test_replies_that_never_tell_the_state_end_the_wait(client, stub):
+    reply = {"Reservations": [{"Instances": [{**described(), "State": {}}]}]}
+    for _ in range(2):
+        stub.add_response("describe_instances", reply, {"InstanceIds": ["i-1"]})
+    with pytest.raises(BootstrapError, match="does not tell the state of i-1") as caught:
+        ec2.wait_running(client, "i-1", address_within=0.0, every=0.001)
+    assert caught.value.code == "unexpected-reply"
 
 
 def test_an_instance_that_ends_instead_of_running_is_told_with_its_reason(client, stub):
