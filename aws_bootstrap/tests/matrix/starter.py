@@ -26,6 +26,8 @@ from aws_bootstrap.tests.matrix import replies
 
 REGIONS = ("us-west-2", "eu-west-1")
 CONNECT_TIMEOUT = 5.0
+LOOKUP_SECONDS = 4.0
+"""For how long a call whose answer never came is looked up: here every effect shows at once."""
 
 
 class WarmAws(Aws):
@@ -69,6 +71,7 @@ def _become_command(request: dict[str, Any], aws: WarmAws) -> None:
     os.environ.update(request["env"])
     app = App(paths=Paths(os.environ))
     app.aws = aws
+    app.lookup_seconds = LOOKUP_SECONDS
     log = replies.watch(aws.clients(), request.get("record"), request.get("drop"))
     code = 70
     try:
