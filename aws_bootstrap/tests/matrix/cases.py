@@ -67,7 +67,7 @@ class Case:
 def cases_of(recording: Recording) -> Iterator[Case]:
     """Every case of a scenario."""
     for call in recording.calls:
-        for what in [*faults.BY_NAME, *faults.SIGNALS, *_taken_back(recording, call)]:
+        for what in [*_faults(call), *faults.SIGNALS, *_taken_back(recording, call)]:
             yield Case(recording.scenario, call.label, what, call)
         for action, path in recording.fields:
             if action == call.action and not is_required(call.service, action, path):
@@ -75,6 +75,12 @@ def cases_of(recording: Recording) -> Iterator[Case]:
     for step, _ in enumerate(recording.commands):
         for what in [*faults.SSH_FAULTS, *faults.SIGNALS, *_taken_back(recording, None)]:
             yield Case(recording.scenario, f"ssh-{step + 1}", what, step=step)
+
+
+def _faults(call: Call) -> list[str]:
+    """The faults that a call can meet. A refusal has no effect, so its loss is a loss before it took effect."""
+    effects = ("reset_after", "silent")
+    return [f.name for f in faults.FAULTS if not (call.refused and any(name in f.do for name in effects))]
 
 
 def _taken_back(recording: Recording, call: Call | None) -> list[str]:

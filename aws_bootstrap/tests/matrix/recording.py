@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,8 @@ class Call:
     match: Parameters
     after_write: bool
     """Whether something had been changed before it in the clean run."""
+    refused: bool = False
+    """Whether the situation itself refuses it: there is no answer to lose then."""
 
     @property
     def label(self) -> str:
@@ -89,37 +91,48 @@ def _fields(path: Path) -> tuple[tuple[str, str], ...]:
     return tuple((action, field) for action in sorted(known) for field in known[action])
 
 
+@dataclass
+class _Seen:
+    """The first of the calls that ask the same."""
+
+    asked: Parameters
+    after_write: bool
+    refused: bool
+
+
 def distinct(log: Iterable[dict[str, Any]]) -> tuple[Call, ...]:
     """The calls of a log, each that differs once."""
-    first_seen: dict[tuple[Any, ...], bool] = {}
+    seen: dict[tuple[str, str, str], dict[Parameters, _Seen]] = {}
     written = False
     for entry in log:
         asked = tuple(sorted((name, expression(value)) for name, value in entry["parameters"].items()))
-        first_seen.setdefault((entry["action"], entry["region"], entry["service"], asked), written)
+        alike = seen.setdefault((entry["action"], entry["region"], entry["service"]), {})
+        alike.setdefault(asked, _Seen(asked, written, entry["fault"] is not None))
         written = written or not entry["action"].startswith(_READS)
-    calls: list[Call] = []
-    for action, region, service, asked in sorted(first_seen):
-        alike = [key[3] for key in sorted(first_seen) if key[:2] == (action, region)]
-        match = asked if len(alike) > 1 else ()
-        after_write = first_seen[action, region, service, asked]
-        calls.append(Call(action, region, _variant(asked, alike), service, match, after_write))
-    return tuple(calls)
+    return tuple(call for key in sorted(seen) for call in _calls(key, seen[key]))
 
 
-def _variant(asked: Parameters, alike: list[Parameters]) -> str:
-    """A word for a call among those alike: by what it filters or names, and a number where that is not enough."""
-    if len(alike) == 1:
-        return ""
-    word = _word(asked)
-    same_word = [other for other in alike if _word(other) == word]
-    number = f".{same_word.index(asked) + 1}" if len(same_word) > 1 else ""
-    return f"[{word}{number}]"
+def _calls(key: tuple[str, str, str], alike: dict[Parameters, _Seen]) -> Iterator[Call]:
+    """The calls of one action in one region, told apart by what they ask."""
+    action, region, service = key
+    names = [{name for name, _ in asked} for asked in alike]
+    shared, ever = set.intersection(*names), set.union(*names)
+    words = {asked: _word(asked, shared) for asked in sorted(alike)}
+    for asked, word in words.items():
+        variant, match = "", ()
+        if len(alike) > 1:
+            same_word = [other for other in words if words[other] == word]
+            number = f".{same_word.index(asked) + 1}" if len(same_word) > 1 else ""
+            variant = f"[{word}{number}]"
+            match = (*asked, *((name, "") for name in sorted(ever - {name for name, _ in asked})))
+        yield Call(action, region, variant, service, match, alike[asked].after_write, alike[asked].refused)
 
 
-def _word(asked: Parameters) -> str:
+def _word(asked: Parameters, shared: set[str]) -> str:
+    """What tells a call from those alike: the filters that it has, or the parameters that not all of them have."""
     filters = [value for name, value in asked if re.fullmatch(r"Filter\.\d+\.Name", name)]
-    names = [name.partition(".")[0] for name, _ in asked]
-    return "+".join(sorted(dict.fromkeys(filters or names))).replace("\\", "")
+    names = [name.partition(".")[0] for name, _ in asked if name not in shared]
+    return "+".join(sorted(dict.fromkeys(filters or names))).replace("\\", "") or "plain"
 
 
 def expression(value: str) -> str:
