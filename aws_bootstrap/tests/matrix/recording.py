@@ -119,7 +119,8 @@ def _calls(key: tuple[str, str, str], alike: dict[Parameters, _Seen]) -> Iterato
     shared, ever = set.intersection(*names), set.union(*names)
     words = {asked: _word(asked, shared) for asked in sorted(alike)}
     for asked, word in words.items():
-        variant, match = "", ()
+        variant = ""
+        match: Parameters = ()
         if len(alike) > 1:
             same_word = [other for other in words if words[other] == word]
             number = f".{same_word.index(asked) + 1}" if len(same_word) > 1 else ""
