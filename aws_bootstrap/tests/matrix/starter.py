@@ -102,7 +102,9 @@ def _flush() -> None:
 
 
 if __name__ == "__main__":
+    # nohup, and a shell's background, would have the commands ignore what the cases send them.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     warm = WarmAws(float(sys.argv[1]))
     gc.freeze()
     serve(warm)
