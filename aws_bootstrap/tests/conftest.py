@@ -55,6 +55,8 @@ def safe_world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(home / "aws-credentials"))
     monkeypatch.setenv("AWS_BOOTSTRAP_SSH_CONFIG", str(home / "ssh_config"))
     monkeypatch.setenv("AWS_BOOTSTRAP_CHECKIP_URL", "http://127.0.0.1:9/unset")
+    # On a busy machine every region is silent for long at times; the tests of silence set times of their own.
+    monkeypatch.setenv("AWS_BOOTSTRAP_REGION_TIMEOUT", "120")
     monkeypatch.setattr(socket.socket, "connect", _loopback_only(socket.socket.connect))
 
 

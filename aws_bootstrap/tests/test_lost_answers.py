@@ -111,7 +111,7 @@ def test_a_volume_that_was_not_created_leaves_the_box(launch, app, cloud):
     cloud.faults.drop("CreateVolume")
     code, failed = launch("--ebs-storage", "5")
     assert code == 3 and "not known" not in failed["error"]["message"] and "ebs_volume" not in failed
-    assert {kind for kind, _ in named(failed)} == {"instance"}
+    assert {kind for kind, _ in named(failed)} == {"instance", "security-group", "key-pair"}
 
 
 # --- interrupts ------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import urllib.request
@@ -393,8 +394,9 @@ def test_the_machine_is_as_it_was_before(boxes, tmp_path):
     [
         ("refused", "Connection refused"),
         ("mute", "timed out"),
-        ("wrong-key", "Permission denied (publickey)"),
-        ("dropped", "closed by remote host"),
+        ("wrong-key", "Permission denied .publickey."),
+        # Which of them depends on whether ssh was writing when the connection broke.
+        ("dropped", "closed by remote host|Broken pipe"),
     ],
 )
 def test_an_ssh_fault_befalls_a_command_until_it_is_cleared(login, kind, words):
@@ -402,7 +404,7 @@ def test_an_ssh_fault_befalls_a_command_until_it_is_cleared(login, kind, words):
     login.sandbox.ssh_fault(kind, skip=1)
     assert login.ssh("echo first").stdout == b"first\n", "one command may pass"
     failed = login.ssh("echo second", options=("-o", "ConnectTimeout=1", "-o", "LogLevel=INFO"))
-    assert failed.returncode == 255 and words in failed.stderr.decode() and failed.stdout == b""
+    assert failed.returncode == 255 and re.search(words, failed.stderr.decode()) and failed.stdout == b""
     assert "echo first" in login.sandbox.visits()[0]["command"]
     login.sandbox.clear_ssh_fault()
     assert login.said("echo third") == "third"
