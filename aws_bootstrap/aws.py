@@ -162,11 +162,21 @@ def together(*calls: Callable[[], Any]) -> list[Any]:
 
     for number, call in enumerate(calls):
         threading.Thread(target=attempt, args=(number, call), daemon=True).start()
-    done = sorted((answers.get() for _ in calls), key=lambda answer: answer[0])
+    done = sorted((_next(answers) for _ in calls), key=lambda answer: answer[0])
     for _, _, error in done:
         if error is not None:
             raise error
     return [value for _, value, _ in done]
+
+
+def _next(answers: SimpleQueue) -> Any:
+    """Wait for the next of these.
+
+    Woken now and then: a signal that comes just before the wait begins is acted on only when the wait is over.
+    """
+    while True:
+        with contextlib.suppress(Empty):
+            return answers.get(timeout=_LOOK_EVERY)
 
 
 type Answers[T] = tuple[dict[str, T], tuple[RegionFailure, ...]]
