@@ -10,14 +10,12 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from queue import Empty, SimpleQueue
-from typing import Any, TypeVar
+from typing import Any
 
 from .config import DEFAULT_REGION
 from .errors import KNOWN_EXCEPTIONS, BootstrapError, RegionReason, UsageError, explain, unexpected_reply
 from .models import RegionFailure
 from .silence import SILENCE, tell
-
-T = TypeVar("T")
 
 PRICING_REGION = "us-east-1"
 
@@ -273,7 +271,7 @@ def _patience() -> float:
         seconds = float(named)
         if 0 < seconds < 3600:
             return seconds
-    raise UsageError(f"AWS_BOOTSTRAP_REGION_TIMEOUT is '{named}'; it is a number of seconds, from 1 to 3600.")
+    raise UsageError(f"AWS_BOOTSTRAP_REGION_TIMEOUT is '{named}'; it is a number of seconds, above 0 and below 3600.")
 
 
 def _by_outcome[T](answers: dict[str, T | BootstrapError]) -> Answers[T]:

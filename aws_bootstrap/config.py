@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import pwd
 import shlex
@@ -102,16 +101,6 @@ class Paths:
         """What `ssh` needs to read that config: it looks in the account's home, whatever HOME says."""
         default = Path(f"~{_account()}/.ssh/config").expanduser() if _account() else None
         return () if self.ssh_config == default else ("-F", str(self.ssh_config))
-
-
-def ensure_private_folder(folder: Path) -> None:
-    """Create the folder, and those above it, for their owner alone, whatever the umask says. OSError if it fails."""
-    if folder.is_dir():
-        return
-    ensure_private_folder(folder.parent)
-    with contextlib.suppress(FileExistsError):  # another process was quicker
-        folder.mkdir(mode=0o700)
-        folder.chmod(0o700)
 
 
 def _account() -> str:

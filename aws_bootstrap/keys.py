@@ -5,14 +5,13 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from . import ssh
-from .config import LaunchConfig, ensure_private_folder
+from .config import LaunchConfig
 from .errors import BootstrapError, UsageError
+from .files import ensure_private_folder, write_whole
 
 EC2_KEY_TYPES = ("ssh-ed25519", "ssh-rsa")
 """What ImportKeyPair takes: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/create-key-pairs.html"""
@@ -64,7 +63,7 @@ def ensure(key: LocalKey) -> LocalKey:
         if key.public_key is None:
             _generate(key.identity_file)
         else:
-            _write_public(key.public_path, f"{key.public_key}\n")
+            write_whole(key.public_path, f"{key.public_key}\n".encode(), mode=0o644)
     except OSError as exc:
         raise BootstrapError(
             f"Cannot write the SSH key {key.public_path}: {exc.strerror}.",
@@ -73,20 +72,6 @@ def ensure(key: LocalKey) -> LocalKey:
         ) from exc
     body = parse_public(_read(key.public_path), key.public_path)
     return LocalKey(key.public_path, key.identity_file, body)
-
-
-def _write_public(path: Path, text: str) -> None:
-    """Write the public key whole or not at all, readable by all and writable by its owner only."""
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", delete=False) as draft:
-        try:
-            draft.write(text)
-            os.fchmod(draft.fileno(), 0o644)
-            draft.flush()
-            os.fsync(draft.fileno())
-            os.replace(draft.name, path)
-        except BaseException:
-            os.unlink(draft.name)
-            raise
 
 
 def parse_public(text: str, path: Path) -> str:

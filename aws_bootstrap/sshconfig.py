@@ -14,14 +14,14 @@ import fcntl
 import os
 import re
 import stat
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from .config import SSH_PORT, ensure_private_folder
+from .config import SSH_PORT
 from .errors import BootstrapError
+from .files import ensure_private_folder, write_whole
 
 _BEGIN = r"^# >>> aws-bootstrap \[(?P<id>[^\]\r\n]+)\] >>>[ \t]*\r?\n"
 _BLOCK = re.compile(
@@ -264,19 +264,9 @@ def _locked(folder: Path) -> Iterator[bool]:
 
 def _replace(path: Path, content: bytes) -> None:
     before = path.stat() if path.exists() else None
-    prefix = f".{path.name}.{_DRAFT_NAME}"
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=prefix, delete=False) as draft:
-        try:
-            draft.write(content)
-            os.fchmod(draft.fileno(), before.st_mode & 0o7777 if before else 0o600)
-            if before and os.geteuid() == 0:
-                os.fchown(draft.fileno(), before.st_uid, before.st_gid)
-            draft.flush()
-            os.fsync(draft.fileno())
-            os.replace(draft.name, path)
-        except BaseException:
-            os.unlink(draft.name)
-            raise
+    mode = before.st_mode & 0o7777 if before else 0o600
+    owner = (before.st_uid, before.st_gid) if before and os.geteuid() == 0 else None
+    write_whole(path, content, mode=mode, owner=owner, draft_name=_DRAFT_NAME)
 
 
 def _delete_dead_drafts(path: Path, *, alone: bool) -> None:

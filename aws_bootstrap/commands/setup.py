@@ -32,11 +32,11 @@ def setup(
 
     if format_volume:
         app.require_answer(yes=yes)
-    host = workflow.find_host(app, name)
     if format_volume:
-        question = workflow.question(host, workflow.find_volume(app, host))
-        if not app.confirm(question, yes=yes):
-            app.show(workflow.declined(app, host))
-            return
-    report = workflow.apply(app, host, python_version=python_version, script=setup_script, format_volume=format_volume)
-    app.show(report)
+        app.require_answer(yes=yes)
+    host = workflow.find_host(app, name)
+    to_format = workflow.find_volume(app, host) if format_volume else None
+    if to_format and not app.confirm(workflow.question(host, to_format), yes=yes):
+        app.show(workflow.declined(app, host))
+        return
+    app.show(workflow.apply(app, host, python_version=python_version, script=setup_script, to_format=to_format))

@@ -113,15 +113,28 @@ def run_instance(ec2_once: Any, request: dict[str, Any], sleep: Callable[[float]
                 return _instance(reply["Instances"][0], ec2_once.meta.region_name)
         except AwsError as exc:
             again = isinstance(exc, TransientError) or exc.aws_code in _NOT_YET_SEEN
-            # A refusal is about the last request only: one whose answer was lost may have started the instance.
-            started = find_by_token(ec2_once, request["ClientToken"]) if answer_was_lost and not again else None
-            if started:
-                return started
+            if answer_was_lost and not again:
+                # A refusal is about the last request alone: an earlier one may have started the instance.
+                started = _started_by(ec2_once, request["ClientToken"])
+                if started:
+                    return started
             if not again or attempt == _ATTEMPTS:
                 raise
             answer_was_lost = answer_was_lost or not exc.answered
         sleep(next(waits))
     raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+def _started_by(ec2: Any, client_token: str) -> Instance | None:
+    """The instance that a request whose answer was lost has started, if any.
+
+    AwsError, not answered, where EC2 cannot be asked: what the request did is then not known.
+    """
+    try:
+        return find_by_token(ec2, client_token)
+    except AwsError as exc:
+        exc.answered = False
+        raise
 
 
 def wait_running(

@@ -11,8 +11,8 @@ import secrets
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ..config import ensure_private_folder
 from ..errors import BootstrapError
+from ..files import ensure_private_folder
 
 PATH_VARIABLE = "AWS_BOOTSTRAP_SANDBOX_HOME"
 PROGRAM = "aws-bootstrap --sandbox"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -20,8 +21,8 @@ from aws_bootstrap.cli import main
 from aws_bootstrap.errors import AwsError, BootstrapError
 from aws_bootstrap.models import Instance
 from aws_bootstrap.ssh import Remote, VolumeUnformatted
-from aws_bootstrap.sshconfig import Host, add
-from aws_bootstrap.tests.cloud import start_box
+from aws_bootstrap.sshconfig import Host, add, hosts, read
+from aws_bootstrap.tests.cloud import make_volume, start_box
 
 BOX = Instance(
     "i-0aaa", "us-west-2", "running", "g4dn.xlarge", "spot", "us-west-2a", datetime(2026, 1, 1, tzinfo=UTC), "54.1.2.3"
@@ -157,12 +158,14 @@ class Boxes:
     def __init__(self, client, *, bare: bool = True) -> None:
         self.client, self.bare = client, bare
         self.mounts: list[tuple[bool, bool]] = []
+        self.mounted: list[str] = []
 
     def run(self, alias, command, **_):
         return Remote(0, ("@aws-bootstrap-report", "{}"))
 
     def mount_ebs_volume(self, alias, package, volume_id, *, format_if_empty):
         tags = self.client.describe_volumes(VolumeIds=[volume_id])["Volumes"][0]["Tags"]
+        self.mounted.append(volume_id)
         self.mounts.append((format_if_empty, "aws-bootstrap-format" in {t["Key"] for t in tags}))
         if self.bare and not format_if_empty:
             raise VolumeUnformatted("/dev/nvme1n1 is empty and carries no filesystem", code="mount-failed")
@@ -245,6 +248,35 @@ def test_the_question_names_id_and_size_and_no_is_no(app, with_volume):
     done = CliRunner().invoke(main, ["setup", "aws-gpu1", "--format-volume"], obj=declining)
     assert declining.asked.startswith(f"Format {volume_id}, 8 GB, the data volume of aws-gpu1?")
     assert done.exit_code == 0 and done.stdout == "Nothing was formatted or set up.\n" and app.ssh.mounts == []
+
+
+class AgreesAfterAChange(AtATerminal):
+    """A user at a terminal who says yes, after something has changed in the account."""
+
+    def __init__(self, app: App, change: Callable[[], object]) -> None:
+        super().__init__(paths=app.paths)
+        self.aws, self.ssh = app.aws, app.ssh
+        self._change = change
+
+    def confirm(self, question: str, *, yes: bool) -> bool:
+        """Agree."""
+        super().confirm(question, yes=yes)
+        self._change()
+        return True
+
+
+def test_the_volume_that_is_formatted_is_the_one_that_was_asked_about(app, with_volume):
+    client, asked_about = with_volume
+    instance_id = hosts(read(app.paths.ssh_config))[0].instance_id
+
+    def put_another_in_its_place() -> None:
+        client.delete_tags(Resources=[asked_about], Tags=[{"Key": "aws-bootstrap-instance"}])
+        make_volume(client, instance_id)
+
+    agreeing = AgreesAfterAChange(app, put_another_in_its_place)
+    done = CliRunner().invoke(main, ["setup", "aws-gpu1", "--format-volume"], obj=agreeing)
+    assert done.exit_code == 0 and asked_about in agreeing.asked, done.stderr
+    assert app.ssh.mounted == [asked_about] and app.ssh.mounts == [(True, False)]
 
 
 def test_a_box_without_a_data_volume_has_none_to_format(app, run, with_volume):

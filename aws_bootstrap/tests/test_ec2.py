@@ -146,11 +146,14 @@ def test_a_lost_answer_is_tried_again_with_the_same_token(client, monkeypatch):
     assert len(sent) == 5 and all("ClientToken=t" in body for body in sent)
 
 
-def test_a_refusal_after_a_lost_answer_does_not_hide_what_the_lost_request_started(client, stub):
+BY_TOKEN = {"Filters": [{"Name": "client-token", "Values": ["t"]}]}
+
+
+@pytest.fixture
+def lost_then_refused(client, stub):
+    """RunInstances parameters whose first request is not answered, and whose second is refused."""
     asked = request() | {"ClientToken": "t"}
     stub.add_client_error("run_instances", "InsufficientInstanceCapacity", http_status_code=500, expected_params=asked)
-    by_token = {"Filters": [{"Name": "client-token", "Values": ["t"]}]}
-    stub.add_response("describe_instances", {"Reservations": [{"Instances": [described()]}]}, by_token)
     answers_to_lose = [ConnectionClosedError(endpoint_url="https://ec2")]
 
     def lose_the_first_answer(model, **_):
@@ -158,7 +161,26 @@ def test_a_refusal_after_a_lost_answer_does_not_hide_what_the_lost_request_start
             raise answers_to_lose.pop()
 
     client.meta.events.register_first("before-call.*.*", lose_the_first_answer)
-    assert ec2.run_instance(client, asked, lambda seconds: None).instance_id == "i-1"
+    return asked
+
+
+def test_a_refusal_after_a_lost_answer_does_not_hide_what_the_lost_request_started(client, stub, lost_then_refused):
+    stub.add_response("describe_instances", {"Reservations": [{"Instances": [described()]}]}, BY_TOKEN)
+    assert ec2.run_instance(client, lost_then_refused, lambda seconds: None).instance_id == "i-1"
+
+
+def test_a_refusal_after_a_lost_answer_stands_where_nothing_was_started(client, stub, lost_then_refused):
+    stub.add_response("describe_instances", {"Reservations": []}, BY_TOKEN)
+    with pytest.raises(CapacityError) as caught:
+        ec2.run_instance(client, lost_then_refused, lambda seconds: None)
+    assert caught.value.answered
+
+
+def test_a_lost_answer_that_cannot_be_looked_up_is_no_refusal(client, stub, lost_then_refused):
+    stub.add_client_error("describe_instances", "UnauthorizedOperation", expected_params=BY_TOKEN)
+    with pytest.raises(AwsError) as caught:
+        ec2.run_instance(client, lost_then_refused, lambda seconds: None)
+    assert not caught.value.answered
 
 
 @pytest.mark.parametrize(
@@ -243,6 +265,12 @@ def test_only_ours_are_found(aws):
         ("al2023-ami-2023*", "amazon", "ec2-user"),
         ("ubuntu/images/hvm-ssd-gp3/ubuntu-noble-24.04-amd64-server-*", "099720109477", "ubuntu"),
         ("RHEL-9.4*", "309956199498", "ec2-user"),
+        ("rhel-9", "309956199498", "ec2-user"),
+        ("Red Hat Enterprise Linux 9", "309956199498", "ec2-user"),
+        ("Ubuntu Pro 24.04", "099720109477", "ubuntu"),
+        ("amzn2-ami-kernel", "amazon", "ec2-user"),
+        ("My Ubuntu", "amazon", "ubuntu"),
+        ("An Amazon Linux image", "amazon", "ec2-user"),
     ],
 )
 def test_owner_and_login_by_image_name(name, owner, user):

@@ -47,9 +47,9 @@ MAY_IMPORT = {
     },
     "ec2": {"ec2", "aws", "keys", "retry", "errors", "models", "config"},
     "quota": {"aws", "errors", "models", "config"},
-    "keys": {"ssh", "errors", "config"},
+    "keys": {"ssh", "files", "errors", "config"},
     "ssh": {"sshconfig", "retry", "errors", "models", "config", "gpu"},
-    "sshconfig": {"errors", "config"},
+    "sshconfig": {"files", "errors", "config"},
     "aws": {"silence", "errors", "models", "config"},
     "app": {"aws", "ssh", "output", "models", "errors", "config"},
     "output": {"views", "models", "errors"},
@@ -61,6 +61,7 @@ MAY_IMPORT = {
     "silence": set(),
     "errors": set(),
     "config": set(),
+    "files": set(),
 }
 
 

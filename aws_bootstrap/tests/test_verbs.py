@@ -160,22 +160,6 @@ def test_an_instance_of_which_ec2_says_nothing_is_unknown(client, stub, lacking)
 # --- images and types ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("name", "owner", "user"),
-    [
-        ("Ubuntu Pro 24.04", "099720109477", "ubuntu"),
-        ("rhel-9", "309956199498", "ec2-user"),
-        ("Red Hat Enterprise Linux 9", "309956199498", "ec2-user"),
-        ("amzn2-ami-kernel", "amazon", "ec2-user"),
-        ("al2023-ami", "amazon", "ec2-user"),
-        ("My Ubuntu", "amazon", "ubuntu"),
-        ("An Amazon Linux image", "amazon", "ec2-user"),
-    ],
-)
-def test_publisher_and_login_follow_the_images_name(name, owner, user):
-    assert (ec2.image_owner(name), ec2.login_user(name)) == (owner, user)
-
-
 def test_every_field_of_an_image_is_read(client, stub):
     mappings = [
         {"DeviceName": "/dev/xvda", "Ebs": {"VolumeSize": 60}},

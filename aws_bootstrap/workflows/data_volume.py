@@ -5,8 +5,6 @@ A volume that cannot be had or mounted leaves a usable box: it is reported, and 
 
 from __future__ import annotations
 
-import io
-import tarfile
 from functools import partial
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -16,6 +14,7 @@ from ..config import TAG_FORMAT, LaunchConfig
 from ..errors import BootstrapError, SshError, UsageError
 from ..models import EbsVolume, Instance, Volume
 from ..ssh import VolumeUnformatted
+from .remote import tarball
 from .unknown import note_nothing
 
 if TYPE_CHECKING:
@@ -88,7 +87,7 @@ def _create(launch: Launch, instance: Instance) -> None:
         launch.calls.make(
             VOLUME,
             partial(ec2.create_ebs_volume, client, instance, config.ebs_storage or 0, config.tag),
-            look=partial(_find_created, client, instance.instance_id),
+            look=partial(find_for, client, instance.instance_id),
             note=note,
         )
     except BootstrapError as exc:
@@ -97,10 +96,6 @@ def _create(launch: Launch, instance: Instance) -> None:
         look = f"Look:      {launch.app.access.program} status --region {instance.region}"
         what = f"{exc} Whether a volume was created all the same is not known."
         raise BootstrapError(what, hint=look, code=exc.code) from exc
-
-
-def _find_created(client: Any, instance_id: str) -> Volume | None:
-    return next(iter(ec2.find_ebs_volumes_for_instance(client, instance_id)), None)
 
 
 def attach(launch: Launch) -> None:
@@ -150,14 +145,7 @@ def mount_volume(app: App, alias: str, volume: Volume, *, format_volume: bool = 
 
 def package() -> bytes:
     """Return the mount scripts as one gzipped tar."""
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w:gz") as tar:
-        for name in _SCRIPTS:
-            content = (_RESOURCES / name).read_bytes()
-            entry = tarfile.TarInfo(name)
-            entry.size = len(content)
-            tar.addfile(entry, io.BytesIO(content))
-    return stream.getvalue()
+    return tarball({name: (_RESOURCES / name).read_bytes() for name in _SCRIPTS})
 
 
 def _take_format_leave(client: Any, volume: Volume) -> bool:
@@ -189,11 +177,14 @@ def in_report(volume: Volume | None, mounted: bool) -> EbsVolume | None:
 
 
 def find_for(client: Any, instance_id: str) -> Volume | None:
-    """The data volume that is meant for an instance, attached now if it was not yet."""
-    volume = next(iter(ec2.find_ebs_volumes_for_instance(client, instance_id)), None)
-    if volume and volume.state == "available":
+    """The first data volume that is meant for an instance, if any."""
+    return next(iter(ec2.find_ebs_volumes_for_instance(client, instance_id)), None)
+
+
+def attach_free(client: Any, volume: Volume, instance_id: str) -> None:
+    """Attach the volume to the instance if it was free when it was read."""
+    if volume.state == "available":
         ec2.attach_ebs_volume(client, volume.volume_id, instance_id)
-    return volume
 
 
 def _give_up(launch: Launch, error: BootstrapError) -> None:

@@ -105,12 +105,21 @@ def _without_report(done: Remote) -> SetupOutcome:
 
 def _pack(script: bytes | None) -> bytes:
     """All resources, and the user's script, as one gzipped tar."""
+    contents = dict(_contents(_RESOURCES))
+    if script is not None:
+        contents[_USER_SCRIPT] = script
+    return tarball(contents)
+
+
+def tarball(contents: Mapping[str, bytes]) -> bytes:
+    """Return files, by name, as one gzipped tar. What begins with #! may be executed."""
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w:gz") as tar:
-        for name, content in _contents(_RESOURCES):
-            _add(tar, name, content)
-        if script is not None:
-            _add(tar, _USER_SCRIPT, script)
+        for name, content in contents.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            entry.mode = 0o755 if content.startswith(b"#!") else 0o644
+            tar.addfile(entry, io.BytesIO(content))
     return stream.getvalue()
 
 
@@ -120,13 +129,6 @@ def _contents(folder: Any, prefix: str = "") -> Iterator[tuple[str, bytes]]:
             yield from _contents(item, f"{prefix}{item.name}/")
         elif item.is_file() and item.name != "__init__.py":
             yield prefix + item.name, item.read_bytes()
-
-
-def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
-    entry = tarfile.TarInfo(name)
-    entry.size = len(content)
-    entry.mode = 0o755 if content.startswith(b"#!") else 0o644
-    tar.addfile(entry, io.BytesIO(content))
 
 
 def _teller() -> Callable[[str], None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .. import ec2, sshconfig
+from .. import sshconfig
 from ..errors import BootstrapError
 from ..models import SetupReport, Volume
 from . import data_volume, remote, ssh_options
@@ -29,13 +29,12 @@ def find_host(app: App, name: str) -> sshconfig.Host:
 
 def find_volume(app: App, host: sshconfig.Host) -> Volume:
     """The box's data volume. BootstrapError `not-found` where it has none."""
-    client = app.aws.ec2(host.region or app.aws.region)
-    volumes = ec2.find_ebs_volumes_for_instance(client, host.instance_id)
-    if not volumes:
+    volume = data_volume.find_for(app.aws.ec2(host.region or app.aws.region), host.instance_id)
+    if volume is None:
         raise BootstrapError(
             f"{host.alias} has no data volume.", hint="See what it has with: aws-bootstrap status", code="not-found"
         )
-    return volumes[0]
+    return volume
 
 
 def question(host: sshconfig.Host, volume: Volume) -> str:
@@ -57,14 +56,14 @@ def apply(
     *,
     python_version: str | None = None,
     script: Path | None = None,
-    format_volume: bool = False,
+    to_format: Volume | None = None,
 ) -> SetupReport:
-    """How it went. `format_volume`: the user has agreed that an empty data volume is formatted."""
+    """How it went. `to_format`: the data volume that the user has agreed to have formatted, if it is empty."""
     contents = remote.read_script(script)
     ssh_options.ensure_effective(app, host)
     with explained_timeout(app, host):
         outcome = remote.set_up(app.ssh, host.alias, python_version=python_version, script=contents)
-    volume, error = _mount(app, host, format_volume)
+    volume, error = _mount(app, host, to_format)
     return SetupReport(
         instance_id=host.instance_id,
         ssh_alias=host.alias,
@@ -79,13 +78,19 @@ def apply(
     )
 
 
-def _mount(app: App, host: sshconfig.Host, format_volume: bool) -> tuple[Volume | None, BootstrapError | None]:
-    """The box's data volume, mounted if it has one, and what kept us from mounting it."""
-    volume = None
+def _mount(app: App, host: sshconfig.Host, to_format: Volume | None) -> tuple[Volume | None, BootstrapError | None]:
+    """The box's data volume, mounted if it has one, and what kept us from mounting it.
+
+    A box may have several: the one that is formatted must be the one that the user was asked about.
+    """
+    client = app.aws.ec2(host.region or app.aws.region)
+    volume = to_format
     try:
-        volume = data_volume.find_for(app.aws.ec2(host.region or app.aws.region), host.instance_id)
+        if volume is None:
+            volume = data_volume.find_for(client, host.instance_id)
         if volume:
-            data_volume.mount_volume(app, host.alias, volume, format_volume=format_volume)
+            data_volume.attach_free(client, volume, host.instance_id)
+            data_volume.mount_volume(app, host.alias, volume, format_volume=to_format is not None)
     except BootstrapError as exc:
         return volume, exc
     return volume, None

@@ -29,7 +29,7 @@ _KEYWORDS = (
 """What decides whether ssh gets in."""
 
 _PROXIES = ("proxyjump", "proxycommand")
-_MEND = "Correct it, or name another file: export AWS_BOOTSTRAP_SSH_CONFIG=…"
+_CORRECT_IT = "Correct it, or name another file: export AWS_BOOTSTRAP_SSH_CONFIG=…"
 
 
 def check(paths: Paths, host: Host) -> None:
@@ -69,7 +69,7 @@ def _as_it_is(paths: Paths, alias: str) -> dict[str, str]:
     except SshError as exc:
         if exc.code != "ssh-config":
             raise
-        raise BootstrapError(f"ssh cannot use its configuration: {exc}", hint=_MEND, code="ssh-config") from exc
+        raise BootstrapError(f"ssh cannot use its configuration: {exc}", hint=_CORRECT_IT, code="ssh-config") from exc
 
 
 def _overridden(text: str, host: Host) -> list[str]:
@@ -98,6 +98,6 @@ def _not_effective(paths: Paths, host: Host, overridden: list[str]) -> Bootstrap
     return BootstrapError(
         f"ssh would reach {host.alias} with other options than its block in {paths.ssh_config} says: "
         f"{', '.join(overridden)}.",
-        hint=_MEND,
+        hint=_CORRECT_IT,
         code="ssh-config",
     )

@@ -91,10 +91,14 @@ class Bench:
     ) -> None:
         self.close()
 
-    def close(self) -> None:
-        """End the sandbox and the starter."""
+    def end_commands(self) -> None:
+        """End the starter: no command starts any more."""
         self._starter.kill()
         self._starter.wait()
+
+    def close(self) -> None:
+        """End the sandbox and the starter."""
+        self.end_commands()
         self.sandbox.stop()
 
     # --- where a case starts ------------------------------------------------------------------------------------

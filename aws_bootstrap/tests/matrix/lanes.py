@@ -16,6 +16,9 @@ from aws_bootstrap.tests.matrix.judge import violations
 from aws_bootstrap.tests.matrix.recording import Recording, record
 from aws_bootstrap.tests.matrix.scenarios import Scenario
 
+END_SECONDS = 30.0
+"""For how long a lane's last case may go on after an interrupt."""
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -35,20 +38,27 @@ class Lanes:
         self._folder = folder
         self._benches: list[Bench] = []
         self._number = number
+        self._is_ending = threading.Event()
+        self._threads: list[threading.Thread] = []
 
     def __enter__(self) -> Lanes:
         self._benches = self._each(range(self._number), self._start)
         return self
 
     def __exit__(self, *_: object) -> None:
+        # A lane that goes on would start its sandbox again.
+        self._is_ending.set()
+        for bench in self._benches:
+            bench.end_commands()
+        for thread in self._threads:
+            thread.join(END_SECONDS)
         for bench in self._benches:
             bench.close()
 
     def _start(self, number: int) -> Bench:
         return Bench(self._folder / f"lane-{number}")
 
-    @staticmethod
-    def _each[A, B](items: Iterable[A], work: Callable[[A], B]) -> list[B]:
+    def _each[A, B](self, items: Iterable[A], work: Callable[[A], B]) -> list[B]:
         """The work's results, all done at the same time; the first error is raised."""
         done: list[B] = []
         failed: list[BaseException] = []
@@ -59,10 +69,10 @@ class Lanes:
             except BaseException as exc:
                 failed.append(exc)
 
-        threads = [threading.Thread(target=attempt, args=(item,), daemon=True) for item in items]
-        for thread in threads:
+        self._threads = [threading.Thread(target=attempt, args=(item,), daemon=True) for item in items]
+        for thread in self._threads:
             thread.start()
-        for thread in threads:
+        for thread in self._threads:
             thread.join()
         if failed:
             raise failed[0]
@@ -97,7 +107,7 @@ class Lanes:
         taking = threading.Lock()
 
         def lane(bench: Bench) -> None:
-            while True:
+            while not self._is_ending.is_set():
                 with taking:
                     world = _next_world(bench, waiting)
                     if world is None:
