@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+from aws_bootstrap.sandbox.testing import FAST
+
 from .conftest import describe, eventually, image, launch, refused, state, wait_state
 
 SPOT = {"MarketType": "spot"}
@@ -47,7 +49,7 @@ def test_stop_and_start_give_another_address(ec2):
     assert wait_state(ec2, instance_id, "running")["PublicIpAddress"] != first
 
 
-def test_status_checks_take_longer_than_running(ec2):
+def test_status_checks_take_longer_than_running(cloud, ec2):
     """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/monitoring-system-instance-status-check.html"""
     instance_id = launch(ec2)["InstanceId"]
     wait_state(ec2, instance_id, "running")
@@ -57,7 +59,11 @@ def test_status_checks_take_longer_than_running(ec2):
             "Status"
         ]
 
-    assert check() == "initializing"
+    cloud.timing(status_checks=3600.0)
+    try:
+        assert check() == "initializing"
+    finally:
+        cloud.timing(status_checks=FAST["status_checks"])
     assert eventually(lambda: check() == "ok")
 
 
