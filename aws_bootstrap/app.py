@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import shlex
 import sys
 from collections.abc import Callable
@@ -19,6 +20,9 @@ from .models import Access, Result
 if TYPE_CHECKING:
     from .aws import Aws
     from .ssh import Ssh
+
+_LOOK_EVERY = 0.2
+"""Seconds after which a wait for the user is woken to look for signals."""
 
 
 @dataclass
@@ -101,7 +105,25 @@ def _at_terminal() -> bool:
 
 def _asked(question: str) -> bool:
     """The answer at the terminal. Ctrl-C and Ctrl-D there are interrupts like any other."""
-    try:
-        return click.confirm(question, err=True)
-    except click.Abort as exc:
-        raise KeyboardInterrupt from exc
+    while True:
+        click.echo(f"{question} [y/N]: ", nl=False, err=True)
+        answer = _line()
+        if not answer:
+            raise KeyboardInterrupt  # Ctrl-D
+        word = answer.strip().lower()
+        if word in ("y", "yes"):
+            return True
+        if word in ("", "n", "no"):
+            return False
+        click.echo("Answer y or n.", err=True)
+
+
+def _line() -> str:
+    """A line from the terminal; empty at its end.
+
+    It is read only once it is there: a signal that comes just before a read begins would be acted on after the read
+    alone, however long nobody types. So this is not `click.confirm`.
+    """
+    while not select.select([sys.stdin], [], [], _LOOK_EVERY)[0]:
+        pass
+    return sys.stdin.readline()

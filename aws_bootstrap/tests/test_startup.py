@@ -122,6 +122,27 @@ def test_a_signal_at_the_question_has_its_own_exit_code(program):
     assert process.returncode == 143 and not program.sandbox.log("RequestServiceQuotaIncrease")
 
 
+def test_a_question_takes_yes_and_no_and_asks_again_for_anything_else():
+    script = """
+from aws_bootstrap.app import App
+for _ in range(6):
+    print(App().confirm("Go on?", yes=False), flush=True)
+try:
+    App().confirm("Go on?", yes=False)
+except KeyboardInterrupt:
+    print("end")
+"""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen([sys.executable, "-c", script], stdin=theirs, stdout=subprocess.PIPE, stderr=theirs)
+    os.close(theirs)
+    os.write(ours, b"y\nYES\nn\n\nno\nwhat\ny\n\x04")
+    out, _ = process.communicate(timeout=40)
+    shown = os.read(ours, 65536).decode()
+    os.close(ours)
+    assert out.decode().split() == ["True", "True", "False", "False", "False", "True", "end"]
+    assert shown.count("Go on? [y/N]: ") == 8 and "Answer y or n." in shown
+
+
 def test_importing_the_package_leaves_signals_alone():
     script = """
 import signal
