@@ -1,4 +1,4 @@
-"""The whole matrix, or a part of it: `.ci/faults [--case ID | --only REGEX] [--write]`."""
+"""The whole matrix, or a part of it: `.ci/faults [--core | --case ID | --only REGEX] [--write]`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from aws_bootstrap.tests.matrix.cases import Case
 from aws_bootstrap.tests.matrix.evidence import Evidence
 from aws_bootstrap.tests.matrix.lanes import Lanes, Verdict
 from aws_bootstrap.tests.matrix.recording import Recording
-from aws_bootstrap.tests.matrix.scenarios import SCENARIOS
+from aws_bootstrap.tests.matrix.scenarios import SCENARIOS, Scenario
 
 _PROGRESS_EVERY = 15.0
 _SLOW = ("timeout", "hanging", "mute", "wrong-key", "refused", "throttled")
@@ -67,7 +67,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run what was asked for; the exit code."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the sandboxes end with us
     asked = _arguments(arguments)
-    wanted = [scenario for scenario in SCENARIOS if re.search(asked.scenarios, scenario.name)]
+    wanted = _scenarios(asked)
     with tempfile.TemporaryDirectory(prefix="matrix-") as folder, Lanes(Path(folder), asked.lanes) as lanes:
         recordings = lanes.record(wanted)
         if asked.record:
@@ -83,8 +83,16 @@ def main(arguments: Sequence[str]) -> int:
     return _conclude(tally, recordings, asked)
 
 
+def _scenarios(asked: argparse.Namespace) -> list[Scenario]:
+    """The command lines to record."""
+    if asked.core:
+        return [scenario for scenario in SCENARIOS if scenario.name in choice.gate_scenarios()]
+    return [scenario for scenario in SCENARIOS if re.search(asked.scenarios, scenario.name)]
+
+
 def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog=".ci/faults", description=__doc__)
+    parser.add_argument("--core", action="store_true", help="the gate's part: a fixed core, and what ever failed")
     parser.add_argument("--case", metavar="ID", help="repeat one case, and show what it did")
     parser.add_argument("--only", metavar="REGEX", default="", help="run the cases whose id has a match")
     parser.add_argument("--scenarios", metavar="REGEX", default="", help="only scenarios whose name has a match")
@@ -110,8 +118,22 @@ def _chosen(recordings: Sequence[Recording], asked: argparse.Namespace) -> list[
                 f"no such case any more: {asked.case}; see .ci/faults --list --only '^{recordings[0].scenario.name}:'"
             )
         return found
+    if asked.core:
+        return _gate_cases(recordings)
     pattern = re.compile(asked.only)
     return [case for case in choice.all_cases(recordings) if pattern.search(case.id)]
+
+
+def _gate_cases(recordings: Sequence[Recording]) -> list[Case]:
+    """The fixed core and every case that ever failed; an error if one of those exists no more."""
+    cases = [case for recording in recordings for case in choice.cases_of(recording)]
+    failed_once = choice.failed_once()
+    lost = failed_once - {case.id for case in cases}
+    if lost:
+        raise SystemExit(
+            "these cases exist no more: put what took their place into failed_cases.txt: " + ", ".join(sorted(lost))
+        )
+    return [case for case in cases if choice.is_core(case) or case.id in failed_once]
 
 
 def _mixed(cases: Sequence[Case]) -> list[Case]:
@@ -138,7 +160,7 @@ def _conclude(tally: Tally, recordings: Sequence[Recording], asked: argparse.Nam
         )
     if asked.write:
         report.write(tally.verdicts, tally.seconds)
-    is_whole = not (asked.only or asked.scenarios)
+    is_whole = not (asked.core or asked.only or asked.scenarios)
     made = _actions(recordings) | {action for verdict in tally.verdicts for action in verdict.actions}
     gaps = _tell_gaps(made) if is_whole else 0
     for verdict in tally.cured:
