@@ -74,8 +74,7 @@ class Aws:
 
     def regions(self) -> list[str]:
         """The regions enabled for the account."""
-        found, _ = each_region([self.region], self._enabled_regions)
-        return found[self.region]
+        return ask_region(self.region, self._enabled_regions)
 
     def _enabled_regions(self, region: str) -> list[str]:
         reply = self.ec2(region).describe_regions(AllRegions=False)
@@ -187,13 +186,24 @@ def each_region[T](regions: Iterable[str], ask: Callable[[str], T]) -> Answers[T
     A region that falls silent counts as failed, and is told at once. So this is for reading alone: what an
     unanswered request may have changed would not be known. `change_each_region` waits for every region.
     """
+    return _by_outcome(ask_each_region(regions, ask))
+
+
+def ask_each_region[T](regions: Iterable[str], ask: Callable[[str], T]) -> dict[str, T | BootstrapError]:
+    """As `each_region`: each region's answer, or in its place the error that it ended with."""
     asked = list(dict.fromkeys(regions))
     patience = _patience()
 
     def limit(answered: int) -> float:
         return patience if 2 * answered >= len(asked) else _ALONE * patience
 
-    return _by_outcome(_until_silent(asked, partial(_caught, ask), limit, given_up=_tell_silent))
+    return _until_silent(asked, partial(_caught, ask), limit, given_up=_tell_silent)
+
+
+def ask_region[T](region: str, ask: Callable[[str], T]) -> T:
+    """As `each_region`, for one region. Raises its error; AwsError `unreachable` where it falls silent."""
+    answers, _ = each_region([region], ask)
+    return answers[region]
 
 
 def without_waiting[T](region: str, ask: Callable[[str], T]) -> T:

@@ -43,6 +43,7 @@ class Group(click.Group):
         output.use_format(_wanted_format(given))
         silence.tell_by(output.warn)
         app = extra.setdefault("obj", None) or App()
+        output.hide_by(app.secrets)
         extra |= {"obj": app, "standalone_mode": False, "prog_name": "aws-bootstrap"}
         with startup.watched():
             try:
@@ -61,7 +62,6 @@ class Group(click.Group):
 
 def _fail(exc: BaseException, app: App, *, debug: bool) -> NoReturn:
     """Show the failure and exit with its code."""
-    output.hide(app.secrets())
     error = _ours(exc)
     if error.hint:
         error.with_facts(hint=_runnable(error.hint, app))

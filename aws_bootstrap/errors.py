@@ -205,6 +205,20 @@ _INVALID = Known(
 _CAPACITY = Known(CapacityError, hint="Try later, another --instance-type, another --region, or --on-demand.")
 _PRICE = Known(CapacityError, hint="Raise --max-price, or try later or in another --region.")
 _QUOTA = Known(QuotaError, hint="Ask for more with: aws-bootstrap quota request --help")
+THROTTLING_CODES = frozenset(
+    {
+        "EC2ThrottledException",
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "ThrottledException",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+    }
+)
+"""AWS's codes for a request that was turned away before anything was done."""
+
 _BUSY = Known(TransientError, hint="AWS is busy; run the command again in a minute.")
 _CLOCK = Known(
     code="expired-credentials",

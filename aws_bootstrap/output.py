@@ -144,17 +144,17 @@ def show_help(text: str) -> None:
     _err(text)
 
 
-_secrets: tuple[str, ...] = ()
+_secrets: Callable[[], tuple[str, ...]] = tuple
 
 
-def hide(secrets: tuple[str, ...]) -> None:
-    """Show none of these from now on: AWS's answer to a wrong signature repeats the session token."""
+def hide_by(secrets: Callable[[], tuple[str, ...]]) -> None:
+    """Show nothing of what this returns, asked at each print: AWS's answers may repeat the session token."""
     global _secrets
     _secrets = secrets
 
 
 def _without_secrets(text: str) -> str:
-    for secret in _secrets:
+    for secret in _secrets():
         text = text.replace(secret, "***")
     return text
 

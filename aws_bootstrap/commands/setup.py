@@ -32,8 +32,6 @@ def setup(
 
     if format_volume:
         app.require_answer(yes=yes)
-    if format_volume:
-        app.require_answer(yes=yes)
     host = workflow.find_host(app, name)
     to_format = workflow.find_volume(app, host) if format_volume else None
     if to_format and not app.confirm(workflow.question(host, to_format), yes=yes):

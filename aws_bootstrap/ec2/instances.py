@@ -9,7 +9,7 @@ from typing import Any
 
 from ..aws import explained, pages
 from ..config import LaunchConfig
-from ..errors import AwsError, BootstrapError, TransientError
+from ..errors import THROTTLING_CODES, AwsError, BootstrapError, TransientError
 from ..models import Image, Instance, Network, StateChange
 from ..retry import backoff, poll
 from . import tags
@@ -105,7 +105,7 @@ def run_instance(ec2_once: Any, request: dict[str, Any], sleep: Callable[[float]
     Throttling and lost answers are tried again here, with the same client token, so that two can never start.
     """
     waits = backoff(0.5, 8.0)
-    answer_was_lost = False
+    may_have_started = False
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             with explained():
@@ -113,16 +113,23 @@ def run_instance(ec2_once: Any, request: dict[str, Any], sleep: Callable[[float]
                 return _instance(reply["Instances"][0], ec2_once.meta.region_name)
         except AwsError as exc:
             again = isinstance(exc, TransientError) or exc.aws_code in _NOT_YET_SEEN
-            if answer_was_lost and not again:
+            if may_have_started and not again:
                 # A refusal is about the last request alone: an earlier one may have started the instance.
                 started = _started_by(ec2_once, request["ClientToken"])
                 if started:
                     return started
             if not again or attempt == _ATTEMPTS:
                 raise
-            answer_was_lost = answer_was_lost or not exc.answered
+            may_have_started = may_have_started or _may_have_started(exc)
         sleep(next(waits))
     raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+def _may_have_started(error: AwsError) -> bool:
+    """Whether the request that failed may have started an instance: where no answer came, or EC2 failed within."""
+    is_throttled = error.aws_code in THROTTLING_CODES
+    failed_within = isinstance(error, TransientError) and not is_throttled
+    return failed_within or not error.answered
 
 
 def _started_by(ec2: Any, client_token: str) -> Instance | None:

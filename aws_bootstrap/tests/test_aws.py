@@ -15,7 +15,7 @@ import pytest
 from botocore.config import Config
 
 from aws_bootstrap import silence
-from aws_bootstrap.aws import change_each_region, each_region, together, without_waiting
+from aws_bootstrap.aws import REGION_SECONDS, change_each_region, each_region, together, without_waiting
 from aws_bootstrap.errors import AwsError, BootstrapError
 from aws_bootstrap.silence import SILENCE
 
@@ -161,6 +161,39 @@ def test_a_timeout_that_is_none_is_refused(run, cloud, monkeypatch, named):
     monkeypatch.setenv("AWS_BOOTSTRAP_REGION_TIMEOUT", named)
     outcome = run("status", "-r", "us-west-2", "-o", "json")
     assert outcome.exit_code == 2 and named in json.loads(outcome.stdout)["error"]["message"]
+
+
+def test_a_region_that_hangs_is_waited_for_a_few_seconds():
+    assert REGION_SECONDS <= 10
+
+
+def test_a_region_that_hangs_is_told_as_it_is_given_up(program):
+    program.sandbox.fault(action="DescribeInstances", region="ap-south-1", do={"delay": 6})
+    done = program("status", "-r", "ap-south-1", "-r", "us-west-2", env={"AWS_BOOTSTRAP_REGION_TIMEOUT": "1"})
+    assert done.exit_code == 3
+    assert "Warning: ap-south-1 does not answer; going on without it" in done.err
+
+
+def test_prices_that_hang_do_not_hide_a_box(program):
+    assert program("launch", "--no-setup", "-r", "us-west-2").exit_code == 0
+    program.sandbox.fault(action="DescribeSpotPriceHistory", do={"delay": 15})
+    code, seen = program.json("status", "-r", "us-west-2", env={"AWS_BOOTSTRAP_REGION_TIMEOUT": "3"})
+    assert [box["ssh_alias"] for box in seen["instances"]] == ["aws-gpu1"]
+    assert "regions_failed" in seen and seen["regions_failed"] == []
+
+
+@pytest.mark.parametrize(
+    ("action", "words"),
+    [
+        ("GetServiceQuota|ListServiceQuotas", ["quota", "request", "--type", "spot", "--desired-value", "64", "--yes"]),
+        ("DescribeVolumes", ["launch", "--ebs-volume-id", "vol-0123456789abcdef0", "--yes"]),
+    ],
+)
+def test_what_is_read_before_a_change_has_a_deadline_too(program, action, words):
+    program.sandbox.fault(action=action, do={"delay": 15})
+    code, seen = program.json(*words, "-r", "us-west-2", env={"AWS_BOOTSTRAP_REGION_TIMEOUT": "0.5"})
+    assert code == 1 and "no answer within 1.5 s" in seen["error"]["message"]
+    assert not program.sandbox.log("RequestServiceQuotaIncrease") and not program.sandbox.log("RunInstances")
 
 
 def test_a_region_that_hangs_is_told_and_the_rest_is_shown(program):

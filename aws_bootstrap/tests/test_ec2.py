@@ -183,6 +183,22 @@ def test_a_lost_answer_that_cannot_be_looked_up_is_no_refusal(client, stub, lost
     assert not caught.value.answered
 
 
+def test_a_refusal_after_a_failure_within_ec2_does_not_hide_what_the_failed_request_started(client, stub):
+    asked = request() | {"ClientToken": "t"}
+    stub.add_client_error("run_instances", "InternalError", http_status_code=500, expected_params=asked)
+    stub.add_client_error("run_instances", "InsufficientInstanceCapacity", http_status_code=500, expected_params=asked)
+    stub.add_response("describe_instances", {"Reservations": [{"Instances": [described()]}]}, BY_TOKEN)
+    assert ec2.run_instance(client, asked, lambda seconds: None).instance_id == "i-1"
+
+
+def test_a_refusal_after_throttling_is_believed(client, stub):
+    asked = request() | {"ClientToken": "t"}
+    stub.add_client_error("run_instances", "RequestLimitExceeded", http_status_code=503, expected_params=asked)
+    stub.add_client_error("run_instances", "InsufficientInstanceCapacity", http_status_code=500, expected_params=asked)
+    with pytest.raises(CapacityError):
+        ec2.run_instance(client, asked, lambda seconds: None)
+
+
 @pytest.mark.parametrize(
     ("code", "status", "kind"),
     [

@@ -144,6 +144,15 @@ def test_no_secret_is_in_messages_debug_output_or_logs(program, action, do):
     assert [word for word in (SECRET, TOKEN, home.access_key()[1], *private) if word in shown] == []
 
 
+def test_no_secret_is_in_a_warning(program):
+    """A message of AWS's own, in a command that goes on: it is printed before any error is."""
+    assert program("launch", "--no-setup", "-r", "us-west-2").exit_code == 0
+    do = {"error": "NoSuchThing", "message": f"the token {TOKEN} is not for this"}
+    program.sandbox.fault(action="DescribeSpotPriceHistory", do=do)
+    done = program("status", "-r", "us-west-2", env={"AWS_SECRET_ACCESS_KEY": SECRET, "AWS_SESSION_TOKEN": TOKEN})
+    assert "No spot prices" in done.err and TOKEN not in done.err and "***" in done.err
+
+
 def test_a_proxys_password_is_not_shown(monkeypatch):
     monkeypatch.setenv("HTTP_PROXY", "http://me:hunter2@127.0.0.1:9")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://ec2.invalid")

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -81,8 +82,11 @@ def test_a_port_that_stays_shut_is_told_at_the_bound(listener):
 def test_a_port_that_accepts_and_never_answers_is_told_at_the_bound(listener):
     listener.listen()
     with pytest.raises(SshError, match="no SSH server answered within 0 s") as caught:
+        began = time.monotonic()
         Ssh().wait_open("127.0.0.1", listener.getsockname()[1], timeout=0.2)
     assert caught.value.code == "ssh-timeout"
+    # Not the seconds that a connection may take to be greeted while there is time.
+    assert time.monotonic() - began < CONNECT_SECONDS / 2
 
 
 # --- what a command says ---------------------------------------------------------------------------------

@@ -78,7 +78,10 @@ def locked_out(app: App, host: Host) -> str | None:
     """A sentence for a box whose rules leave this machine's address out; None if they let it in, or cannot be read."""
     with contextlib.suppress(BootstrapError):
         address = aws.my_address()
-        boxes = _read(app.aws.ec2(host.region or app.aws.region), [host.instance_id], {host.instance_id: host})
+        where = host.region or app.aws.region
+        boxes = aws.without_waiting(
+            where, lambda region: _read(app.aws.ec2(region), [host.instance_id], {host.instance_id: host})
+        )
         if boxes and ec2.lets_in(boxes[0].rules, address) is False:
             program = app.access.program
             return f"Your address {address} is not let in. Change that: {program} access {host.alias} --ssh-cidr me"

@@ -169,7 +169,9 @@ def _check_types(config: LaunchConfig, regions: list[RegionPlan]) -> None:
 
 
 def _volume(app: App, region: str, volume_id: str | None) -> Volume | None:
-    return ec2.validate_ebs_volume(app.aws.ec2(region), volume_id) if volume_id else None
+    if not volume_id:
+        return None
+    return aws.ask_region(region, lambda _: ec2.validate_ebs_volume(app.aws.ec2(region), volume_id))
 
 
 def _region_plan(client: Any, region: str, config: LaunchConfig) -> RegionPlan:

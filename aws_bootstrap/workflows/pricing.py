@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .. import ec2
+from ..aws import PRICING_REGION, without_waiting
 from ..errors import BootstrapError, CapacityError
 from .capacity import Attempt
 
@@ -28,7 +29,7 @@ def check_price(app: App, attempt: Attempt, max_price: float | None) -> None:
 def on_demand(app: App, region: str, instance_type: str) -> float | None:
     """The on-demand price, USD per hour; None where it cannot be known."""
     try:
-        return ec2.on_demand_price(app.aws.pricing(), region, instance_type)
+        return without_waiting(PRICING_REGION, lambda _: ec2.on_demand_price(app.aws.pricing(), region, instance_type))
     except BootstrapError:
         return None
 
@@ -36,7 +37,9 @@ def on_demand(app: App, region: str, instance_type: str) -> float | None:
 def _spot(app: App, attempt: Attempt) -> float | None:
     """The price of the cheapest zone; None where it cannot be known: EC2 holds the request to --max-price anyway."""
     try:
-        prices = ec2.spot_prices(app.aws.ec2(attempt.region), [attempt.instance_type])
+        prices = without_waiting(
+            attempt.region, lambda region: ec2.spot_prices(app.aws.ec2(region), [attempt.instance_type])
+        )
     except BootstrapError:
         return None
     return min((p.price for p in prices.values()), default=None)

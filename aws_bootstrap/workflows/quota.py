@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .. import quota
-from ..aws import change_each_region, each_region, together
+from ..aws import ask_each_region, change_each_region, each_region
 from ..errors import AwsError, BootstrapError, Interrupted, RegionReason
 from ..models import (
     Quota,
@@ -54,11 +54,16 @@ def show(app: App, family: str | None, regions: Sequence[str]) -> QuotaReport:
 def check(app: App, kind: Kind, desired_value: int, regions: Sequence[str]) -> tuple[Ask, ...]:
     """What may be sent, one request a region. BootstrapError if one region must not: then nothing is sent anywhere."""
     asked = _regions(app, regions)
-    answers = together(*(lambda r=r: _caught(lambda: _checked(app, r, kind, desired_value)) for r in asked))
-    problems = {r: a for r, a in zip(asked, answers, strict=True) if isinstance(a, BootstrapError)}
+    asks: list[Ask] = []
+    problems: dict[str, BootstrapError] = {}
+    for region, answer in ask_each_region(asked, lambda r: _checked(app, r, kind, desired_value)).items():
+        if isinstance(answer, BootstrapError):
+            problems[region] = answer
+        else:
+            asks.append(answer)
     if problems:
         raise _nothing_sent(problems)
-    return tuple(answers)
+    return tuple(asks)
 
 
 def question(asks: Sequence[Ask]) -> str:
@@ -129,13 +134,6 @@ def _note(kind: Kind, q: Quota) -> str | None:
 
 def _row(region: str, kind: Kind, q: Quota) -> QuotaRow:
     return QuotaRow(region, kind.family, kind.market, q.code, q.name, q.value, _note(kind, q))
-
-
-def _caught(call: Callable[[], Ask]) -> Ask | BootstrapError:
-    try:
-        return call()
-    except BootstrapError as exc:
-        return exc
 
 
 def _checked(app: App, region: str, kind: Kind, desired_value: int) -> Ask:
