@@ -68,7 +68,15 @@ def hosts(text: str) -> list[Host]:
 
 def find(text: str, alias_or_id: str) -> Host | None:
     """Our host of that alias or instance id."""
-    return next((h for h in hosts(text) if alias_or_id in (h.alias, h.instance_id)), None)
+    return find_in(hosts(text), alias_or_id)
+
+
+def find_in(found: Iterable[Host], alias_or_id: str) -> Host | None:
+    """Return the first of these hosts that has that alias or instance id."""
+    for host in found:
+        if alias_or_id in (host.alias, host.instance_id):
+            return host
+    return None
 
 
 def broken(text: str) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,7 +10,8 @@ import pytest
 from aws_bootstrap.models import Instance, SpotPrice, Volume
 from aws_bootstrap.sandbox.testing import Sandbox
 from aws_bootstrap.tests.programs import Program
-from aws_bootstrap.workflows.status import RegionFacts, instance_status, orphans
+from aws_bootstrap.workflows.inventory import Box
+from aws_bootstrap.workflows.status import instance_status
 
 OURS = [{"Key": "created-by", "Value": "aws-bootstrap-g4dn"}]
 
@@ -78,24 +78,18 @@ def _pending(sandbox: Sandbox) -> bool:
     return any(sandbox.client(region=r).describe_instances(Filters=state)["Reservations"] for r in regions(sandbox))
 
 
-# --- what is made of the facts of a region ---------------------------------------------------------------
+# --- what is shown of a box ------------------------------------------------------------------------------
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
-BOX = Instance("i-1", "us-west-2", "running", "g4dn.xlarge", "spot", "us-west-2a", NOW - timedelta(hours=2, minutes=30))
+INSTANCE = Instance(
+    "i-1", "us-west-2", "running", "g4dn.xlarge", "spot", "us-west-2a", NOW - timedelta(hours=2, minutes=30)
+)
 DATA = Volume("vol-1", "us-west-2", 10, "available", "us-west-2a", created_by_us=True, kept=False, instance_id="i-1")
-
-
-def test_a_volume_that_a_living_box_has_yet_to_attach_is_no_orphan():
-    """mutants.md, `orphans`: a person deletes what is shown as an orphan."""
-    assert orphans([DATA], [BOX]) == []
-    assert [v.volume_id for v in orphans([DATA], [replace(BOX, instance_id="i-2")])] == ["vol-1"]
-    assert orphans([replace(DATA, state="in-use")], []) == []
 
 
 def test_the_estimated_cost_is_the_price_of_an_hour_times_the_hours():
     """mutants.md, `_status`."""
     price = SpotPrice("g4dn.xlarge", "us-west-2a", 0.2, NOW)
-    facts = RegionFacts([BOX], [DATA], {("g4dn.xlarge", "us-west-2a"): price})
-    seen = instance_status(BOX, facts, None, NOW)
+    seen = instance_status(Box(INSTANCE, volumes=(DATA,)), {("g4dn.xlarge", "us-west-2a"): price}, NOW)
     assert (seen.uptime_seconds, seen.spot_price_per_hour, seen.estimated_cost) == (9000, 0.2, 0.5)
     assert [v.volume_id for v in seen.ebs_volumes] == ["vol-1"]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from .. import ec2, output, sshconfig
-from ..aws import each_region, together, without_waiting
+from .. import ec2, output
+from ..aws import together, without_waiting
 from ..config import GP3_USD_PER_GB_MONTH
 from ..errors import BootstrapError
 from ..gpu import GpuInfo
@@ -22,54 +22,42 @@ from ..models import (
     Volume,
     VolumeStatus,
 )
-from ..sshconfig import Host
+from .inventory import Box, hosts_of_ours, read_with, regions_to_read
 
 if TYPE_CHECKING:
     from ..app import App
 
-
-@dataclass(frozen=True)
-class RegionFacts:
-    """What one region holds of ours."""
-
-    instances: list[Instance]
-    volumes: list[Volume]
-    prices: dict[tuple[str, str], SpotPrice]
+type Prices = Mapping[tuple[str, str], SpotPrice]
+"""Spot prices of one region, by instance type and availability zone."""
 
 
 def gather(app: App, regions: Sequence[str], *, instructions: bool = True, gpu: bool = False) -> StatusReport:
-    """What is there now, joined with the aliases of the SSH config."""
-    asked = tuple(dict.fromkeys(regions)) or tuple(app.aws.regions())
+    """Return what exists now, joined with the aliases of the SSH config."""
+    regions = regions_to_read(app, regions)
+    hosts = hosts_of_ours(app)
     try:
-        found, failed = each_region(asked, lambda region: _facts(app.aws.ec2(region)))
+        inventory, prices = read_with(_spot_prices, app, regions, hosts=hosts)
     except BootstrapError as exc:
-        raise exc.with_result(_unread(app, asked, exc)) from exc
-    hosts = {h.instance_id: h for h in sshconfig.hosts(sshconfig.read(app.paths.ssh_config))}
+        raise exc.with_result(_unread(app, regions, exc)) from exc
     now = datetime.now(UTC)
-    instances = [
-        instance_status(i, facts, hosts.get(i.instance_id), now) for facts in found.values() for i in facts.instances
-    ]
+    instances = [instance_status(box, prices[box.region], now) for box in inventory.boxes]
+    if gpu:
+        instances = _with_gpus(app, instances)
     return StatusReport(
-        instances=tuple(_with_gpus(app, instances) if gpu else instances),
-        regions_queried=asked,
-        regions_failed=failed,
-        orphan_volumes=tuple(v for facts in found.values() for v in orphans(facts.volumes, facts.instances)),
+        instances=tuple(instances),
+        regions_queried=inventory.regions,
+        regions_failed=inventory.failed,
+        orphan_volumes=tuple(_orphan(volume) for volume in inventory.orphans()),
         access=app.access,
         instructions=instructions,
     )
 
 
-def _unread(app: App, asked: tuple[str, ...], error: BootstrapError) -> StatusReport:
-    """The report where no region could be read."""
+def _unread(app: App, regions: Sequence[str], error: BootstrapError) -> StatusReport:
+    """Return the report where no region could be read."""
     reasons = {r.region: r.reason for r in error.report.regions}
-    failed = tuple(RegionFailure(region, reasons.get(region, str(error))) for region in asked)
-    return StatusReport((), asked, failed, (), access=app.access)
-
-
-def orphans(volumes: Iterable[Volume], instances: Iterable[Instance]) -> list[OrphanVolume]:
-    """The data volumes that are detached and whose instance is gone."""
-    alive = {i.instance_id for i in instances}
-    return [_orphan(v) for v in volumes if v.state == "available" and v.instance_id not in alive]
+    failed = tuple(RegionFailure(region, reasons.get(region, str(error))) for region in regions)
+    return StatusReport((), tuple(regions), failed, (), access=app.access)
 
 
 def _orphan(volume: Volume) -> OrphanVolume:
@@ -83,47 +71,52 @@ def _orphan(volume: Volume) -> OrphanVolume:
     )
 
 
-def _facts(client: Any) -> RegionFacts:
-    instances, volumes = together(lambda: ec2.find_instances(client), lambda: ec2.find_volumes(client))
-    spot = {i.instance_type for i in instances if i.lifecycle == "spot" and i.state == "running"}
-    return RegionFacts(instances, volumes, _prices(client, spot))
+def _spot_prices(client: Any, instances: Sequence[Instance]) -> Prices:
+    """Return the prices of running spot instances as far as they can be known.
 
-
-def _prices(client: Any, kinds: Iterable[str]) -> dict[tuple[str, str], SpotPrice]:
-    """The prices where they can be known: a missing one must not hide a running box."""
+    A missing price must not hide a running box.
+    """
+    region = client.meta.region_name
+    instance_types = {i.instance_type for i in instances if i.lifecycle == "spot" and i.state == "running"}
     try:
-        return without_waiting(client.meta.region_name, lambda _: ec2.spot_prices(client, kinds))
+        return without_waiting(region, lambda _: ec2.spot_prices(client, instance_types))
     except BootstrapError as exc:
-        _tell_unpriced(client.meta.region_name, exc)
+        output.warn(f"No spot prices in {region}: {exc}")
         return {}
 
 
-def _tell_unpriced(region: str, error: BootstrapError) -> None:
-    output.warn(f"No spot prices in {region}: {error}")
-
-
-def instance_status(instance: Instance, facts: RegionFacts, host: Host | None, now: datetime) -> InstanceStatus:
-    """Return what is shown of one instance: its uptime and what it has cost until `now`, its volumes, its alias."""
+def instance_status(box: Box, prices: Prices, now: datetime) -> InstanceStatus:
+    """Return what is shown of one box: its uptime and what it has cost until `now`, its volumes, its alias."""
+    instance = box.instance
     uptime = _uptime(instance, now)
-    price = facts.prices.get((instance.instance_type, instance.availability_zone))
-    spot_price = price.price if price and instance.lifecycle == "spot" and instance.state == "running" else None
-    attached = (v for v in facts.volumes if v.instance_id == instance.instance_id)
+    spot_price = _spot_price(instance, prices)
+    estimated_cost = None
+    if spot_price is not None and uptime is not None:
+        estimated_cost = round(spot_price * uptime / 3600, 4)
     return InstanceStatus(
         instance_id=instance.instance_id,
         region=instance.region,
         state=instance.state,
         instance_type=instance.instance_type,
         public_ip=instance.public_ip,
-        ssh_alias=host.alias if host else None,
+        ssh_alias=box.alias,
         lifecycle=instance.lifecycle,
-        user=host.user if host else "ubuntu",
+        user=box.host.user if box.host else "ubuntu",
         availability_zone=instance.availability_zone,
         launch_time=instance.launch_time,
         uptime_seconds=uptime,
-        ebs_volumes=tuple(VolumeStatus(v.volume_id, v.size_gb, ec2.EBS_MOUNT_POINT, v.state) for v in attached),
+        ebs_volumes=tuple(VolumeStatus(v.volume_id, v.size_gb, ec2.EBS_MOUNT_POINT, v.state) for v in box.volumes),
         spot_price_per_hour=spot_price,
-        estimated_cost=None if spot_price is None or uptime is None else round(spot_price * uptime / 3600, 4),
+        estimated_cost=estimated_cost,
     )
+
+
+def _spot_price(instance: Instance, prices: Prices) -> float | None:
+    """Return the price of an hour of a running spot instance; None where it is not known."""
+    if instance.lifecycle != "spot" or instance.state != "running":
+        return None
+    price = prices.get((instance.instance_type, instance.availability_zone))
+    return price.price if price else None
 
 
 def _uptime(instance: Instance, now: datetime) -> int | None:

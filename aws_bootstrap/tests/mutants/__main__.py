@@ -23,7 +23,18 @@ from aws_bootstrap.tests.mutants.records import PACKAGE, ROOT, STATE, Record
 
 SURVIVORS = Path(__file__).with_name("survivors.toml")
 RESULTS = STATE / "results.jsonl"
-WORKFLOWS = ("terminate", "cleanup", "capacity", "search", "failure", "data_volume", "plan", "access", "status")
+WORKFLOWS = (
+    "terminate",
+    "cleanup",
+    "capacity",
+    "search",
+    "failure",
+    "data_volume",
+    "plan",
+    "access",
+    "status",
+    "inventory",
+)
 PATTERNS = (
     *(f"workflows/{name}.py" for name in WORKFLOWS),
     "ec2/*.py",

@@ -1,0 +1,281 @@
+"""Which boxes exist: instances, joined with how ssh reaches them and with their data volumes.
+
+Every command finds its boxes here, so that "not found", "orphan volume" and "stale host" mean one thing each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
+
+from .. import ec2, sshconfig
+from ..aws import each_region, together
+from ..errors import BootstrapError
+from ..models import Instance, RegionFailure, Volume, unread_regions
+from ..sshconfig import Host
+
+if TYPE_CHECKING:
+    from ..app import App
+
+type VolumeReading = Literal["beside", "first", "none"]
+"""When to read data volumes: at the same time as the instances, before them, or not at all."""
+
+
+@dataclass(frozen=True)
+class Box:
+    """An instance of ours, how ssh reaches it (None if this machine has no alias for it), and its data volumes."""
+
+    instance: Instance
+    host: Host | None = None
+    volumes: tuple[Volume, ...] = ()
+
+    @property
+    def instance_id(self) -> str:
+        """Return the instance's id."""
+        return self.instance.instance_id
+
+    @property
+    def region(self) -> str:
+        """Return the instance's region."""
+        return self.instance.region
+
+    @property
+    def alias(self) -> str | None:
+        """Return its alias in the SSH config of this machine."""
+        return self.host.alias if self.host else None
+
+    @property
+    def has_ended(self) -> bool:
+        """Return whether it is terminated, or about to be."""
+        return self.instance.state in ec2.ENDED
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """The boxes, data volumes and hosts of some regions, and the regions that could not be read.
+
+    An inventory of named boxes holds what belongs to them alone.
+    """
+
+    boxes: tuple[Box, ...]
+    volumes: tuple[Volume, ...]
+    hosts: tuple[Host, ...]
+    regions: tuple[str, ...]
+    failed: tuple[RegionFailure, ...]
+
+    def orphans(self) -> tuple[Volume, ...]:
+        """Return the volumes that are detached and whose instance is gone, the user's own among them."""
+        return orphan_volumes(self.volumes, [box.instance for box in self.boxes])
+
+    def stale_hosts(self) -> tuple[Host, ...]:
+        """Return the hosts whose instance is certainly gone, by alias."""
+        return tuple(host for host in self._hosts_without_box() if self._covers(host))
+
+    def unjudged_hosts(self) -> tuple[Host, ...]:
+        """Return the hosts whose instance was not seen, but may live where nothing could be read, by alias."""
+        return tuple(host for host in self._hosts_without_box() if not self._covers(host))
+
+    def _hosts_without_box(self) -> list[Host]:
+        existing = {box.instance_id for box in self.boxes}
+        missing = [host for host in self.hosts if host.instance_id not in existing]
+        return sorted(missing, key=lambda host: _alias_order(host.alias))
+
+    def _covers(self, host: Host) -> bool:
+        """Return whether everything was read, and the host's region is one that the account can see."""
+        if self.failed:
+            return False
+        return host.region is None or host.region in self.regions
+
+
+def orphan_volumes(volumes: Iterable[Volume], instances: Iterable[Instance]) -> tuple[Volume, ...]:
+    """Return the volumes that are detached and whose instance is not among these."""
+    existing = {instance.instance_id for instance in instances}
+    detached = [volume for volume in volumes if volume.state == "available"]
+    return tuple(volume for volume in detached if volume.instance_id not in existing)
+
+
+def regions_to_read(app: App, regions: Sequence[str]) -> tuple[str, ...]:
+    """Return these regions, each once; where there are none, all that are enabled for the account."""
+    return tuple(dict.fromkeys(regions)) or tuple(app.aws.regions())
+
+
+def hosts_of_ours(app: App) -> list[Host]:
+    """Return our hosts in the SSH config of this machine. BootstrapError if it cannot be read."""
+    return sshconfig.hosts(sshconfig.read(app.paths.ssh_config))
+
+
+def read(
+    app: App,
+    regions: Sequence[str] = (),
+    names: Sequence[str] = (),
+    *,
+    volumes: VolumeReading = "beside",
+    hosts: Sequence[Host] | None = None,
+) -> Inventory:
+    """Return the boxes named, or all of ours in these regions. See `read_with`."""
+    inventory, _ = read_with(_nothing_more, app, regions, names, volumes=volumes, hosts=hosts)
+    return inventory
+
+
+def read_with[T](
+    more: Callable[[Any, Sequence[Instance]], T],
+    app: App,
+    regions: Sequence[str] = (),
+    names: Sequence[str] = (),
+    *,
+    volumes: VolumeReading = "beside",
+    hosts: Sequence[Host] | None = None,
+) -> tuple[Inventory, dict[str, T]]:
+    """Return the inventory, and what `more` reads in each region once the region's instances are known.
+
+    A name is an alias or an instance id. It is looked up in the region that its block in the SSH config says, else in
+    these regions, else in all. A named box may have ended. `hosts` are ours in the SSH config, which is read if they
+    are not given: before the instances, so that the host of a box launched meanwhile never looks stale.
+
+    BootstrapError `not-found` unless every box that was named is found, `region-failed` where a region that could not
+    be read may have it: nothing is done on the strength of a partial view.
+    """
+    if hosts is None:
+        hosts = hosts_of_ours(app)
+    scope = _named(app, regions, names, hosts) if names else _everything(app, regions, hosts)
+
+    def read_one(region: str) -> tuple[list[Instance], list[Volume], T]:
+        client = app.aws.ec2(region)
+        instances, found_volumes = read_region(client, scope.ids_by_region[region], volumes)
+        return instances, found_volumes, more(client, instances)
+
+    answers, failed = each_region(scope.ids_by_region, read_one)
+    instances = [instance for answer in answers.values() for instance in answer[0]]
+    found_volumes = [volume for answer in answers.values() for volume in answer[1]]
+    inventory = scope.inventory(instances, found_volumes, failed)
+    return inventory, {region: answer[2] for region, answer in answers.items()}
+
+
+def _nothing_more(client: Any, instances: Sequence[Instance]) -> None:
+    """Read nothing besides instances and volumes."""
+
+
+def read_region(
+    client: Any, instance_ids: Sequence[str] = (), volumes: VolumeReading = "beside"
+) -> tuple[list[Instance], list[Volume]]:
+    """Return one region's instances and data volumes.
+
+    The instances are those of these ids, whatever their state, or all of ours that are not terminated.
+    """
+    if instance_ids:
+        read_instances = partial(ec2.get_instances, client, instance_ids)
+    else:
+        read_instances = partial(ec2.find_instances, client)
+    if volumes == "none":
+        return read_instances(), []
+    if volumes == "first":
+        found_volumes = ec2.find_volumes(client)
+        return read_instances(), found_volumes
+    instances, found_volumes = together(read_instances, partial(ec2.find_volumes, client))
+    return instances, found_volumes
+
+
+def _join(instances: Iterable[Instance], hosts: Iterable[Host], volumes: Sequence[Volume]) -> tuple[Box, ...]:
+    """Return the boxes, each once."""
+    host_by_id = {host.instance_id: host for host in hosts}
+    boxes: dict[str, Box] = {}
+    for instance in instances:
+        instance_id = instance.instance_id
+        own_volumes = tuple(volume for volume in volumes if volume.instance_id == instance_id)
+        boxes[instance_id] = Box(instance, host_by_id.get(instance_id), own_volumes)
+    return tuple(boxes.values())
+
+
+# --- what to read ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Scope:
+    """What to read: the instance ids by region (without any: all of ours there), and the hosts they may have."""
+
+    ids_by_region: Mapping[str, Sequence[str]]
+    hosts: tuple[Host, ...]
+    typed: Mapping[str, str] = field(default_factory=dict)
+    """What the user typed for each box, by its instance id; empty where no box was named."""
+
+    def inventory(
+        self, instances: Sequence[Instance], volumes: Sequence[Volume], failed: tuple[RegionFailure, ...]
+    ) -> Inventory:
+        """Return what was read, joined. BootstrapError unless every box that was named is among it."""
+        self._check_found(instances, failed)
+        if self.typed:
+            volumes = [volume for volume in volumes if volume.instance_id in self.typed]
+        boxes = _join(instances, self.hosts, volumes)
+        return Inventory(boxes, tuple(volumes), self.hosts, tuple(self.ids_by_region), failed)
+
+    def _check_found(self, instances: Iterable[Instance], failed: tuple[RegionFailure, ...]) -> None:
+        found = {instance.instance_id for instance in instances}
+        missing = [instance_id for instance_id in self.typed if instance_id not in found]
+        if not missing:
+            return
+        unread = unread_regions(failed)
+        if unread:
+            raise BootstrapError(str(unread), hint=unread.hint, code=unread.code)
+        raise not_found([self._label(instance_id) for instance_id in missing])
+
+    def _label(self, instance_id: str) -> str:
+        name = self.typed[instance_id]
+        return name if name == instance_id else f"{name} ({instance_id})"
+
+
+def _everything(app: App, regions: Sequence[str], hosts: Sequence[Host]) -> _Scope:
+    return _Scope({region: () for region in regions_to_read(app, regions)}, tuple(hosts))
+
+
+def _named(app: App, regions: Sequence[str], names: Sequence[str], hosts: Sequence[Host]) -> _Scope:
+    """Return the scope of these names. BootstrapError `not-found` for one that is neither an alias nor an id."""
+    typed: dict[str, str] = {}
+    own_hosts: list[Host] = []
+    ids_by_region: dict[str, list[str]] = {}
+    ids_anywhere: list[str] = []
+    for name in names:
+        host = sshconfig.find_in(hosts, name)
+        if host is None and not name.startswith("i-"):
+            raise not_found([name])
+        instance_id = host.instance_id if host else name
+        if instance_id in typed:
+            continue
+        typed[instance_id] = name
+        if host:
+            own_hosts.append(host)
+        if host and host.region:
+            ids_by_region.setdefault(host.region, []).append(instance_id)
+        else:
+            ids_anywhere.append(instance_id)
+    if ids_anywhere:
+        for region in regions_to_read(app, regions):
+            ids_by_region.setdefault(region, []).extend(ids_anywhere)
+    return _Scope(ids_by_region, tuple(own_hosts), typed)
+
+
+def not_found(names: Sequence[str]) -> BootstrapError:
+    """Return the error for names by which there is no box of ours."""
+    return BootstrapError(
+        f"No box of aws-bootstrap named {', '.join(names)}.",
+        hint="List your boxes: aws-bootstrap status\nForget aliases of boxes that are gone: aws-bootstrap cleanup",
+        code="not-found",
+    )
+
+
+def aliases(app: App) -> list[str]:
+    """Return the aliases in the SSH config, in order; none if it cannot be read, since shell completion has no words.
+
+    Calls nothing in AWS.
+    """
+    try:
+        found = [host.alias for host in hosts_of_ours(app)]
+    except BootstrapError:
+        return []
+    return sorted(found, key=_alias_order)
+
+
+def _alias_order(alias: str) -> tuple[int, str]:
+    """Return what to sort aliases by: aws-gpu2 comes before aws-gpu10."""
+    return len(alias), alias
