@@ -27,6 +27,8 @@ GP3_USD_PER_GB_MONTH = 0.08
 """List price in most regions: https://aws.amazon.com/ebs/pricing/"""
 
 SSH_PORT = 22
+DEFAULT_USER = "ubuntu"
+"""Who logs in where no image says otherwise: the default image's own user."""
 LOGIN_REFUSED_SECONDS = 30.0
 """A booting box opens its port before cloud-init has put the key in place; refusals count only after this."""
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..aws import explained, pages
+from ..config import DEFAULT_USER
 from ..models import Image
 
 _OWNERS = {"ubuntu": "099720109477", "rhel": "309956199498", "red hat": "309956199498"}
@@ -22,7 +23,7 @@ def login_user(image_name: str) -> str:
     """The account that the image's cloud-init gives our key to."""
     name = image_name.lower()
     amazon_or_red_hat = "amazon linux" in name or name.startswith(("al2", "amzn", "rhel", "red hat"))
-    return "ec2-user" if amazon_or_red_hat else "ubuntu"
+    return "ec2-user" if amazon_or_red_hat else DEFAULT_USER
 
 
 @explained()

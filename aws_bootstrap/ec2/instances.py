@@ -173,13 +173,25 @@ def wait_running(
     instance = poll(check, timeout=timeout, every=every)
     if instance is None:
         raise BootstrapError(f"{instance_id} is not running after {timeout:.0f} s.", code="instance-timeout")
-    if not instance.public_ip:
+    get_address(instance)
+    return instance
+
+
+def get_address(instance: Instance) -> str:
+    """Return the instance's public address. BootstrapError `no-public-ip` if it has none: ssh cannot reach it."""
+    if instance.public_ip:
+        return instance.public_ip
+    if instance.state != "running":
         raise BootstrapError(
-            f"{instance_id} runs without a public address.",
-            hint="Name a subnet with a route to an internet gateway: --subnet-id",
+            f"{instance.instance_id} is {instance.state} and has no public address.",
+            hint="See its state: aws-bootstrap status",
             code="no-public-ip",
         )
-    return instance
+    raise BootstrapError(
+        f"{instance.instance_id} runs without a public address.",
+        hint="Name a subnet with a route to an internet gateway: --subnet-id",
+        code="no-public-ip",
+    )
 
 
 def _ended_early(instance: Instance) -> BootstrapError:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .. import aws, ec2, output, sshconfig
-from ..config import SSH_PORT
 from ..errors import BootstrapError, Interrupted, SshError
 from ..models import AccessReport, AccessRule, BoxAccess, IngressRule, Instance, RegionFailure
 from ..sshconfig import Host
+from .cidrs import resolve_cidrs
+from .hosts import ssh_port
 from .names import check_all_found, located
-from .plan import resolve_cidrs
 from .unknown import Calls, note_nothing
 
 if TYPE_CHECKING:
@@ -109,12 +109,6 @@ def _read(client: Any, ids: Sequence[str], hosts: dict[str, Host]) -> list[Box]:
 def _box(instance: Instance, rules: Sequence[IngressRule], host: Host | None) -> Box:
     port = host.port if host else ssh_port(rules)
     return Box(instance, port, tuple(r for r in rules if ec2.opens(r, port)), host.alias if host else None)
-
-
-def ssh_port(rules: Iterable[IngressRule]) -> int:
-    """The port that sshd listens on, as far as our own rules tell."""
-    ours = [rule.first_port for rule in rules if rule.created_by_us]
-    return SSH_PORT if not ours or SSH_PORT in ours else ours[0]
 
 
 def _change(

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from .. import ec2, keys, output, sshconfig
-from ..aws import each_region, together
-from ..config import LaunchConfig
+from .. import ec2, output, sshconfig
+from ..aws import together
+from ..config import DEFAULT_USER, LaunchConfig
 from ..errors import BootstrapError, IncompleteError, Interrupted, Resource
 from ..models import (
     AliasAddress,
@@ -20,13 +20,12 @@ from ..models import (
     CleanupPlan,
     CleanupReport,
     DeletedVolume,
-    Instance,
-    RegionFailure,
     Volume,
     VolumeEntry,
 )
 from ..sshconfig import Host
-from .access import ssh_port
+from .hosts import read_hosts
+from .inventory import Inventory, orphan_volumes, read, read_region
 from .unknown import Calls
 
 if TYPE_CHECKING:
@@ -50,29 +49,6 @@ class Wishes:
 
 
 @dataclass(frozen=True)
-class RegionFacts:
-    """What one region holds of ours."""
-
-    instances: list[Instance]
-    volumes: list[Volume]
-
-
-@dataclass(frozen=True)
-class View:
-    """What was read: the regions, and our part of the SSH config."""
-
-    regions: tuple[str, ...]
-    found: dict[str, RegionFacts]
-    failed: tuple[RegionFailure, ...]
-    text: str
-
-    @property
-    def instances(self) -> list[Instance]:
-        """Every instance of ours."""
-        return [i for facts in self.found.values() for i in facts.instances]
-
-
-@dataclass(frozen=True)
 class Plan:
     """What to do: the result that shows it, and the hosts to write."""
 
@@ -84,28 +60,34 @@ class Plan:
 def plan(app: App, wishes: Wishes) -> Plan:
     """What `apply` would do. Reads only; changes nothing."""
     text = sshconfig.read(app.paths.ssh_config)
-    regions = tuple(app.aws.regions())
-    found, failed = each_region(regions, lambda r: _facts(app.aws.ec2(r), wishes.include_ebs))
-    view = View(regions, found, failed, text)
-    stale, skipped = _stale(view)
-    moved = tuple(_moved(app, view, wishes.config)) if wishes.sync else ()
-    new = tuple(_named(_new(app, view, wishes), _without(text, stale))) if wishes.sync else ()
-    doomed, kept = _orphans(view, wishes)
+    inventory = _read(app, wishes, sshconfig.hosts(text))
+    stale = _entries(inventory.stale_hosts())
+    moved: list[Host] = []
+    new: list[Host] = []
+    if wishes.sync:
+        moved = _moved(app, inventory, wishes.config)
+        new = _named(_new(app, inventory, sshconfig.broken(text), wishes.config), _without(text, stale))
+    to_delete, kept = _orphans(inventory, wishes)
     shown = CleanupPlan(
-        regions_queried=regions,
-        regions_failed=failed,
+        regions_queried=inventory.regions,
+        regions_failed=inventory.failed,
         stale=stale,
         added=tuple(map(_address, new)),
         updated=tuple(map(_address, moved)),
-        orphan_volumes=() if failed else doomed,
-        skipped=skipped,
-        skipped_volumes=doomed if failed else (),
+        orphan_volumes=() if inventory.failed else to_delete,
+        skipped=_entries(inventory.unjudged_hosts()),
+        skipped_volumes=to_delete if inventory.failed else (),
         broken=tuple(sshconfig.broken(text)),
         kept_volumes=kept,
         access=app.access,
         command=f"{app.access.program} cleanup{wishes.flags}",
     )
-    return Plan(shown, new, moved)
+    return Plan(shown, tuple(new), tuple(moved))
+
+
+def _read(app: App, wishes: Wishes, hosts: Sequence[Host]) -> Inventory:
+    """Read volumes before instances: a volume created for a box just launched then finds its instance."""
+    return read(app, volumes="first" if wishes.include_ebs else "none", hosts=hosts)
 
 
 def question(plan: CleanupPlan) -> str:
@@ -221,26 +203,11 @@ def nothing_done(shown: CleanupPlan) -> CleanupReport:
     )
 
 
-def _facts(client: Any, with_volumes: bool) -> RegionFacts:
-    """Volumes are read before instances: one that is made for a box just launched then finds its instance alive."""
-    volumes = ec2.find_volumes(client) if with_volumes else []
-    return RegionFacts(ec2.find_instances(client), volumes)
-
-
 # --- aliases ---------------------------------------------------------------------------------------------
 
 
-def _stale(view: View) -> tuple[tuple[AliasEntry, ...], tuple[AliasEntry, ...]]:
-    """The aliases to remove, and those that look stale but stay since not everything could be read."""
-    alive = {i.instance_id for i in view.instances}
-    gone = [h for h in sshconfig.hosts(view.text) if h.instance_id not in alive]
-    unsure = [h for h in gone if view.failed or (h.region and h.region not in view.regions)]
-    sure = [h for h in gone if h not in unsure]
-    return _entries(sure), _entries(unsure)
-
-
 def _entries(hosts: Iterable[Host]) -> tuple[AliasEntry, ...]:
-    return tuple(AliasEntry(h.instance_id, h.alias) for h in sorted(hosts, key=lambda h: (len(h.alias), h.alias)))
+    return tuple(AliasEntry(host.instance_id, host.alias) for host in hosts)
 
 
 def _without(text: str, stale: Iterable[AliasEntry]) -> str:
@@ -249,71 +216,45 @@ def _without(text: str, stale: Iterable[AliasEntry]) -> str:
     return text
 
 
-def _moved(app: App, view: View, config: LaunchConfig) -> Iterable[Host]:
-    """The hosts whose instance has another address now; what an old block lacks is filled in."""
-    at = {i.instance_id: i for i in view.instances if i.public_ip}
-    for host in sshconfig.hosts(view.text):
-        instance = at.get(host.instance_id)
-        if instance and instance.public_ip and host.hostname != instance.public_ip:
-            yield replace(
-                host,
-                hostname=instance.public_ip,
-                region=instance.region,
-                user=host.user or config.ssh_user or "ubuntu",
-                identity_file=host.identity_file or str(config.private_key),
-                known_hosts=host.known_hosts or str(app.paths.known_hosts),
-            )
+def _moved(app: App, inventory: Inventory, config: LaunchConfig) -> list[Host]:
+    """Return the hosts whose instance has another address now; what an old block lacks is filled in."""
+    boxes = {box.instance_id: box for box in inventory.boxes}
+    moved = []
+    for host in inventory.hosts:
+        box = boxes.get(host.instance_id)
+        if box is None or box.instance.public_ip is None or box.instance.public_ip == host.hostname:
+            continue
+        known_now = replace(
+            host,
+            hostname=box.instance.public_ip,
+            region=box.region,
+            user=host.user or config.ssh_user or DEFAULT_USER,
+            identity_file=host.identity_file or str(config.private_key),
+            known_hosts=host.known_hosts or str(app.paths.known_hosts),
+        )
+        moved.append(known_now)
+    return moved
 
 
-def _new(app: App, view: View, wishes: Wishes) -> list[Host]:
-    """Hosts, still without an alias, for the running boxes that lack one; a damaged block counts as theirs."""
-    known = {h.instance_id for h in sshconfig.hosts(view.text)} | set(sshconfig.broken(view.text))
-    lacking = [i for i in view.instances if i.state == "running" and i.public_ip and i.instance_id not in known]
+def _new(app: App, inventory: Inventory, broken: Sequence[str], config: LaunchConfig) -> list[Host]:
+    """Return hosts, still without an alias, for the running boxes that lack one; a damaged block counts as theirs."""
+    lacking = []
+    for box in inventory.boxes:
+        if box.host is None and box.is_reachable and box.instance_id not in broken:
+            lacking.append(box.instance)
     if not lacking:
         return []
-    identity = _identity(wishes.config)
-    regions = list(dict.fromkeys(i.region for i in lacking))
-    asks = [partial(_hosts, app, [i for i in lacking if i.region == r], wishes.config.ssh_user) for r in regions]
-    return [replace(host, identity_file=identity) for hosts in together(*asks) for host in hosts]
+    return read_hosts(app, lacking, config, no_key_hint="Name the one that opens your boxes: --key-path PATH.pub")
 
 
-def _hosts(app: App, instances: Sequence[Instance], user: str | None) -> list[Host]:
-    """Who logs in follows from the image, the port from our rules in the security groups."""
-    client = app.aws.ec2(instances[0].region)
-    names = {} if user else ec2.image_names(client, {i.image_id for i in instances})
-    rules = ec2.find_rules(client, (group for i in instances for group in i.group_ids))
-    return [
-        Host(
-            instance_id=i.instance_id,
-            alias="",
-            hostname=i.public_ip or "",
-            user=user or ec2.login_user(names.get(i.image_id, "")),
-            identity_file="",
-            known_hosts=str(app.paths.known_hosts),
-            port=ssh_port(rule for rule in rules if rule.group_id in i.group_ids),
-            region=i.region,
-        )
-        for i in instances
-    ]
-
-
-def _identity(config: LaunchConfig) -> str:
-    key = keys.inspect(config)
-    if key.public_key is None:
-        raise BootstrapError(
-            f"There is no SSH key {key.public_path} for the aliases to add.",
-            hint="Name the one that opens your boxes: --key-path PATH.pub",
-            code="ssh-key",
-        )
-    return str(key.identity_file)
-
-
-def _named(hosts: Iterable[Host], text: str) -> Iterable[Host]:
-    """The hosts with the aliases that they will get."""
+def _named(hosts: Iterable[Host], text: str) -> list[Host]:
+    """Return the hosts with the aliases that they will get."""
+    with_alias = []
     for host in hosts:
         named = replace(host, alias=sshconfig.next_alias(text))
         text = sshconfig.with_host(text, named)
-        yield named
+        with_alias.append(named)
+    return with_alias
 
 
 def _address(host: Host) -> AliasAddress:
@@ -323,21 +264,21 @@ def _address(host: Host) -> AliasAddress:
 # --- volumes ---------------------------------------------------------------------------------------------
 
 
-def _orphans(view: View, wishes: Wishes) -> tuple[tuple[VolumeEntry, ...], tuple[VolumeEntry, ...]]:
-    """The volumes to delete, and those that stay because somebody marked them so."""
-    doomed: list[VolumeEntry] = []
+def _orphans(inventory: Inventory, wishes: Wishes) -> tuple[tuple[VolumeEntry, ...], tuple[VolumeEntry, ...]]:
+    """Return the volumes to delete, and those that stay because somebody marked them so."""
+    to_delete: list[VolumeEntry] = []
     kept: list[VolumeEntry] = []
-    for facts in view.found.values():
-        for volume in _abandoned(facts):
-            (kept if volume.kept and not wishes.include_kept else doomed).append(_entry(volume))
-    return tuple(doomed), tuple(kept)
+    for volume in inventory.orphans():
+        if _is_to_delete(volume, wishes):
+            to_delete.append(_entry(volume))
+        elif volume.created_by_us:
+            kept.append(_entry(volume))
+    return tuple(to_delete), tuple(kept)
 
 
-def _abandoned(facts: RegionFacts) -> list[Volume]:
-    """The detached volumes of ours whose instance is gone. One that this tool did not make is never among them."""
-    alive = {i.instance_id for i in facts.instances}
-    detached = (v for v in facts.volumes if v.created_by_us and v.state == "available")
-    return [v for v in detached if v.instance_id not in alive]
+def _is_to_delete(orphan: Volume, wishes: Wishes) -> bool:
+    """Return whether an orphan volume is to be deleted: never one of the user's own."""
+    return orphan.created_by_us and (wishes.include_kept or not orphan.kept)
 
 
 def _entry(volume: Volume) -> VolumeEntry:
@@ -354,14 +295,15 @@ def _delete_orphans(work: Work) -> None:
 def _delete_all(work: Work, client: Any, volumes: Sequence[VolumeEntry]) -> None:
     """Delete one region's volumes. They are looked at again: a person may have thought long over the answer."""
     try:
-        abandoned = _abandoned(_facts(client, True))
+        instances, found_volumes = read_region(client, volumes="first")
     except BootstrapError as exc:
         for volume in volumes:
             work.volumes[volume.volume_id] = _outcome(volume, str(exc))
         return
-    doomed = {v.volume_id for v in abandoned if work.wishes.include_kept or not v.kept}
+    orphans = orphan_volumes(found_volumes, instances)
+    still_to_delete = {orphan.volume_id for orphan in orphans if _is_to_delete(orphan, work.wishes)}
     for volume in volumes:
-        if volume.volume_id in doomed:
+        if volume.volume_id in still_to_delete:
             _delete(work, client, volume)
         else:
             work.volumes[volume.volume_id] = _outcome(volume, "It is gone, in use or kept by now.")

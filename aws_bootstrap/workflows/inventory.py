@@ -51,6 +51,11 @@ class Box:
         """Return whether it is terminated, or about to be."""
         return self.instance.state in ec2.ENDED
 
+    @property
+    def is_reachable(self) -> bool:
+        """Return whether it runs and has a public address."""
+        return self.instance.state == "running" and self.instance.public_ip is not None
+
 
 @dataclass(frozen=True)
 class Inventory:

@@ -14,6 +14,7 @@ from ..models import Image, Instance, LaunchReport, Volume
 from . import data_volume, remote, search
 from .capacity import Attempt
 from .failure import incomplete, setup_options
+from .hosts import new_host
 from .plan import LaunchPlan, RegionPlan, make_plan
 from .prepare import import_key, open_ssh_port
 from .steps import Step, run_steps, titles
@@ -168,17 +169,14 @@ def _tell_address(instance: Instance) -> None:
 
 def add_alias(launch: Launch) -> None:
     """Give the box a name in the SSH config. The name is chosen under the file's lock."""
-    assert launch.instance and launch.instance.public_ip
+    assert launch.instance
     paths = launch.app.paths
-    host = sshconfig.Host(
-        instance_id=launch.instance.instance_id,
-        alias="",
-        hostname=launch.instance.public_ip,
+    host = new_host(
+        paths,
+        launch.instance,
         user=launch.plan.user(launch.image),
-        identity_file=str(launch.key.identity_file),
-        known_hosts=str(paths.known_hosts),
         port=launch.config.ssh_port,
-        region=launch.instance.region,
+        identity_file=launch.key.identity_file,
     )
     launch.alias = sshconfig.add(paths.ssh_config, host)
     sshconfig.ensure_known_hosts(paths.known_hosts)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .. import aws, ec2, keys, sshconfig
-from ..config import LOGIN_REFUSED_SECONDS, SSH_PORT, LaunchConfig
+from ..config import DEFAULT_USER, LOGIN_REFUSED_SECONDS, SSH_PORT, LaunchConfig
 from ..errors import BootstrapError
 from ..models import DryRun, Image, InstanceType, KeyPair, Network, RegionFailure, SecurityGroup, Volume
 from ..ssh import check_installed
 from . import data_volume, remote, ssh_options
+from .cidrs import resolve_cidrs
+from .hosts import new_host
 
 if TYPE_CHECKING:
     from ..app import App
@@ -198,12 +199,6 @@ def _no_such_type(kinds: Sequence[str], where: str) -> BootstrapError:
     )
 
 
-def resolve_cidrs(wanted: tuple[str, ...], my_address: Callable[[], str]) -> tuple[str, ...]:
-    """The CIDRs asked for, `me` replaced by the caller's address, each once."""
-    found = (ipaddress.ip_network(my_address() if cidr == "me" else cidr, strict=False) for cidr in wanted)
-    return tuple(dict.fromkeys(map(str, found)))
-
-
 def _image(images: list[Image], kind: InstanceType, config: LaunchConfig, region: str) -> Image:
     image = ec2.latest_ami(images, kind.architectures)
     if image is None:
@@ -228,17 +223,6 @@ def _check_files(app: App, config: LaunchConfig, key: keys.LocalKey) -> None:
     sshconfig.check_writable(app.paths.known_hosts)
     sshconfig.check_path(key.identity_file)
     sshconfig.check_path(app.paths.known_hosts)
-    ssh_options.check(app.paths, _box_to_be(app, config, key))
-
-
-def _box_to_be(app: App, config: LaunchConfig, key: keys.LocalKey) -> sshconfig.Host:
-    """Return the box as the SSH config will name it, with an id and an address that no box has."""
-    return sshconfig.Host(
-        instance_id="i-00000000000000000",
-        alias="",
-        hostname="192.0.2.1",  # RFC 5737: for documentation
-        user=config.ssh_user or "ubuntu",
-        identity_file=str(key.identity_file),
-        known_hosts=str(app.paths.known_hosts),
-        port=config.ssh_port,
-    )
+    user = config.ssh_user or DEFAULT_USER
+    future_host = new_host(app.paths, None, user=user, port=config.ssh_port, identity_file=key.identity_file)
+    ssh_options.check(app.paths, future_host)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import ec2, output
 from ..aws import together, without_waiting
-from ..config import GP3_USD_PER_GB_MONTH
+from ..config import DEFAULT_USER, GP3_USD_PER_GB_MONTH
 from ..errors import BootstrapError
 from ..gpu import GpuInfo
 from ..models import (
@@ -101,7 +101,7 @@ def instance_status(box: Box, prices: Prices, now: datetime) -> InstanceStatus:
         public_ip=instance.public_ip,
         ssh_alias=box.alias,
         lifecycle=instance.lifecycle,
-        user=box.host.user if box.host else "ubuntu",
+        user=box.host.user if box.host else DEFAULT_USER,
         availability_zone=instance.availability_zone,
         launch_time=instance.launch_time,
         uptime_seconds=uptime,

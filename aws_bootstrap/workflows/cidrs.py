@@ -1,0 +1,16 @@
+"""Who may reach the SSH port, as the user says it: CIDRs, and `me` for the caller's own address."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Sequence
+
+
+def resolve_cidrs(requested: Sequence[str], my_address: Callable[[], str]) -> tuple[str, ...]:
+    """Return these CIDRs, each once, `me` replaced by the caller's address."""
+    networks = []
+    for cidr in requested:
+        address = my_address() if cidr == "me" else cidr
+        network = ipaddress.ip_network(address, strict=False)
+        networks.append(str(network))
+    return tuple(dict.fromkeys(networks))

@@ -1,0 +1,83 @@
+"""How ssh reaches a box: the one place where a Host is made, from what a launch or EC2 says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .. import ec2, keys
+from ..aws import together
+from ..config import SSH_PORT, LaunchConfig, Paths
+from ..errors import BootstrapError
+from ..models import IngressRule, Instance
+from ..sshconfig import Host
+
+if TYPE_CHECKING:
+    from ..app import App
+
+_NO_INSTANCE = "i-00000000000000000"
+_NO_ADDRESS = "192.0.2.1"
+"""RFC 5737: for documentation."""
+
+
+def new_host(paths: Paths, instance: Instance | None, *, user: str, port: int, identity_file: Path) -> Host:
+    """Return the host of an instance, still without an alias. BootstrapError `no-public-ip` if it has no address.
+
+    Without an instance, one that is yet to be launched: with an id and an address that no box has.
+    """
+    return Host(
+        instance_id=instance.instance_id if instance else _NO_INSTANCE,
+        alias="",
+        hostname=ec2.get_address(instance) if instance else _NO_ADDRESS,
+        user=user,
+        identity_file=str(identity_file),
+        known_hosts=str(paths.known_hosts),
+        port=port,
+        region=instance.region if instance else None,
+    )
+
+
+def read_hosts(app: App, instances: Sequence[Instance], config: LaunchConfig, *, no_key_hint: str) -> list[Host]:
+    """Return hosts, still without aliases, for instances that this machine has no alias for.
+
+    The config says key and user. BootstrapError `ssh-key` with that hint if the key does not exist.
+    """
+    identity_file = _find_identity(config, no_key_hint)
+    by_region: dict[str, list[Instance]] = {}
+    for instance in instances:
+        by_region.setdefault(instance.region, []).append(instance)
+    calls = [partial(_read_in_region, app, group, config.ssh_user, identity_file) for group in by_region.values()]
+    hosts: list[Host] = []
+    for found in together(*calls):
+        hosts += found
+    return hosts
+
+
+def _read_in_region(app: App, instances: Sequence[Instance], user: str | None, identity_file: Path) -> list[Host]:
+    """Return the hosts of one region's instances: the user follows from the image, the port from our rules."""
+    client = app.aws.ec2(instances[0].region)
+    image_names = {} if user else ec2.image_names(client, {i.image_id for i in instances})
+    rules = ec2.find_rules(client, (group for i in instances for group in i.group_ids))
+    hosts = []
+    for instance in instances:
+        own_rules = [rule for rule in rules if rule.group_id in instance.group_ids]
+        login = user or ec2.login_user(image_names.get(instance.image_id, ""))
+        hosts.append(new_host(app.paths, instance, user=login, port=ssh_port(own_rules), identity_file=identity_file))
+    return hosts
+
+
+def _find_identity(config: LaunchConfig, no_key_hint: str) -> Path:
+    key = keys.inspect(config)
+    if key.public_key is None:
+        raise BootstrapError(f"No SSH key {key.public_path} to log in with.", hint=no_key_hint, code="ssh-key")
+    return key.identity_file
+
+
+def ssh_port(rules: Iterable[IngressRule]) -> int:
+    """Return the port that sshd listens on, as far as our own rules say."""
+    ports = [rule.first_port for rule in rules if rule.created_by_us]
+    if not ports or SSH_PORT in ports:
+        return SSH_PORT
+    return ports[0]
