@@ -91,6 +91,22 @@ def test_one_protected_instance_does_not_save_the_others(run, cloud, box):
     assert f"terminate {protected} --region {WEST}" in failed["error"]["hint"]
 
 
+def test_an_ssh_config_that_cannot_be_read_keeps_no_box_running(run, app, cloud):
+    instance_id = start_box(cloud.ec2(WEST))["InstanceId"]
+    app.paths.ssh_config.mkdir()
+    code, failed = end(run, "--region", WEST)
+    assert code == 3 and failed["error"]["code"] == "ssh-config"
+    assert state(cloud, instance_id) == "terminated"
+
+
+def test_a_box_that_has_ended_may_be_named_and_its_volume_goes(run, cloud, box):
+    instance_id = box()
+    volume = make_volume(cloud.ec2(WEST), instance_id)
+    cloud.ec2(WEST).terminate_instances(InstanceIds=[instance_id])
+    code, ended = end(run, instance_id)
+    assert code == 0 and ended["terminated"][0]["ebs_volumes_deleted"] == [volume]
+
+
 # --- outcomes that are not known -------------------------------------------------------------------------
 
 

@@ -52,6 +52,12 @@ class Box:
         return self.instance.state in ec2.ENDED
 
     @property
+    def deletable_volumes(self) -> tuple[Volume, ...]:
+        """Return the volumes that go with it: created by this tool, not marked to stay, not in use by another."""
+        free_or_own = (None, self.instance_id)
+        return tuple(v for v in self.volumes if v.created_by_us and not v.kept and v.attached_to in free_or_own)
+
+    @property
     def is_reachable(self) -> bool:
         """Return whether it runs and has a public address."""
         return self.instance.state == "running" and self.instance.public_ip is not None
@@ -156,6 +162,33 @@ def read_with[T](
     found_volumes = [volume for answer in answers.values() for volume in answer[1]]
     inventory = scope.inventory(instances, found_volumes, failed)
     return inventory, {region: answer[2] for region, answer in answers.items()}
+
+
+def select(
+    app: App,
+    names: Sequence[str],
+    regions: Sequence[str] = (),
+    *,
+    volumes: VolumeReading = "beside",
+    ended: bool = False,
+) -> tuple[Box, ...]:
+    """Return the boxes named, each once, by alias or instance id; none where none is named. See `read_with`.
+
+    BootstrapError `not-found` for a box that has ended, unless `ended` asks for those as well.
+    """
+    if not names:
+        return ()
+    boxes = read(app, regions, names, volumes=volumes).boxes
+    if not ended:
+        check_none_ended(boxes)
+    return boxes
+
+
+def check_none_ended(boxes: Iterable[Box]) -> None:
+    """Raise BootstrapError `not-found` for named boxes that have ended."""
+    ended = [box.alias or box.instance_id for box in boxes if box.has_ended]
+    if ended:
+        raise not_found(ended)
 
 
 def _nothing_more(client: Any, instances: Sequence[Instance]) -> None:

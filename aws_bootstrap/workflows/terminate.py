@@ -8,35 +8,21 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .. import ec2, output, sshconfig
-from ..aws import each_region, together
+from ..aws import together
 from ..errors import BootstrapError, IncompleteError, Interrupted, RegionReason, Resource
-from ..models import Instance, StateChange, TerminateReport, Termination, Volume
-from .names import check_all_found, located
+from ..models import StateChange, TerminateReport, Termination, Volume
+from .inventory import Box, read, select
 from .unknown import Calls, is_unknown, note_nothing
 
 if TYPE_CHECKING:
     from ..app import App
 
 
-@dataclass(frozen=True)
-class Target:
-    """An instance to end, and the data volumes that are meant for it."""
-
-    instance: Instance
-    volumes: tuple[Volume, ...]
-
-    @property
-    def doomed(self) -> tuple[Volume, ...]:
-        """The volumes that go with it: made by this tool, not marked to stay, not in use by another instance."""
-        free_for_us = (None, self.instance.instance_id)
-        return tuple(v for v in self.volumes if v.created_by_us and not v.kept and v.attached_to in free_for_us)
-
-
 @dataclass
 class Ending:
-    """What has become of one target so far. Filled as it happens, so that an interrupt can tell it."""
+    """What has become of one box so far. Filled as it happens, so that an interrupt can tell it."""
 
-    target: Target
+    box: Box
     keep_ebs: bool
     call: str = ""
     """The name of the TerminateInstances that was sent for it."""
@@ -47,20 +33,20 @@ class Ending:
 
     @property
     def instance_id(self) -> str:
-        """Of the target."""
-        return self.target.instance.instance_id
+        """Of the box."""
+        return self.box.instance_id
 
     @property
     def region(self) -> str:
-        """Of the target."""
-        return self.target.instance.region
+        """Of the box."""
+        return self.box.region
 
     @property
     def left(self) -> tuple[Volume, ...]:
         """The volumes that should go and have not."""
         if self.keep_ebs:
             return ()
-        return tuple(v for v in self.target.doomed if v.volume_id not in self.deleted)
+        return tuple(v for v in self.box.deletable_volumes if v.volume_id not in self.deleted)
 
 
 @dataclass
@@ -79,35 +65,22 @@ class Run:
         return [e for e in self.endings if not e.change and e.call in self.calls.unknown]
 
 
-def find_targets(app: App, names: Sequence[str], region: str | None) -> tuple[Target, ...]:
-    """The instances named by id or alias, wherever they are; all of ours in the region if none is named."""
-    if not names:
-        where = region or app.aws.region
-        client = app.aws.ec2(where)
-        instances, volumes = together(lambda: ec2.find_instances(client), lambda: ec2.find_volumes(client))
-        return _joined((i for i in instances if i.state != "shutting-down"), volumes)
-    wanted = located(app, names, (region,) if region else ())
-    found, failed = each_region(wanted, lambda where: _in_region(app, where, wanted[where]))
-    targets = tuple(target for region_targets in found.values() for target in region_targets)
-    check_all_found(wanted, (t.instance.instance_id for t in targets), failed)
-    return tuple({t.instance.instance_id: t for t in targets}.values())
+def find_targets(app: App, names: Sequence[str], region: str | None) -> tuple[Box, ...]:
+    """Return the boxes named by alias or id, wherever they are; all of ours in the region if none is named.
+
+    One that has ended may be named: its volumes may be left.
+    """
+    if names:
+        return select(app, names, (region,) if region else (), ended=True)
+    # An SSH config that cannot be read must not keep a box running: without names, no host is needed.
+    boxes = read(app, (region or app.aws.region,), hosts=()).boxes
+    return tuple(box for box in boxes if not box.has_ended)
 
 
-def _in_region(app: App, region: str, ids: Sequence[str]) -> tuple[Target, ...]:
-    client = app.aws.ec2(region)
-    instances, volumes = together(lambda: ec2.get_instances(client, ids), lambda: ec2.find_volumes(client))
-    return _joined(instances, volumes)
-
-
-def _joined(instances: Iterable[Instance], volumes: Iterable[Volume]) -> tuple[Target, ...]:
-    listed = list(volumes)
-    return tuple(Target(i, tuple(v for v in listed if v.instance_id == i.instance_id)) for i in instances)
-
-
-def question(targets: Sequence[Target], *, keep_ebs: bool) -> str:
+def question(targets: Sequence[Box], *, keep_ebs: bool) -> str:
     """What the user is asked to agree to."""
     lines = [f"  {_line(t)}" for t in targets]
-    volumes = [v for t in targets for v in t.doomed]
+    volumes = [v for t in targets for v in t.deletable_volumes]
     if volumes and not keep_ebs:
         lines.append("Data volumes that would be deleted, with everything on them:")
         lines += [f"  {v.volume_id}  {v.size_gb} GB  in {v.region}" for v in volumes]
@@ -115,7 +88,7 @@ def question(targets: Sequence[Target], *, keep_ebs: bool) -> str:
     return "\n".join([*lines, f"Terminate {instances}?"])
 
 
-def apply(app: App, targets: Sequence[Target], *, keep_ebs: bool) -> TerminateReport:
+def apply(app: App, targets: Sequence[Box], *, keep_ebs: bool) -> TerminateReport:
     """End the targets, each region at the same time. IncompleteError if some failed, with what became of the rest."""
     run = Run(app, [Ending(target, keep_ebs) for target in targets], Calls(app.lookup_seconds))
     try:
@@ -157,9 +130,9 @@ def _report(run: Run) -> TerminateReport:
 
 
 def _termination(ending: Ending, change: StateChange, aliases: dict[str, str]) -> Termination:
-    instance = ending.target.instance
+    instance = ending.box.instance
     gone = {*ending.deleted, *(v.volume_id for v in ending.left)}
-    kept = tuple(v.volume_id for v in ending.target.volumes if v.volume_id not in gone)
+    kept = tuple(v.volume_id for v in ending.box.volumes if v.volume_id not in gone)
     return Termination(
         instance_id=instance.instance_id,
         previous_state=change.previous_state,
@@ -254,7 +227,7 @@ def _fail_what_runs(endings: Iterable[Ending], cause: BootstrapError) -> None:
 
 def _find_ends(client: Any, endings: Sequence[Ending]) -> list[StateChange] | None:
     """The ends that EC2 shows, once it shows all of them; fewer are noted at once."""
-    before = {e.instance_id: e.target.instance.state for e in endings}
+    before = {e.instance_id: e.box.instance.state for e in endings}
     ended = [i for i in ec2.get_instances(client, list(before)) if i.state in ec2.ENDED]
     changes = [StateChange(i.instance_id, before[i.instance_id], i.state) for i in ended]
     _note_ends(endings, changes)
@@ -269,7 +242,7 @@ def _note_ends(endings: Iterable[Ending], changes: Iterable[StateChange]) -> Non
 
 def _marked(run: Run, client: Any, ending: Ending) -> bool:
     """Whether the target's volumes are all marked to stay; if not, it is not ended."""
-    for volume in ending.target.doomed:
+    for volume in ending.box.deletable_volumes:
         try:
             run.calls.make(
                 f"the mark to keep {volume.volume_id}",
@@ -320,6 +293,6 @@ def _tell_waiting(volumes: Sequence[Volume]) -> None:
         output.info(f"Waiting for {volume.volume_id} ({volume.size_gb} GB) to detach, then deleting it")
 
 
-def _line(target: Target) -> str:
-    i = target.instance
+def _line(box: Box) -> str:
+    i = box.instance
     return f"{i.instance_id}  {i.instance_type}  {i.lifecycle}  {i.state}  {i.public_ip or '-'}  in {i.region}"
