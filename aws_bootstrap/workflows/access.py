@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from .. import aws, ec2, output, sshconfig
+from .. import aws, ec2, output
 from ..errors import BootstrapError, Interrupted, SshError
 from ..models import AccessReport, AccessRule, BoxAccess, IngressRule, Instance, RegionFailure
 from ..sshconfig import Host
 from .cidrs import resolve_cidrs
 from .hosts import ssh_port
-from .names import check_all_found, located
+from .inventory import Box, check_none_ended, read_region, read_with
 from .unknown import Calls, note_nothing
 
 if TYPE_CHECKING:
@@ -25,39 +25,48 @@ Changes = dict[tuple[str, int], tuple[tuple[str, ...], tuple[str, ...]]]
 
 
 @dataclass(frozen=True)
-class Box:
-    """An instance, the port that its sshd listens on, and the rules of its groups that are about it."""
+class BoxRules:
+    """A box, the port that its sshd listens on, and the rules of its security groups that are about it."""
 
-    instance: Instance
+    box: Box
     port: int
     rules: tuple[IngressRule, ...]
-    alias: str | None = None
 
     @property
     def group_id(self) -> str | None:
-        """The group that holds our rules, or shall."""
-        ours = [rule.group_id for rule in self.rules if rule.created_by_us]
-        return next(iter([*ours, *self.instance.group_ids]), None)
+        """Return the group that holds our rules, or shall."""
+        for rule in self.rules:
+            if rule.created_by_us:
+                return rule.group_id
+        group_ids = self.box.instance.group_ids
+        return group_ids[0] if group_ids else None
 
 
 def apply(app: App, names: Sequence[str], regions: Sequence[str], cidrs: Sequence[str]) -> AccessReport:
-    """Who may reach the boxes named (none: all of ours), after letting in these CIDRs alone by rules of ours."""
+    """Return who may reach the boxes named (none: all of ours), after letting in these CIDRs alone by rules of ours."""
     address = _my_address(needed="me" in cidrs)
-    wanted_cidrs = resolve_cidrs(tuple(cidrs), lambda: address or "")
-    wanted = located(app, names, regions) if names else {r: [] for r in regions or app.aws.regions()}
-    hosts = {h.instance_id: h for h in sshconfig.hosts(sshconfig.read(app.paths.ssh_config))}
-    found, failed = aws.each_region(wanted, lambda r: _read(app.aws.ec2(r), wanted[r], hosts))
-    check_all_found(wanted if names else {}, (b.instance.instance_id for bs in found.values() for b in bs), failed)
+    new_cidrs = resolve_cidrs(cidrs, lambda: address or "")
+    inventory, rules = read_with(_read_rules, app, regions, names, volumes="none")
+    if names:
+        check_none_ended(inventory.boxes)
+    by_region: dict[str, list[BoxRules]] = {}
+    for box in inventory.boxes:
+        if not box.has_ended:
+            by_region.setdefault(box.region, []).append(_box_rules(box, rules[box.region]))
+    failed = inventory.failed
     changed: dict[str, Changes] = {}
-    if wanted_cidrs and any(found.values()):
-        where = [r for r in found if found[r]]
-        changed, refused = _change(app, {r: found[r] for r in where}, wanted_cidrs)
-        again, lost = aws.each_region(changed, lambda r: _read(app.aws.ec2(r), wanted[r], hosts))
-        found, failed = found | again, (*failed, *refused, *lost)
+    if new_cidrs and by_region:
+        changed, refused = _change(app, by_region, new_cidrs)
+        again, unread = aws.each_region(changed, lambda region: _read_again(app, region, by_region[region]))
+        by_region |= again
+        failed = (*failed, *refused, *unread)
+    shown: list[BoxAccess] = []
+    for region, boxes in by_region.items():
+        shown += [_shown(each, address, changed.get(region)) for each in boxes]
     return AccessReport(
-        boxes=tuple(_shown(box, address, changed.get(r)) for r, boxes in found.items() for box in boxes),
+        boxes=tuple(shown),
         my_address=address,
-        regions_queried=tuple(wanted),
+        regions_queried=inventory.regions,
         regions_failed=failed,
         access=app.access,
     )
@@ -78,14 +87,21 @@ def locked_out(app: App, host: Host) -> str | None:
     """A sentence for a box whose rules leave this machine's address out; None if they let it in, or cannot be read."""
     with contextlib.suppress(BootstrapError):
         address = aws.my_address()
-        where = host.region or app.aws.region
-        boxes = aws.without_waiting(
-            where, lambda region: _read(app.aws.ec2(region), [host.instance_id], {host.instance_id: host})
-        )
-        if boxes and ec2.lets_in(boxes[0].rules, address) is False:
+        region = host.region or app.aws.region
+        if aws.without_waiting(region, lambda where: _is_locked_out(app.aws.ec2(where), host, address)):
             program = app.access.program
             return f"Your address {address} is not let in. Change that: {program} access {host.alias} --ssh-cidr me"
     return None
+
+
+def _is_locked_out(client: Any, host: Host, address: str) -> bool:
+    instances, _ = read_region(client, [host.instance_id], volumes="none")
+    rules = _read_rules(client, instances)
+    for instance in instances:
+        box = Box(instance, host)
+        if not box.has_ended:
+            return ec2.lets_in(_box_rules(box, rules).rules, address) is False
+    return False
 
 
 def _my_address(*, needed: bool) -> str | None:
@@ -98,21 +114,29 @@ def _my_address(*, needed: bool) -> str | None:
         return None
 
 
-def _read(client: Any, ids: Sequence[str], hosts: dict[str, Host]) -> list[Box]:
-    """The region's boxes, of these ids if any are given, with what opens their SSH port."""
-    known = ec2.get_instances(client, ids) if ids else ec2.find_instances(client)
-    instances = [i for i in known if i.state not in ("shutting-down", "terminated")]
-    rules = ec2.find_rules(client, (group for i in instances for group in i.group_ids))
-    return [_box(i, [r for r in rules if r.group_id in i.group_ids], hosts.get(i.instance_id)) for i in instances]
+def _read_rules(client: Any, instances: Sequence[Instance]) -> list[IngressRule]:
+    """Return the rules of the security groups of these instances, in one region."""
+    group_ids: list[str] = []
+    for instance in instances:
+        if instance.state not in ec2.ENDED:
+            group_ids += instance.group_ids
+    return ec2.find_rules(client, group_ids)
 
 
-def _box(instance: Instance, rules: Sequence[IngressRule], host: Host | None) -> Box:
-    port = host.port if host else ssh_port(rules)
-    return Box(instance, port, tuple(r for r in rules if ec2.opens(r, port)), host.alias if host else None)
+def _read_again(app: App, region: str, boxes: Sequence[BoxRules]) -> list[BoxRules]:
+    """Return one region's boxes with their rules as they are now."""
+    rules = _read_rules(app.aws.ec2(region), [each.box.instance for each in boxes])
+    return [_box_rules(each.box, rules) for each in boxes]
+
+
+def _box_rules(box: Box, rules: Iterable[IngressRule]) -> BoxRules:
+    own_rules = [rule for rule in rules if rule.group_id in box.instance.group_ids]
+    port = box.host.port if box.host else ssh_port(own_rules)
+    return BoxRules(box, port, tuple(rule for rule in own_rules if ec2.opens(rule, port)))
 
 
 def _change(
-    app: App, boxes: dict[str, list[Box]], cidrs: tuple[str, ...]
+    app: App, boxes: dict[str, list[BoxRules]], cidrs: tuple[str, ...]
 ) -> tuple[dict[str, Changes], tuple[RegionFailure, ...]]:
     """What was changed in each region, and the regions that refused."""
     calls = Calls(app.lookup_seconds)
@@ -124,7 +148,7 @@ def _change(
         raise Interrupted.of(exc, hint=hint) from exc
 
 
-def _replace(client: Any, calls: Calls, boxes: Sequence[Box], cidrs: tuple[str, ...]) -> Changes:
+def _replace(client: Any, calls: Calls, boxes: Sequence[BoxRules], cidrs: tuple[str, ...]) -> Changes:
     """What was changed, each group and port once: several boxes may share a group.
 
     The first group with rules of ours, or that shall have them, lets the CIDRs in. Our rules in others are removed.
@@ -167,18 +191,22 @@ def _replace_in(
     return missing, tuple(rule.source for rule in surplus)
 
 
-def _shown(box: Box, address: str | None, changes: Changes | None) -> BoxAccess:
-    mine = [(changes or {}).get((group, box.port), ((), ())) for group in box.instance.group_ids]
+def _shown(box_rules: BoxRules, address: str | None, changes: Changes | None) -> BoxAccess:
+    box = box_rules.box
+    ours_first = sorted(box_rules.rules, key=lambda rule: (not rule.created_by_us, rule.source))
+    added: set[str] = set()
+    removed: set[str] = set()
+    for group_id in box.instance.group_ids:
+        added_here, removed_here = (changes or {}).get((group_id, box_rules.port), ((), ()))
+        added.update(added_here)
+        removed.update(removed_here)
     return BoxAccess(
-        instance_id=box.instance.instance_id,
-        region=box.instance.region,
+        instance_id=box.instance_id,
+        region=box.region,
         ssh_alias=box.alias,
-        ssh_port=box.port,
-        reachable=ec2.lets_in(box.rules, address) if address else None,
-        rules=tuple(
-            AccessRule(r.source, r.group_id, r.rule_id, r.created_by_us, r.description)
-            for r in sorted(box.rules, key=lambda r: (not r.created_by_us, r.source))
-        ),
-        added=None if changes is None else tuple(sorted({c for added, _ in mine for c in added})),
-        removed=None if changes is None else tuple(sorted({c for _, removed in mine for c in removed})),
+        ssh_port=box_rules.port,
+        reachable=ec2.lets_in(box_rules.rules, address) if address else None,
+        rules=tuple(AccessRule(r.source, r.group_id, r.rule_id, r.created_by_us, r.description) for r in ours_first),
+        added=None if changes is None else tuple(sorted(added)),
+        removed=None if changes is None else tuple(sorted(removed)),
     )
