@@ -11,8 +11,6 @@ from ..config import LaunchConfig
 from ..errors import UsageError
 from . import options
 
-_DEFAULT = LaunchConfig()
-
 
 @click.command(cls=options.Command)
 @click.option("--dry-run", is_flag=True, help="Show what would be done; change nothing.")
@@ -20,14 +18,8 @@ _DEFAULT = LaunchConfig()
 @click.option("--include-ebs", is_flag=True, help="Also delete data volumes whose instance is gone.")
 @click.option("--include-kept", is_flag=True, help="Of these, also those marked to stay (needs --include-ebs).")
 @click.option("--sync", is_flag=True, help="Also add aliases for boxes that lack one, and follow changed addresses.")
-@click.option(
-    "--key-path",
-    default=_DEFAULT.key_path,
-    show_default=True,
-    type=click.Path(path_type=Path),
-    help="SSH public key of added aliases.",
-)
-@click.option("--ssh-user", type=options.USER, help="Login name of added aliases.  [default: by image]")
+@options.alias_key
+@options.alias_user
 @click.pass_obj
 def cleanup(app: App, dry_run: bool, yes: bool, key_path: Path, ssh_user: str | None, **chosen: bool) -> None:
     """Forget boxes that are gone, over all enabled regions. Never ends a box.

@@ -241,6 +241,14 @@ regions_here = click.option(
 )
 yes = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 
+alias_key = click.option(
+    "--key-path",
+    default=_DEFAULT.key_path,
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="SSH public key of added aliases.",
+)
+alias_user = click.option("--ssh-user", type=USER, help="Login name of added aliases.  [default: by image]")
 python_version = click.option("--python-version", type=PYTHON_VERSION, help="Python of the remote venv.")
 setup_script = click.option(
     "--setup-script", type=click.Path(path_type=Path), help="Your own script, run on the box after the setup."

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any
 
 import click
 
 from ..app import App
+from ..config import LaunchConfig
 from . import options
 
 
@@ -16,11 +17,13 @@ from . import options
 @options.setup_script
 @click.option("--format-volume", is_flag=True, help="Format the box's data volume, if it is empty. Asks first.")
 @options.yes
+@options.alias_key
+@options.alias_user
 @click.pass_obj
-def setup(
-    app: App, name: str, python_version: str | None, setup_script: Path | None, format_volume: bool, yes: bool
-) -> None:
+def setup(app: App, name: str, format_volume: bool, yes: bool, **chosen: Any) -> None:
     """Set a box up again; what is done already is left as it is.
+
+    A box that this machine has no alias for, named by its id, is given one.
 
     \b
     Examples:
@@ -32,9 +35,10 @@ def setup(
 
     if format_volume:
         app.require_answer(yes=yes)
-    host = workflow.find_host(app, name)
+    config = LaunchConfig(**chosen)
+    host = workflow.find_host(app, name, config)
     to_format = workflow.find_volume(app, host) if format_volume else None
     if to_format and not app.confirm(workflow.question(host, to_format), yes=yes):
         app.show(workflow.declined(app, host))
         return
-    app.show(workflow.apply(app, host, python_version=python_version, script=setup_script, to_format=to_format))
+    app.show(workflow.apply(app, host, config, to_format=to_format))

@@ -117,6 +117,7 @@ class Home:
             "AWS_BOOTSTRAP_HOME": str(self.root),
             "AWS_BOOTSTRAP_LAUNCH_KEY_PATH": str(self.root / "id_ed25519.pub"),
             "AWS_BOOTSTRAP_CLEANUP_KEY_PATH": str(self.root / "id_ed25519.pub"),
+            "AWS_BOOTSTRAP_SETUP_KEY_PATH": str(self.root / "id_ed25519.pub"),
             "AWS_BOOTSTRAP_LAUNCH_SSH_PORT": str(LOGIN_PORT),
             "AWS_BOOTSTRAP_PROGRAM": PROGRAM,
             "AWS_BOOTSTRAP_SSH_CONFIG": str(self.root / "ssh_config"),

@@ -244,7 +244,7 @@ def _new(app: App, inventory: Inventory, broken: Sequence[str], config: LaunchCo
             lacking.append(box.instance)
     if not lacking:
         return []
-    return read_hosts(app, lacking, config, no_key_hint="Name the one that opens your boxes: --key-path PATH.pub")
+    return read_hosts(app, lacking, config)
 
 
 def _named(hosts: Iterable[Host], text: str) -> list[Host]:

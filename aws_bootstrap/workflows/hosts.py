@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .. import ec2, keys
+from .. import ec2, keys, sshconfig
 from ..aws import together
 from ..config import SSH_PORT, LaunchConfig, Paths
 from ..errors import BootstrapError
@@ -25,8 +25,11 @@ _NO_ADDRESS = "192.0.2.1"
 def new_host(paths: Paths, instance: Instance | None, *, user: str, port: int, identity_file: Path) -> Host:
     """Return the host of an instance, still without an alias. BootstrapError `no-public-ip` if it has no address.
 
-    Without an instance, one that is yet to be launched: with an id and an address that no box has.
+    Without an instance, one that is yet to be launched: with an id and an address that no box has. BootstrapError
+    `ssh-config` for a path that an SSH config cannot hold.
     """
+    sshconfig.check_path(identity_file)
+    sshconfig.check_path(paths.known_hosts)
     return Host(
         instance_id=instance.instance_id if instance else _NO_INSTANCE,
         alias="",
@@ -39,12 +42,12 @@ def new_host(paths: Paths, instance: Instance | None, *, user: str, port: int, i
     )
 
 
-def read_hosts(app: App, instances: Sequence[Instance], config: LaunchConfig, *, no_key_hint: str) -> list[Host]:
+def read_hosts(app: App, instances: Sequence[Instance], config: LaunchConfig) -> list[Host]:
     """Return hosts, still without aliases, for instances that this machine has no alias for.
 
-    The config says key and user. BootstrapError `ssh-key` with that hint if the key does not exist.
+    The config says key and user. BootstrapError `ssh-key` if there is no such key.
     """
-    identity_file = _find_identity(config, no_key_hint)
+    identity_file = _find_identity(config)
     by_region: dict[str, list[Instance]] = {}
     for instance in instances:
         by_region.setdefault(instance.region, []).append(instance)
@@ -68,10 +71,14 @@ def _read_in_region(app: App, instances: Sequence[Instance], user: str | None, i
     return hosts
 
 
-def _find_identity(config: LaunchConfig, no_key_hint: str) -> Path:
+def _find_identity(config: LaunchConfig) -> Path:
     key = keys.inspect(config)
     if key.public_key is None:
-        raise BootstrapError(f"No SSH key {key.public_path} to log in with.", hint=no_key_hint, code="ssh-key")
+        raise BootstrapError(
+            f"No SSH key {key.public_path} for the aliases to add.",
+            hint="Name the one that opens your boxes: --key-path PATH.pub",
+            code="ssh-key",
+        )
     return key.identity_file
 
 

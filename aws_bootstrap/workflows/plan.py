@@ -221,8 +221,6 @@ def _check_files(app: App, config: LaunchConfig, key: keys.LocalKey) -> None:
     check_installed()
     sshconfig.check_writable(app.paths.ssh_config)
     sshconfig.check_writable(app.paths.known_hosts)
-    sshconfig.check_path(key.identity_file)
-    sshconfig.check_path(app.paths.known_hosts)
     user = config.ssh_user or DEFAULT_USER
     future_host = new_host(app.paths, None, user=user, port=config.ssh_port, identity_file=key.identity_file)
     ssh_options.check(app.paths, future_host)

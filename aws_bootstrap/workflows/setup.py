@@ -2,67 +2,72 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from .. import sshconfig
+from .. import output, sshconfig
+from ..config import LaunchConfig
 from ..errors import BootstrapError
 from ..models import SetupReport, Volume
+from ..sshconfig import Host
 from . import data_volume, remote, ssh_options
 from .access import explained_timeout
+from .hosts import read_hosts
+from .inventory import hosts_of_ours, select
 
 if TYPE_CHECKING:
     from ..app import App
 
 
-def find_host(app: App, name: str) -> sshconfig.Host:
-    """The box of that alias or id. BootstrapError `not-found` where no alias of ours leads to one."""
-    host = sshconfig.find(sshconfig.read(app.paths.ssh_config), name)
-    if host is None:
-        raise BootstrapError(
-            f"No box of ours is called {name} in {app.paths.ssh_config}.",
-            hint="See them with: aws-bootstrap status",
-            code="not-found",
-        )
+def find_host(app: App, name: str, config: LaunchConfig) -> Host:
+    """Return how ssh reaches the box of that alias or id. Changes nothing.
+
+    The host has no alias yet where the SSH config of this machine has none for it: it is then made of what EC2 says,
+    with the config's key and user.
+    BootstrapError `not-found` where there is no such box.
+    """
+    known = sshconfig.find_in(hosts_of_ours(app), name)
+    if known:
+        return known
+    (box,) = select(app, [name], volumes="none")
+    (host,) = read_hosts(app, [box.instance], config)
     return host
 
 
-def find_volume(app: App, host: sshconfig.Host) -> Volume:
+def find_volume(app: App, host: Host) -> Volume:
     """The box's data volume. BootstrapError `not-found` where it has none."""
     volume = data_volume.find_for(app.aws.ec2(host.region or app.aws.region), host.instance_id)
     if volume is None:
         raise BootstrapError(
-            f"{host.alias} has no data volume.", hint="See what it has with: aws-bootstrap status", code="not-found"
+            f"{host.alias or host.instance_id} has no data volume.",
+            hint="See what it has with: aws-bootstrap status",
+            code="not-found",
         )
     return volume
 
 
-def question(host: sshconfig.Host, volume: Volume) -> str:
+def question(host: Host, volume: Volume) -> str:
     """What the user is asked to agree to before the box's data volume is formatted."""
     return (
-        f"Format {volume.volume_id}, {volume.size_gb} GB, the data volume of {host.alias}?\n"
+        f"Format {volume.volume_id}, {volume.size_gb} GB, the data volume of {host.alias or host.instance_id}?\n"
         "It is checked first, and is left as it is unless it is empty."
     )
 
 
-def declined(app: App, host: sshconfig.Host) -> SetupReport:
+def declined(app: App, host: Host) -> SetupReport:
     """The result where the user did not agree."""
-    return SetupReport(host.instance_id, host.alias, "skipped", declined=True, access=app.access)
+    return SetupReport(host.instance_id, host.alias or None, "skipped", declined=True, access=app.access)
 
 
-def apply(
-    app: App,
-    host: sshconfig.Host,
-    *,
-    python_version: str | None = None,
-    script: Path | None = None,
-    to_format: Volume | None = None,
-) -> SetupReport:
-    """How it went. `to_format`: the data volume that the user has agreed to have formatted, if it is empty."""
-    contents = remote.read_script(script)
-    ssh_options.ensure_effective(app, host)
+def apply(app: App, host: Host, config: LaunchConfig, *, to_format: Volume | None = None) -> SetupReport:
+    """Set up the box; return how it went.
+
+    `to_format` is the data volume that the user has agreed to have formatted, if it is empty.
+    """
+    script = remote.read_script(config.setup_script)
+    host = _ensure_alias(app, host)
     with explained_timeout(app, host):
-        outcome = remote.set_up(app.ssh, host.alias, python_version=python_version, script=contents)
+        outcome = remote.set_up(app.ssh, host.alias, python_version=config.python_version, script=script)
     volume, error = _mount(app, host, to_format)
     return SetupReport(
         instance_id=host.instance_id,
@@ -78,7 +83,19 @@ def apply(
     )
 
 
-def _mount(app: App, host: sshconfig.Host, to_format: Volume | None) -> tuple[Volume | None, BootstrapError | None]:
+def _ensure_alias(app: App, host: Host) -> Host:
+    """Return the host with its alias, which is in the SSH config and has effect. BootstrapError where it has none."""
+    if host.alias:
+        ssh_options.ensure_effective(app, host)
+        return host
+    ssh_options.check(app.paths, host)
+    alias = sshconfig.add(app.paths.ssh_config, host)
+    sshconfig.ensure_known_hosts(app.paths.known_hosts)
+    output.info(f"Added the alias {alias} for {host.instance_id}, with the key {host.identity_file}")
+    return replace(host, alias=alias)
+
+
+def _mount(app: App, host: Host, to_format: Volume | None) -> tuple[Volume | None, BootstrapError | None]:
     """The box's data volume, mounted if it has one, and what kept us from mounting it.
 
     A box may have several: the one that is formatted must be the one that the user was asked about.

@@ -207,6 +207,7 @@ class Bench:
             "AWS_BOOTSTRAP_SSH_CONFIG": str(self.ssh_config),
             "AWS_BOOTSTRAP_LAUNCH_KEY_PATH": key,
             "AWS_BOOTSTRAP_CLEANUP_KEY_PATH": key,
+            "AWS_BOOTSTRAP_SETUP_KEY_PATH": key,
         }
         passed_on = {name: os.environ[name] for name in ("PATH", "LANG", "TERM") if name in os.environ}
         return passed_on | {k: v for k, v in self.sandbox.variables.items() if v is not None} | own

@@ -76,6 +76,11 @@ def set_up(reached: Reached) -> bool:
     return reached.document["setup"] == "completed"
 
 
+def set_up_by_id(reached: Reached) -> bool:
+    """And the box that had no alias has one."""
+    return set_up(reached) and reached.facts["nameless"] in reached.aliases
+
+
 def ended(reached: Reached) -> bool:
     """No box of the world lives, none has an alias, and its volumes are gone."""
     boxes = [reached.facts[name] for name in ("box", "box-abroad") if name in reached.facts]
@@ -214,6 +219,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("launch-dry-run", (*_LAUNCH, "--dry-run"), listed),
     Scenario("launch-again", _BARE, launched, world="box", undone=True),
     Scenario("setup", ("setup", "aws-gpu1"), set_up, world="volume", boot=True),
+    Scenario("setup-id", ("setup", "{nameless}"), set_up_by_id, world="leftovers", boot=True),
     Scenario("status", ("status",), shown, world="two-regions"),
     Scenario("status-region", ("status", "-r", ABROAD), shown_abroad, world="two-regions"),
     Scenario("status-gpu", ("status", "--gpu"), shown_with_gpu, world="two-regions", boot=True),

@@ -34,6 +34,8 @@ WORKFLOWS = (
     "access",
     "status",
     "inventory",
+    "hosts",
+    "setup",
 )
 PATTERNS = (
     *(f"workflows/{name}.py" for name in WORKFLOWS),

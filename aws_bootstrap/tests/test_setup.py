@@ -1,0 +1,90 @@
+"""`setup`: which box it finds, also by an id whose alias is not in the SSH config of this machine."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from aws_bootstrap import keys, sshconfig
+from aws_bootstrap.config import LaunchConfig
+from aws_bootstrap.tests.cloud import start_box
+
+EAST, WEST = "us-east-1", "us-west-2"
+
+
+def hosts(app) -> list[sshconfig.Host]:
+    return sshconfig.hosts(sshconfig.read(app.paths.ssh_config))
+
+
+def error(done) -> dict:
+    return json.loads(done.stdout)["error"]
+
+
+def test_a_running_box_without_an_alias_here_is_set_up_by_its_id(program):
+    code, box = program.json("launch", "--no-setup")
+    assert code == 0
+    (program.sandbox.home.root / "ssh_config").write_text("")
+    code, done = program.json("setup", box["instance_id"])
+    assert code == 0, done
+    assert done["setup"] == "completed"
+    assert done["ssh_alias"] == "aws-gpu1"
+    assert program.ssh("aws-gpu1", "true").returncode == 0
+
+
+@pytest.fixture
+def key(app):
+    """The default SSH key, made by this tool."""
+    return keys.ensure(keys.inspect(LaunchConfig()))
+
+
+@pytest.mark.parametrize("name", ["aws-gpu9", "i-0123456789abcdef0"])
+def test_a_name_that_is_no_box_is_not_found(run, cloud, name):
+    done = run("setup", name, "-o", "json")
+    assert done.exit_code == 1
+    assert error(done)["code"] == "not-found"
+    assert name in error(done)["message"]
+
+
+def test_an_instance_of_others_is_not_found(run, app, cloud, key):
+    client = cloud.ec2(WEST)
+    made = client.run_instances(ImageId="ami-12c6146b", MinCount=1, MaxCount=1, InstanceType="g4dn.xlarge")
+    done = run("setup", made["Instances"][0]["InstanceId"], "-o", "json")
+    assert error(done)["code"] == "not-found"
+    assert hosts(app) == []
+
+
+def test_a_box_that_has_ended_is_not_found(run, app, cloud, key):
+    instance_id = start_box(cloud.ec2(WEST))["InstanceId"]
+    cloud.ec2(WEST).terminate_instances(InstanceIds=[instance_id])
+    assert error(run("setup", instance_id, "-o", "json"))["code"] == "not-found"
+
+
+def test_a_stopped_box_has_no_address(run, app, cloud, key):
+    client = cloud.ec2(EAST)
+    instance_id = start_box(client)["InstanceId"]
+    client.stop_instances(InstanceIds=[instance_id])
+    done = run("setup", instance_id, "-o", "json")
+    assert done.exit_code == 1
+    assert error(done)["code"] == "no-public-ip"
+    assert hosts(app) == []
+
+
+def test_without_a_key_no_alias_is_written(run, app, cloud):
+    instance_id = start_box(cloud.ec2(WEST))["InstanceId"]
+    done = run("setup", instance_id, "-o", "json")
+    assert done.exit_code == 1
+    assert error(done)["code"] == "ssh-key"
+    assert hosts(app) == []
+
+
+def test_a_script_that_cannot_be_read_writes_no_alias(run, app, cloud, key, tmp_path):
+    instance_id = start_box(cloud.ec2(WEST))["InstanceId"]
+    done = run("setup", instance_id, "--setup-script", str(tmp_path / "none.sh"))
+    assert done.exit_code == 2
+    assert hosts(app) == []
+
+
+def test_where_a_region_could_not_be_read_the_box_may_be_there(run, cloud):
+    cloud.deny(EAST)
+    assert error(run("setup", "i-0123456789abcdef0", "-o", "json"))["code"] == "region-failed"
