@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from aws_bootstrap import keys, sshconfig
 from aws_bootstrap.config import LaunchConfig
+from aws_bootstrap.errors import SshError
 from aws_bootstrap.tests.cloud import start_box
+from aws_bootstrap.tests.test_ssh_config import BOX
 
 EAST, WEST = "us-east-1", "us-west-2"
 
@@ -83,6 +86,31 @@ def test_a_script_that_cannot_be_read_writes_no_alias(run, app, cloud, key, tmp_
     done = run("setup", instance_id, "--setup-script", str(tmp_path / "none.sh"))
     assert done.exit_code == 2
     assert hosts(app) == []
+
+
+class RefusingSsh:
+    """Boxes that take no key of ours."""
+
+    def run(self, alias: str, *_: object, **__: object) -> None:
+        raise SshError(f"{alias} refuses the login: Permission denied (publickey).", code="ssh-refused")
+
+
+def test_an_alias_that_was_added_with_a_key_that_is_refused_is_removed_again(run, app, cloud, key):
+    """Else another --key-path would never be used: an alias that exists is taken as it is."""
+    instance_id = start_box(cloud.ec2(WEST))["InstanceId"]
+    app.ssh = RefusingSsh()
+    done = run("setup", instance_id, "-o", "json")
+    assert error(done)["code"] == "ssh-refused"
+    assert f"setup {instance_id} --key-path" in error(done)["hint"]
+    assert hosts(app) == []
+
+
+def test_an_alias_that_existed_stays_though_the_login_is_refused(run, app, cloud, key):
+    instance_id = start_box(cloud.ec2(WEST))["InstanceId"]
+    sshconfig.add(app.paths.ssh_config, replace(BOX, instance_id=instance_id))
+    app.ssh = RefusingSsh()
+    assert error(run("setup", instance_id, "-o", "json"))["code"] == "ssh-refused"
+    assert [host.instance_id for host in hosts(app)] == [instance_id]
 
 
 def test_where_a_region_could_not_be_read_the_box_may_be_there(run, cloud):

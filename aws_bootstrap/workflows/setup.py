@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from .. import output, sshconfig
 from ..config import LaunchConfig
-from ..errors import BootstrapError
+from ..errors import BootstrapError, SshError
 from ..models import SetupReport, Volume
 from ..sshconfig import Host
 from . import data_volume, remote, ssh_options
@@ -65,9 +65,15 @@ def apply(app: App, host: Host, config: LaunchConfig, *, to_format: Volume | Non
     `to_format` is the data volume that the user has agreed to have formatted, if it is empty.
     """
     script = remote.read_script(config.setup_script)
+    had_alias = bool(host.alias)
     host = _ensure_alias(app, host)
-    with explained_timeout(app, host):
-        outcome = remote.set_up(app.ssh, host.alias, python_version=config.python_version, script=script)
+    try:
+        with explained_timeout(app, host):
+            outcome = remote.set_up(app.ssh, host.alias, python_version=config.python_version, script=script)
+    except SshError as exc:
+        if exc.code == "ssh-refused" and not had_alias:
+            _remove_refused_alias(app, host, exc)
+        raise
     volume, error = _mount(app, host, to_format)
     return SetupReport(
         instance_id=host.instance_id,
@@ -93,6 +99,15 @@ def _ensure_alias(app: App, host: Host) -> Host:
     sshconfig.ensure_known_hosts(app.paths.known_hosts)
     output.info(f"Added the alias {alias} for {host.instance_id}, with the key {host.identity_file}")
     return replace(host, alias=alias)
+
+
+def _remove_refused_alias(app: App, host: Host, error: SshError) -> None:
+    """Remove the alias that was just added, and say how to name another key: with the alias this one would stay."""
+    sshconfig.remove(app.paths.ssh_config, [host.instance_id])
+    sshconfig.forget_host_keys(app.paths.known_hosts, [host.instance_id])
+    again = f"{app.access.program} setup {host.instance_id} --key-path PATH.pub"
+    hint = f"The alias is removed again. If another key opens the box, name it: {again}"
+    error.with_facts(hint="\n".join(filter(None, [error.hint, hint])))
 
 
 def _mount(app: App, host: Host, to_format: Volume | None) -> tuple[Volume | None, BootstrapError | None]:
