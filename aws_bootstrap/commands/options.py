@@ -210,7 +210,7 @@ def _debug_option() -> click.Option:
 
 def complete_alias(ctx: click.Context, _: click.Parameter, begun: str) -> list[str]:
     """The aliases that begin so, from the SSH config alone."""
-    from ..workflows.inventory import aliases
+    from ..workflows.aliases import aliases
 
     return [alias for alias in aliases(ctx.find_object(App) or App()) if alias.startswith(begun)]
 

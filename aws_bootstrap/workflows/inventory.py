@@ -15,6 +15,7 @@ from ..aws import each_region, together
 from ..errors import BootstrapError
 from ..models import Instance, RegionFailure, Volume, unread_regions
 from ..sshconfig import Host
+from .aliases import alias_order
 
 if TYPE_CHECKING:
     from ..app import App
@@ -91,7 +92,7 @@ class Inventory:
     def _hosts_without_box(self) -> list[Host]:
         existing = {box.instance_id for box in self.boxes}
         missing = [host for host in self.hosts if host.instance_id not in existing]
-        return sorted(missing, key=lambda host: _alias_order(host.alias))
+        return sorted(missing, key=lambda host: alias_order(host.alias))
 
     def _covers(self, host: Host) -> bool:
         """Return whether everything was read, and the host's region is one that the account can see."""
@@ -300,20 +301,3 @@ def not_found(names: Sequence[str]) -> BootstrapError:
         hint="List your boxes: aws-bootstrap status\nForget aliases of boxes that are gone: aws-bootstrap cleanup",
         code="not-found",
     )
-
-
-def aliases(app: App) -> list[str]:
-    """Return the aliases in the SSH config, in order; none if it cannot be read, since shell completion has no words.
-
-    Calls nothing in AWS.
-    """
-    try:
-        found = [host.alias for host in hosts_of_ours(app)]
-    except BootstrapError:
-        return []
-    return sorted(found, key=_alias_order)
-
-
-def _alias_order(alias: str) -> tuple[int, str]:
-    """Return what to sort aliases by: aws-gpu2 comes before aws-gpu10."""
-    return len(alias), alias
