@@ -3,6 +3,7 @@
 from .images import find_images, image_names, image_owner, latest_ami, login_user
 from .instances import (
     ENDED,
+    UNKNOWN,
     find_by_token,
     find_instances,
     for_market,
@@ -40,6 +41,7 @@ __all__ = [
     "EBS_DEVICE_NAME",
     "EBS_MOUNT_POINT",
     "ENDED",
+    "UNKNOWN",
     "attach_ebs_volume",
     "authorize",
     "claim_ebs_volume",

@@ -11,6 +11,7 @@ from ..errors import AwsError, BootstrapError, TransientError
 from ..models import Instance, Volume
 from ..retry import poll
 from . import tags
+from .instances import UNKNOWN
 
 EBS_DEVICE_NAME = "/dev/sdf"
 EBS_MOUNT_POINT = "/data"
@@ -20,14 +21,29 @@ EBS_MOUNT_POINT = "/data"
 def find_volumes(ec2: Any) -> list[Volume]:
     """Every data volume of ours in the client's region, and those of the user's that were attached for a box."""
     filters = [{"Name": "tag-key", "Values": [TAG_INSTANCE]}]
-    return [_volume(raw, ec2.meta.region_name) for raw in pages(ec2, "describe_volumes", "Volumes", Filters=filters)]
+    return _volumes(ec2, filters)
 
 
 @explained()
 def find_ebs_volumes_for_instance(ec2: Any, instance_id: str) -> list[Volume]:
     """The data volumes that are meant for this instance."""
     filters = [{"Name": f"tag:{TAG_INSTANCE}", "Values": [instance_id]}]
-    return [_volume(raw, ec2.meta.region_name) for raw in pages(ec2, "describe_volumes", "Volumes", Filters=filters)]
+    return _volumes(ec2, filters)
+
+
+def _volumes(ec2: Any, filters: list[dict[str, Any]]) -> list[Volume]:
+    """The volumes that EC2 finds by the tag of their instance.
+
+    A reply that does not show that tag is not believed: whose the volume is, and whether it is to be deleted with
+    its instance, stands in its tags alone.
+    """
+    found: list[Volume] = []
+    for raw in pages(ec2, "describe_volumes", "Volumes", Filters=filters):
+        for tag in raw["Tags"]:
+            if "Key" not in tag or "Value" not in tag:
+                raise KeyError("Tags")
+        found.append(_volume(raw, ec2.meta.region_name))
+    return found
 
 
 def find_volume(ec2: Any, volume_id: str) -> Volume | None:
@@ -131,7 +147,9 @@ def wait_detached(ec2: Any, volume_id: str, instance_id: str, timeout: float = 6
         volume = find_volume(ec2, volume_id)
         if volume is None or volume.state == "available":
             return True
-        if volume.attached_to not in (None, instance_id):
+        if volume.state == UNKNOWN and volume.attached_to is None:
+            return True  # EC2 does not say its state, but nothing has it
+        if volume.attached_to not in (None, instance_id, UNKNOWN):
             raise BootstrapError(f"{volume_id} is attached to {volume.attached_to}.", code="volume-in-use")
         return None
 
@@ -187,11 +205,11 @@ def _volume(raw: dict[str, Any], region: str) -> Volume:
         volume_id=raw["VolumeId"],
         region=region,
         size_gb=raw.get("Size", 0),
-        state=raw.get("State", "unknown"),
+        state=raw.get("State", UNKNOWN),
         availability_zone=raw.get("AvailabilityZone", ""),
         created_by_us=named.get(TAG_CREATED_BY) == CREATED_BY,
         kept=TAG_KEEP in named,
         instance_id=named.get(TAG_INSTANCE),
-        attached_to=next((a.get("InstanceId", "unknown") for a in raw.get("Attachments", [])), None),
+        attached_to=next((a.get("InstanceId", UNKNOWN) for a in raw.get("Attachments", [])), None),
         format_once=blank and named.get(TAG_FORMAT) == FORMAT_ONCE,
     )

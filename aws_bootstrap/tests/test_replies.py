@@ -53,6 +53,13 @@ class Strip:
             remove(parsed, self.path)
 
 
+class AlwaysStrip(Strip):
+    """Has every reply lack it, each as it comes: for what is asked again until it changes."""
+
+    def _answer(self, **_: Any) -> None:
+        return None
+
+
 def remove(value: Any, path: Path) -> None:
     """Take out the field that the path leads to, if there is one."""
     for step in path[:-1]:
@@ -205,12 +212,44 @@ def test_a_volume_of_which_little_is_said_is_never_an_orphan_to_delete(cloud, ru
     client = cloud.ec2(REGION)
     volume = make_volume(client, "i-0123456789abcdef0")
     strip = Strip(client, "DescribeVolumes")
-    for field in ("State", "Tags"):
+    for field, code in (("State", 0), ("Tags", 3)):
         strip.path, strip.seen = ("Volumes", 0, field), None
         outcome = run("cleanup", "--include-ebs", "--include-kept", "--yes", "-o", "json")
-        assert outcome.exit_code == 0 and json.loads(outcome.stdout)["deleted_volumes"] == []
+        assert outcome.exit_code == code
+        assert json.loads(outcome.stdout)["deleted_volumes"] == []
     strip.path = ()
     assert client.describe_volumes(VolumeIds=[volume])["Volumes"]
+
+
+TAGS: list[Path] = [("Tags",), ("Tags", 0, "Key"), ("Tags", 0, "Value")]
+
+
+@pytest.mark.parametrize("field", TAGS)
+def test_a_box_is_not_ended_while_it_is_not_known_whose_its_volume_is(cloud, run, field):
+    """Its volume would bill on, unnamed: the tags alone say that it goes with the box."""
+    client = cloud.ec2(REGION)
+    box = start_box(client)["InstanceId"]
+    volume = make_volume(client, box)
+    strip = Strip(client, "DescribeVolumes", ("Volumes", 0, *field))
+    outcome = run("terminate", box, "--yes", "-o", "json")
+    assert outcome.exit_code == 1
+    strip.path = ()
+    assert client.describe_volumes(VolumeIds=[volume])["Volumes"][0]["State"] == "available"
+    assert client.describe_instances()["Reservations"][0]["Instances"][0]["State"]["Name"] == "running"
+
+
+@pytest.mark.parametrize("field", [("State",), ("Attachments", 0, "InstanceId")])
+def test_a_volume_goes_with_its_box_though_the_reply_lacks_what_its_tags_say(cloud, run, field):
+    client = cloud.ec2(REGION)
+    box = start_box(client)["InstanceId"]
+    volume = make_volume(client, box)
+    client.attach_volume(VolumeId=volume, InstanceId=box, Device="/dev/sdf")
+    strip = AlwaysStrip(client, "DescribeVolumes", ("Volumes", 0, *field))
+    outcome = run("terminate", box, "--yes", "-o", "json")
+    strip.path = ()
+    assert outcome.exit_code == 0
+    assert json.loads(outcome.stdout)["terminated"][0]["ebs_volumes_deleted"] == [volume]
+    assert volume not in [left["VolumeId"] for left in client.describe_volumes()["Volumes"]]
 
 
 @pytest.mark.parametrize("field", ["Id", "Status", "QuotaCode", "DesiredValue", "QuotaName"])

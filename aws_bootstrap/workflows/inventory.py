@@ -55,7 +55,8 @@ class Box:
     @property
     def deletable_volumes(self) -> tuple[Volume, ...]:
         """Return the volumes that go with it: created by this tool, not marked to stay, not in use by another."""
-        free_or_own = (None, self.instance_id)
+        # Of a volume that EC2 does not say who has, the deletion waits until it is free, as of any other.
+        free_or_own = (None, self.instance_id, ec2.UNKNOWN)
         return tuple(v for v in self.volumes if v.created_by_us and not v.kept and v.attached_to in free_or_own)
 
     @property
