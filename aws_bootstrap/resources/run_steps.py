@@ -8,6 +8,7 @@ A step is setup.d/NN-name.sh. Comment lines at its head say how it is run:
     # needs: a b     run after these, and skipped if one of them failed ("all": every other step)
     # after: a b     run after these, whatever became of them
     # limit: 600     seconds after which it is stopped (default 900)
+    # optional: yes  the box is as good without it: that it failed, or was stopped at its limit, is a warning
     # if: FILE       the step exists only if FILE lies beside this program
 
 A step ends with status 0 or it has failed. What else it has to say it writes to $STEP_REPORT, a line each (by the
@@ -59,6 +60,7 @@ class Step:
     needs: tuple[str, ...]
     after: tuple[str, ...]
     limit: int
+    optional: bool
     only_if: str | None
 
 
@@ -101,7 +103,7 @@ class Interrupted(Exception):
 
 def read_step(script: Path) -> Step:
     """Return the step that a script's head describes."""
-    head = dict(re.findall(r"^# (title|needs|after|limit|if): *(.+?) *$", script.read_text(), re.MULTILINE))
+    head = dict(re.findall(r"^# (title|needs|after|limit|optional|if): *(.+?) *$", script.read_text(), re.MULTILINE))
     name = script.stem.split("-", 1)[1]
     return Step(
         name=name,
@@ -110,6 +112,7 @@ def read_step(script: Path) -> Step:
         needs=tuple(head.get("needs", "").split()),
         after=tuple(head.get("after", "").split()),
         limit=int(head.get("limit", 900)),
+        optional=head.get("optional") == "yes",
         only_if=head.get("if"),
     )
 
@@ -248,13 +251,22 @@ class Setup:
         """Return the report of a step that has ended."""
         seconds = round(took, 1)
         facts = tuple((key, value) for key, _, value in (fact.partition(" ") for fact in said.get("fact", ())))
+        warnings = said.get("warning", [])
+        notes = said.get("note", [])
         if trouble:
-            message = "; ".join(said.get("error", [])) or trouble
-            return Report(step.name, step.title, "failed", seconds, message, last_lines(log), facts)
-        if "warning" in said:
-            return Report(step.name, step.title, "warning", seconds, "; ".join(said["warning"]), (), facts)
-        outcome = "ok" if "changed" in said or "passed" in said else "unchanged"
-        return Report(step.name, step.title, outcome, seconds, "; ".join(said.get("note", [])) or None, (), facts)
+            cause = "; ".join(said.get("error", [])) or trouble
+            # What was interrupted did not get its chance, so that says nothing of the step.
+            if self.ending or not step.optional:
+                return Report(step.name, step.title, "failed", seconds, cause, last_lines(log), facts)
+            warnings = [*warnings, f"{cause}; the next setup tries again, see ~/.aws-bootstrap/setup.log"]
+        message = "; ".join([*warnings, *notes]) or None
+        if warnings:
+            outcome = "warning"
+        elif "changed" in said or "passed" in said:
+            outcome = "ok"
+        else:
+            outcome = "unchanged"
+        return Report(step.name, step.title, outcome, seconds, message, (), facts)
 
     # --- Running all of them -----------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 # title: More tools
 # after: utilities
 # limit: 900
+# optional: yes
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 source "$SETUP_DIR/setup.d/lib.sh"

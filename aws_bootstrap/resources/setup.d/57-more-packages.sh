@@ -3,6 +3,7 @@
 # needs: venv
 # after: requirements pytorch cuda-test
 # limit: 1200
+# optional: yes
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 source "$SETUP_DIR/setup.d/lib.sh"

@@ -197,6 +197,9 @@ def test_fish_finds_the_venv_where_it_is_used(box):
     box.step("shell", SHELL="/usr/bin/fish")
     config = box.home / ".config" / "fish" / "conf.d" / "aws-bootstrap.fish"
     assert "source ~/venv/bin/activate.fish" in config.read_text()
+    for cache in ("HF_HOME $_aws_bootstrap_folder/.cache/huggingface", "UV_CACHE_DIR $_aws_bootstrap_folder/.cache/uv"):
+        assert f"set -gx {cache}\n" in config.read_text()
+    assert "set -gx PIP_CACHE_DIR $_aws_bootstrap_folder/.cache/pip\n" in config.read_text()
     assert not (box.home / ".zshenv").exists() and box.step("shell", SHELL="/usr/bin/fish")[1] == []
     config.write_text("# mine")
     box.step("shell")

@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 
+from aws_bootstrap.resources.run_steps import read_step
 from aws_bootstrap.tests.box.standins import RESOURCES, TOOLS, FakeBox
 from aws_bootstrap.tests.box.texts import NVCC, NVIDIA_SMI
 
@@ -92,6 +93,18 @@ def test_a_driver_that_comes_up_late_is_waited_for(box):
     box.tool("nvidia-smi", late)
     status, report, noted = gpu(box, SETUP_PATIENCE="60")
     assert status == 0 and "passed" in report and noted["state"] == "works"
+
+
+def test_a_driver_may_take_two_minutes_within_the_limit_of_the_step():
+    """Longer than any that was seen to come up; the last question begins at the end of that time."""
+    script = RESOURCES / "setup.d" / "10-gpu.sh"
+    [bound] = re.findall(
+        r"^DRIVER_PATIENCE=\$\(\(PATIENCE < (\d+) \? PATIENCE : \1\)\)$", script.read_text(), re.MULTILINE
+    )
+    [question] = re.findall(r"SETUP_SMI_LIMIT:-(\d+)", (script.parent / "cuda.sh").read_text())
+    [patience] = re.findall(r"SETUP_PATIENCE:-(\d+)", (script.parent / "lib.sh").read_text())
+    assert int(patience) >= int(bound) >= 120
+    assert read_step(script).limit >= int(bound) + int(question)
 
 
 def test_a_card_without_a_working_driver_is_a_failure(box):

@@ -10,6 +10,7 @@ from aws_bootstrap.tests.box.standins import FakeBox
 
 # Says of a package that it is installed if ~/rpms names it.
 RPM = '[[ -e $HOME/rpms ]] && grep -qx "$2" "$HOME/rpms"'
+APT_PACKAGES = ["build-essential", "curl", "git", "htop", "jq", "python3-dev", "tmux", "tree", "unzip"]
 DNF_PACKAGES = ["gcc-c++", "git", "htop", "jq", "make", "python3-devel", "tmux", "tree", "unzip"]
 
 
@@ -67,6 +68,11 @@ def test_tools_that_amazon_linux_lacks_are_told(amazon):
 
 
 # --- Debian and Ubuntu -------------------------------------------------------------------------------------------
+
+
+def test_apt_is_asked_for_all_that_the_box_is_to_have(box):
+    assert box.step("utilities")[1] == ["changed"]
+    assert box.calls("sudo")[-1].endswith(f" install --no-install-recommends {' '.join(APT_PACKAGES)}")
 
 
 def test_tools_that_the_distribution_lacks_are_told_and_the_rest_is_installed(box):

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from aws_bootstrap.resources.run_steps import read_step
 from aws_bootstrap.tests.box.standins import RESOURCES, nvcc
 
 SCRIPTS = sorted([*RESOURCES.glob("*.sh"), *(RESOURCES / "setup.d").glob("*.sh")])
@@ -35,6 +36,15 @@ def test_a_step_is_strict_titled_and_short(script):
     assert "\nset -euo pipefail\n" in text and re.search(r"^# title: \S", text, re.MULTILINE)
     assert len(text.splitlines()) <= 90
     assert "/tmp" not in text.replace("$STEP_TMP", "")
+
+
+def test_no_step_waits_for_what_is_good_to_have():
+    """But the user's own script, which finds everything there; it waits for how they end, not for success."""
+    steps = [read_step(script) for script in STEPS]
+    optional = {step.name for step in steps if step.optional}
+    assert optional == {"tools", "more-packages"}
+    waiting = {step.name for step in steps if {*optional, "all"} & {*step.needs, *step.after}}
+    assert waiting == {"setup-script"}
 
 
 def test_everything_that_changes_the_system_goes_through_sudo():

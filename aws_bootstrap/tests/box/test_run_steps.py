@@ -169,6 +169,56 @@ def test_a_setup_that_cannot_begin_says_why(box, name):
     assert re.fullmatch(r"    Start of the setup: FAILED .*\n", before)
 
 
+# --- steps that the box is as good without --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("step", "program"), [("more-packages", "uv"), ("tools", "sudo")])
+def test_a_slow_mirror_fails_no_setup_by_what_is_optional(tmp_path, step, program):
+    """The step is stopped at its limit, which is told as a warning; the user's script runs all the same."""
+    box = FakeBox(tmp_path / "box")
+    box.keep(step, "setup-script")
+    (box.folder / "user-setup-script").write_text("touch ~/script-ran\n")
+    [script] = (box.folder / "setup.d").glob(f"*-{step}.sh")
+    text, changes = re.subn(r"^# limit: \d+$", "# limit: 1", script.read_text(), flags=re.MULTILINE)
+    assert changes == 1
+    script.write_text(text)
+    (box.home / "venv" / "bin").mkdir(parents=True)
+    (box.home / "venv" / "bin" / "python").symlink_to("/usr/bin/python3")
+    box.tool(program, "sleep 60")
+    done = box.setup()
+    assert done.returncode == 0, done.stdout
+    assert box.outcomes() == {step: "warning", "setup-script": "ok"} and (box.home / "script-ran").exists()
+    assert ": WARNING stopped: not done after 1 s; the next setup tries again, see " in done.stdout
+    assert (box.state()["outcome"], box.state()["failed_step"]) == ("completed", None)
+
+
+def test_an_optional_step_that_fails_is_a_warning_with_its_own_words(box):
+    step = box.folder / "setup.d" / "70-samples.sh"
+    step.write_text("# title: Extras\n# optional: yes\necho error no room >>$STEP_REPORT\nexit 3\n")
+    _, report = report_of(begin(box))
+    assert (report["outcome"], report["failed_step"]) == ("completed", None)
+    assert report["steps"][0]["outcome"] == "warning" and report["steps"][0]["message"].startswith("no room; the next ")
+
+
+def test_an_optional_step_that_is_interrupted_is_not_called_done(box):
+    flag = hang(box, box.folder)
+    step = box.folder / "setup.d" / "70-samples.sh"
+    step.write_text(step.read_text().replace("# limit", "# optional: yes\n# limit"))
+    process = begin(box)
+    until(flag.exists)
+    process.send_signal(signal.SIGTERM)
+    _, report = report_of(process)
+    assert (report["outcome"], report["failed_step"]) == ("failed", "samples")
+
+
+def test_a_warning_does_not_hide_the_notes(box):
+    step = box.folder / "setup.d" / "70-samples.sh"
+    step.write_text("printf '%s\\n' 'note replaced' 'warning the default one' changed >>$STEP_REPORT\n")
+    before, report = report_of(begin(box))
+    assert report["steps"][0]["message"] == "the default one; replaced"
+    assert "    samples: WARNING the default one; replaced\n" in before
+
+
 # --- Jupyter -----------------------------------------------------------------------------------------------------
 
 

@@ -235,6 +235,26 @@ def test_files_that_the_user_wrote_before_any_setup_are_kept(box):
         assert (box.home / "gpu_smoke_test.ipynb").is_symlink()
 
 
+def test_files_of_the_workspace_that_the_user_wrote_are_kept(box):
+    workspace = box.home / "workspace"
+    names = [".vscode/extensions.json", ".vscode/launch.json", ".vscode/tasks.json", "saxpy.cu"]
+    (workspace / ".vscode").mkdir(parents=True)
+    for name in names:
+        (workspace / name).write_text("mine")
+    done, report = box.step("vscode")
+    assert done.returncode == 0 and [(workspace / name).read_text() for name in names] == ["mine"] * 4
+    assert report == [f"note kept your own {Path(name).name}" for name in names]
+
+
+def test_a_venv_that_is_replaced_is_said_on_the_screen(box):
+    box.keep("venv")
+    box.setup()
+    (box.home / "venv" / "bin" / "python").write_text("#!/bin/sh\nexit 1\n")
+    shown = box.setup().stdout
+    [old] = box.home.glob("venv.old-*")
+    assert f"{box.home}/venv was replaced; " in shown and f"rm -r {old})" in shown
+
+
 def test_a_file_is_ours_again_when_the_setup_died_between_the_file_and_its_note(box):
     box.step("samples")
     first = (box.home / "gpu_benchmark.py").read_text()

@@ -171,6 +171,15 @@ def test_packages_that_do_not_fit_each_other_are_told(box):
     assert status == 0 and "warning packages of ~/venv do not fit each other: uv pip check" in report
 
 
+def test_a_default_build_that_replaces_another_says_so_on_the_screen(box):
+    box.keep("gpu", "venv", "pytorch")
+    box.setup()
+    box.tool("nvcc", "echo 'Cuda compilation tools, release 12.6, V12.6.85'")
+    has_wheels(box, "none")
+    shown = box.setup().stdout
+    assert "WARNING no PyTorch wheels for CUDA 12.6" in shown and "; replaced torch 2.0+cu128" in shown
+
+
 def test_setup_json_says_what_is_installed(box):
     box.keep("gpu", "venv", "pytorch")
     box.setup()
