@@ -4,13 +4,15 @@
     python3 fstab.py write FSTAB LINE              make LINE the only entry of this tool for its mount point
 
 An entry is this tool's if its options carry x-aws-bootstrap. Every other byte of the file stays as it was. The new
-file is written beside the old one and renamed over it. Standard library only; Python 3.8 is enough.
+file is written beside the old one and renamed over it. What it was before the first change is kept as
+FSTAB.before-aws-bootstrap, which is never overwritten. Standard library only; Python 3.8 is enough.
 """
 
 import os
 import sys
 
 MARK = b"x-aws-bootstrap"
+COPY = ".before-aws-bootstrap"
 # fstab(5): fields are separated by tabs and spaces.
 SEPARATORS = b" \t"
 
@@ -60,8 +62,25 @@ def with_entry(content, entry):
     return text + entry + b"\n"
 
 
+def replace(target, content, like):
+    """Write a file whole: a draft with the mode and owner of `like` (a stat result), renamed over it."""
+    draft = target + ".aws-bootstrap"
+    try:
+        with open(draft, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fchmod(file.fileno(), like.st_mode & 0o7777)
+            os.fchown(file.fileno(), like.st_uid, like.st_gid)
+            os.fsync(file.fileno())
+        os.replace(draft, target)
+    except OSError:
+        if os.path.exists(draft):
+            os.unlink(draft)
+        raise
+
+
 def write(path, entry):
-    """Write the file anew, if that changes it: a draft with the old one's mode and owner, renamed over it."""
+    """Write the file anew, if that changes it. What it was before the first change is kept once."""
     target = os.path.realpath(path)
     with open(target, "rb") as file:
         old = file.read()
@@ -69,19 +88,10 @@ def write(path, entry):
     new = with_entry(old, entry)
     if new == old:
         return
-    draft = target + ".aws-bootstrap"
-    try:
-        with open(draft, "wb") as file:
-            file.write(new)
-            file.flush()
-            os.fchmod(file.fileno(), status.st_mode & 0o7777)
-            os.fchown(file.fileno(), status.st_uid, status.st_gid)
-            os.fsync(file.fileno())
-        os.replace(draft, target)
-    except OSError:
-        if os.path.exists(draft):
-            os.unlink(draft)
-        raise
+    copy = path + COPY
+    if not os.path.lexists(copy):
+        replace(copy, old, status)
+    replace(target, new, status)
 
 
 def main(arguments):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -31,6 +32,14 @@ OURS = [ENTRY, OLD, b"  UUID=9 \t /data/ ext4 x-aws-bootstrap,ro", OLD + b"\r"]
 LINES = st.one_of(
     st.sampled_from(NEIGHBOURS), st.sampled_from(OURS), st.binary(max_size=30).map(lambda raw: raw.replace(b"\n", b" "))
 )
+
+
+@pytest.fixture
+def etc(tmp_path: Path) -> Path:
+    """A folder with nothing in it."""
+    folder = tmp_path / "etc"
+    folder.mkdir()
+    return folder
 
 
 @given(lines=st.lists(LINES, max_size=8), ends=st.booleans())
@@ -62,8 +71,8 @@ def test_entries_of_others_for_the_mount_point_are_seen(line, device):
     assert fstab.other_devices(b"LABEL=root / ext4 defaults 0 1\n" + line, b"/data") == device
 
 
-def test_the_file_keeps_its_mode_and_is_replaced_whole(tmp_path):
-    real, link = tmp_path / "real", tmp_path / "fstab"
+def test_the_file_keeps_its_mode_and_is_replaced_whole(etc):
+    real, link = etc / "real", etc / "fstab"
     real.write_bytes(b"caf\xe9:/export /mnt nfs _netdev 0 0")
     real.chmod(0o640)
     link.symlink_to(real)
@@ -72,9 +81,34 @@ def test_the_file_keeps_its_mode_and_is_replaced_whole(tmp_path):
         subprocess.run([*program, "write", link, ENTRY.decode()], check=True)
     assert real.read_bytes() == b"caf\xe9:/export /mnt nfs _netdev 0 0\n" + ENTRY + b"\n"
     assert real.stat().st_mode & 0o777 == 0o640 and link.is_symlink()
-    assert [name for name in os.listdir(tmp_path) if name.endswith("aws-bootstrap")] == []
+    assert sorted(os.listdir(etc)) == ["fstab", "fstab.before-aws-bootstrap", "real"], "no draft is left"
     seen = subprocess.run([*program, "others", link, "/mnt"], check=True, capture_output=True)
     assert seen.stdout == b"caf\xe9:/export\n"
+
+
+def test_a_copy_of_before_the_first_change_is_kept_once(etc):
+    path, copy = etc / "fstab", etc / "fstab.before-aws-bootstrap"
+    first = b"caf\xe9:/export /mnt nfs _netdev 0 0\r\n"
+    path.write_bytes(first)
+    path.chmod(0o640)
+    fstab.write(str(path), OLD)
+    assert copy.read_bytes() == first and copy.stat().st_mode & 0o777 == 0o640
+    fstab.write(str(path), ENTRY)
+    assert path.read_bytes() == first + ENTRY + b"\n" and copy.read_bytes() == first
+
+
+def test_a_file_that_needs_no_change_gets_no_copy(etc):
+    (etc / "fstab").write_bytes(ENTRY + b"\n")
+    fstab.write(str(etc / "fstab"), ENTRY)
+    assert os.listdir(etc) == ["fstab"]
+
+
+def test_a_copy_that_cannot_be_written_changes_nothing(etc):
+    (etc / "fstab").write_bytes(b"# mine\n")
+    (etc / "fstab.before-aws-bootstrap.aws-bootstrap").mkdir()
+    with pytest.raises(OSError):
+        fstab.write(str(etc / "fstab"), ENTRY)
+    assert (etc / "fstab").read_bytes() == b"# mine\n"
 
 
 def test_a_file_that_cannot_be_read_is_told(tmp_path):
