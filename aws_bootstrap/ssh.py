@@ -39,6 +39,11 @@ SILENCE_SECONDS = 5400.0
 GPU_SECONDS = 20.0
 """For a whole question about a GPU: one box that hangs must not hold back the view of all."""
 
+MOUNT_SECONDS = 1800.0
+"""For the whole mount of a data volume: longer than it waits for another mount and for the disk (7 minutes), and than
+e2fsck takes for some terabytes, of which it reads the metadata alone. It speaks at its end only, so that the bound of
+silence would hold a launch for 90 minutes."""
+
 _CONNECTED = "@aws-bootstrap-connected"
 """The line that begins a command's output: what precedes it is the login's, ssh's or an rc file's."""
 
@@ -72,7 +77,7 @@ _LOOK_EVERY = 0.5
 
 
 _MOUNT = """\
-mkdir -p ~/.aws-bootstrap && folder=$(mktemp -d ~/.aws-bootstrap/mount.XXXXXX) || exit 1
+mkdir -p ~/.aws-bootstrap && chmod 700 ~/.aws-bootstrap && folder=$(mktemp -d ~/.aws-bootstrap/mount.XXXXXX) || exit 1
 trap 'rm -rf "$folder"' EXIT
 tar xzf - -C "$folder" && bash "$folder/mount_data_volume.sh" "$@"
 """
@@ -165,12 +170,13 @@ class Ssh:
         """Mount a volume by the scripts in `package`, a gzipped tar.
 
         Return the script's report (device, mount_point, fstype, formatted) and its notes for the user. Raise
-        VolumeUnformatted where only the leave to format is missing, SshError `mount-failed` for any other failure.
+        VolumeUnformatted where only the leave to format is missing, SshError `mount-failed` for any other failure,
+        `ssh-timeout` after MOUNT_SECONDS; the box goes on with what it is at.
         """
         arguments = [volume_id]
         if format_if_empty:
             arguments.append("--format-if-empty")
-        done = self.run(alias, mount_command(*arguments), stdin=package)
+        done = self.run(alias, mount_command(*arguments), stdin=package, limit=MOUNT_SECONDS)
         *others, last = done.lines or ("no output",)
         if done.exit_code == _UNFORMATTED:
             raise VolumeUnformatted(last, code="mount-failed")
@@ -328,7 +334,8 @@ def in_bash(script: str) -> str:
     """
     for character in "\\\n!'":
         script = script.replace(character, f"\\0{ord(character):03o}")
-    return f"exec bash --norc -c 'eval \"$(printf %b \"$1\")\"' bash '{script}'"
+    # Bash reads the file that BASH_ENV names, whatever --norc says: a `set -e` there would end the frame.
+    return f"exec env -u BASH_ENV bash --norc -c 'eval \"$(printf %b \"$1\")\"' bash '{script}'"
 
 
 class VolumeUnformatted(SshError):

@@ -16,6 +16,8 @@ export KNOWN_CUDA_TAGS_LIST="${KNOWN_CUDA_TAGS[*]}"
 export PYTHON_VERSION="${PYTHON_VERSION:-}"
 # A second run starts in a shell that has the box's venv active; the steps name it themselves.
 unset VIRTUAL_ENV PYTHONHOME PYTHONPATH
+# Each step's bash would read the file that it names.
+unset BASH_ENV
 
 # Not `python3` first: in a set-up shell that is the venv's, which a step may rebuild while the others run.
 python=/usr/bin/python3

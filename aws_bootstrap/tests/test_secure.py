@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import subprocess
 import sys
@@ -14,6 +15,8 @@ from aws_bootstrap.aws import Aws, explained, my_address
 from aws_bootstrap.config import LaunchConfig
 from aws_bootstrap.errors import BootstrapError
 from aws_bootstrap.sandbox.home import Home
+from aws_bootstrap.ssh import Remote, Ssh
+from aws_bootstrap.workflows.remote import set_up, tarball
 
 ROOT = Path(__file__).parents[2]
 SHARED = stat.S_IRWXG | stat.S_IRWXO
@@ -111,6 +114,37 @@ def test_a_launch_is_closed_to_everybody_else(program):
     assert [(r["IpProtocol"], r["FromPort"], r["ToPort"], r.get("CidrIpv4")) for r in let_in] == [
         ("tcp", 2222, 2222, "203.0.113.7/32")
     ]
+
+
+class Here(Ssh):
+    """A box that is a home folder of this machine. What is sent to it is a script that tells the mode of our folder."""
+
+    def __init__(self, home: Path) -> None:
+        super().__init__()
+        self.home = home
+
+    def run(self, alias: str, command: str, **_: object) -> Remote:
+        tell = b"stat -c %a ~/.aws-bootstrap"
+        package = tarball({"mount_data_volume.sh": tell, "remote_setup.sh": tell})
+        environment = {"HOME": str(self.home), "PATH": os.environ["PATH"]}
+        done = subprocess.run(["bash", "-c", command], input=package, env=environment, capture_output=True, check=True)
+        return Remote(0, (done.stdout.decode().strip(),))
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["shared", "none"])
+@pytest.mark.parametrize("action", ["setup", "mount"])
+def test_the_folder_on_the_box_is_its_users_alone_before_anything_is_put_there(tmp_path, action, there):
+    """Also where the setup is not run (--no-setup) and the mount is the first to make it."""
+    if there:
+        (tmp_path / ".aws-bootstrap").mkdir()
+        (tmp_path / ".aws-bootstrap").chmod(0o755)
+    box = Here(tmp_path)
+    if action == "setup":
+        said = str(set_up(box, "aws-gpu1").message)
+    else:
+        mode, _ = box.mount_ebs_volume("aws-gpu1", b"", "vol-0abc", format_if_empty=False)
+        said = str(mode)
+    assert said.endswith("700")
 
 
 def test_an_address_that_cannot_be_found_opens_nothing(program):

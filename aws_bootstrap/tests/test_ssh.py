@@ -21,7 +21,7 @@ from aws_bootstrap.app import App
 from aws_bootstrap.cli import main
 from aws_bootstrap.config import Paths
 from aws_bootstrap.errors import SshError
-from aws_bootstrap.ssh import CONNECT_SECONDS, GPU_SECONDS, LOGIN_SECONDS, SILENCE_SECONDS, Ssh, in_bash
+from aws_bootstrap.ssh import CONNECT_SECONDS, GPU_SECONDS, LOGIN_SECONDS, MOUNT_SECONDS, SILENCE_SECONDS, Ssh, in_bash
 
 SHELLS = ("bash", "dash", "ksh", "zsh", "fish", "tcsh")
 SETUP_STEPS = Path(__file__).parents[1] / "resources" / "setup.d"
@@ -138,6 +138,14 @@ def test_an_rc_file_may_write_what_it_likes(box):
     assert box(f"{noise}\n{RUN_HERE}").run("aws-gpu1", command).lines == ("said",)
 
 
+def test_a_bash_env_does_not_bend_the_command_or_its_end(box, tmp_path):
+    """Bash reads the file that it names also with --norc."""
+    (tmp_path / "rc").write_text("set -e\necho from the rc file\n")
+    login = f"export BASH_ENV={tmp_path}/rc"
+    done = box(f"{login}\n{RUN_HERE}").run("aws-gpu1", "false; echo said; exit 3")
+    assert (done.exit_code, done.lines) == (3, ("said",))
+
+
 def test_of_a_flood_the_end_is_kept(box):
     flood = "yes $(printf '%01000d' 7) | head -n 12000; head -c 3000000 /dev/zero; echo; echo the end"
     lines = box(RUN_HERE).run("aws-gpu1", flood).lines
@@ -189,6 +197,10 @@ class Hurried:
         return self.now
 
 
+def mount(ssh):
+    return ssh.mount_ebs_volume("aws-gpu1", b"", "vol-0abc", format_if_empty=False)
+
+
 @pytest.mark.parametrize(
     ("script", "ask", "code", "bound"),
     [
@@ -196,6 +208,8 @@ class Hurried:
         ("exec yes noise", lambda ssh: ssh.run("aws-gpu1", "true"), "ssh-timeout", LOGIN_SECONDS),
         ("exec yes noise >&2", lambda ssh: ssh.run("aws-gpu1", "true"), "ssh-timeout", LOGIN_SECONDS),
         (f"{BEGIN}; exec sleep 1000", lambda ssh: ssh.query_gpu("aws-gpu1"), "ssh-timeout", GPU_SECONDS),
+        # It may wait for another mount and for the disk, and then has e2fsck check that.
+        (f"{BEGIN}; exec sleep 1000", mount, "ssh-timeout", MOUNT_SECONDS),
         (f"{BEGIN}; exec yes", lambda ssh: ssh.query_gpu("aws-gpu1"), "ssh-timeout", GPU_SECONDS),
     ],
 )
@@ -220,6 +234,13 @@ def test_a_box_that_falls_silent_is_lost(box):
 def test_no_step_of_the_setup_may_be_silent_for_longer_than_is_borne():
     limits = re.findall(r"^# limit: (\d+)", "\n".join(p.read_text() for p in SETUP_STEPS.glob("*.sh")), re.MULTILINE)
     assert max(map(int, limits)) + CONNECT_SECONDS < SILENCE_SECONDS
+
+
+def test_a_mount_may_take_as_long_as_its_own_waits_and_a_check_of_the_disk():
+    script = (SETUP_STEPS.parent / "mount_data_volume.sh").read_text()
+    waits = dict(re.findall(r"^(WAIT|LOCK|READ)_SECONDS=(\d+)$", script, re.MULTILINE))
+    a_check = 15 * 60
+    assert len(waits) == 3 and sum(map(int, waits.values())) + a_check < MOUNT_SECONDS < SILENCE_SECONDS
 
 
 class ShutBox(Ssh):

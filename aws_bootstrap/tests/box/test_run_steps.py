@@ -79,6 +79,19 @@ def test_the_report_is_printed_for_the_program_that_asks_for_it(box):
     assert "Benchmark and notebook: done" in before
 
 
+def test_the_folder_of_the_setup_is_made_private_again(box):
+    ours(box).chmod(0o755)
+    report_of(begin(box))
+    assert ours(box).stat().st_mode & 0o777 == 0o700
+
+
+def test_no_step_reads_what_bash_env_names(box):
+    (box.home / "rc").write_text("set -u\necho ran >>~/rc-ran\n")
+    (box.folder / "setup.d" / "70-samples.sh").write_text("echo note ${BASH_ENV:-none} >>$STEP_REPORT\n")
+    _, report = report_of(begin(box, before=f"export BASH_ENV={box.home}/rc;"))
+    assert report["steps"][0]["message"] == "none"
+
+
 def test_a_closed_lid_does_not_end_the_setup(box):
     flag = hang(box, box.folder)
     process = begin(box)
