@@ -58,20 +58,25 @@ tag=default NEWEST="" PLANNED=""
 [[ -z $cuda ]] || choose_tag "$cuda"
 want "$tag"
 before=$(installed || true)
+had=${before%% *}
 again=()
-[[ -z $before ]] || fits "$tag" || again=("${REINSTALL[@]}")
+cut_short=""
+[[ ! -e $VENV_NOTES/pytorch.installing ]] || cut_short=yes
+# A torch of the right build stays, whatever its version: who put an older or a newer one there had a reason.
+[[ -z $had ]] || fits "$tag" alone || again=("${REINSTALL[@]}")
 uv_install pytorch "${again[@]+"${again[@]}"}" "${WANTED[@]}" || die "uv could not install PyTorch ($tag)"
 fits "$tag" || die "PyTorch is not what was planned ($tag): $(installed || echo missing)"
 tell
 echo "$same $tag" >"$stamp"
-changed
+after=$(installed)
+now=${after%% *}
+[[ $before == "$after" && -z $cut_short ]] || changed
 
-[[ -z $before || $before == "$(installed)" ]] || note "replaced torch ${before%% *}"
+[[ -z $had || $had == "$now" ]] || note "replaced torch $had"
 if [[ $tag != default ]]; then
   note "$tag"
   [[ $cuda == "$toolkit" || -z $toolkit ]] || note "CUDA $cuda is the newest that the driver supports; the toolkit is $toolkit"
-  [[ $NEWEST == "$PLANNED" ]] ||
-    warn "torch $NEWEST is the newest for $tag, but what it needs cannot be had: installed $PLANNED"
+  hold_against_plan "$had" "$now" "$tag"
 elif [[ -z $cuda ]]; then
   warn "no CUDA on this box: installed PyTorch's default build"
 else

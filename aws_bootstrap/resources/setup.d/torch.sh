@@ -4,7 +4,7 @@
 PACKAGES=(torch torchvision)
 
 # "2.9.0+cu128 0.24.0+cu128 12.8": what is in the venv, by its files (an import would take seconds), and torch's CUDA.
-# Fails if one of them is missing.
+# A torchvision that is missing is "none". Fails if torch is.
 installed() {
   "$VENV/bin/python" - 2>/dev/null <<'PYTHON'
 import importlib.metadata
@@ -12,20 +12,29 @@ import importlib.util
 import pathlib
 import re
 
-versions = [importlib.metadata.version(name) for name in ("torch", "torchvision")]
+torch = importlib.metadata.version("torch")
+try:
+    torchvision = importlib.metadata.version("torchvision")
+except importlib.metadata.PackageNotFoundError:
+    torchvision = "none"
 found = importlib.util.find_spec("torch")
 facts = pathlib.Path(found.origin).with_name("version.py")
 text = facts.read_text() if facts.exists() else ""
 cuda = re.search(r"^cuda\b[^=]*= *['\"]([0-9.]+)", text, re.MULTILINE)
-print(*versions, cuda[1] if cuda else "none")
+print(torch, torchvision, cuda[1] if cuda else "none")
 PYTHON
 }
 
-# fits TAG: whether the installed build is that of the tag; "default": one of no CUDA index.
+# fits TAG [alone]: whether the installed build is that of the tag; "default": one of no CUDA index. "alone": torch's,
+# where there is no torchvision.
 fits() {
   local torch vision cuda
   read -r torch vision cuda <<<"$(installed)"
   [[ -n $torch ]] || return 1
+  if [[ $vision == none ]]; then
+    [[ ${2:-} == alone ]] || return 1
+    vision=$torch
+  fi
   if [[ $1 == default ]]; then
     [[ $torch != *+cu* && $vision != *+cu* ]]
   elif [[ $torch == *+* || $vision == *+* ]]; then
@@ -84,6 +93,19 @@ try_tag() {
   PLANNED=$(resolved_torch)
   [[ $status != 2 ]] || status=3
   return "$status"
+}
+
+# hold_against_plan HAD NOW TAG: tell where the torch that is there now is not the newest of the tag, and why.
+hold_against_plan() {
+  local had=$1 now=$2 tag=$3
+  if [[ $now == "$PLANNED" ]]; then
+    [[ $NEWEST == "$PLANNED" ]] ||
+      warn "torch $NEWEST is the newest for $tag, but what it needs cannot be had: installed $PLANNED"
+  elif [[ $now == "$had" ]]; then
+    note "kept torch $had, which fits; a new environment would get $PLANNED"
+  else
+    warn "torch $PLANNED was planned, but uv installed $now"
+  fi
 }
 
 # index_refuses TAGS...: whether PyTorch's index answers for none of these tags; sets ANSWER, the last HTTP status. It

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,12 @@ def pytorch(box: FakeBox, toolkit: str = "12.8", driver: str = "13.2", **more: s
 
 def has_wheels(box: FakeBox, *tags: str) -> None:
     (box.home / "wheels").write_text("".join(f"{tag}\n" for tag in tags))
+
+
+def rewrite(box: FakeBox, old: str, new: str, name: str = "*") -> None:
+    """Change what the metadata of an installed package says."""
+    for about in (box.home / "venv" / "site").glob(f"{name}-*.dist-info"):
+        (about / "METADATA").write_text((about / "METADATA").read_text().replace(old, new))
 
 
 def installs(box: FakeBox) -> list[str]:
@@ -98,8 +105,7 @@ def test_a_default_build_from_a_run_without_cuda_is_replaced_when_cuda_is_there(
 
 def test_a_build_that_the_user_put_in_its_place_is_compared_too(box):
     pytorch(box)
-    for about in (box.home / "venv" / "site").glob("*.dist-info"):
-        (about / "METADATA").write_text((about / "METADATA").read_text().replace("cu128", "cu130"))
+    rewrite(box, "cu128", "cu130")
     assert "fact torch 2.0+cu128" in pytorch(box)[1]
 
 
@@ -107,8 +113,7 @@ def test_a_build_without_a_tag_is_judged_by_the_cuda_in_its_files(box):
     """The package registry's wheels have none in their version."""
     pytorch(box)
     site = box.home / "venv" / "site"
-    for about in site.glob("*.dist-info"):
-        (about / "METADATA").write_text((about / "METADATA").read_text().replace("+cu128", ""))
+    rewrite(box, "+cu128", "")
     (site / "version.py").write_text("debug = False\ncuda: Optional[str] = '12.8'\n")
     box.forget_calls()
     assert pytorch(box)[0] == 0 and not installs(box), "it fits"
@@ -121,6 +126,53 @@ def test_what_was_installed_is_held_against_the_plan(box):
     status, report = pytorch(box)
     assert status == 1 and report[-1] == "error PyTorch is not what was planned (cu128): 2.0+cu118 2.0+cu118 none"
     assert not (box.home / "venv" / ".aws-bootstrap" / "pytorch").exists()
+
+
+@pytest.mark.parametrize("version", ["1.0", "3.0.dev1"])
+def test_another_version_of_the_right_build_is_kept_and_that_is_said(box, version):
+    """Older or newer than what a new box would get: who installed it had a reason."""
+    pytorch(box)
+    rewrite(box, "2.0+cu128", f"{version}+cu128")
+    (box.home / "venv" / ".aws-bootstrap" / "pytorch").unlink()
+    status, report = pytorch(box)
+    assert status == 0 and f"fact torch {version}+cu128" in report
+    assert f"note kept torch {version}+cu128, which fits; a new environment would get 2.0+cu128" in report
+    assert "changed" not in report and "--reinstall" not in installs(box)[-1]
+
+
+def test_another_version_than_planned_that_uv_installed_is_a_warning(box):
+    box.tool("uv", TOOLS["uv"].replace('"$version$tag" >"$about', '"1.5$tag" >"$about'))
+    status, report = pytorch(box)
+    assert status == 0 and "warning torch 2.0+cu128 was planned, but uv installed 1.5+cu128" in report
+
+
+def test_a_torchvision_that_is_missing_is_installed_beside_the_torch_that_fits(box):
+    pytorch(box)
+    rewrite(box, "2.0+cu128", "1.0+cu128", "torch")
+    # uv finds torch there and installs the other one alone.
+    alone = TOOLS["uv"].replace("torch-*.dist-info", "torchvision-*.dist-info").replace('rm -rf "$HOME', ': "$HOME')
+    box.tool("uv", alone.replace("for name in torch torchvision", "for name in torchvision"))
+    [vision] = (box.home / "venv" / "site").glob("torchvision-*.dist-info")
+    shutil.rmtree(vision)
+    box.forget_calls()
+    status, report = pytorch(box)
+    assert status == 0 and "--reinstall" not in installs(box)[-1] and "fact torch 1.0+cu128" in report
+    assert report.count("changed") == 1
+
+
+def test_a_torch_of_another_build_without_torchvision_is_replaced(box):
+    pytorch(box)
+    rewrite(box, "+cu128", "+cu118", "torch")
+    [vision] = (box.home / "venv" / "site").glob("torchvision-*.dist-info")
+    shutil.rmtree(vision)
+    status, report = pytorch(box)
+    assert status == 0 and "note replaced torch 2.0+cu118" in report and "fact torch 2.0+cu128" in report
+
+
+def test_an_install_that_was_cut_short_is_told_as_a_change(box):
+    pytorch(box)
+    (box.home / "venv" / ".aws-bootstrap" / "pytorch.installing").touch()
+    assert "changed" in pytorch(box)[1]
 
 
 def test_a_newest_torch_whose_needs_nobody_has_is_told(box):
