@@ -5,12 +5,16 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import shlex
+import shutil
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 from aws_bootstrap.tests.box.standins import RESOURCES
 
@@ -172,6 +176,55 @@ def test_only_an_empty_disk_with_leave_is_formatted(box):
     written = box.fstab.read_bytes()
     assert report(box.mount())["formatted"] is False and box.fstab.read_bytes() == written
     assert len(box.calls("mkfs.ext4", "mount")) == 2, "a second run formats and mounts nothing"
+
+
+# Formatters: one that leaves no byte as it was, and this machine's own, where it has one.
+SYSTEM_PATH = f"{os.environ['PATH']}:/usr/sbin:/sbin"
+HARSH_MKFS = r"""mkfs.ext4() { tr '\0-\377' '\377' <"$2" >"$2.new" && cat "$2.new" >"$2"; }"""
+OWN_MKFS = f'mkfs.ext4() {{ PATH={shlex.quote(SYSTEM_PATH)} command mkfs.ext4 "$@"; }}'
+if not shutil.which("mkfs.ext4", path=SYSTEM_PATH):
+    OWN_MKFS = HARSH_MKFS
+SIGNATURES = [(1080, b"\x53\xef"), (0, b"XFSB"), (512, b"EFI PART"), (0, b"LUKS\xba\xbe"), (510, b"\x55\xaa")]
+
+
+@st.composite
+def small_disks(draw: st.DrawFn) -> tuple[int, dict[int, bytes]]:
+    """The size of a disk that is read whole, and what is on it: headers, holes that were written, partial data."""
+    size = draw(st.integers(1 * MIB, 16 * MIB))
+    anywhere = st.integers(0, size - 1)
+    data = st.one_of(st.binary(min_size=1, max_size=64), st.just(bytes(70000)), st.just(bytes(9000) + b"x"))
+    at_random = st.tuples(anywhere, data)
+    from_the_end = st.tuples(st.integers(1, 64 * 1024).map(lambda back: size - back), data)
+    writes = draw(st.lists(st.one_of(at_random, from_the_end, st.sampled_from(SIGNATURES)), max_size=3))
+    return size, {at: content[: size - at] for at, content in writes}
+
+
+def non_zero_bytes_lost(before: bytes, after: bytes) -> list[int]:
+    """Where bytes that were not zero are no longer what they were."""
+    return [found.start() for found in re.finditer(rb"[^\0]+", before) if after[slice(*found.span())] != found[0]]
+
+
+@pytest.mark.parametrize("mkfs", [OWN_MKFS, HARSH_MKFS], ids=["own", "harsh"])
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@given(disk=small_disks())
+@example(disk=(5 * MIB, {}))
+@example(disk=(16 * MIB, {9 * MIB + 130_001: b"x"}))
+def test_no_byte_that_is_not_zero_is_ever_overwritten(tmp_path_factory, mkfs, disk):
+    """blkid and wipefs are stand-ins that find nothing: reading the disk is all that stands before mkfs."""
+    size, writes = disk
+    box = Box(tmp_path_factory.mktemp("box"))
+    with box.disk.open("wb") as file:
+        file.truncate(size)
+        for at, content in writes.items():
+            file.seek(at)
+            file.write(content)
+    before = box.disk.read_bytes()
+    done = box.run(f"format_if_empty {box.disk} 1", mkfs)
+    after = box.disk.read_bytes()
+    assert non_zero_bytes_lost(before, after) == []
+    blank = not before.strip(b"\0")
+    assert (done.returncode == 0) == blank, done.stderr
+    assert (after != before) == blank, "a blank disk is formatted, any other is left as it was"
 
 
 @pytest.mark.parametrize("leave", [0, 1])
