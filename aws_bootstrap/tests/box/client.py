@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from aws_bootstrap import sshconfig
 from aws_bootstrap.config import Paths
 from aws_bootstrap.gpu import GpuInfo
-from aws_bootstrap.ssh import Ssh
+from aws_bootstrap.ssh import Remote, Ssh, mount_command
 from aws_bootstrap.tests.box.machines import Box, until
 from aws_bootstrap.workflows import remote
+from aws_bootstrap.workflows.data_volume import package
 from aws_bootstrap.workflows.remote import SetupOutcome
 
 
@@ -35,6 +36,16 @@ class Client:
         """Ask for the box's GPU, as `status --gpu` does."""
         with self.box.network.entered():
             return Ssh(self.paths).query_gpu(self.alias)
+
+    def mount(self, volume: str, *, leave: bool = False) -> tuple[dict, tuple[str, ...]]:
+        """Mount a volume, as `launch` and `setup` do; `leave`: to format it. The report, and the notes for the user."""
+        with self.box.network.entered():
+            return Ssh(self.paths).mount_ebs_volume(self.alias, package(), volume, format_if_empty=leave)
+
+    def mount_by_script(self, *arguments: str) -> Remote:
+        """Run the mount with arguments that the tool itself does not give it."""
+        with self.box.network.entered():
+            return Ssh(self.paths).run(self.alias, mount_command(*arguments), stdin=package())
 
     def ssh_words(self) -> list[str]:
         """Return the ssh command that the tool prints, up to the remote one."""

@@ -6,20 +6,21 @@ two machines and stand in the order of their life.
 
 from __future__ import annotations
 
+import functools
 import hashlib
-import json
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from aws_bootstrap.ssh import mount_command
+from aws_bootstrap.errors import SshError
+from aws_bootstrap.ssh import VolumeUnformatted
 from aws_bootstrap.tests.box import images
+from aws_bootstrap.tests.box.client import Client, client_of
 from aws_bootstrap.tests.box.machines import Network, Vm, command, until
-from aws_bootstrap.workflows.data_volume import package
 
 VOLUME, FOREIGN, XFS = "vol-0abc123def4567890", "vol-0fff000fff000fff0", "vol-0123456789abcdef0"
 NEW, UNREADABLE, FLAGGED, BROKEN = (f"vol-{letter * 17}" for letter in "abcd")
@@ -66,13 +67,18 @@ def disk(network: Network, volume: str) -> Path:
     return images.disk(network.scratch / f"{volume}.img", megabytes=256)
 
 
-def mount(vm: Vm, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Run the mount as the tool does: its command, its package."""
-    return vm.ssh(mount_command(*arguments), check=check, stdin=package())
+@functools.cache
+def client(vm: Vm) -> Client:
+    """The tool's own client of a machine: its ssh door mounts, and tells what it heard."""
+    return client_of(vm)
 
 
-def result(done: subprocess.CompletedProcess[str]) -> dict:
-    return json.loads(done.stdout.splitlines()[-1])
+def refusal(vm: Vm, volume: str, *, leave: bool = True) -> str:
+    """Mount a volume that is not to be mounted; the sentence that the user sees."""
+    with pytest.raises(SshError) as caught:
+        client(vm).mount(volume, leave=leave)
+    assert caught.value.code == "mount-failed" and not isinstance(caught.value, VolumeUnformatted)
+    return str(caught.value)
 
 
 def digest(image: Path) -> str:
@@ -88,9 +94,9 @@ def test_a_volume_that_never_appears_is_a_clear_error_and_other_disks_are_untouc
     before = digest(image)
     first.attach(FOREIGN, image)
     until(lambda: "vol0fff" in first.says("lsblk -dno SERIAL"), "foreign disk")
-    done = mount(first, VOLUME, "--format-if-empty", "--wait", "6", check=False)
-    assert done.returncode == 1
-    assert done.stdout == f"volume {VOLUME} did not appear on this box within 6 s: is it attached?\n"
+    done = client(first).mount_by_script(VOLUME, "--format-if-empty", "--wait", "6")
+    assert done.exit_code == 1
+    assert done.lines == (f"volume {VOLUME} did not appear on this box within 6 s: is it attached?",)
     assert digest(image) == before
     assert "/data" not in first.says("cat /etc/fstab")
 
@@ -99,20 +105,20 @@ def test_without_leave_to_format_an_empty_volume_is_left_alone(first, network):
     image = disk(network, VOLUME)
     before = digest(image)
     first.attach(VOLUME, image)
-    done = mount(first, VOLUME, check=False)
-    assert done.returncode == 3 and done.stdout.endswith("is empty and carries no filesystem. Nothing was formatted\n")
+    with pytest.raises(VolumeUnformatted, match=r"is empty and carries no filesystem\. Nothing was formatted$"):
+        client(first).mount(VOLUME)
     assert digest(image) == before
 
 
 def test_a_folder_of_root_that_is_not_empty_is_not_hidden(first):
     first.says("sudo install -d -m 700 /data && sudo touch /data/mine")
-    done = mount(first, VOLUME, "--format-if-empty", check=False)
+    said = refusal(first, VOLUME)
     first.says("sudo rm -r /data")
-    assert done.returncode == 1 and done.stdout.startswith("/data is not empty on the root volume")
+    assert said.startswith("/data is not empty on the root volume")
 
 
 def test_a_new_volume_is_formatted_and_mounted_for_the_login_user(first):
-    done = result(mount(first, VOLUME, "--format-if-empty"))
+    done, _ = client(first).mount(VOLUME, leave=True)
     assert done == {"device": done["device"], "mount_point": "/data", "fstype": "ext4", "formatted": True}
     assert first.says(f"lsblk -dno SERIAL {done['device']}") == VOLUME.replace("-", "")
     assert first.says("stat -c %U:%G /data") == "ubuntu:ubuntu"
@@ -123,7 +129,8 @@ def test_a_new_volume_is_formatted_and_mounted_for_the_login_user(first):
 
 def test_a_second_run_changes_nothing(first):
     before = first.says("cat /etc/fstab; stat -c %Y /etc/fstab; findmnt -no SOURCE,OPTIONS /data")
-    assert result(mount(first, VOLUME, "--format-if-empty"))["formatted"] is False
+    done, _ = client(first).mount(VOLUME, leave=True)
+    assert done["formatted"] is False
     assert first.says("cat /etc/fstab; stat -c %Y /etc/fstab; findmnt -no SOURCE,OPTIONS /data") == before
     assert first.says("ls ~/.aws-bootstrap") == "", "what was unpacked is gone"
 
@@ -155,8 +162,7 @@ def test_a_boot_without_the_volume_is_not_delayed(first):
 def test_what_carries_something_is_left_as_it_is_and_named(second, what):
     volume, words = LEFT_ALONE[what], images.LEFT_ALONE[what][1]
     before = digest(second.volumes[volume])
-    done = mount(second, volume, "--format-if-empty", check=False)
-    assert done.returncode == 1 and len(done.stdout.splitlines()) == 1 and words in done.stdout, done.stdout
+    assert words in refusal(second, volume)
     assert digest(second.volumes[volume]) == before
     assert "/data" not in second.says("cat /etc/fstab")
 
@@ -166,37 +172,29 @@ def test_a_disk_that_cannot_be_read_is_never_formatted(second, network):
     image = images.ext4(network.scratch / "unreadable.img")
     before = digest(image)
     second.attach(UNREADABLE, image, unreadable=(0, 2))
-    done = mount(second, UNREADABLE, "--format-if-empty", check=False)
-    assert done.returncode == 1 and "Nothing was formatted" in done.stdout.splitlines()[-1], done.stdout
+    assert "Nothing was formatted" in refusal(second, UNREADABLE)
     assert digest(image) == before
 
 
 def test_two_mounts_at_once_both_succeed(second, network):
     second.attach(NEW, disk(network, NEW))
-    words = [*second.ssh_words(), mount_command(NEW, "--format-if-empty")]
-    both = [subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) for _ in range(2)]
-    for process in both:
-        assert process.stdin
-        process.stdin.write(package())
-        process.stdin.close()
-    said = [process.stdout.read().decode() for process in both if process.stdout]
-    assert [process.wait(60) for process in both] == [0, 0], said
-    assert sorted(json.loads(text.splitlines()[-1])["formatted"] for text in said) == [False, True]
+    with ThreadPoolExecutor(2) as pool:
+        both = [pool.submit(client(second).mount, NEW, leave=True) for _ in range(2)]
+        reports = [mounting.result()[0] for mounting in both]
+    assert sorted(report["formatted"] for report in reports) == [False, True]
     assert second.says("grep -c /data /etc/fstab") == "1"
     second.says("sudo umount /data")
 
 
 def test_a_filesystem_with_the_error_flag_is_checked_first_and_that_is_said(second):
-    done = mount(second, FLAGGED)
-    assert result(done)["fstype"] == "ext4"
-    assert done.stdout.startswith("note: e2fsck has repaired the filesystem of /dev/")
+    done, notes = client(second).mount(FLAGGED)
+    assert done["fstype"] == "ext4" and notes[0].startswith("e2fsck has repaired the filesystem of /dev/")
     second.says("sudo umount /data")
 
 
 def test_errors_that_need_a_decision_are_the_users(second):
-    done = mount(second, BROKEN, "--format-if-empty", check=False)
-    assert done.returncode == 1 and len(done.stdout.splitlines()) == 1, done.stdout
-    assert "carries ext4 with errors that need your decision (e2fsck: status 4). Nothing was mounted." in done.stdout
+    said = refusal(second, BROKEN)
+    assert "carries ext4 with errors that need your decision (e2fsck: status 4). Nothing was mounted." in said
     assert "/data" not in second.says("findmnt -l")
 
 
@@ -204,8 +202,9 @@ def test_the_users_own_entry_is_used_and_kept(second):
     uuid = second.says("lsblk -no UUID,FSTYPE | awk '$2 == \"xfs\" { print $1 }'")
     entry = f"UUID={uuid} /data/ xfs noatime,nofail 0 0"
     second.says(f"echo '{entry}' | sudo tee /etc/fstab")
-    assert mount(second, FLAGGED, check=False).stdout.startswith("/etc/fstab has an entry for /data")
-    assert result(mount(second, XFS))["fstype"] == "xfs"
+    assert refusal(second, FLAGGED, leave=False).startswith("/etc/fstab has an entry for /data")
+    done, _ = client(second).mount(XFS)
+    assert done["fstype"] == "xfs"
     assert "noatime" in second.says("findmnt -no OPTIONS /data") and second.says("cat /etc/fstab") == entry
     second.says(
         "sudo touch /data/roots && sudo chown root: /data && sudo umount /data && echo '#' | sudo tee /etc/fstab"
@@ -213,9 +212,9 @@ def test_the_users_own_entry_is_used_and_kept(second):
 
 
 def test_another_filesystem_is_mounted_as_it_is(second):
-    done = mount(second, XFS, "--format-if-empty")
-    assert (result(done)["fstype"], result(done)["formatted"]) == ("xfs", False)
-    assert "note: what is on the data volume belongs to other users" in done.stdout
+    done, notes = client(second).mount(XFS, leave=True)
+    assert (done["fstype"], done["formatted"]) == ("xfs", False)
+    assert "what is on the data volume belongs to other users" in str(notes)
     assert second.says("touch /data/mine && findmnt -no FSTYPE /data") == "xfs"
     assert second.says("grep /data /etc/fstab").endswith(" 0 0")
     second.says("sudo umount /data")
@@ -224,21 +223,18 @@ def test_another_filesystem_is_mounted_as_it_is(second):
 def test_a_read_only_volume_is_mounted_read_only_and_that_is_said(second):
     device = second.says("lsblk -dpno NAME,FSTYPE | awk '$2 == \"xfs\" { print $1 }'")
     second.says(f"sudo blockdev --setro {device}")
-    done = mount(second, XFS)
-    assert result(done)["fstype"] == "xfs" and "note: the data volume is read-only at /data" in done.stdout
+    done, notes = client(second).mount(XFS)
+    assert done["fstype"] == "xfs" and "the data volume is read-only at /data" in notes
     assert second.says("grep /data /etc/fstab").split()[3].endswith(",ro")
     second.says("sudo umount /data")
 
 
 def test_moved_from_another_box_its_data_is_there(second, network):
     # The tool attaches and mounts at the same time: the script is there first.
-    words = [*second.ssh_words(), mount_command(VOLUME, "--format-if-empty")]
-    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as waiting:
-        assert waiting.stdin and waiting.stdout
-        waiting.stdin.write(package())
-        waiting.stdin.close()
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(client(second).mount, VOLUME, leave=True)
         second.attach(VOLUME, network.scratch / f"{VOLUME}.img")
-        done = json.loads(waiting.stdout.read().splitlines()[-1])
+        done, _ = waiting.result()
     assert (done["fstype"], done["formatted"]) == ("ext4", False)
     assert second.says("cat /data/file") == "kept"
     assert second.says("grep -c /data /etc/fstab") == "1", "the entry of the volume before is replaced"

@@ -105,9 +105,9 @@ class Box:
         key = str(self.network.cache / "key")
         return [*self.network.inside, "ssh", "-q", "-F", "none", "-i", key, *flags, *options, f"ubuntu@{self.address}"]
 
-    def ssh(self, remote: str, check: bool = True, stdin: bytes = b"") -> subprocess.CompletedProcess[str]:
+    def ssh(self, remote: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command on the box over ssh."""
-        done = subprocess.run([*self.ssh_words(), remote], input=stdin, capture_output=True, check=False)
+        done = subprocess.run([*self.ssh_words(), remote], stdin=subprocess.DEVNULL, capture_output=True, check=False)
         text = subprocess.CompletedProcess(remote, done.returncode, done.stdout.decode(), done.stderr.decode())
         assert not check or text.returncode == 0, f"{remote}: {text.returncode}\n{text.stdout}\n{text.stderr}"
         return text
