@@ -38,6 +38,33 @@ def test_every_document_is_as_its_schema_says(result):
         validate(NAMES[type(result)], shown | {"error": document(failure().report)})
 
 
+@pytest.mark.parametrize("name", sorted(path.stem for path in schemas.FIRST.iterdir()))
+def test_keys_are_added_to_a_schema_and_never_taken_away(name):
+    """`validate` holds each document against the first schema, too; here it is the schemas that are compared."""
+    first = json.loads((schemas.FIRST / f"{name}.json").read_text())
+    for path, older in objects(first):
+        newer = ALL[name]
+        for word in path:
+            newer = newer[word]
+        assert set(older["properties"]) <= set(newer["properties"]), path
+        assert set(older["required"]) <= set(newer["required"]), path
+
+
+def objects(schema: dict) -> list[tuple[tuple[str, ...], dict]]:
+    """The schema's objects, and the words that lead to each."""
+    parts = [((), schema), *((("$defs", name), part) for name, part in schema["$defs"].items())]
+    return [(path, part) for path, part in parts if "properties" in part]
+
+
+def test_a_document_that_lacks_a_key_of_the_first_schema_is_refused():
+    shown = json.loads(json.dumps(RESULTS[1].to_dict())) | {"surprise": 1}
+    older = schemas.open_to_keys(json.loads((schemas.FIRST / "launch.json").read_text()))
+    Draft202012Validator(older).validate(shown)
+    del shown["instance_id"]
+    with pytest.raises(ValidationError):
+        Draft202012Validator(older).validate(shown)
+
+
 def test_a_failure_that_knows_nothing_is_as_the_schema_says():
     validate("error", {"error": document(failure().report)})
 
