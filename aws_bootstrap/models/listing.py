@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from ..errors import BootstrapError
 from .base import Access, Listing, private, unread_regions
@@ -41,6 +43,8 @@ class InstanceTypeList(Listing):
     prefix: str = private("")
     regions: tuple[str, ...] = private(())
     access: Access = private(Access())
+    enough: Mapping[str, int] = private(MappingProxyType({}))
+    """By quota family: the value to request on spot, above what every region has."""
 
     columns = {
         "region": "Region",

@@ -266,8 +266,8 @@ def test_other_errors_end_the_search():
     ("kind", "family"), [("g4dn.xlarge", "gvt"), ("p5.48xlarge", "p5"), ("p4d.24xlarge", "p"), ("dl1.24xlarge", "dl")]
 )
 def test_quota_commands_are_pinned(kind, family):
-    text = quota_commands(Attempt("eu-west-1", kind, SPOT), 4, "aws-bootstrap")
-    assert f"quota request --family {family} --region eu-west-1 --type spot --desired-value 8" in text
+    text = quota_commands(Attempt("eu-west-1", kind, SPOT), 12, "aws-bootstrap")
+    assert f"quota request --family {family} --region eu-west-1 --type spot --desired-value 12" in text
     assert f"quota show --family {family} --region eu-west-1" in text
 
 

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 EAST, WEST = "us-east-1", "us-west-2"
+GVT_SPOT = "L-3819A6DF"
 
 
 def test_instance_types_by_size_with_gpu_and_quota_family(run, cloud):
@@ -34,6 +35,21 @@ def test_text_ends_with_the_quota_commands_of_the_family(run, cloud):
     shown = run("list", "instance-types", "-r", EAST, "-r", WEST).stdout
     assert "aws-bootstrap quota show --family gvt -r us-east-1 -r us-west-2\n" in shown
     assert shown.rstrip().endswith("quota request --type spot --desired-value 8 -r us-east-1 -r us-west-2")
+
+
+def test_the_printed_request_exceeds_the_quota_of_every_region(run, cloud):
+    cloud.quotas.values = {(EAST, GVT_SPOT): 64.0, (WEST, GVT_SPOT): 8.0}
+    shown = run("list", "instance-types", "-r", EAST, "-r", WEST).stdout
+    assert shown.rstrip().endswith("quota request --type spot --desired-value 72 -r us-east-1 -r us-west-2")
+    words = shown.splitlines()[-1].split()[1:]
+    assert run(*words, "--yes").exit_code == 0
+
+
+def test_types_are_listed_where_the_quota_cannot_be_read(run, cloud):
+    cloud.deny(WEST, "GetServiceQuota")
+    done = run("list", "instance-types")
+    assert done.exit_code == 0 and "g4dn.xlarge" in done.stdout
+    assert done.stdout.rstrip().endswith("quota request --type spot --desired-value 8 -r us-west-2")
 
 
 def test_images_are_newest_first_and_at_most_twenty_a_region(run, cloud):

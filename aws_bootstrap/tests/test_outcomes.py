@@ -82,9 +82,19 @@ def test_a_quota_leads_to_the_printed_commands(program, market, code, option):
     program.sandbox.fault(action="RunInstances", do={"error": code, "message": "limit exceeded"})
     exit_code, failed = program.json("launch", option)
     assert exit_code == 1 and failed["error"]["code"] == "quota"
-    request = f"quota request --family gvt --region us-west-2 --type {market} --desired-value 8"
-    assert request in failed["error"]["hint"]
+    request = f"quota request --family gvt --region us-west-2 --type {market} --desired-value 72"
+    assert request in failed["error"]["hint"], "64 vCPUs are the quota, 4 the need, and what is there may be in use"
     assert runs(program) == [market], "a quota ends it at once"
+    printed = failed["error"]["hint"].split("Ask for more:")[1].split()[1:]
+    assert program.json(*printed, "--yes")[0] == 0
+
+
+def test_a_quota_that_cannot_be_read_still_leads_to_the_commands(program):
+    program.sandbox.fault(action="RunInstances", do={"error": "VcpuLimitExceeded", "message": "limit exceeded"})
+    program.sandbox.fault(action="GetServiceQuota", do={"error": "AccessDeniedException"})
+    exit_code, failed = program.json("launch", "--on-demand")
+    assert exit_code == 1 and failed["error"]["code"] == "quota"
+    assert "--type on-demand --desired-value 8" in failed["error"]["hint"]
 
 
 def test_the_next_region_is_tried_and_the_quota_of_the_first_told(program):

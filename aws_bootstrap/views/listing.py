@@ -40,17 +40,15 @@ def _types(region: str, rows: Sequence[InstanceTypeRow]) -> str:
 
 
 def _quotas(result: InstanceTypeList) -> list[str]:
-    """The commands for the families listed; twice the smallest type's vCPUs, since what is there may be in use."""
-    families = list(dict.fromkeys(row.quota_family for row in result.instance_types if row.quota_family))
-    return [next_commands(_commands(result, family)) for family in families]
+    """The commands for the families listed."""
+    return [next_commands(_commands(result, family)) for family in result.enough]
 
 
 def _commands(result: InstanceTypeList, family: str) -> dict[str, str]:
-    need = 2 * min(row.vcpus for row in result.instance_types if row.quota_family == family)
     where = "".join(f" -r {region}" for region in result.regions)
     return {
         f"See the {family} quota": f"{result.access.program} quota show --family {family}{where}",
-        "Ask for more": quota_request(result.access, family, "spot", need, result.regions),
+        "Ask for more": quota_request(result.access, family, "spot", result.enough[family], result.regions),
     }
 
 

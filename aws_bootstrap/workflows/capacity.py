@@ -173,14 +173,13 @@ def _pause(search: Search, seconds: float, tried: Tried) -> None:
         search.sleep(min(left, 1.0))
 
 
-def quota_commands(attempt: Attempt, vcpus: int, program: str) -> str:
+def quota_commands(attempt: Attempt, desired_value: int, program: str) -> str:
     """The commands that show and raise the quota which turned this attempt down."""
     family = quota_family(attempt.instance_type)
     if family is None:
         return "Ask for more at: https://console.aws.amazon.com/servicequotas/"
     pinned = f"--family {family} --region {attempt.region}"
-    # Twice the need: what is there may be in use, and AWS reviews each request.
-    request = f"{program} quota request {pinned} --type {attempt.market} --desired-value {2 * vcpus}"
+    request = f"{program} quota request {pinned} --type {attempt.market} --desired-value {desired_value}"
     return f"See the quota:  {program} quota show {pinned}\nAsk for more:   {request}"
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from .. import ec2
-from ..aws import each_region
+from ..aws import each_region, together
 from ..models import Image, ImageList, ImageRow, InstanceType, InstanceTypeList, InstanceTypeRow
+from ..quota import Kind
+from . import quota
 
 if TYPE_CHECKING:
     from ..app import App
@@ -19,13 +22,25 @@ def instance_types(app: App, prefix: str, regions: Sequence[str]) -> InstanceTyp
     """The types whose names begin with the prefix, the small before the large."""
     asked = regions or (app.aws.region,)
     found, failed = each_region(asked, lambda r: ec2.find_instance_types(app.aws.ec2(r), [f"{prefix}*"]))
+    rows = tuple(_type_row(r, kind) for r, kinds in found.items() for kind in sorted(kinds, key=_by_size))
     return InstanceTypeList(
-        tuple(_type_row(r, kind) for r, kinds in found.items() for kind in sorted(kinds, key=_by_size)),
+        rows,
         regions_failed=failed,
         prefix=prefix,
         regions=tuple(found),
         access=app.access,
+        enough=_enough(app, rows, tuple(found)),
     )
+
+
+def _enough(app: App, rows: Sequence[InstanceTypeRow], regions: Sequence[str]) -> dict[str, int]:
+    """For each family listed, the spot quota to request for a box of its smallest type in all these regions."""
+    smallest: dict[str, int] = {}
+    for row in rows:
+        if row.quota_family:
+            smallest[row.quota_family] = min(row.vcpus, smallest.get(row.quota_family, row.vcpus))
+    values = together(*(partial(quota.enough, app, Kind(f, "spot"), regions, vcpus) for f, vcpus in smallest.items()))
+    return dict(zip(smallest, values, strict=True))
 
 
 def images(app: App, name_filter: str, regions: Sequence[str]) -> ImageList:

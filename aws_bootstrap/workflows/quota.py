@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .. import quota
-from ..aws import ask_each_region, change_each_region, each_region
+from ..aws import ask_each_region, change_each_region, each_region, together, without_waiting
 from ..errors import AwsError, BootstrapError, Interrupted, RegionReason
 from ..models import (
     Quota,
@@ -49,6 +49,23 @@ def show(app: App, family: str | None, regions: Sequence[str]) -> QuotaReport:
     found, failed = each_region(asked, lambda r: _read(app.aws.service_quotas(r), wanted))
     rows = tuple(_row(r, kind, q) for r, known in found.items() for kind, q in known)
     return QuotaReport(rows, tuple(asked), failed, access=app.access)
+
+
+def enough(app: App, kind: Kind, regions: Sequence[str], vcpus: int) -> int:
+    """The value to request in these regions for boxes of so many vCPUs: above each quota, which may be in use, and
+    twice the need, since AWS reviews each request.
+    """
+    current = together(*(partial(_current, app, region, kind) for region in regions))
+    return int(max(current, default=0)) + 2 * vcpus
+
+
+def _current(app: App, region: str, kind: Kind) -> float:
+    """The region's quota; 0 where it has none, or cannot say: the command is printed all the same."""
+    try:
+        known = without_waiting(region, lambda r: _read(app.aws.service_quotas(r), [kind]))
+    except BootstrapError:
+        return 0.0
+    return known[0][1].value if known else 0.0
 
 
 def check(app: App, kind: Kind, desired_value: int, regions: Sequence[str]) -> tuple[Ask, ...]:

@@ -9,7 +9,8 @@ from uuid import uuid4
 from .. import ec2, output
 from ..errors import QuotaError
 from ..models import Instance
-from . import capacity, pricing
+from ..quota import Kind
+from . import capacity, pricing, quota
 from .capacity import Attempt, Miss, Policy, Search, Tried
 from .prepare import prepare
 
@@ -54,8 +55,17 @@ def _start(launch: Launch, attempt: Attempt) -> Instance:
             note=note,
         )
     except QuotaError as exc:
+        raise exc.with_facts(hint=_quota_hint(launch, attempt)) from exc
+
+
+def _quota_hint(launch: Launch, attempt: Attempt) -> str:
+    """How to see and raise the quota that turned the attempt down: above what it is now, or AWS would refuse."""
+    family = ec2.quota_family(attempt.instance_type)
+    desired_value = 0
+    if family:
         vcpus = launch.plan.of(attempt.region).types[attempt.instance_type].vcpus
-        raise exc.with_facts(hint=capacity.quota_commands(attempt, vcpus, launch.app.access.program)) from exc
+        desired_value = quota.enough(launch.app, Kind(family, attempt.market), [attempt.region], vcpus)
+    return capacity.quota_commands(attempt, desired_value, launch.app.access.program)
 
 
 def _request(launch: Launch, attempt: Attempt) -> dict:
