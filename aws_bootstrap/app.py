@@ -76,12 +76,14 @@ class App:
 
     def require_answer(self, *, yes: bool) -> None:
         """Raise UsageError if a confirmation will be needed that nobody could give: before any work is done."""
-        if yes:
-            return
-        if not output.is_text():
-            raise UsageError("This needs a confirmation, which structured output cannot ask for.", hint="Add --yes.")
-        if not _at_terminal():
+        self.require_yes(yes=yes)
+        if not yes and not _at_terminal():
             raise UsageError("This needs a confirmation, and there is no terminal to ask at.", hint="Add --yes.")
+
+    def require_yes(self, *, yes: bool) -> None:
+        """Raise UsageError where the output is structured, which cannot ask, and there is no --yes."""
+        if not yes and not output.is_text():
+            raise UsageError("This needs a confirmation, which structured output cannot ask for.", hint="Add --yes.")
 
     def confirm(self, question: str, *, yes: bool) -> bool:
         """Whether the user agrees. Nobody to ask is a usage error, not a hang."""

@@ -102,7 +102,7 @@ def _ours(exc: BaseException) -> BootstrapError:
 def _check_format(args: Sequence[str]) -> None:
     """Raise UsageError for a format from the environment that does not exist: a script would read text as JSON."""
     named = os.environ.get("AWS_BOOTSTRAP_OUTPUT")
-    if named and named not in list(OutputFormat):
+    if named and output.format_named(named) is None:
         raise UsageError(f"AWS_BOOTSTRAP_OUTPUT is '{named}'; it can be {', '.join(OutputFormat)}.")
 
 
@@ -116,7 +116,7 @@ def _wanted_format(args: Sequence[str]) -> OutputFormat:
             wanted = word.partition("=")[2]
         elif word.startswith("-o") and not word.startswith("--"):
             wanted = word[2:].removeprefix("=")
-    return OutputFormat(wanted) if wanted in list(OutputFormat) else OutputFormat.TEXT
+    return output.format_named(wanted) or OutputFormat.TEXT
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})

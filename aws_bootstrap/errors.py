@@ -190,7 +190,8 @@ class Known:
 
 _DENIED = Known(
     code="access-denied",
-    hint="See who you are: aws sts get-caller-identity\nWhat is needed: docs/permissions.md of the project",
+    hint="See who you are: aws sts get-caller-identity\n"
+    "Which permission an action needs: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/ec2-api-permissions.html",
 )
 _EXPIRED = Known(
     code="expired-credentials",

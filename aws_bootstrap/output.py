@@ -11,8 +11,9 @@ import json
 import os
 import shutil
 import sys
+import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from enum import StrEnum
 from operator import attrgetter
@@ -45,8 +46,14 @@ def use_format(wanted: OutputFormat) -> None:
     _format, _is_told = wanted, False
 
 
-def is_text() -> bool:
-    """Whether a person reads along."""
+def format_named(word: str) -> OutputFormat | None:
+    """The format of that name, in any case; None if there is no such format."""
+    name = word.lower()
+    return OutputFormat(name) if name in list(OutputFormat) else None
+
+
+def is_text(ctx: click.Context | None = None) -> bool:
+    """Whether a person reads along. The format is the process's, so every context gives the same answer."""
     return _format is OutputFormat.TEXT
 
 
@@ -72,8 +79,27 @@ def as_yaml(result: Result) -> str:
 
 def as_table(result: Result) -> str:
     """Tables of the result's records, or of its keys and values."""
-    tables = result.tables() or [Table({"0": "Key", "1": "Value"}, result.to_dict().items())]
+    tables = result.tables() or [Table({"0": "Key", "1": "Value"}, list(_rows(result.to_dict())))]
     return "\n\n".join(map(_tabulated, tables))
+
+
+def _rows(known: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The keys and values of a document, each on a row of its own: those of an object inside it as `object.key`."""
+    for key, value in known.items():
+        if isinstance(value, dict):
+            yield from _rows(value, f"{prefix}{key}.")
+        elif isinstance(value, list):
+            if value:
+                yield f"{prefix}{key}", "\n".join(map(_line, value))
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _line(item: Any) -> str:
+    """An item of a list on one line; of an object its values."""
+    if isinstance(item, dict):
+        return ": ".join(str(value) for value in item.values())
+    return str(item)
 
 
 # To add a format, write a function and add it here.
@@ -256,13 +282,37 @@ def info(message: str) -> None:
     echo(f"      {message}")
 
 
+class Heartbeat:
+    """Tells when a line is due in a log: at once, then once every so many seconds."""
+
+    def __init__(self, every: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._every = every
+        self._clock = clock
+        self._last: float | None = None
+
+    def is_due(self) -> bool:
+        """Whether it is time for a line; if so, the next one is due after the whole time."""
+        now = self._clock()
+        if self._last is not None and now - self._last < self._every:
+            return False
+        self._last = now
+        return True
+
+
 _live_line = ""
+_heartbeat = Heartbeat(60.0)
+"""For a stderr that keeps every line: a log must show that something goes on, not every second of it."""
 
 
 def live(message: str) -> None:
-    """Show what is going on right now, in place of the last such line; empty ends it. For a terminal alone."""
+    """Show what is going on right now, in place of the last such line; empty ends it. A log gets a line a minute."""
     global _live_line
-    if is_text() and sys.stderr is not None and sys.stderr.isatty() and (message or _live_line):
+    if not is_text() or sys.stderr is None:
+        return
+    if not sys.stderr.isatty():
+        if message and _heartbeat.is_due():
+            info(message)
+    elif message or _live_line:
         width = shutil.get_terminal_size().columns - 1
         _err("\r\x1b[K" + message[:width], nl=False)
         _live_line = message

@@ -64,7 +64,8 @@ _OPTIONS = (
     *("-o", "RequestTTY=no"),
 )
 
-_FINAL = ("HOST IDENTIFICATION HAS CHANGED", "Host key verification failed", "Could not resolve hostname", "Bad owner")
+_CHANGED_KEY = ("HOST IDENTIFICATION HAS CHANGED", "Host key verification failed")
+_FINAL = (*_CHANGED_KEY, "Could not resolve hostname", "Bad owner")
 """What ssh says when trying again cannot help."""
 
 _KEPT_BYTES = 8 * 1024 * 1024
@@ -150,7 +151,8 @@ class Ssh:
             except _Refused as exc:
                 refusal.append(exc)
                 if any(words in str(exc) for words in _FINAL):
-                    raise _refused(alias, exc) from exc
+                    hint = self._host_key_hint(alias) if any(words in str(exc) for words in _CHANGED_KEY) else None
+                    raise _refused(alias, exc, hint) from exc
                 return None
 
         refusal: list[_Refused] = []
@@ -158,6 +160,15 @@ class Ssh:
         if done is None:
             raise _refused(alias, refusal[-1]) from refusal[-1]
         return done
+
+    def _host_key_hint(self, alias: str) -> str:
+        """What to do about a host key that is not the pinned one. Only its user knows whether he replaced it."""
+        pinned_as = effective_options(alias, *self.paths.ssh_flags).get("hostkeyalias", alias)
+        forget = quoted("ssh-keygen", "-f", str(self.paths.known_hosts), "-R", pinned_as)
+        return (
+            "The host key is not the one of the first login: another machine may answer at the box's address.\n"
+            f"If you replaced the box's host key yourself, forget the old one:  {forget}"
+        )
 
     def query_gpu(self, alias: str) -> GpuInfo | None:
         """The box's first GPU; None if it has none that answers. SshError if the box does not."""
@@ -167,25 +178,8 @@ class Ssh:
     def mount_ebs_volume(
         self, alias: str, package: bytes, volume_id: str, *, format_if_empty: bool
     ) -> tuple[dict[str, Any], tuple[str, ...]]:
-        """Mount a volume by the scripts in `package`, a gzipped tar.
-
-        Return the script's report (device, mount_point, fstype, formatted) and its notes for the user. Raise
-        VolumeUnformatted where only the leave to format is missing, SshError `mount-failed` for any other failure,
-        `ssh-timeout` after MOUNT_SECONDS; the box goes on with what it is at.
-        """
-        arguments = [volume_id]
-        if format_if_empty:
-            arguments.append("--format-if-empty")
-        done = self.run(alias, mount_command(*arguments), stdin=package, limit=MOUNT_SECONDS)
-        *others, last = done.lines or ("no output",)
-        if done.exit_code == _UNFORMATTED:
-            raise VolumeUnformatted(last, code="mount-failed")
-        if done.exit_code:
-            raise SshError(last, code="mount-failed")
-        notes = tuple(line.removeprefix(_NOTE) for line in others if line.startswith(_NOTE))
-        with contextlib.suppress(json.JSONDecodeError):
-            return json.loads(last), notes
-        raise SshError(f"The mount ended without a report: {last}", code="mount-failed")
+        """As the function of that name."""
+        return mount_ebs_volume(self, alias, package, volume_id, format_if_empty=format_if_empty)
 
     def _once(self, alias: str, command: str, stdin: bytes, output: _Output, limit: float | None) -> Remote:
         argv = ["ssh", *self.paths.ssh_flags, *_OPTIONS, alias, _framed(command)]
@@ -234,6 +228,30 @@ class Ssh:
                 if late:
                     return late
         return None
+
+
+def mount_ebs_volume(
+    ssh: Ssh, alias: str, package: bytes, volume_id: str, *, format_if_empty: bool
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Mount a volume on a box by the scripts in `package`, a gzipped tar.
+
+    Return the script's report (device, mount_point, fstype, formatted) and its notes for the user. Raise
+    VolumeUnformatted where only the leave to format is missing, SshError `mount-failed` for any other failure,
+    `ssh-timeout` after MOUNT_SECONDS; the box goes on with what it is at.
+    """
+    arguments = [volume_id]
+    if format_if_empty:
+        arguments.append("--format-if-empty")
+    done = ssh.run(alias, mount_command(*arguments), stdin=package, limit=MOUNT_SECONDS)
+    *others, last = done.lines or ("no output",)
+    if done.exit_code == _UNFORMATTED:
+        raise VolumeUnformatted(last, code="mount-failed")
+    if done.exit_code:
+        raise SshError(last, code="mount-failed")
+    notes = tuple(line.removeprefix(_NOTE) for line in others if line.startswith(_NOTE))
+    with contextlib.suppress(json.JSONDecodeError):
+        return json.loads(last), notes
+    raise SshError(f"The mount ended without a report: {last}", code="mount-failed")
 
 
 def _passed(now: float, began: float, heard: float, limit: float | None, output: _Output) -> float | None:
@@ -354,12 +372,12 @@ class _Refused(Exception):
     """ssh never got as far as running the command; its own words."""
 
 
-def _refused(alias: str, cause: Exception) -> SshError:
+def _refused(alias: str, cause: Exception, hint: str | None = None) -> SshError:
     words = str(cause)
     last = _last_line(words)
     if "connect to host" in words or "timed out" in words:
         return SshError(f"{alias} does not answer: {last}", code="ssh-timeout")
-    return SshError(f"{alias} refuses the login: {last}", code="ssh-refused")
+    return SshError(f"{alias} refuses the login: {last}", hint=hint, code="ssh-refused")
 
 
 def _no_command(alias: str, word: str, status: int) -> SshError:

@@ -34,6 +34,8 @@ def cleanup(app: App, dry_run: bool, yes: bool, key_path: Path, ssh_user: str | 
 
     if chosen["include_kept"] and not chosen["include_ebs"]:
         raise UsageError("--include-kept needs --include-ebs.", hint="Add --include-ebs.")
+    if not dry_run:
+        app.require_yes(yes=yes)
     wishes = workflow.Wishes(**chosen, config=LaunchConfig(key_path=key_path, ssh_user=ssh_user))
     todo = workflow.plan(app, wishes)
     if dry_run:

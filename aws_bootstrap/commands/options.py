@@ -8,6 +8,7 @@ import ipaddress
 import math
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,11 @@ class Cidr(Listed):
             return value if value == "me" else str(ipaddress.ip_network(value, strict=False))
         except ValueError:
             self.fail(f"'{value}' is not a network; write it like 203.0.113.0/24, 203.0.113.7 or me.", param, ctx)
+
+
+def any_case(words: Sequence[str]) -> click.Choice[str]:
+    """One of these words, in capitals or not: people write `JSON`, and AWS writes `PENDING`."""
+    return click.Choice(words, case_sensitive=False)
 
 
 class Duration(click.ParamType):
@@ -193,7 +199,7 @@ def _set_debug(ctx: click.Context, _: click.Parameter, value: bool) -> None:
 
 
 def _output_option() -> click.Option:
-    formats = click.Choice([f.value for f in OutputFormat])
+    formats = any_case([f.value for f in OutputFormat])
     help_text = "How to show the result.  [default: text; env: AWS_BOOTSTRAP_OUTPUT]"
     return click.Option(["--output", "-o"], type=formats, callback=_set_output, expose_value=False, help=help_text)
 

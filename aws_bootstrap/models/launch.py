@@ -66,6 +66,8 @@ class LaunchReport(Result):
     ssh_alias: str | None
     setup: str | None
     setup_failed_step: str | None = optional()
+    setup_failed_reason: str | None = optional()
+    setup_failed_output: tuple[str, ...] | None = optional()
     cuda_version: str | None = optional()
     ebs_volume: EbsVolume | None = optional()
     regions_failed: tuple[RegionFailure, ...] = ()
@@ -75,8 +77,8 @@ class LaunchReport(Result):
     """What this launch created besides, and does not bill: key pair, security group."""
     volume_error: str | None = private()
     volume_hint: str | None = private()
+    volume_unformatted: bool = private(False)
     access: Access = private(Access())
-    setup_message: str | None = private()
     setup_options: str = private("")
     user: str = private("ubuntu")
     seconds: float = private(0.0)
@@ -103,15 +105,18 @@ class SetupReport(Result):
     instance_id: str
     ssh_alias: str | None
     setup: str
+    region: str | None = None
     setup_failed_step: str | None = optional()
+    setup_failed_reason: str | None = optional()
+    setup_failed_output: tuple[str, ...] | None = optional()
     cuda_version: str | None = optional()
     ebs_volume: EbsVolume | None = optional()
     regions_failed: tuple[RegionFailure, ...] = ()
     volume_error: str | None = private()
     volume_hint: str | None = private()
+    volume_unformatted: bool = private(False)
     declined: bool = private(False)
     access: Access = private(Access())
-    setup_message: str | None = private()
     setup_options: str = private("")
 
     def problem(self) -> BootstrapError | None:
@@ -126,13 +131,15 @@ def box_problem(report: LaunchReport | SetupReport) -> BootstrapError | None:
     undo = f"Undo:      {access.program} terminate {alias}"
     if report.setup == "failed":
         look = f"Look:      {access.ssh} {alias} tail -n 50 .aws-bootstrap/setup.log"
-        why = f": {report.setup_message}" if report.setup_message else ""
+        why = f": {report.setup_failed_reason}" if report.setup_failed_reason else ""
         what = f"The setup of {alias} failed at the step {report.setup_failed_step}{why}."
         return IncompleteError(what, hint=f"{look}\n{go_on}\n{undo}", code="setup-failed")
     if report.volume_error:
+        # A setup that has no leave to format would end in the same way.
+        again = None if report.volume_unformatted else go_on
         return IncompleteError(
             f"The data volume is not mounted: {report.volume_error}",
-            hint="\n".join(filter(None, [report.volume_hint, go_on, undo])),
+            hint="\n".join(filter(None, [report.volume_hint, again, undo])),
             code="mount-failed",
         )
     return None

@@ -43,6 +43,12 @@ class Program:
         )
         return Outcome(done.returncode, done.stdout, done.stderr)
 
+    def started(self, *args: str) -> subprocess.Popen[str]:
+        """The command under way, for a test that sends it a signal."""
+        argv = [sys.executable, "-m", "aws_bootstrap", *args]
+        pipe = subprocess.PIPE
+        return subprocess.Popen(argv, env=self.sandbox.env, stdout=pipe, stderr=pipe, text=True)
+
     def json(self, *args: str, **kwargs: Any) -> tuple[int, Any]:
         """Exit code and document of the command with `-o json`; the document is as its schema in the docs says."""
         outcome = self(*args, "-o", "json", **kwargs)

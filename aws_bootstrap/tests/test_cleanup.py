@@ -301,3 +301,10 @@ def test_the_table_is_one_with_an_action_column(run, cloud, write):
     shown = run("cleanup", "--dry-run", "--include-ebs", "-o", "table").stdout
     assert shown.split()[0] == "Action" and shown.count("Action") == 1
     assert "remove alias" in shown and "delete volume" in shown
+
+
+def test_structured_output_without_yes_is_wrong_usage_though_nothing_is_stale(run, cloud):
+    """A script that forgets --yes must not pass until the day it matters."""
+    done = run("cleanup", "-o", "json")
+    assert done.exit_code == 2 and document(done)["error"]["hint"] == "Add --yes." and cloud.calls == []
+    assert run("cleanup", "--dry-run", "-o", "json").exit_code == 0

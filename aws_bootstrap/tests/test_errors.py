@@ -46,6 +46,16 @@ def test_every_explained_error_has_a_remedy(name):
     assert explain(name, "what AWS said").hint
 
 
+@pytest.mark.parametrize("name", [*KNOWN_CODES, *KNOWN_EXCEPTIONS])
+def test_no_hint_names_a_file_of_the_repository(name):
+    """A wheel does not contain it."""
+    assert "docs/" not in str(explain(name, "what AWS said").hint).replace("https://docs.", "")
+
+
+def test_who_lacks_a_permission_is_shown_where_permissions_are_explained():
+    assert "https://" in str(explain("UnauthorizedOperation", "what AWS said").hint)
+
+
 def test_an_unknown_code_keeps_awss_sentence():
     error = explain("SomethingNew", "what AWS said")
     assert str(error) == "what AWS said" and error.aws_code == "SomethingNew" and error.code == "aws-error"

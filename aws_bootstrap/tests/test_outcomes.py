@@ -112,6 +112,12 @@ def test_capacity_that_comes_back_is_waited_for(program):
     assert code == 0 and box["pricing"] == "spot" and runs(program) == ["spot"] * 3
 
 
+def test_waiting_is_told_where_stderr_is_no_terminal(program):
+    program.sandbox.fault(**DRY_SPOT, do=NO_ROOM)
+    failed = program("launch", "--wait", "--wait-timeout", "1s")
+    assert failed.exit_code == 1 and failed.err.count("Sweep 1") == 1, "once a minute, the first one at once"
+
+
 def test_ctrl_c_while_waiting_ends_it_with_nothing_running(program, wait_for):
     program.sandbox.fault(action="RunInstances", do=NO_ROOM)
     process = started(program, "launch", "--wait")

@@ -265,3 +265,17 @@ def test_progress_is_for_people_only(fmt, capsys):
     output.val("x", "y")
     shown = capsys.readouterr()
     assert shown.out == "" and bool(shown.err) is (fmt is OutputFormat.TEXT)
+
+
+def test_the_format_may_be_asked_for_a_context(fmt):
+    """system.md names it `is_text(ctx)`."""
+    assert output.is_text(click.Context(click.Command("status"))) is output.is_text() is (fmt is OutputFormat.TEXT)
+
+
+def test_a_heart_beats_at_once_and_then_once_a_minute():
+    now = [0.0]
+    heart = output.Heartbeat(60.0, clock=lambda: now[0])
+    beats = []
+    for now[0] in range(0, 200, 10):
+        beats.append(heart.is_due())
+    assert [number * 10 for number, due in enumerate(beats) if due] == [0, 60, 120, 180]

@@ -259,3 +259,24 @@ def test_options_come_from_variables_named_after_group_and_command(run, cloud, q
     monkeypatch.setenv("AWS_BOOTSTRAP_QUOTA_SHOW_REGION", f"{EAST},{WEST}")
     rows = json.loads(run("quota", "show", "-o", "json").stdout)["quotas"]
     assert {(row["family"], row["region"]) for row in rows} == {("dl", EAST), ("dl", WEST)}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("quota", "history", "-o", "JSON", "--status", "pending"),
+        ("quota", "history", "--output=Json", "--family", "GVT", "--type", "SPOT"),
+    ],
+    ids=" ".join,
+)
+def test_choices_are_taken_in_any_case(run, cloud, quotas, words):
+    quotas.add_request(WEST, GVT_SPOT, 8.0)
+    done = run(*words)
+    assert done.exit_code == 0 and len(json.loads(done.stdout)["requests"]) == 1
+
+
+def test_the_format_of_the_environment_is_taken_in_any_case(run, cloud, quotas, monkeypatch):
+    monkeypatch.setenv("AWS_BOOTSTRAP_OUTPUT", "JSON")
+    assert json.loads(run("quota", "history").stdout)["requests"] == []
+    failed = run("quota", "history", "--status", "nonsense")
+    assert failed.exit_code == 2 and json.loads(failed.stdout)["error"]["code"] == "usage"

@@ -17,11 +17,21 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from aws_bootstrap import ssh
 from aws_bootstrap.app import App
 from aws_bootstrap.cli import main
 from aws_bootstrap.config import Paths
 from aws_bootstrap.errors import SshError
-from aws_bootstrap.ssh import CONNECT_SECONDS, GPU_SECONDS, LOGIN_SECONDS, MOUNT_SECONDS, SILENCE_SECONDS, Ssh, in_bash
+from aws_bootstrap.ssh import (
+    CONNECT_SECONDS,
+    GPU_SECONDS,
+    LOGIN_SECONDS,
+    MOUNT_SECONDS,
+    SILENCE_SECONDS,
+    Remote,
+    Ssh,
+    in_bash,
+)
 
 SHELLS = ("bash", "dash", "ksh", "zsh", "fish", "tcsh")
 SETUP_STEPS = Path(__file__).parents[1] / "resources" / "setup.d"
@@ -41,6 +51,19 @@ class Clock:
         if self.now >= self.at:
             self.at = 1e9
             self.act()
+
+
+class Answering(Ssh):
+    """A box that answers every command alike; the commands are kept."""
+
+    def __init__(self, answer: Remote) -> None:
+        super().__init__()
+        self.answer = answer
+        self.commands: list[str] = []
+
+    def run(self, alias, command, **options):
+        self.commands.append(command)
+        return self.answer
 
 
 @pytest.fixture
@@ -273,3 +296,10 @@ def test_each_login_shell_runs_the_same_script(shell):
     done = subprocess.run([shell, "-c", in_bash(AWKWARD)], capture_output=True, text=True)
     assert done.stdout.splitlines() == ["one\\two", "it's three!", "!!", "$HOME", "%b", "\\0041"], done.stderr
     assert (done.returncode, done.stderr) == (7, "")
+
+
+def test_the_module_mounts_a_volume_as_system_md_names_it():
+    box = Answering(Remote(0, ("note: it was checked", '{"fstype": "ext4", "formatted": false}')))
+    report, notes = ssh.mount_ebs_volume(box, "aws-gpu1", b"tar", "vol-1", format_if_empty=False)
+    assert report["fstype"] == "ext4" and notes == ("it was checked",)
+    assert "vol-1" in box.commands[0] and "--format-if-empty" not in box.commands[0]

@@ -252,3 +252,12 @@ def test_after_an_interrupt_no_volume_is_deleted(run, app, cloud, box):
     assert code == 130 and bills(failed) == [("volume", volume, EAST)]
     held.release()
     assert volumes(cloud, EAST) == {volume}
+
+
+@pytest.mark.parametrize("fmt", ["text", "json", "yaml", "table"])
+def test_terminate_shows_the_region(run, cloud, fmt):
+    box = start_box(cloud.ec2("eu-west-1"))["InstanceId"]
+    done = run("terminate", box, "--yes", "-o", fmt)
+    assert done.exit_code == 0 and "eu-west-1" in done.stdout
+    nothing = run("terminate", "--region", "us-east-1", "--yes", "-o", fmt)
+    assert nothing.exit_code == 0 and "us-east-1" in nothing.stdout

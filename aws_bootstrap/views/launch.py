@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..models import DryRun, EbsVolume, LaunchReport, SetupReport
-from .text import connections, heading, pairs, span, text
+from .text import bare_connections, connections, heading, pairs, span, text
 
 
 @text.register
@@ -44,7 +44,9 @@ def _(report: LaunchReport) -> str:
         ("Setup", report.setup if report.setup != "completed" else None),
     ]
     lines = [heading(title, "green" if ready else "yellow"), *pairs(facts)]
-    if report.ssh_alias and report.setup:
+    if report.ssh_alias and report.setup == "skipped":
+        lines += ["", *pairs(bare_connections(report.access, report.ssh_alias))]
+    elif report.ssh_alias and report.setup:
         lines += ["", *pairs(connections(report.access, report.ssh_alias, report.user))]
     return "\n".join(lines)
 
@@ -54,7 +56,7 @@ def _(report: SetupReport) -> str:
     """How the setup went."""
     if report.declined:
         return "Nothing was formatted or set up."
-    done = report.problem() is None
+    done = report.setup == "completed" and report.volume_error is None
     title = f"{report.ssh_alias} is set up" if done else f"The setup of {report.ssh_alias} is incomplete"
     return "\n".join(
         [
@@ -62,6 +64,7 @@ def _(report: SetupReport) -> str:
             *pairs(
                 [
                     ("Instance", report.instance_id),
+                    ("Region", report.region),
                     ("CUDA", report.cuda_version),
                     ("Data", _data(report.ebs_volume)),
                 ]

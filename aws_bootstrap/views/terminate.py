@@ -22,7 +22,7 @@ def _(report: TerminateReport) -> str:
 
 def _ended(ended: Termination, report: TerminateReport) -> list[str]:
     alias = f"  alias {ended.ssh_alias_removed} removed" if ended.ssh_alias_removed else ""
-    lines = [f"  {ended.instance_id}  {ended.previous_state} -> {ended.current_state}{alias}"]
+    lines = [f"  {ended.instance_id}  {ended.previous_state} -> {ended.current_state}  in {ended.region}{alias}"]
     lines += [f"    {volume} deleted" for volume in ended.ebs_volumes_deleted or ()]
     for volume in ended.ebs_volumes_kept or ():
         again = f"{report.access.program} launch --region {ended.region} --ebs-volume-id {volume}"

@@ -77,6 +77,15 @@ def connections(access: Access, alias: str, user: str = "ubuntu") -> list[tuple[
     ]
 
 
+def bare_connections(access: Access, alias: str) -> list[tuple[str, str]]:
+    """As `connections`, for a box without a setup: it has no Jupyter, no workspace and no benchmark."""
+    return [
+        ("SSH", command(f"{access.ssh} {alias}")),
+        ("Set up", command(f"{access.program} setup {alias}")),
+        ("Terminate", command(f"{access.program} terminate {alias}")),
+    ]
+
+
 def span(seconds: float) -> str:
     """A duration as a person says it: `42 s`, `3 min`, `5 h 12 min`, `2 d 3 h`."""
     total = int(seconds)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import ec2, output
 from ..config import TAG_FORMAT, LaunchConfig
-from ..errors import BootstrapError, SshError, UsageError
+from ..errors import BootstrapError, UsageError
 from ..models import EbsVolume, Instance, Volume
 from ..ssh import VolumeUnformatted
 from .remote import tarball
@@ -135,7 +135,7 @@ def mount_volume(app: App, alias: str, volume: Volume, *, format_volume: bool = 
         report, notes = app.ssh.mount_ebs_volume(alias, package(), volume.volume_id, format_if_empty=leave)
     except VolumeUnformatted as exc:
         hint = f"Format:    {app.access.program} setup {alias} --format-volume"
-        raise SshError(str(exc), hint=hint, code="mount-failed") from exc
+        raise VolumeUnformatted(str(exc), hint=hint, code="mount-failed") from exc
     for note in notes:
         output.warn(f"The data volume: {note}")
     formatted = ", formatted now" if report.get("formatted") else ""

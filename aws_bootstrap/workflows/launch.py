@@ -11,6 +11,7 @@ from .. import ec2, keys, output, sshconfig
 from ..config import LaunchConfig
 from ..errors import BootstrapError, Resource
 from ..models import Image, Instance, LaunchReport, Volume
+from ..ssh import VolumeUnformatted
 from . import data_volume, remote, search
 from .capacity import Attempt
 from .failure import incomplete, setup_options
@@ -105,15 +106,17 @@ class Launch:
             ssh_alias=self.alias,
             setup=outcome.setup if outcome else None,
             setup_failed_step=outcome.failed_step if outcome else None,
+            setup_failed_reason=outcome.message if outcome else None,
+            setup_failed_output=outcome.output if outcome else None,
             cuda_version=outcome.cuda_version if outcome else None,
             ebs_volume=data_volume.in_report(self.volume, self.mounted),
             volume_created=self.created_volume is not None,
             made_beside=self.made_beside,
             volume_error=str(self.volume_error) if self.volume_error else None,
             volume_hint=self.volume_error.hint if self.volume_error else None,
+            volume_unformatted=isinstance(self.volume_error, VolumeUnformatted),
             regions_failed=self.plan.regions_failed,
             access=self.app.access,
-            setup_message=outcome.message if outcome else None,
             setup_options=setup_options(self.config),
             user=self.plan.user(self.image),
             seconds=time.monotonic() - self.began,

@@ -43,12 +43,14 @@ exit $code"""
 
 @dataclass(frozen=True)
 class SetupOutcome:
-    """How the setup of a box ended: `completed` or `failed`, and why the failed step did."""
+    """How the setup of a box ended: `completed`, `failed` or `skipped`, and why the failed step did."""
 
     setup: str
     failed_step: str | None = None
     cuda_version: str | None = None
     message: str | None = None
+    output: tuple[str, ...] | None = None
+    """The last lines of what the failed step wrote; None where it wrote nothing."""
 
 
 def read_script(path: Path | None) -> bytes | None:
@@ -82,9 +84,10 @@ def set_up(
         return _without_report(done)
     failed = done.exit_code != 0
     step = _word(report, "failed_step")
-    message = _message(report, step)
     if failed:
-        return SetupOutcome("failed", step or "unknown", _word(report, "cuda_version"), message)
+        entry = _entry(report, step)
+        cuda_version = _word(report, "cuda_version")
+        return SetupOutcome("failed", step or "unknown", cuda_version, _word(entry, "message"), _tail(entry))
     return SetupOutcome("completed", None, _word(report, "cuda_version"))
 
 
@@ -162,10 +165,18 @@ def _word(report: Mapping[str, Any], key: str) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _message(report: Mapping[str, Any], step: str | None) -> str | None:
-    """Why that step failed, in its own words."""
+def _entry(report: Mapping[str, Any], step: str | None) -> Mapping[str, Any]:
+    """What the report says of that step; empty where it says nothing."""
     steps = report.get("steps")
     for entry in steps if isinstance(steps, list) else []:
         if isinstance(entry, dict) and entry.get("name") == step:
-            return _word(entry, "message")
-    return None
+            return entry
+    return {}
+
+
+def _tail(entry: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """The last lines of what a step wrote."""
+    lines = entry.get("tail")
+    if not isinstance(lines, list):
+        return None
+    return tuple(line for line in lines if isinstance(line, str)) or None

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .. import output, sshconfig
 from ..config import LaunchConfig
-from ..errors import BootstrapError, SshError
+from ..errors import BootstrapError, Interrupted, SshError
 from ..models import SetupReport, Volume
+from ..ssh import VolumeUnformatted
 from ..sshconfig import Host
 from . import data_volume, remote, ssh_options
 from .access import explained_timeout
@@ -56,7 +59,9 @@ def question(host: Host, volume: Volume) -> str:
 
 def declined(app: App, host: Host) -> SetupReport:
     """The result where the user did not agree."""
-    return SetupReport(host.instance_id, host.alias or None, "skipped", declined=True, access=app.access)
+    return SetupReport(
+        host.instance_id, host.alias or None, "skipped", region=_region(app, host), declined=True, access=app.access
+    )
 
 
 def apply(app: App, host: Host, config: LaunchConfig, *, to_format: Volume | None = None) -> SetupReport:
@@ -68,7 +73,7 @@ def apply(app: App, host: Host, config: LaunchConfig, *, to_format: Volume | Non
     had_alias = bool(host.alias)
     host = _ensure_alias(app, host)
     try:
-        with explained_timeout(app, host):
+        with _named(app, host), explained_timeout(app, host):
             outcome = remote.set_up(app.ssh, host.alias, python_version=config.python_version, script=script)
     except SshError as exc:
         if exc.code == "ssh-refused" and not had_alias:
@@ -79,13 +84,44 @@ def apply(app: App, host: Host, config: LaunchConfig, *, to_format: Volume | Non
         instance_id=host.instance_id,
         ssh_alias=host.alias,
         setup=outcome.setup,
+        region=_region(app, host),
         setup_failed_step=outcome.failed_step,
+        setup_failed_reason=outcome.message,
+        setup_failed_output=outcome.output,
         cuda_version=outcome.cuda_version,
         ebs_volume=data_volume.in_report(volume, mounted=error is None),
         volume_error=str(error) if error else None,
         volume_hint=error.hint if error else None,
+        volume_unformatted=isinstance(error, VolumeUnformatted),
         access=app.access,
-        setup_message=outcome.message,
+    )
+
+
+def _region(app: App, host: Host) -> str:
+    """The box's region. A block of an older version does not name it."""
+    return host.region or app.aws.region
+
+
+@contextlib.contextmanager
+def _named(app: App, host: Host) -> Iterator[None]:
+    """Where the connection fails inside the block, or a signal comes, the error carries the box that is known."""
+    try:
+        yield
+    except SshError as exc:
+        step = "connection" if exc.code == "ssh-lost" else "login"
+        raise exc.with_result(_broken_off(app, host, step)) from exc
+    except KeyboardInterrupt as exc:
+        raise Interrupted.of(exc).with_result(_broken_off(app, host, "connection")) from exc
+
+
+def _broken_off(app: App, host: Host, step: str) -> SetupReport:
+    return SetupReport(
+        host.instance_id,
+        host.alias,
+        "failed",
+        region=_region(app, host),
+        setup_failed_step=step,
+        access=app.access,
     )
 
 
