@@ -60,6 +60,7 @@ class App:
 
     def show(self, result: Result) -> None:
         """Show a result; raise its problem if it is less than was asked for."""
+        result = output.with_warnings(result)
         problem = result.problem()
         if problem:
             raise problem.with_result(result)

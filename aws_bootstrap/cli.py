@@ -7,6 +7,7 @@ import re
 import shlex
 import sys
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NoReturn
 
 import click
@@ -41,7 +42,7 @@ class Group(click.Group):
         """Run the command; exit with the code that the contract gives the outcome."""
         given = list(sys.argv[1:] if args is None else args)
         output.use_format(_wanted_format(given))
-        silence.tell_by(output.warn)
+        silence.tell_by(partial(output.warn, code="region-failed"))
         app = extra.setdefault("obj", None) or App()
         output.hide_by(app.secrets)
         extra |= {"obj": app, "standalone_mode": False, "prog_name": "aws-bootstrap"}

@@ -14,6 +14,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 from operator import attrgetter
@@ -22,7 +23,7 @@ from typing import Any
 import click
 
 from .errors import BootstrapError
-from .models import Result, Table, document
+from .models import Notice, Result, Table, document
 
 
 class OutputFormat(StrEnum):
@@ -40,10 +41,15 @@ _is_told = False
 """Whether a document stands on stdout already: a signal that comes now must not add a second one."""
 
 
+_warnings: list[Notice] = []
+"""What was warned of so far: every result carries it."""
+
+
 def use_format(wanted: OutputFormat) -> None:
     """Show results in this format from now on, beginning with the first."""
     global _format, _is_told
     _format, _is_told = wanted, False
+    _warnings.clear()
 
 
 def format_named(word: str) -> OutputFormat | None:
@@ -79,7 +85,11 @@ def as_yaml(result: Result) -> str:
 
 def as_table(result: Result) -> str:
     """Tables of the result's records, or of its keys and values."""
-    tables = result.tables() or [Table({"0": "Key", "1": "Value"}, list(_rows(result.to_dict())))]
+    own = result.tables()
+    if not own:
+        return _tabulated(Table({"0": "Key", "1": "Value"}, list(_rows(result.to_dict()))))
+    warnings = Table({"code": "Warning", "region": "Region", "message": "What"}, result.warnings)
+    tables = [*own, warnings] if result.warnings else own
     return "\n\n".join(map(_tabulated, tables))
 
 
@@ -113,7 +123,13 @@ RENDERERS: dict[OutputFormat, Callable[[Any], str]] = {
 
 def emit(result: Result) -> None:
     """Show a result on stdout, in the format chosen. Raises OSError where stdout cannot be written."""
-    _out(RENDERERS[_format](result))
+    _out(RENDERERS[_format](with_warnings(result)))
+
+
+def with_warnings(result: Result) -> Result:
+    """The result, with what was warned of so far among its warnings."""
+    told = dict.fromkeys([*result.warnings, *_warnings])
+    return replace(result, warnings=tuple(told))
 
 
 def emit_error(error: BootstrapError) -> None:
@@ -126,7 +142,8 @@ def emit_error(error: BootstrapError) -> None:
     if _is_told:
         return
     if _format in (OutputFormat.JSON, OutputFormat.YAML):
-        whole = _with_error(result.to_dict() if result else {}, error)
+        known = with_warnings(result).to_dict() if result else {}
+        whole = _with_error(known, error)
         _out(_json(whole) if _format is OutputFormat.JSON else _yaml(whole))
     elif result is not None:
         emit(result)
@@ -328,7 +345,11 @@ def success(message: str) -> None:
     secho(f"      {message}", fg="green")
 
 
-def warn(message: str) -> None:
-    """Tell that something is not as it should be."""
+def warn(message: str, *, code: str = "warning", instance_id: str | None = None, region: str | None = None) -> None:
+    """Tell that something is not as it should be: a person at once, a script in the result's warnings.
+
+    `code` is a word of docs/errors.md.
+    """
+    _warnings.append(Notice(code, message, instance_id, region))
     live("")
     secho(f"Warning: {message}", fg="yellow")

@@ -1,7 +1,7 @@
 """Facts and results: frozen, plain, without behaviour that touches the world. One file a command's results."""
 
 from .access import AccessReport, AccessRule, BoxAccess
-from .base import Access, Result, Table, document, optional, private, unread_regions
+from .base import Access, Notice, Result, Table, document, optional, private, unread_regions
 from .cleanup import (
     AliasAddress,
     AliasEntry,
@@ -64,6 +64,7 @@ __all__ = [
     "KeyPair",
     "LaunchReport",
     "Network",
+    "Notice",
     "OrphanVolume",
     "Quota",
     "QuotaChange",

@@ -8,7 +8,7 @@ result is a key of its document, always there, except those declared with `optio
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import Field, dataclass, field, fields, is_dataclass
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -26,10 +26,16 @@ def private(default: Any = None) -> Any:
     return field(default=default, metadata={"private": True})
 
 
+def ordered_fields(kind: Any) -> list[Field[Any]]:
+    """The fields of a result or fact in the order of its document: the warnings, which all results share, come last."""
+    return sorted(fields(kind), key=lambda f: f.name == "warnings")
+
+
 def document(value: Any) -> Any:
     """Plain dictionaries, lists and scalars for a result or fact, as JSON and YAML show it."""
     if is_dataclass(value) and not isinstance(value, type):
-        return {f.name: document(getattr(value, f.name)) for f in fields(value) if _shown(f, getattr(value, f.name))}
+        known = ordered_fields(type(value))
+        return {f.name: document(getattr(value, f.name)) for f in known if _shown(f, getattr(value, f.name))}
     if isinstance(value, dict):
         return {k: document(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
@@ -39,6 +45,16 @@ def document(value: Any) -> Any:
 
 def _shown(f: Any, value: Any) -> bool:
     return not f.metadata.get("private") and not (f.metadata.get("optional") and value is None)
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something that a person is warned of. `code` is a word of docs/errors.md."""
+
+    code: str
+    message: str
+    instance_id: str | None = optional()
+    region: str | None = optional()
 
 
 @dataclass(frozen=True)
@@ -53,6 +69,8 @@ class Table:
 class Result:
     """What a command found or did. Every output format is made from this alone."""
 
+    warnings: tuple[Notice, ...] = field(default=(), kw_only=True)
+
     columns: ClassVar[dict[str, str]] = {}
     """Table columns of the first tuple field. Empty means a table of keys and values."""
 
@@ -62,7 +80,8 @@ class Result:
 
     def tables(self) -> list[Table]:
         """The tables that the table format shows, one below the other."""
-        records = next((value for f in fields(self) if isinstance(value := getattr(self, f.name), tuple)), ())
+        values = (getattr(self, f.name) for f in ordered_fields(type(self)))
+        records = next((value for value in values if isinstance(value, tuple)), ())
         return [Table(self.columns, records)] if self.columns else []
 
     def problem(self) -> BootstrapError | None:
@@ -80,7 +99,7 @@ class Listing(Result):
 
     def to_dict(self) -> list[Any]:
         """The records alone."""
-        return document(getattr(self, fields(self)[0].name))
+        return document(getattr(self, ordered_fields(type(self))[0].name))
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from ..errors import BootstrapError
+from ..errors import BootstrapError, IncompleteError
 from ..gpu import GpuInfo
-from .base import Access, Result, Table, optional, private, unread_regions
+from .base import Access, Notice, Result, Table, optional, private, unread_regions
 from .facts import RegionFailure
 
 
@@ -41,6 +41,16 @@ class InstanceStatus:
     gpu: GpuInfo | None = optional()
     user: str = private("ubuntu")
 
+    @property
+    def volumes_in_table(self) -> str:
+        """Its data volumes, one a line."""
+        return "\n".join(f"{v.volume_id} {v.size_gb} GB {v.mount_point}" for v in self.ebs_volumes)
+
+    @property
+    def gpu_in_table(self) -> str:
+        """Its GPU's name; empty where it has none, was not asked or did not tell."""
+        return self.gpu.name if self.gpu else ""
+
 
 @dataclass(frozen=True)
 class OrphanVolume:
@@ -52,6 +62,8 @@ class OrphanVolume:
     monthly_cost_usd: float
     last_instance_id: str | None
     kept: bool | None = optional()
+    created_by_us: bool = private(True)
+    """Whether `cleanup` may delete it. A brought volume is its owner's."""
 
 
 @dataclass(frozen=True)
@@ -75,13 +87,34 @@ class StatusReport(Result):
         "public_ip": "Address",
         "spot_price_per_hour": "USD/h",
         "uptime_seconds": "Uptime s",
+        "estimated_cost": "USD so far",
+        "gpu_in_table": "GPU",
+        "volumes_in_table": "Volumes",
     }
 
     def tables(self) -> list[Table]:
         """Instances, then orphan volumes if there are any."""
-        volumes = {"volume_id": "Orphan volume", "region": "Region", "size_gb": "GB", "monthly_cost_usd": "USD/month"}
+        volumes = {
+            "volume_id": "Orphan volume",
+            "region": "Region",
+            "size_gb": "GB",
+            "monthly_cost_usd": "USD/month",
+            "kept": "Kept",
+        }
         return [*super().tables(), *([Table(volumes, self.orphan_volumes)] if self.orphan_volumes else [])]
 
     def problem(self) -> BootstrapError | None:
-        """Regions that could not be read."""
-        return unread_regions(self.regions_failed)
+        """Regions that could not be read; boxes that did not tell the GPU that they were asked for."""
+        unread = unread_regions(self.regions_failed)
+        if unread or not self.unread_gpus:
+            return unread
+        return IncompleteError(
+            self.unread_gpus[0].message,
+            hint="What was not told is unknown: it does not mean that the box has no GPU.",
+            code="gpu-unknown",
+        )
+
+    @property
+    def unread_gpus(self) -> tuple[Notice, ...]:
+        """The warnings of boxes whose GPU was asked for and is not known."""
+        return tuple(warning for warning in self.warnings if warning.code in ("gpu-unknown", "no-alias"))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -123,3 +125,26 @@ def wait_for():
         assert poll(lambda: condition() or None, timeout=timeout, every=0.1)
 
     return wait
+
+
+@pytest.fixture
+def my_address(monkeypatch):
+    """A service on loopback that tells everybody the same address."""
+
+    class Teller(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"203.0.113.7\n")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Teller)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    monkeypatch.setenv("AWS_BOOTSTRAP_CHECKIP_URL", f"http://127.0.0.1:{server.server_port}/")
+    yield "203.0.113.7"
+    server.shutdown()
+    server.server_close()
+    thread.join()

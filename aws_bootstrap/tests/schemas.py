@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import types
 from collections.abc import Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import is_dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
@@ -21,7 +21,7 @@ from jsonschema import Draft202012Validator
 from aws_bootstrap import models
 from aws_bootstrap.errors import ErrorReport
 from aws_bootstrap.models import Result
-from aws_bootstrap.models.base import Listing
+from aws_bootstrap.models.base import Listing, ordered_fields
 
 FOLDER = Path(__file__).parents[2] / "docs" / "schemas" / "v1"
 FIRST = Path(__file__).parent / "first_schemas"
@@ -64,7 +64,7 @@ def _document(kind: type[Result]) -> dict[str, Any]:
     """A result's document. If the command failed half way, an object also carries `error`."""
     defs: dict[str, Any] = {}
     if issubclass(kind, Listing):
-        body = _type(get_type_hints(kind)[fields(kind)[0].name], defs)
+        body = _type(get_type_hints(kind)[ordered_fields(kind)[0].name], defs)
     else:
         body = _object(kind, defs)
         body["properties"]["error"] = _type(ErrorReport, defs)
@@ -85,7 +85,7 @@ def _whole(about: str | None, body: dict[str, Any], defs: dict[str, Any]) -> dic
 
 
 def _object(kind: Any, defs: dict[str, Any]) -> dict[str, Any]:
-    hints, shown = get_type_hints(kind), [f for f in fields(kind) if not f.metadata.get("private")]
+    hints, shown = get_type_hints(kind), [f for f in ordered_fields(kind) if not f.metadata.get("private")]
     return {
         "type": "object",
         "properties": {f.name: _field(hints[f.name], f.metadata.get("optional"), defs) for f in shown},

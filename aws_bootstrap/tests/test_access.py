@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
-import threading
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
@@ -18,29 +16,6 @@ from aws_bootstrap.tests.test_ssh_config import BOX
 
 EAST, WEST = "us-east-1", "us-west-2"
 ME, HOME = "203.0.113.7", "198.51.100.1/32"
-
-
-@pytest.fixture
-def my_address(monkeypatch):
-    """A service on loopback that tells everybody the same address."""
-
-    class Teller(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(f"{ME}\n".encode())
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Teller)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    monkeypatch.setenv("AWS_BOOTSTRAP_CHECKIP_URL", f"http://127.0.0.1:{server.server_port}/")
-    yield ME
-    server.shutdown()
-    server.server_close()
-    thread.join()
 
 
 def make_group(client, name="ssh", port=22, cidrs=(HOME,)) -> str:

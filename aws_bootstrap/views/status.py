@@ -53,7 +53,7 @@ def _instance(instance: InstanceStatus, report: StatusReport) -> str:
     facts = [
         ("Instance", f"{instance.instance_id}  {instance.instance_type} {instance.lifecycle}"),
         ("Address", f"{instance.public_ip or 'none'} in {instance.availability_zone}"),
-        ("GPU", _gpu(instance.gpu)),
+        ("GPU", _unread(instance, report) or _gpu(instance.gpu)),
         ("Up", _up(instance) + _cost(instance)),
         *((f"{v.mount_point}", f"{v.volume_id}  {v.size_gb} GB  {v.state}") for v in instance.ebs_volumes),
     ]
@@ -62,6 +62,12 @@ def _instance(instance: InstanceStatus, report: StatusReport) -> str:
     elif instance.state in ("running", "pending"):
         facts.append(("Terminate", command(f"{report.access.program} terminate {name}")))
     return "\n".join([f"{heading(name, 'cyan')}  {state}", *pairs(facts)])
+
+
+def _unread(instance: InstanceStatus, report: StatusReport) -> str | None:
+    """What is said of a GPU that was asked for and not told."""
+    is_unread = any(warning.instance_id == instance.instance_id for warning in report.unread_gpus)
+    return style("unknown", fg="yellow") if is_unread else None
 
 
 def _gpu(gpu: GpuInfo | None) -> str | None:
@@ -86,4 +92,24 @@ def _orphans(volumes: tuple[OrphanVolume, ...], report: StatusReport) -> str:
         f"  {v.volume_id}  {v.size_gb} GB  {usd(v.monthly_cost_usd)}/month  in {v.region}{'  (kept)' if v.kept else ''}"
         for v in volumes
     ]
-    return "\n".join([heading("Data volumes without an instance; they bill until deleted", "yellow"), *lines])
+    title = heading("Data volumes without an instance; they bill until deleted", "yellow")
+    return "\n".join([title, *lines, *_commands_for(volumes, report)])
+
+
+def _commands_for(volumes: tuple[OrphanVolume, ...], report: StatusReport) -> list[str]:
+    """How to use each volume again, and how to delete them. `cleanup` deletes what this tool made alone."""
+    program = report.access.program
+    uses = [
+        ("Use it again", command(f"{program} launch --region {v.region} --ebs-volume-id {v.volume_id}"))
+        for v in volumes
+    ]
+    ours = [v for v in volumes if v.created_by_us]
+    deletions: list[tuple[str, str]] = []
+    if ours:
+        kept = " --include-kept" if any(v.kept for v in ours) else ""
+        deletions.append(("Delete", command(f"{program} cleanup --include-ebs{kept}")))
+    for volume in volumes:
+        if not volume.created_by_us:
+            words = f"aws ec2 delete-volume --region {volume.region} --volume-id {volume.volume_id}"
+            deletions.append(("Delete yours", command(words)))
+    return pairs([*uses, *deletions])

@@ -110,7 +110,7 @@ def _my_address(*, needed: bool) -> str | None:
     except BootstrapError as exc:
         if needed:
             raise
-        output.warn(str(exc))
+        output.warn(str(exc), code=exc.code)
         return None
 
 

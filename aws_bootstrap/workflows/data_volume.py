@@ -137,7 +137,7 @@ def mount_volume(app: App, alias: str, volume: Volume, *, format_volume: bool = 
         hint = f"Format:    {app.access.program} setup {alias} --format-volume"
         raise VolumeUnformatted(str(exc), hint=hint, code="mount-failed") from exc
     for note in notes:
-        output.warn(f"The data volume: {note}")
+        output.warn(f"The data volume: {note}", code="volume-note", region=volume.region)
     formatted = ", formatted now" if report.get("formatted") else ""
     filesystem = f"{report.get('fstype')}{formatted}"
     output.val("Data", f"{volume.volume_id} ({volume.size_gb} GB, {filesystem}) at {ec2.EBS_MOUNT_POINT}")
@@ -161,7 +161,8 @@ def _take_format_leave(client: Any, volume: Volume) -> bool:
     except BootstrapError as exc:
         taken, reason = False, str(exc)
     if not taken:
-        output.warn(f"{volume.volume_id} is not formatted by this command: its tag {TAG_FORMAT}: {reason}")
+        what = f"{volume.volume_id} is not formatted by this command: its tag {TAG_FORMAT}: {reason}"
+        output.warn(what, code="volume-not-formatted", region=volume.region)
     return taken
 
 
@@ -189,4 +190,4 @@ def attach_free(client: Any, volume: Volume, instance_id: str) -> None:
 
 def _give_up(launch: Launch, error: BootstrapError) -> None:
     launch.volume_error = error
-    output.warn(f"The data volume: {error}")
+    output.warn(f"The data volume: {error}", code=error.code, region=launch.where.region)

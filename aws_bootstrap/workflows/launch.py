@@ -142,11 +142,13 @@ def apply(plan: LaunchPlan, app: App, ask_on_demand: Callable[[Callable[[], str]
 
 def _tell_failed_regions(plan: LaunchPlan) -> None:
     for failure in plan.regions_failed:
-        output.warn(f"{failure.region} is left out: {failure.error}")
+        what = f"{failure.region} is left out: {failure.error}"
+        output.warn(what, code="region-failed", region=failure.region)
     for where in plan.regions:
         lacking = [kind for kind in plan.config.instance_type if kind not in where.types]
         if lacking:
-            output.warn(f"{where.region} has no {' or '.join(lacking)}")
+            what = f"{where.region} has no {' or '.join(lacking)}"
+            output.warn(what, code="bad-instance-type", region=where.region)
 
 
 def make_key(launch: Launch) -> None:

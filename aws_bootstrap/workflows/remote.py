@@ -102,7 +102,7 @@ def _without_report(done: Remote) -> SetupOutcome:
     told = [line.strip()[:_LONGEST_WORDS] for line in done.lines if line != _REPORT]
     last_words = " / ".join(told[-3:])
     message = f"{why}: {last_words}" if last_words else why
-    output.warn(f"The setup ended without a report: {message}")
+    output.warn(f"The setup ended without a report: {message}", code="setup-failed")
     return SetupOutcome("failed", step, message=message)
 
 

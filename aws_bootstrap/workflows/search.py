@@ -114,7 +114,8 @@ def _tell_miss(policy: Policy, miss: Miss) -> None:
     """Quota is told at once, with its commands; a missing capacity only where no live line tells it."""
     attempt = miss.attempt
     if miss.kind != "capacity" or policy.wait_timeout is None:
-        output.warn(f"{attempt.region} {attempt.instance_type} {attempt.market}: {miss.error}")
+        what = f"{attempt.region} {attempt.instance_type} {attempt.market}: {miss.error}"
+        output.warn(what, code=miss.error.code, region=attempt.region)
     if miss.kind == "quota" and miss.error.hint:
         output.echo(miss.error.hint)
 

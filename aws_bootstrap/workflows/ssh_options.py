@@ -45,7 +45,8 @@ def check(paths: Paths, host: Host) -> None:
         raise _not_effective(paths, named, overridden)
     for keyword in _PROXIES:
         if before.get(keyword, "none") != "none":
-            output.warn(f"The box is reached directly, not through {keyword} {before[keyword]} of the SSH config.")
+            what = f"The box is reached directly, not through {keyword} {before[keyword]} of the SSH config."
+            output.warn(what, code="proxy-ignored")
             return
 
 

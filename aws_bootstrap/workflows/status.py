@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from .. import ec2, output
+from .. import ec2, output, sshconfig
 from ..aws import together, without_waiting
 from ..config import DEFAULT_USER, GP3_USD_PER_GB_MONTH
 from ..errors import BootstrapError
@@ -22,6 +22,7 @@ from ..models import (
     Volume,
     VolumeStatus,
 )
+from .access import locked_out
 from .inventory import Box, hosts_of_ours, read_with, regions_to_read
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def gather(app: App, regions: Sequence[str], *, instructions: bool = True, gpu: 
         raise exc.with_result(_unread(app, regions, exc)) from exc
     now = datetime.now(UTC)
     instances = [instance_status(box, prices[box.region], now) for box in inventory.boxes]
+    _warn_of_unpriced_boxes(instances)
     if gpu:
         instances = _with_gpus(app, instances)
     return StatusReport(
@@ -68,6 +70,7 @@ def _orphan(volume: Volume) -> OrphanVolume:
         monthly_cost_usd=round(volume.size_gb * GP3_USD_PER_GB_MONTH, 2),
         last_instance_id=volume.instance_id,
         kept=volume.kept or None,
+        created_by_us=volume.created_by_us,
     )
 
 
@@ -81,8 +84,17 @@ def _spot_prices(client: Any, instances: Sequence[Instance]) -> Prices:
     try:
         return without_waiting(region, lambda _: ec2.spot_prices(client, instance_types))
     except BootstrapError as exc:
-        output.warn(f"No spot prices in {region}: {exc}")
+        output.warn(f"No spot prices in {region}: {exc}", code="price-unknown", region=region)
         return {}
+
+
+def _warn_of_unpriced_boxes(instances: Sequence[InstanceStatus]) -> None:
+    """Warn of each spot box that bills at a price that is not known: its cost is missing, not zero."""
+    for box in instances:
+        bills = box.lifecycle == "spot" and box.state == "running"
+        if bills and box.spot_price_per_hour is None:
+            what = f"The spot price of {box.ssh_alias or box.instance_id} is not known, and so its cost is not."
+            _warn_of(box, what, code="price-unknown")
 
 
 def instance_status(box: Box, prices: Prices, now: datetime) -> InstanceStatus:
@@ -132,10 +144,28 @@ def _with_gpus(app: App, instances: Sequence[InstanceStatus]) -> list[InstanceSt
 
 
 def _gpu(app: App, instance: InstanceStatus) -> GpuInfo | None:
-    if instance.state != "running" or not instance.ssh_alias:
+    if instance.state != "running":
+        return None
+    if not instance.ssh_alias:
+        what = f"{instance.instance_id} has no alias on this machine, so its GPU is unknown."
+        _warn_of(instance, f"{what} Add one: {app.access.program} cleanup --sync", code="no-alias")
         return None
     try:
         return app.ssh.query_gpu(instance.ssh_alias)
     except BootstrapError as exc:
-        output.warn(f"{instance.ssh_alias} did not tell its GPU: {exc}")
+        _warn_of(instance, f"{instance.ssh_alias} did not tell its GPU: {exc}", code="gpu-unknown")
+        if exc.code == "ssh-timeout":
+            _tell_locked_out(app, instance, instance.ssh_alias)
         return None
+
+
+def _tell_locked_out(app: App, instance: InstanceStatus, alias: str) -> None:
+    """Warn where the box does not answer since this machine's address is not let in."""
+    host = sshconfig.find(sshconfig.read(app.paths.ssh_config), alias)
+    shut = locked_out(app, host) if host else None
+    if shut:
+        _warn_of(instance, shut, code="address-not-allowed")
+
+
+def _warn_of(instance: InstanceStatus, message: str, *, code: str) -> None:
+    output.warn(message, code=code, instance_id=instance.instance_id, region=instance.region)
