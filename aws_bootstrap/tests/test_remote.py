@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from aws_bootstrap import output
+from aws_bootstrap.models import SetupReport
 from aws_bootstrap.ssh import Remote, Ssh
 from aws_bootstrap.workflows import remote
 from aws_bootstrap.workflows.remote import SetupOutcome
@@ -36,6 +38,17 @@ def test_a_setup_that_completed():
 
 def test_a_step_that_failed_is_named_with_its_reason_and_the_cuda_version():
     assert set_up(1, MARK, json.dumps(FAILED)) == SetupOutcome("failed", "gpu", "12.8", "no GPU answers")
+
+
+def test_a_step_that_warns_is_among_the_warnings():
+    """It does not fail the setup, so nothing else in the document tells it."""
+    output.use_format(output.OutputFormat.JSON)
+    step = {"name": "cuda-test", "title": "CUDA test", "outcome": "warning", "message": "no GPU answers"}
+    odd = [7, {"outcome": "warning"}, {"outcome": ["warning"], "message": "x"}]
+    set_up(0, MARK, json.dumps({"steps": [step, *odd, {"name": "venv", "outcome": "ok", "message": "made"}]}))
+    told = output.with_warnings(SetupReport("i-1", "aws-gpu1", "completed")).warnings
+    output.use_format(output.OutputFormat.TEXT)
+    assert [(w.code, w.message) for w in told] == [("setup-warning", "CUDA test: no GPU answers")]
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,7 @@ def set_up(
     report = _report(done.lines)
     if report is None:
         return _without_report(done)
+    _tell_warnings(report)
     failed = done.exit_code != 0
     step = _word(report, "failed_step")
     if failed:
@@ -165,13 +166,29 @@ def _word(report: Mapping[str, Any], key: str) -> str | None:
     return value if isinstance(value, str) else None
 
 
+def _entries(report: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """What the report says of its steps; what makes no sense is left out."""
+    steps = report.get("steps")
+    if not isinstance(steps, list):
+        return []
+    return [entry for entry in steps if isinstance(entry, dict)]
+
+
 def _entry(report: Mapping[str, Any], step: str | None) -> Mapping[str, Any]:
     """What the report says of that step; empty where it says nothing."""
-    steps = report.get("steps")
-    for entry in steps if isinstance(steps, list) else []:
-        if isinstance(entry, dict) and entry.get("name") == step:
+    for entry in _entries(report):
+        if entry.get("name") == step:
             return entry
     return {}
+
+
+def _tell_warnings(report: Mapping[str, Any]) -> None:
+    """Warn of what the steps warned of: it fails no setup, and would be in no document."""
+    for entry in _entries(report):
+        message = _word(entry, "message")
+        if entry.get("outcome") == "warning" and message:
+            title = _word(entry, "title") or _word(entry, "name") or "A step"
+            output.warn(f"{title}: {message}", code="setup-warning")
 
 
 def _tail(entry: Mapping[str, Any]) -> tuple[str, ...] | None:
