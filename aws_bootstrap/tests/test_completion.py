@@ -62,6 +62,7 @@ def test_the_script_is_clicks_own(run, shell):
         "shell": shell,
         "script": done.stdout.rstrip("\n"),
         "regions_failed": [],
+        "warnings": [],
     }
 
 
