@@ -484,9 +484,12 @@ def described(*raw: dict[str, Any]) -> dict[str, Any]:
 
 def test_every_field_of_a_volume_is_read(client, stub):
     of_ours = {"Filters": [{"Name": "tag-key", "Values": ["aws-bootstrap-instance"]}]}
-    raw = [VOLUME, VOLUME | {"SnapshotId": "snap-1", "Attachments": [{}]}, {"VolumeId": "vol-2"}]
+    raw = [VOLUME, VOLUME | {"SnapshotId": "snap-1", "Attachments": [{}]}]
     stub.add_response("describe_volumes", described(*raw), of_ours)
-    whole, restored, bare = ec2.find_volumes(client)
+    stub.add_response("describe_volumes", described({"VolumeId": "vol-2"}), {"VolumeIds": ["vol-2"]})
+    whole, restored = ec2.find_volumes(client)
+    bare = ec2.find_volume(client, "vol-2")
+    assert bare is not None
     assert (whole.volume_id, whole.region, whole.size_gb, whole.state) == ("vol-1", "us-west-2", 8, "available")
     assert (whole.availability_zone, whole.instance_id, whole.attached_to) == ("us-west-2b", "i-1", "i-1")
     assert whole.created_by_us and whole.kept and whole.format_once
