@@ -145,6 +145,15 @@ def test_what_an_interrupt_overtook_and_cannot_be_looked_up_is_told_as_unknown(l
     assert f"aws-bootstrap status --region {WEST}" in failed["error"]["hint"]
 
 
+def test_a_key_pair_that_may_have_been_made_is_told_though_it_costs_nothing(launch, app, cloud):
+    app.lookup_seconds = 0
+    cloud.faults.drop("ImportKeyPair")
+    cloud.faults.drop("DescribeKeyPairs", skip=1)
+    code, failed = launch()
+    assert code == 1
+    assert "Whether EC2 made the key pair in us-west-2 is not known. It costs nothing" in failed["error"]["hint"]
+
+
 def test_an_interrupt_while_an_error_is_looked_into_still_tells_what_exists(launch, cloud, boxes):
     """The second look at EC2, after ssh broke, is interrupted."""
 

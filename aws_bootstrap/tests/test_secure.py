@@ -230,6 +230,9 @@ def test_every_default_is_told_to_users():
         "0700",
         "0600",
         "--debug",
+        "Jupyter",
+        "loopback",
+        "token",
     ):
         assert word in page
 

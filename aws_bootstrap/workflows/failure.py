@@ -80,6 +80,12 @@ def _hints(launch: Launch, error: BootstrapError, ended: bool) -> str | None:
     if unknown:
         hints.append(f"EC2 may have started or created {' and '.join(unknown)}; it could not be asked.")
         hints.append(f"Look:   {program} status --region {launch.where.region}")
+    free_of_charge = [name for name in launch.calls.unknown if name not in unknown]
+    if free_of_charge:
+        names = ", ".join(free_of_charge)
+        hints.append(
+            f"Whether EC2 made {names} is not known. It costs nothing, and the next launch uses what is there."
+        )
     if ended:
         hints += _after_end(launch, error)
     elif launch.instance:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 from aws_bootstrap.tests import reliability
 from aws_bootstrap.tests.matrix.lanes import Verdict
@@ -11,7 +12,7 @@ from aws_bootstrap.tests.matrix.lanes import Verdict
 _HEAD = """\
 ## Fault matrix
 
-Written by `.ci/faults --write` at commit {commit}: {cases} cases in {minutes:.0f} minutes, {held} held.
+Written by `.ci/faults --write` at commit {commit}: {cases} cases in {minutes:.0f} minutes, {held} held.{earlier}
 
 Every AWS call that a command makes (from the sandbox's log of a clean run) met every fault below and every signal,
 every SSH command the faults of SSH, and every field that is read of a reply was missing once. Before a command has
@@ -25,10 +26,23 @@ undo and `cleanup`, reaches the goal or a clean account.
 """
 
 
-def write(verdicts: Sequence[Verdict], seconds: float) -> None:
-    """Put the part into the page."""
+_EARLIER = """
+{kept} of these cases were not run again: they held in a whole run at commit {commit}, of {minutes:.0f} minutes."""
+
+
+def write(verdicts: Sequence[Verdict], seconds: float, earlier: dict[str, Any] | None, kept: int) -> None:
+    """Put the part into the page. `earlier`: the results of the run from which `kept` verdicts were taken over."""
     held = [verdict for verdict in verdicts if not verdict.violations]
-    head = _HEAD.format(commit=reliability.commit(), cases=len(verdicts), minutes=seconds / 60, held=len(held))
+    taken_over = ""
+    if earlier:
+        taken_over = _EARLIER.format(kept=kept, commit=earlier["commit"], minutes=earlier["seconds"] / 60)
+    head = _HEAD.format(
+        commit=reliability.commit(),
+        cases=len(verdicts),
+        minutes=seconds / 60,
+        held=len(held),
+        earlier=taken_over,
+    )
     pieces = [head, "### By command, held/run", _by_command(verdicts), "### By fault, held/run", _by_fault(verdicts)]
     broken = [verdict for verdict in verdicts if verdict.violations]
     if broken:

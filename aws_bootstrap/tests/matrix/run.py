@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from aws_bootstrap.tests import reliability
 from aws_bootstrap.tests.matrix import choice, coverage, report
 from aws_bootstrap.tests.matrix.cases import Case
 from aws_bootstrap.tests.matrix.evidence import Evidence
@@ -73,20 +74,22 @@ def main(arguments: Sequence[str]) -> int:
         if asked.record:
             choice.keep_recorded_calls(_actions(recordings))
             return _tell_gaps(_actions(recordings))
-        cases = _chosen(recordings, asked)
+        cases, kept = _without_known(_chosen(recordings, asked), asked)
         if asked.list:
             sys.stdout.write("".join(f"{case.id}\n" for case in cases))
             return 0
         _tell(f"{len(cases)} cases of {len(recordings)} command lines, {asked.lanes} at a time")
         tally = Tally(len(cases), choice.known_failures())
         lanes.judge(_mixed(cases), tally.take)
-    return _conclude(tally, recordings, asked)
+    return _conclude(tally, recordings, asked, kept)
 
 
 def _scenarios(asked: argparse.Namespace) -> list[Scenario]:
     """The command lines to record."""
     if asked.core:
         return [scenario for scenario in SCENARIOS if scenario.name in choice.gate_scenarios()]
+    if asked.since:
+        return list(SCENARIOS)
     return [scenario for scenario in SCENARIOS if re.search(asked.scenarios, scenario.name)]
 
 
@@ -100,6 +103,12 @@ def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--record", action="store_true", help="keep which calls the clean runs make, run no case")
     parser.add_argument("--write", action="store_true", help="write the part of docs/reliability.md")
     parser.add_argument("--results", type=Path, help="write each case's verdict to this file, as JSON")
+    parser.add_argument(
+        "--since",
+        type=Path,
+        metavar="RESULTS",
+        help="run what did not hold in the file of --results, what is new, and what --scenarios names",
+    )
     parser.add_argument("--lanes", type=int, default=8, help="cases at a time  [default: 8]")
     asked = parser.parse_args(arguments)
     if asked.case:
@@ -136,6 +145,23 @@ def _gate_cases(recordings: Sequence[Recording]) -> list[Case]:
     return [case for case in cases if choice.is_core(case) or case.id in failed_once]
 
 
+def _without_known(cases: list[Case], asked: argparse.Namespace) -> tuple[list[Case], list[Verdict]]:
+    """The cases to run, and the verdicts of the earlier run that stand."""
+    if not asked.since:
+        return cases, []
+    earlier = json.loads(asked.since.read_text())["verdicts"]
+    to_run: list[Case] = []
+    kept: list[Verdict] = []
+    for case in cases:
+        seconds, *violations = earlier.get(case.id, [0.0, "not run"])
+        is_named = bool(asked.scenarios) and re.search(asked.scenarios, case.scenario.name)
+        if violations or is_named:
+            to_run.append(case)
+        else:
+            kept.append(Verdict(case, (), seconds))
+    return to_run, kept
+
+
 def _mixed(cases: Sequence[Case]) -> list[Case]:
     """The cases that wait for timeouts spread evenly among the others, which need the processor."""
     waits = [case.what in _SLOW for case in cases]
@@ -150,16 +176,16 @@ def _mixed(cases: Sequence[Case]) -> list[Case]:
     return [*mixed, *slow]
 
 
-def _conclude(tally: Tally, recordings: Sequence[Recording], asked: argparse.Namespace) -> int:
+def _conclude(tally: Tally, recordings: Sequence[Recording], asked: argparse.Namespace, kept: Sequence[Verdict]) -> int:
     """Tell and write the outcome; the exit code."""
     if asked.case:
         _show(tally.verdicts[0])
+    verdicts = [*tally.verdicts, *kept]
     if asked.results:
-        asked.results.write_text(
-            json.dumps({v.case.id: [round(v.seconds, 1), *v.violations] for v in tally.verdicts}, indent=1)
-        )
+        _keep(asked.results, verdicts, tally.seconds)
     if asked.write:
-        report.write(tally.verdicts, tally.seconds)
+        earlier = json.loads(asked.since.read_text()) if asked.since else None
+        report.write(verdicts, tally.seconds, earlier, len(kept))
     is_whole = not (asked.core or asked.only or asked.scenarios)
     made = _actions(recordings) | {action for verdict in tally.verdicts for action in verdict.actions}
     gaps = _tell_gaps(made) if is_whole else 0
@@ -170,6 +196,13 @@ def _conclude(tally: Tally, recordings: Sequence[Recording], asked: argparse.Nam
     _tell(f"{held} of {len(tally.verdicts)} cases held, in {tally.seconds / 60:.1f} minutes")
     _tell(f"the slowest took {slowest.seconds:.0f} s: {slowest.case.id}")
     return 1 if tally.new or tally.cured or gaps else 0
+
+
+def _keep(path: Path, verdicts: Sequence[Verdict], seconds: float) -> None:
+    """Write each case's verdict to a file, for `--since`."""
+    by_id = {verdict.case.id: [round(verdict.seconds, 1), *verdict.violations] for verdict in verdicts}
+    whole = {"commit": reliability.commit(), "seconds": round(seconds), "verdicts": by_id}
+    path.write_text(json.dumps(whole, indent=1))
 
 
 def _actions(recordings: Sequence[Recording]) -> set[str]:
