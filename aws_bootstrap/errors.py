@@ -72,7 +72,9 @@ def interrupt_behind(exc: BaseException | None) -> KeyboardInterrupt | None:
     Click and a question at the terminal make an exception of their own of it.
     """
     oldest = None
-    while exc is not None:
+    seen: set[int] = set()
+    while exc is not None and id(exc) not in seen:  # an error raised from itself would be gone round for ever
+        seen.add(id(exc))
         if isinstance(exc, KeyboardInterrupt):
             oldest = exc
         exc = exc.__cause__ or exc.__context__

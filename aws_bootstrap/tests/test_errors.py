@@ -13,7 +13,17 @@ from botocore import parsers
 
 from aws_bootstrap import errors
 from aws_bootstrap.aws import explained
-from aws_bootstrap.errors import KNOWN_CODES, KNOWN_EXCEPTIONS, AwsError, CapacityError, TransientError, explain
+from aws_bootstrap.errors import (
+    KNOWN_CODES,
+    KNOWN_EXCEPTIONS,
+    AwsError,
+    BootstrapError,
+    CapacityError,
+    Terminated,
+    TransientError,
+    explain,
+    interrupt_behind,
+)
 
 PACKAGE = Path(__file__).parents[1]
 DOCUMENTED = set(re.findall(r"^\| `([a-z-]+)` \|", (PACKAGE.parent / "docs/errors.md").read_text(), re.MULTILINE))
@@ -112,3 +122,13 @@ def test_the_signal_behind_what_click_makes_of_it_decides():
     assert errors.Interrupted.of(errors.HungUp()).exit_code == 129
     assert errors.Interrupted.of(KeyboardInterrupt()).exit_code == 130
     assert errors.interrupt_behind(ValueError()) is None
+
+
+def test_an_error_that_was_raised_from_itself_is_not_gone_round_for_ever():
+    """`launch` raises the cause of a failure again where nothing was made; a signal may come while that is handled."""
+    broken = BootstrapError("broken")
+    broken.__cause__ = broken
+    signalled = Terminated()
+    signalled.__context__ = broken
+    assert interrupt_behind(signalled) is signalled
+    assert interrupt_behind(broken) is None
