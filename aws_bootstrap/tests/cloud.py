@@ -154,6 +154,8 @@ def start_box(client: Any, **more: Any) -> dict[str, Any]:
     """An instance of ours, as EC2 describes it once it runs."""
     tags = [{"ResourceType": "instance", "Tags": [OURS]}]
     asked = {"ImageId": "ami-12c6146b", "MinCount": 1, "MaxCount": 1, "InstanceType": "g4dn.xlarge"} | more
+    if not {"SecurityGroups", "SecurityGroupIds", "NetworkInterfaces"} & set(asked):
+        asked["SecurityGroups"] = ["default"]  # as EC2 does by itself
     made = client.run_instances(TagSpecifications=tags, **asked)["Instances"][0]
     return client.describe_instances(InstanceIds=[made["InstanceId"]])["Reservations"][0]["Instances"][0]
 

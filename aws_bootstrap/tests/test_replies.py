@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from aws_bootstrap import ec2, quota
+from aws_bootstrap import ec2, keys, quota, sshconfig
 from aws_bootstrap.config import LaunchConfig
 from aws_bootstrap.errors import AwsError
 from aws_bootstrap.models import Image, Instance, Network
@@ -219,6 +219,19 @@ def test_a_volume_of_which_little_is_said_is_never_an_orphan_to_delete(cloud, ru
         assert json.loads(outcome.stdout)["deleted_volumes"] == []
     strip.path = ()
     assert client.describe_volumes(VolumeIds=[volume])["Volumes"]
+
+
+@pytest.mark.parametrize("command", [["setup", "ID"], ["cleanup", "--sync", "--yes"]])
+def test_no_alias_is_written_with_a_guessed_port(cloud, run, app, command):
+    """The port follows from the rules of the security groups, which every instance has."""
+    keys.ensure(keys.inspect(LaunchConfig()))
+    client = cloud.ec2(REGION)
+    box = start_box(client)["InstanceId"]
+    Strip(client, "DescribeInstances", ("Reservations", 0, "Instances", 0, "SecurityGroups"))
+    outcome = run(*[box if word == "ID" else word for word in command], "-o", "json")
+    assert outcome.exit_code == 1
+    assert json.loads(outcome.stdout)["error"]["code"] == "unexpected-reply"
+    assert sshconfig.hosts(sshconfig.read(app.paths.ssh_config)) == []
 
 
 TAGS: list[Path] = [("Tags",), ("Tags", 0, "Key"), ("Tags", 0, "Value")]

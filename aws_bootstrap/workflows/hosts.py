@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from .. import ec2, keys, sshconfig
 from ..aws import together
 from ..config import SSH_PORT, LaunchConfig, Paths
-from ..errors import BootstrapError
+from ..errors import BootstrapError, unexpected_reply
 from ..models import IngressRule, Instance
 from ..sshconfig import Host
 
@@ -59,7 +59,13 @@ def read_hosts(app: App, instances: Sequence[Instance], config: LaunchConfig) ->
 
 
 def _read_in_region(app: App, instances: Sequence[Instance], user: str | None, identity_file: Path) -> list[Host]:
-    """Return the hosts of one region's instances: the user follows from the image, the port from our rules."""
+    """Return the hosts of one region's instances: the user follows from the image, the port from our rules.
+
+    AwsError `unexpected-reply` for an instance without a security group: an alias with a guessed port would stay.
+    """
+    for instance in instances:
+        if not instance.group_ids:
+            raise unexpected_reply(KeyError(f"the security groups of {instance.instance_id}"))
     client = app.aws.ec2(instances[0].region)
     image_names = {} if user else ec2.image_names(client, {i.image_id for i in instances})
     rules = ec2.find_rules(client, (group for i in instances for group in i.group_ids))
