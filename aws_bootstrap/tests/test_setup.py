@@ -105,6 +105,23 @@ def test_an_alias_that_was_added_with_a_key_that_is_refused_is_removed_again(run
     assert hosts(app) == []
 
 
+class SilentSsh:
+    """Boxes that answer nowhere that we know of."""
+
+    def run(self, alias: str, *_: object, **__: object) -> None:
+        raise SshError(f"{alias} does not answer: connect to host port 22: Connection refused", code="ssh-timeout")
+
+
+def test_an_alias_that_was_added_and_leads_nowhere_is_removed_again(run, app, cloud, key):
+    """Its port follows from EC2's rules: the next setup is to read them again."""
+    instance_id = start_box(cloud.ec2(WEST))["InstanceId"]
+    app.ssh = SilentSsh()
+    done = run("setup", instance_id, "-o", "json")
+    assert error(done)["code"] == "ssh-timeout"
+    assert "The alias is removed again." in error(done)["hint"]
+    assert hosts(app) == []
+
+
 def test_an_alias_that_existed_stays_though_the_login_is_refused(run, app, cloud, key):
     instance_id = start_box(cloud.ec2(WEST))["InstanceId"]
     sshconfig.add(app.paths.ssh_config, replace(BOX, instance_id=instance_id))

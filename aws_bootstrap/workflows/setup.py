@@ -76,8 +76,8 @@ def apply(app: App, host: Host, config: LaunchConfig, *, to_format: Volume | Non
         with _named(app, host), explained_timeout(app, host):
             outcome = remote.set_up(app.ssh, host.alias, python_version=config.python_version, script=script)
     except SshError as exc:
-        if exc.code == "ssh-refused" and not had_alias:
-            _remove_refused_alias(app, host, exc)
+        if exc.code != "ssh-lost" and not had_alias:
+            _remove_useless_alias(app, host, exc)
         raise
     volume, error = _mount(app, host, to_format)
     return SetupReport(
@@ -137,12 +137,14 @@ def _ensure_alias(app: App, host: Host) -> Host:
     return replace(host, alias=alias)
 
 
-def _remove_refused_alias(app: App, host: Host, error: SshError) -> None:
-    """Remove the alias that was just added, and say how to name another key: with the alias this one would stay."""
+def _remove_useless_alias(app: App, host: Host, error: SshError) -> None:
+    """Remove the alias that was just added: nobody could log in by it, and as it is it would be taken again."""
     sshconfig.remove(app.paths.ssh_config, [host.instance_id])
     sshconfig.forget_host_keys(app.paths.known_hosts, [host.instance_id])
-    again = f"{app.access.program} setup {host.instance_id} --key-path PATH.pub"
-    hint = f"The alias is removed again. If another key opens the box, name it: {again}"
+    hint = "The alias is removed again."
+    if error.code == "ssh-refused":
+        again = f"{app.access.program} setup {host.instance_id} --key-path PATH.pub"
+        hint = f"{hint} If another key opens the box, name it: {again}"
     error.with_facts(hint="\n".join(filter(None, [error.hint, hint])))
 
 
