@@ -4,15 +4,28 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
 
 from aws_bootstrap.tests import reliability
 from aws_bootstrap.tests.matrix.lanes import Verdict
 
+
+@dataclass(frozen=True)
+class Run:
+    """A run of the matrix or of a part of it."""
+
+    commit: str
+    cases: int
+    seconds: float
+
+
 _HEAD = """\
 ## Fault matrix
 
-Written by `.ci/faults --write` at commit {commit}: {cases} cases in {minutes:.0f} minutes, {held} held.{earlier}
+Written by `.ci/faults --write`: {cases} cases, {held} held. A case that did not hold was run again after its cure
+(`--since`), and so were the cases of commands that had changed:
+
+{runs}
 
 Every AWS call that a command makes (from the sandbox's log of a clean run) met every fault below and every signal,
 every SSH command the faults of SSH, and every field that is read of a reply was missing once. Before a command has
@@ -26,28 +39,19 @@ undo and `cleanup`, reaches the goal or a clean account.
 """
 
 
-_EARLIER = """
-{kept} of these cases were not run again: they held in a whole run at commit {commit}, of {minutes:.0f} minutes."""
-
-
-def write(verdicts: Sequence[Verdict], seconds: float, earlier: dict[str, Any] | None, kept: int) -> None:
-    """Put the part into the page. `earlier`: the results of the run from which `kept` verdicts were taken over."""
+def write(verdicts: Sequence[Verdict], runs: Sequence[Run]) -> None:
+    """Put the part into the page. `runs`: those that the verdicts came from, the newest last."""
     held = [verdict for verdict in verdicts if not verdict.violations]
-    taken_over = ""
-    if earlier:
-        taken_over = _EARLIER.format(kept=kept, commit=earlier["commit"], minutes=earlier["seconds"] / 60)
-    head = _HEAD.format(
-        commit=reliability.commit(),
-        cases=len(verdicts),
-        minutes=seconds / 60,
-        held=len(held),
-        earlier=taken_over,
-    )
+    head = _HEAD.format(cases=len(verdicts), held=len(held), runs="\n".join(map(_line, runs)))
     pieces = [head, "### By command, held/run", _by_command(verdicts), "### By fault, held/run", _by_fault(verdicts)]
     broken = [verdict for verdict in verdicts if verdict.violations]
     if broken:
         pieces += ["### Violated", _violated(broken)]
     reliability.put_part("matrix", "\n\n".join(pieces))
+
+
+def _line(run: Run) -> str:
+    return f"- commit {run.commit}: {run.cases} cases in {run.seconds / 60:.0f} minutes"
 
 
 def _by_command(verdicts: Sequence[Verdict]) -> str:

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from aws_bootstrap.tests import reliability
@@ -181,27 +182,35 @@ def _conclude(tally: Tally, recordings: Sequence[Recording], asked: argparse.Nam
     if asked.case:
         _show(tally.verdicts[0])
     verdicts = [*tally.verdicts, *kept]
+    runs = [*_earlier_runs(asked.since), report.Run(reliability.commit(), len(tally.verdicts), round(tally.seconds))]
     if asked.results:
-        _keep(asked.results, verdicts, tally.seconds)
+        _keep(asked.results, verdicts, runs)
     if asked.write:
-        earlier = json.loads(asked.since.read_text()) if asked.since else None
-        report.write(verdicts, tally.seconds, earlier, len(kept))
+        report.write(verdicts, runs)
     is_whole = not (asked.core or asked.only or asked.scenarios)
     made = _actions(recordings) | {action for verdict in tally.verdicts for action in verdict.actions}
     gaps = _tell_gaps(made) if is_whole else 0
     for verdict in tally.cured:
         _tell(f"{verdict.case.id} holds now: take it out of aws_bootstrap/tests/matrix/known_failures.txt")
-    slowest = max(tally.verdicts, key=lambda verdict: verdict.seconds)
     held = sum(not verdict.violations for verdict in tally.verdicts)
     _tell(f"{held} of {len(tally.verdicts)} cases held, in {tally.seconds / 60:.1f} minutes")
-    _tell(f"the slowest took {slowest.seconds:.0f} s: {slowest.case.id}")
+    if tally.verdicts:
+        slowest = max(tally.verdicts, key=lambda verdict: verdict.seconds)
+        _tell(f"the slowest took {slowest.seconds:.0f} s: {slowest.case.id}")
     return 1 if tally.new or tally.cured or gaps else 0
 
 
-def _keep(path: Path, verdicts: Sequence[Verdict], seconds: float) -> None:
+def _earlier_runs(results: Path | None) -> list[report.Run]:
+    """The runs that the verdicts of this file came from."""
+    if results is None:
+        return []
+    return [report.Run(**run) for run in json.loads(results.read_text())["runs"]]
+
+
+def _keep(path: Path, verdicts: Sequence[Verdict], runs: Sequence[report.Run]) -> None:
     """Write each case's verdict to a file, for `--since`."""
     by_id = {verdict.case.id: [round(verdict.seconds, 1), *verdict.violations] for verdict in verdicts}
-    whole = {"commit": reliability.commit(), "seconds": round(seconds), "verdicts": by_id}
+    whole = {"runs": [asdict(run) for run in runs], "verdicts": by_id}
     path.write_text(json.dumps(whole, indent=1))
 
 
