@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-import click
-
 from . import config, output
 from .config import Paths
 from .errors import BootstrapError, IncompleteError, UsageError
@@ -109,7 +107,7 @@ def _at_terminal() -> bool:
 def _asked(question: str) -> bool:
     """The answer at the terminal. Ctrl-C and Ctrl-D there are interrupts like any other."""
     while True:
-        click.echo(f"{question} [y/N]: ", nl=False, err=True)
+        output.prompt(f"{question} [y/N]: ")
         answer = _line()
         if not answer:
             raise KeyboardInterrupt  # Ctrl-D
@@ -118,7 +116,7 @@ def _asked(question: str) -> bool:
             return True
         if word in ("", "n", "no"):
             return False
-        click.echo("Answer y or n.", err=True)
+        output.prompt("Answer y or n.\n")
 
 
 def _line() -> str:

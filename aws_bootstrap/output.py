@@ -182,6 +182,11 @@ def debug(exc: BaseException) -> None:
     _err("".join(traceback.format_exception(exc)))
 
 
+def prompt(text: str) -> None:
+    """Show a question to a person, on stderr, and leave the cursor behind it."""
+    _err(text, nl=False)
+
+
 def show_help(text: str) -> None:
     """Show a help page to somebody who did not ask for one, on stderr."""
     _err(text)

@@ -88,44 +88,33 @@ def test_a_script_that_cannot_be_read_writes_no_alias(run, app, cloud, key, tmp_
     assert hosts(app) == []
 
 
-class RefusingSsh:
-    """Boxes that take no key of ours."""
+class NoLogin:
+    """A door to boxes that nobody can log in to."""
+
+    def __init__(self, code: str) -> None:
+        self.code = code
 
     def run(self, alias: str, *_: object, **__: object) -> None:
-        raise SshError(f"{alias} refuses the login: Permission denied (publickey).", code="ssh-refused")
+        raise SshError(f"{alias}: no login", code=self.code)
 
 
-def test_an_alias_that_was_added_with_a_key_that_is_refused_is_removed_again(run, app, cloud, key):
-    """Else another --key-path would never be used: an alias that exists is taken as it is."""
+@pytest.mark.parametrize("code", ["ssh-refused", "ssh-timeout"])
+def test_an_alias_that_was_added_and_nobody_could_log_in_by_is_removed_again(run, app, cloud, key, code):
+    """An alias that exists is taken as it is: another --key-path, or the port as EC2 says it, would not be used."""
     instance_id = start_box(cloud.ec2(WEST))["InstanceId"]
-    app.ssh = RefusingSsh()
+    app.ssh = NoLogin(code)
     done = run("setup", instance_id, "-o", "json")
-    assert error(done)["code"] == "ssh-refused"
-    assert f"setup {instance_id} --key-path" in error(done)["hint"]
-    assert hosts(app) == []
-
-
-class SilentSsh:
-    """Boxes that answer nowhere that we know of."""
-
-    def run(self, alias: str, *_: object, **__: object) -> None:
-        raise SshError(f"{alias} does not answer: connect to host port 22: Connection refused", code="ssh-timeout")
-
-
-def test_an_alias_that_was_added_and_leads_nowhere_is_removed_again(run, app, cloud, key):
-    """Its port follows from EC2's rules: the next setup is to read them again."""
-    instance_id = start_box(cloud.ec2(WEST))["InstanceId"]
-    app.ssh = SilentSsh()
-    done = run("setup", instance_id, "-o", "json")
-    assert error(done)["code"] == "ssh-timeout"
+    assert error(done)["code"] == code
     assert "The alias is removed again." in error(done)["hint"]
+    assert (f"setup {instance_id} --key-path" in error(done)["hint"]) == (code == "ssh-refused")
+    assert json.loads(done.stdout)["ssh_alias"] is None
     assert hosts(app) == []
 
 
 def test_an_alias_that_existed_stays_though_the_login_is_refused(run, app, cloud, key):
     instance_id = start_box(cloud.ec2(WEST))["InstanceId"]
     sshconfig.add(app.paths.ssh_config, replace(BOX, instance_id=instance_id))
-    app.ssh = RefusingSsh()
+    app.ssh = NoLogin("ssh-refused")
     assert error(run("setup", instance_id, "-o", "json"))["code"] == "ssh-refused"
     assert [host.instance_id for host in hosts(app)] == [instance_id]
 

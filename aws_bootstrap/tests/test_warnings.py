@@ -124,3 +124,16 @@ def test_a_region_that_a_launch_leaves_out_is_in_the_document(program):
     program.sandbox.fault(region="eu-west-1", action="DescribeImages", do={"error": "UnauthorizedOperation"})
     code, plan = program.json("launch", "--no-setup", "-r", "eu-west-1", "-r", WEST)
     assert code == 0 and [(w["code"], w["region"]) for w in plan["warnings"]] == [("region-failed", "eu-west-1")]
+
+
+def test_the_command_that_deletes_what_was_left_behind_deletes_no_kept_volume(run, cloud):
+    client = cloud.ec2("us-west-2")
+    left_behind = make_volume(client, "i-0123456789abcdef0")
+    kept = make_volume(client, "i-0123456789abcdef1", kept=True)
+    lines = run("status", "-r", "us-west-2").stdout.splitlines()
+    deletions = [line.split("aws-bootstrap ")[1].split() for line in lines if "cleanup --include-ebs" in line]
+    assert deletions == [["cleanup", "--include-ebs"], ["cleanup", "--include-ebs", "--include-kept"]]
+    assert run(*deletions[0], "--yes").exit_code == 0
+    existing = [volume["VolumeId"] for volume in client.describe_volumes()["Volumes"]]
+    assert kept in existing
+    assert left_behind not in existing

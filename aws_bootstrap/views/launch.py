@@ -57,7 +57,8 @@ def _(report: SetupReport) -> str:
     if report.declined:
         return "Nothing was formatted or set up."
     done = report.setup == "completed" and report.volume_error is None
-    title = f"{report.ssh_alias} is set up" if done else f"The setup of {report.ssh_alias} is incomplete"
+    name = report.ssh_alias or report.instance_id
+    title = f"{name} is set up" if done else f"The setup of {name} is incomplete"
     return "\n".join(
         [
             heading(title, "green" if done else "yellow"),

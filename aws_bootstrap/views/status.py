@@ -103,11 +103,12 @@ def _commands_for(volumes: tuple[OrphanVolume, ...], report: StatusReport) -> li
         ("Use it again", command(f"{program} launch --region {v.region} --ebs-volume-id {v.volume_id}"))
         for v in volumes
     ]
-    ours = [v for v in volumes if v.created_by_us]
     deletions: list[tuple[str, str]] = []
-    if ours:
-        kept = " --include-kept" if any(v.kept for v in ours) else ""
-        deletions.append(("Delete", command(f"{program} cleanup --include-ebs{kept}")))
+    if any(v.created_by_us and not v.kept for v in volumes):
+        deletions.append(("Delete", command(f"{program} cleanup --include-ebs")))
+    # A command of its own: who deletes what was left behind must not delete what somebody chose to keep.
+    if any(v.created_by_us and v.kept for v in volumes):
+        deletions.append(("Delete kept ones too", command(f"{program} cleanup --include-ebs --include-kept")))
     for volume in volumes:
         if not volume.created_by_us:
             words = f"aws ec2 delete-volume --region {volume.region} --volume-id {volume.volume_id}"

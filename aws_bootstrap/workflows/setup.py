@@ -117,7 +117,7 @@ def _named(app: App, host: Host) -> Iterator[None]:
 def _broken_off(app: App, host: Host, step: str) -> SetupReport:
     return SetupReport(
         host.instance_id,
-        host.alias,
+        host.alias or None,
         "failed",
         region=_region(app, host),
         setup_failed_step=step,
@@ -146,6 +146,7 @@ def _remove_useless_alias(app: App, host: Host, error: SshError) -> None:
         again = f"{app.access.program} setup {host.instance_id} --key-path PATH.pub"
         hint = f"{hint} If another key opens the box, name it: {again}"
     error.with_facts(hint="\n".join(filter(None, [error.hint, hint])))
+    error.with_result(_broken_off(app, replace(host, alias=""), "login"))
 
 
 def _mount(app: App, host: Host, to_format: Volume | None) -> tuple[Volume | None, BootstrapError | None]:

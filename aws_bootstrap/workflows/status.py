@@ -161,7 +161,7 @@ def _gpu(app: App, instance: InstanceStatus) -> GpuInfo | None:
 
 def _tell_locked_out(app: App, instance: InstanceStatus, alias: str) -> None:
     """Warn where the box does not answer since this machine's address is not let in."""
-    host = sshconfig.find(sshconfig.read(app.paths.ssh_config), alias)
+    host = sshconfig.find_in(hosts_of_ours(app), alias)
     shut = locked_out(app, host) if host else None
     if shut:
         _warn_of(instance, shut, code="address-not-allowed")
