@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +13,7 @@ import boto3
 from moto.core.models import botocore_stubber
 
 from aws_bootstrap.aws import Aws
-from aws_bootstrap.errors import explain
+from aws_bootstrap.errors import SshError, explain
 from aws_bootstrap.tests.faults import Faults
 
 REGIONS = ("eu-west-1", "us-east-1", "us-west-2")
@@ -31,9 +32,12 @@ class Cloud(Aws):
         super().__init__()
         self.quotas = Quotas()
         self.faults = Faults()
+        self.list_price: float | None = None
+        """The on-demand price of every type; None: the price list does not answer."""
         self.calls: list[tuple[str, str]] = []
         """(region, operation) of each request that was sent."""
         self._denied: set[tuple[str, str | None]] = set()
+        self._errors: list[Callable[[str, str, dict[str, Any]], str | None]] = []
 
     @property
     def _session(self) -> Any:
@@ -52,6 +56,15 @@ class Cloud(Aws):
         """Refuse what is asked there from now on."""
         self._denied.add((region, operation))
 
+    def fail(self, operation: str, code: str, *, region: str | None = None, **parameters: str) -> None:
+        """Answer this operation with an error of that code, where it is called with these parameters."""
+
+        def error(where: str, called: str, body: dict[str, Any]) -> str | None:
+            same = (called, region or where) == (operation, where)
+            return code if same and parameters.items() <= body.items() else None
+
+        self._errors.append(error)
+
     def _new_client(self, service: str, region: str, retry: bool) -> Any:
         client = super()._new_client(service, region, retry)
 
@@ -60,6 +73,11 @@ class Cloud(Aws):
             if {(region, None), (region, model.name)} & self._denied:
                 denied = "UnauthorizedOperation" if service == "ec2" else "AccessDeniedException"
                 return _error(denied, "You are not authorized to perform this operation.")
+            for error in self._errors:
+                if code := error(region, model.name, params["body"]):
+                    return _error(code, f"EC2 said {code}.")
+            if service == "pricing" and self.list_price is not None:
+                return _ok({"PriceList": [_product(self.list_price)]})
             if service != "service-quotas":
                 return None
             return self.faults.around(region, model.name, lambda: self.quotas.answer(params, region, model.name))
@@ -148,6 +166,28 @@ def _ok(parsed: dict[str, Any]) -> Answer:
 
 def _error(code: str, message: str) -> Answer:
     return SimpleNamespace(status_code=400), {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {}}
+
+
+def _product(price: float) -> str:
+    terms = {"OnDemand": {"term": {"priceDimensions": {"dimension": {"pricePerUnit": {"USD": str(price)}}}}}}
+    return json.dumps({"terms": terms})
+
+
+class Boxes:
+    """Boxes that let everybody in, and whose disks cannot be mounted."""
+
+    def __init__(self) -> None:
+        self.on_login = lambda: None
+
+    def wait_open(self, *_: object) -> None:
+        """The port is open."""
+
+    def run(self, *_: object, **__: object) -> SimpleNamespace:
+        self.on_login()
+        return SimpleNamespace(exit_code=0, lines=())
+
+    def mount_ebs_volume(self, *_: object, **__: object) -> None:
+        raise SshError("This box has no disks.", code="mount-failed")
 
 
 def start_box(client: Any, **more: Any) -> dict[str, Any]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import os
 import socket
+import subprocess
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -23,7 +25,7 @@ from aws_bootstrap.cli import main
 from aws_bootstrap.config import Paths
 from aws_bootstrap.retry import poll
 from aws_bootstrap.sandbox.testing import Sandbox
-from aws_bootstrap.tests.cloud import Cloud
+from aws_bootstrap.tests.cloud import Boxes, Cloud
 from aws_bootstrap.tests.programs import Program
 
 LONG = ("test_matrix.py", "test_documented.py", "test_status.py", "test_gates.py", "test_outcomes.py")
@@ -115,6 +117,26 @@ def cloud(app: App):
 def run(app: App):
     """Run the program in this process: `run("status", "-o", "json")`."""
     return lambda *args, **kwargs: CliRunner().invoke(main, list(args), obj=app, **kwargs)
+
+
+@pytest.fixture
+def boxes(app):
+    app.ssh = Boxes()
+    return app.ssh
+
+
+@pytest.fixture
+def launch(run, app, cloud, boxes, tmp_path):
+    """Exit code and document of a launch."""
+    key = tmp_path / "id_test"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+    given = ("--key-path", f"{key}.pub", "--ssh-cidr", "203.0.113.7", "--ami-filter", "ubuntu-noble-24.04-*")
+
+    def launched(*words):
+        done = run("launch", "--yes", "--no-setup", "-o", "json", *given, *words)
+        return done.exit_code, json.loads(done.stdout)
+
+    return launched
 
 
 @pytest.fixture

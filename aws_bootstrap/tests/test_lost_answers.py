@@ -5,10 +5,7 @@ AWS answers in this process, and the boxes are pretended: what is looked at happ
 
 from __future__ import annotations
 
-import json
 import signal
-import subprocess
-from types import SimpleNamespace
 
 import pytest
 
@@ -17,43 +14,6 @@ from aws_bootstrap.tests.cloud import OURS
 
 WEST = "us-west-2"
 BROKEN = SshError("The connection broke.", code="ssh-lost")
-
-
-class Boxes:
-    """Boxes that let everybody in, and whose disks cannot be mounted."""
-
-    def __init__(self) -> None:
-        self.on_login = lambda: None
-
-    def wait_open(self, *_: object) -> None:
-        """The port is open."""
-
-    def run(self, *_: object, **__: object) -> SimpleNamespace:
-        self.on_login()
-        return SimpleNamespace(exit_code=0, lines=())
-
-    def mount_ebs_volume(self, *_: object, **__: object) -> None:
-        raise SshError("This box has no disks.", code="mount-failed")
-
-
-@pytest.fixture
-def boxes(app):
-    app.ssh = Boxes()
-    return app.ssh
-
-
-@pytest.fixture
-def launch(run, app, cloud, boxes, tmp_path):
-    """Exit code and document of a launch."""
-    key = tmp_path / "id_test"
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
-    given = ("--key-path", f"{key}.pub", "--ssh-cidr", "203.0.113.7", "--ami-filter", "ubuntu-noble-24.04-*")
-
-    def launched(*words):
-        done = run("launch", "--yes", "--no-setup", "-o", "json", *given, *words)
-        return done.exit_code, json.loads(done.stdout)
-
-    return launched
 
 
 def named(failed) -> set[tuple[str, str]]:

@@ -159,7 +159,12 @@ class Runner:
 
     def _try(self, mutant: Mutant, process: subprocess.Popen[str]) -> None:
         tests = records.choose(
-            self.recorded, mutant.file, mutant.slip.line, self.budget, at_import=mutant.slip.at_import
+            self.recorded,
+            mutant.file,
+            mutant.slip.line,
+            self.budget,
+            at_import=mutant.slip.at_import,
+            first=self._killers(mutant),
         )
         if tests:
             seconds = sum(record.seconds for record in tests)
@@ -168,7 +173,8 @@ class Runner:
                 "path": f"aws_bootstrap/{mutant.file}",
                 "source": mutant.changed.hex(),
                 "tests": [record.test for record in tests],
-                "timeout": 30 + 4 * seconds,
+                "timeout": 15 + 3 * seconds,
+                "at_import": mutant.slip.at_import,
             }
             assert process.stdin and process.stdout
             process.stdin.write(json.dumps(task) + "\n")
@@ -183,6 +189,13 @@ class Runner:
             self.results.add(answer)
             self.left -= 1
             print(f"{self.left:5} left  {answer['seconds']:5} s  {answer['status']:9} {mutant.id}", flush=True)
+
+    def _killers(self, mutant: Mutant) -> set[str]:
+        """The tests that noticed other slips of the same function: they look at what it does."""
+        function = mutant.id.rpartition("::")[0].rpartition("::")[0]
+        with self.lock:
+            known = list(self.results.known.items())
+        return {raw["by"] for name, raw in known if raw["by"] and name.startswith(f"{function}::")}
 
 
 def _copy(number: int) -> Path:
@@ -236,6 +249,7 @@ def main() -> int:
         if chosen.again:
             wanted = [m for m in wanted if m.id == chosen.again]
         todo = [m for m in wanted if m.id not in results.known or chosen.again]
+        random.Random(chosen.seed).shuffle(todo)  # a run that is broken off has tried some of every module
         began = time.monotonic()
         Runner(results, recorded, chosen.budget).run(todo, min(chosen.workers, len(todo)) or 1)
         print(f"{len(todo)} tried in {time.monotonic() - began:.0f} s")

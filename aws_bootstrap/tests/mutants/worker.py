@@ -1,7 +1,8 @@
-"""A process that tries slips: reads one task a line, forks a test run for it, writes how it ended.
+"""A process that tries slips: reads one task a line, runs its tests, writes how they ended.
 
-Run from the copy of the tree that it may change: `python WORKER COPY`. The libraries are loaded once, before the
-first fork; our own package is imported by the forked run alone, with the slip in it.
+Run from the copy of the tree that it may change: `python WORKER COPY`. Most slips are tried in a fork of a process
+that has collected every test (`hot.py`): that costs the tests' own time alone. A slip in what runs while a module is
+imported is tried in a fork that has loaded the libraries alone, and imports our package with the slip in it.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ COPY = Path(sys.argv[1])
 TEMPORARY = COPY.parent / f"{COPY.name}.tmp"
 SANDBOX = COPY.parent / f"{COPY.name}.sandbox"
 SURVIVED, KILLED, TIMEOUT, TOO_SLOW, NO_TESTS = "survived", "killed", "timeout", "too-slow", "no-tests"
+COLD = "cold"
 
 
 def load() -> None:
@@ -49,7 +51,8 @@ def load() -> None:
 
 
 def start_sandbox() -> None:
-    """Start the sandbox that this worker's runs share, with the code as it is."""
+    """Start the sandbox that this worker's runs share, with the code as it is. A run that was cut off left its own."""
+    shutil.rmtree(SANDBOX, ignore_errors=True)
     script = "import sys; from pathlib import Path; from aws_bootstrap.sandbox.testing import Sandbox; "
     script += "Sandbox(Path(sys.argv[1]))"
     subprocess.run([sys.executable, "-c", script, str(SANDBOX)], check=True)
@@ -74,9 +77,8 @@ def run_tests(tests: list[str]) -> int:
 
 
 def attempt(tests: list[str], seconds: float) -> tuple[str, str]:
-    """How a run of the tests ended, and the first test that failed."""
-    shutil.rmtree(TEMPORARY, ignore_errors=True)
-    TEMPORARY.mkdir()
+    """How a run of the tests ended that imports everything anew, and the first test that failed."""
+    _fresh_temporary()
     child = os.fork()
     if child == 0:
         code = 3
@@ -85,13 +87,68 @@ def attempt(tests: list[str], seconds: float) -> tuple[str, str]:
             code = run_tests(tests)
         finally:
             os._exit(code)
+    return ended(child, seconds)
+
+
+def _fresh_temporary() -> None:
+    shutil.rmtree(TEMPORARY, ignore_errors=True)
+    TEMPORARY.mkdir()
+
+
+def ended(child: int, seconds: float) -> tuple[str, str]:
+    """How the forked run ended, and the first test that failed."""
     status = _waited(child, time.monotonic() + seconds)
     failed = TEMPORARY / "failed"
     by = failed.read_text() if failed.exists() else ""
     shutil.rmtree(TEMPORARY, ignore_errors=True)  # a sandbox whose folder is gone ends by itself
     if status is None:
         return TIMEOUT, by
-    return {0: SURVIVED, 5: NO_TESTS}.get(os.waitstatus_to_exitcode(status), KILLED), by
+    return {0: SURVIVED, 5: NO_TESTS, 7: COLD}.get(os.waitstatus_to_exitcode(status), KILLED), by
+
+
+class HotRuns:
+    """The process that has collected every test, and forks for each task."""
+
+    def __init__(self) -> None:
+        tasks, self.tasks = os.pipe()
+        self.answers, answers = os.pipe()
+        if os.fork() == 0:
+            os.close(self.tasks)
+            os.close(self.answers)
+            self._serve(tasks, answers)
+        os.close(tasks)
+        os.close(answers)
+        self.from_server = os.fdopen(self.answers)
+
+    def _serve(self, tasks: int, answers: int) -> None:
+        os.dup2(os.open(os.devnull, os.O_RDWR), 0)
+        os.dup2(os.open(f"{COPY}.hot", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), 1)
+        os.dup2(1, 2)
+        import pytest
+
+        from aws_bootstrap.tests.mutants import hot
+
+        base = f"--basetemp={TEMPORARY}/base"
+        words = ["-q", "-n0", "-p", "no:cacheprovider", "--no-header", "--tb=line", base, "aws_bootstrap/tests"]
+        pytest.main(words, plugins=[hot.Hot(tasks, answers, ended)])
+        os._exit(0)
+
+    def attempt(self, task: dict, *, changed: bool = True) -> tuple[str, str]:
+        """As `attempt`; COLD where the slip is one that needs a fresh import."""
+        _fresh_temporary()
+        path = COPY / task["path"]
+        before = Path(task["original"]).read_bytes()
+        whole = {
+            "tests": task["tests"],
+            "timeout": task["timeout"],
+            "temporary": str(TEMPORARY),
+            "path": str(path),
+            "before": before.hex(),
+            "changed": task["source"] if changed and path.suffix == ".py" else None,
+        }
+        os.write(self.tasks, (json.dumps(whole) + "\n").encode())
+        status, by = json.loads(self.from_server.readline())
+        return status, by
 
 
 def _waited(child: int, until: float) -> int | None:
@@ -118,23 +175,30 @@ def _end(session: int) -> None:
 def _serve() -> None:
     load()
     start_sandbox()
+    hot = HotRuns()
+    original = COPY.parent / f"{COPY.name}.original"
     stamp = int(time.time()) - 10_000_000
     for line in sys.stdin:
-        task = json.loads(line)
+        task = json.loads(line) | {"original": str(original)}
         path = COPY / task["path"]
         before = path.read_bytes()
+        original.write_bytes(before)
         stamp += 1  # cached bytecode is told from another by whole seconds and size
+        began = time.monotonic()
+        status, by = COLD, ""
         try:
             path.write_bytes(bytes.fromhex(task["source"]))
             os.utime(path, (stamp, stamp))
-            began = time.monotonic()
-            status, by = attempt(task["tests"], task["timeout"])
+            if not task["at_import"]:
+                status, by = hot.attempt(task)
+            if status == COLD:
+                status, by = attempt(task["tests"], task["timeout"])
         finally:
             stamp += 1
             path.write_bytes(before)
             os.utime(path, (stamp, stamp))
         # A hang is noticed only if the tests end in that time without the slip: the machine may be busy.
-        if status == TIMEOUT and attempt(task["tests"], task["timeout"])[0] != SURVIVED:
+        if status == TIMEOUT and hot.attempt(task, changed=False)[0] != SURVIVED:
             status = TOO_SLOW
         seconds = round(time.monotonic() - began, 1)
         print(json.dumps({"id": task["id"], "status": status, "by": by, "seconds": seconds}), flush=True)

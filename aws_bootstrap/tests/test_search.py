@@ -1,0 +1,105 @@
+"""The search for room, as a launch tells it: what is tried, what is warned of, and when on-demand is asked about.
+
+AWS answers in this process, and the boxes are pretended.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from aws_bootstrap import output
+from aws_bootstrap.errors import AwsError, CapacityError, QuotaError
+from aws_bootstrap.workflows import search
+from aws_bootstrap.workflows.capacity import Attempt, Miss, Policy
+
+EAST, WEST = "us-east-1", "us-west-2"
+SPOT = {"InstanceMarketOptions.MarketType": "spot"}
+NO_ROOM = "InsufficientInstanceCapacity"
+
+
+def markets(cloud) -> list[str]:
+    return [region for region, operation in cloud.calls if operation == "RunInstances"]
+
+
+def warnings(box) -> list[tuple[str, str | None]]:
+    return [(warning["code"], warning.get("region")) for warning in box["warnings"]]
+
+
+def test_each_place_without_room_is_a_warning_of_its_region(launch, cloud):
+    cloud.fail("RunInstances", NO_ROOM, region=WEST)
+    code, box = launch("-r", WEST, "-r", EAST)
+    assert code == 0 and box["region"] == EAST
+    assert warnings(box) == [("no-capacity", WEST)]
+    assert box["warnings"][0]["message"] == f"{WEST} g4dn.xlarge spot: EC2 said {NO_ROOM}."
+
+
+def test_while_waiting_a_missing_capacity_is_no_warning_but_a_quota_is(launch, cloud):
+    cloud.fail("RunInstances", NO_ROOM, region=WEST)
+    cloud.fail("RunInstances", "MaxSpotInstanceCountExceeded", region=EAST)
+    code, box = launch("-r", WEST, "-r", EAST, "-r", "eu-west-1", "--wait", "--wait-timeout", "1")
+    assert code == 0 and box["region"] == "eu-west-1"
+    assert warnings(box) == [("quota", EAST)]
+
+
+@pytest.fixture
+def text():
+    """Output for a person."""
+    output.use_format(output.OutputFormat.TEXT)
+
+
+def miss(error: AwsError) -> Miss:
+    return Miss(Attempt(WEST, "g4dn.xlarge", "spot"), error)
+
+
+ONE_SWEEP = Policy(((WEST, "g4dn.xlarge"),), spot=True)
+WAITING = Policy(((WEST, "g4dn.xlarge"),), spot=True, wait_timeout=60)
+
+
+@pytest.mark.parametrize("policy", [ONE_SWEEP, WAITING])
+def test_a_quota_is_told_with_its_commands_at_once(capsys, text, policy):
+    search._tell_miss(policy, miss(QuotaError("No more.", hint="Ask for more: COMMAND", aws_code="VcpuLimitExceeded")))
+    told = capsys.readouterr().err
+    assert f"{WEST} g4dn.xlarge spot: No more." in told and "Ask for more: COMMAND" in told
+
+
+def test_the_hint_of_another_miss_is_kept_for_the_end(capsys, text):
+    search._tell_miss(ONE_SWEEP, miss(CapacityError("None.", hint="Try COMMAND.", aws_code=NO_ROOM)))
+    told = capsys.readouterr().err
+    assert "None." in told and "COMMAND" not in told
+
+
+def test_a_region_that_refuses_is_told_while_waiting(capsys, text):
+    search._tell_miss(WAITING, miss(AwsError("You may not.", aws_code="UnauthorizedOperation")))
+    assert "You may not." in capsys.readouterr().err
+
+
+# --- the question about on-demand ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def asked(app, cloud, launch, monkeypatch):
+    """The questions put to a person who agrees to everything; on-demand costs $0.526 an hour."""
+    cloud.list_price = 0.526
+    questions: list[str] = []
+
+    def agree(question, *, yes):
+        questions.append(question())
+        return True
+
+    monkeypatch.setattr(app, "accept", agree)
+    return questions
+
+
+def test_on_demand_is_asked_about_with_its_price(launch, cloud, asked):
+    cloud.fail("RunInstances", NO_ROOM, **SPOT)
+    code, box = launch()
+    assert code == 0 and box["pricing"] == "on-demand"
+    assert asked == [f"There is no g4dn.xlarge on spot in {WEST} just now. Launch on-demand at about $0.526 an hour?"]
+
+
+@pytest.mark.parametrize(("limit", "pricing"), [("0.525", None), ("0.526", "on-demand"), ("0.527", "on-demand")])
+def test_what_costs_more_than_the_highest_price_is_not_asked_about(launch, cloud, asked, limit, pricing):
+    cloud.fail("RunInstances", NO_ROOM, **SPOT)
+    code, box = launch("--max-price", limit)
+    assert (code, box["pricing"]) == ((0, "on-demand") if pricing else (1, "spot"))
+    assert len(asked) == (1 if pricing else 0)
