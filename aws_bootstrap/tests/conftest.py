@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import subprocess
+import tempfile
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -137,6 +138,18 @@ def launch(run, app, cloud, boxes, tmp_path):
         return done.exit_code, json.loads(done.stdout)
 
     return launched
+
+
+@pytest.fixture
+def as_others():
+    """A folder that everybody may use, and `access` answers for a user like others: root may write everywhere."""
+    real, effective, saved = os.getresuid()
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o777)
+        if real == 0:
+            os.setresuid(65534, effective, saved)
+        yield Path(folder)
+        os.setresuid(real, effective, saved)
 
 
 @pytest.fixture

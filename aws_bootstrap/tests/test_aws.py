@@ -13,9 +13,18 @@ from types import SimpleNamespace
 import boto3
 import pytest
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 from aws_bootstrap import silence
-from aws_bootstrap.aws import REGION_SECONDS, change_each_region, each_region, together, without_waiting
+from aws_bootstrap.aws import (
+    REGION_SECONDS,
+    Aws,
+    change_each_region,
+    each_region,
+    explained,
+    together,
+    without_waiting,
+)
 from aws_bootstrap.errors import AwsError, BootstrapError
 from aws_bootstrap.silence import SILENCE
 
@@ -51,6 +60,58 @@ def test_the_first_error_in_order_is_raised():
 
     with pytest.raises(BootstrapError, match="first"):
         together(first, second)
+
+
+@pytest.mark.parametrize("ask", [each_region, change_each_region])
+def test_a_bug_is_no_failed_region(ask):
+    with pytest.raises(ZeroDivisionError):
+        ask(["a"], lambda region: 1 / 0)
+
+
+def test_a_command_that_ends_waits_for_no_call():
+    assert together(lambda: threading.current_thread().daemon) == [True]
+
+
+# --- clients and regions ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("environment", "config", "region"),
+    [
+        ({"AWS_REGION": "eu-north-1", "AWS_DEFAULT_REGION": "eu-west-3"}, "eu-west-1", "eu-north-1"),
+        ({"AWS_DEFAULT_REGION": "eu-west-3"}, "eu-west-1", "eu-west-3"),
+        ({}, "eu-west-1", "eu-west-1"),
+        ({}, None, "us-west-2"),
+    ],
+)
+def test_the_region_is_that_of_the_environment_then_of_the_profile(monkeypatch, environment, config, region):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    if config:
+        Path(os.environ["AWS_CONFIG_FILE"]).write_text(f"[default]\nregion = {config}\n")
+    assert Aws().region == region
+
+
+def test_a_client_tells_who_we_are_and_has_bounds():
+    aws = Aws(timeouts={"connect_timeout": 1, "read_timeout": 2})
+    again, once = aws.ec2("eu-west-1").meta.config, aws.ec2_once("eu-west-1").meta.config
+    assert "aws-bootstrap" in again.user_agent_extra and again.max_pool_connections == 20
+    assert (again.connect_timeout, again.read_timeout) == (1, 2)
+    assert [client.retries for client in (again, once)] == [
+        {"mode": "standard", "total_max_attempts": 5},
+        {"mode": "standard", "total_max_attempts": 1},
+    ]
+    assert aws.ec2("eu-west-1") is aws.ec2("eu-west-1"), "made once"
+
+
+def test_prices_are_asked_where_the_price_list_lives(app):
+    """https://docs.aws.amazon.com/awsaccountbilling/latest/aboutv2/using-price-list-query-api.html"""
+    assert app.aws.pricing().meta.region_name == "us-east-1"
+
+
+def test_an_error_without_a_message_still_says_something():
+    with pytest.raises(AwsError, match="DescribeThings"), explained():
+        raise ClientError({"Error": {"Code": "SomethingNew"}}, "DescribeThings")
 
 
 # --- what AWS repeats ------------------------------------------------------------------------------------

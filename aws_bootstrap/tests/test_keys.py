@@ -152,6 +152,12 @@ def test_a_place_that_cannot_hold_a_key_is_told(tmp_path):
     assert "--key-path" in str(caught.value.hint)
 
 
+def test_a_key_that_cannot_be_made_is_told_in_ssh_keygens_words():
+    with refused(BootstrapError, "Cannot make the SSH key .*: Saving key .* failed") as caught:
+        keys.ensure(keys.LocalKey(Path("/proc/id.pub"), Path("/proc/id"), None, on_disk=False))
+    assert "--key-path" in str(caught.value.hint)
+
+
 def test_a_path_that_is_not_named_like_a_public_key_is_refused(tmp_path):
     with refused(UsageError, "not named like a public key") as caught:
         inspect(tmp_path / "mine")

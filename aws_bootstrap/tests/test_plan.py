@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -67,18 +66,6 @@ def test_the_first_type_is_tried_in_every_region_before_the_second():
 
 
 # --- files that have to be written -----------------------------------------------------------------------
-
-
-@pytest.fixture
-def as_others():
-    """A folder that everybody may use, and `access` answers for a user like others: root may write everywhere."""
-    real, effective, saved = os.getresuid()
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o777)
-        if real == 0:
-            os.setresuid(65534, effective, saved)
-        yield Path(folder)
-        os.setresuid(real, effective, saved)
 
 
 @pytest.mark.parametrize("which", ["ssh_config", "known_hosts"])

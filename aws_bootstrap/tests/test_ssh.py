@@ -12,6 +12,7 @@ import subprocess
 import threading
 import time
 from contextlib import closing
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -175,6 +176,37 @@ def test_of_a_flood_the_end_is_kept(box):
     assert lines[-1] == "the end" and sum(map(len, lines)) <= 8 * 1024 * 1024
 
 
+def test_a_line_that_comes_in_pieces_is_one_line(box):
+    told: list[str] = []
+    box(RUN_HERE).run("aws-gpu1", "printf half; sleep 0.2; printf ' and half\\nrest'", on_line=told.append)
+    assert told[:2] == ["half and half", "rest"]
+
+
+def test_a_line_without_an_end_is_cut_and_loses_nothing(box):
+    """Progress bars write one line for hours: it must not fill the memory."""
+    size = 2 * 1024 * 1024
+    lines = box(RUN_HERE).run("aws-gpu1", f"head -c {size} /dev/zero | tr '\\0' x; echo; echo next").lines
+    assert "".join(lines) == "x" * size + "next" and lines[-1] == "next"
+    assert [len(line) > 512 * 1024 for line in lines[:-2]] == [True]
+
+
+def test_nothing_of_the_users_own_options_bends_a_command(box, tmp_path):
+    box(f'printf "%s\\n" "$@" > {tmp_path}/argv\n{RUN_HERE}').run("aws-gpu1", "true")
+    argv = (tmp_path / "argv").read_text().splitlines()
+    given = dict(word.split("=", 1) for before, word in pairwise(argv) if before == "-o")
+    assert given == {
+        "BatchMode": "yes",
+        "ConnectTimeout": f"{CONNECT_SECONDS}",
+        "ServerAliveInterval": "15",
+        "ServerAliveCountMax": "3",
+        "LogLevel": "ERROR",
+        "ControlPath": "none",
+        "ClearAllForwardings": "yes",
+        "RemoteCommand": "none",
+        "RequestTTY": "no",
+    }
+
+
 def test_what_a_command_leaves_running_does_not_hold_it_up(box):
     (pid,) = box(RUN_HERE).run("aws-gpu1", "sleep 1000 & echo $!").lines
     os.kill(int(pid), signal.SIGKILL)
@@ -207,6 +239,39 @@ def test_a_login_or_connection_that_breaks_is_never_the_commands_exit_code(box, 
     with pytest.raises(SshError, match=words) as caught:
         box(script).run("aws-gpu1", "true", patience=0.0)
     assert caught.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("complaint", "helps"),
+    [
+        ("Host key verification failed.", "ssh-keygen -f {known_hosts} -R aws-gpu1"),
+        ("ssh: Could not resolve hostname aws-gpu1", None),
+        ("Permission denied (publickey).", None),
+    ],
+)
+def test_a_changed_host_key_alone_comes_with_what_to_do_about_it(box, complaint, helps):
+    """What cannot change is not tried again either: the clock would run out."""
+    clock = Clock()
+    ssh = box(f"[[ $* != *-G* ]] || exit 0\necho '{complaint}' >&2; exit 255", clock=clock, sleep=clock.sleep)
+    with pytest.raises(SshError) as caught:
+        ssh.run("aws-gpu1", "true")
+    hint = caught.value.hint or ""
+    assert (helps.format(known_hosts=ssh.paths.known_hosts) in hint) if helps else not hint
+    assert (clock.now > 0) == complaint.startswith("Permission")
+
+
+def test_a_login_that_ends_by_itself_leads_to_what_the_account_runs(box):
+    with pytest.raises(SshError) as caught:
+        box("exit 0").run("aws-gpu1", "true")
+    assert caught.value.code == "ssh-failed" and (caught.value.hint or "").endswith("ssh aws-gpu1")
+
+
+def test_a_client_that_is_given_up_is_asked_to_end(box, tmp_path):
+    """So that it may tell the box: one that is killed leaves the box to find out."""
+    script = f"trap 'touch {tmp_path}/asked; exit 1' TERM; {BEGIN}; while :; do sleep 0.1; done"
+    with pytest.raises(SshError):
+        box(script, clock=Hurried(GPU_SECONDS)).query_gpu("aws-gpu1")
+    assert (tmp_path / "asked").exists()
 
 
 class Hurried:

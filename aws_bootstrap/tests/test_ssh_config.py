@@ -393,3 +393,39 @@ def test_host_keys_of_one_instance_are_forgotten(tmp_path):
     known.write_text("i-0aaa ssh-ed25519 AAAA\ni-0aaab ssh-ed25519 BBBB\n")
     sshconfig.forget_host_keys(known, ["i-0aaa"])
     assert known.read_text() == "i-0aaab ssh-ed25519 BBBB\n"
+
+
+@pytest.mark.parametrize("name", [b"k\x80", b"k\xff", b"k\xc3\xa9"])
+def test_a_path_of_any_bytes_above_ascii_can_be_named(name):
+    sshconfig.check_path(Path(os.fsdecode(b"/keys/" + name)))
+
+
+@pytest.mark.parametrize("name", ["k\x7f", 'k"', "k\\", "${k}", "k\n"])
+def test_a_path_that_ssh_would_read_otherwise_is_refused(name):
+    with pytest.raises(BootstrapError) as caught:
+        sshconfig.check_path(Path("/keys") / name)
+    assert caught.value.code == "ssh-config" and caught.value.hint
+
+
+def test_a_block_that_lacks_what_we_write_is_read_without_it(tmp_path):
+    """An older version, or its user, may have left lines out."""
+    path = tmp_path / "config"
+    sshconfig.add(path, replace(BOX, alias=""))
+    left = ("    HostName", "Host ", "#")
+    path.write_text("".join(line for line in path.read_text().splitlines(True) if line.startswith(left)))
+    (host,) = sshconfig.hosts(sshconfig.read(path))
+    assert (host.user, host.identity_file, host.known_hosts, host.port) == ("", "", "", 22)
+
+
+def test_a_plain_path_is_written_plainly(tmp_path):
+    path = tmp_path / "config"
+    sshconfig.add(path, replace(BOX, alias="", identity_file="/home/me/.ssh/id_ed25519", known_hosts="/a b/known"))
+    text = path.read_text()
+    assert "    IdentityFile /home/me/.ssh/id_ed25519\n" in text and '    UserKnownHostsFile "/a b/known"\n' in text
+
+
+def test_a_folder_that_can_be_written_but_not_entered_is_noticed(as_others):
+    closed = as_others / "closed"
+    closed.mkdir(mode=0o666)
+    with pytest.raises(BootstrapError, match="not writable"):
+        sshconfig.check_writable(closed / "config")

@@ -147,17 +147,21 @@ class Runner:
 
     def _work(self, number: int) -> None:
         copy = _copy(number)
-        argv = [sys.executable, "-B", str(copy / Path(__file__).relative_to(ROOT).with_name("worker.py")), str(copy)]
-        process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        process = _worker(copy)
         try:
             while True:
-                self._try(self.todo.get_nowait(), process)
+                mutant = self.todo.get_nowait()
+                if not self._try(mutant, process):
+                    self.todo.put(mutant)
+                    process.wait()
+                    process = _worker(copy)
         except queue.Empty:
             return
         finally:
             process.communicate()
 
-    def _try(self, mutant: Mutant, process: subprocess.Popen[str]) -> None:
+    def _try(self, mutant: Mutant, process: subprocess.Popen[str]) -> bool:
+        """Whether the worker answered; False if it has ended."""
         tests = records.choose(
             self.recorded,
             mutant.file,
@@ -181,7 +185,7 @@ class Runner:
             process.stdin.flush()
             line = process.stdout.readline()
             if not line:
-                raise SystemExit("A worker ended.")
+                return False
             answer = json.loads(line)
         else:
             answer = {"id": mutant.id, "status": "no-tests", "by": "", "seconds": 0}
@@ -189,6 +193,7 @@ class Runner:
             self.results.add(answer)
             self.left -= 1
             print(f"{self.left:5} left  {answer['seconds']:5} s  {answer['status']:9} {mutant.id}", flush=True)
+        return True
 
     def _killers(self, mutant: Mutant) -> set[str]:
         """The tests that noticed other slips of the same function: they look at what it does."""
@@ -196,6 +201,11 @@ class Runner:
         with self.lock:
             known = list(self.results.known.items())
         return {raw["by"] for name, raw in known if raw["by"] and name.startswith(f"{function}::")}
+
+
+def _worker(copy: Path) -> subprocess.Popen[str]:
+    argv = [sys.executable, "-B", str(copy / Path(__file__).relative_to(ROOT).with_name("worker.py")), str(copy)]
+    return subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
 def _copy(number: int) -> Path:

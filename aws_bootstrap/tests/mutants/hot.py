@@ -48,7 +48,7 @@ def put_in(path: Path, before: bytes, changed: bytes) -> None:
 class Hot:
     """A pytest plugin whose run loop answers tasks, a line each, in place of running every test."""
 
-    def __init__(self, tasks: int, answers: int, wait: Callable[[int, float], tuple[str, str]]) -> None:
+    def __init__(self, tasks: int, answers: int, wait: Callable[[int, float, Path], tuple[str, str]]) -> None:
         self.tasks = os.fdopen(tasks)
         self.answers = os.fdopen(answers, "w")
         self.wait = wait
@@ -63,25 +63,26 @@ class Hot:
             items = [by_id[test] for test in task["tests"] if test in by_id]
             child = os.fork()
             if child == 0:
-                self._run(task, items)
-            status, by = self.wait(child, task["timeout"])
+                self._run(task, items, session)
+            status, by = self.wait(child, task["timeout"], Path(task["folder"]))
             self.answers.write(json.dumps([status, by]) + "\n")
             self.answers.flush()
         return True
 
-    def _run(self, task: dict, items: list[pytest.Item]) -> None:
+    def _run(self, task: dict, items: list[pytest.Item], session: pytest.Session) -> None:
         """In the fork: 0 where every test passes, 1 where one fails, 5 without tests, 7 where the slip is `Cold`."""
         code = 3
         try:
             os.setsid()
-            temporary = Path(task["temporary"])
-            output = os.open(temporary / "output", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+            folder = Path(task["folder"])
+            output = os.open(folder / "output", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
             os.dup2(output, 1)
             os.dup2(output, 2)
+            session.config._tmp_path_factory._given_basetemp = folder / "base"  # type: ignore[attr-defined]
             path = Path(task["path"])
             if task["changed"] is not None:
                 put_in(path, bytes.fromhex(task["before"]), bytes.fromhex(task["changed"]))
-            code = _first_failure(items, temporary)
+            code = _first_failure(items, folder)
         except Cold:
             code = 7
         finally:
@@ -100,7 +101,7 @@ class _Watch:
             self.failed = report.nodeid
 
 
-def _first_failure(items: list[pytest.Item], temporary: Path) -> int:
+def _first_failure(items: list[pytest.Item], folder: Path) -> int:
     if not items:
         return 5
     watch = _Watch()
@@ -109,6 +110,6 @@ def _first_failure(items: list[pytest.Item], temporary: Path) -> int:
     for item, after in zip(items, following, strict=True):
         item.config.hook.pytest_runtest_protocol(item=item, nextitem=after)
         if watch.failed:
-            (temporary / "failed").write_text(watch.failed)
+            (folder / "failed").write_text(watch.failed)
             return 1
     return 0

@@ -18,8 +18,9 @@ import time
 from pathlib import Path
 
 COPY = Path(sys.argv[1])
-TEMPORARY = COPY.parent / f"{COPY.name}.tmp"
-SANDBOX = COPY.parent / f"{COPY.name}.sandbox"
+SANDBOX = COPY.parent / f"{COPY.name}.sandbox.{os.getpid()}"
+_temporaries: list[Path] = []
+"""The folder of each run so far. Each has its own: what a run left behind may still write into the last one."""
 SURVIVED, KILLED, TIMEOUT, TOO_SLOW, NO_TESTS = "survived", "killed", "timeout", "too-slow", "no-tests"
 COLD = "cold"
 
@@ -51,16 +52,15 @@ def load() -> None:
 
 
 def start_sandbox() -> None:
-    """Start the sandbox that this worker's runs share, with the code as it is. A run that was cut off left its own."""
-    shutil.rmtree(SANDBOX, ignore_errors=True)
+    """Start the sandbox that this worker's runs share, with the code as it is."""
     script = "import sys; from pathlib import Path; from aws_bootstrap.sandbox.testing import Sandbox; "
     script += "Sandbox(Path(sys.argv[1]))"
     subprocess.run([sys.executable, "-c", script, str(SANDBOX)], check=True)
 
 
-def run_tests(tests: list[str]) -> int:
+def run_tests(tests: list[str], folder: Path) -> int:
     """Run in a forked process: pytest's exit code. What it says goes to a file."""
-    output = os.open(TEMPORARY / "output", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    output = os.open(folder / "output", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(output, 1)
     os.dup2(output, 2)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
@@ -70,37 +70,40 @@ def run_tests(tests: list[str]) -> int:
 
     files = sorted({test.partition("::")[0] for test in tests})
     chosen = Chosen(tests)
-    words = ["-x", "-q", "-n0", "-p", "no:cacheprovider", "--no-header", "--tb=line", f"--basetemp={TEMPORARY}/base"]
+    words = ["-x", "-q", "-n0", "-p", "no:cacheprovider", "--no-header", "--tb=line", f"--basetemp={folder}/base"]
     code = pytest.main([*words, *files], plugins=[chosen])
-    (TEMPORARY / "failed").write_text(chosen.failed)
+    (folder / "failed").write_text(chosen.failed)
     return int(code)
 
 
 def attempt(tests: list[str], seconds: float) -> tuple[str, str]:
     """How a run of the tests ended that imports everything anew, and the first test that failed."""
-    _fresh_temporary()
+    folder = fresh_folder()
     child = os.fork()
     if child == 0:
         code = 3
         try:
             os.setsid()
-            code = run_tests(tests)
+            code = run_tests(tests, folder)
         finally:
             os._exit(code)
-    return ended(child, seconds)
+    return ended(child, seconds, folder)
 
 
-def _fresh_temporary() -> None:
-    shutil.rmtree(TEMPORARY, ignore_errors=True)
-    TEMPORARY.mkdir()
+def fresh_folder() -> Path:
+    """A new folder for the next run."""
+    folder = COPY.parent / f"{COPY.name}.tmp.{os.getpid()}.{len(_temporaries)}"
+    folder.mkdir()
+    _temporaries.append(folder)
+    return folder
 
 
-def ended(child: int, seconds: float) -> tuple[str, str]:
+def ended(child: int, seconds: float, folder: Path) -> tuple[str, str]:
     """How the forked run ended, and the first test that failed."""
     status = _waited(child, time.monotonic() + seconds)
-    failed = TEMPORARY / "failed"
+    failed = folder / "failed"
     by = failed.read_text() if failed.exists() else ""
-    shutil.rmtree(TEMPORARY, ignore_errors=True)  # a sandbox whose folder is gone ends by itself
+    shutil.rmtree(folder, ignore_errors=True)  # a sandbox whose folder is gone ends by itself
     if status is None:
         return TIMEOUT, by
     return {0: SURVIVED, 5: NO_TESTS, 7: COLD}.get(os.waitstatus_to_exitcode(status), KILLED), by
@@ -128,20 +131,18 @@ class HotRuns:
 
         from aws_bootstrap.tests.mutants import hot
 
-        base = f"--basetemp={TEMPORARY}/base"
-        words = ["-q", "-n0", "-p", "no:cacheprovider", "--no-header", "--tb=line", base, "aws_bootstrap/tests"]
+        words = ["-q", "-n0", "-p", "no:cacheprovider", "--no-header", "--tb=line", "aws_bootstrap/tests"]
         pytest.main(words, plugins=[hot.Hot(tasks, answers, ended)])
         os._exit(0)
 
     def attempt(self, task: dict, *, changed: bool = True) -> tuple[str, str]:
         """As `attempt`; COLD where the slip is one that needs a fresh import."""
-        _fresh_temporary()
         path = COPY / task["path"]
         before = Path(task["original"]).read_bytes()
         whole = {
             "tests": task["tests"],
             "timeout": task["timeout"],
-            "temporary": str(TEMPORARY),
+            "folder": str(fresh_folder()),
             "path": str(path),
             "before": before.hex(),
             "changed": task["source"] if changed and path.suffix == ".py" else None,
