@@ -19,6 +19,11 @@ from click.testing import CliRunner
 # Moto reads this once, when it is imported. Its own images cost half a second a test.
 os.environ["MOTO_AMIS_PATH"] = str(Path(__file__).with_name("images.json"))
 
+# Where Python is told to keep no bytecode, as in many containers, each of the hundreds of programs that tests start
+# would compile our code again, and each sandbox moto's. They share what they compile, outside the source folders.
+if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
+    os.environ.setdefault("PYTHONPYCACHEPREFIX", str(Path(__file__).parents[2] / ".pytest_cache" / "bytecode"))
+
 from moto import mock_aws
 
 from aws_bootstrap.app import App

@@ -22,6 +22,7 @@ from aws_bootstrap.aws import (
     change_each_region,
     each_region,
     explained,
+    my_address,
     together,
     without_waiting,
 )
@@ -107,11 +108,45 @@ def test_a_client_tells_who_we_are_and_has_bounds():
 def test_prices_are_asked_where_the_price_list_lives(app):
     """https://docs.aws.amazon.com/awsaccountbilling/latest/aboutv2/using-price-list-query-api.html"""
     assert app.aws.pricing().meta.region_name == "us-east-1"
+    assert [c.meta.config.retries["total_max_attempts"] for c in (app.aws.pricing(), app.aws.service_quotas("x"))] == [
+        5,
+        5,
+    ]
 
 
 def test_an_error_without_a_message_still_says_something():
     with pytest.raises(AwsError, match="DescribeThings"), explained():
         raise ClientError({"Error": {"Code": "SomethingNew"}}, "DescribeThings")
+
+
+# --- this machine's address ------------------------------------------------------------------------------
+
+
+def test_a_service_that_never_answers_does_not_hold_a_launch():
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/"
+        with pytest.raises(BootstrapError, match="timed out") as caught:
+            my_address(url, timeout=0.2)
+    assert caught.value.code == "no-address" and "--ssh-cidr" in (caught.value.hint or "")
+
+
+def test_the_password_of_a_service_is_not_shown():
+    with pytest.raises(BootstrapError, match="from http://127.0.0.1:9/ ") as caught:
+        my_address("http://me:secret@127.0.0.1:9/")
+    assert "secret" not in str(caught.value)
+
+
+def test_the_address_is_asked_of_aws(monkeypatch):
+    monkeypatch.delenv("AWS_BOOTSTRAP_CHECKIP_URL")
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    with pytest.raises(BootstrapError, match="from https://checkip.amazonaws.com "):
+        my_address()
+
+
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://127.0.0.1/", "127.0.0.1"])
+def test_only_the_web_is_asked(url):
+    with pytest.raises(BootstrapError, match="not an http:// or https:// address"):
+        my_address(url)
 
 
 # --- what AWS repeats ------------------------------------------------------------------------------------
@@ -178,6 +213,14 @@ def test_a_region_alone_is_given_up_later(silent, monkeypatch):
     assert caught.value.code == "unreachable" and caught.value.exit_code == 1
 
 
+def test_while_most_regions_are_silent_they_are_waited_for_longer(silent, monkeypatch):
+    """It may be this machine's own network."""
+    monkeypatch.setenv("AWS_BOOTSTRAP_REGION_TIMEOUT", "0.1")
+    found, failed = each_region(["a", "b", "c"], lambda region: region if region == "a" else silent(region))
+    assert found == {"a": "a"} and [f.region for f in failed] == ["b", "c"]
+    assert "no answer within 0.3 s" in failed[0].error
+
+
 def test_what_can_be_done_without_hides_nothing_else(silent, monkeypatch):
     monkeypatch.setenv("AWS_BOOTSTRAP_REGION_TIMEOUT", "0.6")
 
@@ -217,7 +260,7 @@ def test_a_change_is_waited_for(silent, monkeypatch):
     assert sorted(ended) == ["a", "b"]
 
 
-@pytest.mark.parametrize("named", ["soon", "0", "-1", "nan"])
+@pytest.mark.parametrize("named", ["soon", "0", "-1", "nan", "3600"])
 def test_a_timeout_that_is_none_is_refused(run, cloud, monkeypatch, named):
     monkeypatch.setenv("AWS_BOOTSTRAP_REGION_TIMEOUT", named)
     outcome = run("status", "-r", "us-west-2", "-o", "json")

@@ -158,6 +158,14 @@ def test_a_key_that_cannot_be_made_is_told_in_ssh_keygens_words():
     assert "--key-path" in str(caught.value.hint)
 
 
+def test_a_public_key_that_cannot_be_read_is_told(tmp_path):
+    (tmp_path / "id.pub").mkdir()
+    for path in (tmp_path / "id.pub", tmp_path / f"{'x' * 300}.pub"):
+        with pytest.raises(UsageError, match="Cannot read the SSH key") as caught:
+            inspect(path)
+        assert caught.value.code == "ssh-key"
+
+
 def test_a_path_that_is_not_named_like_a_public_key_is_refused(tmp_path):
     with refused(UsageError, "not named like a public key") as caught:
         inspect(tmp_path / "mine")

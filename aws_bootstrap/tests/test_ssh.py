@@ -55,15 +55,17 @@ class Clock:
 
 
 class Answering(Ssh):
-    """A box that answers every command alike; the commands are kept."""
+    """A box that answers every command alike; the commands and their options are kept."""
 
     def __init__(self, answer: Remote) -> None:
         super().__init__()
         self.answer = answer
         self.commands: list[str] = []
+        self.options: list[dict] = []
 
     def run(self, alias, command, **options):
         self.commands.append(command)
+        self.options.append(options)
         return self.answer
 
 
@@ -98,7 +100,7 @@ def test_a_port_that_opens_late_is_awaited(listener):
 
 def test_a_port_that_stays_shut_is_told_at_the_bound(listener):
     clock = Clock()
-    with pytest.raises(SshError, match="within 60 s") as caught:
+    with pytest.raises(SshError, match="did not open port .* within 60 s") as caught:
         Ssh(clock=clock, sleep=clock.sleep).wait_open("127.0.0.1", listener.getsockname()[1], timeout=60)
     assert caught.value.code == "ssh-timeout" and clock.now == pytest.approx(60)
 
@@ -141,6 +143,7 @@ def box(tmp_path, monkeypatch):
         ("printf hi", ("hi",)),
         ("echo one; echo two # the end", ("one", "two")),
         (r"printf '\xff\r\n'", ("\ufffd",)),
+        (r"printf '\xc3'; sleep 0.2; printf '\xa9\n'", ("\xe9",)),
         ("exit 255", ()),
     ],
 )
@@ -226,6 +229,9 @@ BEGIN = "echo @aws-bootstrap-connected; echo half a line"
         ("echo Permission denied >&2; exit 255", "ssh-refused", "Permission denied"),
         ("exit 255", "ssh-refused", "without a word"),
         ("echo Please login as ubuntu; exit 142", "ssh-failed", "Please login as ubuntu"),
+        ("printf 'Please login as admin'; exit 142", "ssh-failed", "Please login as admin"),
+        ("echo This account is not available; exit 255", "ssh-refused", "This account is not available"),
+        (r"printf 'refused \xff' >&2; exit 255", "ssh-refused", "refused \ufffd"),
         ("exit 0", "ssh-failed", "exit status 0"),
         ("echo ssh: connect to host x port 22: No route to host >&2; exit 255", "ssh-timeout", "does not answer"),
         (
@@ -272,6 +278,32 @@ def test_a_client_that_is_given_up_is_asked_to_end(box, tmp_path):
     with pytest.raises(SshError):
         box(script, clock=Hurried(GPU_SECONDS)).query_gpu("aws-gpu1")
     assert (tmp_path / "asked").exists()
+
+
+def test_a_client_that_does_not_end_is_killed(box):
+    script = f"trap '' TERM; {BEGIN}; while :; do sleep 0.2; done"
+    with pytest.raises(SshError, match="did not finish"):
+        box(script, clock=Hurried(GPU_SECONDS)).query_gpu("aws-gpu1")
+
+
+def test_a_command_has_the_whole_of_its_time(box):
+    done = box(RUN_HERE).run("aws-gpu1", "sleep 1.2; echo said", limit=60)
+    assert done.lines == ("said",)
+
+
+def test_a_question_about_the_gpu_is_asked_once(box, tmp_path):
+    """A view of many boxes does not wait for one that refuses."""
+    with pytest.raises(SshError):
+        box(f"echo asked >> {tmp_path}/asked; exit 255").query_gpu("aws-gpu1")
+    assert (tmp_path / "asked").read_text() == "asked\n"
+
+
+@pytest.mark.parametrize("ask", [lambda: Ssh().run("aws-gpu1", "true"), ssh.agent_keys, ssh.check_installed])
+def test_without_an_ssh_client_the_way_to_install_it_is_told(monkeypatch, tmp_path, ask):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SshError, match="is not installed") as caught:
+        ask()
+    assert caught.value.code == "no-ssh" and "apt-get install openssh-client" in (caught.value.hint or "")
 
 
 class Hurried:
@@ -368,3 +400,26 @@ def test_the_module_mounts_a_volume_as_system_md_names_it():
     report, notes = ssh.mount_ebs_volume(box, "aws-gpu1", b"tar", "vol-1", format_if_empty=False)
     assert report["fstype"] == "ext4" and notes == ("it was checked",)
     assert "vol-1" in box.commands[0] and "--format-if-empty" not in box.commands[0]
+    assert box.options == [{"stdin": b"tar", "limit": MOUNT_SECONDS}]
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (Remote(3, ("no leave",)), ssh.VolumeUnformatted),
+        (Remote(1, ("no disk",)), SshError),
+        (Remote(0, ("no report",)), SshError),
+        (Remote(1, ()), SshError),
+    ],
+)
+def test_a_mount_that_fails_says_so_in_the_boxs_last_words(answer, kind):
+    with pytest.raises(SshError) as caught:
+        ssh.mount_ebs_volume(Answering(answer), "aws-gpu1", b"tar", "vol-1", format_if_empty=True)
+    assert type(caught.value) is kind and caught.value.code == "mount-failed"
+    assert "".join(answer.lines or ["no output"]) in str(caught.value)
+
+
+def test_only_notes_are_for_the_user():
+    box = Answering(Remote(0, ("mke2fs says", "note: read-only", "{}")))
+    assert ssh.mount_ebs_volume(box, "aws-gpu1", b"", "vol-1", format_if_empty=True) == ({}, ("read-only",))
+    assert "--format-if-empty" in box.commands[0]
