@@ -238,7 +238,8 @@ def test_the_box_is_sent_the_script_and_told_the_python(run, boxes, box, tmp_pat
     ((alias, command, sent),) = boxes.runs
     assert alias == "aws-gpu1" and "PYTHON_VERSION=3.12" in command
     with tarfile.open(fileobj=io.BytesIO(sent)) as tar:
-        assert tar.extractfile("user-setup-script").read() == b"echo mine\n"
+        uploaded = tar.extractfile("user-setup-script")
+        assert uploaded and uploaded.read() == b"echo mine\n"
 
 
 def test_a_box_without_an_alias_is_given_one_and_its_files(run, app, boxes, cloud, key):
