@@ -77,6 +77,7 @@ def test_the_whole_document_of_two_boxes_in_one_region(run, app, cloud, my_addre
     second, other = make_box(cloud, name="second", cidrs=["192.0.2.0/24"])
     sshconfig.add(app.paths.ssh_config, replace(BOX, instance_id=second))
     done = run("access", first, second, "--ssh-cidr", HOME, "-o", "json")
+    assert "DescribeVolumes" not in {operation for _, operation in cloud.calls}, "nothing is told of them"
     by_first, by_second = rule_ids(west, group), rule_ids(west, other)
 
     def rule(source, group_id, ids, *, ours=True):
@@ -318,6 +319,7 @@ def hint(run) -> str | None:
 def test_an_ssh_that_times_out_tells_whose_address_is_left_out(run, cloud, my_address, app, region):
     silent_box(app, cloud, region=region)
     assert hint(run) == SHUT_OUT
+    assert "DescribeVolumes" not in {operation for _, operation in cloud.calls}, "nothing is told of them"
 
 
 def test_an_ssh_that_times_out_though_the_address_is_let_in_tells_nothing_more(run, cloud, my_address, app):

@@ -244,7 +244,10 @@ def test_the_box_is_sent_the_script_and_told_the_python(run, boxes, box, tmp_pat
 
 def test_a_box_without_an_alias_is_given_one_and_its_files(run, app, boxes, cloud, key):
     instance_id = start_box(cloud.ec2(EAST))["InstanceId"]
+    cloud.calls.clear()
     done = json.loads(run("setup", instance_id, "-o", "json").stdout)
+    asked = [region for region, operation in cloud.calls if operation == "DescribeVolumes"]
+    assert asked == [EAST], "volumes are read once the box is set up"
     assert (done["setup"], done["ssh_alias"], boxes.runs[0][0]) == ("completed", "aws-gpu1", "aws-gpu1")
     assert [(host.alias, host.instance_id, host.region) for host in hosts(app)] == [("aws-gpu1", instance_id, EAST)]
     assert app.paths.known_hosts.stat().st_mode & 0o777 == 0o600
