@@ -277,6 +277,17 @@ def test_no_boxes_and_unknown_names(run, cloud, my_address):
     assert json.loads(run("access", "i-0123456789abcdef0", "-o", "json").stdout)["error"]["code"] == "not-found"
 
 
+def test_a_box_that_has_ended_is_not_found_by_name_and_left_out_otherwise(run, cloud, my_address):
+    box, group = make_box(cloud)
+    cloud.ec2(WEST).terminate_instances(InstanceIds=[box])
+    done = run("access", box, "--ssh-cidr", "me", "-o", "json")
+    error = json.loads(done.stdout)["error"]
+    assert (done.exit_code, error["code"]) == (1, "not-found") and box in error["message"]
+    done = run("access", "--ssh-cidr", "me", "-o", "json")
+    assert done.exit_code == 0 and shown(done) == []
+    assert sources(cloud.ec2(WEST), group) == {(HOME, True)}
+
+
 def test_an_unread_region_is_exit_code_3_and_all_of_them_1(run, cloud, my_address):
     box, _ = make_box(cloud)
     cloud.deny(EAST)
