@@ -123,6 +123,12 @@ def test_the_whole_document_of_two_boxes_in_one_region(run, app, cloud, my_addre
     assert WEST in found["regions_queried"] and "192.0.2.0/24" in by_first
 
 
+def test_the_command_that_lets_one_in_begins_as_the_program_was_called(run, cloud, my_address, monkeypatch):
+    box, _ = make_box(cloud)
+    monkeypatch.setenv("AWS_BOOTSTRAP_PROGRAM", "uv run aws-bootstrap")
+    assert f"uv run aws-bootstrap access {box} --ssh-cidr me" in run("access").stdout
+
+
 def test_our_rules_are_replaced_and_others_stay(run, cloud, my_address):
     box, group = make_box(cloud)
     by_others(cloud.ec2(WEST), group, "192.0.2.0/24")
@@ -303,10 +309,10 @@ class SilentSsh:
     """Boxes that cannot be logged in to."""
 
     def __init__(self, message: str = "connect to port 22: Connection timed out", **facts: str) -> None:
-        self.error = SshError(message, **facts)
+        self.message, self.facts = message, facts
 
     def run(self, *_: object, **__: object) -> None:
-        raise self.error
+        raise SshError(self.message, **self.facts)
 
 
 SHUT_OUT = f"Your address {ME} is not let in. Change that: aws-bootstrap access aws-gpu1 --ssh-cidr me"
