@@ -237,6 +237,17 @@ def test_an_interrupted_change_says_how_to_look(run, cloud, my_address):
     assert (HOME, True) in sources(cloud.ec2(WEST), group), "nothing is removed afterwards"
 
 
+def test_after_an_interrupt_no_other_region_goes_on(run, cloud, my_address):
+    """Its new rules are under way; its old ones stay."""
+    make_box(cloud)
+    _, group = make_box(cloud, EAST)
+    hold = cloud.faults.hold("AuthorizeSecurityGroupIngress", region=EAST)
+    cloud.faults.interrupt("AuthorizeSecurityGroupIngress", region=WEST, after=hold)
+    assert run("access", "--ssh-cidr", "me", "-o", "json").exit_code == 130
+    hold.release()
+    assert sources(cloud.ec2(EAST), group) == {(HOME, True), (f"{ME}/32", True)}
+
+
 def test_boxes_that_share_a_group_are_changed_once(run, cloud, my_address):
     box, group = make_box(cloud)
     start_box(cloud.ec2(WEST), SecurityGroupIds=[group])
