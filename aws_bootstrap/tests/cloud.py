@@ -190,6 +190,35 @@ class Boxes:
         raise SshError("This box has no disks.", code="mount-failed")
 
 
+class OpenBoxes:
+    """Boxes that let everybody in and mount every disk, unless they are told what to answer."""
+
+    def __init__(self) -> None:
+        self.on_login = lambda: None
+        self.setup = SimpleNamespace(exit_code=0, lines=("@aws-bootstrap-report", "{}"))
+        self.refusal: SshError | None = None
+        """Raised by every mount."""
+        self.notes: tuple[str, ...] = ()
+        self.runs: list[tuple[Any, ...]] = []
+        """(alias, command, what it is sent) of each command."""
+        self.mounts: list[tuple[str, str, bool]] = []
+        """(alias, volume, whether it may be formatted) of each mount."""
+
+    def wait_open(self, *_: object) -> None:
+        """The port is open."""
+
+    def run(self, alias: str, command: str, *, stdin: bytes = b"", **_: object) -> SimpleNamespace:
+        self.runs.append((alias, command, stdin))
+        self.on_login()
+        return self.setup
+
+    def mount_ebs_volume(self, alias: str, package: bytes, volume_id: str, *, format_if_empty: bool) -> Any:
+        self.mounts.append((alias, volume_id, format_if_empty))
+        if self.refusal:
+            raise self.refusal
+        return {"fstype": "ext4", "formatted": format_if_empty}, self.notes
+
+
 def start_box(client: Any, **more: Any) -> dict[str, Any]:
     """An instance of ours, as EC2 describes it once it runs."""
     tags = [{"ResourceType": "instance", "Tags": [OURS]}]

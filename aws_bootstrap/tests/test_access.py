@@ -64,6 +64,71 @@ def test_every_box_is_shown_with_its_rules_and_whether_one_is_let_in(run, cloud,
     assert "added" not in found[box] and found[box]["ssh_port"] == 22 and found[box]["ssh_alias"] is None
 
 
+def rule_ids(client, group_id) -> dict[str, str]:
+    return {rule.source: rule.rule_id for rule in ec2.find_rules(client, [group_id])}
+
+
+def test_the_whole_document_of_two_boxes_in_one_region(run, app, cloud, my_address):
+    """Each with its own rules alone; the first's group has also a rule for a port on which no box of ours listens."""
+    west = cloud.ec2(WEST)
+    first, group = make_box(cloud, name="first", cidrs=["198.51.100.9/32", HOME])
+    by_others(west, group, f"{ME}/32")
+    ec2.ensure_let_in(west, ec2.find_security_groups(west, "first")[0], 2222, ["192.0.2.0/24"])
+    second, other = make_box(cloud, name="second", cidrs=["192.0.2.0/24"])
+    sshconfig.add(app.paths.ssh_config, replace(BOX, instance_id=second))
+    done = run("access", first, second, "--ssh-cidr", HOME, "-o", "json")
+    assert "DescribeVolumes" not in {operation for _, operation in cloud.calls}, "nothing is told of them"
+    by_first, by_second = rule_ids(west, group), rule_ids(west, other)
+
+    def rule(source, group_id, ids, *, ours=True):
+        described = "aws-bootstrap" if ours else "VPN"
+        return {
+            "source": source,
+            "security_group": group_id,
+            "rule_id": ids[source],
+            "created_by_us": ours,
+            "description": described,
+        }
+
+    found = json.loads(done.stdout)
+    found["boxes"].sort(key=lambda box: box["instance_id"] == second)
+    assert done.exit_code == 0 and found == {
+        "boxes": [
+            {
+                "instance_id": first,
+                "region": WEST,
+                "ssh_alias": None,
+                "ssh_port": 22,
+                "reachable": True,
+                "rules": [rule(HOME, group, by_first), rule(f"{ME}/32", group, by_first, ours=False)],
+                "added": [],
+                "removed": ["198.51.100.9/32"],
+            },
+            {
+                "instance_id": second,
+                "region": WEST,
+                "ssh_alias": "aws-gpu1",
+                "ssh_port": 22,
+                "reachable": False,
+                "rules": [rule(HOME, other, by_second)],
+                "added": [HOME],
+                "removed": ["192.0.2.0/24"],
+            },
+        ],
+        "my_address": ME,
+        "regions_queried": found["regions_queried"],
+        "regions_failed": [],
+        "warnings": [],
+    }
+    assert WEST in found["regions_queried"] and "192.0.2.0/24" in by_first
+
+
+def test_the_command_that_lets_one_in_begins_as_the_program_was_called(run, cloud, my_address, monkeypatch):
+    box, _ = make_box(cloud)
+    monkeypatch.setenv("AWS_BOOTSTRAP_PROGRAM", "uv run aws-bootstrap")
+    assert f"uv run aws-bootstrap access {box} --ssh-cidr me" in run("access").stdout
+
+
 def test_our_rules_are_replaced_and_others_stay(run, cloud, my_address):
     box, group = make_box(cloud)
     by_others(cloud.ec2(WEST), group, "192.0.2.0/24")
@@ -172,6 +237,17 @@ def test_an_interrupted_change_says_how_to_look(run, cloud, my_address):
     assert (HOME, True) in sources(cloud.ec2(WEST), group), "nothing is removed afterwards"
 
 
+def test_after_an_interrupt_no_other_region_goes_on(run, cloud, my_address):
+    """Its new rules are under way; its old ones stay."""
+    make_box(cloud)
+    _, group = make_box(cloud, EAST)
+    hold = cloud.faults.hold("AuthorizeSecurityGroupIngress", region=EAST)
+    cloud.faults.interrupt("AuthorizeSecurityGroupIngress", region=WEST, after=hold)
+    assert run("access", "--ssh-cidr", "me", "-o", "json").exit_code == 130
+    hold.release()
+    assert sources(cloud.ec2(EAST), group) == {(HOME, True), (f"{ME}/32", True)}
+
+
 def test_boxes_that_share_a_group_are_changed_once(run, cloud, my_address):
     box, group = make_box(cloud)
     start_box(cloud.ec2(WEST), SecurityGroupIds=[group])
@@ -201,8 +277,10 @@ def test_the_port_is_the_aliass_or_that_of_our_rule(run, cloud, my_address, app)
 
 def test_an_address_that_cannot_be_found_is_unknown_but_me_then_fails(run, cloud):
     box, group = make_box(cloud)
-    (before,) = shown(run("access", "-o", "json"))
-    assert before["reachable"] is None
+    done = run("access", "-o", "json")
+    (before,) = shown(done)
+    assert before["reachable"] is None and json.loads(done.stdout)["my_address"] is None
+    assert [warning["code"] for warning in json.loads(done.stdout)["warnings"]] == ["no-address"]
     done = run("access", box, "--ssh-cidr", "me", "-o", "json")
     assert done.exit_code == 1 and json.loads(done.stdout)["error"]["code"] == "no-address"
     assert run("access", box, "--ssh-cidr", "192.0.2.0/24").exit_code == 0
@@ -214,6 +292,17 @@ def test_no_boxes_and_unknown_names(run, cloud, my_address):
     assert done.exit_code == 0 and shown(done) == []
     assert run("access", "aws-gpu9").exit_code == 1
     assert json.loads(run("access", "i-0123456789abcdef0", "-o", "json").stdout)["error"]["code"] == "not-found"
+
+
+def test_a_box_that_has_ended_is_not_found_by_name_and_left_out_otherwise(run, cloud, my_address):
+    box, group = make_box(cloud)
+    cloud.ec2(WEST).terminate_instances(InstanceIds=[box])
+    done = run("access", box, "--ssh-cidr", "me", "-o", "json")
+    error = json.loads(done.stdout)["error"]
+    assert (done.exit_code, error["code"]) == (1, "not-found") and box in error["message"]
+    done = run("access", "--ssh-cidr", "me", "-o", "json")
+    assert done.exit_code == 0 and shown(done) == []
+    assert sources(cloud.ec2(WEST), group) == {(HOME, True)}
 
 
 def test_an_unread_region_is_exit_code_3_and_all_of_them_1(run, cloud, my_address):
@@ -228,19 +317,80 @@ def test_an_unread_region_is_exit_code_3_and_all_of_them_1(run, cloud, my_addres
 
 
 class SilentSsh:
-    """Boxes that never answer."""
+    """Boxes that cannot be logged in to."""
 
-    def run(self, alias: str, *_: object, **__: object) -> None:
-        raise SshError(f"{alias} refuses the login: connect to host 54.1.2.3 port 22: Connection timed out")
+    def __init__(self, message: str = "connect to port 22: Connection timed out", **facts: str) -> None:
+        self.message, self.facts = message, facts
+
+    def run(self, *_: object, **__: object) -> None:
+        raise SshError(self.message, **self.facts)
 
 
-@pytest.mark.parametrize(("cidr", "told"), [(HOME, True), (f"{ME}/32", False)])
-def test_an_ssh_that_times_out_tells_whose_address_is_left_out(run, cloud, my_address, app, cidr, told):
-    box, _ = make_box(cloud, cidrs=[cidr])
-    sshconfig.add(app.paths.ssh_config, replace(BOX, instance_id=box))
-    app.ssh = SilentSsh()
-    done = run("setup", "aws-gpu1")
-    assert done.exit_code == 1 and ("aws-bootstrap access aws-gpu1 --ssh-cidr me" in done.stderr) is told
+SHUT_OUT = f"Your address {ME} is not let in. Change that: aws-bootstrap access aws-gpu1 --ssh-cidr me"
+
+
+def silent_box(app, cloud, cidr=HOME, region: str | None = WEST, ssh: SilentSsh | None = None) -> str:
+    """A box with an alias; its region is not in the block where it is None."""
+    box, _ = make_box(cloud, region or WEST, cidrs=[cidr])
+    sshconfig.add(app.paths.ssh_config, replace(BOX, instance_id=box, region=region))
+    app.ssh = ssh or SilentSsh()
+    return box
+
+
+def hint(run) -> str | None:
+    done = run("setup", "aws-gpu1", "-o", "json")
+    assert done.exit_code == 1
+    return json.loads(done.stdout)["error"]["hint"]
+
+
+@pytest.mark.parametrize("region", [EAST, None])
+def test_an_ssh_that_times_out_tells_whose_address_is_left_out(run, cloud, my_address, app, region):
+    silent_box(app, cloud, region=region)
+    assert hint(run) == SHUT_OUT
+    assert "DescribeVolumes" not in {operation for _, operation in cloud.calls}, "nothing is told of them"
+
+
+def test_an_ssh_that_times_out_though_the_address_is_let_in_tells_nothing_more(run, cloud, my_address, app):
+    silent_box(app, cloud, f"{ME}/32")
+    assert hint(run) is None
+
+
+@pytest.mark.parametrize(
+    ("ssh", "told"),
+    [
+        (SilentSsh("No answer.", code="ssh-timeout", hint="Wait."), f"Wait.\n{SHUT_OUT}"),
+        (SilentSsh("Nobody.", code="ssh-timeout"), SHUT_OUT),
+        (SilentSsh("Denied.", code="ssh-refused", hint="Wait."), "Wait."),
+        (SilentSsh("Denied.", code="ssh-refused"), None),
+    ],
+    ids=["hint", "no-hint", "refused-hint", "refused"],
+)
+def test_who_is_left_out_is_told_where_that_may_be_the_cause(run, cloud, my_address, app, ssh, told):
+    silent_box(app, cloud, ssh=ssh)
+    assert hint(run) == told
+
+
+def test_a_box_that_has_ended_leaves_nobody_out(run, cloud, my_address, app):
+    box = silent_box(app, cloud)
+    cloud.ec2(WEST).terminate_instances(InstanceIds=[box])
+    assert hint(run) is None
+
+
+def test_rules_that_cannot_be_read_or_hold_no_address_leave_nobody_out(run, cloud, my_address, app):
+    box = silent_box(app, cloud)
+    client = cloud.ec2(WEST)
+    (instance,) = client.describe_instances(InstanceIds=[box])["Reservations"][0]["Instances"]
+    (group_id,) = [group["GroupId"] for group in instance["SecurityGroups"]]
+    ec2.revoke(client, group_id, ec2.find_rules(client, [group_id]))
+    client.authorize_security_group_ingress(
+        GroupId=group_id,
+        IpPermissions=[
+            {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "UserIdGroupPairs": [{"GroupId": group_id}]}
+        ],
+    )
+    assert hint(run) is None, "who is in a group is not known"
+    cloud.deny(WEST, "DescribeInstances")
+    assert hint(run) is None
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -13,7 +14,7 @@ import pytest
 from aws_bootstrap import sshconfig
 from aws_bootstrap.config import LaunchConfig, Paths
 from aws_bootstrap.keys import LocalKey
-from aws_bootstrap.models import InstanceType, Network
+from aws_bootstrap.models import Image, InstanceType, Network
 from aws_bootstrap.tests.test_ssh_config import BOX, GLOBAL_OPTIONS
 from aws_bootstrap.workflows.plan import LaunchPlan, RegionPlan
 
@@ -63,6 +64,194 @@ def test_the_first_type_is_tried_in_every_region_before_the_second():
         ("r2", "second"),
         ("r3", "second"),
     )
+
+
+def test_a_plan_knows_its_places_and_what_holds_for_all_of_them():
+    regions = (region_plan("r1", "first"), region_plan("r2", "first"))
+    plan = LaunchPlan(LaunchConfig(), regions, (), (), LocalKey(Path("id.pub"), Path("id"), None))
+    assert plan.of("r2") is regions[1] and plan.first is plan.of("r1") is regions[0]
+    amazon, ubuntu = (Image("ami-1", name, "x86_64", "", "/dev/sda1", 8) for name in ("amzn2-ami", "ubuntu"))
+    assert (plan.user(amazon), plan.user(ubuntu)) == ("ec2-user", "ubuntu")
+    assert (plan.patience, plan.user_data, plan.zone) == (30.0, None, None)
+    other = replace(plan, config=LaunchConfig(ssh_timeout=5.0, ssh_port=2222, ssh_user="me"))
+    assert (other.patience, other.user(amazon)) == (5.0, "me")
+    assert other.user_data and "Port 2222\n" in other.user_data and "tcp 2222 " in other.user_data
+
+
+# --- what a dry run tells --------------------------------------------------------------------------------
+
+
+def document(done) -> dict:
+    return json.loads(done.stdout)
+
+
+def without_steps(done) -> dict:
+    found = document(done)
+    del found["steps"]
+    return found
+
+
+PLAIN = {
+    "instance_type": "g4dn.xlarge",
+    "ami_id": "ami-00000000000000019",
+    "ami_name": "NEWEST",
+    "pricing": "spot",
+    "key_name": "aws-bootstrap-key",
+    "security_group": None,
+    "volume_size_gb": 100,
+    "regions": ["us-west-2"],
+    "wait": False,
+    "wait_timeout_seconds": 1800,
+    "ssh_cidr": ["203.0.113.7/32"],
+    "regions_failed": [],
+    "dry_run": True,
+    "warnings": [],
+}
+
+
+def test_a_dry_run_of_the_defaults_tells_nothing_that_was_not_asked_for(launch, cloud):
+    done = launch("--dry-run", "-o", "json")
+    newest = max(cloud.ec2("us-west-2").describe_images(Filters=NOBLE)["Images"], key=lambda i: i["CreationDate"])
+    image = {"ami_id": newest["ImageId"], "ami_name": newest["Name"]}
+    assert done.exit_code == 0 and without_steps(done) == PLAIN | image
+    assert changes(cloud) == []
+
+
+NOBLE = [{"Name": "name", "Values": ["ubuntu-noble-24.04-*"]}, {"Name": "architecture", "Values": ["x86_64"]}]
+
+
+def test_a_dry_run_tells_each_setting_that_was_asked_for(launch, cloud, tmp_path):
+    client = cloud.ec2("us-east-1")
+    subnet = client.describe_subnets()["Subnets"][0]
+    group = client.create_security_group(GroupName="mine", Description="mine", VpcId=subnet["VpcId"])["GroupId"]
+    script = tmp_path / "own.sh"
+    script.write_text("true\n")
+    words = "--on-demand --wait --wait-timeout 10m --key-name other --security-group mine --volume-size 120 --no-setup"
+    words += " --ssh-port 2222 --python-version 3.12 --metadata-hop-limit 2 --ebs-storage 5"
+    words += " --instance-type g4dn.2xlarge --instance-type g4dn.xlarge -r us-east-1"
+    more = ("--tag", "team=blue", "--setup-script", str(script), "--subnet-id", subnet["SubnetId"])
+    done = launch("--dry-run", "-o", "json", *words.split(), *more)
+    asked = {
+        "instance_type": "g4dn.2xlarge",
+        "instance_types": ["g4dn.2xlarge", "g4dn.xlarge"],
+        "pricing": "on-demand",
+        "wait": True,
+        "wait_timeout_seconds": 600,
+        "key_name": "other",
+        "security_group": group,
+        "volume_size_gb": 120,
+        "no_setup": True,
+        "ssh_port": 2222,
+        "python_version": "3.12",
+        "metadata_hop_limit": 2,
+        "ebs_storage": 5,
+        "regions": ["us-east-1"],
+        "tags": {"team": "blue"},
+        "setup_script": str(script),
+        "subnet_id": subnet["SubnetId"],
+    }
+    found = without_steps(done)
+    assert done.exit_code == 0, done.stderr
+    assert found == PLAIN | asked | {"ami_id": found["ami_id"], "ami_name": found["ami_name"]}
+
+
+def test_a_dry_run_tells_the_zone_of_the_users_volume(launch, cloud):
+    volume = cloud.ec2("us-east-1").create_volume(AvailabilityZone="us-east-1b", Size=3)["VolumeId"]
+    words = ("--ebs-volume-id", volume, "-r", "us-east-1", "--max-price", "0.5")
+    found = document(launch("--dry-run", "-o", "json", *words))
+    assert (found["availability_zone"], found["ebs_volume_id"]) == ("us-east-1b", volume)
+    assert found["max_price"] == 0.5
+
+
+def test_the_type_is_that_of_the_first_pair_that_there_is(launch, cloud):
+    """The first region lacks the first type."""
+    absent(cloud, "us-west-2", "g4dn.2xlarge")
+    kinds = ("--instance-type", "g4dn.2xlarge", "--instance-type", "g4dn.xlarge")
+    found = document(launch("--dry-run", "-o", "json", *kinds, "-r", "us-west-2", "-r", "us-east-1"))
+    assert (found["instance_type"], found["regions"]) == ("g4dn.2xlarge", ["us-west-2", "us-east-1"])
+    assert (found["regions_failed"], found["warnings"]) == ([], [])
+
+
+# --- types and images that there are not -----------------------------------------------------------------
+
+
+def absent(cloud, region: str, *kinds: str) -> None:
+    """Have a region lack these types."""
+
+    def lack(reply):
+        reply["InstanceTypes"] = [kind for kind in reply["InstanceTypes"] if kind["InstanceType"] not in kinds]
+
+    cloud.ec2(region).meta.events.register_last(
+        "after-call.ec2.DescribeInstanceTypes", lambda parsed, **_: lack(parsed)
+    )
+
+
+def failure(done) -> dict:
+    found = document(done)["error"]
+    return {key: found[key] for key in ("code", "message", "hint")}
+
+
+def lists(prefix: str, region: str) -> str:
+    return f"List what there is: aws-bootstrap list instance-types --prefix {prefix} --region {region}"
+
+
+def test_a_type_that_the_only_region_lacks_is_an_error_with_the_list(launch, cloud):
+    done = launch("--instance-type", "g9x.huge", "--instance-type", "g8y.huge", "-o", "json")
+    assert done.exit_code == 1 and changes(cloud) == []
+    assert failure(done) == {
+        "code": "bad-instance-type",
+        "message": "There is no instance type g9x.huge or g8y.huge in us-west-2.",
+        "hint": lists("g9x", "us-west-2"),
+    }
+
+
+def test_a_type_that_no_region_has_is_an_error_beside_one_that_there_is(launch, cloud):
+    kinds = ("--instance-type", "g4dn.xlarge", "--instance-type", "g9x.huge")
+    done = launch(*kinds, "-r", "us-east-1", "-r", "us-west-2", "-o", "json")
+    assert done.exit_code == 1 and changes(cloud) == []
+    assert failure(done) == {
+        "code": "bad-instance-type",
+        "message": "There is no instance type g9x.huge in us-east-1 or us-west-2.",
+        "hint": lists("g9x", "us-east-1"),
+    }
+
+
+def test_a_region_that_lacks_every_type_is_left_out(launch, cloud):
+    absent(cloud, "us-west-2", "g4dn.xlarge")
+    found = document(launch("--dry-run", "-r", "us-west-2", "-r", "us-east-1", "-o", "json"))
+    assert found["regions"] == ["us-east-1"]
+    assert found["regions_failed"] == [
+        {"region": "us-west-2", "error": "There is no instance type g4dn.xlarge in us-west-2."}
+    ]
+
+
+def test_no_image_of_that_name_is_an_error_that_tells_the_pattern(launch, cloud):
+    done = launch("--ami-filter", "ubuntu-none-*", "-o", "json")
+    assert done.exit_code == 1 and changes(cloud) == []
+    assert failure(done) == {
+        "code": "not-found",
+        "message": "No AMI named 'ubuntu-none-*' for x86_64 in us-west-2.",
+        "hint": "Give another pattern with --ami-filter; quote it, and end it with *.",
+    }
+
+
+@pytest.mark.parametrize(("size", "enough"), [(119, False), (120, True)])
+def test_a_root_volume_smaller_than_the_image_is_an_error_that_tells_the_size(launch, cloud, size, enough):
+    def grow(reply):
+        for image in reply["Images"]:
+            image["Name"] = "big"
+            image["BlockDeviceMappings"] = [{"DeviceName": image["RootDeviceName"], "Ebs": {"VolumeSize": 120}}]
+
+    cloud.faults.change_answer("DescribeImages", grow)
+    done = launch("--dry-run", "--volume-size", str(size), "-o", "json")
+    if enough:
+        assert done.exit_code == 0
+        return
+    assert done.exit_code == 1 and failure(done) == {
+        "code": "bad-volume-size",
+        "message": f"big needs a root volume of 120 GB; --volume-size says {size}.",
+        "hint": "Add: --volume-size 120",
+    }
 
 
 # --- files that have to be written -----------------------------------------------------------------------
@@ -133,6 +322,14 @@ def test_what_cannot_be_written_is_noticed_before_an_instance_runs(launch, app, 
     done = launch()
     assert done.exit_code == 1 and changes(cloud) == []
     assert f"{path}: it is not a regular file" in done.stderr
+
+
+def test_without_ssh_nothing_is_launched(launch, cloud, monkeypatch, tmp_path):
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "ssh-keygen").symlink_to(str(shutil.which("ssh-keygen")))
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    done = launch("-o", "json")
+    assert done.exit_code == 1 and failure(done)["code"] == "no-ssh" and changes(cloud) == []
 
 
 @pytest.mark.parametrize("name", ['a"b', "a\\b", "a\nb", "a${HOME}b"])

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import json
+import signal
+import tarfile
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from aws_bootstrap import keys, sshconfig
 from aws_bootstrap.config import LaunchConfig
 from aws_bootstrap.errors import SshError
-from aws_bootstrap.tests.cloud import start_box
-from aws_bootstrap.tests.test_ssh_config import BOX
+from aws_bootstrap.models import SetupReport, Volume
+from aws_bootstrap.ssh import VolumeUnformatted
+from aws_bootstrap.tests.cloud import OpenBoxes, make_volume, start_box
+from aws_bootstrap.tests.test_ssh_config import BOX, GLOBAL_OPTIONS
+from aws_bootstrap.workflows import setup
 
 EAST, WEST = "us-east-1", "us-west-2"
 
@@ -101,24 +108,273 @@ class NoLogin:
 @pytest.mark.parametrize("code", ["ssh-refused", "ssh-timeout"])
 def test_an_alias_that_was_added_and_nobody_could_log_in_by_is_removed_again(run, app, cloud, key, code):
     """An alias that exists is taken as it is: another --key-path, or the port as EC2 says it, would not be used."""
-    instance_id = start_box(cloud.ec2(WEST))["InstanceId"]
+    instance_id = start_box(cloud.ec2(EAST))["InstanceId"]
     app.ssh = NoLogin(code)
+    app.paths.known_hosts.parent.mkdir()
+    app.paths.known_hosts.write_text(f"{instance_id} ssh-ed25519 AAAA\ni-0bbb ssh-ed25519 AAAA\n")
     done = run("setup", instance_id, "-o", "json")
-    assert error(done)["code"] == code
-    assert "The alias is removed again." in error(done)["hint"]
-    assert (f"setup {instance_id} --key-path" in error(done)["hint"]) == (code == "ssh-refused")
-    assert json.loads(done.stdout)["ssh_alias"] is None
+    other_key = f" If another key opens the box, name it: aws-bootstrap setup {instance_id} --key-path PATH.pub"
+    assert done.exit_code == 1 and json.loads(done.stdout) == {
+        "instance_id": instance_id,
+        "ssh_alias": None,
+        "setup": "failed",
+        "region": EAST,
+        "setup_failed_step": "login",
+        "regions_failed": [],
+        "warnings": [],
+        "error": {
+            "code": code,
+            "message": "aws-gpu1: no login",
+            "hint": f"The alias is removed again.{other_key if code == 'ssh-refused' else ''}",
+            "resources": [],
+            "regions": [],
+        },
+    }
     assert hosts(app) == []
+    assert app.paths.known_hosts.read_text() == "i-0bbb ssh-ed25519 AAAA\n"
+
+
+def test_an_alias_that_was_added_stays_where_the_connection_broke_later(run, app, cloud, key):
+    """By then somebody had logged in."""
+    instance_id = start_box(cloud.ec2(WEST))["InstanceId"]
+    app.ssh = NoLogin("ssh-lost")
+    done = json.loads(run("setup", instance_id, "-o", "json").stdout)
+    assert (done["ssh_alias"], done["setup_failed_step"]) == ("aws-gpu1", "connection")
+    assert done["error"]["hint"] is None and [host.alias for host in hosts(app)] == ["aws-gpu1"]
 
 
 def test_an_alias_that_existed_stays_though_the_login_is_refused(run, app, cloud, key):
     instance_id = start_box(cloud.ec2(WEST))["InstanceId"]
     sshconfig.add(app.paths.ssh_config, replace(BOX, instance_id=instance_id))
     app.ssh = NoLogin("ssh-refused")
-    assert error(run("setup", instance_id, "-o", "json"))["code"] == "ssh-refused"
+    done = json.loads(run("setup", instance_id, "-o", "json").stdout)
+    assert (done["error"]["code"], done["error"]["hint"]) == ("ssh-refused", None)
+    assert (done["ssh_alias"], done["setup_failed_step"]) == ("aws-gpu1", "login")
     assert [host.instance_id for host in hosts(app)] == [instance_id]
 
 
 def test_where_a_region_could_not_be_read_the_box_may_be_there(run, cloud):
     cloud.deny(EAST)
     assert error(run("setup", "i-0123456789abcdef0", "-o", "json"))["code"] == "region-failed"
+
+
+# --- boxes that let everybody in -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def boxes(app, cloud) -> OpenBoxes:
+    """Boxes that let everybody in, and mount what they are asked to."""
+    app.ssh = OpenBoxes()
+    return app.ssh
+
+
+@pytest.fixture(params=[EAST, None], ids=["region", "no-region"])
+def box(request, app, cloud) -> SimpleNamespace:
+    """A box with an alias. Older versions wrote no region into the block: it is then the one that is used today."""
+    region = request.param or WEST
+    client = cloud.ec2(region)
+    instance_id = start_box(client)["InstanceId"]
+    sshconfig.add(app.paths.ssh_config, replace(BOX, instance_id=instance_id, region=request.param))
+    return SimpleNamespace(id=instance_id, region=region, client=client)
+
+
+def attachments(client, volume_id: str) -> list[str]:
+    """The instances that a volume is attached to."""
+    (volume,) = client.describe_volumes(VolumeIds=[volume_id])["Volumes"]
+    return [attachment["InstanceId"] for attachment in volume["Attachments"]]
+
+
+def test_a_setup_tells_the_box_its_cuda_and_its_volume(run, boxes, box):
+    boxes.setup = SimpleNamespace(exit_code=0, lines=("@aws-bootstrap-report", '{"cuda_version": "12.8"}'))
+    volume = make_volume(box.client, box.id)
+    done = run("setup", "aws-gpu1", "-o", "json")
+    assert done.exit_code == 0 and json.loads(done.stdout) == {
+        "instance_id": box.id,
+        "ssh_alias": "aws-gpu1",
+        "setup": "completed",
+        "region": box.region,
+        "cuda_version": "12.8",
+        "ebs_volume": {"volume_id": volume, "mount_point": "/data", "size_gb": 8, "mounted": True},
+        "regions_failed": [],
+        "warnings": [],
+    }
+    assert boxes.mounts == [("aws-gpu1", volume, False)]
+    assert attachments(box.client, volume) == [box.id]
+
+
+def test_a_setup_that_fails_tells_all_that_the_box_said(run, app, boxes, box):
+    step = {"name": "python", "message": "no network", "tail": ["line 1", "line 2"]}
+    report = {"failed_step": "python", "cuda_version": "12.8", "steps": [step]}
+    boxes.setup = SimpleNamespace(exit_code=1, lines=("@aws-bootstrap-report", json.dumps(report)))
+    done = run("setup", "aws-gpu1", "-o", "json")
+    assert done.exit_code == 3 and json.loads(done.stdout) == {
+        "instance_id": box.id,
+        "ssh_alias": "aws-gpu1",
+        "setup": "failed",
+        "region": box.region,
+        "setup_failed_step": "python",
+        "setup_failed_reason": "no network",
+        "setup_failed_output": ["line 1", "line 2"],
+        "cuda_version": "12.8",
+        "regions_failed": [],
+        "warnings": [],
+        "error": {
+            "code": "setup-failed",
+            "message": "The setup of aws-gpu1 failed at the step python: no network.",
+            "hint": f"Look:      ssh -F {app.paths.ssh_config} aws-gpu1 tail -n 50 .aws-bootstrap/setup.log\n"
+            "Go on:     aws-bootstrap setup aws-gpu1\n"
+            "Undo:      aws-bootstrap terminate aws-gpu1",
+            "resources": [],
+            "regions": [],
+        },
+    }
+
+
+def test_the_box_is_sent_the_script_and_told_the_python(run, boxes, box, tmp_path):
+    script = tmp_path / "own.sh"
+    script.write_text("echo mine\n")
+    done = run("setup", "aws-gpu1", "--python-version", "3.12", "--setup-script", str(script))
+    assert done.exit_code == 0, done.stderr
+    ((alias, command, sent),) = boxes.runs
+    assert alias == "aws-gpu1" and "PYTHON_VERSION=3.12" in command
+    with tarfile.open(fileobj=io.BytesIO(sent)) as tar:
+        uploaded = tar.extractfile("user-setup-script")
+        assert uploaded and uploaded.read() == b"echo mine\n"
+
+
+def test_a_box_without_an_alias_is_given_one_and_its_files(run, app, boxes, cloud, key):
+    instance_id = start_box(cloud.ec2(EAST))["InstanceId"]
+    cloud.calls.clear()
+    done = json.loads(run("setup", instance_id, "-o", "json").stdout)
+    asked = [region for region, operation in cloud.calls if operation == "DescribeVolumes"]
+    assert asked == [EAST], "volumes are read once the box is set up"
+    assert (done["setup"], done["ssh_alias"], boxes.runs[0][0]) == ("completed", "aws-gpu1", "aws-gpu1")
+    assert [(host.alias, host.instance_id, host.region) for host in hosts(app)] == [("aws-gpu1", instance_id, EAST)]
+    assert app.paths.known_hosts.stat().st_mode & 0o777 == 0o600
+
+
+def test_an_ssh_config_that_ssh_cannot_read_is_left_as_it_is(run, app, boxes, cloud, key):
+    app.paths.ssh_config.write_text("Host mine\n    Prot 22\n")
+    done = run("setup", start_box(cloud.ec2(WEST))["InstanceId"], "-o", "json")
+    assert error(done)["code"] == "ssh-config" and boxes.runs == []
+    assert app.paths.ssh_config.read_text() == "Host mine\n    Prot 22\n"
+
+
+def test_a_block_below_global_options_is_moved_above_them(run, app, boxes, box):
+    block = app.paths.ssh_config.read_text()
+    older = block.replace("Host *\n", "").replace("    ProxyCommand none\n", "")
+    app.paths.ssh_config.write_text(GLOBAL_OPTIONS + older)
+    assert run("setup", "aws-gpu1").exit_code == 0
+    assert app.paths.ssh_config.read_text() == block + GLOBAL_OPTIONS
+
+
+def test_an_interrupted_setup_carries_the_box(run, boxes, box):
+    boxes.on_login = lambda: signal.raise_signal(signal.SIGINT)
+    done = run("setup", "aws-gpu1", "-o", "json")
+    assert done.exit_code == 130 and json.loads(done.stdout) == {
+        "instance_id": box.id,
+        "ssh_alias": "aws-gpu1",
+        "setup": "failed",
+        "region": box.region,
+        "setup_failed_step": "connection",
+        "regions_failed": [],
+        "warnings": [],
+        "error": {"code": "interrupted", "message": "Interrupted.", "hint": None, "resources": [], "regions": []},
+    }
+
+
+# --- its data volume -------------------------------------------------------------------------------------
+
+
+def test_a_volume_that_is_not_free_is_mounted_without_being_attached(run, cloud, boxes, box):
+    volume = make_volume(box.client, box.id)
+    box.client.attach_volume(VolumeId=volume, InstanceId=box.id, Device="/dev/sdf")
+    cloud.calls.clear()
+    assert run("setup", "aws-gpu1").exit_code == 0
+    assert boxes.mounts == [("aws-gpu1", volume, False)]
+    assert (box.region, "AttachVolume") not in cloud.calls
+
+
+GO_ON = "Go on:     aws-bootstrap setup aws-gpu1\n"
+
+
+@pytest.mark.parametrize(
+    ("refusal", "hint"),
+    [
+        (SshError("No such disk.", code="mount-failed", hint="Look at it."), f"Look at it.\n{GO_ON}"),
+        (
+            VolumeUnformatted("No such disk.", code="mount-failed"),
+            "Format:    aws-bootstrap setup aws-gpu1 --format-volume\n",
+        ),
+    ],
+    ids=["failed", "unformatted"],
+)
+def test_a_volume_that_is_not_mounted_leaves_a_box_that_is_set_up(run, boxes, box, refusal, hint):
+    boxes.refusal = refusal
+    volume = make_volume(box.client, box.id)
+    done = run("setup", "aws-gpu1", "-o", "json")
+    assert done.exit_code == 3 and json.loads(done.stdout) == {
+        "instance_id": box.id,
+        "ssh_alias": "aws-gpu1",
+        "setup": "completed",
+        "region": box.region,
+        "ebs_volume": {"volume_id": volume, "mount_point": "/data", "size_gb": 8, "mounted": False},
+        "regions_failed": [],
+        "warnings": [],
+        "error": {
+            "code": "mount-failed",
+            "message": "The data volume is not mounted: No such disk.",
+            "hint": f"{hint}Undo:      aws-bootstrap terminate aws-gpu1",
+            "resources": [],
+            "regions": [],
+        },
+    }
+
+
+def test_a_volume_is_formatted_where_the_user_says_so(run, boxes, box):
+    volume = make_volume(box.client, box.id)
+    done = run("setup", "aws-gpu1", "--format-volume", "--yes")
+    assert done.exit_code == 0 and boxes.mounts == [("aws-gpu1", volume, True)]
+    assert f"{volume} (8 GB, ext4, formatted now) at /data" in done.stderr
+
+
+def test_a_volume_that_is_mounted_as_it_is_is_not_called_formatted(run, boxes, box):
+    volume = make_volume(box.client, box.id)
+    assert f"{volume} (8 GB, ext4) at /data" in run("setup", "aws-gpu1").stderr
+
+
+def test_the_volume_that_was_asked_about_is_the_one_that_is_formatted(run, cloud, boxes, box):
+    """EC2 lists the volumes of a box in no order: the other may hold data."""
+    volumes = [make_volume(box.client, box.id), make_volume(box.client, box.id)]
+    asked: list[str] = []
+
+    def turn(reply):
+        found = sorted(reply["Volumes"], key=lambda volume: volume["VolumeId"], reverse=bool(asked))
+        reply["Volumes"] = found
+        asked.append(found[0]["VolumeId"])
+
+    cloud.faults.change_answer("DescribeVolumes", turn)
+    assert run("setup", "aws-gpu1", "--format-volume", "--yes").exit_code == 0
+    assert boxes.mounts == [("aws-gpu1", min(volumes), True)]
+
+
+def test_without_a_volume_there_is_nothing_to_format(run, boxes, box):
+    done = run("setup", "aws-gpu1", "--format-volume", "--yes", "-o", "json")
+    assert done.exit_code == 1 and boxes.runs == []
+    assert error(done) == {
+        "code": "not-found",
+        "message": "aws-gpu1 has no data volume.",
+        "hint": "See what it has with: aws-bootstrap status",
+        "resources": [],
+        "regions": [],
+    }
+
+
+@pytest.mark.parametrize("host", [BOX, replace(BOX, alias="", region=None)], ids=["alias", "id"])
+def test_a_user_who_declines_is_told_of_the_box_as_it_is(app, cloud, host):
+    assert setup.declined(app, host) == SetupReport(
+        "i-0aaa", host.alias or None, "skipped", region=WEST, declined=True, access=app.access
+    )
+    volume = Volume("vol-1", WEST, 8, "available", f"{WEST}a", True, False)
+    asked = setup.question(host, volume)
+    assert "vol-1, 8 GB" in asked and (host.alias or host.instance_id) in asked
