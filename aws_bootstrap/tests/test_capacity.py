@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -11,7 +12,7 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from aws_bootstrap.errors import AwsError, CapacityError, QuotaError, TransientError
+from aws_bootstrap.errors import AwsError, CapacityError, ErrorReport, QuotaError, RegionReason, TransientError
 from aws_bootstrap.workflows.capacity import (
     AskOnDemand,
     Attempt,
@@ -33,6 +34,7 @@ TWO = Policy(
     (("r1", "g4dn.xlarge"), ("r2", "g4dn.xlarge"), ("r1", "g5.xlarge"), ("r2", "g5.xlarge")),
     spot=True,
 )
+MIXED = Policy((("r1", "g4dn.xlarge"), ("r1", "p5.48xlarge")), spot=True)
 PATIENT = replace(ONE, wait_timeout=100.0)
 ON_DEMAND_ONLY = Policy((("r1", "t"),), spot=False)
 SPOT, ON_DEMAND = "spot", "on-demand"
@@ -44,6 +46,10 @@ def dry(region="r1", kind="g4dn.xlarge", market=SPOT, sweep=0) -> Miss:
 
 def quota(region="r1", kind="g4dn.xlarge", market=SPOT, sweep=0) -> Miss:
     return Miss(Attempt(region, kind, market), QuotaError("no more", aws_code="MaxSpotInstanceCountExceeded"), sweep)
+
+
+def refused(region="r1", kind="g4dn.xlarge", market=SPOT, sweep=0) -> Miss:
+    return Miss(Attempt(region, kind, market), AwsError("you may not", aws_code="UnauthorizedOperation"), sweep)
 
 
 def tried(*misses, on_demand=None, sweep=0, elapsed=0.0) -> Tried:
@@ -88,6 +94,11 @@ TABLE = [
         tried(quota(), sweep=1),
         Attempt("r2", "g4dn.xlarge", SPOT),
     ),
+    ("a quota leaves the region's other families", MIXED, tried(quota()), Attempt("r1", "p5.48xlarge", SPOT)),
+    ("a refusal drops the whole region", TWO, tried(refused(), dry("r2")), Attempt("r2", "g5.xlarge", SPOT)),
+    ("refused everywhere: give up, nobody is asked", TWO, tried(refused(), refused("r2")), GiveUp()),
+    ("waiting for who refuses is pointless", PATIENT, tried(refused()), GiveUp()),
+    ("a quota and no room: ask", TWO, tried(quota(), dry("r2"), dry("r2", "g5.xlarge")), AskOnDemand()),
     (
         "waiting goes on while one region has hope",
         replace(TWO, wait_timeout=9.0),
@@ -100,6 +111,11 @@ TABLE = [
 @pytest.mark.parametrize(("policy", "before", "move"), [row[1:] for row in TABLE], ids=[row[0] for row in TABLE])
 def test_next_attempt(policy, before, move):
     assert next_attempt(policy, before) == move
+
+
+def test_what_was_tried_begins_at_nothing():
+    assert next_attempt(ONE, Tried()) == FIRST
+    assert next_attempt(PATIENT, Tried((Miss(FIRST, dry().error),))) == Wait(100.0)
 
 
 def failing(*errors):
@@ -121,8 +137,8 @@ def never_asked() -> bool:
 class Clock:
     """Time that passes only by sleeping."""
 
-    def __init__(self):
-        self.now = 0.0
+    def __init__(self, now=0.0):
+        self.now = now
 
     def __call__(self):
         return self.now
@@ -231,6 +247,90 @@ def test_a_pause_tells_each_second_what_is_left():
     assert left == [2.0, 1.0]
 
 
+def test_each_attempt_is_told_with_what_went_before():
+    """The pauses are those of docs/capacity.md: 5 s, doubling to 60 s, each shortened by chance to half at least."""
+    clock, told = Clock(1000.0), []
+    search = Search(
+        failing(*[dry().error] * 7),
+        never_asked,
+        on_try=lambda attempt, before: told.append((attempt, before.sweep, len(before.misses), before.elapsed)),
+        clock=clock,
+        sleep=clock.sleep,
+    )
+    random.seed(3)
+    ends = [0.0]
+    for longest in (5, 10, 20, 40, 60, 60, 60):
+        ends.append(ends[-1] + longest * (0.5 + 0.5 * random.random()))
+    random.seed(3)
+    acquire(replace(ONE, wait_timeout=600.0), search)
+    assert told == [(FIRST, number, number, pytest.approx(end)) for number, end in enumerate(ends)]
+
+
+def test_on_demand_that_is_declined_is_asked_about_once():
+    answers = iter([False])
+    with pytest.raises(CapacityError):
+        acquire(ONE, Search(failing(dry().error), lambda: next(answers)))
+    assert list(answers) == []
+
+
+def test_a_quota_of_one_type_does_not_end_the_search_in_its_region():
+    _, attempts = acquire(MIXED, Search(failing(quota().error), never_asked))
+    assert attempts == (FIRST, Attempt("r1", "p5.48xlarge", SPOT))
+
+
+def test_a_refusal_of_the_only_region_is_raised_itself():
+    error = refused().error
+    with pytest.raises(AwsError) as caught:
+        acquire(MIXED, Search(failing(error), never_asked))
+    assert caught.value is error
+
+
+ELSEWHERE = "Try another --instance-type or --region; both can be repeated."
+
+
+def test_what_is_told_in_the_end_where_there_was_no_room():
+    misses = (quota(), dry("r2"), dry("r2", "g5.xlarge", ON_DEMAND), replace(dry("r2"), error=LATER))
+    error = given_up(TWO, tried(*misses))
+    assert (type(error), error.exit_code, error.aws_code) == (CapacityError, 1, "InsufficientInstanceCapacity")
+    assert error.report == ErrorReport(
+        code="no-capacity",
+        message="EC2 has no instance of these types to give just now.",
+        hint=f"Take on-demand, at its price: --on-demand\nKeep trying for a while: --wait\n{ELSEWHERE}",
+        regions=(
+            RegionReason("r1", "no more", "g4dn.xlarge", SPOT),
+            RegionReason("r2", "none, later", "g4dn.xlarge", SPOT),
+            RegionReason("r2", "none", "g5.xlarge", ON_DEMAND),
+        ),
+    )
+
+
+LATER = CapacityError("none, later", aws_code="UnfulfillableCapacity")
+
+
+def test_what_is_told_in_the_end_of_quotas_and_refusals():
+    error = given_up(ONE, tried(quota()))
+    reasons = (RegionReason("r1", "no more", "g4dn.xlarge", SPOT),)
+    what = "The account's quota does not allow one more g4dn.xlarge."
+    assert (type(error), error.aws_code) == (QuotaError, "MaxSpotInstanceCountExceeded")
+    assert error.report == ErrorReport("quota", what, regions=reasons), "no hint where there is none"
+    error = given_up(TWO, tried(quota(), refused("r2")))
+    assert (type(error), error.aws_code) == (AwsError, "UnauthorizedOperation")
+    assert [(r.region, r.reason) for r in error.report.regions] == [("r1", "no more"), ("r2", "you may not")]
+
+
+@pytest.mark.parametrize(
+    ("policy", "before", "hint"),
+    [
+        (ON_DEMAND_ONLY, tried(dry(market=ON_DEMAND)), ["Keep trying for a while: --wait", ELSEWHERE]),
+        (PATIENT, tried(dry()), ["Take on-demand, at its price: --on-demand", ELSEWHERE]),
+        (ONE, tried(dry(), on_demand=True), ["Keep trying for a while: --wait", ELSEWHERE]),
+    ],
+    ids=["on-demand alone", "waited", "agreed to"],
+)
+def test_no_option_is_advised_that_was_given(policy, before, hint):
+    assert str(given_up(policy, before).hint).splitlines() == hint
+
+
 def test_quota_alone_is_a_quota_error():
     with pytest.raises(QuotaError):
         acquire(ONE, Search(failing(quota().error), never_asked))
@@ -269,6 +369,11 @@ def test_quota_commands_are_pinned(kind, family):
     text = quota_commands(Attempt("eu-west-1", kind, SPOT), 12, "aws-bootstrap")
     assert f"quota request --family {family} --region eu-west-1 --type spot --desired-value 12" in text
     assert f"quota show --family {family} --region eu-west-1" in text
+
+
+def test_a_quota_of_a_type_without_a_family_is_raised_at_the_console():
+    where = "https://console.aws.amazon.com/servicequotas/"
+    assert quota_commands(Attempt("eu-west-1", "zz9.large", SPOT), 12, "aws-bootstrap") == f"Ask for more at: {where}"
 
 
 # --- --max-price -----------------------------------------------------------------------------------------

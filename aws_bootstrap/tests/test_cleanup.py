@@ -11,8 +11,20 @@ from pathlib import Path
 import pytest
 
 from aws_bootstrap import ec2, sshconfig
-from aws_bootstrap.tests.cloud import make_volume, start_box
+from aws_bootstrap.config import LaunchConfig
+from aws_bootstrap.errors import ErrorReport, IncompleteError, Resource
+from aws_bootstrap.models import (
+    AliasAddress,
+    AliasEntry,
+    CleanupPlan,
+    CleanupReport,
+    DeletedVolume,
+    RegionFailure,
+    VolumeEntry,
+)
+from aws_bootstrap.tests.cloud import REGIONS, make_volume, start_box
 from aws_bootstrap.tests.test_ssh_config import BOX
+from aws_bootstrap.workflows import cleanup as workflow
 
 EAST, WEST = "us-east-1", "us-west-2"
 MINE = "Host mine\n    User me\n"
@@ -50,6 +62,100 @@ def document(done) -> dict:
 
 def cleanup(run, *args):
     return run("cleanup", "--yes", "-o", "json", *args)
+
+
+# --- all at once ------------------------------------------------------------------------------------------
+
+
+def test_what_is_planned_is_what_is_shown_asked_and_done(run, app, cloud, write, public_key):
+    """Everything that a cleanup can do, and everything that it leaves alone, down to what only the text shows."""
+    west = cloud.ec2(WEST)
+    write("i-0gone", region=WEST)
+    moved = start_box(cloud.ec2(EAST))
+    write(moved["InstanceId"], hostname="192.0.2.1", region=EAST)
+    write("i-0far", region="ap-south-1")
+    app.paths.ssh_config.write_text(config(app) + "# >>> aws-bootstrap [i-0cut] >>>\nHost aws-gpu3\n")
+    new = [start_box(west) for _ in range(2)]
+    orphan, kept = make_volume(west, "i-0gone", size=9), make_volume(west, "i-0gone", kept=True)
+    for is_kept in (True, False):
+        make_volume(west, "i-0gone", ours=False, kept=is_kept)
+    stale, far = (AliasEntry("i-0gone", "aws-gpu1"),), (AliasEntry("i-0far", "aws-gpu3"),)
+    added = tuple(
+        AliasAddress(box["InstanceId"], f"aws-gpu{number}", box["PublicIpAddress"]) for number, box in enumerate(new, 4)
+    )
+    updated = (AliasAddress(moved["InstanceId"], "aws-gpu2", moved["PublicIpAddress"]),)
+    wishes = workflow.Wishes(include_ebs=True, sync=True, config=LaunchConfig(key_path=public_key))
+    todo = workflow.plan(app, wishes)
+    assert todo.shown == CleanupPlan(
+        regions_queried=REGIONS,
+        regions_failed=(),
+        stale=stale,
+        added=added,
+        updated=updated,
+        orphan_volumes=(VolumeEntry(orphan, 9, WEST),),
+        skipped=far,
+        skipped_volumes=(),
+        broken=("i-0cut",),
+        kept_volumes=(VolumeEntry(kept, 8, WEST),),
+        access=app.access,
+        command=f"{app.access.program} cleanup --include-ebs --sync",
+    )
+    asked = workflow.question(todo.shown)
+    lines = asked.splitlines()
+    named = [stale[0].alias, *(entry.alias for entry in (*added, *updated)), orphan]
+    assert len(lines) == len(named) + 2 and all(name in line for name, line in zip(named, lines, strict=False))
+    assert "lost for good" in asked
+    assert "lost for good" not in workflow.question(replace(todo.shown, orphan_volumes=()))
+
+    before = len(cloud.calls)
+    assert workflow.apply(app, todo, wishes) == CleanupReport(
+        regions_queried=REGIONS,
+        regions_failed=(),
+        cleaned=stale,
+        added=added,
+        updated=updated,
+        deleted_volumes=(DeletedVolume(orphan, 9, True, None, WEST),),
+        skipped=far,
+        skipped_volumes=(),
+        broken=("i-0cut",),
+        kept_volumes=(VolumeEntry(kept, 8, WEST),),
+        access=app.access,
+    )
+    assert cloud.calls[before:] == [(WEST, op) for op in ("DescribeVolumes", "DescribeInstances", "DeleteVolume")]
+    assert {h.alias for h in sshconfig.hosts(config(app))} == {f"aws-gpu{number}" for number in (2, 3, 4, 5)}
+
+
+def test_a_plan_of_a_partial_view_keeps_everything_and_says_what(app, cloud, write):
+    write("i-0gone", region=WEST)
+    volume, kept = make_volume(cloud.ec2(WEST), "i-0gone"), make_volume(cloud.ec2(WEST), "i-0gone", kept=True)
+    cloud.deny(EAST)
+    wishes = workflow.Wishes(include_ebs=True, include_kept=True)
+    todo = workflow.plan(app, wishes)
+    left = (VolumeEntry(volume, 8, WEST), VolumeEntry(kept, 8, WEST))
+    expected = CleanupReport(
+        regions_queried=REGIONS,
+        regions_failed=(RegionFailure(EAST, "You are not authorized to perform this operation."),),
+        cleaned=(),
+        added=(),
+        updated=(),
+        deleted_volumes=(),
+        skipped=(AliasEntry("i-0gone", "aws-gpu1"),),
+        skipped_volumes=todo.shown.skipped_volumes,
+        access=app.access,
+    )
+    assert sorted(todo.shown.skipped_volumes, key=lambda v: left.index(v)) == list(left)
+    assert workflow.nothing_done(todo.shown) == expected and todo.shown.is_empty
+    assert todo.shown.command.endswith(" cleanup --include-ebs --include-kept")
+
+
+def test_without_a_wish_aliases_alone_are_looked_at(app, cloud, write):
+    """No volume is read then, and the default wishes for nothing."""
+    make_volume(cloud.ec2(WEST), "i-0gone")
+    start_box(cloud.ec2(WEST))
+    todo = workflow.plan(app, workflow.Wishes())
+    assert todo.shown.is_empty and todo.new_hosts == () == todo.moved_hosts
+    assert todo.shown.command.endswith(" cleanup")
+    assert {operation for _, operation in cloud.calls[2:]} - {"RunInstances"} == {"DescribeInstances"}
 
 
 # --- aliases ---------------------------------------------------------------------------------------------
@@ -175,6 +281,65 @@ def test_a_missing_key_is_told_before_anything_is_written(run, app, cloud):
     assert done.exit_code == 1 and document(done)["error"]["code"] == "ssh-key" and not app.paths.ssh_config.exists()
 
 
+def test_a_box_that_has_no_address_gets_no_alias(run, app, cloud, public_key):
+    stopped = start_box(cloud.ec2(WEST))["InstanceId"]
+    cloud.ec2(WEST).stop_instances(InstanceIds=[stopped])
+    done = cleanup(run, "--sync")
+    assert done.exit_code == 0 and document(done)["added"] == [] and not app.paths.known_hosts.exists()
+
+
+def test_a_box_with_a_damaged_block_gets_no_second_one(run, app, cloud, public_key):
+    box = start_box(cloud.ec2(WEST))["InstanceId"]
+    app.paths.ssh_config.write_text(f"# >>> aws-bootstrap [{box}] >>>\nHost aws-gpu7\n")
+    shown = document(cleanup(run, "--sync"))
+    assert shown["added"] == [] and shown["broken"] == [box]
+
+
+def test_a_box_that_has_no_address_any_more_keeps_its_alias_as_it_is(run, app, cloud, write):
+    box = start_box(cloud.ec2(EAST))["InstanceId"]
+    write(box, hostname="192.0.2.1", region=EAST)
+    cloud.ec2(EAST).stop_instances(InstanceIds=[box])
+    cloud.faults.change_answer("DescribeInstances", without_address)
+    before = config(app)
+    assert document(cleanup(run, "--sync"))["updated"] == [] and config(app) == before
+
+
+def without_address(reply) -> None:
+    for reservation in reply["Reservations"]:
+        for instance in reservation["Instances"]:
+            instance.pop("PublicIpAddress", None)
+
+
+@pytest.mark.parametrize(("asked", "user"), [((), "ubuntu"), (("--ssh-user", "ec2-user"), "ec2-user")])
+def test_what_an_old_block_lacks_is_filled_in(run, app, cloud, public_key, asked, user):
+    box = start_box(cloud.ec2(EAST))
+    name = f"aws-bootstrap [{box['InstanceId']}]"
+    block = f"# >>> {name} >>>\nHost aws-gpu4\n    HostName 192.0.2.1\n# <<< {name} <<<\n"
+    app.paths.ssh_config.write_text(block)
+    done = cleanup(run, "--sync", "--key-path", str(public_key), *asked)
+    assert done.exit_code == 0
+    assert sshconfig.hosts(config(app)) == [
+        sshconfig.Host(
+            instance_id=box["InstanceId"],
+            alias="aws-gpu4",
+            hostname=box["PublicIpAddress"],
+            user=user,
+            identity_file=str(public_key.with_suffix("")),
+            known_hosts=str(app.paths.known_hosts),
+            port=22,
+            region=EAST,
+        )
+    ]
+
+
+def test_what_a_block_says_stays_when_its_address_changes(run, app, cloud, write, public_key):
+    box = start_box(cloud.ec2(EAST))
+    write(box["InstanceId"], hostname="192.0.2.1", user="me", identity_file="/k", known_hosts="/h", port=7, region=EAST)
+    (before,) = sshconfig.hosts(config(app))
+    assert cleanup(run, "--sync", "--ssh-user", "other").exit_code == 0
+    assert sshconfig.hosts(config(app)) == [replace(before, hostname=box["PublicIpAddress"])]
+
+
 # --- volumes ---------------------------------------------------------------------------------------------
 
 
@@ -288,6 +453,115 @@ def test_a_cleanup_that_fails_half_way_says_what_it_has_done(run, app, cloud, wr
     assert done.exit_code == 3 and [c["instance_id"] for c in failed["cleaned"]] == ["i-0gone"]
     assert [(v["volume_id"], v["deleted"]) for v in failed["deleted_volumes"]] == [(volume, False)]
     assert "cleanup --include-ebs" in failed["error"]["hint"]
+
+
+MEND = "Mend its permissions, or name another file: export AWS_BOOTSTRAP_SSH_CONFIG=…"
+
+
+def broken_off(app, todo, wishes) -> tuple[ErrorReport, CleanupReport]:
+    """The error of a cleanup that had done something, and what it says is done."""
+    with pytest.raises(IncompleteError) as caught:
+        workflow.apply(app, todo, wishes)
+    assert caught.value.exit_code == 3 and isinstance(caught.value.result, CleanupReport)
+    return caught.value.report, caught.value.result
+
+
+def test_the_error_of_a_cleanup_broken_off_names_the_cause_the_rest_and_its_command(app, cloud, write):
+    write("i-0gone", region=WEST)
+    volume = make_volume(cloud.ec2(WEST), "i-0gone", size=9)
+    app.paths.known_hosts.unlink()
+    app.paths.known_hosts.mkdir()
+    wishes = workflow.Wishes(include_ebs=True)
+    error, done = broken_off(app, workflow.plan(app, wishes), wishes)
+    assert error == ErrorReport(
+        code="ssh-config",
+        message=f"Cannot read the SSH config {app.paths.known_hosts}: it is not a regular file.",
+        hint=f"{MEND}\nDo the rest:  {app.access.program} cleanup --include-ebs",
+        resources=(Resource("volume", volume, WEST, billing=True),),
+    )
+    left = DeletedVolume(volume, 9, False, "It was not deleted before the command was stopped.", WEST)
+    assert done.cleaned == (AliasEntry("i-0gone", "aws-gpu1"),) and done.deleted_volumes == (left,)
+
+
+def test_a_cleanup_that_has_done_nothing_fails_plainly(run, app, cloud, write):
+    write("i-0gone", region=WEST)
+    todo = workflow.plan(app, workflow.Wishes())
+    app.paths.ssh_config.unlink()
+    app.paths.ssh_config.mkdir()
+    with pytest.raises(workflow.BootstrapError) as caught:
+        workflow.apply(app, todo, workflow.Wishes())
+    assert (type(caught.value), caught.value.code) == (workflow.BootstrapError, "ssh-config")
+    assert caught.value.result == workflow.nothing_done(todo.shown)
+
+
+@pytest.mark.parametrize("kind", ["moved_hosts", "new_hosts"])
+def test_a_config_that_breaks_between_two_hosts_says_which_was_written(app, cloud, write, kind):
+    write("i-0gone", region=WEST)
+    app.paths.ssh_config.write_text("")
+    todo = workflow.plan(app, workflow.Wishes())
+
+    def hosts():
+        yield BOX
+        app.paths.ssh_config.unlink()
+        app.paths.ssh_config.mkdir()
+        yield replace(BOX, instance_id="i-0other", alias="aws-gpu2")
+
+    _, done = broken_off(app, replace(todo, **{kind: hosts()}), workflow.Wishes())
+    written = (AliasAddress(BOX.instance_id, "aws-gpu1", BOX.hostname),)
+    assert (done.updated, done.added) == {
+        "moved_hosts": (written, ()),
+        "new_hosts": ((), written),
+    }[kind]
+
+
+def test_known_hosts_that_cannot_be_made_break_off_a_cleanup_that_has_added_an_alias(app, cloud, public_key):
+    box = start_box(cloud.ec2(WEST))
+    app.paths.home.write_text("in the way of the folder")
+    wishes = workflow.Wishes(sync=True, config=LaunchConfig(key_path=public_key))
+    _, done = broken_off(app, workflow.plan(app, wishes), wishes)
+    assert done.added == (AliasAddress(box["InstanceId"], "aws-gpu1", box["PublicIpAddress"]),)
+
+
+def test_the_host_keys_of_boxes_have_a_file_before_ssh_makes_one(run, app, cloud, public_key):
+    start_box(cloud.ec2(WEST))
+    assert cleanup(run, "--sync").exit_code == 0
+    assert app.paths.known_hosts.stat().st_mode & 0o777 == 0o600
+
+
+def test_each_volume_has_its_own_outcome(run, cloud):
+    """One is deleted, one is refused, one is claimed while a person thinks, and a region no longer answers."""
+    client, east = cloud.ec2(WEST), cloud.ec2(EAST)
+    box = start_box(client)["InstanceId"]
+    gone, refused, claimed = (make_volume(client, "i-0gone") for _ in range(3))
+    unread = make_volume(east, "i-0gone")
+    cloud.fail("DeleteVolume", "VolumeInUse", VolumeId=refused)
+
+    def claim() -> None:
+        client.create_tags(Resources=[claimed], Tags=[{"Key": "aws-bootstrap-instance", "Value": box}])
+
+    cloud.faults.on("DescribeVolumes", claim, region=WEST, skip=1)
+    cloud.faults.on("DescribeVolumes", lambda: cloud.deny(EAST), region=EAST, skip=1)
+    done = cleanup(run, "--include-ebs")
+    assert done.exit_code == 3 and document(done)["error"]["code"] == "volume-not-deleted"
+    outcomes = {v["volume_id"]: (v["deleted"], v.get("error")) for v in document(done)["deleted_volumes"]}
+    assert outcomes == {
+        gone: (True, None),
+        refused: (False, "EC2 said VolumeInUse."),
+        claimed: (False, "It is gone, in use or kept by now."),
+        unread: (False, "You are not authorized to perform this operation."),
+    }
+    assert {v.volume_id for v in ec2.find_volumes(client)} == {refused, claimed}
+
+
+def test_a_deletion_that_got_no_answer_and_cannot_be_looked_up_says_both(run, app, cloud):
+    app.lookup_seconds = 0
+    volume = make_volume(cloud.ec2(WEST), "i-0gone")
+    cloud.faults.drop("DeleteVolume")
+    cloud.faults.drop("DescribeVolumes", region=WEST, skip=2)  # the plan and the second look
+    (left,) = document(cleanup(run, "--include-ebs"))["deleted_volumes"]
+    assert left["volume_id"] == volume and left["deleted"] is False
+    assert left["error"].startswith("Connection was closed")
+    assert left["error"].endswith(" Whether it is deleted is not known.")
 
 
 def test_include_kept_alone_is_a_usage_error(run, cloud):

@@ -5,9 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import pytest
+
+from aws_bootstrap import ec2, sshconfig
+from aws_bootstrap.errors import BootstrapError, ErrorReport, IncompleteError
 from aws_bootstrap.models import Instance, RegionFailure, Volume
+from aws_bootstrap.tests.cloud import REGIONS, make_volume, start_box
 from aws_bootstrap.tests.test_ssh_config import BOX as HOST
-from aws_bootstrap.workflows.inventory import Box, Inventory
+from aws_bootstrap.workflows.inventory import Box, Inventory, read, read_with, select
 
 EAST, WEST = "us-east-1", "us-west-2"
 LAUNCHED = datetime(2026, 1, 1, tzinfo=UTC)
@@ -68,3 +73,178 @@ def test_with_a_region_unread_no_host_is_judged():
 
 def test_an_older_block_without_a_region_is_judged_by_all_regions():
     assert inventory(hosts=[host(2, None)]).stale_hosts() == (host(2, None),)
+
+
+# --- boxes -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("state", "address", "reachable"),
+    [
+        ("running", "192.0.2.1", True),
+        ("running", None, False),
+        ("pending", "192.0.2.1", False),
+        ("stopped", None, False),
+    ],
+)
+def test_a_box_is_reachable_once_it_runs_and_has_an_address(state, address, reachable):
+    assert Box(replace(INSTANCE, state=state, public_ip=address)).is_reachable is reachable
+
+
+@pytest.mark.parametrize(
+    ("changes", "goes"),
+    [
+        ({}, True),
+        ({"attached_to": "i-1"}, True),
+        ({"attached_to": ec2.UNKNOWN}, True),
+        ({"attached_to": "i-2"}, False),
+        ({"kept": True}, False),
+        ({"created_by_us": False}, False),
+    ],
+    ids=str,
+)
+def test_which_volumes_go_with_a_box(changes, goes):
+    volume = replace(VOLUME, **changes)
+    assert Box(INSTANCE, volumes=(volume,)).deletable_volumes == ((volume,) if goes else ())
+
+
+def test_a_box_is_called_as_its_instance_and_its_alias_say():
+    box = Box(INSTANCE, replace(HOST, instance_id="i-1", alias="aws-gpu7"))
+    assert (box.instance_id, box.region, box.alias, box.has_ended) == ("i-1", WEST, "aws-gpu7", False)
+    assert Box(INSTANCE).alias is None
+    assert all(Box(replace(INSTANCE, state=state)).has_ended for state in ("shutting-down", "terminated"))
+
+
+# --- what is read ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def box(app, cloud):
+    """Start a box with an alias, and give its id."""
+
+    def start(region: str, *, in_block: str | None) -> str:
+        instance_id = start_box(cloud.ec2(region))["InstanceId"]
+        sshconfig.add(app.paths.ssh_config, replace(HOST, alias="", instance_id=instance_id, region=in_block))
+        return instance_id
+
+    return start
+
+
+def alone(app) -> tuple:
+    return tuple(sshconfig.hosts(sshconfig.read(app.paths.ssh_config)))
+
+
+def asked(cloud) -> list[tuple[str, str]]:
+    return sorted(call for call in cloud.calls if call[1].startswith("Describe"))
+
+
+def counted(client, instances) -> tuple[str, list[str]]:
+    """What is read besides: the region, and the instances that were found there."""
+    return client.meta.region_name, [instance.instance_id for instance in instances]
+
+
+def test_all_of_ours_in_every_region_are_joined_with_hosts_and_volumes(app, cloud, box):
+    first, second = box(EAST, in_block=EAST), start_box(cloud.ec2(WEST))["InstanceId"]
+    volume, orphan = make_volume(cloud.ec2(WEST), second), make_volume(cloud.ec2(WEST), "i-0gone")
+    cloud.calls.clear()
+    found, more = read_with(counted, app)
+    assert {b.instance_id: (b.alias, [v.volume_id for v in b.volumes]) for b in found.boxes} == {
+        first: ("aws-gpu1", []),
+        second: (None, [volume]),
+    }
+    assert {v.volume_id for v in found.volumes} == {volume, orphan}
+    assert (found.hosts, found.regions, found.failed) == (alone(app), REGIONS, ())
+    assert more == {EAST: (EAST, [first]), WEST: (WEST, [second]), "eu-west-1": ("eu-west-1", [])}
+    assert asked(cloud) == sorted((r, op) for r in REGIONS for op in ("DescribeInstances", "DescribeVolumes"))
+
+
+def test_a_region_named_twice_is_read_once(app, cloud):
+    assert read(app, [WEST, EAST, WEST], volumes="none").regions == (WEST, EAST)
+    assert asked(cloud) == [(EAST, "DescribeInstances"), (WEST, "DescribeInstances")]
+
+
+def test_a_region_that_is_not_read_is_told_and_hides_no_other(app, cloud, box):
+    box(EAST, in_block=EAST), box(WEST, in_block=WEST)
+    cloud.deny(EAST)
+    found = read(app)
+    assert [b.region for b in found.boxes] == [WEST] and found.regions == REGIONS
+    assert found.failed == (RegionFailure(EAST, "You are not authorized to perform this operation."),)
+
+
+def test_a_named_box_is_looked_for_where_its_block_says(app, cloud, box):
+    instance_id, other = box(WEST, in_block=WEST), box(WEST, in_block=WEST)
+    volume = make_volume(cloud.ec2(WEST), instance_id)
+    make_volume(cloud.ec2(WEST), other)
+    make_volume(cloud.ec2(WEST), "i-0gone")
+    for names in (["aws-gpu1"], [instance_id], ["aws-gpu1", instance_id]):
+        cloud.calls.clear()
+        found = read(app, [EAST], names)
+        assert [(b.instance_id, b.alias) for b in found.boxes] == [(instance_id, "aws-gpu1")]
+        assert [v.volume_id for v in found.volumes] == [volume], "what belongs to others is left out"
+        assert [h.instance_id for h in found.hosts] == [instance_id] and found.regions == (WEST,)
+        assert asked(cloud) == [(WEST, "DescribeInstances"), (WEST, "DescribeVolumes")]
+
+
+def test_a_named_box_whose_region_no_block_says_is_looked_for_in_these_regions_or_all(app, cloud, box):
+    old, stranger = box(WEST, in_block=None), start_box(cloud.ec2(EAST))["InstanceId"]
+    there = box("eu-west-1", in_block="eu-west-1")
+    found = read(app, [], ["aws-gpu1", stranger, there], volumes="none")
+    assert {b.instance_id: b.region for b in found.boxes} == {old: WEST, stranger: EAST, there: "eu-west-1"}
+    assert {h.instance_id for h in found.hosts} == {old, there}
+    cloud.calls.clear()
+    assert [b.instance_id for b in read(app, [WEST], [old], volumes="none").boxes] == [old]
+    assert asked(cloud) == [(WEST, "DescribeInstances")]
+
+
+NOWHERE = "List your boxes: aws-bootstrap status\nForget aliases of boxes that are gone: aws-bootstrap cleanup"
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (["nobody"], "nobody"),
+        (["i-0nobody"], "i-0nobody"),
+        (["aws-gpu1"], "aws-gpu1 (i-0gone)"),
+        (["i-0gone", "i-0nobody"], "i-0gone, i-0nobody"),
+    ],
+    ids=str,
+)
+def test_a_name_without_a_box_is_told_as_it_was_typed(app, cloud, names, told):
+    sshconfig.add(app.paths.ssh_config, replace(HOST, alias="", instance_id="i-0gone"))
+    with pytest.raises(BootstrapError) as caught:
+        read(app, [], names)
+    assert type(caught.value) is BootstrapError
+    assert caught.value.report == ErrorReport("not-found", f"No box of aws-bootstrap named {told}.", NOWHERE)
+
+
+def test_a_name_that_may_be_where_nothing_could_be_read_is_not_absent(app, cloud, box):
+    instance_id = box(WEST, in_block=None)
+    cloud.deny(EAST)
+    assert [b.instance_id for b in read(app, [], [instance_id]).boxes] == [instance_id], "found is found"
+    with pytest.raises(BootstrapError) as caught:
+        read(app, [], ["i-0nobody"])
+    reason = "You are not authorized to perform this operation."
+    what = "What is there is unknown, not absent. Ask again, or leave it out with --region."
+    assert type(caught.value) is BootstrapError and not isinstance(caught.value, IncompleteError)
+    assert caught.value.report == ErrorReport("region-failed", f"Could not read {EAST}: {reason}", what)
+
+
+def test_boxes_that_have_ended_are_chosen_only_where_they_are_wanted(app, cloud, box):
+    ended, stranger = box(WEST, in_block=WEST), start_box(cloud.ec2(WEST))["InstanceId"]
+    cloud.ec2(WEST).terminate_instances(InstanceIds=[ended, stranger])
+    assert select(app, []) == () == select(app, [], ended=True)
+    chosen = select(app, ["aws-gpu1", stranger], [WEST], volumes="none", ended=True)
+    assert {b.instance_id for b in chosen} == {ended, stranger}
+    with pytest.raises(BootstrapError) as caught:
+        select(app, ["aws-gpu1", stranger], [WEST])
+    assert caught.value.code == "not-found" and "aws-gpu1" in str(caught.value) and stranger in str(caught.value)
+
+
+def test_volumes_are_read_beside_the_instances_unless_they_are_not_wanted(app, cloud, box):
+    instance_id = box(WEST, in_block=WEST)
+    volume = make_volume(cloud.ec2(WEST), instance_id)
+    for chosen in (select(app, [instance_id]), select(app, [instance_id], volumes="first")):
+        assert [v.volume_id for b in chosen for v in b.volumes] == [volume]
+    cloud.calls.clear()
+    assert select(app, [instance_id], volumes="none")[0].volumes == ()
+    assert asked(cloud) == [(WEST, "DescribeInstances")]

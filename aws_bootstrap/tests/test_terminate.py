@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from aws_bootstrap import ec2, sshconfig
+from aws_bootstrap.models import TerminateReport, Termination
 from aws_bootstrap.tests.cloud import make_volume, start_box
 from aws_bootstrap.tests.test_ssh_config import BOX
 from aws_bootstrap.workflows import terminate
@@ -105,6 +106,80 @@ def test_a_box_that_has_ended_may_be_named_and_its_volume_goes(run, cloud, box):
     cloud.ec2(WEST).terminate_instances(InstanceIds=[instance_id])
     code, ended = end(run, instance_id)
     assert code == 0 and ended["terminated"][0]["ebs_volumes_deleted"] == [volume]
+
+
+def test_everything_that_is_told_of_what_was_ended(app, cloud, box):
+    named, nameless = box(), start_box(cloud.ec2(WEST))["InstanceId"]
+    ours = make_volume(cloud.ec2(WEST), named)
+    kept = make_volume(cloud.ec2(WEST), named, kept=True)
+    app.paths.home.mkdir()
+    app.paths.known_hosts.write_text(f"{named} ssh-ed25519 AAAA\ni-0other ssh-ed25519 AAAA\n")
+    report = terminate.apply(app, terminate.find_targets(app, [named, nameless], None), keep_ebs=False)
+    went = Termination(named, "running", "shutting-down", "aws-gpu1", (ours,), (kept,), WEST, f"{WEST}a")
+    bare = Termination(nameless, "running", "shutting-down", region=WEST, availability_zone=f"{WEST}a")
+    assert {t.instance_id: t for t in report.terminated} == {named: went, nameless: bare}
+    assert report == TerminateReport(report.terminated, access=app.access)
+    assert app.paths.known_hosts.read_text() == "i-0other ssh-ed25519 AAAA\n"
+    assert aliases(app) == set()
+
+
+def test_a_person_is_told_which_volumes_are_waited_for(run, cloud, box):
+    instance_id = box()
+    ours, kept = (make_volume(cloud.ec2(WEST), instance_id, kept=is_kept) for is_kept in (False, True))
+    told = run("terminate", instance_id, "--yes").stderr
+    assert ours in told and kept not in told
+
+
+def test_without_a_name_all_boxes_of_the_region_that_live_are_ended_and_their_aliases_forgotten(run, app, cloud, box):
+    here, there, ended = box(), box(EAST), box()
+    cloud.ec2(WEST).terminate_instances(InstanceIds=[ended])
+    code, shown = end(run, "--region", WEST)
+    assert code == 0 and [t["instance_id"] for t in shown["terminated"]] == [here]
+    assert state(cloud, there, EAST) == "running" and aliases(app) == {there, ended}
+
+
+def test_the_question_has_a_line_for_each_box(app, cloud, box):
+    first, second = box(), box(EAST)
+    asked = terminate.question(terminate.find_targets(app, [first, second], None), keep_ebs=False).splitlines()
+    assert len(asked) == 3 and asked[-1] == "Terminate 2 instances?"
+    assert {(line.split()[0], line.split()[-1]) for line in asked[:-1]} == {(first, WEST), (second, EAST)}
+
+
+def test_the_error_of_a_box_that_cannot_be_ended_names_cause_and_ways_on(run, cloud, box):
+    """Nothing at all was done: a plain failure."""
+    protected = box()
+    volume = make_volume(cloud.ec2(WEST), protected)
+    cloud.fail("TerminateInstances", "OperationNotPermitted")
+    code, failed = end(run, protected)
+    lift = "Lift the protection: aws ec2 modify-instance-attribute --no-disable-api-termination --instance-id ID"
+    reason = "EC2 said OperationNotPermitted."
+    assert code == 1 and failed["terminated"] == []
+    assert failed["error"] == {
+        "code": "protected",
+        "message": f"Could not finish {protected}: {reason}",
+        "hint": f"{lift}\nEnd what still runs:  aws-bootstrap terminate {protected} --region {WEST}",
+        "resources": [
+            {"type": "instance", "id": protected, "region": WEST, "billing": True},
+            {"type": "volume", "id": volume, "region": WEST, "billing": True},
+        ],
+        "regions": [{"region": WEST, "reason": f"{protected}: {reason}"}],
+    }
+
+
+def test_the_error_of_a_volume_that_cannot_be_deleted_names_it_and_the_way_on(run, app, cloud, box):
+    instance_id = box()
+    volume, other = (make_volume(cloud.ec2(WEST), instance_id) for _ in range(2))
+    cloud.fail("DeleteVolume", "VolumeInUse", VolumeId=volume)
+    code, failed = end(run, instance_id)
+    assert code == 3 and failed["terminated"][0]["ebs_volumes_deleted"] == [other]
+    assert "ebs_volumes_kept" not in failed["terminated"][0] and aliases(app) == set()
+    assert failed["error"] == {
+        "code": "aws-error",
+        "message": f"Could not finish {instance_id}: EC2 said VolumeInUse.",
+        "hint": "Delete what is left, once it is free:  aws-bootstrap cleanup --include-ebs",
+        "resources": [{"type": "volume", "id": volume, "region": WEST, "billing": True}],
+        "regions": [{"region": WEST, "reason": f"{instance_id}: EC2 said VolumeInUse."}],
+    }
 
 
 # --- outcomes that are not known -------------------------------------------------------------------------
@@ -252,6 +327,25 @@ def test_after_an_interrupt_no_volume_is_deleted(run, app, cloud, box):
     assert code == 130 and bills(failed) == [("volume", volume, EAST)]
     held.release()
     assert volumes(cloud, EAST) == {volume}
+
+
+def test_of_two_ends_whose_answer_is_lost_the_one_that_shows_is_told(run, app, cloud, box):
+    """EC2 may be late with the other: it is said to run on, not left out."""
+    app.lookup_seconds = 0
+    first, late = box(), box()
+
+    def still_runs(reply) -> None:
+        for reservation in reply["Reservations"]:
+            for instance in reservation["Instances"]:
+                if instance["InstanceId"] == late:
+                    instance["State"]["Name"] = "running"
+
+    cloud.faults.lose("TerminateInstances")
+    cloud.faults.change_answer("DescribeInstances", still_runs)
+    code, failed = end(run, first, late)
+    assert code == 3 and [t["instance_id"] for t in failed["terminated"]] == [first]
+    assert bills(failed) == [("instance", late, WEST)] and aliases(app) == {late}
+    assert [r["reason"].split(":")[0] for r in failed["error"]["regions"]] == [late]
 
 
 @pytest.mark.parametrize("fmt", ["text", "json", "yaml", "table"])

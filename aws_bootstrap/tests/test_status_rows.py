@@ -1,0 +1,239 @@
+"""`status`, row by row: what is shown of a box and of a volume, and what is warned of. AWS answers in this process."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from aws_bootstrap import output, sshconfig
+from aws_bootstrap.errors import BootstrapError, SshError
+from aws_bootstrap.gpu import GpuInfo
+from aws_bootstrap.models import (
+    Instance,
+    InstanceStatus,
+    Notice,
+    OrphanVolume,
+    RegionFailure,
+    SpotPrice,
+    StatusReport,
+    Volume,
+    VolumeStatus,
+)
+from aws_bootstrap.tests.cloud import REGIONS, make_volume, start_box
+from aws_bootstrap.tests.test_ssh_config import BOX
+from aws_bootstrap.workflows.inventory import Box
+from aws_bootstrap.workflows.status import gather, instance_status
+
+EAST, WEST = "us-east-1", "us-west-2"
+SPOT = {"InstanceMarketOptions": {"MarketType": "spot"}}
+DENIED = "You are not authorized to perform this operation."
+PRICED = "DescribeSpotPriceHistory"
+
+# --- one box ---------------------------------------------------------------------------------------------
+
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+LAUNCHED = NOW - timedelta(hours=2, minutes=30)
+INSTANCE = Instance("i-1", WEST, "running", "g4dn.xlarge", "spot", f"{WEST}a", LAUNCHED, public_ip="192.0.2.1")
+DATA = Volume("vol-1", WEST, 10, "in-use", f"{WEST}a", created_by_us=True, kept=False, instance_id="i-1")
+PRICES = {("g4dn.xlarge", f"{WEST}a"): SpotPrice("g4dn.xlarge", f"{WEST}a", 0.123456, NOW)}
+ROW = InstanceStatus(
+    instance_id="i-1",
+    region=WEST,
+    state="running",
+    instance_type="g4dn.xlarge",
+    public_ip="192.0.2.1",
+    ssh_alias="aws-gpu3",
+    lifecycle="spot",
+    availability_zone=f"{WEST}a",
+    launch_time=LAUNCHED,
+    uptime_seconds=9000,
+    ebs_volumes=(VolumeStatus("vol-1", 10, "/data", "in-use"),),
+    spot_price_per_hour=0.123456,
+    estimated_cost=0.3086,
+    user="me",
+)
+UNPRICED = {"spot_price_per_hour": None, "estimated_cost": None}
+
+
+def test_everything_that_is_shown_of_a_box():
+    host = replace(BOX, alias="aws-gpu3", user="me")
+    assert instance_status(Box(INSTANCE, host, (DATA,)), PRICES, NOW) == ROW
+    assert instance_status(Box(INSTANCE), PRICES, NOW) == replace(ROW, ssh_alias=None, user="ubuntu", ebs_volumes=())
+
+
+@pytest.mark.parametrize(
+    ("changes", "row"),
+    [
+        ({"lifecycle": "on-demand"}, UNPRICED),
+        ({"state": "stopping"}, UNPRICED),
+        ({"availability_zone": f"{WEST}b"}, UNPRICED),
+        ({"launch_time": None}, {"uptime_seconds": None, "estimated_cost": None}),
+        ({"launch_time": NOW + timedelta(hours=1)}, {"uptime_seconds": 0, "estimated_cost": 0.0}),
+        ({"launch_time": NOW}, {"uptime_seconds": 0, "estimated_cost": 0.0}),
+    ],
+    ids=str,
+)
+def test_what_is_not_known_of_a_box_is_not_made_up(changes, row):
+    """This machine's clock may be behind EC2's: no box runs for less than no time."""
+    seen = instance_status(Box(replace(INSTANCE, **changes)), PRICES, NOW)
+    assert seen == replace(ROW, ssh_alias=None, user="ubuntu", ebs_volumes=(), **(changes | row))
+
+
+# --- the report ------------------------------------------------------------------------------------------
+
+
+def warned(report: StatusReport) -> set[Notice]:
+    return set(output.with_warnings(report).warnings)
+
+
+@pytest.fixture(autouse=True)
+def no_warnings():
+    """None of an earlier test."""
+    output.use_format(output.OutputFormat.JSON)
+
+
+@pytest.fixture
+def box(app, cloud):
+    """Start a box with an alias, and give its id."""
+
+    def start(region: str = WEST, *, user: str = "ubuntu", **more) -> str:
+        instance_id = start_box(cloud.ec2(region), **more)["InstanceId"]
+        sshconfig.add(app.paths.ssh_config, replace(BOX, alias="", instance_id=instance_id, region=region, user=user))
+        return instance_id
+
+    return start
+
+
+@pytest.fixture
+def priced(cloud):
+    """A g4dn.xlarge costs $0.2 an hour in every zone where boxes of these tests start."""
+    zones = [f"{region}a" for region in REGIONS]
+    history = [
+        {"InstanceType": "g4dn.xlarge", "AvailabilityZone": zone, "SpotPrice": "0.2", "Timestamp": NOW}
+        for zone in zones
+    ]
+    cloud.faults.change_answer(PRICED, lambda reply: reply.update(SpotPriceHistory=history))
+
+
+def test_the_report_of_an_empty_account(app, cloud):
+    report = gather(app, [])
+    assert report == StatusReport((), REGIONS, (), (), access=app.access, instructions=True)
+    assert gather(app, [WEST, WEST], instructions=False) == replace(report, regions_queried=(WEST,), instructions=False)
+    assert warned(report) == set() and PRICED not in {operation for _, operation in cloud.calls}
+
+
+def test_volumes_whose_box_is_gone_are_told_with_what_they_cost(app, cloud):
+    client = cloud.ec2(WEST)
+    left, kept = make_volume(client, "i-0gone", size=7), make_volume(client, "i-0gone", kept=True)
+    brought = make_volume(client, "i-0other", ours=False, size=1)
+    orphans = {o.volume_id: o for o in gather(app, [WEST]).orphan_volumes}
+    assert orphans == {
+        left: OrphanVolume(left, WEST, 7, 0.56, "i-0gone", None, created_by_us=True),
+        kept: OrphanVolume(kept, WEST, 8, 0.64, "i-0gone", True, created_by_us=True),
+        brought: OrphanVolume(brought, WEST, 1, 0.08, "i-0other", None, created_by_us=False),
+    }
+
+
+def test_prices_are_read_once_a_region_for_spot_boxes_that_run(app, cloud, box, priced):
+    spot, other = box(**SPOT), box(EAST)
+    stopped = box("eu-west-1", InstanceType="m5.large", **SPOT)
+    cloud.ec2("eu-west-1").stop_instances(InstanceIds=[stopped])
+    box(EAST, InstanceType="m5.large")
+    report = gather(app, [])
+    prices = {i.instance_id: i.spot_price_per_hour for i in report.instances}
+    assert prices[spot] == 0.2 and prices[other] is None is prices[stopped] and warned(report) == set()
+    assert [region for region, operation in cloud.calls if operation == PRICED] == [WEST]
+
+
+def test_a_price_that_cannot_be_read_is_warned_of_by_region_and_by_box(app, cloud, box):
+    named, nameless = box(**SPOT), start_box(cloud.ec2(WEST), **SPOT)["InstanceId"]
+    box()
+    cloud.deny(WEST, PRICED)
+    report = gather(app, [WEST])
+    assert {(i.spot_price_per_hour, i.estimated_cost) for i in report.instances} == {(None, None)}
+    unknown = "The spot price of {} is not known, and so its cost is not."
+    assert warned(report) == {
+        Notice("price-unknown", f"No spot prices in {WEST}: {DENIED}", region=WEST),
+        Notice("price-unknown", unknown.format("aws-gpu1"), named, WEST),
+        Notice("price-unknown", unknown.format(nameless), nameless, WEST),
+    }
+
+
+def test_a_region_that_is_not_read_is_told(app, cloud, box):
+    instance_id = box()
+    cloud.deny(EAST)
+    report = gather(app, [])
+    assert [i.instance_id for i in report.instances] == [instance_id]
+    assert (report.regions_queried, report.regions_failed) == (REGIONS, (RegionFailure(EAST, DENIED),))
+
+
+def test_where_no_region_is_read_each_has_its_reason(app, cloud):
+    cloud.fail("DescribeInstances", "RequestExpired", region=EAST)
+    cloud.fail("DescribeInstances", "OptInRequired", region=WEST)
+    with pytest.raises(BootstrapError) as caught:
+        gather(app, [EAST, WEST])
+    failed = (
+        RegionFailure(EAST, "Your AWS credentials have expired, or this machine's clock is wrong."),
+        RegionFailure(WEST, "EC2 said OptInRequired."),
+    )
+    assert caught.value.result == StatusReport((), (EAST, WEST), failed, (), access=app.access)
+
+
+def test_where_the_only_region_is_not_read_it_has_the_errors_own_words(app, cloud):
+    cloud.deny(WEST)
+    with pytest.raises(BootstrapError) as caught:
+        gather(app, [WEST])
+    failed = (RegionFailure(WEST, DENIED),)
+    assert caught.value.result == StatusReport((), (WEST,), failed, (), access=app.access)
+
+
+# --- GPUs ------------------------------------------------------------------------------------------------
+
+T4 = GpuInfo("Tesla T4", "Turing", "12.4", "12.9", "575.1")
+
+
+class Told:
+    """Boxes whose GPU is told, or the error of asking for it, by alias; who was asked."""
+
+    def __init__(self, **answers) -> None:
+        self.answers = {alias.replace("_", "-"): answer for alias, answer in answers.items()}
+        self.asked: list[str] = []
+
+    def query_gpu(self, alias: str):
+        """Tell it."""
+        self.asked.append(alias)
+        answer = self.answers[alias]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def test_each_running_box_is_asked_for_its_gpu(app, cloud, box):
+    first, without, stopped = box(), box(EAST), box()
+    cloud.ec2(WEST).stop_instances(InstanceIds=[stopped])
+    app.ssh = Told(aws_gpu1=T4, aws_gpu2=None)
+    report = gather(app, [], gpu=True)
+    assert {i.instance_id: i.gpu for i in report.instances} == {first: T4, without: None, stopped: None}
+    assert sorted(app.ssh.asked) == ["aws-gpu1", "aws-gpu2"] and warned(report) == set()
+    assert all(i.gpu is None for i in gather(app, []).instances) and len(app.ssh.asked) == 2, "nobody wished for it"
+
+
+def test_a_box_that_does_not_tell_its_gpu_is_warned_of(app, cloud, box, my_address):
+    """None of these boxes lets this machine in, but only of one does that explain the silence."""
+    slow, shut, nameless = box(), box(EAST), start_box(cloud.ec2(WEST))["InstanceId"]
+    app.ssh = Told(
+        aws_gpu1=SshError("No answer.", code="ssh-timeout"), aws_gpu2=SshError("Refused.", code="ssh-refused")
+    )
+    report = gather(app, [], gpu=True)
+    program = app.access.program
+    no_alias = f"{nameless} has no alias on this machine, so its GPU is unknown. Add one: {program} cleanup --sync"
+    not_let_in = f"Your address {my_address} is not let in. Change that: {program} access aws-gpu1 --ssh-cidr me"
+    assert {i.gpu for i in report.instances} == {None}
+    assert warned(report) == {
+        Notice("gpu-unknown", "aws-gpu1 did not tell its GPU: No answer.", slow, WEST),
+        Notice("address-not-allowed", not_let_in, slow, WEST),
+        Notice("gpu-unknown", "aws-gpu2 did not tell its GPU: Refused.", shut, EAST),
+        Notice("no-alias", no_alias, nameless, WEST),
+    }
