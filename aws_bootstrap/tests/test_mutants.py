@@ -7,7 +7,7 @@ import tomllib
 import pytest
 
 from aws_bootstrap.tests.mutants import __main__ as tier
-from aws_bootstrap.tests.mutants import python, records, report, shell
+from aws_bootstrap.tests.mutants import hot, python, records, report, shell
 
 SOURCE = b'''"""A docstring."""
 from os import path
@@ -106,3 +106,30 @@ def test_each_module_that_guards_money_data_and_access_is_a_target():
     found = {str(path.relative_to(records.PACKAGE)) for path in tier.targets([])}
     assert {"workflows/terminate.py", "ec2/volumes.py", "ssh.py", "aws.py", "resources/mount_data_volume.sh"} <= found
     assert [str(p.relative_to(records.PACKAGE)) for p in tier.targets(["keys"])] == ["keys.py"]
+
+
+def test_a_share_is_weighted_by_how_many_slips_a_module_has():
+    big, small, untried = (tier.mutants(records.PACKAGE / "ec2" / name) for name in ("rules.py", "tags.py", "types.py"))
+    by_file = {"big": big, "small": small, "untried": untried}
+    known = {big[0].id: {"status": "killed"}, small[0].id: {"status": "survived"}, small[1].id: {"status": "timeout"}}
+    share = report.weighted_share(by_file, by_file, known)
+    assert share == pytest.approx(0.5 * len(small) / (len(big) + len(small)))
+
+
+def test_a_slip_is_put_into_the_functions_in_memory(tmp_path):
+    path = tmp_path / "module.py"
+    before = b"def outer():\n    def inner(x):\n        return x + 1\n    return inner\nkept = outer()\n"
+    path.write_bytes(before)
+    names: dict = {}
+    exec(compile(before, str(path), "exec"), names)
+    hot.put_in(path, before, before.replace(b"+ 1", b"- 1"))
+    assert (names["outer"]()(5), names["kept"](5)) == (4, 4)
+    with pytest.raises(hot.Cold):
+        hot.put_in(path, before, before.replace(b"    return inner\n", b"    return lambda x: x\n"))
+    assert names["kept"](5) == 4
+
+
+def test_the_tests_that_noticed_another_slip_of_the_function_come_first():
+    lines = {"ec2/tags.py": frozenset({16})}
+    known = [records.Record(f"aws_bootstrap/tests/test_a.py::{name}", s, lines) for name, s in (("a", 1.0), ("b", 9.0))]
+    assert [r.seconds for r in records.choose(known, "ec2/tags.py", 16, 60, first={known[1].test})] == [9.0, 1.0]

@@ -264,7 +264,7 @@ def main() -> int:
         Runner(results, recorded, chosen.budget).run(todo, min(chosen.workers, len(todo)) or 1)
         print(f"{len(todo)} tried in {time.monotonic() - began:.0f} s")
     if chosen.write:
-        report.write(by_file, picked, results.known, reasons, seed=chosen.seed if chosen.sample else None)
+        report.write(by_file, picked, results.known, reasons)
     return report.show(by_file, picked, results.known, reasons)
 
 

@@ -62,8 +62,9 @@ slowest tests would notice counts as a survivor. `aws_bootstrap/tests/mutants/su
 reason. Commit {commit}.{sample}"""
 _SAMPLE = """
 
-**This is a sample**, drawn with seed {seed}: shares in brackets are the 95 % confidence interval (Wilson) of the share
-among all slips."""
+**{tried} of {slips} slips were tried**, in a random order: in brackets the 95 % confidence interval (Wilson) of the
+share among all slips of the module. Modules were not tried in equal parts; weighted by their slips, {weighted:.1%}
+survive."""
 
 
 def write(
@@ -71,13 +72,31 @@ def write(
     picked: Mapping[str, Sequence[Mutant]],
     known: Mapping[str, Mapping[str, Any]],
     reasons: Mapping[str, Any],
-    *,
-    seed: int | None,
 ) -> None:
     """Write the tier's part of docs/reliability.md."""
-    head = _HEAD.format(commit=reliability.commit(), sample="" if seed is None else _SAMPLE.format(seed=seed))
+    slips = sum(map(len, by_file.values()))
+    tried = sum(m.id in known for found in picked.values() for m in found)
+    sample = ""
+    if tried < slips:
+        sample = _SAMPLE.format(tried=tried, slips=slips, weighted=weighted_share(by_file, picked, known))
+    head = _HEAD.format(commit=reliability.commit(), sample=sample)
     lines = table(by_file, picked, known, reasons)
     reliability.put_part("mutants", "\n".join([head, "", *lines]))
+
+
+def weighted_share(
+    by_file: Mapping[str, Sequence[Mutant]],
+    picked: Mapping[str, Sequence[Mutant]],
+    known: Mapping[str, Mapping[str, Any]],
+) -> float:
+    """The surviving share among all slips, as each module's sample tells it; modules without one are left out."""
+    surviving, slips = 0.0, 0
+    for name, found in by_file.items():
+        tried = [known[m.id]["status"] for m in picked[name] if m.id in known]
+        if tried:
+            surviving += len(found) * sum(status not in NOTICED for status in tried) / len(tried)
+            slips += len(found)
+    return surviving / slips if slips else 0.0
 
 
 def show(
