@@ -29,9 +29,18 @@ NEVER = (
 
 # What runs on the box runs there as shell or under another Python: its tests are named here by hand.
 BOX_TESTS = {
-    "resources/mount_data_volume.sh": ("box/test_data_volume.py", "box/test_resources.py"),
-    "resources/setup.d/": ("box/test_bashrc.py", "box/test_cuda.py", "box/test_venv.py", "box/test_setup.py"),
+    "resources/mount_data_volume.sh": ("test_mount", "test_data_volume", "test_resources"),
+    "resources/setup.d/cuda.sh": ("test_cuda", "test_setup"),
+    "resources/setup.d/10-gpu.sh": ("test_cuda", "test_setup"),
+    "resources/setup.d/55-cuda-test.sh": ("test_cuda", "test_setup"),
+    "resources/setup.d/torch.sh": ("test_torch", "test_setup"),
+    "resources/setup.d/50-pytorch.sh": ("test_torch", "test_setup"),
+    "resources/setup.d/venv.sh": ("test_venv", "test_setup"),
+    "resources/setup.d/30-venv.sh": ("test_venv", "test_setup"),
+    "resources/setup.d/60-shell.sh": ("test_bashrc", "test_setup"),
+    "resources/setup.d/": ("test_packages", "test_run_steps", "test_bashrc", "test_resources", "test_setup"),
 }
+"""By the beginning of the script's path; the first that fits counts."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +137,8 @@ def choose(
     """
     by_hand = next((names for prefix, names in BOX_TESTS.items() if file.startswith(prefix)), None)
     if by_hand:
-        found = [r for r in records if r.test.partition("::")[0].removeprefix("aws_bootstrap/tests/") in by_hand]
+        wanted = {f"aws_bootstrap/tests/box/{name}.py" for name in by_hand}
+        found = [r for r in records if r.test.partition("::")[0] in wanted]
     else:
         found = [r for r in records if line in r.lines.get(file, ())]
         if at_import or not found:
