@@ -108,8 +108,11 @@ class Results:
         self.tests = records.digest(*records.test_files())
         self.sources = {str(p.relative_to(PACKAGE)): records.digest(p) for p in targets([])}
         self.known: dict[str, dict[str, Any]] = {}
+        self.tried: set[str] = set()
+        """Every slip that was ever tried, also those whose result does not count any more."""
         lines = RESULTS.read_text().splitlines() if RESULTS.exists() else []
         for raw in map(json.loads, lines):
+            self.tried.add(raw["id"])
             if self._counts(raw):
                 self.known[raw["id"]] = raw
 
@@ -260,6 +263,7 @@ def main() -> int:
             wanted = [m for m in wanted if m.id == chosen.again]
         todo = [m for m in wanted if m.id not in results.known or chosen.again]
         random.Random(chosen.seed).shuffle(todo)  # a run that is broken off has tried some of every module
+        todo.sort(key=lambda m: m.id not in results.tried)  # earlier survivors first: there may be a test by now
         began = time.monotonic()
         Runner(results, recorded, chosen.budget).run(todo, min(chosen.workers, len(todo)) or 1)
         print(f"{len(todo)} tried in {time.monotonic() - began:.0f} s")
