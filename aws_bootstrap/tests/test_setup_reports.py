@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 
 import pytest
 import yaml
@@ -31,29 +32,22 @@ def test_a_failed_step_says_why_and_shows_its_last_lines_in_every_format(program
     assert "no such dataset" in yaml.safe_load(program(*words, "-o", "yaml").out)["setup_failed_output"]
     table = program(*words, "-o", "table").out
     assert "status 7" in table and "no such dataset" in table
-
-
-def test_a_launch_whose_setup_fails_shows_its_last_lines(program, bad_script):
-    code, failed = program.json("launch", "--setup-script", bad_script)
-    assert code == 3 and "no such dataset" in failed["setup_failed_output"]
-
-
-def test_a_setup_script_that_failed_runs_again_only_when_it_is_named(program, box, bad_script):
-    assert program.json("setup", "aws-gpu1", "--setup-script", bad_script)[0] == 3
     code, again = program.json("setup", "aws-gpu1")
-    assert code == 0 and again["setup"] == "completed"
+    assert code == 0 and again["setup"] == "completed", "a script runs only when it is named"
 
 
-@pytest.mark.parametrize("words", [("-o", "json"), ()], ids=["json", "text"])
-def test_setup_shows_the_region(program, box, words):
-    done = program("setup", "aws-gpu1", *words)
+def test_setup_shows_the_region(program, box):
+    done = program("setup", "aws-gpu1")
     assert done.exit_code == 0 and "us-west-2" in done.out
 
 
 def test_a_setup_that_cannot_log_in_prints_the_box_that_it_knows(program, box):
-    (program.sandbox.home.root / "id_ed25519").unlink()
+    key = program.sandbox.home.root / "id_ed25519"
+    key.unlink()
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], input="y\n", text=True, check=True)
     code, failed = program.json("setup", "aws-gpu1")
     assert code == 1 and failed["error"]["code"] == "ssh-refused"
+    assert "Permission denied (publickey)" in failed["error"]["message"], "ssh's own words"
     known = {key: failed[key] for key in ("instance_id", "ssh_alias", "region", "setup", "setup_failed_step")}
     assert known == {
         "instance_id": box["instance_id"],
@@ -62,8 +56,6 @@ def test_a_setup_that_cannot_log_in_prints_the_box_that_it_knows(program, box):
         "setup": "failed",
         "setup_failed_step": "login",
     }
-    told = program("setup", "aws-gpu1")
-    assert box["instance_id"] in told.out and "is set up" not in told.out
 
 
 def test_a_changed_host_key_is_told_with_what_to_do(program, box):
