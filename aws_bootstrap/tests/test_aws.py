@@ -93,6 +93,27 @@ def test_the_region_is_that_of_the_environment_then_of_the_profile(monkeypatch, 
     assert Aws().region == region
 
 
+def test_the_profile_that_was_asked_for_is_used():
+    Path(os.environ["AWS_CONFIG_FILE"]).write_text("[profile other]\nregion = eu-north-1\n")
+    assert Aws("other").region == "eu-north-1"
+    with pytest.raises(BootstrapError) as caught:
+        Aws("none").ec2("eu-west-1")
+    assert caught.value.code == "no-profile"
+
+
+def test_secrets_that_are_renewed_are_known_too(monkeypatch, tmp_path):
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    keys = {"Version": 1, "AccessKeyId": "AKIA", "SecretAccessKey": "renewed-key", "SessionToken": "renewed-token"}
+    answer = tmp_path / "answer.json"
+    answer.write_text(json.dumps(keys | {"Expiration": "2999-01-01T00:00:00Z"}))
+    Path(os.environ["AWS_CONFIG_FILE"]).write_text(f"[default]\ncredential_process = cat {answer}\n")
+    aws = Aws()
+    assert aws.secrets() == (), "nothing is read for it"
+    aws.ec2("eu-west-1")
+    assert set(aws.secrets()) == {"renewed-key", "renewed-token"}
+
+
 def test_a_client_tells_who_we_are_and_has_bounds():
     aws = Aws(timeouts={"connect_timeout": 1, "read_timeout": 2})
     again, once = aws.ec2("eu-west-1").meta.config, aws.ec2_once("eu-west-1").meta.config
@@ -102,6 +123,8 @@ def test_a_client_tells_who_we_are_and_has_bounds():
         {"mode": "standard", "total_max_attempts": 5},
         {"mode": "standard", "total_max_attempts": 1},
     ]
+    usual = Aws().ec2("eu-west-1").meta.config
+    assert (usual.connect_timeout, usual.read_timeout) == (5, 20)
     assert aws.ec2("eu-west-1") is aws.ec2("eu-west-1"), "made once"
 
 

@@ -108,6 +108,14 @@ def test_a_file_that_is_no_key_is_refused(public, text):
         inspect(public)
 
 
+def test_a_key_with_a_stray_character_is_no_key(private, public):
+    keygen(private)
+    kind, body, _ = public.read_text().split(maxsplit=2)
+    public.write_text(f"{kind} {body[:30]}!{body[30:]}")
+    with refused(UsageError, "not an OpenSSH public key"):
+        inspect(public)
+
+
 def test_halves_of_two_pairs_are_refused(private, public, tmp_path):
     keygen(private)
     keygen(tmp_path / "other")
@@ -149,6 +157,13 @@ def test_a_place_that_cannot_hold_a_key_is_told(tmp_path):
     (tmp_path / "file").write_text("")
     with refused(BootstrapError, "Cannot (write|make) the SSH key") as caught:
         keys.ensure(keys.LocalKey(tmp_path / "file" / "id.pub", tmp_path / "file" / "id", None, on_disk=False))
+    assert "--key-path" in str(caught.value.hint)
+
+
+def test_a_public_half_that_cannot_be_written_is_told(tmp_path):
+    (tmp_path / "id.pub").mkdir()
+    with refused(BootstrapError, "Cannot write the SSH key") as caught:
+        keys.ensure(keys.LocalKey(tmp_path / "id.pub", tmp_path / "id", "ssh-ed25519 AAAA", on_disk=False))
     assert "--key-path" in str(caught.value.hint)
 
 

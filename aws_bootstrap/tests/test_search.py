@@ -73,6 +73,13 @@ def test_a_region_that_refuses_is_told_while_waiting(capsys, text):
     assert "You may not." in capsys.readouterr().err
 
 
+def test_what_costs_more_than_the_highest_price_is_not_started(launch, cloud):
+    cloud.list_price = 0.526
+    code, failed = launch("--on-demand", "--max-price", "0.5")
+    assert code == 1 and markets(cloud) == []
+    assert "--max-price 0.5" in failed["error"]["regions"][0]["reason"]
+
+
 # --- the question about on-demand ------------------------------------------------------------------------
 
 

@@ -145,6 +145,7 @@ def box(tmp_path, monkeypatch):
         (r"printf '\xff\r\n'", ("\ufffd",)),
         (r"printf '\xc3'; sleep 0.2; printf '\xa9\n'", ("\xe9",)),
         ("exit 255", ()),
+        ("echo epoch 5; echo done", ("epoch 5", "done")),
     ],
 )
 def test_the_output_of_a_command_is_what_it_said(box, command, lines):

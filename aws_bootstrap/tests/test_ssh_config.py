@@ -286,7 +286,12 @@ def test_only_drafts_of_ours_are_deleted(folder):
     stale.write_text(ours)
     os.utime(stale, (hours_ago, hours_ago))
     link = folder / ".config.aws-bootstrap-zzzzzzzz"
-    link.symlink_to("config")
+    link.symlink_to(".config.abc")
+    of_others = folder / ".config.aws-bootstrap-yyyyyyyy"
+    if os.geteuid() == 0:
+        of_others.write_text(ours)
+        os.chown(of_others, 12345, 12345)
+        kept[of_others.name] = ours
     sshconfig.add(path, BOX)
     assert set(os.listdir(folder)) == {"config", fresh.name, link.name, *kept}
 
@@ -426,6 +431,26 @@ def test_a_plain_path_is_written_plainly(tmp_path):
 
 def test_a_folder_that_can_be_written_but_not_entered_is_noticed(as_others):
     closed = as_others / "closed"
-    closed.mkdir(mode=0o666)
+    closed.mkdir()
+    closed.chmod(0o666)
     with pytest.raises(BootstrapError, match="not writable"):
         sshconfig.check_writable(closed / "config")
+
+
+def test_a_block_without_an_address_is_no_host(tmp_path):
+    path = tmp_path / "config"
+    sshconfig.add(path, replace(BOX, alias=""))
+    path.write_text("".join(line for line in path.read_text().splitlines(True) if "HostName" not in line))
+    assert sshconfig.hosts(sshconfig.read(path)) == []
+
+
+def test_a_file_stays_its_owners(tmp_path):
+    """Root may edit the file of another user."""
+    path = tmp_path / "config"
+    path.write_text("Host mine\n")
+    if os.geteuid() == 0:
+        os.chown(path, 12345, 12346)
+    before = path.stat()
+    sshconfig.add(path, replace(BOX, alias=""))
+    after = path.stat()
+    assert (after.st_uid, after.st_gid) == (before.st_uid, before.st_gid)

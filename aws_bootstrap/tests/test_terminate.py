@@ -90,6 +90,7 @@ def test_one_protected_instance_does_not_save_the_others(run, cloud, box):
     assert state(cloud, other) == "terminated" and state(cloud, protected) == "running"
     assert bills(failed) == [("instance", protected, WEST)] and failed["error"]["code"] == "protected"
     assert f"terminate {protected} --region {WEST}" in failed["error"]["hint"]
+    assert "cleanup" not in failed["error"]["hint"], "no volume is left of the one that ended"
 
 
 def test_an_ssh_config_that_cannot_be_read_keeps_no_box_running(run, app, cloud):
@@ -133,9 +134,11 @@ def test_a_person_is_told_which_volumes_are_waited_for(run, cloud, box):
 def test_without_a_name_all_boxes_of_the_region_that_live_are_ended_and_their_aliases_forgotten(run, app, cloud, box):
     here, there, ended = box(), box(EAST), box()
     cloud.ec2(WEST).terminate_instances(InstanceIds=[ended])
-    code, shown = end(run, "--region", WEST)
-    assert code == 0 and [t["instance_id"] for t in shown["terminated"]] == [here]
+    code, shown = end(run)
+    assert code == 0 and [t["instance_id"] for t in shown["terminated"]] == [here], "the region is the default one"
     assert state(cloud, there, EAST) == "running" and aliases(app) == {there, ended}
+    code, shown = end(run, "--region", EAST)
+    assert code == 0 and [t["instance_id"] for t in shown["terminated"]] == [there]
 
 
 def test_the_question_has_a_line_for_each_box(app, cloud, box):

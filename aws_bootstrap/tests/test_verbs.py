@@ -347,7 +347,7 @@ def test_every_field_of_a_rule_is_read(client, stub):
     raw = [
         base | {"CidrIpv4": "192.0.2.0/24", "Description": "d", "Tags": [{"Key": "created-by", "Value": "x"}]},
         base | {"CidrIpv6": "2001:db8::/32", "Tags": [{"Key": "created-by", "Value": "aws-bootstrap-g4dn"}]},
-        base | {"PrefixListId": "pl-1"},
+        base | {"PrefixListId": "pl-1", "Description": ""},
         base | {"ReferencedGroupInfo": {"GroupId": "sg-9"}},
         {"SecurityGroupRuleId": "sgr-1", "GroupId": "sg-1"},
         base | {"IpProtocol": "-1", "CidrIpv4": "192.0.2.0/24"},
@@ -530,7 +530,7 @@ def test_a_volume_that_is_brought_must_be_free(client, stub):
     assert caught.value.code == "volume-in-use"
     assert "--region us-west-2 --volume-ids vol-1" in str(caught.value.hint)
     stub.add_response("describe_volumes", described({"VolumeId": "vol-1", "State": "available"}), wanted)
-    with pytest.raises(AwsError):
+    with pytest.raises(AwsError, match="'AvailabilityZone'"):
         ec2.validate_ebs_volume(client, "vol-1")
 
 
@@ -570,6 +570,19 @@ def test_a_volume_that_is_attached_already_is_success_if_it_is_ours(client, stub
             ec2.attach_ebs_volume(client, "vol-1", "i-1")
 
 
+def test_a_volume_that_is_gone_is_not_attached(client, stub):
+    stub.add_client_error("attach_volume", "VolumeInUse", "")
+    stub.add_client_error("describe_volumes", "InvalidVolume.NotFound", "")
+    with refused("VolumeInUse"):
+        ec2.attach_ebs_volume(client, "vol-1", "i-1")
+
+
+@pytest.mark.parametrize(("state", "deleted"), [("deleting", True), ("deleted", True), ("available", None)])
+def test_a_deletion_is_seen_in_the_volumes_state(client, stub, state, deleted):
+    stub.add_response("describe_volumes", described(VOLUME | {"State": state}))
+    assert ec2.find_deletion(client, "vol-1") is deleted
+
+
 def test_a_refusal_to_attach_is_not_looked_into(client, stub):
     stub.add_client_error("attach_volume", "UnauthorizedOperation", "")
     with pytest.raises(AwsError):
@@ -593,9 +606,10 @@ def test_detaching_is_asked_for_and_waited_for(client, stub):
     [("i-1", "did not detach within 0 s"), ("i-2", "vol-1 is attached to i-2")],
     ids=["ours", "not"],
 )
-def test_a_volume_that_stays_attached_is_told(client, stub, holder, words):
-    held = VOLUME | {"State": "in-use", "Attachments": [{"InstanceId": holder}]}
-    stub.add_response("describe_volumes", described(held))
+@pytest.mark.parametrize("state", ["in-use", None])
+def test_a_volume_that_stays_attached_is_told(client, stub, holder, words, state):
+    held = VOLUME | {"State": state, "Attachments": [{"InstanceId": holder}]}
+    stub.add_response("describe_volumes", described({name: value for name, value in held.items() if value}))
     with pytest.raises(BootstrapError, match=words) as caught:
         ec2.wait_detached(client, "vol-1", "i-1", timeout=0.0)
     assert caught.value.code == "volume-in-use"
