@@ -32,8 +32,8 @@ class Cloud(Aws):
         super().__init__()
         self.quotas = Quotas()
         self.faults = Faults()
-        self.list_price: float | None = None
-        """The on-demand price of every type; None: the price list does not answer."""
+        self.list_price: float | dict[str, float] | None = None
+        """The on-demand price of every type, or by type; None: the price list does not answer."""
         self.calls: list[tuple[str, str]] = []
         """(region, operation) of each request that was sent."""
         self._denied: set[tuple[str, str | None]] = set()
@@ -77,7 +77,11 @@ class Cloud(Aws):
                 if code := error(region, model.name, params["body"]):
                     return _error(code, f"EC2 said {code}.")
             if service == "pricing" and self.list_price is not None:
-                return _ok({"PriceList": [_product(self.list_price)]})
+                filters = {f["Field"]: f["Value"] for f in json.loads(params["body"])["Filters"]}
+                price = self.list_price
+                return _ok(
+                    {"PriceList": [_product(price[filters["instanceType"]] if isinstance(price, dict) else price)]}
+                )
             if service != "service-quotas":
                 return None
             return self.faults.around(region, model.name, lambda: self.quotas.answer(params, region, model.name))

@@ -20,9 +20,8 @@ from click.testing import CliRunner
 os.environ["MOTO_AMIS_PATH"] = str(Path(__file__).with_name("images.json"))
 
 # Where Python is told to keep no bytecode, as in many containers, each of the hundreds of programs that tests start
-# would compile our code again, and each sandbox moto's. They share what they compile, outside the source folders.
-if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
-    os.environ.setdefault("PYTHONPYCACHEPREFIX", str(Path(__file__).parents[2] / ".pytest_cache" / "bytecode"))
+# would compile our code again, and each sandbox moto's.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 from moto import mock_aws
 

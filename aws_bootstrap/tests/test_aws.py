@@ -63,6 +63,15 @@ def test_the_first_error_in_order_is_raised():
         together(first, second)
 
 
+def test_a_region_alone_needs_no_list_of_reasons():
+    with pytest.raises(BootstrapError) as caught:
+        each_region(["a"], lambda region: refuse())
+    assert caught.value.report.regions == ()
+    with pytest.raises(BootstrapError) as caught:
+        each_region(["a", "b"], lambda region: refuse())
+    assert [reason.region for reason in caught.value.report.regions] == ["a", "b"]
+
+
 @pytest.mark.parametrize("ask", [each_region, change_each_region])
 def test_a_bug_is_no_failed_region(ask):
     with pytest.raises(ZeroDivisionError):
@@ -117,7 +126,7 @@ def test_secrets_that_are_renewed_are_known_too(monkeypatch, tmp_path):
 def test_a_client_tells_who_we_are_and_has_bounds():
     aws = Aws(timeouts={"connect_timeout": 1, "read_timeout": 2})
     again, once = aws.ec2("eu-west-1").meta.config, aws.ec2_once("eu-west-1").meta.config
-    assert "aws-bootstrap" in again.user_agent_extra and again.max_pool_connections == 20
+    assert again.user_agent_extra == "aws-bootstrap" and again.max_pool_connections == 20
     assert (again.connect_timeout, again.read_timeout) == (1, 2)
     assert [client.retries for client in (again, once)] == [
         {"mode": "standard", "total_max_attempts": 5},
@@ -162,8 +171,22 @@ def test_the_password_of_a_service_is_not_shown():
 def test_the_address_is_asked_of_aws(monkeypatch):
     monkeypatch.delenv("AWS_BOOTSTRAP_CHECKIP_URL")
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
-    with pytest.raises(BootstrapError, match="from https://checkip.amazonaws.com "):
+    with pytest.raises(BootstrapError, match="from https://checkip.amazonaws.com .*urlopen error"):
         my_address()
+
+
+def test_an_answer_that_is_no_address_is_told():
+    def answer():
+        connection, _ = server.accept()
+        with connection:
+            connection.recv(4096)
+            connection.sendall(b"HTTP/1.0 200 OK\r\n\r\n\xff is no address")
+
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+        threading.Thread(target=answer, daemon=True).start()
+        with pytest.raises(BootstrapError, match="public address") as caught:
+            my_address(f"http://127.0.0.1:{server.getsockname()[1]}/")
+    assert caught.value.code == "no-address"
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://127.0.0.1/", "127.0.0.1"])
@@ -242,6 +265,8 @@ def test_while_most_regions_are_silent_they_are_waited_for_longer(silent, monkey
     found, failed = each_region(["a", "b", "c"], lambda region: region if region == "a" else silent(region))
     assert found == {"a": "a"} and [f.region for f in failed] == ["b", "c"]
     assert "no answer within 0.3 s" in failed[0].error
+    _, failed = each_region(["a", "b"], lambda region: region if region == "a" else silent(region))
+    assert "no answer within 0.1 s" in failed[0].error, "half of them have answered"
 
 
 def test_what_can_be_done_without_hides_nothing_else(silent, monkeypatch):

@@ -69,6 +69,7 @@ def test_the_request_is_safe_by_default():
     ]
     assert asked["InstanceInitiatedShutdownBehavior"] == "terminate"
     assert (asked["MinCount"], asked["MaxCount"]) == (1, 1)
+    assert (asked["ImageId"], asked["InstanceType"]) == (IMAGE.image_id, "g4dn.xlarge")
     assert "UserData" not in asked and asked["SecurityGroupIds"] == ["sg-1"]
 
 
@@ -191,12 +192,21 @@ def test_a_refusal_after_a_failure_within_ec2_does_not_hide_what_the_failed_requ
     assert ec2.run_instance(client, asked, lambda seconds: None).instance_id == "i-1"
 
 
+def test_throttling_between_does_not_make_a_lost_request_forgotten(client, stub):
+    asked = request() | {"ClientToken": "t"}
+    for code, status in (("InternalError", 500), ("RequestLimitExceeded", 503), ("InsufficientInstanceCapacity", 500)):
+        stub.add_client_error("run_instances", code, http_status_code=status, expected_params=asked)
+    stub.add_response("describe_instances", {"Reservations": [{"Instances": [described()]}]}, BY_TOKEN)
+    assert ec2.run_instance(client, asked, lambda seconds: None).instance_id == "i-1"
+
+
 def test_a_refusal_after_throttling_is_believed(client, stub):
     asked = request() | {"ClientToken": "t"}
     stub.add_client_error("run_instances", "RequestLimitExceeded", http_status_code=503, expected_params=asked)
     stub.add_client_error("run_instances", "InsufficientInstanceCapacity", http_status_code=500, expected_params=asked)
-    with pytest.raises(CapacityError):
+    with pytest.raises(CapacityError) as caught:
         ec2.run_instance(client, asked, lambda seconds: None)
+    assert caught.value.answered
 
 
 @pytest.mark.parametrize(
@@ -215,7 +225,7 @@ def test_a_refusal_is_sent_once(client, stub, code, status, kind):
     stub.add_client_error("run_instances", code, http_status_code=status, expected_params=asked)
     with pytest.raises(kind) as caught:
         ec2.run_instance(client, asked, lambda seconds: pytest.fail("waited"))
-    assert caught.value.aws_code == code
+    assert caught.value.aws_code == code and caught.value.answered
 
 
 def test_a_key_not_found_yet_is_tried_again(client, stub):
@@ -361,7 +371,7 @@ def test_a_missing_default_vpc_names_the_option(client, stub):
     stub.add_response("describe_vpcs", {"Vpcs": []})
     with pytest.raises(BootstrapError, match="no default VPC") as caught:
         ec2.find_network(client, None)
-    assert "--subnet-id" in str(caught.value.hint)
+    assert "--subnet-id" in str(caught.value.hint) and caught.value.code == "no-default-vpc"
 
 
 def test_the_price_now_is_the_newest_of_each_zone(client, stub):

@@ -47,6 +47,7 @@ def test_a_missing_pair_is_planned_then_made(private, public):
     assert planned.public_key is None and not private.exists()
     made = keys.ensure(planned)
     assert str(made.public_key).startswith("ssh-ed25519 ") and private.stat().st_mode & 0o777 == 0o600
+    assert public.read_text().split()[2] == "aws-bootstrap"
     assert inspect(public) == made and made.on_disk and keys.ensure(made) is made
 
 
@@ -101,9 +102,18 @@ def test_a_private_key_given_as_public_is_refused_with_its_public_half_named(pri
     assert str(public) in str(caught.value.hint)
 
 
-@pytest.mark.parametrize("text", ["", "hello", "ssh-ed25519", "ssh-ed25519 !!!", "ssh-ed25519 AAAA", "-----BEGIN"])
+def test_a_private_key_in_place_of_the_public_half_is_refused(private, public):
+    keygen(private)
+    public.write_text(private.read_text())
+    with refused(UsageError, "is a private key"):
+        inspect(public)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "hello", "\udcff", "ssh-ed25519", "ssh-ed25519 !!!", "ssh-ed25519 AAAA", "-----BEGIN"]
+)
 def test_a_file_that_is_no_key_is_refused(public, text):
-    public.write_text(text)
+    public.write_bytes(os.fsencode(text))
     with refused(UsageError, "not an OpenSSH public key"):
         inspect(public)
 
@@ -182,6 +192,9 @@ def test_a_public_key_that_cannot_be_read_is_told(tmp_path):
 
 
 def test_a_path_that_is_not_named_like_a_public_key_is_refused(tmp_path):
+    (tmp_path / "notes").write_text("no key")
+    with refused(UsageError, "not named like a public key"):
+        inspect(tmp_path / "notes")
     with refused(UsageError, "not named like a public key") as caught:
         inspect(tmp_path / "mine")
     assert str(caught.value.hint).endswith("mine.pub")
@@ -196,6 +209,8 @@ def test_a_key_in_the_agent_opens_the_box_by_its_public_half(private, public, mo
     try:
         monkeypatch.setenv("SSH_AUTH_SOCK", str(tmp_path / "agent"))
         subprocess.run(["ssh-add", "-q", str(private)], check=True, env=os.environ)
+        subprocess.run(["ssh-keygen", "-q", "-p", "-N", "a passphrase", "-f", str(private)], check=True)
+        assert inspect(public).identity_file == private, "the agent has what its passphrase would open"
         private.unlink()
         assert inspect(public).identity_file == public
     finally:

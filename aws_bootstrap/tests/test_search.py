@@ -62,6 +62,11 @@ def test_a_quota_is_told_with_its_commands_at_once(capsys, text, policy):
     assert f"{WEST} g4dn.xlarge spot: No more." in told and "Ask for more: COMMAND" in told
 
 
+def test_a_quota_without_a_hint_is_told_alone(capsys, text):
+    search._tell_miss(ONE_SWEEP, miss(QuotaError("No more.", aws_code="VcpuLimitExceeded")))
+    assert capsys.readouterr().err.count("\n") == 1
+
+
 def test_the_hint_of_another_miss_is_kept_for_the_end(capsys, text):
     search._tell_miss(ONE_SWEEP, miss(CapacityError("None.", hint="Try COMMAND.", aws_code=NO_ROOM)))
     told = capsys.readouterr().err
@@ -110,3 +115,10 @@ def test_what_costs_more_than_the_highest_price_is_not_asked_about(launch, cloud
     code, box = launch("--max-price", limit)
     assert (code, box["pricing"]) == ((0, "on-demand") if pricing else (1, "spot"))
     assert len(asked) == (1 if pricing else 0)
+
+
+def test_on_demand_is_asked_about_where_one_of_the_types_is_cheap_enough(launch, cloud, asked):
+    cloud.list_price = {"g5.xlarge": 1.006, "g4dn.xlarge": 0.526}
+    cloud.fail("RunInstances", NO_ROOM, **SPOT)
+    code, box = launch("--max-price", "0.6", "--instance-type", "g4dn.xlarge", "--instance-type", "g5.xlarge")
+    assert code == 0 and box["instance_type"] == "g4dn.xlarge" and len(asked) == 1

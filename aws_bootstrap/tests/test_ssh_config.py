@@ -395,9 +395,9 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path):
 
 def test_host_keys_of_one_instance_are_forgotten(tmp_path):
     known = tmp_path / "known_hosts"
-    known.write_text("i-0aaa ssh-ed25519 AAAA\ni-0aaab ssh-ed25519 BBBB\n")
+    known.write_text("i-0aaa ssh-ed25519 AAAA\ni-0aaab ssh-ed25519 BBBB\ni-0b ssh-rsa C\n")
     sshconfig.forget_host_keys(known, ["i-0aaa"])
-    assert known.read_text() == "i-0aaab ssh-ed25519 BBBB\n"
+    assert known.read_text() == "i-0aaab ssh-ed25519 BBBB\ni-0b ssh-rsa C\n"
 
 
 @pytest.mark.parametrize("name", [b"k\x80", b"k\xff", b"k\xc3\xa9"])
@@ -435,6 +435,27 @@ def test_a_folder_that_can_be_written_but_not_entered_is_noticed(as_others):
     closed.chmod(0o666)
     with pytest.raises(BootstrapError, match="not writable"):
         sshconfig.check_writable(closed / "config")
+
+
+def test_what_is_written_is_read_back(tmp_path):
+    path = tmp_path / "config"
+    host = replace(BOX, port=2222, user="ec2-user", region="eu-north-1", identity_file="/a b/id", known_hosts="/k%h")
+    sshconfig.add(path, host)
+    assert sshconfig.hosts(sshconfig.read(path)) == [host]
+
+
+def test_a_marker_right_after_a_block_is_reported():
+    text = sshconfig.with_host("", BOX)
+    assert sshconfig.broken(text) == []
+    assert sshconfig.broken(f"{text}# >>> aws-bootstrap [i-0bbb] >>>\n") != []
+
+
+def test_a_place_that_cannot_be_read_is_one_sentence(tmp_path):
+    (tmp_path / "file").write_text("")
+    for call in (sshconfig.read, lambda path: sshconfig.add(path, replace(BOX, alias=""))):
+        with pytest.raises(BootstrapError) as caught:
+            call(tmp_path / "file" / "config")
+        assert caught.value.code == "ssh-config" and caught.value.hint
 
 
 def test_a_block_without_an_address_is_no_host(tmp_path):

@@ -44,7 +44,7 @@ def lift_quotas(sandbox: Sandbox) -> None:
         sandbox.quota("L-3819A6DF", 100_000, region)
 
 
-@pytest.mark.parametrize(("per_region", "pages"), [(6, 1), (100, 1)], ids=["100", "1700"])
+@pytest.mark.parametrize(("per_region", "pages"), [(6, 1), (30, 1)], ids=["100", "500"])
 def test_calls_grow_with_regions_not_with_instances(many, per_region, pages, wait_for):
     sandbox = many.sandbox
     sandbox.wipe()

@@ -243,6 +243,15 @@ def test_what_ec2_does_not_know_yet_is_asked_for_again(client, stub, code):
     assert ec2.run_instance(client, {"MinCount": 1, "MaxCount": 1}, sleep=lambda _: None).instance_id == "i-1"
 
 
+def test_the_address_of_an_instance_that_has_none_is_an_error(client, stub):
+    stub.add_response("describe_instances", reserved(FULL | {"PublicIpAddress": "", "State": {"Name": "stopped"}}))
+    (bare,) = ec2.find_instances(client)
+    assert bare.public_ip is None
+    with pytest.raises(BootstrapError, match="has no public address") as caught:
+        ec2.get_address(bare)
+    assert caught.value.code == "no-public-ip" and "status" in str(caught.value.hint)
+
+
 def test_an_instance_without_an_address_is_told_with_its_code(client, stub):
     bare = {k: v for k, v in FULL.items() if k != "PublicIpAddress"}
     stub.add_response("describe_instances", reserved(bare))
@@ -613,6 +622,12 @@ def test_a_volume_that_stays_attached_is_told(client, stub, holder, words, state
     with pytest.raises(BootstrapError, match=words) as caught:
         ec2.wait_detached(client, "vol-1", "i-1", timeout=0.0)
     assert caught.value.code == "volume-in-use"
+
+
+def test_a_volume_that_is_in_use_though_nothing_is_said_to_have_it_is_waited_for(client, stub):
+    stub.add_response("describe_volumes", described(VOLUME | {"State": "in-use", "Attachments": []}))
+    with pytest.raises(BootstrapError, match="did not detach"):
+        ec2.wait_detached(client, "vol-1", "i-1", timeout=0.0)
 
 
 def test_a_volume_is_deleted_and_one_that_is_gone_is_fine(client, stub):
