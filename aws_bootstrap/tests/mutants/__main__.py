@@ -14,6 +14,7 @@ import threading
 import time
 import tomllib
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,11 +101,12 @@ def targets(names: list[str]) -> list[Path]:
 class Results:
     """What became of each slip, kept on disk after each, so that a run that is broken off goes on where it was.
 
-    A slip that was noticed counts for as long as its module is the same; one that was not is tried again whenever
-    a test has changed.
+    A slip that was noticed, or is explained, counts for as long as its module is the same; any other is tried again
+    whenever a test has changed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, explained: Collection[str]) -> None:
+        self.explained = explained
         self.tests = records.digest(*records.test_files())
         self.sources = {str(p.relative_to(PACKAGE)): records.digest(p) for p in targets([])}
         self.known: dict[str, dict[str, Any]] = {}
@@ -118,7 +120,8 @@ class Results:
 
     def _counts(self, raw: dict[str, Any]) -> bool:
         same_source = self.sources.get(raw["id"].partition("::")[0]) == raw["source"]
-        return same_source and (raw["status"] in report.NOTICED or raw["tests"] == self.tests)
+        settled = raw["status"] in report.NOTICED or raw["id"] in self.explained
+        return same_source and (settled or raw["tests"] == self.tests)
 
     def add(self, raw: dict[str, Any]) -> None:
         """Keep one more."""
@@ -253,8 +256,8 @@ def main() -> int:
     STATE.mkdir(exist_ok=True)
     files = targets(chosen.modules)
     by_file = {str(f.relative_to(PACKAGE)): mutants(f) for f in files}
-    results = Results()
     reasons = {entry["id"]: entry for entry in tomllib.loads(SURVIVORS.read_text()).get("survivor", [])}
+    results = Results(reasons)
     picked = {name: sampled(found, chosen.sample, chosen.seed) for name, found in by_file.items()}
     if not chosen.survivors:
         recorded = records.load() if chosen.as_recorded else records.refresh(targets([]))
