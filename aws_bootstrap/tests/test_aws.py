@@ -110,6 +110,11 @@ def test_the_profile_that_was_asked_for_is_used():
     assert caught.value.code == "no-profile"
 
 
+def test_secrets_of_the_environment_are_known_before_any_call(monkeypatch):
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "a-token")
+    assert set(Aws().secrets()) == {"testing", "a-token"}
+
+
 def test_secrets_that_are_renewed_are_known_too(monkeypatch, tmp_path):
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
