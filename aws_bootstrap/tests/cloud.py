@@ -79,9 +79,9 @@ class Cloud(Aws):
             if service == "pricing" and self.list_price is not None:
                 filters = {f["Field"]: f["Value"] for f in json.loads(params["body"])["Filters"]}
                 price = self.list_price
-                return _ok(
-                    {"PriceList": [_product(price[filters["instanceType"]] if isinstance(price, dict) else price)]}
-                )
+                if isinstance(price, dict):
+                    price = price[filters["instanceType"]]
+                return _ok({"PriceList": [_product(price)]})
             if service != "service-quotas":
                 return None
             return self.faults.around(region, model.name, lambda: self.quotas.answer(params, region, model.name))
@@ -178,23 +178,6 @@ def _product(price: float) -> str:
 
 
 class Boxes:
-    """Boxes that let everybody in, and whose disks cannot be mounted."""
-
-    def __init__(self) -> None:
-        self.on_login = lambda: None
-
-    def wait_open(self, *_: object) -> None:
-        """The port is open."""
-
-    def run(self, *_: object, **__: object) -> SimpleNamespace:
-        self.on_login()
-        return SimpleNamespace(exit_code=0, lines=())
-
-    def mount_ebs_volume(self, *_: object, **__: object) -> None:
-        raise SshError("This box has no disks.", code="mount-failed")
-
-
-class OpenBoxes:
     """Boxes that let everybody in and mount every disk, unless they are told what to answer."""
 
     def __init__(self) -> None:

@@ -28,6 +28,7 @@ from moto import mock_aws
 from aws_bootstrap.app import App
 from aws_bootstrap.cli import main
 from aws_bootstrap.config import Paths
+from aws_bootstrap.errors import SshError
 from aws_bootstrap.retry import poll
 from aws_bootstrap.sandbox.testing import Sandbox
 from aws_bootstrap.tests.cloud import Boxes, Cloud
@@ -125,8 +126,10 @@ def run(app: App):
 
 
 @pytest.fixture
-def boxes(app):
+def boxes(app) -> Boxes:
+    """Boxes that let everybody in, and whose disks cannot be mounted."""
     app.ssh = Boxes()
+    app.ssh.refusal = SshError("This box has no disks.", code="mount-failed")
     return app.ssh
 
 

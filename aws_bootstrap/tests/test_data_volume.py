@@ -16,7 +16,7 @@ from aws_bootstrap import sshconfig
 from aws_bootstrap.config import TAG_FORMAT, TAG_INSTANCE, TAG_KEEP
 from aws_bootstrap.errors import SshError
 from aws_bootstrap.ssh import VolumeUnformatted
-from aws_bootstrap.tests.cloud import OpenBoxes, make_volume, start_box
+from aws_bootstrap.tests.cloud import Boxes, make_volume, start_box
 from aws_bootstrap.tests.test_ssh_config import BOX
 from aws_bootstrap.workflows import data_volume
 
@@ -24,9 +24,9 @@ EAST, WEST = "us-east-1", "us-west-2"
 
 
 @pytest.fixture
-def boxes(app, cloud) -> OpenBoxes:
+def boxes(app, cloud) -> Boxes:
     """Boxes that let everybody in, and mount what they are asked to."""
-    app.ssh = OpenBoxes()
+    app.ssh = Boxes()
     return app.ssh
 
 

@@ -16,7 +16,7 @@ from aws_bootstrap.config import LaunchConfig
 from aws_bootstrap.errors import SshError
 from aws_bootstrap.models import SetupReport, Volume
 from aws_bootstrap.ssh import VolumeUnformatted
-from aws_bootstrap.tests.cloud import OpenBoxes, make_volume, start_box
+from aws_bootstrap.tests.cloud import Boxes, make_volume, start_box
 from aws_bootstrap.tests.test_ssh_config import BOX, GLOBAL_OPTIONS
 from aws_bootstrap.workflows import setup
 
@@ -162,9 +162,9 @@ def test_where_a_region_could_not_be_read_the_box_may_be_there(run, cloud):
 
 
 @pytest.fixture
-def boxes(app, cloud) -> OpenBoxes:
+def boxes(app, cloud) -> Boxes:
     """Boxes that let everybody in, and mount what they are asked to."""
-    app.ssh = OpenBoxes()
+    app.ssh = Boxes()
     return app.ssh
 
 

@@ -152,22 +152,20 @@ class Runner:
             thread.join()
 
     def _work(self, number: int) -> None:
-        copy = _copy(number)
-        process = _worker(copy)
+        process = _worker(_copy(number))
         try:
             while True:
                 mutant = self.todo.get_nowait()
                 if not self._try(mutant, process):
-                    self.todo.put(mutant)
                     process.wait()
-                    process = _worker(copy)
+                    process = _worker(_copy(number))
         except queue.Empty:
             return
         finally:
             process.communicate()
 
     def _try(self, mutant: Mutant, process: subprocess.Popen[str]) -> bool:
-        """Whether the worker answered; False if it has ended."""
+        """Whether the worker still runs. A slip with which it ended counts as one that nothing noticed."""
         tests = records.choose(
             self.recorded,
             mutant.file,
@@ -190,16 +188,15 @@ class Runner:
             process.stdin.write(json.dumps(task) + "\n")
             process.stdin.flush()
             line = process.stdout.readline()
-            if not line:
-                return False
-            answer = json.loads(line)
+            lost = {"id": mutant.id, "status": "worker-ended", "by": "", "seconds": 0}
+            answer = json.loads(line) if line else lost
         else:
             answer = {"id": mutant.id, "status": "no-tests", "by": "", "seconds": 0}
         with self.lock:
             self.results.add(answer)
             self.left -= 1
             print(f"{self.left:5} left  {answer['seconds']:5} s  {answer['status']:9} {mutant.id}", flush=True)
-        return True
+        return answer["status"] != "worker-ended"
 
     def _killers(self, mutant: Mutant) -> set[str]:
         """The tests that noticed other slips of the same function: they look at what it does."""
@@ -271,7 +268,8 @@ def main() -> int:
         Runner(results, recorded, chosen.budget).run(todo, min(chosen.workers, len(todo)) or 1)
         print(f"{len(todo)} tried in {time.monotonic() - began:.0f} s")
     if chosen.write:
-        report.write(by_file, picked, results.known, reasons)
+        left_out = [str(p.relative_to(PACKAGE)) for p in targets([]) if p not in files]
+        report.write(by_file, picked, results.known, reasons, left_out)
     return report.show(by_file, picked, results.known, reasons)
 
 

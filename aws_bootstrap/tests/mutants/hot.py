@@ -16,6 +16,8 @@ from types import CodeType, FunctionType
 
 import pytest
 
+from aws_bootstrap.tests.mutants.chosen import Chosen
+
 
 class Cold(Exception):
     """The slip cannot be put into functions that exist: the package has to be imported with it."""
@@ -90,21 +92,10 @@ class Hot:
             os._exit(code)
 
 
-class _Watch:
-    """Remembers whether a test failed."""
-
-    failed = ""
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Note the first failure."""
-        if report.failed and not self.failed:
-            self.failed = report.nodeid
-
-
 def _first_failure(items: list[pytest.Item], folder: Path) -> int:
     if not items:
         return 5
-    watch = _Watch()
+    watch = Chosen([])
     items[0].config.pluginmanager.register(watch)
     following: list[pytest.Item | None] = [*items[1:], None]
     for item, after in zip(items, following, strict=True):

@@ -58,13 +58,16 @@ _HEAD = """## Slips that no test notices
 `.ci/mutants` makes small slips in the code that guards money, data and access, one at a time: a comparison turned
 round, a condition, argument, entry or statement left out, a value changed. A slip is noticed if one of the tests that
 run its line fails or hangs. Left out are wording, progress messages, annotations and asserts. A slip that only the
-slowest tests would notice counts as a survivor. `aws_bootstrap/tests/mutants/survivors.toml` gives each survivor's
-reason. Commit {commit}.{sample}"""
+slowest tests would notice counts as a survivor. `aws_bootstrap/tests/mutants/survivors.toml` gives the reason of each
+one that is explained. Commit {commit}.{sample}{left_out}"""
 _SAMPLE = """
 
 **{tried} of {slips} slips were tried**, in a random order: in brackets the 95 % confidence interval (Wilson) of the
 share among all slips of the module. Modules were not tried in equal parts; weighted by their slips, {weighted:.1%}
 survive."""
+_LEFT_OUT = """
+
+**Not in this run**: {names}."""
 
 
 def write(
@@ -72,14 +75,16 @@ def write(
     picked: Mapping[str, Sequence[Mutant]],
     known: Mapping[str, Mapping[str, Any]],
     reasons: Mapping[str, Any],
+    left_out: Sequence[str],
 ) -> None:
-    """Write the tier's part of docs/reliability.md."""
+    """Write the tier's part of docs/reliability.md. `left_out`: the tier's files that this run was not about."""
     slips = sum(map(len, by_file.values()))
     tried = sum(m.id in known for found in picked.values() for m in found)
     sample = ""
     if tried < slips:
         sample = _SAMPLE.format(tried=tried, slips=slips, weighted=weighted_share(by_file, picked, known))
-    head = _HEAD.format(commit=reliability.commit(), sample=sample)
+    others = _LEFT_OUT.format(names=", ".join(left_out)) if left_out else ""
+    head = _HEAD.format(commit=reliability.commit(), sample=sample, left_out=others)
     lines = table(by_file, picked, known, reasons)
     reliability.put_part("mutants", "\n".join([head, "", *lines]))
 

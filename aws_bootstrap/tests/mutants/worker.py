@@ -8,6 +8,7 @@ imported is tried in a fork that has loaded the libraries alone, and imports our
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import os
 import shutil
@@ -19,8 +20,8 @@ from pathlib import Path
 
 COPY = Path(sys.argv[1])
 SANDBOX = COPY.parent / f"{COPY.name}.sandbox.{os.getpid()}"
-_temporaries: list[Path] = []
-"""The folder of each run so far. Each has its own: what a run left behind may still write into the last one."""
+_numbers = itertools.count()
+"""Of the runs' folders. Each run has its own: what a run left behind may still write into the last one."""
 SURVIVED, KILLED, TIMEOUT, TOO_SLOW, NO_TESTS = "survived", "killed", "timeout", "too-slow", "no-tests"
 COLD = "cold"
 
@@ -92,9 +93,8 @@ def attempt(tests: list[str], seconds: float) -> tuple[str, str]:
 
 def fresh_folder() -> Path:
     """A new folder for the next run."""
-    folder = COPY.parent / f"{COPY.name}.tmp.{os.getpid()}.{len(_temporaries)}"
+    folder = COPY.parent / f"{COPY.name}.tmp.{os.getpid()}.{next(_numbers)}"
     folder.mkdir()
-    _temporaries.append(folder)
     return folder
 
 
@@ -113,15 +113,16 @@ class HotRuns:
     """The process that has collected every test, and forks for each task."""
 
     def __init__(self) -> None:
-        tasks, self.tasks = os.pipe()
-        self.answers, answers = os.pipe()
+        tasks, to_server = os.pipe()
+        from_server, answers = os.pipe()
         if os.fork() == 0:
-            os.close(self.tasks)
-            os.close(self.answers)
+            os.close(to_server)
+            os.close(from_server)
             self._serve(tasks, answers)
         os.close(tasks)
         os.close(answers)
-        self.from_server = os.fdopen(self.answers)
+        self.tasks = os.fdopen(to_server, "w")
+        self.answers = os.fdopen(from_server)
 
     def _serve(self, tasks: int, answers: int) -> None:
         os.dup2(os.open(os.devnull, os.O_RDWR), 0)
@@ -135,10 +136,9 @@ class HotRuns:
         pytest.main(words, plugins=[hot.Hot(tasks, answers, ended)])
         os._exit(0)
 
-    def attempt(self, task: dict, *, changed: bool = True) -> tuple[str, str]:
-        """As `attempt`; COLD where the slip is one that needs a fresh import."""
+    def attempt(self, task: dict, before: bytes, *, changed: bool = True) -> tuple[str, str]:
+        """As `attempt`; COLD where the slip is one that needs a fresh import. `before`: the file without it."""
         path = COPY / task["path"]
-        before = Path(task["original"]).read_bytes()
         whole = {
             "tests": task["tests"],
             "timeout": task["timeout"],
@@ -147,8 +147,9 @@ class HotRuns:
             "before": before.hex(),
             "changed": task["source"] if changed and path.suffix == ".py" else None,
         }
-        os.write(self.tasks, (json.dumps(whole) + "\n").encode())
-        status, by = json.loads(self.from_server.readline())
+        self.tasks.write(json.dumps(whole) + "\n")
+        self.tasks.flush()
+        status, by = json.loads(self.answers.readline())
         return status, by
 
 
@@ -177,13 +178,11 @@ def _serve() -> None:
     load()
     start_sandbox()
     hot = HotRuns()
-    original = COPY.parent / f"{COPY.name}.original"
     stamp = int(time.time()) - 10_000_000
     for line in sys.stdin:
-        task = json.loads(line) | {"original": str(original)}
+        task = json.loads(line)
         path = COPY / task["path"]
         before = path.read_bytes()
-        original.write_bytes(before)
         stamp += 1  # cached bytecode is told from another by whole seconds and size
         began = time.monotonic()
         status, by = COLD, ""
@@ -191,7 +190,7 @@ def _serve() -> None:
             path.write_bytes(bytes.fromhex(task["source"]))
             os.utime(path, (stamp, stamp))
             if not task["at_import"]:
-                status, by = hot.attempt(task)
+                status, by = hot.attempt(task, before)
             if status == COLD:
                 status, by = attempt(task["tests"], task["timeout"])
         finally:
@@ -199,7 +198,7 @@ def _serve() -> None:
             path.write_bytes(before)
             os.utime(path, (stamp, stamp))
         # A hang is noticed only if the tests end in that time without the slip: the machine may be busy.
-        if status == TIMEOUT and hot.attempt(task, changed=False)[0] != SURVIVED:
+        if status == TIMEOUT and hot.attempt(task, before, changed=False)[0] != SURVIVED:
             status = TOO_SLOW
         seconds = round(time.monotonic() - began, 1)
         print(json.dumps({"id": task["id"], "status": status, "by": by, "seconds": seconds}), flush=True)
