@@ -76,7 +76,9 @@ def test_a_slip_of_our_own_is_told_as_one_and_the_box_is_named(launch, cloud, br
     assert error["hint"] == ways_on(failed) and error["resources"][:1] == of_kinds(cloud, "instance")
 
 
-def test_a_slip_of_our_own_before_there_is_a_box_is_a_plain_failure(launch, cloud):
+def test_a_slip_of_our_own_before_there_is_a_box_is_a_plain_failure(launch, app, cloud):
+    app.lookup_seconds = 0
+
     def slip() -> None:
         raise ZeroDivisionError("by nought")
 
