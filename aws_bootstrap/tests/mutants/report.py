@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -65,9 +66,6 @@ _SAMPLE = """
 **{tried} of {slips} slips were tried**, in a random order: in brackets the 95 % confidence interval (Wilson) of the
 share among all slips of the module. Modules were not tried in equal parts; weighted by their slips, {weighted:.1%}
 survive."""
-_LEFT_OUT = """
-
-**Not in this run**: {names}."""
 
 
 def write(
@@ -83,7 +81,10 @@ def write(
     sample = ""
     if tried < slips:
         sample = _SAMPLE.format(tried=tried, slips=slips, weighted=weighted_share(by_file, picked, known))
-    others = _LEFT_OUT.format(names=", ".join(left_out)) if left_out else ""
+    others = ""
+    if left_out:
+        names = ", ".join(left_out)
+        others = "\n\n" + textwrap.fill(f"**Not in this run**: {names}.", 118)
     head = _HEAD.format(commit=reliability.commit(), sample=sample, left_out=others)
     lines = table(by_file, picked, known, reasons)
     reliability.put_part("mutants", "\n".join([head, "", *lines]))
