@@ -34,7 +34,7 @@ from aws_bootstrap.sandbox.testing import Sandbox
 from aws_bootstrap.tests.cloud import Boxes, Cloud
 from aws_bootstrap.tests.programs import Program
 
-LONG = ("test_matrix.py", "test_documented.py", "test_status.py", "test_gates.py", "test_outcomes.py")
+LONG = ("test_matrix.py", "test_status.py", "test_gates.py", "test_outcomes.py")
 """Files with tests that take long: these run first, since everyone waits for a long test that begins last."""
 
 

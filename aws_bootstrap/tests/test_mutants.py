@@ -67,6 +67,15 @@ def test_the_slips_of_shell():
     assert {s.where for s in shell.slips(script)} == {"is_empty"}
 
 
+def test_a_slip_of_shell_changes_what_a_status_says_and_no_wording():
+    script = b'f() {\n  local a b\n  [[ -d $1 ]] || die "1 is --no folder" && return 0\n  exit 3\n}\n'
+    found = [line for _, line in changed(script, shell.slips)]
+    assert {'[[ -d $1 ]] || die "1 is --no folder" && return 1', "exit 0"} <= set(found)
+    assert not [line for line in found if "2 is" in line or "is  folder" in line]
+    dropped = [slip.line for slip in shell.slips(script) if slip.kind == "statement-dropped"]
+    assert dropped == [3, 4], "a declaration alone does nothing"
+
+
 def test_each_slip_has_an_id_of_its_own():
     found = tier.mutants(records.PACKAGE / "ec2" / "tags.py")
     assert len({m.id for m in found}) == len(found) > 10

@@ -25,7 +25,8 @@ SWAPS = {
 _SWAP = re.compile(r"(?<=\s)(==|!=|-eq|-ne|-lt|-le|-gt|-ge|-z|-n|&&|\|\|)(?=\s)")
 _IF = re.compile(r"\b(if|elif|while|until) (?!!)(?=\S)")
 _IF_NOT = re.compile(r"\b(if|elif|while|until) ! ")
-_NUMBER = re.compile(r"(?<![\w$.>&<-])\d+(?![\w.>&])")
+_NUMBER = re.compile(r"(?<![\w$.>&<-])(?<!return )(?<!exit )(?<!\] = )\d+(?![\w.>&])")
+_STATUS = re.compile(r"\b(return|exit) (\d+)\b")
 _OPTION = re.compile(r"(?<=\s)--?[A-Za-z][\w-]*(=\S+)?(?=\s|$)")
 _LISTED = re.compile(r"(?<=[=\s\"',])[a-z][\w.-]*,(?=[a-z])|,[a-z][\w.-]*(?=[\s\"'])")
 _TEST = re.compile(r"\[\[ (?!! )")
@@ -36,9 +37,13 @@ REPLACED: tuple[tuple[re.Pattern[str], str, Callable[[re.Match[str]], str]], ...
     (_IF, "condition-negated", lambda match: f"{match[1]} ! "),
     (_TEST, "condition-negated", lambda match: "[[ ! "),
     (_NUMBER, "constant", lambda match: str(int(match[0]) + 1)),
+    (_STATUS, "status", lambda match: f"{match[1]} {int(match[2] == '0')}"),
     (_OPTION, "option-dropped", lambda match: ""),
     (_LISTED, "entry-dropped", lambda match: ""),
 )
+# What a person reads, up to the end of its string; a name that is declared without a value.
+_WORDING = re.compile(r"""\b(?:die|note|warn|what=|REASON=|text\+=)\s*("(?:[^"\\]|\\.)*"|'[^']*')""")
+_DECLARED = re.compile(r"^\s*local( -a)?( \w+)+$")
 _FUNCTION = re.compile(r"^(\w+)\(\) ?[{(]")
 _BARE = re.compile(r"^\s*(then|else|fi|do|done|esac|;;|[{}()]+|case .* in|\w+\(\) ?[{(]+.*|.*\))\s*$")
 _PROGRESS = re.compile(r"^\s*(echo|printf|say|log|note|warn|info)\b")
@@ -73,11 +78,13 @@ def _function(line: str, where: str) -> str:
 
 def _in_line(line: str, *, whole: bool) -> Iterator[tuple[int, int, str, str]]:
     code = re.sub(r"\s#\s.*$", "", line)
+    worded = [range(*match.span(1)) for match in _WORDING.finditer(code)]
     for pattern, kind, replacement in REPLACED:
         for match in pattern.finditer(code):
-            yield *match.span(), replacement(match), kind
+            if not any(match.start() in words for words in worded):
+                yield *match.span(), replacement(match), kind
     alone = whole and not code.rstrip().endswith(("\\", "{", "(", "|", "&&", "||", "then", "do"))
-    if alone and code.strip() and not _BARE.match(code) and not _PROGRESS.match(code):
+    if alone and code.strip() and not any(p.match(code) for p in (_BARE, _PROGRESS, _DECLARED)):
         yield len(code) - len(code.lstrip()), len(code), ":", "statement-dropped"
 
 
