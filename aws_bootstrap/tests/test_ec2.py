@@ -235,6 +235,16 @@ def test_a_key_not_found_yet_is_tried_again(client, stub):
     assert ec2.run_instance(client, asked, lambda seconds: None).instance_id == "i-1"
 
 
+def test_a_refusal_after_a_key_not_found_yet_is_believed(client, stub):
+    """Nothing was started, so nothing is looked up."""
+    asked = request() | {"ClientToken": "t"}
+    stub.add_client_error("run_instances", "InvalidKeyPair.NotFound", expected_params=asked)
+    stub.add_client_error("run_instances", "InsufficientInstanceCapacity", http_status_code=500, expected_params=asked)
+    with pytest.raises(CapacityError) as caught:
+        ec2.run_instance(client, asked, lambda seconds: None)
+    assert caught.value.answered
+
+
 def test_replies_that_never_tell_the_state_end_the_wait(client, stub):
     reply = {"Reservations": [{"Instances": [{**described(), "State": {}}]}]}
     for _ in range(2):

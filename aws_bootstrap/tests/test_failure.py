@@ -76,6 +76,12 @@ def test_a_slip_of_our_own_is_told_as_one_and_the_box_is_named(launch, cloud, br
     assert error["hint"] == ways_on(failed) and error["resources"][:1] == of_kinds(cloud, "instance")
 
 
+def test_ec2_is_asked_whether_it_has_ended_the_box_only_where_ssh_broke(launch, cloud, breaks):
+    breaks(ZeroDivisionError("by nought"), cloud.calls.clear)
+    launch()
+    assert "DescribeInstances" not in {operation for _, operation in cloud.calls}
+
+
 def test_a_slip_of_our_own_before_there_is_a_box_is_a_plain_failure(launch, app, cloud):
     app.lookup_seconds = 0
 

@@ -217,6 +217,12 @@ def test_a_name_without_a_box_is_told_as_it_was_typed(app, cloud, names, told):
     assert caught.value.report == ErrorReport("not-found", f"No box of aws-bootstrap named {told}.", NOWHERE)
 
 
+def test_a_name_that_is_neither_an_alias_nor_an_id_is_looked_for_nowhere(app, cloud):
+    with pytest.raises(BootstrapError):
+        read(app, [], ["nobody"])
+    assert cloud.calls == []
+
+
 def test_a_name_that_may_be_where_nothing_could_be_read_is_not_absent(app, cloud, box):
     instance_id = box(WEST, in_block=None)
     cloud.deny(EAST)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import signal
 import socket
 import stat
@@ -188,6 +189,11 @@ def test_an_alias_that_ssh_or_a_shell_would_not_take_as_a_word_is_none(line, ali
     """It is handed to ssh and printed in commands as it is."""
     text = sshconfig.with_host("", BOX).replace("Host aws-gpu1", line)
     assert [host.alias for host in sshconfig.hosts(text)] == ([alias] if alias else [])
+
+
+def test_a_block_whose_last_line_end_was_cut_off_takes_none_of_the_line_above():
+    cut = sshconfig.with_host("", BOX).removesuffix("\n")
+    assert sshconfig.without_host(f"Host mine\n{cut}", BOX.instance_id) == "Host mine\n"
 
 
 @pytest.mark.parametrize("eol", ["\n", "\r\n"])
@@ -456,6 +462,21 @@ def test_a_place_that_cannot_be_read_is_one_sentence(tmp_path):
         with pytest.raises(BootstrapError) as caught:
             call(tmp_path / "file" / "config")
         assert caught.value.code == "ssh-config" and caught.value.hint
+
+
+def test_a_disk_that_is_full_is_said_and_the_file_stays(tmp_path):
+    path = tmp_path / "ssh" / "config"
+    path.parent.mkdir()
+    path.write_text("Host mine\n")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))  # each write fails, as on a full disk
+    try:
+        with pytest.raises(BootstrapError) as caught:
+            sshconfig.add(path, replace(BOX, alias=""))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert caught.value.code == "ssh-config" and str(path) in str(caught.value)
+    assert path.read_text() == "Host mine\n" and os.listdir(path.parent) == ["config"]
 
 
 def test_a_block_without_an_address_is_no_host(tmp_path):

@@ -9,10 +9,11 @@ from dataclasses import replace
 import pytest
 
 from aws_bootstrap import ec2, sshconfig
-from aws_bootstrap.models import TerminateReport, Termination
+from aws_bootstrap.models import StateChange, TerminateReport, Termination
 from aws_bootstrap.tests.cloud import make_volume, start_box
 from aws_bootstrap.tests.test_ssh_config import BOX
 from aws_bootstrap.workflows import terminate
+from aws_bootstrap.workflows.unknown import Calls
 
 EAST, WEST = "us-east-1", "us-west-2"
 SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
@@ -132,11 +133,19 @@ def test_a_person_is_told_which_volumes_are_waited_for(run, cloud, box):
 
 
 def test_without_a_name_all_boxes_of_the_region_that_live_are_ended_and_their_aliases_forgotten(run, app, cloud, box):
-    here, there, ended = box(), box(EAST), box()
+    here, there, ended, ending = box(), box(EAST), box(), box()
     cloud.ec2(WEST).terminate_instances(InstanceIds=[ended])
+
+    def ends_already(reply) -> None:
+        for reservation in reply["Reservations"]:
+            for instance in reservation["Instances"]:
+                if instance["InstanceId"] == ending:
+                    instance["State"]["Name"] = "shutting-down"
+
+    cloud.faults.change_answer("DescribeInstances", ends_already)
     code, shown = end(run)
     assert code == 0 and [t["instance_id"] for t in shown["terminated"]] == [here], "the region is the default one"
-    assert state(cloud, there, EAST) == "running" and aliases(app) == {there, ended}
+    assert state(cloud, there, EAST) == "running" and aliases(app) == {there, ended, ending}
     code, shown = end(run, "--region", EAST)
     assert code == 0 and [t["instance_id"] for t in shown["terminated"]] == [there]
 
@@ -349,6 +358,27 @@ def test_of_two_ends_whose_answer_is_lost_the_one_that_shows_is_told(run, app, c
     assert code == 3 and [t["instance_id"] for t in failed["terminated"]] == [first]
     assert bills(failed) == [("instance", late, WEST)] and aliases(app) == {late}
     assert [r["reason"].split(":")[0] for r in failed["error"]["regions"]] == [late]
+
+
+def test_two_ends_that_cannot_be_looked_up_are_not_sent_again_one_by_one(run, app, cloud, box):
+    app.lookup_seconds = 0
+    ids = [box(), box()]
+    cloud.faults.lose("TerminateInstances", times=5)
+    cloud.faults.drop("DescribeInstances", times=5, skip=1)
+    code, failed = end(run, *ids, "--region", WEST)
+    assert code == 3 and f"Whether {', '.join(ids)} ends is not known" in failed["error"]["hint"]
+    assert cloud.calls.count((WEST, "TerminateInstances")) == 1
+
+
+def test_of_ends_sent_together_those_that_show_are_not_called_unknown(app, cloud, box):
+    named = [box(), box()]
+    shown, late = [
+        terminate.Ending(one, keep_ebs=False, call="both") for one in terminate.find_targets(app, named, None)
+    ]
+    shown.change = StateChange(shown.instance_id, "running", "shutting-down")
+    run = terminate.Run(app, [shown, late], Calls(0))
+    run.calls.unknown.append("both")
+    assert run.unknown == [late]
 
 
 @pytest.mark.parametrize("fmt", ["text", "json", "yaml", "table"])

@@ -256,9 +256,10 @@ def _marked(run: Run, client: Any, ending: Ending) -> bool:
     return True
 
 
-def _find_mark(client: Any, volume_id: str) -> bool | None:
+def _find_mark(client: Any, volume_id: str) -> Volume | None:
+    """The volume, once its mark shows."""
     volume = ec2.find_volume(client, volume_id)
-    return True if volume and volume.kept else None
+    return volume if volume and volume.kept else None
 
 
 # --- volumes ---------------------------------------------------------------------------------------------
