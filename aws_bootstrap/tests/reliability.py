@@ -16,15 +16,15 @@ nothing here is edited by hand.
 """
 
 
-def put_part(name: str, text: str) -> None:
+def put_part(name: str, text: str, to: Path = PAGE) -> None:
     """Replace the part of that name in the page, or add it at the end."""
-    page = PAGE.read_text() if PAGE.exists() else _HEAD
+    page = to.read_text() if to.exists() else _HEAD
     begin, end = f"<!-- part: {name} -->", f"<!-- end: {name} -->"
     part = f"{begin}\n\n{text.strip()}\n\n{end}"
     there = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
     if not there.search(page):
         page = f"{page.rstrip()}\n\n{part}\n"
-    PAGE.write_text(there.sub(lambda _: part, page))
+    to.write_text(there.sub(lambda _: part, page))
 
 
 def commit() -> str:

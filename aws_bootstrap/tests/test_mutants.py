@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import replace
 
 import pytest
 
@@ -118,11 +119,39 @@ def test_each_module_that_guards_money_data_and_access_is_a_target():
 
 
 def test_a_share_is_weighted_by_how_many_slips_a_module_has():
-    big, small, untried = (tier.mutants(records.PACKAGE / "ec2" / name) for name in ("rules.py", "tags.py", "types.py"))
-    by_file = {"big": big, "small": small, "untried": untried}
-    known = {big[0].id: {"status": "killed"}, small[0].id: {"status": "survived"}, small[1].id: {"status": "timeout"}}
-    share = report.weighted_share(by_file, by_file, known)
-    assert share == pytest.approx(0.5 * len(small) / (len(big) + len(small)))
+    big, small = report.Figures(90, 1, ()), report.Figures(10, 2, ("one",))
+    share = report.weighted_share({"big": big, "small": small, "untried": report.Figures(70, 0, ())})
+    assert share == pytest.approx(0.5 * 10 / 100)
+
+
+def test_a_run_over_some_modules_keeps_the_figures_of_the_others(tmp_path):
+    page, places = tmp_path / "page.md", (tmp_path / "measured.json", tmp_path / "page.md")
+    sources = {"a.py": "1", "b.py": "2", "c.sh": "3"}
+    first = {"a.py": report.Figures(10, 10, ("x", "y"), "1", "aaa"), "b.py": report.Figures(8, 8, (), "old", "aaa")}
+    report.write(first, {"x": {}}, sources, *places)
+    report.write({"c.sh": report.Figures(4, 2, ("z",), "3", "bbb")}, {"x": {}}, sources, *places)
+    text = page.read_text()
+    rows = ["| a.py | 10 | 10 | 2 | 1 | 20.0% |", "| b.py | 8 | 8 | 0 | 0 | 0.0% |", "| c.sh | 4 | 2 | 1 | 0 | 50.0% ("]
+    assert "\n".join(rows) in text
+    assert "Tried at aaa: a.py, b.py." in text and "Tried at bbb: c.sh." in text
+    assert "**Changed since they were tried**: b.py." in text and "Never tried" not in text
+    assert "**20 of 22 slips were tried**" in text
+    report.write({}, {}, {"a.py": "1", "d.py": "4"}, *places)
+    assert "c.sh" not in page.read_text() and "**Never tried**: d.py." in page.read_text()
+
+
+def test_what_another_machine_found_out_counts_while_the_module_is_the_same(tmp_path):
+    found = tier.mutants(records.PACKAGE / "ec2" / "tags.py")
+    source = records.digest(records.PACKAGE / "ec2" / "tags.py")
+    explained, other = found[0].id, found[1].id
+    module = report.Figures(len(found), len(found), (explained, other), source)
+    results = tier.Results({explained}, tmp_path / "results.jsonl")
+    results.take_over(found, replace(module, source="other"))
+    results.take_over(found, replace(module, tried=3))
+    assert results.known == {}
+    results.take_over(found, module)
+    assert {m.id for m in found} - results.known.keys() == {other}, "a survivor without a reason is tried again"
+    assert results.known[explained]["status"] == "survived" and results.known[found[2].id]["status"] == "killed"
 
 
 def test_a_slip_is_put_into_the_functions_in_memory(tmp_path):

@@ -105,18 +105,31 @@ class Results:
     whenever a test has changed.
     """
 
-    def __init__(self, explained: Collection[str]) -> None:
+    def __init__(self, explained: Collection[str], file: Path = RESULTS) -> None:
         self.explained = explained
+        self.file = file
         self.tests = records.digest(*records.test_files())
         self.sources = {str(p.relative_to(PACKAGE)): records.digest(p) for p in targets([])}
         self.known: dict[str, dict[str, Any]] = {}
         self.tried: set[str] = set()
         """Every slip that was ever tried, also those whose result does not count any more."""
-        lines = RESULTS.read_text().splitlines() if RESULTS.exists() else []
+        lines = file.read_text().splitlines() if file.exists() else []
         for raw in map(json.loads, lines):
             self.tried.add(raw["id"])
             if self._counts(raw):
                 self.known[raw["id"]] = raw
+
+    def take_over(self, found: list[Mutant], module: report.Figures) -> None:
+        """Count what another machine has found out about the module, if that is the same and was tried whole."""
+        same_source = self.sources.get(found[0].file if found else "") == module.source
+        if not same_source or module.tried < module.slips:
+            return
+        for mutant in found:
+            survived = mutant.id in module.survivors
+            self.tried.add(mutant.id)
+            if mutant.id not in self.known and (not survived or mutant.id in self.explained):
+                status = "survived" if survived else "killed"
+                self.known[mutant.id] = {"id": mutant.id, "status": status, "by": "", "seconds": 0}
 
     def _counts(self, raw: dict[str, Any]) -> bool:
         same_source = self.sources.get(raw["id"].partition("::")[0]) == raw["source"]
@@ -127,7 +140,7 @@ class Results:
         """Keep one more."""
         whole = raw | {"source": self.sources[raw["id"].partition("::")[0]], "tests": self.tests}
         self.known[raw["id"]] = whole
-        with RESULTS.open("a") as file:
+        with self.file.open("a") as file:
             file.write(json.dumps(whole) + "\n")
 
 
@@ -235,6 +248,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--budget", type=float, default=FASTER_THAN, metavar="SECONDS", help="of tests, for one slip")
     parser.add_argument("--survivors", action="store_true", help="show those that no test notices, and end")
     parser.add_argument("--as-recorded", action="store_true", help="do not look for tests that changed since")
+    parser.add_argument("--anew", action="store_true", help="do not count what measured.json says")
     parser.add_argument("--write", action="store_true", help="write the part of docs/reliability.md")
     parser.add_argument("--again", metavar="ID", help="try one slip again and show its tests")
     return parser.parse_args()
@@ -255,6 +269,9 @@ def main() -> int:
     by_file = {str(f.relative_to(PACKAGE)): mutants(f) for f in files}
     reasons = {entry["id"]: entry for entry in tomllib.loads(SURVIVORS.read_text()).get("survivor", [])}
     results = Results(reasons)
+    measured = {} if chosen.anew else report.measured()
+    for name in by_file.keys() & measured.keys():
+        results.take_over(by_file[name], measured[name])
     picked = {name: sampled(found, chosen.sample, chosen.seed) for name, found in by_file.items()}
     if not chosen.survivors:
         recorded = records.load() if chosen.as_recorded else records.refresh(targets([]))
@@ -267,10 +284,13 @@ def main() -> int:
         began = time.monotonic()
         Runner(results, recorded, chosen.budget).run(todo, min(chosen.workers, len(todo)) or 1)
         print(f"{len(todo)} tried in {time.monotonic() - began:.0f} s")
+    run = {
+        name: report.figures(found, picked[name], results.known, results.sources[name])
+        for name, found in by_file.items()
+    }
     if chosen.write:
-        left_out = [str(p.relative_to(PACKAGE)) for p in targets([]) if p not in files]
-        report.write(by_file, picked, results.known, reasons, left_out)
-    return report.show(by_file, picked, results.known, reasons)
+        report.write(run, reasons, results.sources)
+    return report.show(picked, run, results.known, reasons)
 
 
 if __name__ == "__main__":
