@@ -73,6 +73,7 @@ def test_a_slip_of_shell_changes_what_a_status_says_and_no_wording():
     found = [line for _, line in changed(script, shell.slips)]
     assert {'[[ -d $1 ]] || die "1 is --no folder" && return 1', "exit 0"} <= set(found)
     assert not [line for line in found if "2 is" in line or "is  folder" in line]
+    assert "[[  $1 ]]" not in [line for _, line in changed(b"[[ -n $1 ]]\n", shell.slips)], "it means the same"
     dropped = [slip.line for slip in shell.slips(script) if slip.kind == "statement-dropped"]
     assert dropped == [3, 4], "a declaration alone does nothing"
 

@@ -438,6 +438,7 @@ def test_an_ext_filesystem_is_checked_before_it_is_mounted(box, status, mounted,
     done = box.mount()
     assert (done.returncode == 0) is mounted and bool(box.calls("mount")) is mounted
     assert box.calls("e2fsck")[-1] == f"e2fsck -p {box.disk}", "never forced, never answered for the user"
+    assert done.stdout.startswith("note: ") == bool(said)
     if said:
         assert done.stdout.startswith(f"note: e2fsck has repaired the filesystem of {box.disk}: it was fixed\n")
     if not mounted:
@@ -452,6 +453,8 @@ def test_the_users_own_entry_for_this_volume_is_used_and_stays(box, device):
     before = box.fstab.read_bytes()
     assert report(box.mount())["fstype"] == "xfs"
     assert box.calls("mount") == [f"mount {box.data}"] and box.fstab.read_bytes() == before
+    asked = [call for call in box.calls("blkid") if "TYPE" not in call]
+    assert asked == [f"blkid -p -o value -s {name} {box.disk}" for name in ("UUID", "LABEL")[: len(asked)]]
 
 
 def test_a_box_without_e2fsck_mounts_without_a_check(box):

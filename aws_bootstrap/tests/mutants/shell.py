@@ -81,11 +81,18 @@ def _in_line(line: str, *, whole: bool) -> Iterator[tuple[int, int, str, str]]:
     worded = [range(*match.span(1)) for match in _WORDING.finditer(code)]
     for pattern, kind, replacement in REPLACED:
         for match in pattern.finditer(code):
-            if not any(match.start() in words for words in worded):
+            is_worded = any(match.start() in words for words in worded)
+            if not is_worded and not _is_default_test(code, match):
                 yield *match.span(), replacement(match), kind
     alone = whole and not code.rstrip().endswith(("\\", "{", "(", "|", "&&", "||", "then", "do"))
     if alone and code.strip() and not any(p.match(code) for p in (_BARE, _PROGRESS, _DECLARED)):
         yield len(code) - len(code.lstrip()), len(code), ":", "statement-dropped"
+
+
+def _is_default_test(code: str, match: re.Match[str]) -> bool:
+    """Whether this is the -n of [[ -n WORD ]], which means the same as [[ WORD ]]."""
+    before = code[: match.start()]
+    return match[0] == "-n" and match.re is _OPTION and before.count("[[") > before.count("]]")
 
 
 def _parses(script: bytes) -> bool:
