@@ -13,7 +13,7 @@ import pytest
 from botocore.stub import Stubber
 
 from aws_bootstrap.errors import AwsError, CapacityError, ErrorReport, QuotaError, RegionReason, TransientError
-from aws_bootstrap.workflows.capacity import (
+from aws_bootstrap.workflows.launch.capacity import (
     AskOnDemand,
     Attempt,
     GiveUp,
@@ -27,7 +27,7 @@ from aws_bootstrap.workflows.capacity import (
     next_attempt,
     quota_commands,
 )
-from aws_bootstrap.workflows.pricing import check_price
+from aws_bootstrap.workflows.launch.pricing import check_price
 
 ONE = Policy((("r1", "g4dn.xlarge"),), spot=True)
 TWO = Policy(

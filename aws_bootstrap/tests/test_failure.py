@@ -9,7 +9,7 @@ import pytest
 from aws_bootstrap.config import LaunchConfig
 from aws_bootstrap.errors import SshError
 from aws_bootstrap.tests.test_lost_answers import existing
-from aws_bootstrap.workflows.failure import setup_options
+from aws_bootstrap.workflows.launch.report import setup_options
 
 EAST, WEST = "us-east-1", "us-west-2"
 LOOK = f"Look:   aws-bootstrap status --region {WEST}"

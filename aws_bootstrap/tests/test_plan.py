@@ -16,7 +16,7 @@ from aws_bootstrap.config import LaunchConfig, Paths
 from aws_bootstrap.keys import LocalKey
 from aws_bootstrap.models import Image, InstanceType, Network
 from aws_bootstrap.tests.test_ssh_config import BOX, GLOBAL_OPTIONS
-from aws_bootstrap.workflows.plan import LaunchPlan, RegionPlan
+from aws_bootstrap.workflows.launch.plan import LaunchPlan, RegionPlan
 
 READS = ("Describe", "Get", "List")
 

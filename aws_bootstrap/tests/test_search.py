@@ -9,8 +9,8 @@ import pytest
 
 from aws_bootstrap import output
 from aws_bootstrap.errors import AwsError, CapacityError, QuotaError
-from aws_bootstrap.workflows import search
-from aws_bootstrap.workflows.capacity import Attempt, Miss, Policy
+from aws_bootstrap.workflows.launch import search
+from aws_bootstrap.workflows.launch.capacity import Attempt, Miss, Policy
 
 EAST, WEST = "us-east-1", "us-west-2"
 SPOT = {"InstanceMarketOptions.MarketType": "spot"}

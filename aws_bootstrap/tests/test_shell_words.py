@@ -27,7 +27,7 @@ from aws_bootstrap.ssh import Remote, in_bash, quoted
 from aws_bootstrap.tests.properties import cases
 from aws_bootstrap.views.text import text as view
 from aws_bootstrap.workflows import remote
-from aws_bootstrap.workflows.failure import setup_options
+from aws_bootstrap.workflows.launch.report import setup_options
 
 SHELLS = st.sampled_from(["bash", "dash"])
 SPECIAL = st.sampled_from(

@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from ..ec2 import quota_family
-from ..errors import AwsError, CapacityError, QuotaError, RegionReason, TransientError
-from ..models import Instance
-from ..retry import backoff
+from ...ec2 import quota_family
+from ...errors import AwsError, CapacityError, QuotaError, RegionReason, TransientError
+from ...models import Instance
+from ...retry import backoff
 
 FIRST_WAIT, LONGEST_WAIT = 5.0, 60.0
 """Seconds between sweeps: the first pause, and the one that they grow to."""

@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .. import aws, ec2, keys, sshconfig
-from ..config import DEFAULT_USER, LOGIN_REFUSED_SECONDS, SSH_PORT, LaunchConfig
-from ..errors import BootstrapError
-from ..models import DryRun, Image, InstanceType, KeyPair, Network, RegionFailure, SecurityGroup, Volume
-from ..ssh import check_installed
-from . import data_volume, remote, ssh_options
-from .cidrs import resolve_cidrs
-from .hosts import new_host
+from ... import aws, ec2, keys, sshconfig
+from ...config import DEFAULT_USER, LOGIN_REFUSED_SECONDS, SSH_PORT, LaunchConfig
+from ...errors import BootstrapError, UsageError
+from ...models import DryRun, Image, InstanceType, KeyPair, Network, RegionFailure, SecurityGroup, Volume
+from ...ssh import check_installed
+from .. import remote, ssh_options
+from ..cidrs import resolve_cidrs
+from ..hosts import new_host
 
 if TYPE_CHECKING:
-    from ..app import App
+    from ...app import App
 
 # Ubuntu 24.04 listens through ssh.socket, older ones and Amazon Linux through a service; SELinux guards ports.
 _SSH_PORT_DATA = """\
@@ -149,7 +149,7 @@ def _given(config: LaunchConfig) -> dict[str, Any]:
 
 def make_plan(config: LaunchConfig, app: App) -> LaunchPlan:
     """The plan for this launch. Checks here what can be checked, before anything costs money."""
-    data_volume.check_options(config)
+    _check_volume_options(config)
     key, script = keys.inspect(config), remote.read_script(config.setup_script)
     _check_files(app, config, key)
     regions = config.region or (app.aws.region,)
@@ -160,6 +160,16 @@ def make_plan(config: LaunchConfig, app: App) -> LaunchPlan:
     )
     _check_types(config, list(found.values()))
     return LaunchPlan(config, tuple(found.values()), failed, cidrs, key, script, volume)
+
+
+def _check_volume_options(config: LaunchConfig) -> None:
+    """UsageError where the options about a data volume exclude one another."""
+    if config.ebs_storage and config.ebs_volume_id:
+        raise UsageError("--ebs-storage makes a new volume, --ebs-volume-id takes an existing one: give one of them.")
+    if config.ebs_volume_id and len(config.region) > 1:
+        raise UsageError(
+            "A data volume is in one region, and so is its box.", hint="Give that --region alone, with --ebs-volume-id."
+        )
 
 
 def _check_types(config: LaunchConfig, regions: list[RegionPlan]) -> None:

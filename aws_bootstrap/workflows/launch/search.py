@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from .. import ec2, output
-from ..errors import QuotaError
-from ..models import Instance
-from ..quota import Kind
-from . import capacity, pricing, quota
+from ... import ec2, output
+from ...errors import QuotaError
+from ...models import Instance
+from ...quota import Kind
+from .. import quota
+from . import capacity, pricing
 from .capacity import Attempt, Miss, Policy, Search, Tried
-from .prepare import prepare
-
-if TYPE_CHECKING:
-    from .launch import Launch
-
-
-INSTANCE = "the instance"
-"""The name of RunInstances among the launch's calls."""
+from .region import prepare
+from .state import INSTANCE, Launch
 
 
 def find_room(launch: Launch) -> None:
@@ -45,7 +39,7 @@ def _start(launch: Launch, attempt: Attempt) -> Instance:
     client = launch.app.aws.ec2(attempt.region)
 
     def note(instance: Instance) -> None:
-        launch.instance = instance
+        launch.node.instance = instance
 
     try:
         return launch.calls.make(

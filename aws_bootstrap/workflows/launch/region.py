@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from .. import ec2
-from ..aws import together
-from ..models import SecurityGroup
+from ... import ec2
+from ...aws import together
+from ...errors import Resource
+from ...models import SecurityGroup
+from ..unknown import note_nothing
 from .plan import RegionPlan
-from .unknown import note_nothing
-
-if TYPE_CHECKING:
-    from .launch import Launch
+from .state import Launch
 
 
 def import_key(launch: Launch, where: RegionPlan | None = None) -> None:
@@ -29,7 +28,7 @@ def import_key(launch: Launch, where: RegionPlan | None = None) -> None:
     def note(outcome: tuple[str, bool]) -> None:
         launch.key_names[region], imported = outcome
         if imported:
-            launch.made.append(("key-pair", launch.key_names[region], region))
+            launch.made_beside.append(Resource("key-pair", launch.key_names[region], region, billing=False))
 
     ensure = partial(ec2.ensure_key_pair, client, name, key, where.key_pairs)
     launch.calls.make(f"the key pair in {region}", ensure, look=find, note=note)
@@ -50,7 +49,7 @@ def open_ssh_port(launch: Launch, where: RegionPlan | None = None) -> None:
         group, created = outcome
         launch.group_ids[region] = group.group_id
         if created:
-            launch.made.append(("security-group", group.group_id, region))
+            launch.made_beside.append(Resource("security-group", group.group_id, region, billing=False))
 
     ensure = partial(ec2.ensure_security_group, client, vpc_id, name)
     group, _ = launch.calls.make(f"the security group in {region}", ensure, look=find, note=note)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .. import ec2
-from ..aws import PRICING_REGION, without_waiting
-from ..errors import BootstrapError, CapacityError
+from ... import ec2
+from ...aws import PRICING_REGION, without_waiting
+from ...errors import BootstrapError, CapacityError
 from .capacity import Attempt
 
 if TYPE_CHECKING:
-    from ..app import App
+    from ...app import App
 
 
 def check_price(app: App, attempt: Attempt, max_price: float | None) -> None:
