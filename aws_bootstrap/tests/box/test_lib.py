@@ -138,7 +138,7 @@ def test_uv_is_its_installer_s_before_the_image_s(box):
     assert lib(box, "find_uv").stdout == f"{own}\n"
     own.unlink()
     (box.bin / "uv").unlink()
-    assert lib(box, 'find_uv && echo "found it"').stdout == "" and box.calls() == []
+    assert lib(box, 'find_uv && echo "found it"', PATH=box.bare_path()).stdout == "" and box.calls() == []
 
 
 def test_the_newest_nsight_systems_is_found_by_its_version(box):
@@ -331,6 +331,6 @@ def test_a_venv_that_is_replaced_while_packages_are_installed_is_no_failure(box)
 
 def test_without_uv_there_is_no_install(box):
     (box.bin / "uv").unlink()
-    done = lib(box, "uv_install x numpy || true; echo after")
+    done = lib(box, "uv_install x numpy || true; echo after", PATH=box.bare_path())
     assert (done.returncode, done.stdout, done.stderr) == (1, "error: uv is not installed\n", "")
     assert not (box.home / "venv").exists()

@@ -51,6 +51,14 @@ def words(packages: list[str]) -> str:
     return " ".join(packages)
 
 
+@pytest.mark.parametrize("name", ["utilities", "tools"])
+def test_utilities_and_tools_without_the_functions_they_share_fail(box, name):
+    """An upload that was cut off, or a full disk: nothing that was not done is told as done."""
+    (box.folder / "setup.d" / "packages.sh").unlink()
+    done, report = box.step(name)
+    assert done.returncode != 0 and report == [] and box.calls("sudo") == []
+
+
 # --- Amazon Linux ------------------------------------------------------------------------------------------------
 
 
