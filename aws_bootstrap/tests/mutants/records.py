@@ -38,6 +38,17 @@ BOX_TESTS = {
     "resources/setup.d/venv.sh": ("test_venv", "test_setup"),
     "resources/setup.d/30-venv.sh": ("test_venv", "test_setup"),
     "resources/setup.d/60-shell.sh": ("test_bashrc", "test_setup"),
+    "resources/setup.d/lib.sh": ("test_lib", "test_run_steps", "test_setup"),
+    "resources/setup.d/packages.sh": ("test_packages", "test_setup"),
+    "resources/setup.d/20-utilities.sh": ("test_packages", "test_setup"),
+    "resources/setup.d/25-tools.sh": ("test_packages", "test_setup"),
+    "resources/setup.d/40-requirements.sh": ("test_steps", "test_resources", "test_setup"),
+    "resources/setup.d/57-more-packages.sh": ("test_steps", "test_resources", "test_setup"),
+    "resources/setup.d/65-nsight.sh": ("test_steps", "test_resources", "test_setup"),
+    "resources/setup.d/70-samples.sh": ("test_steps", "test_resources", "test_setup"),
+    "resources/setup.d/75-vscode.sh": ("test_steps", "test_resources", "test_setup"),
+    "resources/setup.d/80-keepalive.sh": ("test_steps", "test_resources", "test_setup"),
+    "resources/setup.d/99-setup-script.sh": ("test_steps", "test_resources", "test_setup"),
     "resources/setup.d/": ("test_packages", "test_run_steps", "test_bashrc", "test_resources", "test_setup"),
 }
 """By the beginning of the script's path; the first that fits counts."""
