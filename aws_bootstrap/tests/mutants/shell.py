@@ -27,7 +27,8 @@ _IF = re.compile(r"\b(if|elif|while|until) (?!!)(?=\S)")
 _IF_NOT = re.compile(r"\b(if|elif|while|until) ! ")
 _NUMBER = re.compile(r"(?<![\w$.>&<-])(?<!return )(?<!exit )(?<!\] = )\d+(?![\w.>&])")
 _STATUS = re.compile(r"\b(return|exit) (\d+)\b")
-_OPTION = re.compile(r"(?<=\s)--?[A-Za-z][\w-]*(=\S+)?(?=\s|$)")
+# Not the -n of a test: without it the same is asked.
+_OPTION = re.compile(r"(?<=\s)(?!(?<=(?:\[\[|\|\||&&) )-n )--?[A-Za-z][\w-]*(=\S+)?(?=\s|$)")
 _LISTED = re.compile(r"(?<=[=\s\"',])[a-z][\w.-]*,(?=[a-z])|,[a-z][\w.-]*(?=[\s\"'])")
 _TEST = re.compile(r"\[\[ (?!! )")
 
@@ -62,7 +63,7 @@ def slips(source: bytes) -> list[Slip]:
                 Slip(offset + len(line[:a].encode()), offset + len(line[:b].encode()), text, kind, where, number)
                 for a, b, text, kind in _in_line(line, whole=not continued)
             ]
-            opened = re.search(r"<<-?\s*['\"]?(\w+)", line)
+            opened = re.search(r"(?<!<)<<-?\s*['\"]?(\w+)", line)
             heredoc = opened[1] if opened else ""
         continued = line.endswith("\\")
         offset += len(raw)
