@@ -182,6 +182,12 @@ class FakeBox:
         )
         return done, report.read_text().splitlines() if report.exists() else []
 
+    def step_without_lib(self, name: str) -> list[str]:
+        """Run one step on a box that lacks what the steps share; the lines of its errors, which end with a status."""
+        (self.folder / "setup.d" / "lib.sh").unlink()
+        done, _ = self.step(name)
+        return [*done.stderr.splitlines(), f"status {done.returncode}"]
+
     def shell(self, code: str, *libraries: str, **more: str) -> subprocess.CompletedProcess[str]:
         """Run shell code with files of setup.d sourced before it, as in a step."""
         scratch = self.home / "scratch"

@@ -33,8 +33,8 @@ BOX_TESTS = {
     "resources/setup.d/cuda.sh": ("test_cuda", "test_setup"),
     "resources/setup.d/10-gpu.sh": ("test_cuda", "test_setup"),
     "resources/setup.d/55-cuda-test.sh": ("test_cuda", "test_setup"),
-    "resources/setup.d/torch.sh": ("test_torch", "test_setup"),
-    "resources/setup.d/50-pytorch.sh": ("test_torch", "test_setup"),
+    "resources/setup.d/torch.sh": ("test_torch_parts", "test_torch", "test_setup"),
+    "resources/setup.d/50-pytorch.sh": ("test_torch_parts", "test_torch", "test_setup"),
     "resources/setup.d/venv.sh": ("test_venv", "test_setup"),
     "resources/setup.d/30-venv.sh": ("test_venv", "test_setup"),
     "resources/setup.d/60-shell.sh": ("test_bashrc", "test_setup"),
@@ -49,6 +49,7 @@ BOX_TESTS = {
     "resources/setup.d/75-vscode.sh": ("test_steps", "test_resources", "test_setup"),
     "resources/setup.d/80-keepalive.sh": ("test_steps", "test_resources", "test_setup"),
     "resources/setup.d/99-setup-script.sh": ("test_steps", "test_resources", "test_setup"),
+    "resources/setup.d/85-jupyter.sh": ("test_jupyter", "test_run_steps", "test_setup"),
     "resources/setup.d/": ("test_packages", "test_run_steps", "test_bashrc", "test_resources", "test_setup"),
 }
 """By the beginning of the script's path; the first that fits counts."""
