@@ -18,7 +18,6 @@ WAIT_SECONDS=120
 LOCK_SECONDS=300
 READ_SECONDS=90
 UNFORMATTED=3
-REASON=""
 # A fallback must be the only answer for this many looks in a row: a disk that has just appeared may lack its serial.
 STEADY_LOOKS=5
 # nofail: a boot goes on without the volume. systemd would look out for it for 90 s all the same.

@@ -78,6 +78,17 @@ def test_a_slip_of_shell_changes_what_a_status_says_and_no_wording():
     assert dropped == [3, 4], "a declaration alone does nothing"
 
 
+def test_the_n_of_a_test_is_no_option_that_could_be_dropped():
+    script = b"[[ -n $a || -n $b ]] && sudo -n true\n"
+    dropped = [line for kind, line in changed(script, shell.slips) if kind == "option-dropped"]
+    assert dropped == ["[[ -n $a || -n $b ]] && sudo  true"]
+
+
+def test_what_follows_a_here_document_is_tried_and_three_signs_begin_none():
+    script = b"echo '# <<< ours <<<'\nread a <<< word\ncat <<END\nrm -f a\nEND\nrm -f b\n"
+    assert {s.line for s in shell.slips(script)} == {2, 3, 6}
+
+
 def test_each_slip_has_an_id_of_its_own():
     found = tier.mutants(records.PACKAGE / "ec2" / "tags.py")
     assert len({m.id for m in found}) == len(found) > 10

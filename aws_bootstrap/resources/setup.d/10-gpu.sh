@@ -13,7 +13,7 @@ DRIVER_PATIENCE=$((PATIENCE < 120 ? PATIENCE : 120))
 # know STATE [DRIVER] [ARCH]: note for the other steps what was found. STATE: works, absent or broken.
 know() {
   printf '%s\n' "state $1" "toolkit $toolkit" "driver ${2:-}" "arch ${3:-$DEFAULT_ARCH}" >"$STATE_DIR/gpu.new"
-  mv -T "$STATE_DIR/gpu.new" "$STATE_DIR/gpu"
+  mv "$STATE_DIR/gpu.new" "$STATE_DIR/gpu"
 }
 
 # A box for trying things out, such as a t3.medium.

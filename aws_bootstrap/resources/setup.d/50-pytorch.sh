@@ -13,10 +13,9 @@ source "$SETUP_DIR/setup.d/torch.sh"
 
 # choose_tag VERSION: set tag to the newest that is not above that CUDA and has wheels for this Python, or to "default".
 choose_tag() {
-  local candidate status
-  local -a candidates
+  local candidate status candidates
   # shellcheck disable=SC2086 # a list of words
-  read -r -d '' -a candidates <<<"$(candidate_tags "$1" $KNOWN_CUDA_TAGS_LIST)" || true
+  mapfile -t candidates < <(candidate_tags "$1" $KNOWN_CUDA_TAGS_LIST)
   for candidate in "${candidates[@]+"${candidates[@]}"}"; do
     status=0
     try_tag "cu$candidate" || status=$?
@@ -33,9 +32,9 @@ choose_tag() {
 
 # Tell what is installed. Called where it is what was planned.
 tell() {
-  local torch
-  read -r torch _ <<<"$(installed)"
-  fact torch "$torch"
+  local here
+  here=$(installed)
+  fact torch "${here%% *}"
   [[ $tag == default ]] || fact cuda_tag "$tag"
 }
 
@@ -47,14 +46,15 @@ driver=$(gpu_fact driver)
 cuda=$(lower_version "$toolkit" "$driver")
 python=$(venv_python)
 
-read -r had_cuda had_python tag <<<"$(cat "$stamp" 2>/dev/null)" || true
+known=$(cat "$stamp" 2>/dev/null || true)
+tag=${known##* }
 same="${cuda:-none} $python"
-if [[ "${had_cuda:-} ${had_python:-}" == "$same" && ! -e $VENV_NOTES/pytorch.installing ]] && fits "$tag"; then
+if [[ $known == "$same $tag" && ! -e $VENV_NOTES/pytorch.installing ]] && fits "$tag"; then
   tell
   exit 0
 fi
 
-tag=default NEWEST="" PLANNED=""
+tag=default
 [[ -z $cuda ]] || choose_tag "$cuda"
 want "$tag"
 before=$(installed || true)

@@ -37,7 +37,7 @@ as_root() { sudo -n "$@"; }
 
 # retry ATTEMPTS COMMAND...: until it succeeds; the last status is returned.
 retry() {
-  local attempts=$1 attempt status=0
+  local attempts=$1 attempt status
   shift
   for ((attempt = 1; attempt <= attempts; attempt++)); do
     "$@" && return 0 || status=$?
@@ -105,7 +105,7 @@ find_uv() {
 # look complete, so the next run reinstalls them (from uv's cache: nothing is downloaded twice).
 uv_install() {
   local marker="$VENV_NOTES/$1.installing" uv status=0
-  local -a again=()
+  local again=()
   shift
   uv=$(find_uv) || die "uv is not installed"
   [[ ! -e $marker ]] || again=(--reinstall)

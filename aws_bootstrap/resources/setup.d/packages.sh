@@ -18,18 +18,18 @@ apt_trouble() {
   mirror=${mirror##*[ \']}
   if grep -qE "$LOCKED" "$said"; then
     echo "apt was locked by another process for $PATIENCE s (unattended-upgrades?)"
-  elif [[ -n $mirror ]]; then
-    echo "the package mirror does not answer: $mirror"
-  else
+  elif [[ -z $mirror ]]; then
     echo "apt-get could not install: ${*:2}"
+  else
+    echo "the package mirror does not answer: $mirror"
   fi
 }
 
 # Finish what dpkg had begun when it was cut short. What it was unpacking at that moment it wants again from the start.
 mend_dpkg() {
-  local -a half
+  local half
   # shellcheck disable=SC2016 # dpkg's own format
-  read -r -a half <<<"$(dpkg-query -W -f '${db:Status-Eflag} ${Package}\n' | sed -n 's/^reinstreq //p' | tr '\n' ' ')"
+  readarray -t half < <(dpkg-query -W -f '${db:Status-Eflag} ${Package}\n' | sed -n 's/^reinstreq //p')
   [[ ${#half[@]} -eq 0 ]] || apt install --reinstall "${half[@]}" || true
   as_root dpkg --configure -a
 }
@@ -37,7 +37,7 @@ mend_dpkg() {
 # Another repository of the image may be broken: the install alone decides.
 updated=""
 update_lists() {
-  [[ -n $updated ]] || apt update || true
+  if [[ -z $updated ]]; then apt update || true; fi
   updated=yes
 }
 

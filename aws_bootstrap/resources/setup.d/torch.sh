@@ -66,6 +66,7 @@ REINSTALL=(--reinstall-package torch --reinstall-package torchvision)
 resolve() {
   local attempt status
   for attempt in 1 2; do
+    ((attempt == 1)) || sleep "$RETRY_PAUSE"
     status=0
     # shellcheck disable=SC2154 # the step sets uv
     "$uv" pip install --python "$VENV/bin/python" --dry-run "${REINSTALL[@]}" "$@" "${WANTED[@]}" \
@@ -73,7 +74,6 @@ resolve() {
     cat "$STEP_TMP/resolved"
     [[ $status == 0 || $status == 1 ]] && return "$status"
     echo "attempt $attempt: the index does not answer"
-    sleep $((attempt * RETRY_PAUSE))
   done
   return 2
 }

@@ -92,6 +92,10 @@ def randn(*size, device=None): return Tensor()
 """
 
 
+# What a shell script needs at the least: no package manager, nothing that a distribution may have or lack.
+PLAIN = "basename bash cat chmod cksum cmp cp dirname env find grep head install ls mkdir mv rm sed sort tail tr"
+
+
 class FakeBox:
     """A home folder with the uploaded files, and stand-ins first on PATH."""
 
@@ -114,6 +118,14 @@ class FakeBox:
     def faults(self, *rules: tuple[str, int, str]) -> None:
         """Make the calls that match a pattern fail, with a status and a text."""
         (self.home / "faults").write_text("".join(f"{pattern}\t{code}\t{text}\n" for pattern, code, text in rules))
+
+    def bare_path(self) -> str:
+        """Return a PATH with the stand-ins and of this machine's programs only plain ones."""
+        folder = self.home / "bare"
+        folder.mkdir()
+        for name in PLAIN.split():
+            (folder / name).symlink_to(f"/usr/bin/{name}")
+        return f"{self.bin}:{folder}"
 
     def keep(self, *steps: str) -> None:
         """Leave only these steps on the box, and no word of the others."""
@@ -169,6 +181,12 @@ class FakeBox:
             check=False,
         )
         return done, report.read_text().splitlines() if report.exists() else []
+
+    def step_without_lib(self, name: str) -> list[str]:
+        """Run one step on a box that lacks what the steps share; the lines of its errors, which end with a status."""
+        (self.folder / "setup.d" / "lib.sh").unlink()
+        done, _ = self.step(name)
+        return [*done.stderr.splitlines(), f"status {done.returncode}"]
 
     def shell(self, code: str, *libraries: str, **more: str) -> subprocess.CompletedProcess[str]:
         """Run shell code with files of setup.d sourced before it, as in a step."""

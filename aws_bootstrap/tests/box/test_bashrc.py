@@ -178,6 +178,51 @@ def test_the_variables_of_the_user_are_left_alone(box):
     assert shown.stdout == "mine\nnone\n" and shown.stderr == ""
 
 
+def test_a_step_that_lacks_what_all_share_ends_there(box):
+    said, status = box.step_without_lib("shell")
+    assert said.endswith("lib.sh: No such file or directory") and status == "status 1" and box.calls() == []
+    assert not (box.home / ".bashrc").exists()
+
+
+# --- What a shell has of it --------------------------------------------------------------------------------------
+
+
+def started(box: FakeBox, code: str, **more: str) -> str:
+    """What bash prints that read the box's .bashrc first; nothing else may be printed."""
+    command = ["bash", "-c", f"source ~/.bashrc; {code}"]
+    done = subprocess.run(command, env=box.environment(**more), capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    return done.stdout
+
+
+def test_a_shell_has_the_folders_that_are_there_once_each_on_its_path(box):
+    nsys = box.home / "ns" / "2025.1.1" / "bin"
+    for folder in (nsys, box.home / ".local" / "bin"):
+        folder.mkdir(parents=True)
+    (nsys / "nsys").touch()
+    library = box.folder / "setup.d" / "lib.sh"
+    library.write_text(library.read_text() + f"NSIGHT_SYSTEMS={box.home}/ns\n")
+    assert box.step("shell")[0].returncode == 0
+    # On this machine there may be a toolkit.
+    cuda = ["/usr/local/cuda/bin"] * os.path.isdir("/usr/local/cuda/bin")
+    path = started(box, 'echo "$PATH"; source ~/.bashrc; echo "$PATH"').splitlines()
+    wanted = [str(nsys), *cuda, f"{box.home}/.local/bin", str(box.bin), "/usr/bin", "/bin"]
+    assert path == [":".join(wanted)] * 2
+    nsys.rename(nsys.parent / "gone")
+    assert started(box, 'echo "$PATH"') == ":".join(wanted[1:]) + "\n"
+
+
+def test_a_shell_has_the_venv_and_the_caches_where_there_are_any(box):
+    box.step("shell")
+    assert (box.home / ".aws-bootstrap" / "caches.sh").read_bytes() == (RESOURCES / "caches.sh").read_bytes()
+    (box.home / ".aws-bootstrap" / "caches.sh").write_text("echo caches\n")
+    assert started(box, "echo then") == "caches\nthen\n"
+    (box.home / "venv" / "bin").mkdir(parents=True)
+    (box.home / "venv" / "bin" / "activate").write_text("echo venv\n")
+    (box.home / ".aws-bootstrap" / "caches.sh").unlink()
+    assert started(box, "echo then") == "venv\nthen\n"
+
+
 # --- Other shells ------------------------------------------------------------------------------------------------
 
 
@@ -206,9 +251,58 @@ def test_fish_finds_the_venv_where_it_is_used(box):
     assert config.read_text() == "# mine"
 
 
-def test_files_of_shells_that_nobody_uses_are_not_made(box):
-    box.step("shell")
-    assert not (box.home / ".zshenv").exists() and not (box.home / ".config").exists()
+FISH = """\
+for _aws_bootstrap_folder in $HOME/.local/bin /usr/local/cuda/bin NSYS
+    if test -d $_aws_bootstrap_folder; and not contains -- $_aws_bootstrap_folder $PATH
+        set -gx PATH $_aws_bootstrap_folder $PATH
+    end
+end
+for _aws_bootstrap_folder in /data /opt/dlami/nvme
+    if grep -qs " $_aws_bootstrap_folder " /proc/mounts; and test -w $_aws_bootstrap_folder
+        set -q HF_HOME; or set -gx HF_HOME $_aws_bootstrap_folder/.cache/huggingface
+        set -q PIP_CACHE_DIR; or set -gx PIP_CACHE_DIR $_aws_bootstrap_folder/.cache/pip
+        if not set -q UV_CACHE_DIR
+            set -gx UV_CACHE_DIR $_aws_bootstrap_folder/.cache/uv
+            set -q UV_LINK_MODE; or set -gx UV_LINK_MODE copy
+        end
+        break
+    end
+end
+set -e _aws_bootstrap_folder
+if test -f ~/venv/bin/activate.fish
+    source ~/venv/bin/activate.fish
+end
+"""
+
+
+def test_what_fish_reads_is_the_text_that_was_tried_in_a_real_one(box):
+    """By .ci/box; this machine may have no fish."""
+    box.step("shell", SHELL="/usr/bin/fish")
+    config = box.home / ".config" / "fish" / "conf.d" / "aws-bootstrap.fish"
+    assert config.read_text() == FISH.replace("NSYS", box.shell("newest_nsys", "lib.sh").stdout.strip())
+
+
+@pytest.mark.parametrize(
+    ("shell", "there", "made"),
+    [
+        ("bash", "", ""),
+        ("zsh", "", "zsh"),
+        ("bash", ".zshrc", "zsh"),
+        ("bash", ".zshenv", "zsh"),
+        ("fish", "", "fish"),
+        ("zsh", ".config/fish/config.fish", "zsh fish"),
+        ("bash", ".config/other/file", ""),
+    ],
+)
+def test_files_are_made_for_the_shells_that_the_user_has(box, shell, there, made):
+    if there:
+        (box.home / there).parent.mkdir(parents=True, exist_ok=True)
+        (box.home / there).touch()
+    done, report = box.step("shell", SHELL=f"/usr/bin/{shell}")
+    zshenv, fish = box.home / ".zshenv", box.home / ".config" / "fish" / "conf.d" / "aws-bootstrap.fish"
+    assert (zshenv.exists() and zshenv.stat().st_size > 0) == ("zsh" in made) and fish.exists() == ("fish" in made)
+    # The caches, .bashrc, and these.
+    assert done.returncode == 0 and report == ["changed"] * (2 + len(made.split()))
 
 
 def test_another_login_shell_is_told_where_python_is(box):

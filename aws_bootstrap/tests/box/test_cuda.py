@@ -15,9 +15,11 @@ SETUP = (RESOURCES / "remote_setup.sh").read_text()
 
 
 def cuda(code: str, text: str = "") -> str:
-    """Run shell code with cuda.sh sourced and the text on stdin; its stdout."""
+    """Run shell code with cuda.sh sourced and the text on stdin; its stdout. It must print no error."""
     command = ["bash", "-c", f'set -euo pipefail; source "{RESOURCES}/setup.d/cuda.sh"; {code}']
-    return subprocess.run(command, input=text, capture_output=True, text=True, check=True).stdout.strip()
+    done = subprocess.run(command, input=text, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    return done.stdout.strip()
 
 
 def known_tags() -> str:
@@ -91,7 +93,7 @@ def test_a_driver_that_comes_up_late_is_waited_for(box):
 [[ $(wc -l <~/asked) -gt 3 ]] || {{ echo 'Failed to initialize NVML: Driver Not Loaded'; exit 9; }}
 {TOOLS["nvidia-smi"]}"""
     box.tool("nvidia-smi", late)
-    status, report, noted = gpu(box, SETUP_PATIENCE="60")
+    status, report, noted = gpu(box, SETUP_PATIENCE="20")
     assert status == 0 and "passed" in report and noted["state"] == "works"
 
 
@@ -116,7 +118,7 @@ def test_a_card_without_a_working_driver_is_a_failure(box):
 
 def test_a_driver_that_hangs_costs_a_bounded_time_once(box):
     box.tool("nvidia-smi", "sleep 600")
-    status, report, noted = gpu(box, SETUP_SMI_LIMIT="0.3", SETUP_PATIENCE="60")
+    status, report, noted = gpu(box, SETUP_SMI_LIMIT="0.3", SETUP_PATIENCE="20")
     assert status == 1 and "nvidia-smi does not answer within 0.3 s" in report[-1]
     assert len(box.calls("nvidia-smi")) == 2 and noted["state"] == "broken"
     # Nobody after it asks again.
@@ -140,7 +142,7 @@ def test_a_box_without_a_card_is_told_and_no_failure(box, driver):
         box.tool("nvidia-smi", driver)
     else:
         (box.bin / "nvidia-smi").unlink()
-    status, report, noted = gpu(box, SETUP_PATIENCE="60")
+    status, report, noted = gpu(box, SETUP_PATIENCE="20")
     assert status == 0 and noted["state"] == "absent"
     assert report[-1] == "warning no NVIDIA GPU on this instance type: what needs one does not run here"
 
@@ -149,6 +151,83 @@ def test_a_card_without_a_driver_is_a_failure(box):
     (box.bin / "nvidia-smi").unlink()
     status, report, _ = gpu(box)
     assert status == 1 and "no NVIDIA driver on this box" in report[-1]
+
+
+SEEN = """case "$*" in
+  *compute_cap*) echo 8.6 ;;
+  *--query-gpu*) printf '%s\\n' 'NVIDIA A10G, 570.86.15, 23028 MiB' 'NVIDIA A10G, 570.86.15, 23028 MiB' ;;
+  *) echo '| NVIDIA-SMI 570.86.15   Driver Version: 570.86.15   CUDA Version: 12.8 |' ;;
+esac"""
+NO_TOOLKIT = "warning no CUDA toolkit (nvcc) on this box: extensions will not compile"
+CARDS = "note NVIDIA A10G, 570.86.15, 23028 MiB;NVIDIA A10G, 570.86.15, 23028 MiB"
+
+
+@pytest.mark.parametrize(
+    ("toolkit", "driver", "said"),
+    [
+        ("12.4", "12.8", ["fact cuda_version 12.4", CARDS, "passed"]),
+        ("12.4", "N/A", ["fact cuda_version 12.4", CARDS, "passed"]),
+        ("", "12.8", ["fact cuda_version 12.8", CARDS, "passed", NO_TOOLKIT]),
+        ("", "N/A", [CARDS, "passed", NO_TOOLKIT]),
+    ],
+)
+def test_what_a_step_that_passes_asks_and_says(box, toolkit, driver, said):
+    box.tool("nvcc", f"cat <<'TEXT'\n{NVCC[toolkit]}TEXT" if toolkit else "exit 1")
+    box.tool("nvidia-smi", SEEN.replace("CUDA Version: 12.8", f"CUDA Version: {driver}"))
+    status, report, noted = gpu(box)
+    assert (status, report) == (0, said)
+    known = driver.replace("N/A", "")
+    assert noted == {"state": "works", "toolkit": toolkit, "driver": known, "arch": "sm_86"}
+    assert box.calls("nvidia-smi") == [
+        "nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader",
+        "nvidia-smi ",
+        "nvidia-smi --query-gpu=compute_cap --format=csv,noheader",
+    ]
+
+
+def answers_from(box: FakeBox, question: int, before: str) -> None:
+    """Let nvidia-smi answer from that question on. Until then `timeout` sees what BEFORE does."""
+    count = "[[ $(grep -c '^timeout.* nvidia-smi' ~/calls) -lt NUMBER ]]".replace("NUMBER", str(question))
+    box.tool("timeout", f'if [[ $* == *nvidia-smi* ]] && {count}; then {before}; fi; exec /usr/bin/timeout "$@"')
+
+
+HANGS = "error nvidia-smi does not answer within 30 s: the driver or the card hangs; try: sudo reboot"
+FAILS = "error nvidia-smi finds no working GPU"
+
+
+@pytest.mark.parametrize(
+    ("smi_status", "patience", "asked", "said"),
+    [(124, 20, 2, HANGS), (137, 20, 2, HANGS), (124, 0, 1, HANGS), (125, 0, 1, FAILS), (9, 0, 1, FAILS)],
+)
+def test_how_often_a_driver_is_asked_before_it_is_called_broken(box, smi_status, patience, asked, said):
+    answers_from(box, asked + 1, f"exit {smi_status}")
+    status, report, noted = gpu(box, SETUP_PATIENCE=str(patience), SETUP_RETRY_PAUSE="0")
+    assert (status, report, noted["state"]) == (1, ["fact cuda_version 12.8", said], "broken")
+    asks = "timeout -k 2 30 nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader"
+    assert [call for call in box.calls("timeout") if "nvidia-smi" in call] == [asks] * asked
+
+
+def test_a_driver_that_is_waited_for_is_asked_again_after_a_pause_and_noted_as_broken_until_then(box):
+    answers_from(box, 4, 'cat "$STATE_DIR/gpu" >>~/meanwhile; exit 9')
+    box.tool("sleep", "exit 0")
+    status, report, noted = gpu(box, SETUP_PATIENCE="20", SETUP_RETRY_PAUSE="3")
+    assert status == 0 and "passed" in report and noted["state"] == "works"
+    assert box.calls("sleep") == ["sleep 3"] * 3
+    assert (box.home / "meanwhile").read_text() == "state broken\ntoolkit 12.8\ndriver \narch sm_75\n" * 3
+
+
+def test_a_driver_without_a_card_is_asked_once(box):
+    box.tool("lspci", "exit 0")
+    answers_from(box, 2, "exit 9")
+    status, report, noted = gpu(box, SETUP_PATIENCE="20")
+    told = "warning no NVIDIA GPU on this instance type: what needs one does not run here"
+    assert (status, report, noted["state"]) == (0, ["fact cuda_version 12.8", told], "absent")
+
+
+@pytest.mark.parametrize("name", ["gpu", "cuda-test"])
+def test_a_step_that_lacks_what_all_share_ends_there(box, name):
+    said, status = box.step_without_lib(name)
+    assert said.endswith("lib.sh: No such file or directory") and status == "status 1" and box.calls() == []
 
 
 @pytest.mark.parametrize(
@@ -164,11 +243,103 @@ def test_without_both_nothing_is_known():
 
 
 @pytest.mark.parametrize(
-    ("says", "arch"), [("8.6", "sm_86"), ("10.0", "sm_100"), ("7.5\n7.5", "sm_75"), ("[N/A]", "sm_75")]
+    ("says", "arch"),
+    [
+        ("8.6", "sm_86"),
+        ("10.0", "sm_100"),
+        ("8.6\n9.0", "sm_86"),
+        (" 8.9", "sm_89"),
+        ("[N/A]", "sm_75"),
+        ("8.6; exit 9", "sm_86"),
+    ],
 )
 def test_the_architecture_of_the_first_card(box, says, arch):
-    box.tool("nvidia-smi", f"printf '%s\\n' '{says}'")
-    assert box.shell("gpu_arch", "cuda.sh").stdout == arch + "\n"
+    text, _, then = says.partition("; ")
+    box.tool("nvidia-smi", f"printf '%s\\n' '{text}'\n{then}")
+    done = box.shell("gpu_arch", "cuda.sh")
+    assert (done.returncode, done.stdout) == (0, arch + "\n")
+    assert box.calls("nvidia-smi") == ["nvidia-smi --query-gpu=compute_cap --format=csv,noheader"]
+
+
+def test_the_first_version_counts_and_may_have_any_digits(box):
+    smi = "| CUDA Version: 20.10 |\n| CUDA UMD Version: 21.0 |\n"
+    assert (
+        cuda("parse_nvidia_smi", smi) == "20.10" and cuda("parse_nvcc", "release 20.10, V20\nrelease 9.1,") == "20.10"
+    )
+
+
+def test_the_toolkit_is_looked_for_on_path_first_and_asked_within_a_bound(box):
+    box.tool("timeout", 'exec /usr/bin/timeout "$@"')
+    box.tool("ls", "echo /usr/local/cuda/bin/nvcc")
+    found = box.shell("find_cuda_tool nvcc; toolkit_version", "cuda.sh")
+    assert found.stdout == f"{box.bin}/nvcc\n12.8\n"
+    assert box.calls() == [f"timeout -k 2 20 {box.bin}/nvcc --version", "nvcc --version"]
+
+
+def test_a_toolkit_that_is_on_no_path_is_looked_for_where_it_usually_is(box):
+    (box.bin / "nvcc").unlink()
+    box.tool("ls", 'echo "$1"')
+    assert box.shell("find_cuda_tool nvcc", "cuda.sh").stdout == "/usr/local/cuda/bin/nvcc\n"
+    box.tool("ls", "exit 2")
+    none = box.shell("toolkit_version", "cuda.sh")
+    assert (none.returncode, none.stdout, none.stderr) == (0, "", "")
+
+
+def test_what_cannot_be_found_out_is_nothing_and_no_failure(box):
+    box.tool("nvidia-smi", "exit 9")
+    done = box.shell("driver_version; gpu_fact arch", "cuda.sh")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_a_fact_of_the_step_gpu_is_read_by_its_name(box):
+    (box.home / "scratch").mkdir()
+    (box.home / "scratch" / "gpu").write_text("state works\ntoolkit 12.8\narch sm_86\n")
+    assert box.shell("gpu_fact arch", "cuda.sh").stdout == "sm_86\n"
+
+
+@pytest.mark.parametrize(("seen", "status"), [("echo 00:1e.0", 0), ("exit 0", 1), ("exit 1", 1)])
+def test_a_card_is_looked_for_on_the_bus(box, seen, status):
+    box.tool("lspci", seen)
+    box.tool("timeout", 'exec /usr/bin/timeout "$@"')
+    assert box.shell("has_nvidia_device", "lib.sh", "cuda.sh").returncode == status
+    assert box.calls() == ["timeout 20 lspci -n -d 10de:", "lspci -n -d 10de:"]
+
+
+@pytest.mark.parametrize("status", [0, 1])
+def test_without_lspci_a_card_is_looked_for_among_the_kernel_s_files(box, status):
+    box.tool("grep", f"exit {status}")
+    done = box.shell("have() { [[ $1 != lspci ]]; }; has_nvidia_device", "lib.sh", "cuda.sh")
+    [asked] = box.calls()
+    assert done.returncode == status and asked.startswith("grep -qsix 0x10de /sys/bus/pci/devices/")
+
+
+# --- PyTorch on the card -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("state", "python", "said"),
+    [
+        ("works", "cat >/dev/null", "passed"),
+        ("works", "exit 1", "warning PyTorch cannot use the GPU: see ~/.aws-bootstrap/setup.log"),
+        ("broken", "exit 0", "warning no working GPU, so PyTorch could not be tried on one"),
+        ("absent", "exit 0", "warning no working GPU, so PyTorch could not be tried on one"),
+    ],
+)
+def test_pytorch_is_tried_within_a_bound_and_only_where_the_card_works(box, state, python, said):
+    folder, venv = box.home / ".aws-bootstrap" / "state", box.home / "venv" / "bin"
+    venv.mkdir(parents=True)
+    folder.mkdir()
+    (folder / "gpu").write_text(f"state {state}\ntoolkit 12.8\n")
+    box.tool("timeout", 'exec /usr/bin/timeout "$@"')
+    box.tool("python", python)
+    (box.bin / "python").rename(venv / "python")
+    done, report = box.step("cuda-test")
+    assert done.returncode == 0 and report == [said]
+    asked = [f"timeout 180 {venv}/python - 12.8", "python - 12.8"] if state == "works" else []
+    assert box.calls() == asked
+
+
+# --- Nsight Systems ----------------------------------------------------------------------------------------------
 
 
 def test_the_newest_nsight_systems_goes_on_path(box, tmp_path):

@@ -66,7 +66,9 @@ def test_a_serial_is_compared_whole():
     assert choose([*G4DN, ebs("nvme2n1", OURS + "1"), ebs("nvme3n1", OURS[:-1])]) == "none"
 
 
-@pytest.mark.parametrize(("name", "may_format"), [("xvdf", True), ("xvdf", False), ("sdf", True)])
+@pytest.mark.parametrize(
+    ("name", "may_format"), [("xvdf", True), ("xvdf", False), ("sdf", True), ("nvme1n1", True), ("nvme1n1", False)]
+)
 def test_xen_shows_no_serial_so_the_usual_name_counts(name, may_format):
     assert choose([*XEN_STORE, row(name)], may_format=may_format) == f"fallback /dev/{name}"
 

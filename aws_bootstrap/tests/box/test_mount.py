@@ -391,6 +391,16 @@ def test_a_device_that_does_not_come_is_told_after_the_time(box):
     assert done.stderr == "volume vol-0abc did not appear on this box within 0 s: is it attached?\n"
 
 
+def test_nothing_is_looked_at_where_the_device_does_not_come(box):
+    done = box.run("mount_volume vol-0abc 1 0", "lsblk() { true; }")
+    assert done.returncode == 1 and box.calls() == [] and len(done.stderr.splitlines()) == 1
+
+
+def test_where_the_volume_is_mounted_and_written_down():
+    shown = subprocess.run(["bash", "-c", f"source {SCRIPT}; echo $MOUNT_POINT $FSTAB"], capture_output=True, text=True)
+    assert shown.stdout == "/data /etc/fstab\n"
+
+
 @pytest.mark.parametrize(
     ("words", "given"),
     [
@@ -516,11 +526,12 @@ def test_a_systemd_that_does_not_answer_is_no_reason_to_fail(box):
     assert report(box.run("mount_volume vol-0abc 1 5", "systemctl() { return 1; }"))["fstype"] == "xfs"
 
 
-def test_an_entry_of_the_users_for_another_volume_is_not_touched(box):
+@pytest.mark.parametrize("device", ["UUID=5678", "/dev/sdz"])
+def test_an_entry_of_the_users_for_another_volume_is_not_touched(box, device):
     box.carries("xfs")
-    box.fstab.write_text(f"UUID=5678 {box.data}/ xfs noatime 0 0\n")
+    box.fstab.write_text(f"{device} {box.data}/ xfs noatime 0 0\n")
     done = box.mount()
-    assert done.returncode == 1 and "is about another device: UUID=5678" in done.stderr and box.calls("mount") == []
+    assert done.returncode == 1 and f"is about another device: {device}" in done.stderr and box.calls("mount") == []
 
 
 def test_a_folder_that_is_not_empty_is_not_hidden(box):
@@ -566,6 +577,18 @@ def test_files_of_other_users_keep_their_owners_and_that_is_said(box):
     alone = box.run("give_to_user ''", "stat() { echo 1; }", "ls() { echo lost+found; }")
     assert alone.stdout == ""
     assert box.calls("chown") == [f"chown {os.getuid()}:{os.getgid()} {box.data}"] * 2
+    assert box.calls("ls") == [f"ls -A {box.data}"] * 2, "hidden files are files"
+
+
+def test_a_volume_that_cannot_be_listed_is_given_to_the_user_all_the_same(box):
+    done = box.run("give_to_user ''", "stat() { echo 1; }", "ls() { return 2; }")
+    assert (done.returncode, done.stdout) == (0, "") and len(box.calls("chown")) == 1
+
+
+def test_what_the_kernel_has_mounted_read_only_is_given_to_nobody(box):
+    box.answers = {"mount_options": "ro,relatime"}
+    done = box.run("give_to_user ''", "stat() { echo 1; }")
+    assert done.stdout == f"note: the data volume is read-only at {box.data}\n" and box.calls("chown") == []
 
 
 def test_a_second_mount_waits_for_the_first(box):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -131,6 +133,261 @@ def test_a_first_venv_cut_short_is_not_believed_whole(box):
     assert f"note a setup was cut short while it made {box.home}/venv" in report
     assert f"note the one before is kept; when you do not need it: rm -r {aside}" in report
 
+
+# --- The parts ---------------------------------------------------------------------------------------------------
+
+
+def parts(box: FakeBox, code: str, **more: str) -> subprocess.CompletedProcess[str]:
+    """Run shell code with the functions of the venv and mv and rm noted; it must print no error."""
+    for name in ("mv", "rm"):
+        box.tool(name, f'exec /usr/bin/{name} "$@"')
+    done = box.shell(f"uv=uv; {code}", "lib.sh", "venv.sh", **{"PYTHON_VERSION": "", **more})
+    assert done.stderr == ""
+    return done
+
+
+def reported(box: FakeBox) -> list[str]:
+    report = box.home / "scratch" / "report"
+    return report.read_text().splitlines() if report.exists() else []
+
+
+@pytest.mark.parametrize(
+    ("wanted", "fits"),
+    [("", 0), ("3.12.3", 0), ("3.12", 0), ("3", 0), ("3.1", 1), ("3.13", 1), ("3.12.30", 1), ("3.12.3.1", 1)],
+)
+def test_the_python_that_was_asked_for_may_be_named_by_its_first_digits(box, wanted, fits):
+    code = "venv_python() { echo 3.12.3; }; venv_fits"
+    assert parts(box, code, PYTHON_VERSION=wanted).returncode == fits
+
+
+def test_a_venv_whose_python_does_not_run_fits_nothing(box):
+    assert parts(box, "venv_python() { return 1; }; venv_fits").returncode == 1
+
+
+def test_a_link_to_nowhere_exists_as_a_file_and_a_folder_do(box):
+    (box.home / "link").symlink_to("nowhere")
+    shown = parts(box, 'for it in link faults standins nothing; do exists "$HOME/$it" && echo "$it"; done; true')
+    assert shown.stdout.split() == ["link", "faults", "standins"]
+
+
+def test_a_name_that_is_taken_gets_a_number(box):
+    box.tool("date", "echo 20261001-120000")
+    code = 'for _ in 1 2 3; do name=$(free_name); echo "$name"; ln -s nowhere "$name"; done'
+    names = [f"{box.home}/venv.old-20261001-120000{suffix}" for suffix in ("", "-1", "-2")]
+    assert parts(box, code).stdout.splitlines() == names
+    assert set(box.calls("date")) == {"date +%Y%m%d-%H%M%S"}
+
+
+@pytest.mark.parametrize(
+    ("before", "there", "moves", "after"),
+    [
+        # Nothing was being replaced.
+        (None, "venv", [], "venv"),
+        # A first one: what was begun is moved away.
+        ("", "venv", ["venv KEPT"], "KEPT"),
+        ("", "", [], ""),
+        # The one before comes back, whether or not another was begun.
+        ("before", "before venv", ["venv KEPT", "before venv"], "KEPT venv"),
+        ("before", "before", ["before venv"], "venv"),
+        # It was moved nowhere yet, or is back.
+        ("before", "venv", [], "venv"),
+    ],
+)
+def test_what_a_setup_that_was_cut_short_left_is_put_right(box, before, there, moves, after):
+    making, scratch = box.home / "scratch" / "venv.making", box.home / "scratch"
+    scratch.mkdir()
+    if before is not None:
+        making.write_text(f"{box.home}/{before}\n" if before else "\n")
+    for name in there.split():
+        (box.home / name).mkdir()
+        (box.home / name / f"was-{name}").touch()
+    box.tool("date", "echo NOW")
+    assert parts(box, "recover").returncode == 0
+
+    def paths(words: str) -> str:
+        return " ".join(f"{box.home}/{word}".replace("KEPT", "venv.old-NOW") for word in words.split())
+
+    assert box.calls("mv") == [f"mv -T {paths(move)}" for move in moves] and not making.exists()
+    assert box.calls("rm") == ([] if before is None else [f"rm -f {making}"])
+    assert {str(path) for path in box.home.glob("[vb]e*")} == set(paths(after).split())
+    told = [f"note a setup was cut short while it made {box.home}/venv"]
+    assert reported(box) == (told if "venv KEPT" in moves else [])
+    if before and "before" in there:
+        assert (box.home / "venv" / "was-before").exists()
+
+
+@pytest.mark.parametrize(("wanted", "options"), [("", ""), ("3.13", "--python 3.13 ")])
+def test_a_try_that_failed_leaves_no_folder_behind(box, wanted, options):
+    box.tool("uv", 'mkdir -p "${!#}/bin"; exit 2')
+    assert parts(box, 'make_venv_at "$HOME/new"', PYTHON_VERSION=wanted).returncode == 1
+    assert not (box.home / "new").exists() and box.calls("uv") == [f"uv venv --seed {options}{box.home}/new"]
+    box.tool("uv", 'mkdir -p "${!#}/bin"')
+    assert parts(box, 'make_venv_at "$HOME/new"', PYTHON_VERSION=wanted).returncode == 0
+    assert (box.home / "new" / "bin").exists()
+
+
+def test_before_a_venv_is_moved_it_is_written_down_where_to(box):
+    box.tool("sync", "exit 0")
+    parts(box, "begin_making /somewhere")
+    making = box.home / "scratch" / "venv.making"
+    assert making.read_text() == "/somewhere\n" and (box.home / "scratch" / "jupyter.restart").read_text() == ""
+    assert box.calls() == [f"sync {making}.draft", f"mv -T {making}.draft {making}"]
+
+
+def test_only_what_is_there_is_told_as_kept(box):
+    parts(box, "tell_kept")
+    assert reported(box) == []
+    for name in ("venv.old-1", "venv.old-2", "venv.other"):
+        (box.home / name).mkdir()
+    parts(box, "tell_kept")
+    told = "note the one before is kept; when you do not need it: rm -r"
+    assert reported(box) == [f"{told} {box.home}/venv.old-{number}" for number in (1, 2)]
+
+
+MAKES = 'if [[ $1 == venv ]]; then mkdir -p "${!#}"; echo new >"${!#}/pyvenv.cfg"; fi'
+
+
+def old_venv(box: FakeBox) -> None:
+    """Give the box a venv to be replaced, and a trial that another setup left behind."""
+    (box.home / "venv").mkdir()
+    (box.home / "venv" / "pyvenv.cfg").write_text("old\n")
+    (box.home / "scratch" / "venv.trial" / "bin").mkdir(parents=True)
+    box.tool("date", "echo NOW")
+    box.tool("uv", MAKES)
+
+
+def test_a_venv_is_tried_elsewhere_then_moved_away_and_made_anew(box):
+    old_venv(box)
+    assert parts(box, "make_venv").returncode == 0
+    venv, scratch = f"{box.home}/venv", f"{box.home}/scratch"
+    assert [call for call in box.calls() if not call.startswith("date")] == [
+        f"rm -rf {scratch}/venv.trial",
+        f"uv venv --seed {scratch}/venv.trial",
+        f"rm -rf {scratch}/venv.trial",
+        f"mv -T {scratch}/venv.making.draft {scratch}/venv.making",
+        f"mv -T {venv} {venv}.old-NOW",
+        f"uv venv --seed {venv}",
+        f"rm -f {scratch}/venv.making",
+    ]
+    assert (box.home / "venv" / "pyvenv.cfg").read_text() == "new\n"
+    assert (box.home / "venv.old-NOW" / "pyvenv.cfg").read_text() == "old\n"
+    assert reported(box) == [f"note {venv} was replaced", "changed"]
+
+
+@pytest.mark.parametrize(
+    ("fails", "tries", "said"),
+    [
+        ("^uv venv .*trial", 3, "uv could not make a virtual environment: VENV is as it was"),
+        ("^uv venv .*/venv$", 3, "uv could not make VENV: the one before is back"),
+        ("^mv -T .*old-NOW$", 1, "VENV could not be moved to VENV.old-NOW"),
+    ],
+)
+def test_a_venv_that_cannot_be_replaced_stays(box, fails, tries, said):
+    old_venv(box)
+    box.faults((fails, 2, ""))
+    done = box.home / "venv"
+    code = "make_venv 2>/dev/null"
+    assert parts(box, code).returncode == 1
+    assert reported(box) == [f"error {said.replace('VENV', str(done))}"]
+    assert (done / "pyvenv.cfg").read_text() == "old\n" and kept(box) == []
+    assert len([call for call in box.calls() if re.search(fails, call)]) == tries
+    making = box.home / "scratch" / "venv.making"
+    assert not making.exists() and (f"rm -f {making}" in box.calls()) == ("trial" not in fails)
+    back = f"mv -T {done}.old-NOW {done}"
+    assert (back in box.calls()) == ("is back" in said)
+
+
+def test_a_first_venv_is_made_in_its_place(box):
+    box.tool("uv", MAKES)
+    assert parts(box, "make_venv").returncode == 0 and reported(box) == ["changed"]
+    making = f"{box.home}/scratch/venv.making"
+    assert box.calls("uv") == [f"uv venv --seed {box.home}/venv"] and box.calls("mv") == [
+        f"mv -T {making}.draft {making}"
+    ]
+    assert box.calls("rm")[-1] == f"rm -f {making}" and (box.home / "scratch" / "jupyter.restart").exists()
+
+
+def test_a_first_venv_that_cannot_be_made_leaves_nothing(box):
+    box.faults(("^uv venv", 2, ""))
+    assert parts(box, "make_venv 2>/dev/null").returncode == 1
+    assert reported(box) == [f"error uv could not make {box.home}/venv"]
+    making = box.home / "scratch" / "venv.making"
+    assert box.calls("uv") == [f"uv venv --seed {box.home}/venv"] * 3 and box.calls("rm")[-1] == f"rm -f {making}"
+    assert not making.exists() and not (box.home / "venv").exists()
+
+
+@pytest.mark.parametrize(
+    ("fails", "calls"),
+    [
+        ("never", ["find --no-project 3.13"]),
+        ("^uv python find", ["find --no-project 3.13", "install 3.13"]),
+        ("^uv python", ["find --no-project 3.13", *["install 3.13"] * 3]),
+    ],
+)
+def test_a_python_that_is_not_there_is_installed(box, fails, calls):
+    box.tool("uv", MAKES)
+    box.faults((fails, 2, ""))
+    status = parts(box, "make_venv 2>/dev/null", PYTHON_VERSION="3.13").returncode
+    assert box.calls("uv python") == [f"uv python {call}" for call in calls]
+    made = [] if fails == "^uv python" else [f"uv venv --seed --python 3.13 {box.home}/venv"]
+    assert box.calls("uv venv") == made and (status == 0) == bool(made)
+    assert reported(box) == (["changed"] if made else ["error uv could not install Python 3.13"])
+
+
+# --- uv ----------------------------------------------------------------------------------------------------------
+
+# What astral.sh sends: an installer that notes how it was called.
+INSTALLER = """echo "installer, path $UV_NO_MODIFY_PATH" >>~/calls
+[ ! -e ~/broken ] || exit 1
+[ -e ~/empty ] || { mkdir -p ~/.local/bin; cp ~/uv ~/.local/bin/uv; }"""
+
+
+@pytest.fixture
+def bare(box: FakeBox) -> FakeBox:
+    """A box without uv, and an installer of it on the network."""
+    (box.bin / "uv").rename(box.home / "uv")
+    box.tool("curl", f"cat >\"${{!#}}\" <<'END'\n{INSTALLER}\nEND")
+    return box
+
+
+def test_uv_is_installed_once_by_its_installer_which_was_fetched_whole(bare):
+    done, report = bare.step("venv")
+    assert done.returncode == 0 and report[:2] == ["changed", "changed"] and report[2].startswith("fact python 3.")
+    assert bare.calls()[:3] == [
+        "curl --proto =https --tlsv1.2 --connect-timeout 20 --max-time 120 -LsSf https://astral.sh/uv/install.sh "
+        f"-o {bare.home}/scratch/install-uv.sh",
+        "installer, path 1",
+        "uv --version",
+    ]
+    bare.forget_calls()
+    assert bare.step("venv")[1] == report[2:] and bare.calls() == ["uv --version"]
+
+
+@pytest.mark.parametrize(
+    ("trouble", "call", "tries", "said"),
+    [
+        ("", "curl", 4, "https://astral.sh/uv/install.sh does not answer"),
+        ("broken", "installer", 3, "uv's installer failed"),
+        ("empty", "installer", 1, "uv is not there after its installer ran"),
+    ],
+)
+def test_a_uv_that_cannot_be_installed_is_tried_again_and_named(bare, trouble, call, tries, said):
+    if trouble:
+        (bare.home / trouble).touch()
+    else:
+        bare.faults(("^curl", 28, "curl: (28) timed out"))
+    done, report = bare.step("venv")
+    errors = [line for line in report if line != "changed"]
+    assert (done.returncode, errors, len(bare.calls(call))) == (1, [f"error {said}"], tries)
+    assert not (bare.home / "venv").exists()
+
+
+def test_a_step_that_lacks_what_all_share_ends_there(box):
+    said, status = box.step_without_lib("venv")
+    assert said.endswith("lib.sh: No such file or directory") and status == "status 1" and box.calls() == []
+
+
+# --- Killed ------------------------------------------------------------------------------------------------------
 
 # Make a venv whose python says the version that follows.
 PYTHON = """make() {

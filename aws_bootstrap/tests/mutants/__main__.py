@@ -24,22 +24,11 @@ from aws_bootstrap.tests.mutants.records import PACKAGE, ROOT, STATE, Record
 
 SURVIVORS = Path(__file__).with_name("survivors.toml")
 RESULTS = STATE / "results.jsonl"
-WORKFLOWS = (
-    "terminate",
-    "cleanup",
-    "capacity",
-    "search",
-    "failure",
-    "data_volume",
-    "plan",
-    "access",
-    "status",
-    "inventory",
-    "hosts",
-    "setup",
-)
+WORKFLOWS = ("terminate", "cleanup", "data_volume", "access", "status", "inventory", "hosts", "setup")
+LAUNCH = ("capacity", "search", "failure", "plan", "state", "volume")
 PATTERNS = (
     *(f"workflows/{name}.py" for name in WORKFLOWS),
+    *(f"workflows/launch/{name}.py" for name in LAUNCH),
     "ec2/*.py",
     "keys.py",
     "sshconfig.py",

@@ -27,7 +27,8 @@ _IF = re.compile(r"\b(if|elif|while|until) (?!!)(?=\S)")
 _IF_NOT = re.compile(r"\b(if|elif|while|until) ! ")
 _NUMBER = re.compile(r"(?<![\w$.>&<-])(?<!return )(?<!exit )(?<!\] = )\d+(?![\w.>&])")
 _STATUS = re.compile(r"\b(return|exit) (\d+)\b")
-_OPTION = re.compile(r"(?<=\s)--?[A-Za-z][\w-]*(=\S+)?(?=\s|$)")
+# Not the -n of a test: without it the same is asked.
+_OPTION = re.compile(r"(?<=\s)(?!(?<=(?:\[\[|\|\||&&) )-n )--?[A-Za-z][\w-]*(=\S+)?(?=\s|$)")
 _LISTED = re.compile(r"(?<=[=\s\"',])[a-z][\w.-]*,(?=[a-z])|,[a-z][\w.-]*(?=[\s\"'])")
 _TEST = re.compile(r"\[\[ (?!! )")
 
@@ -62,7 +63,7 @@ def slips(source: bytes) -> list[Slip]:
                 Slip(offset + len(line[:a].encode()), offset + len(line[:b].encode()), text, kind, where, number)
                 for a, b, text, kind in _in_line(line, whole=not continued)
             ]
-            opened = re.search(r"<<-?\s*['\"]?(\w+)", line)
+            opened = re.search(r"(?<!<)<<-?\s*['\"]?(\w+)", line)
             heredoc = opened[1] if opened else ""
         continued = line.endswith("\\")
         offset += len(raw)
@@ -81,18 +82,11 @@ def _in_line(line: str, *, whole: bool) -> Iterator[tuple[int, int, str, str]]:
     worded = [range(*match.span(1)) for match in _WORDING.finditer(code)]
     for pattern, kind, replacement in REPLACED:
         for match in pattern.finditer(code):
-            is_worded = any(match.start() in words for words in worded)
-            if not is_worded and not _is_default_test(code, match):
+            if not any(match.start() in words for words in worded):
                 yield *match.span(), replacement(match), kind
     alone = whole and not code.rstrip().endswith(("\\", "{", "(", "|", "&&", "||", "then", "do"))
     if alone and code.strip() and not any(p.match(code) for p in (_BARE, _PROGRESS, _DECLARED)):
         yield len(code) - len(code.lstrip()), len(code), ":", "statement-dropped"
-
-
-def _is_default_test(code: str, match: re.Match[str]) -> bool:
-    """Whether this is the -n of [[ -n WORD ]], which means the same as [[ WORD ]]."""
-    before = code[: match.start()]
-    return match[0] == "-n" and match.re is _OPTION and before.count("[[") > before.count("]]")
 
 
 def _parses(script: bytes) -> bool:
