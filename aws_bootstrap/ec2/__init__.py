@@ -6,17 +6,16 @@ from .instances import (
     UNKNOWN,
     find_by_token,
     find_instances,
-    for_market,
     get_address,
     get_instances,
-    run_instance,
-    run_request,
+    start_instances,
     terminate_instances,
     wait_running,
 )
 from .keypairs import ensure_key_pair, find_key_pairs, key_pair_for
 from .network import ensure_let_in, ensure_security_group, find_network, find_security_groups, group_in, missing_cidrs
 from .prices import on_demand_price, spot_prices
+from .requests import InstanceRequest, Market
 from .rules import authorize, find_rules, lets_in, opens, revoke, rule_changes
 from .types import find_instance_types, quota_family
 from .volumes import (
@@ -42,6 +41,8 @@ __all__ = [
     "EBS_MOUNT_POINT",
     "ENDED",
     "UNKNOWN",
+    "InstanceRequest",
+    "Market",
     "attach_ebs_volume",
     "authorize",
     "claim_ebs_volume",
@@ -63,7 +64,6 @@ __all__ = [
     "find_security_groups",
     "find_volume",
     "find_volumes",
-    "for_market",
     "get_address",
     "get_instances",
     "group_in",
@@ -80,9 +80,8 @@ __all__ = [
     "quota_family",
     "revoke",
     "rule_changes",
-    "run_instance",
-    "run_request",
     "spot_prices",
+    "start_instances",
     "take_format_leave",
     "terminate_instances",
     "validate_ebs_volume",

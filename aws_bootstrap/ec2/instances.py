@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ..aws import explained, pages
-from ..config import LaunchConfig
 from ..errors import THROTTLING_CODES, AwsError, BootstrapError, TransientError
-from ..models import Image, Instance, Network, StateChange
+from ..models import Instance, StateChange
 from ..retry import backoff, poll
 from . import tags
+from .requests import InstanceRequest, run_parameters
 
 ALIVE = ("pending", "running", "stopping", "stopped", "shutting-down")
 ENDED = ("shutting-down", "terminated")
@@ -40,82 +40,29 @@ def get_instances(ec2: Any, instance_ids: Sequence[str]) -> list[Instance]:
     return _described(ec2, Filters=filters)
 
 
-def find_by_token(ec2: Any, client_token: str) -> Instance | None:
-    """The instance that a RunInstances with this token started, if any."""
-    found = _described(ec2, Filters=[{"Name": "client-token", "Values": [client_token]}])
-    return found[0] if found else None
+def find_by_token(ec2: Any, client_token: str) -> list[Instance]:
+    """Return the instances that a RunInstances with this token started."""
+    return _described(ec2, Filters=[{"Name": "client-token", "Values": [client_token]}])
 
 
-def run_request(
-    config: LaunchConfig, image: Image, network: Network, *, key_name: str, group_id: str, user_data: str | None
-) -> dict[str, Any]:
-    """RunInstances parameters for a launch, but for type, market and token. Pure."""
-    root = {"VolumeSize": config.volume_size, "VolumeType": "gp3", "Encrypted": True, "DeleteOnTermination": True}
-    request: dict[str, Any] = {
-        "ImageId": image.image_id,
-        "MinCount": 1,
-        "MaxCount": 1,
-        "KeyName": key_name,
-        "BlockDeviceMappings": [{"DeviceName": image.root_device, "Ebs": root}],
-        "MetadataOptions": {
-            "HttpEndpoint": "enabled",
-            "HttpTokens": "required",
-            "HttpPutResponseHopLimit": config.metadata_hop_limit,
-        },
-        "InstanceInitiatedShutdownBehavior": "terminate",
-    }
-    if user_data:
-        request["UserData"] = user_data  # botocore encodes it
-    return request | _placed(network, group_id)
+def start_instances(
+    ec2_once: Any, request: InstanceRequest, count: int = 1, *, sleep: Callable[[float], None] = time.sleep
+) -> list[Instance]:
+    """Start so many instances, or none; return them. `ec2_once` must be a client without SDK retries.
 
-
-def _placed(network: Network, group_id: str) -> dict[str, Any]:
-    """In a subnet of the user's choice the public address must be asked for; a default subnet gives one."""
-    if not network.subnet_id:
-        return {"SecurityGroupIds": [group_id]}
-    interface = {
-        "DeviceIndex": 0,
-        "SubnetId": network.subnet_id,
-        "Groups": [group_id],
-        "AssociatePublicIpAddress": True,
-    }
-    return {"NetworkInterfaces": [interface]}
-
-
-def for_market(request: dict[str, Any], config: LaunchConfig, instance_type: str, market: str) -> dict[str, Any]:
-    """The request for one attempt: this type in this market, everything it makes tagged. Pure."""
-    name = f"aws-bootstrap-{instance_type}"
-    spot_request = ["spot-instances-request"] if market == "spot" else []
-    kinds = ["instance", "volume", "network-interface", *spot_request]
-    attempt = request | {
-        "InstanceType": instance_type,
-        "TagSpecifications": [tags.specification(kind, name, config.tag) for kind in kinds],
-    }
-    if market == "spot":
-        spot = {"SpotInstanceType": "one-time", "InstanceInterruptionBehavior": "terminate"}
-        if config.max_price is not None:
-            spot["MaxPrice"] = f"{config.max_price:.8f}".rstrip("0").rstrip(".")
-        attempt["InstanceMarketOptions"] = {"MarketType": "spot", "SpotOptions": spot}
-    return attempt
-
-
-def run_instance(ec2_once: Any, request: dict[str, Any], sleep: Callable[[float], None] = time.sleep) -> Instance:
-    """The instance started. `ec2_once` must be a client without SDK retries.
-
-    Throttling and lost answers are tried again here, with the same client token, so that two can never start.
+    Throttling and lost answers are tried again here, with the same client token, so that nothing can start twice.
     """
+    parameters = run_parameters(request, count)
     waits = backoff(0.5, 8.0)
     may_have_started = False
     for attempt in range(1, _ATTEMPTS + 1):
         try:
-            with explained():
-                reply = ec2_once.run_instances(**request)
-                return _instance(reply["Instances"][0], ec2_once.meta.region_name)
+            return _run_instances(ec2_once, parameters)
         except AwsError as exc:
             again = isinstance(exc, TransientError) or exc.aws_code in _NOT_YET_SEEN
             if may_have_started and not again:
-                # A refusal is about the last request alone: an earlier one may have started the instance.
-                started = _started_by(ec2_once, request["ClientToken"])
+                # A refusal is about the last request alone: an earlier one may have started the instances.
+                started = _started_by(ec2_once, request.client_token)
                 if started:
                     return started
             if not again or attempt == _ATTEMPTS:
@@ -125,6 +72,15 @@ def run_instance(ec2_once: Any, request: dict[str, Any], sleep: Callable[[float]
     raise AssertionError("unreachable: the last attempt returns or raises")
 
 
+@explained()
+def _run_instances(ec2_once: Any, parameters: dict[str, Any]) -> list[Instance]:
+    reply = ec2_once.run_instances(**parameters)
+    region = ec2_once.meta.region_name
+    # An answer without an instance is one that cannot be read: what was started is looked up.
+    first, *others = reply["Instances"]
+    return [_instance(raw, region) for raw in (first, *others)]
+
+
 def _may_have_started(error: AwsError) -> bool:
     """Whether the request that failed may have started an instance: where no answer came, or EC2 failed within."""
     is_throttled = error.aws_code in THROTTLING_CODES
@@ -132,8 +88,8 @@ def _may_have_started(error: AwsError) -> bool:
     return failed_within or not error.answered
 
 
-def _started_by(ec2: Any, client_token: str) -> Instance | None:
-    """The instance that a request whose answer was lost has started, if any.
+def _started_by(ec2: Any, client_token: str) -> list[Instance]:
+    """Return the instances that a request whose answer was lost has started.
 
     AwsError, not answered, where EC2 cannot be asked: what the request did is then not known.
     """

@@ -12,6 +12,7 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
+from aws_bootstrap.ec2 import Market
 from aws_bootstrap.errors import AwsError, CapacityError, ErrorReport, QuotaError, RegionReason, TransientError
 from aws_bootstrap.workflows.launch.capacity import (
     AskOnDemand,
@@ -37,18 +38,19 @@ TWO = Policy(
 MIXED = Policy((("r1", "g4dn.xlarge"), ("r1", "p5.48xlarge")), spot=True)
 PATIENT = replace(ONE, wait_timeout=100.0)
 ON_DEMAND_ONLY = Policy((("r1", "t"),), spot=False)
-SPOT, ON_DEMAND = "spot", "on-demand"
+SPOT: Market = "spot"
+ON_DEMAND: Market = "on-demand"
 
 
-def dry(region="r1", kind="g4dn.xlarge", market=SPOT, sweep=0) -> Miss:
+def dry(region="r1", kind="g4dn.xlarge", market: Market = SPOT, sweep=0) -> Miss:
     return Miss(Attempt(region, kind, market), CapacityError("none", aws_code="InsufficientInstanceCapacity"), sweep)
 
 
-def quota(region="r1", kind="g4dn.xlarge", market=SPOT, sweep=0) -> Miss:
+def quota(region="r1", kind="g4dn.xlarge", market: Market = SPOT, sweep=0) -> Miss:
     return Miss(Attempt(region, kind, market), QuotaError("no more", aws_code="MaxSpotInstanceCountExceeded"), sweep)
 
 
-def refused(region="r1", kind="g4dn.xlarge", market=SPOT, sweep=0) -> Miss:
+def refused(region="r1", kind="g4dn.xlarge", market: Market = SPOT, sweep=0) -> Miss:
     return Miss(Attempt(region, kind, market), AwsError("you may not", aws_code="UnauthorizedOperation"), sweep)
 
 

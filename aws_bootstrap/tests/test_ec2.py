@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,7 +15,8 @@ from botocore.stub import ANY, Stubber
 from moto import mock_aws
 
 from aws_bootstrap import ec2
-from aws_bootstrap.config import LaunchConfig
+from aws_bootstrap.ec2 import InstanceRequest, Market
+from aws_bootstrap.ec2.requests import run_parameters
 from aws_bootstrap.errors import AwsError, BootstrapError, CapacityError, QuotaError, TransientError
 from aws_bootstrap.keys import LocalKey
 from aws_bootstrap.models import Image, KeyPair, Network, SecurityGroup
@@ -48,14 +50,20 @@ def key(body="ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ1ZrP6J5nJ0o1y2z3x4w5v6u7t8s9
 # --- the request -----------------------------------------------------------------------------------------
 
 
-def request(network=VPC, user_data=None, market="spot", **chosen) -> dict[str, Any]:
-    config = LaunchConfig(**chosen)
-    base = ec2.run_request(config, IMAGE, network, key_name="k", group_id="sg-1", user_data=user_data)
-    return ec2.for_market(base, config, "g4dn.xlarge", market)
+def request(network: Network = VPC, market: Market = "spot", **more: Any) -> InstanceRequest:
+    return InstanceRequest(IMAGE, "g4dn.xlarge", market, network, "sg-1", "k", "t", volume_size=100, **more)
+
+
+def parameters(*args: Any, **more: Any) -> dict[str, Any]:
+    """What RunInstances is sent for such a request."""
+    return run_parameters(request(*args, **more), 1)
+
+
+SENT = parameters()
 
 
 def test_the_request_is_safe_by_default():
-    asked = request()
+    asked = parameters()
     assert asked["MetadataOptions"] == {
         "HttpEndpoint": "enabled",
         "HttpTokens": "required",
@@ -74,7 +82,7 @@ def test_the_request_is_safe_by_default():
 
 
 def test_spot_is_one_time_and_everything_made_is_tagged():
-    asked = request(tag={"team": "vision", "Name": "mine"})
+    asked = parameters(user_tags={"team": "vision", "Name": "mine"})
     assert asked["InstanceMarketOptions"] == {
         "MarketType": "spot",
         "SpotOptions": {"SpotInstanceType": "one-time", "InstanceInterruptionBehavior": "terminate"},
@@ -86,14 +94,14 @@ def test_spot_is_one_time_and_everything_made_is_tagged():
 
 
 def test_on_demand_names_no_market_and_tags_no_spot_request():
-    asked = request(market="on-demand")
+    asked = parameters(market="on-demand")
     assert "InstanceMarketOptions" not in asked
     assert [t["ResourceType"] for t in asked["TagSpecifications"]] == ["instance", "volume", "network-interface"]
     assert {"Key": "Name", "Value": "aws-bootstrap-g4dn.xlarge"} in asked["TagSpecifications"][0]["Tags"]
 
 
 def test_in_a_subnet_the_public_address_is_asked_for():
-    asked = request(Network("vpc-1", "subnet-1"))
+    asked = parameters(Network("vpc-1", "subnet-1"))
     assert "SecurityGroupIds" not in asked
     assert asked["NetworkInterfaces"] == [
         {"DeviceIndex": 0, "SubnetId": "subnet-1", "Groups": ["sg-1"], "AssociatePublicIpAddress": True}
@@ -104,9 +112,9 @@ def test_in_a_subnet_the_public_address_is_asked_for():
 @pytest.mark.parametrize("market", ["spot", "on-demand"])
 def test_botocore_accepts_the_request(client, stub, network, market):
     reply = {"Instances": [described()]}
-    asked = request(network, "#cloud-config\n", market) | {"ClientToken": "t"}
-    stub.add_response("run_instances", reply, asked)
-    assert ec2.run_instance(client, asked).instance_id == "i-1"
+    asked = request(network, market, user_data="#cloud-config\n", availability_zone="us-west-2a")
+    stub.add_response("run_instances", reply, run_parameters(asked, 1))
+    assert ec2.start_instances(client, asked)[0].instance_id == "i-1"
 
 
 # --- starting one ----------------------------------------------------------------------------------------
@@ -124,17 +132,17 @@ def described(**changes) -> dict[str, Any]:
 
 
 def test_throttling_is_tried_again_with_the_same_token(client, stub):
-    asked = request() | {"ClientToken": "t"}
+    asked = request()
     for _ in range(2):
-        stub.add_client_error("run_instances", "RequestLimitExceeded", http_status_code=503, expected_params=asked)
-    stub.add_response("run_instances", {"Instances": [described()]}, asked)
+        stub.add_client_error("run_instances", "RequestLimitExceeded", http_status_code=503, expected_params=SENT)
+    stub.add_response("run_instances", {"Instances": [described()]}, SENT)
     waits: list[float] = []
-    assert ec2.run_instance(client, asked, waits.append).instance_id == "i-1"
+    assert ec2.start_instances(client, asked, sleep=waits.append)[0].instance_id == "i-1"
     assert len(waits) == 2 and waits[0] < waits[1] * 2
 
 
 def test_a_lost_answer_is_tried_again_with_the_same_token(client, monkeypatch):
-    asked = request() | {"ClientToken": "t"}
+    asked = request()
     sent: list[str] = []
 
     def answer(request, **_):
@@ -143,7 +151,7 @@ def test_a_lost_answer_is_tried_again_with_the_same_token(client, monkeypatch):
 
     client.meta.events.register_first("before-send.ec2.RunInstances", answer)
     with pytest.raises(TransientError):
-        ec2.run_instance(client, asked, lambda seconds: None)
+        ec2.start_instances(client, asked, sleep=lambda seconds: None)
     assert len(sent) == 5 and all("ClientToken=t" in body for body in sent)
 
 
@@ -153,8 +161,8 @@ BY_TOKEN = {"Filters": [{"Name": "client-token", "Values": ["t"]}]}
 @pytest.fixture
 def lost_then_refused(client, stub):
     """RunInstances parameters whose first request is not answered, and whose second is refused."""
-    asked = request() | {"ClientToken": "t"}
-    stub.add_client_error("run_instances", "InsufficientInstanceCapacity", http_status_code=500, expected_params=asked)
+    asked = request()
+    stub.add_client_error("run_instances", "InsufficientInstanceCapacity", http_status_code=500, expected_params=SENT)
     answers_to_lose = [ConnectionClosedError(endpoint_url="https://ec2")]
 
     def lose_the_first_answer(model, **_):
@@ -167,45 +175,45 @@ def lost_then_refused(client, stub):
 
 def test_a_refusal_after_a_lost_answer_does_not_hide_what_the_lost_request_started(client, stub, lost_then_refused):
     stub.add_response("describe_instances", {"Reservations": [{"Instances": [described()]}]}, BY_TOKEN)
-    assert ec2.run_instance(client, lost_then_refused, lambda seconds: None).instance_id == "i-1"
+    assert ec2.start_instances(client, lost_then_refused, sleep=lambda seconds: None)[0].instance_id == "i-1"
 
 
 def test_a_refusal_after_a_lost_answer_stands_where_nothing_was_started(client, stub, lost_then_refused):
     stub.add_response("describe_instances", {"Reservations": []}, BY_TOKEN)
     with pytest.raises(CapacityError) as caught:
-        ec2.run_instance(client, lost_then_refused, lambda seconds: None)
+        ec2.start_instances(client, lost_then_refused, sleep=lambda seconds: None)
     assert caught.value.answered
 
 
 def test_a_lost_answer_that_cannot_be_looked_up_is_no_refusal(client, stub, lost_then_refused):
     stub.add_client_error("describe_instances", "UnauthorizedOperation", expected_params=BY_TOKEN)
     with pytest.raises(AwsError) as caught:
-        ec2.run_instance(client, lost_then_refused, lambda seconds: None)
+        ec2.start_instances(client, lost_then_refused, sleep=lambda seconds: None)
     assert not caught.value.answered
 
 
 def test_a_refusal_after_a_failure_within_ec2_does_not_hide_what_the_failed_request_started(client, stub):
-    asked = request() | {"ClientToken": "t"}
-    stub.add_client_error("run_instances", "InternalError", http_status_code=500, expected_params=asked)
-    stub.add_client_error("run_instances", "InsufficientInstanceCapacity", http_status_code=500, expected_params=asked)
+    asked = request()
+    stub.add_client_error("run_instances", "InternalError", http_status_code=500, expected_params=SENT)
+    stub.add_client_error("run_instances", "InsufficientInstanceCapacity", http_status_code=500, expected_params=SENT)
     stub.add_response("describe_instances", {"Reservations": [{"Instances": [described()]}]}, BY_TOKEN)
-    assert ec2.run_instance(client, asked, lambda seconds: None).instance_id == "i-1"
+    assert ec2.start_instances(client, asked, sleep=lambda seconds: None)[0].instance_id == "i-1"
 
 
 def test_throttling_between_does_not_make_a_lost_request_forgotten(client, stub):
-    asked = request() | {"ClientToken": "t"}
+    asked = request()
     for code, status in (("InternalError", 500), ("RequestLimitExceeded", 503), ("InsufficientInstanceCapacity", 500)):
-        stub.add_client_error("run_instances", code, http_status_code=status, expected_params=asked)
+        stub.add_client_error("run_instances", code, http_status_code=status, expected_params=SENT)
     stub.add_response("describe_instances", {"Reservations": [{"Instances": [described()]}]}, BY_TOKEN)
-    assert ec2.run_instance(client, asked, lambda seconds: None).instance_id == "i-1"
+    assert ec2.start_instances(client, asked, sleep=lambda seconds: None)[0].instance_id == "i-1"
 
 
 def test_a_refusal_after_throttling_is_believed(client, stub):
-    asked = request() | {"ClientToken": "t"}
-    stub.add_client_error("run_instances", "RequestLimitExceeded", http_status_code=503, expected_params=asked)
-    stub.add_client_error("run_instances", "InsufficientInstanceCapacity", http_status_code=500, expected_params=asked)
+    asked = request()
+    stub.add_client_error("run_instances", "RequestLimitExceeded", http_status_code=503, expected_params=SENT)
+    stub.add_client_error("run_instances", "InsufficientInstanceCapacity", http_status_code=500, expected_params=SENT)
     with pytest.raises(CapacityError) as caught:
-        ec2.run_instance(client, asked, lambda seconds: None)
+        ec2.start_instances(client, asked, sleep=lambda seconds: None)
     assert caught.value.answered
 
 
@@ -221,27 +229,27 @@ def test_a_refusal_after_throttling_is_believed(client, stub):
     ],
 )
 def test_a_refusal_is_sent_once(client, stub, code, status, kind):
-    asked = request() | {"ClientToken": "t"}
-    stub.add_client_error("run_instances", code, http_status_code=status, expected_params=asked)
+    asked = request()
+    stub.add_client_error("run_instances", code, http_status_code=status, expected_params=SENT)
     with pytest.raises(kind) as caught:
-        ec2.run_instance(client, asked, lambda seconds: pytest.fail("waited"))
+        ec2.start_instances(client, asked, sleep=lambda seconds: pytest.fail("waited"))
     assert caught.value.aws_code == code and caught.value.answered
 
 
 def test_a_key_not_found_yet_is_tried_again(client, stub):
-    asked = request() | {"ClientToken": "t"}
-    stub.add_client_error("run_instances", "InvalidKeyPair.NotFound", expected_params=asked)
-    stub.add_response("run_instances", {"Instances": [described()]}, asked)
-    assert ec2.run_instance(client, asked, lambda seconds: None).instance_id == "i-1"
+    asked = request()
+    stub.add_client_error("run_instances", "InvalidKeyPair.NotFound", expected_params=SENT)
+    stub.add_response("run_instances", {"Instances": [described()]}, SENT)
+    assert ec2.start_instances(client, asked, sleep=lambda seconds: None)[0].instance_id == "i-1"
 
 
 def test_a_refusal_after_a_key_not_found_yet_is_believed(client, stub):
     """Nothing was started, so nothing is looked up."""
-    asked = request() | {"ClientToken": "t"}
-    stub.add_client_error("run_instances", "InvalidKeyPair.NotFound", expected_params=asked)
-    stub.add_client_error("run_instances", "InsufficientInstanceCapacity", http_status_code=500, expected_params=asked)
+    asked = request()
+    stub.add_client_error("run_instances", "InvalidKeyPair.NotFound", expected_params=SENT)
+    stub.add_client_error("run_instances", "InsufficientInstanceCapacity", http_status_code=500, expected_params=SENT)
     with pytest.raises(CapacityError) as caught:
-        ec2.run_instance(client, asked, lambda seconds: None)
+        ec2.start_instances(client, asked, sleep=lambda seconds: None)
     assert caught.value.answered
 
 
@@ -285,9 +293,10 @@ def test_a_running_instance_is_waited_for_until_it_has_its_address(client, stub)
 def test_only_ours_are_found(aws):
     image = aws.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
     aws.run_instances(ImageId=image, MinCount=1, MaxCount=1, InstanceType="g4dn.xlarge")
-    asked = request(market="on-demand") | {"ImageId": image, "KeyName": "k", "ClientToken": "t"}
-    del asked["SecurityGroupIds"]
-    mine = ec2.run_instance(aws, asked)
+    group = aws.describe_security_groups()["SecurityGroups"][0]["GroupId"]
+    aws.create_key_pair(KeyName="k")
+    asked = replace(request(market="on-demand"), image=replace(IMAGE, image_id=image), group_id=group)
+    (mine,) = ec2.start_instances(aws, asked)
     assert [i.instance_id for i in ec2.find_instances(aws)] == [mine.instance_id]
     assert mine.lifecycle == "on-demand" and mine.region == "us-west-2"
     assert ec2.get_instances(aws, [mine.instance_id, "i-0123456789abcdef0"]) == ec2.find_instances(aws)
@@ -374,7 +383,7 @@ def test_the_on_demand_price_is_read_from_the_price_list():
 
 
 def test_the_highest_price_goes_into_the_spot_request():
-    assert request(max_price=0.25)["InstanceMarketOptions"]["SpotOptions"]["MaxPrice"] == "0.25"
+    assert parameters(max_price=0.25)["InstanceMarketOptions"]["SpotOptions"]["MaxPrice"] == "0.25"
 
 
 def test_a_missing_default_vpc_names_the_option(client, stub):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from aws_bootstrap import sshconfig
+from aws_bootstrap import cloud_init, sshconfig
 from aws_bootstrap.config import LaunchConfig, Paths
 from aws_bootstrap.keys import LocalKey
 from aws_bootstrap.models import Image, InstanceType, Network
@@ -75,7 +75,7 @@ def test_a_plan_knows_its_places_and_what_holds_for_all_of_them():
     assert (plan.patience, plan.user_data, plan.zone) == (30.0, None, None)
     other = replace(plan, config=LaunchConfig(ssh_timeout=5.0, ssh_port=2222, ssh_user="me"))
     assert (other.patience, other.user(amazon)) == (5.0, "me")
-    assert other.user_data and "Port 2222\n" in other.user_data and "tcp 2222 " in other.user_data
+    assert other.user_data == cloud_init.user_data([cloud_init.ssh_port(2222)])
 
 
 # --- what a dry run tells --------------------------------------------------------------------------------

@@ -8,12 +8,14 @@ import json
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from botocore.exceptions import ClientError
 
 from aws_bootstrap import ec2, keys, quota, sshconfig
 from aws_bootstrap.config import LaunchConfig
+from aws_bootstrap.ec2 import InstanceRequest
 from aws_bootstrap.errors import AwsError
 from aws_bootstrap.models import Image, Instance, Network
 from aws_bootstrap.tests.cloud import make_volume, start_box
@@ -85,12 +87,13 @@ INSTANCE = Instance("i-0123456789abcdef0", REGION, "running", "g4dn.xlarge", "sp
 IMAGE = Image("ami-12c6146b", "image", "x86_64", "2026-01-01", "/dev/sda1", 8)
 
 
-def run_instance(client):
-    request = ec2.run_request(
-        LaunchConfig(), IMAGE, Network("vpc"), key_name="key", group_id=default_group(client), user_data=None
-    )
-    del request["KeyName"]
-    return ec2.run_instance(client, ec2.for_market(request, LaunchConfig(), "g4dn.xlarge", "spot"))
+def start_instances(client):
+    """The key pair is one that the account has: moto looks it up."""
+    with contextlib.suppress(ClientError):
+        client.create_key_pair(KeyName="key")
+    group_id = default_group(client)
+    request = InstanceRequest(IMAGE, "g4dn.xlarge", "spot", Network("vpc"), group_id, "key", str(uuid4()), 100)
+    return ec2.start_instances(client, request)
 
 
 def default_group(client):
@@ -108,7 +111,7 @@ def rules(client):
 
 VERBS = {
     "DescribeInstances": lambda c: ec2.find_instances(c),
-    "RunInstances": run_instance,
+    "RunInstances": start_instances,
     "DescribeVolumes": lambda c: ec2.find_volumes(c),
     "CreateVolume": lambda c: ec2.create_ebs_volume(c, INSTANCE, 8),
     "DescribeImages": lambda c: ec2.find_images(c, "*"),

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from ...ec2 import quota_family
+from ...ec2 import Market, quota_family
 from ...errors import AwsError, CapacityError, QuotaError, RegionReason, TransientError
 from ...models import Instance
 from ...retry import backoff
@@ -21,7 +21,7 @@ class Attempt:
 
     region: str
     instance_type: str
-    market: str
+    market: Market
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def _after_sweep(policy: Policy, tried: Tried, timeout: float) -> Wait | GiveUp:
     return Wait(left) if hopeful and left > 0 else GiveUp()
 
 
-def _untried(policy: Policy, tried: Tried, market: str) -> Attempt | None:
+def _untried(policy: Policy, tried: Tried, market: Market) -> Attempt | None:
     """The first attempt of this sweep in this market that was neither made nor dropped."""
     made = {m.attempt for m in tried.misses if m.sweep == tried.sweep}
     pairs = ((r, k) for r, k in policy.pairs if not _is_dropped(tried, r, k))

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ... import aws, ec2, keys, sshconfig
-from ...config import DEFAULT_USER, LOGIN_REFUSED_SECONDS, SSH_PORT, LaunchConfig
+from ... import aws, cloud_init, ec2, keys, sshconfig
+from ...config import DEFAULT_USER, LOGIN_REFUSED_SECONDS, LaunchConfig
 from ...errors import BootstrapError, UsageError
 from ...models import DryRun, Image, InstanceType, KeyPair, Network, RegionFailure, SecurityGroup, Volume
 from ...ssh import check_installed
@@ -17,19 +17,6 @@ from ..hosts import new_host
 
 if TYPE_CHECKING:
     from ...app import App
-
-# Ubuntu 24.04 listens through ssh.socket, older ones and Amazon Linux through a service; SELinux guards ports.
-_SSH_PORT_DATA = """\
-#cloud-config
-write_files:
-- path: /etc/ssh/sshd_config.d/10-aws-bootstrap.conf
-  content: |
-    Port {port}
-runcmd:
-- [sh, -c, "! command -v semanage || semanage port -a -t ssh_port_t -p tcp {port} || true"]
-- [systemctl, daemon-reload]
-- [sh, -c, "systemctl restart ssh.socket || true; systemctl restart ssh || systemctl restart sshd"]
-"""
 
 
 @dataclass(frozen=True)
@@ -76,9 +63,8 @@ class LaunchPlan:
 
     @property
     def user_data(self) -> str | None:
-        """cloud-config for what must hold even if nobody ever logs in: the port that sshd listens on."""
-        port = self.config.ssh_port
-        return None if port == SSH_PORT else _SSH_PORT_DATA.format(port=port)
+        """What cloud-init does at the first boot; None where there is nothing to do."""
+        return cloud_init.user_data([cloud_init.ssh_port(self.config.ssh_port)])
 
     @property
     def zone(self) -> str | None:

@@ -32,24 +32,27 @@ def find_room(launch: Launch) -> None:
 
 
 def _start(launch: Launch, attempt: Attempt) -> Instance:
+    """Start the instances in this region, of this type and in this market; return the first."""
     pricing.check_price(launch.app, attempt, launch.config.max_price)
     launch.attempts.append(attempt)
     prepare(launch, attempt.region)
     request = _request(launch, attempt)
-    client = launch.app.aws.ec2(attempt.region)
+    client, client_once = launch.app.aws.ec2(attempt.region), launch.app.aws.ec2_once(attempt.region)
+    count = len(launch.nodes)
 
-    def note(instance: Instance) -> None:
-        launch.node.instance = instance
+    def look() -> list[Instance] | None:
+        return ec2.find_by_token(client, request.client_token) or None
 
+    def note(instances: list[Instance]) -> None:
+        for node, instance in zip(launch.nodes, instances, strict=False):
+            node.instance = instance
+
+    start = partial(ec2.start_instances, client_once, request, count)
     try:
-        return launch.calls.make(
-            INSTANCE,
-            partial(ec2.run_instance, launch.app.aws.ec2_once(attempt.region), request),
-            look=partial(ec2.find_by_token, client, request["ClientToken"]),
-            note=note,
-        )
+        started = launch.calls.make(INSTANCE, start, look=look, note=note)
     except QuotaError as exc:
         raise exc.with_facts(hint=_quota_hint(launch, attempt)) from exc
+    return started[0]
 
 
 def _quota_hint(launch: Launch, attempt: Attempt) -> str:
@@ -62,20 +65,24 @@ def _quota_hint(launch: Launch, attempt: Attempt) -> str:
     return capacity.quota_commands(attempt, desired_value, launch.app.access.program)
 
 
-def _request(launch: Launch, attempt: Attempt) -> dict:
-    where, region = launch.plan.of(attempt.region), attempt.region
-    request = ec2.run_request(
-        launch.config,
-        where.images[attempt.instance_type],
-        where.network,
-        key_name=launch.key_names[region],
-        group_id=launch.group_ids[region],
-        user_data=launch.plan.user_data,
+def _request(launch: Launch, attempt: Attempt) -> ec2.InstanceRequest:
+    config, plan = launch.config, launch.plan
+    where = plan.of(attempt.region)
+    return ec2.InstanceRequest(
+        image=where.images[attempt.instance_type],
+        instance_type=attempt.instance_type,
+        market=attempt.market,
+        network=where.network,
+        group_id=launch.group_ids[attempt.region],
+        key_name=launch.key_names[attempt.region],
+        client_token=str(uuid4()),
+        volume_size=config.volume_size,
+        metadata_hop_limit=config.metadata_hop_limit,
+        max_price=config.max_price,
+        availability_zone=plan.zone,
+        user_data=plan.user_data,
+        user_tags=config.tag,
     )
-    if launch.plan.zone:
-        request["Placement"] = {"AvailabilityZone": launch.plan.zone}
-    marketed = ec2.for_market(request, launch.config, attempt.instance_type, attempt.market)
-    return marketed | {"ClientToken": str(uuid4())}
 
 
 def _ask(launch: Launch) -> bool:

@@ -1,0 +1,53 @@
+"""User data for cloud-init: what must hold on a box even if nobody ever logs in, merged from parts.
+
+https://cloudinit.readthedocs.io/en/latest/reference/examples.html
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .config import SSH_PORT
+
+
+@dataclass(frozen=True)
+class Part:
+    """Files that cloud-init writes at the first boot, and commands that it runs after all files are written."""
+
+    files: tuple[tuple[str, str], ...] = ()
+    """(path, content) of each."""
+    commands: tuple[tuple[str, ...], ...] = ()
+    """The words of each."""
+
+
+def user_data(parts: Sequence[Part]) -> str | None:
+    """Return the parts as one cloud-config, in their order; None where there is nothing to do.
+
+    JSON is YAML as well, and quotes every content rightly.
+    """
+    config: dict[str, Any] = {}
+    files = [{"path": path, "content": content} for part in parts for path, content in part.files]
+    commands = [list(words) for part in parts for words in part.commands]
+    if files:
+        config["write_files"] = files
+    if commands:
+        config["runcmd"] = commands
+    return f"#cloud-config\n{json.dumps(config, indent=1)}\n" if config else None
+
+
+def ssh_port(port: int) -> Part:
+    """Return what has sshd listen on that port alone; an empty part for the usual one.
+
+    Ubuntu 24.04 listens through ssh.socket, older ones and Amazon Linux through a service; SELinux guards ports.
+    """
+    if port == SSH_PORT:
+        return Part()
+    allow_port = f"! command -v semanage || semanage port -a -t ssh_port_t -p tcp {port} || true"
+    restart = "systemctl restart ssh.socket || true; systemctl restart ssh || systemctl restart sshd"
+    return Part(
+        files=(("/etc/ssh/sshd_config.d/10-aws-bootstrap.conf", f"Port {port}\n"),),
+        commands=(("sh", "-c", allow_port), ("systemctl", "daemon-reload"), ("sh", "-c", restart)),
+    )
