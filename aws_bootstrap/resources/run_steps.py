@@ -14,6 +14,9 @@ A step is setup.d/NN-name.sh. Comment lines at its head say how it is run:
 A step ends with status 0 or it has failed. What else it has to say it writes to $STEP_REPORT, a line each (by the
 functions of lib.sh): "changed" (or "passed", of a check), "warning TEXT", "note TEXT", "error TEXT", "fact KEY VALUE".
 
+What the user asked for lies in settings.json beside this program, as far as it was said this time; ~/.aws-bootstrap
+keeps all that was ever said, so that a later setup need not be told again: {"python_version": "3.13"}.
+
 The outcome is written to ~/.aws-bootstrap/setup.json and, where SETUP_REPORT is set, printed below a line of that text:
 a full disk takes no file, and a file may be that of an older run.
 """
@@ -45,6 +48,7 @@ STOP_GRACE_SECONDS = 10
 UPLOAD_SECONDS = 2 * 3600
 FULL_BYTES = 64 * 1024
 RECORD = "record"
+SETTINGS = "settings.json"
 ENDING = (signal.SIGTERM, signal.SIGINT)
 FACTS = ("cuda_version", "cuda_tag", "python", "torch")
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -171,6 +175,7 @@ class Setup:
     def __init__(self, folder: Path, home: Path) -> None:
         """Prepare a run of the steps under FOLDER that keeps its state under HOME."""
         self.folder, self.home = folder, home
+        self.settings = keep_settings(folder / SETTINGS, home / SETTINGS)
         self.steps = read_steps(folder)
         self.log_folder, self.state_folder = home / "log", home / "state"
         for made in (self.log_folder, self.state_folder):
@@ -191,7 +196,9 @@ class Setup:
             "STEP_REPORT": str(Path(scratch) / "report"),
             "LC_ALL": "C.UTF-8",
         }
-        return {**os.environ, **own}
+        # A version in our own environment is one that was given by hand.
+        version = os.environ.get("PYTHON_VERSION") or self.settings.get("python_version") or ""
+        return {**os.environ, "PYTHON_VERSION": version, **own}
 
     def execute(self, step: Step, lock: int) -> Report:
         """Run one step to its end or its limit and return what became of it."""
@@ -396,6 +403,30 @@ def put_in_place(uploaded: Path, home: Path) -> Path:
     os.rename(uploaded, place)
     remove(old)
     return place
+
+
+def read_settings(path: Path) -> dict[str, str]:
+    """Return the settings of a file: texts by name. Empty where there is none; what makes no sense is left out."""
+    try:
+        found = json.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    except (ValueError, RecursionError):
+        say(f"    {path} cannot be read and is written anew")
+        return {}
+    settings = found.items() if isinstance(found, dict) else ()
+    return {name: value for name, value in settings if isinstance(value, str)}
+
+
+def keep_settings(said_now: Path, kept: Path) -> dict[str, str]:
+    """Add what was said this time to the settings that the box keeps, and return them all."""
+    before = read_settings(kept)
+    settings = {**before, **read_settings(said_now)}
+    if settings != before:
+        draft = kept.with_name(f"{kept.name}.new")
+        draft.write_text(json.dumps(settings, indent=1) + "\n")
+        os.replace(draft, kept)
+    return settings
 
 
 def say(text: str) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -10,6 +12,8 @@ from aws_bootstrap.config import LaunchConfig
 from aws_bootstrap.errors import SshError
 from aws_bootstrap.tests.test_lost_answers import existing
 from aws_bootstrap.workflows.launch.report import setup_options
+from aws_bootstrap.workflows.launch.state import Node
+from aws_bootstrap.workflows.remote import SetupOutcome
 
 EAST, WEST = "us-east-1", "us-west-2"
 LOOK = f"Look:   aws-bootstrap status --region {WEST}"
@@ -234,19 +238,27 @@ def test_a_box_that_is_silent_since_this_machine_is_not_let_in_says_so(launch, c
 
 # --- the options of setup --------------------------------------------------------------------------------
 
+COMPLETED = SetupOutcome("completed")
+NOT_UPLOADED = SetupOutcome("failed", "upload")
+STEP_FAILED = SetupOutcome("failed", "venv")
+SKIPPED = SetupOutcome("skipped")
+PYTHON, SCRIPT = {"python_version": "3.13"}, {"setup_script": Path("/a b/setup.sh")}
+
 
 @pytest.mark.parametrize(
-    ("wanted", "options"),
+    ("wanted", "outcome", "options"),
     [
-        ({}, ""),
-        ({"python_version": "3.13"}, " --python-version 3.13"),
-        ({"setup_script": Path("/a/setup.sh")}, " --setup-script /a/setup.sh"),
-        (
-            {"python_version": "3.13", "setup_script": Path("/a b/setup.sh")},
-            " --python-version 3.13 --setup-script '/a b/setup.sh'",
-        ),
+        ({}, None, ""),
+        (PYTHON, None, " --python-version 3.13"),
+        (PYTHON, NOT_UPLOADED, " --python-version 3.13"),
+        (PYTHON, SKIPPED, " --python-version 3.13"),
+        (PYTHON, STEP_FAILED, ""),
+        (PYTHON, COMPLETED, ""),
+        (SCRIPT, COMPLETED, " --setup-script '/a b/setup.sh'"),
+        (PYTHON | SCRIPT, None, " --python-version 3.13 --setup-script '/a b/setup.sh'"),
     ],
     ids=str,
 )
-def test_a_setup_that_is_gone_on_with_has_the_options_of_the_launch(wanted, options):
-    assert setup_options(LaunchConfig(**wanted)) == options
+def test_a_setup_that_is_gone_on_with_has_the_options_that_the_box_does_not_know(wanted, outcome, options):
+    launch: Any = SimpleNamespace(config=LaunchConfig(**wanted))
+    assert setup_options(launch, Node(outcome=outcome)) == options

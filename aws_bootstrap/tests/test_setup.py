@@ -236,10 +236,19 @@ def test_the_box_is_sent_the_script_and_told_the_python(run, boxes, box, tmp_pat
     done = run("setup", "aws-gpu1", "--python-version", "3.12", "--setup-script", str(script))
     assert done.exit_code == 0, done.stderr
     ((alias, command, sent),) = boxes.runs
-    assert alias == "aws-gpu1" and "PYTHON_VERSION=3.12" in command
+    assert alias == "aws-gpu1" and "3.12" not in command
     with tarfile.open(fileobj=io.BytesIO(sent)) as tar:
-        uploaded = tar.extractfile("user-setup-script")
-        assert uploaded and uploaded.read() == b"echo mine\n"
+        script_sent, settings_sent = (tar.extractfile(name) for name in ("user-setup-script", "settings.json"))
+        assert script_sent and script_sent.read() == b"echo mine\n"
+        assert settings_sent and json.loads(settings_sent.read()) == {"python_version": "3.12"}
+
+
+def test_a_setup_that_says_nothing_of_python_leaves_the_box_its_settings(run, boxes, box):
+    assert run("setup", "aws-gpu1").exit_code == 0
+    ((_, _, sent),) = boxes.runs
+    with tarfile.open(fileobj=io.BytesIO(sent)) as tar:
+        settings_sent = tar.extractfile("settings.json")
+        assert settings_sent and json.loads(settings_sent.read()) == {}
 
 
 def test_a_box_without_an_alias_is_given_one_and_its_files(run, app, boxes, cloud, key):

@@ -5,11 +5,15 @@ Each command is handed to a real bash or dash, and the words that arrive are com
 
 from __future__ import annotations
 
+import io
+import json
 import os
 import re
 import subprocess
+import tarfile
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import click
@@ -28,6 +32,7 @@ from aws_bootstrap.tests.properties import cases
 from aws_bootstrap.views.text import text as view
 from aws_bootstrap.workflows import remote
 from aws_bootstrap.workflows.launch.report import setup_options
+from aws_bootstrap.workflows.launch.state import Node
 
 SHELLS = st.sampled_from(["bash", "dash"])
 SPECIAL = st.sampled_from(
@@ -69,20 +74,21 @@ def test_quoted_words_reach_a_program_on_the_box_as_they_are(shell, words):
 
 @dataclass
 class Box:
-    """Runs the setup's command in a shell here, with a `tar` that unpacks a setup which tells its Python version."""
+    """Runs the setup's command in a shell here, on a box without tools, with a setup that shows its settings."""
 
     home: Path
     shell: str
     lines: list[str] = field(default_factory=list)
 
-    def run(self, alias: str, command: str, **_: Any) -> Remote:
+    def run(self, alias: str, command: str, *, stdin: bytes, **_: Any) -> Remote:
         """The command, run as sshd runs it: by the account's shell."""
-        tools = self.home / "bin"
-        tools.mkdir(exist_ok=True)
-        setup = 'printf %s "$PYTHON_VERSION" > "$HOME/seen"; printf %s "$*" > "$HOME/words"'
-        (tools / "tar").write_text(f"#!/bin/sh\nprintf '%s' '{setup}' > \"$4/remote_setup.sh\"\n")
-        (tools / "tar").chmod(0o755)
-        ran(self.shell, in_bash(command), HOME=str(self.home), PATH=f"{tools}:{os.environ['PATH']}")
+        show = 'cat "${0%/*}/settings.json" > "$HOME/seen"; printf %s "$*" > "$HOME/words"\n'
+        with tarfile.open(fileobj=io.BytesIO(stdin)) as tar:
+            settings = tar.extractfile("settings.json")
+            assert settings
+            package = remote.tarball({"settings.json": settings.read(), "remote_setup.sh": show.encode()})
+        argv = [self.shell, "-c", in_bash(command)]
+        subprocess.run(argv, input=package, env=os.environ | {"HOME": str(self.home)}, check=True)
         return Remote(0, ())
 
 
@@ -95,7 +101,7 @@ def test_a_python_version_reaches_the_setup_as_data(tmp_path, shell, version):
     """Whatever the option lets through: the command itself must hold."""
     box: Any = Box(tmp_path, shell)
     remote.set_up(box, "aws-gpu1", python_version=version, script=b"")
-    assert (tmp_path / "seen").read_bytes().decode() == version
+    assert json.loads((tmp_path / "seen").read_text()) == {"python_version": version}
     assert (tmp_path / "words").read_text() == ""
     assert not (tmp_path / "owned").exists()
 
@@ -154,7 +160,8 @@ FILES = WORDS.map(lambda name: name.replace("/", "_")).filter(lambda name: name 
 @example("bash", "-$(date)\n.sh")
 def test_the_printed_setup_command_names_the_same_script_and_version(shell, name):
     config = LaunchConfig(python_version="3.13", setup_script=Path(name))
-    words = arrived(shell, f"setup aws-gpu1{setup_options(config)}")
+    launch: Any = SimpleNamespace(config=config)
+    words = arrived(shell, f"setup aws-gpu1{setup_options(launch, Node())}")
     assert words == ["setup", "aws-gpu1", "--python-version", "3.13", "--setup-script", name]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import shlex
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -20,6 +19,9 @@ from ..ssh import Remote, Ssh, wrapped
 _RESOURCES = files("aws_bootstrap") / "resources"
 _REPORT = "@aws-bootstrap-report"
 """The line below which the box prints how the setup ended, as one line of JSON."""
+_SETTINGS = "settings.json"
+_UPLOAD = "upload"
+"""The step that fails where the files could not be put on the box."""
 _USER_SCRIPT = "user-setup-script"
 _NOT_UPLOADED = 74
 """The exit status of _UPLOAD_AND_RUN where the files could not be put on the box (EX_IOERR of sysexits.h)."""
@@ -32,7 +34,7 @@ _UPLOAD_AND_RUN = """\
 mkdir -p ~/.aws-bootstrap && chmod 700 ~/.aws-bootstrap && folder=$(mktemp -d ~/.aws-bootstrap/setup.new.XXXXXX) ||
   exit {not_uploaded}
 if tar xzf - -C "$folder"; then
-  SETUP_REPORT={report} PYTHON_VERSION={python_version} bash "$folder/remote_setup.sh"
+  SETUP_REPORT={report} bash "$folder/remote_setup.sh"
   code=$?
 else
   code={not_uploaded}
@@ -51,6 +53,11 @@ class SetupOutcome:
     message: str | None = None
     output: tuple[str, ...] | None = None
     """The last lines of what the failed step wrote; None where it wrote nothing."""
+
+    @property
+    def box_has_settings(self) -> bool:
+        """Whether the box keeps what the user asked for: its files have arrived there."""
+        return self.setup != "skipped" and self.failed_step != _UPLOAD
 
 
 def read_script(path: Path | None) -> bytes | None:
@@ -75,10 +82,9 @@ def set_up(
 
     Raises SshError where the box cannot be reached or the connection breaks.
     """
-    command = _UPLOAD_AND_RUN.format(
-        not_uploaded=_NOT_UPLOADED, report=_REPORT, python_version=shlex.quote(python_version or "")
-    )
-    done = ssh.run(alias, wrapped(command), stdin=_pack(script), on_line=_teller(), patience=patience)
+    command = _UPLOAD_AND_RUN.format(not_uploaded=_NOT_UPLOADED, report=_REPORT)
+    upload = _pack(_settings(python_version), script)
+    done = ssh.run(alias, wrapped(command), stdin=upload, on_line=_teller(), patience=patience)
     report = _report(done.lines)
     if report is None:
         return _without_report(done)
@@ -96,7 +102,7 @@ def _without_report(done: Remote) -> SetupOutcome:
     """How a setup ended that did not say so itself: its files did not arrive, or it was killed."""
     if done.exit_code == _NOT_UPLOADED:
         why = "its files could not be put on the box"
-        step = "upload"
+        step = _UPLOAD
     else:
         why = f"it broke off with exit status {done.exit_code}"
         step = "start"
@@ -107,9 +113,16 @@ def _without_report(done: Remote) -> SetupOutcome:
     return SetupOutcome("failed", step, message=message)
 
 
-def _pack(script: bytes | None) -> bytes:
-    """All resources, and the user's script, as one gzipped tar."""
+def _settings(python_version: str | None) -> bytes:
+    """Return what the user asked for this time, as JSON. The box keeps it, so that nobody has to ask again."""
+    asked_for = {"python_version": python_version} if python_version else {}
+    return json.dumps(asked_for).encode()
+
+
+def _pack(settings: bytes, script: bytes | None) -> bytes:
+    """Return all resources, the settings and the user's script as one gzipped tar."""
     contents = dict(_contents(_RESOURCES))
+    contents[_SETTINGS] = settings
     if script is not None:
         contents[_USER_SCRIPT] = script
     return tarball(contents)

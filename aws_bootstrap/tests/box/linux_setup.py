@@ -312,6 +312,8 @@ def test_a_python_that_cannot_be_had_leaves_the_venv_as_it_was(box, client):
     assert failure(outcome) == ("venv", "uv could not install Python 3.12")
     assert "error: Failed to install cpython-3.12" in "\n".join(outcome.output)
     assert box.says("python -c 'import torch, jupyterlab, sys; print(sys.prefix)'") == "/home/ubuntu/venv"
+    assert failure(client.set_up()) == ("venv", "uv could not install Python 3.12"), "the box keeps what it was asked"
+    assert client.set_up(python_version="3.11") == COMPLETED
 
 
 # --- Each step, failed once --------------------------------------------------------------------------------------

@@ -182,6 +182,47 @@ def test_a_setup_that_cannot_begin_says_why(box, name):
     assert re.fullmatch(r"    Start of the setup: FAILED .*\n", before)
 
 
+# --- what the user asked for ------------------------------------------------------------------------------------------
+
+
+def told(box: FakeBox, folder: Path, text: str | None) -> str:
+    """The Python version that a step is told, where the upload has these settings."""
+    step = folder / "setup.d" / "70-samples.sh"
+    step.write_text("# title: Version\necho note ${PYTHON_VERSION:-any} >>$STEP_REPORT\n")
+    if text is not None:
+        (folder / "settings.json").write_text(text)
+    _, report = report_of(begin(box, folder))
+    return report["steps"][0]["message"]
+
+
+def test_a_box_keeps_what_was_asked_for(box):
+    assert told(box, uploaded(box, "setup.new.first"), '{"python_version": "3.13"}') == "3.13"
+    assert told(box, uploaded(box, "setup.new.second"), "{}") == "3.13"
+    assert told(box, uploaded(box, "setup.new.third"), None) == "3.13", "an upload of an older version"
+    assert told(box, uploaded(box, "setup.new.fourth"), '{"python_version": "3.12"}') == "3.12"
+    kept = ours(box) / "settings.json"
+    assert json.loads(kept.read_text()) == {"python_version": "3.12"}
+    kept.write_text('{"python_version": "3.12", "of_a_newer_version": "yes", "number": 7}')
+    assert told(box, uploaded(box, "setup.new.fifth"), '{"python_version": "3.11"}') == "3.11"
+    assert json.loads(kept.read_text()) == {"python_version": "3.11", "of_a_newer_version": "yes"}
+
+
+@pytest.mark.parametrize("broken", ["", "[1]", '{"python_version": ["3.13"]}', "{"])
+def test_settings_that_make_no_sense_ask_for_nothing(box, broken):
+    (ours(box) / "settings.json").write_text(broken)
+    assert told(box, uploaded(box, "setup.new.one"), None) == "any"
+    assert told(box, uploaded(box, "setup.new.two"), '{"python_version": "3.13"}') == "3.13"
+    assert json.loads((ours(box) / "settings.json").read_text()) == {"python_version": "3.13"}
+
+
+def test_a_version_that_is_given_by_hand_stands_for_this_time(box):
+    (ours(box) / "settings.json").write_text('{"python_version": "3.13"}')
+    (box.folder / "setup.d" / "70-samples.sh").write_text("echo note ${PYTHON_VERSION:-any} >>$STEP_REPORT\n")
+    _, report = report_of(begin(box, before="export PYTHON_VERSION=3.12;"))
+    assert report["steps"][0]["message"] == "3.12"
+    assert json.loads((ours(box) / "settings.json").read_text()) == {"python_version": "3.13"}
+
+
 # --- steps that the box is as good without --------------------------------------------------------------------------
 
 

@@ -105,7 +105,7 @@ def _ways_on(launch: Launch) -> list[str]:
         return []
     hints: list[str] = []
     if node.alias:
-        hints.append(f"Go on:  {program} setup {node.alias}{setup_options(launch.config)}")
+        hints.append(f"Go on:  {program} setup {node.alias}{setup_options(launch, node)}")
     hints.append(f"Undo:   {program} terminate {node.instance_id} --region {node.instance.region}")
     return hints
 

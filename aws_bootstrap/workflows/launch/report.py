@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import time
 
-from ...config import LaunchConfig
 from ...models import LaunchReport
 from ...ssh import VolumeUnformatted, quoted
 from .. import data_volume
-from .state import Launch
+from .state import Launch, Node
 
 
 def report(launch: Launch) -> LaunchReport:
@@ -38,16 +37,21 @@ def report(launch: Launch) -> LaunchReport:
         volume_unformatted=isinstance(error, VolumeUnformatted),
         regions_failed=launch.plan.regions_failed,
         access=launch.app.access,
-        setup_options=setup_options(launch.config),
+        setup_options=setup_options(launch, node),
         user=launch.plan.user(launch.image),
         seconds=time.monotonic() - launch.began,
     )
 
 
-def setup_options(config: LaunchConfig) -> str:
-    """Return the options that `setup` needs to do what the launch was asked to, each after a space."""
+def setup_options(launch: Launch, node: Node) -> str:
+    """Return the options that `setup` needs to do what the launch was asked to, each after a space.
+
+    A box that has its settings needs no Python version again. The user's script runs only where it is given.
+    """
+    config, outcome = launch.config, node.outcome
+    box_has_settings = outcome is not None and outcome.box_has_settings
     words: list[str] = []
-    if config.python_version:
+    if config.python_version and not box_has_settings:
         words += ["--python-version", config.python_version]
     if config.setup_script:
         words += ["--setup-script", str(config.setup_script)]
