@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
+import signal
 import socket
 import subprocess
 import tempfile
@@ -33,6 +34,9 @@ from aws_bootstrap.retry import poll
 from aws_bootstrap.sandbox.testing import Sandbox
 from aws_bootstrap.tests.cloud import Boxes, Cloud
 from aws_bootstrap.tests.programs import Program
+
+# Under nohup SIGHUP is ignored, which the program respects: tests of SIGHUP would wait for ever.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 LONG = ("test_matrix.py", "test_status.py", "test_gates.py", "test_outcomes.py")
 """Files with tests that take long: these run first, since everyone waits for a long test that begins last."""
