@@ -41,58 +41,78 @@ class Kind:
 
     @property
     def code(self) -> str:
-        """AWS's code for it."""
+        """Return AWS's code for it."""
         return CODES[self.family][self.market]
 
     @property
     def fallback(self) -> Kind | None:
-        """The one that counts where a region does not know this code."""
+        """Return the one that counts where a region does not know this code."""
         family = _FALLBACK.get((self.family, self.market))
-        return Kind(family, self.market) if family else None
+        if family is None:
+            return None
+        return Kind(family, self.market)
 
 
 def kinds(family: str | None = None, market: str | None = None) -> tuple[Kind, ...]:
-    """The lines of the table for a family (None: all) and a market (None: both)."""
-    return tuple(Kind(f, m) for f in FAMILIES if family in (None, f) for m in MARKETS if market in (None, m))
+    """Return the lines of the table for a family (None: all) and a market (None: both)."""
+    chosen: list[Kind] = []
+    for each_family in FAMILIES:
+        for each_market in MARKETS:
+            if family in (None, each_family) and market in (None, each_market):
+                chosen.append(Kind(each_family, each_market))
+    return tuple(chosen)
 
 
 def find_quotas(client: Any, codes: Iterable[str]) -> dict[str, Quota]:
-    """The quotas that the region knows, by code; each code is asked for once."""
-    found = {code: find_quota(client, code) for code in dict.fromkeys(codes)}
-    return {code: quota for code, quota in found.items() if quota}
+    """Return the quotas that the region knows, by code; each code is looked up once."""
+    found: dict[str, Quota] = {}
+    for code in dict.fromkeys(codes):
+        quota = find_quota(client, code)
+        if quota:
+            found[code] = quota
+    return found
 
 
 def find_quota(client: Any, code: str) -> Quota | None:
-    """The quota as the account has it; AWS's default if it was never changed; None where the region has no such."""
-    return _asked(client.get_service_quota, code) or _asked(client.get_aws_default_service_quota, code)
+    """Return the quota as the account has it; AWS's default if it was never changed; None if the region has no such."""
+    current = _answer(client.get_service_quota, code)
+    if current:
+        return current
+    return _answer(client.get_aws_default_service_quota, code)
 
 
 @explained()
 def find_changes(client: Any, status: str | None = None) -> list[QuotaChange]:
-    """Every request that was made for an EC2 quota in the client's region."""
-    wanted = {"ServiceCode": SERVICE} | ({"Status": status} if status else {})
-    return list(map(_change, pages(client, "list_requested_service_quota_change_history", "RequestedQuotas", **wanted)))
+    """Return every request that was made for an EC2 quota in the client's region."""
+    filters = {"ServiceCode": SERVICE}
+    if status:
+        filters["Status"] = status
+    made = pages(client, "list_requested_service_quota_change_history", "RequestedQuotas", **filters)
+    return [_change(raw) for raw in made]
 
 
 @explained()
 def find_open_change(client: Any, code: str) -> QuotaChange | None:
-    """The request for this quota that AWS has yet to decide."""
+    """Return the request for this quota that AWS has yet to decide."""
     operation = "list_requested_service_quota_change_history_by_quota"
-    made = pages(client, operation, "RequestedQuotas", ServiceCode=SERVICE, QuotaCode=code)
-    return next((_change(raw) for raw in made if raw.get("Status") in OPEN), None)
+    for raw in pages(client, operation, "RequestedQuotas", ServiceCode=SERVICE, QuotaCode=code):
+        if raw.get("Status") in OPEN:
+            return _change(raw)
+    return None
 
 
 def request_increase(client: Any, code: str, desired_value: float) -> QuotaChange:
-    """The request, sent."""
+    """Send a request for this quota; return it as AWS answers."""
     with explained():
         reply = client.request_service_quota_increase(
             ServiceCode=SERVICE, QuotaCode=code, DesiredValue=float(desired_value)
         )
-        # What was asked for stands in for what the reply does not say.
+        # What was requested stands in for what the reply does not say.
         return _change({"QuotaCode": code, "DesiredValue": desired_value, **reply["RequestedQuota"]})
 
 
-def _asked(operation: Any, code: str) -> Quota | None:
+def _answer(operation: Any, code: str) -> Quota | None:
+    """Return what this operation answers about the quota; None where AWS knows no such."""
     try:
         with explained():
             raw = operation(ServiceCode=SERVICE, QuotaCode=code)["Quota"]

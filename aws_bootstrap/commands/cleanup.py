@@ -40,5 +40,6 @@ def cleanup(app: App, dry_run: bool, yes: bool, key_path: Path, ssh_user: str | 
     todo = workflow.plan(app, wishes)
     if dry_run:
         return app.show(todo.shown)
-    agreed = not todo.shown.is_empty and app.confirm(workflow.question(todo.shown), yes=yes)
-    return app.show(workflow.apply(app, todo, wishes) if agreed else workflow.nothing_done(todo.shown))
+    if todo.shown.is_empty or not app.confirm(workflow.question(todo.shown), yes=yes):
+        return app.show(workflow.nothing_done(todo.shown))
+    return app.show(workflow.apply(app, todo, wishes))

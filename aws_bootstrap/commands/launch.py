@@ -31,5 +31,8 @@ def launch(app: App, dry_run: bool, yes: bool, tag: tuple[tuple[str, str], ...],
 
     config = LaunchConfig(tag=dict(tag), **chosen)
     plan = workflow.plan(config, app)
+    if dry_run:
+        app.show(plan.dry_run())
+        return
     ask = partial(app.accept, yes=yes)
-    app.show(plan.dry_run() if dry_run else workflow.apply(plan, app, ask))
+    app.show(workflow.apply(plan, app, ask))

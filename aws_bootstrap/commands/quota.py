@@ -60,9 +60,10 @@ def request(app: App, market: str, desired_value: int, family: str, regions: tup
     """
     from ..workflows import quota as workflow
 
-    asks = workflow.check(app, quotas.Kind(family, market), desired_value, regions)
-    agreed = app.confirm(workflow.question(asks), yes=yes)
-    app.show(workflow.request(app, asks if agreed else ()))
+    checked = workflow.check(app, quotas.Kind(family, market), desired_value, regions)
+    if not app.confirm(workflow.question(checked), yes=yes):
+        checked = ()
+    app.show(workflow.request(app, checked))
 
 
 @quota.command()

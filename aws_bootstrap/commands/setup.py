@@ -37,8 +37,10 @@ def setup(app: App, name: str, format_volume: bool, yes: bool, **chosen: Any) ->
         app.require_answer(yes=yes)
     config = LaunchConfig(**chosen)
     host = workflow.find_host(app, name, config)
-    to_format = workflow.find_volume(app, host) if format_volume else None
-    if to_format and not app.confirm(workflow.question(host, to_format), yes=yes):
-        app.show(workflow.declined(app, host))
-        return
+    to_format = None
+    if format_volume:
+        to_format = workflow.find_volume(app, host)
+        if not app.confirm(workflow.question(host, to_format), yes=yes):
+            app.show(workflow.declined(app, host))
+            return
     app.show(workflow.apply(app, host, config, to_format=to_format))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -20,8 +20,10 @@ from .unknown import Calls, note_nothing
 if TYPE_CHECKING:
     from ..app import App
 
-Changes = dict[tuple[str, int], tuple[tuple[str, ...], tuple[str, ...]]]
-"""By group and port: the CIDRs added and removed."""
+Change = tuple[tuple[str, ...], tuple[str, ...]]
+"""The CIDRs added and removed."""
+Changes = dict[tuple[str, int], Change]
+"""What was changed, by group and port."""
 
 
 @dataclass(frozen=True)
@@ -45,24 +47,26 @@ class BoxRules:
 def apply(app: App, names: Sequence[str], regions: Sequence[str], cidrs: Sequence[str]) -> AccessReport:
     """Return who may reach the boxes named (none: all of ours), after letting in these CIDRs alone by rules of ours."""
     address = _my_address(needed="me" in cidrs)
-    new_cidrs = resolve_cidrs(cidrs, lambda: address or "")
+
+    def known_address() -> str:
+        return address or ""
+
+    new_cidrs = resolve_cidrs(cidrs, known_address)
     inventory, rules = read_with(_read_rules, app, regions, names, volumes="none")
     if names:
         check_none_ended(inventory.boxes)
-    by_region: dict[str, list[BoxRules]] = {}
-    for box in inventory.boxes:
-        if not box.has_ended:
-            by_region.setdefault(box.region, []).append(_box_rules(box, rules[box.region]))
+    by_region = _by_region(inventory.boxes, rules)
     failed = inventory.failed
     changed: dict[str, Changes] = {}
     if new_cidrs and by_region:
         changed, refused = _change(app, by_region, new_cidrs)
-        again, unread = aws.each_region(changed, lambda region: _read_again(app, region, by_region[region]))
-        by_region |= again
+        read_again, unread = _read_again(app, by_region, changed)
+        by_region |= read_again
         failed = (*failed, *refused, *unread)
     shown: list[BoxAccess] = []
     for region, boxes in by_region.items():
-        shown += [_shown(each, address, changed.get(region)) for each in boxes]
+        for box_rules in boxes:
+            shown.append(_shown(box_rules, address, changed.get(region)))
     return AccessReport(
         boxes=tuple(shown),
         my_address=address,
@@ -74,27 +78,36 @@ def apply(app: App, names: Sequence[str], regions: Sequence[str], cidrs: Sequenc
 
 @contextlib.contextmanager
 def explained_timeout(app: App, host: Host) -> Iterator[None]:
-    """Where ssh times out inside the block and the rules leave this machine's address out, the error's hint says so."""
+    """Add a hint to the error where ssh times out inside the block and the rules leave this machine's address out."""
     try:
         yield
     except SshError as exc:
-        shut = locked_out(app, host) if exc.code == "ssh-timeout" or "timed out" in str(exc) else None
-        exc.with_facts(hint="\n".join(filter(None, [exc.hint, shut])) or None)
+        hints = [exc.hint]
+        if exc.code == "ssh-timeout" or "timed out" in str(exc):
+            hints.append(locked_out(app, host))
+        exc.with_facts(hint="\n".join(filter(None, hints)) or None)
         raise
 
 
 def locked_out(app: App, host: Host) -> str | None:
-    """A sentence for a box whose rules leave this machine's address out; None if they let it in, or cannot be read."""
+    """Return a sentence for a box whose rules leave this machine's address out.
+
+    None if they let it in, or cannot be read.
+    """
     with contextlib.suppress(BootstrapError):
         address = aws.my_address()
-        region = host.region or app.aws.region
-        if aws.without_waiting(region, lambda where: _is_locked_out(app.aws.ec2(where), host, address)):
+
+        def look(region: str) -> bool:
+            return _is_locked_out(app.aws.ec2(region), host, address)
+
+        if aws.without_waiting(host.region or app.aws.region, look):
             program = app.access.program
             return f"Your address {address} is not let in. Change that: {program} access {host.alias} --ssh-cidr me"
     return None
 
 
 def _is_locked_out(client: Any, host: Host, address: str) -> bool:
+    """Return whether the rules of the host's box certainly leave the address out."""
     instances, _ = read_region(client, [host.instance_id], volumes="none")
     rules = _read_rules(client, instances)
     for instance in instances:
@@ -105,6 +118,7 @@ def _is_locked_out(client: Any, host: Host, address: str) -> bool:
 
 
 def _my_address(*, needed: bool) -> str | None:
+    """Return this machine's public address. Where it cannot be found out: BootstrapError if it is needed, else None."""
     try:
         return aws.my_address()
     except BootstrapError as exc:
@@ -123,13 +137,30 @@ def _read_rules(client: Any, instances: Sequence[Instance]) -> list[IngressRule]
     return ec2.find_rules(client, group_ids)
 
 
-def _read_again(app: App, region: str, boxes: Sequence[BoxRules]) -> list[BoxRules]:
-    """Return one region's boxes with their rules as they are now."""
-    rules = _read_rules(app.aws.ec2(region), [each.box.instance for each in boxes])
-    return [_box_rules(each.box, rules) for each in boxes]
+def _by_region(boxes: Iterable[Box], rules: Mapping[str, Sequence[IngressRule]]) -> dict[str, list[BoxRules]]:
+    """Return the boxes that have not ended, with their rules, by region."""
+    by_region: dict[str, list[BoxRules]] = {}
+    for box in boxes:
+        if not box.has_ended:
+            by_region.setdefault(box.region, []).append(_box_rules(box, rules[box.region]))
+    return by_region
+
+
+def _read_again(
+    app: App, by_region: Mapping[str, Sequence[BoxRules]], regions: Iterable[str]
+) -> aws.Answers[list[BoxRules]]:
+    """Return the boxes of these regions with their rules as they are now, and the regions that could not be read."""
+
+    def read(region: str) -> list[BoxRules]:
+        boxes = [box_rules.box for box_rules in by_region[region]]
+        rules = _read_rules(app.aws.ec2(region), [box.instance for box in boxes])
+        return [_box_rules(box, rules) for box in boxes]
+
+    return aws.each_region(regions, read)
 
 
 def _box_rules(box: Box, rules: Iterable[IngressRule]) -> BoxRules:
+    """Return the box with those of the rules that are about its SSH port."""
     own_rules = [rule for rule in rules if rule.group_id in box.instance.group_ids]
     port = box.host.port if box.host else ssh_port(own_rules)
     return BoxRules(box, port, tuple(rule for rule in own_rules if ec2.opens(rule, port)))
@@ -138,10 +169,14 @@ def _box_rules(box: Box, rules: Iterable[IngressRule]) -> BoxRules:
 def _change(
     app: App, boxes: dict[str, list[BoxRules]], cidrs: tuple[str, ...]
 ) -> tuple[dict[str, Changes], tuple[RegionFailure, ...]]:
-    """What was changed in each region, and the regions that refused."""
+    """Replace our rules in each region. Return what was changed, and the regions that refused."""
     calls = Calls(app.lookup_seconds)
+
+    def replace(region: str) -> Changes:
+        return _replace(app.aws.ec2(region), calls, boxes[region], cidrs)
+
     try:
-        return aws.change_each_region(boxes, lambda r: _replace(app.aws.ec2(r), calls, boxes[r], cidrs))
+        return aws.change_each_region(boxes, replace)
     except KeyboardInterrupt as exc:
         calls.settle()
         hint = f"Who is let in may have changed. See: {app.access.program} access"
@@ -149,25 +184,33 @@ def _change(
 
 
 def _replace(client: Any, calls: Calls, boxes: Sequence[BoxRules], cidrs: tuple[str, ...]) -> Changes:
-    """What was changed, each group and port once: several boxes may share a group.
+    """Replace our rules in one region. Return what was changed, each group and port once: boxes may share a group.
 
     The first group with rules of ours, or that shall have them, lets the CIDRs in. Our rules in others are removed.
     """
-    targets = {(box.group_id, box.port) for box in boxes if box.group_id}
-    ours = {(rule.group_id, box.port) for box in boxes for rule in box.rules if rule.created_by_us}
-    rules = list({rule.rule_id: rule for box in boxes for rule in box.rules}.values())
+    targets: set[tuple[str, int]] = set()
+    with_our_rules: set[tuple[str, int]] = set()
+    rules_by_id: dict[str, IngressRule] = {}
+    for box_rules in boxes:
+        if box_rules.group_id:
+            targets.add((box_rules.group_id, box_rules.port))
+        for rule in box_rules.rules:
+            rules_by_id[rule.rule_id] = rule
+            if rule.created_by_us:
+                with_our_rules.add((rule.group_id, box_rules.port))
+    rules = list(rules_by_id.values())
     changes: Changes = {}
     for group_id, port in sorted(targets):
         changes[group_id, port] = _replace_in(client, calls, group_id, port, cidrs, rules)
-    for group_id, port in sorted(ours - targets):
+    for group_id, port in sorted(with_our_rules - targets):
         changes[group_id, port] = _replace_in(client, calls, group_id, port, (), rules)
     return changes
 
 
 def _replace_in(
     client: Any, calls: Calls, group_id: str, port: int, cidrs: tuple[str, ...], rules: Sequence[IngressRule]
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The CIDRs that were added to and removed from one group.
+) -> Change:
+    """Replace our rules in one group. Return the CIDRs that were added to it and removed from it.
 
     New rules come first, so that whoever is let in by old and new ones is never locked out.
     """
@@ -177,36 +220,63 @@ def _replace_in(
         return ec2.rule_changes(group_id, port, cidrs, ec2.find_rules(client, [group_id]))
 
     def added() -> bool | None:
-        return None if left()[0] else True
+        still_missing, _ = left()
+        if still_missing:
+            return None
+        return True
 
     def removed() -> bool | None:
-        return None if left()[1] else True
+        _, still_there = left()
+        if still_there:
+            return None
+        return True
 
     if missing:
-        name, call = f"the new rules of {group_id}", partial(ec2.authorize, client, group_id, port, missing)
-        calls.make(name, call, look=added, note=note_nothing)
+        authorize = partial(ec2.authorize, client, group_id, port, missing)
+        calls.make(f"the new rules of {group_id}", authorize, look=added, note=note_nothing)
     if surplus:
-        name, call = f"the old rules of {group_id}", partial(ec2.revoke, client, group_id, surplus)
-        calls.make(name, call, look=removed, note=note_nothing)
+        revoke = partial(ec2.revoke, client, group_id, surplus)
+        calls.make(f"the old rules of {group_id}", revoke, look=removed, note=note_nothing)
     return missing, tuple(rule.source for rule in surplus)
 
 
 def _shown(box_rules: BoxRules, address: str | None, changes: Changes | None) -> BoxAccess:
+    """Return what is shown of one box. `changes` are those of its region; None where nothing was changed there."""
     box = box_rules.box
-    ours_first = sorted(box_rules.rules, key=lambda rule: (not rule.created_by_us, rule.source))
-    added: set[str] = set()
-    removed: set[str] = set()
-    for group_id in box.instance.group_ids:
-        added_here, removed_here = (changes or {}).get((group_id, box_rules.port), ((), ()))
-        added.update(added_here)
-        removed.update(removed_here)
+    added: tuple[str, ...] | None = None
+    removed: tuple[str, ...] | None = None
+    if changes is not None:
+        added, removed = _change_of(box_rules, changes)
+    reachable = None
+    if address:
+        reachable = ec2.lets_in(box_rules.rules, address)
     return BoxAccess(
         instance_id=box.instance_id,
         region=box.region,
         ssh_alias=box.alias,
         ssh_port=box_rules.port,
-        reachable=ec2.lets_in(box_rules.rules, address) if address else None,
-        rules=tuple(AccessRule(r.source, r.group_id, r.rule_id, r.created_by_us, r.description) for r in ours_first),
-        added=None if changes is None else tuple(sorted(added)),
-        removed=None if changes is None else tuple(sorted(removed)),
+        reachable=reachable,
+        rules=tuple(_access_rule(rule) for rule in sorted(box_rules.rules, key=_ours_first)),
+        added=added,
+        removed=removed,
     )
+
+
+def _change_of(box_rules: BoxRules, changes: Changes) -> Change:
+    """Return the CIDRs added and removed in all the security groups of the box."""
+    added: set[str] = set()
+    removed: set[str] = set()
+    for group_id in box_rules.box.instance.group_ids:
+        added_here, removed_here = changes.get((group_id, box_rules.port), ((), ()))
+        added.update(added_here)
+        removed.update(removed_here)
+    return tuple(sorted(added)), tuple(sorted(removed))
+
+
+def _ours_first(rule: IngressRule) -> tuple[bool, str]:
+    """Return the sort key that puts our own rules before those of others, each by source."""
+    return not rule.created_by_us, rule.source
+
+
+def _access_rule(rule: IngressRule) -> AccessRule:
+    return AccessRule(rule.source, rule.group_id, rule.rule_id, rule.created_by_us, rule.description)

@@ -5,7 +5,7 @@ Nothing is removed or deleted on the strength of a partial view, and no instance
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Wishes:
-    """What a cleanup was asked for. The config holds the key path and the login name of aliases to add."""
+    """What the user wants of a cleanup. The config holds the key path and the login name of aliases to add."""
 
     include_ebs: bool = False
     include_kept: bool = False
@@ -43,9 +43,15 @@ class Wishes:
 
     @property
     def flags(self) -> str:
-        """As they are typed."""
-        given = {"--include-ebs": self.include_ebs, "--include-kept": self.include_kept, "--sync": self.sync}
-        return "".join(f" {flag}" for flag, is_given in given.items() if is_given)
+        """Return the flags as they are typed, each after a space."""
+        flags = ""
+        if self.include_ebs:
+            flags += " --include-ebs"
+        if self.include_kept:
+            flags += " --include-kept"
+        if self.sync:
+            flags += " --sync"
+        return flags
 
 
 @dataclass(frozen=True)
@@ -58,26 +64,32 @@ class Plan:
 
 
 def plan(app: App, wishes: Wishes) -> Plan:
-    """What `apply` would do. Reads only; changes nothing."""
+    """Return what `apply` would do. Reads only; changes nothing."""
     text = sshconfig.read(app.paths.ssh_config)
     inventory = _read(app, wishes, sshconfig.hosts(text))
+    broken = sshconfig.broken(text)
     stale = _entries(inventory.stale_hosts())
     moved: list[Host] = []
     new: list[Host] = []
     if wishes.sync:
         moved = _moved(app, inventory, wishes.config)
-        new = _named(_new(app, inventory, sshconfig.broken(text), wishes.config), _without(text, stale))
+        without_alias = _new(app, inventory, broken, wishes.config)
+        new = _named(without_alias, _without(text, stale))
     to_delete, kept = _orphans(inventory, wishes)
+    skipped_volumes: tuple[VolumeEntry, ...] = ()
+    if inventory.failed:
+        skipped_volumes = to_delete
+        to_delete = ()
     shown = CleanupPlan(
         regions_queried=inventory.regions,
         regions_failed=inventory.failed,
         stale=stale,
-        added=tuple(map(_address, new)),
-        updated=tuple(map(_address, moved)),
-        orphan_volumes=() if inventory.failed else to_delete,
+        added=_addresses(new),
+        updated=_addresses(moved),
+        orphan_volumes=to_delete,
         skipped=_entries(inventory.unjudged_hosts()),
-        skipped_volumes=to_delete if inventory.failed else (),
-        broken=tuple(sshconfig.broken(text)),
+        skipped_volumes=skipped_volumes,
+        broken=tuple(broken),
         kept_volumes=kept,
         access=app.access,
         command=f"{app.access.program} cleanup{wishes.flags}",
@@ -87,15 +99,22 @@ def plan(app: App, wishes: Wishes) -> Plan:
 
 def _read(app: App, wishes: Wishes, hosts: Sequence[Host]) -> Inventory:
     """Read volumes before instances: a volume created for a box just launched then finds its instance."""
-    return read(app, volumes="first" if wishes.include_ebs else "none", hosts=hosts)
+    if wishes.include_ebs:
+        return read(app, volumes="first", hosts=hosts)
+    return read(app, volumes="none", hosts=hosts)
 
 
 def question(plan: CleanupPlan) -> str:
-    """What the user is asked to agree to."""
-    lines = [f"  remove the alias {s.alias} of {s.instance_id}, which is gone" for s in plan.stale]
-    lines += [f"  add the alias {a.alias} for {a.instance_id} at {a.public_ip}" for a in plan.added]
-    lines += [f"  change the address of {u.alias} to {u.public_ip}" for u in plan.updated]
-    lines += [f"  delete {v.volume_id}  {v.size_gb} GB  in {v.region}" for v in plan.orphan_volumes]
+    """Return what the user is asked to agree to."""
+    lines: list[str] = []
+    for stale in plan.stale:
+        lines.append(f"  remove the alias {stale.alias} of {stale.instance_id}, which is gone")
+    for added in plan.added:
+        lines.append(f"  add the alias {added.alias} for {added.instance_id} at {added.public_ip}")
+    for updated in plan.updated:
+        lines.append(f"  change the address of {updated.alias} to {updated.public_ip}")
+    for volume in plan.orphan_volumes:
+        lines.append(f"  delete {volume.volume_id}  {volume.size_gb} GB  in {volume.region}")
     if plan.orphan_volumes:
         lines.append("What is on the volumes is lost for good.")
     return "\n".join([*lines, "Go on?"])
@@ -103,7 +122,7 @@ def question(plan: CleanupPlan) -> str:
 
 @dataclass
 class Work:
-    """A cleanup under way, and what it has done so far, so that an interrupt can tell it."""
+    """A cleanup under way, and what it has done so far, so that an interrupt can report it."""
 
     app: App
     todo: Plan
@@ -117,19 +136,23 @@ class Work:
 
     @property
     def has_done_something(self) -> bool:
-        """Whether anything is changed by now, or may be."""
+        """Return whether anything is changed by now, or may be."""
         deleted = any(volume.deleted for volume in self.volumes.values())
         return bool(self.cleaned or self.updated or self.added or deleted or self.calls.unknown)
 
     def report(self) -> CleanupReport:
-        """What is done by now."""
-        outcomes = [self.volumes.get(v.volume_id) for v in self.todo.shown.orphan_volumes]
+        """Return what is done by now."""
+        outcomes: list[DeletedVolume] = []
+        for volume in self.todo.shown.orphan_volumes:
+            outcome = self.volumes.get(volume.volume_id)
+            if outcome:
+                outcomes.append(outcome)
         return replace(
             nothing_done(self.todo.shown),
             cleaned=self.cleaned,
-            added=tuple(map(_address, self.added)),
-            updated=tuple(map(_address, self.updated)),
-            deleted_volumes=tuple(outcome for outcome in outcomes if outcome),
+            added=_addresses(self.added),
+            updated=_addresses(self.updated),
+            deleted_volumes=tuple(outcomes),
         )
 
 
@@ -148,7 +171,9 @@ def apply(app: App, todo: Plan, wishes: Wishes) -> CleanupReport:
 
 
 def _edit_config(work: Work) -> None:
-    paths, todo = work.app.paths, work.todo
+    """Remove, change and add the aliases."""
+    paths = work.app.paths
+    todo = work.todo
     if todo.shown.stale:
         ids = [entry.instance_id for entry in todo.shown.stale]
         sshconfig.remove(paths.ssh_config, ids)
@@ -165,13 +190,15 @@ def _edit_config(work: Work) -> None:
 
 
 def _broken_off(work: Work, cause: BootstrapError) -> BootstrapError:
-    """The error, with what is done, the volumes that are left, and the command that does the rest."""
+    """Return the error with what is done, the volumes that are left, and the command that does the rest."""
     error = cause
     if work.has_done_something and not isinstance(cause, IncompleteError):
         error = IncompleteError(str(cause), hint=cause.hint, code=cause.code)
     left: list[Resource] = []
     for volume in work.todo.shown.orphan_volumes:
-        outcome = work.volumes.get(volume.volume_id) or _left_outcome(work, volume)
+        outcome = work.volumes.get(volume.volume_id)
+        if outcome is None:
+            outcome = _left_outcome(work, volume)
         work.volumes[volume.volume_id] = outcome
         if not outcome.deleted:
             left.append(Resource("volume", volume.volume_id, volume.region, billing=True))
@@ -181,13 +208,14 @@ def _broken_off(work: Work, cause: BootstrapError) -> BootstrapError:
 
 
 def _left_outcome(work: Work, volume: VolumeEntry) -> DeletedVolume:
+    """Return the outcome of a volume whose deletion was not noted."""
     if _deletion(volume) in work.calls.unknown:
         return _outcome(volume, _UNKNOWN)
     return _outcome(volume, "It was not deleted before the command was stopped.")
 
 
 def nothing_done(shown: CleanupPlan) -> CleanupReport:
-    """The report of a cleanup that was not agreed to, or that had nothing to do."""
+    """Return the report of a cleanup that was not agreed to, or that had nothing to do."""
     return CleanupReport(
         regions_queried=shown.regions_queried,
         regions_failed=shown.regions_failed,
@@ -211,6 +239,7 @@ def _entries(hosts: Iterable[Host]) -> tuple[AliasEntry, ...]:
 
 
 def _without(text: str, stale: Iterable[AliasEntry]) -> str:
+    """Return the text of the SSH config without these aliases."""
     for entry in stale:
         text = sshconfig.without_host(text, entry.instance_id)
     return text
@@ -257,8 +286,8 @@ def _named(hosts: Iterable[Host], text: str) -> list[Host]:
     return with_alias
 
 
-def _address(host: Host) -> AliasAddress:
-    return AliasAddress(host.instance_id, host.alias, host.hostname)
+def _addresses(hosts: Iterable[Host]) -> tuple[AliasAddress, ...]:
+    return tuple(AliasAddress(host.instance_id, host.alias, host.hostname) for host in hosts)
 
 
 # --- volumes ---------------------------------------------------------------------------------------------
@@ -286,10 +315,15 @@ def _entry(volume: Volume) -> VolumeEntry:
 
 
 def _delete_orphans(work: Work) -> None:
+    """Delete the orphan volumes, each region at the same time."""
     by_region: dict[str, list[VolumeEntry]] = {}
     for volume in work.todo.shown.orphan_volumes:
         by_region.setdefault(volume.region, []).append(volume)
-    together(*(partial(_delete_all, work, work.app.aws.ec2(r), volumes) for r, volumes in by_region.items()))
+    calls: list[Callable[[], None]] = []
+    for region, volumes in by_region.items():
+        client = work.app.aws.ec2(region)
+        calls.append(partial(_delete_all, work, client, volumes))
+    together(*calls)
 
 
 def _delete_all(work: Work, client: Any, volumes: Sequence[VolumeEntry]) -> None:
@@ -300,8 +334,10 @@ def _delete_all(work: Work, client: Any, volumes: Sequence[VolumeEntry]) -> None
         for volume in volumes:
             work.volumes[volume.volume_id] = _outcome(volume, str(exc))
         return
-    orphans = orphan_volumes(found_volumes, instances)
-    still_to_delete = {orphan.volume_id for orphan in orphans if _is_to_delete(orphan, work.wishes)}
+    still_to_delete: set[str] = set()
+    for orphan in orphan_volumes(found_volumes, instances):
+        if _is_to_delete(orphan, work.wishes):
+            still_to_delete.add(orphan.volume_id)
     for volume in volumes:
         if volume.volume_id in still_to_delete:
             _delete(work, client, volume)
@@ -310,7 +346,8 @@ def _delete_all(work: Work, client: Any, volumes: Sequence[VolumeEntry]) -> None
 
 
 def _delete(work: Work, client: Any, volume: VolumeEntry) -> None:
-    _tell_deletion(volume)
+    """Delete one volume and note what became of it."""
+    output.info(f"Deleting {volume.volume_id} ({volume.size_gb} GB)")
 
     def note(_: object) -> None:
         work.volumes[volume.volume_id] = _outcome(volume, None)
@@ -323,21 +360,20 @@ def _delete(work: Work, client: Any, volume: VolumeEntry) -> None:
             note=note,
         )
     except BootstrapError as exc:
-        unknown = f" {_UNKNOWN}" if _deletion(volume) in work.calls.unknown else ""
-        work.volumes[volume.volume_id] = _outcome(volume, f"{exc}{unknown}")
+        reason = str(exc)
+        if _deletion(volume) in work.calls.unknown:
+            reason = f"{reason} {_UNKNOWN}"
+        work.volumes[volume.volume_id] = _outcome(volume, reason)
 
 
 _UNKNOWN = "Whether it is deleted is not known."
 
 
 def _deletion(volume: VolumeEntry) -> str:
-    """The name of its DeleteVolume among the calls."""
+    """Return the name of its DeleteVolume among the calls."""
     return f"the deletion of {volume.volume_id}"
 
 
-def _tell_deletion(volume: VolumeEntry) -> None:
-    output.info(f"Deleting {volume.volume_id} ({volume.size_gb} GB)")
-
-
 def _outcome(volume: VolumeEntry, error: str | None) -> DeletedVolume:
+    """Return what became of a volume: deleted, where there is no error."""
     return DeletedVolume(volume.volume_id, volume.size_gb, error is None, error, volume.region)

@@ -36,14 +36,19 @@ def mount_volume(app: App, alias: str, volume: Volume, *, format_volume: bool = 
         raise VolumeUnformatted(str(exc), hint=hint, code="mount-failed") from exc
     for note in notes:
         output.warn(f"The data volume: {note}", code="volume-note", region=volume.region)
-    formatted = ", formatted now" if report.get("formatted") else ""
-    filesystem = f"{report.get('fstype')}{formatted}"
+    filesystem = str(report.get("fstype"))
+    if report.get("formatted"):
+        filesystem += ", formatted now"
     output.val("Data", f"{volume.volume_id} ({volume.size_gb} GB, {filesystem}) at {ec2.EBS_MOUNT_POINT}")
 
 
 def package() -> bytes:
     """Return the mount scripts as one gzipped tar."""
-    return tarball({name: (_RESOURCES / name).read_bytes() for name in _SCRIPTS})
+    contents: dict[str, bytes] = {}
+    for name in _SCRIPTS:
+        script = _RESOURCES / name
+        contents[name] = script.read_bytes()
+    return tarball(contents)
 
 
 def _take_format_leave(client: Any, volume: Volume) -> bool:
@@ -57,7 +62,8 @@ def _take_format_leave(client: Any, volume: Volume) -> bool:
         taken = ec2.take_format_leave(client, volume.volume_id)
         reason = "it is still there, or was removed by somebody else"
     except BootstrapError as exc:
-        taken, reason = False, str(exc)
+        taken = False
+        reason = str(exc)
     if not taken:
         what = f"{volume.volume_id} is not formatted by this command: its tag {TAG_FORMAT}: {reason}"
         output.warn(what, code="volume-not-formatted", region=volume.region)
@@ -66,18 +72,23 @@ def _take_format_leave(client: Any, volume: Volume) -> bool:
 
 def _forget_format_leave(client: Any, volume: Volume) -> None:
     """Remove the tag of a volume that is formatted by the user's own word. BootstrapError if it stays."""
-    if volume.format_once and not ec2.take_format_leave(client, volume.volume_id):
+    if not volume.format_once:
+        return
+    if not ec2.take_format_leave(client, volume.volume_id):
         raise BootstrapError(f"The tag {TAG_FORMAT} of {volume.volume_id} could not be removed. Nothing was formatted.")
 
 
 def in_report(volume: Volume | None, mounted: bool) -> EbsVolume | None:
-    """The volume as reports show it."""
-    return EbsVolume(volume.volume_id, ec2.EBS_MOUNT_POINT, volume.size_gb, mounted) if volume else None
+    """Return the volume as reports show it."""
+    if volume is None:
+        return None
+    return EbsVolume(volume.volume_id, ec2.EBS_MOUNT_POINT, volume.size_gb, mounted)
 
 
 def find_for(client: Any, instance_id: str) -> Volume | None:
-    """The first data volume that is meant for an instance, if any."""
-    return next(iter(ec2.find_ebs_volumes_for_instance(client, instance_id)), None)
+    """Return the first data volume that is meant for an instance, if any."""
+    volumes = ec2.find_ebs_volumes_for_instance(client, instance_id)
+    return next(iter(volumes), None)
 
 
 def attach_free(client: Any, volume: Volume, instance_id: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -19,12 +19,18 @@ IMAGES_A_REGION = 20
 
 
 def instance_types(app: App, prefix: str, regions: Sequence[str]) -> InstanceTypeList:
-    """The types whose names begin with the prefix, the small before the large."""
-    asked = regions or (app.aws.region,)
-    found, failed = each_region(asked, lambda r: ec2.find_instance_types(app.aws.ec2(r), [f"{prefix}*"]))
-    rows = tuple(_type_row(r, kind) for r, kinds in found.items() for kind in sorted(kinds, key=_by_size))
+    """Return the instance types whose names begin with the prefix, the small before the large."""
+
+    def read(region: str) -> list[InstanceType]:
+        return ec2.find_instance_types(app.aws.ec2(region), [f"{prefix}*"])
+
+    found, failed = each_region(regions or (app.aws.region,), read)
+    rows: list[InstanceTypeRow] = []
+    for region, in_region in found.items():
+        for instance_type in sorted(in_region, key=_by_size):
+            rows.append(_type_row(region, instance_type))
     return InstanceTypeList(
-        rows,
+        tuple(rows),
         regions_failed=failed,
         prefix=prefix,
         regions=tuple(found),
@@ -34,21 +40,31 @@ def instance_types(app: App, prefix: str, regions: Sequence[str]) -> InstanceTyp
 
 
 def _enough(app: App, rows: Sequence[InstanceTypeRow], regions: Sequence[str]) -> dict[str, int]:
-    """For each family listed, the spot quota to request for a box of its smallest type in all these regions."""
+    """Return, for each family listed, the spot quota to request for a box of its smallest type in all these regions."""
     smallest: dict[str, int] = {}
     for row in rows:
         if row.quota_family:
             smallest[row.quota_family] = min(row.vcpus, smallest.get(row.quota_family, row.vcpus))
-    values = together(*(partial(quota.enough, app, Kind(f, "spot"), regions, vcpus) for f, vcpus in smallest.items()))
-    return dict(zip(smallest, values, strict=True))
+    calls: list[Callable[[], int]] = []
+    for family, vcpus in smallest.items():
+        calls.append(partial(quota.enough, app, Kind(family, "spot"), regions, vcpus))
+    return dict(zip(smallest, together(*calls), strict=True))
 
 
 def images(app: App, name_filter: str, regions: Sequence[str]) -> ImageList:
-    """The newest available images of that name pattern."""
-    asked = regions or (app.aws.region,)
-    found, failed = each_region(asked, lambda r: ec2.find_images(app.aws.ec2(r), name_filter)[:IMAGES_A_REGION])
+    """Return the newest available images of that name pattern."""
+
+    def read(region: str) -> list[Image]:
+        found = ec2.find_images(app.aws.ec2(region), name_filter)
+        return found[:IMAGES_A_REGION]
+
+    found, failed = each_region(regions or (app.aws.region,), read)
+    rows: list[ImageRow] = []
+    for region, in_region in found.items():
+        for image in in_region:
+            rows.append(_image_row(region, image))
     return ImageList(
-        tuple(_image_row(r, image) for r, images in found.items() for image in images),
+        tuple(rows),
         regions_failed=failed,
         name_filter=name_filter,
         regions=tuple(found),
@@ -56,13 +72,22 @@ def images(app: App, name_filter: str, regions: Sequence[str]) -> ImageList:
     )
 
 
-def _by_size(kind: InstanceType) -> tuple[str, int, int, str]:
-    return kind.name.partition(".")[0], kind.vcpus, kind.memory_mib, kind.name
+def _by_size(instance_type: InstanceType) -> tuple[str, int, int, str]:
+    """Return the sort key of an instance type: its family, then its vCPUs, then its memory."""
+    name = instance_type.name
+    family, _, _ = name.partition(".")
+    return family, instance_type.vcpus, instance_type.memory_mib, name
 
 
-def _type_row(region: str, kind: InstanceType) -> InstanceTypeRow:
-    family = ec2.quota_family(kind.name)
-    return InstanceTypeRow(region, kind.name, kind.vcpus, kind.memory_mib, family, kind.gpu)
+def _type_row(region: str, instance_type: InstanceType) -> InstanceTypeRow:
+    return InstanceTypeRow(
+        region,
+        instance_type.name,
+        instance_type.vcpus,
+        instance_type.memory_mib,
+        ec2.quota_family(instance_type.name),
+        instance_type.gpu,
+    )
 
 
 def _image_row(region: str, image: Image) -> ImageRow:

@@ -1,4 +1,4 @@
-"""Show quotas, ask for more, see what was asked for."""
+"""Show quotas, request higher ones, show the requests made so far."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Ask:
+class CheckedRequest:
     """A request that may be sent: it was checked against what the region has."""
 
     region: str
@@ -39,126 +39,191 @@ class Ask:
 
     @property
     def note(self) -> str | None:
-        """What is unusual about it."""
+        """Return what is unusual about it."""
         return _note(self.kind, self.quota)
 
 
 def show(app: App, family: str | None, regions: Sequence[str]) -> QuotaReport:
-    """What the account may run in each region."""
-    asked, wanted = _regions(app, regions), quota.kinds(family)
-    found, failed = each_region(asked, lambda r: _read(app.aws.service_quotas(r), wanted))
-    rows = tuple(_row(r, kind, q) for r, known in found.items() for kind, q in known)
-    return QuotaReport(rows, tuple(asked), failed, access=app.access)
+    """Return what the account may run in each region."""
+    queried = _regions(app, regions)
+    kinds = quota.kinds(family)
+
+    def read(region: str) -> list[tuple[Kind, Quota]]:
+        return _read(app.aws.service_quotas(region), kinds)
+
+    found, failed = each_region(queried, read)
+    rows: list[QuotaRow] = []
+    for region, quotas in found.items():
+        for kind, current in quotas:
+            rows.append(_row(region, kind, current))
+    return QuotaReport(tuple(rows), queried, failed, access=app.access)
 
 
 def enough(app: App, kind: Kind, regions: Sequence[str], vcpus: int) -> int:
-    """The value to request in these regions for boxes of so many vCPUs: above each quota, which may be in use, and
-    twice the need, since AWS reviews each request.
+    """Return the value to request in these regions for boxes of so many vCPUs.
+
+    It is above each quota, which may be in use, and twice the need, since AWS reviews each request.
     """
-    current = together(*(partial(_current, app, region, kind) for region in regions))
-    return int(max(current, default=0)) + 2 * vcpus
+    calls = [partial(_current, app, region, kind) for region in regions]
+    highest = max(together(*calls), default=0)
+    return int(highest) + 2 * vcpus
 
 
 def _current(app: App, region: str, kind: Kind) -> float:
-    """The region's quota; 0 where it has none, or cannot say: the command is printed all the same."""
+    """Return the region's quota; 0 where it has none, or cannot say: the command is printed all the same."""
+
+    def read(where: str) -> list[tuple[Kind, Quota]]:
+        return _read(app.aws.service_quotas(where), [kind])
+
     try:
-        known = without_waiting(region, lambda r: _read(app.aws.service_quotas(r), [kind]))
+        quotas = without_waiting(region, read)
     except BootstrapError:
         return 0.0
-    return known[0][1].value if known else 0.0
+    if not quotas:
+        return 0.0
+    _, current = quotas[0]
+    return current.value
 
 
-def check(app: App, kind: Kind, desired_value: int, regions: Sequence[str]) -> tuple[Ask, ...]:
-    """What may be sent, one request a region. BootstrapError if one region must not: then nothing is sent anywhere."""
-    asked = _regions(app, regions)
-    asks: list[Ask] = []
+def check(app: App, kind: Kind, desired_value: int, regions: Sequence[str]) -> tuple[CheckedRequest, ...]:
+    """Return what may be sent, one request a region.
+
+    BootstrapError if a request must not be sent in one region: then nothing is sent anywhere.
+    """
+
+    def check_region(region: str) -> CheckedRequest:
+        return _checked(app, region, kind, desired_value)
+
+    checked: list[CheckedRequest] = []
     problems: dict[str, BootstrapError] = {}
-    for region, answer in ask_each_region(asked, lambda r: _checked(app, r, kind, desired_value)).items():
+    answers = ask_each_region(_regions(app, regions), check_region)
+    for region, answer in answers.items():
         if isinstance(answer, BootstrapError):
             problems[region] = answer
         else:
-            asks.append(answer)
+            checked.append(answer)
     if problems:
         raise _nothing_sent(problems)
-    return tuple(asks)
+    return tuple(checked)
 
 
-def question(asks: Sequence[Ask]) -> str:
-    """What the user is asked to agree to."""
-    lines = [f"  {a.region}  {a.quota.name}: {a.quota.value:g} -> {a.desired_value} vCPUs" for a in asks]
-    notes = [f"  {a.note}" for a in asks if a.note]
-    return "\n".join([*lines, *notes, f"Send {len(asks)} request{'s' * (len(asks) != 1)} to AWS?"])
+def question(checked: Sequence[CheckedRequest]) -> str:
+    """Return what the user is asked to agree to."""
+    lines: list[str] = []
+    notes: list[str] = []
+    for each in checked:
+        change = f"{each.quota.value:g} -> {each.desired_value} vCPUs"
+        lines.append(f"  {each.region}  {each.quota.name}: {change}")
+        if each.note:
+            notes.append(f"  {each.note}")
+    requests = "1 request" if len(checked) == 1 else f"{len(checked)} requests"
+    return "\n".join([*lines, *notes, f"Send {requests} to AWS?"])
 
 
-def request(app: App, asks: Sequence[Ask]) -> QuotaRequests:
-    """Send them. If AWS refuses every one, so does this."""
-    by_region = {ask.region: ask for ask in asks}
+def request(app: App, checked: Sequence[CheckedRequest]) -> QuotaRequests:
+    """Send these requests. BootstrapError if AWS refuses every one."""
+    by_region = {each.region: each for each in checked}
     calls = Calls(app.lookup_seconds)
     sent: dict[str, QuotaRequestRow] = {}
+
+    def send(region: str) -> None:
+        _send(app, by_region[region], calls, sent)
+
     try:
-        _, failed = change_each_region(by_region, lambda region: _send(app, by_region[region], calls, sent))
+        _, failed = change_each_region(by_region, send)
     except KeyboardInterrupt as exc:
         calls.settle()
-        raise _interrupted(exc, app, calls, _in_order(asks, sent)) from exc
-    return QuotaRequests(_in_order(asks, sent), regions_failed=failed, access=app.access)
+        raise _interrupted(exc, app, calls, _in_order(checked, sent)) from exc
+    return QuotaRequests(_in_order(checked, sent), regions_failed=failed, access=app.access)
 
 
-def _in_order(asks: Sequence[Ask], sent: dict[str, QuotaRequestRow]) -> tuple[QuotaRequestRow, ...]:
-    return tuple(sent[ask.region] for ask in asks if ask.region in sent)
+def _in_order(checked: Sequence[CheckedRequest], sent: dict[str, QuotaRequestRow]) -> tuple[QuotaRequestRow, ...]:
+    """Return the rows of the requests that were sent, in the order of the requests."""
+    rows: list[QuotaRequestRow] = []
+    for each in checked:
+        if each.region in sent:
+            rows.append(sent[each.region])
+    return tuple(rows)
 
 
 def _interrupted(cause: KeyboardInterrupt, app: App, calls: Calls, sent: tuple[QuotaRequestRow, ...]) -> BootstrapError:
-    """The error of an interrupt, with the requests that AWS has by now."""
+    """Return the error of an interrupt, with the requests that AWS has by now."""
     hints = [f"Whether AWS took {name} is not known." for name in calls.unknown]
     hints.append(f"See what was sent: {app.access.program} quota history")
     return Interrupted.of(cause, hint="\n".join(hints)).with_result(QuotaRequests(sent, access=app.access))
 
 
-def history(app: App, wanted: Sequence[Kind], status: str | None, regions: Sequence[str]) -> QuotaHistory:
-    """The requests for these quotas, newest first."""
-    asked = _regions(app, regions)
-    found, failed = each_region(asked, lambda r: _history(app.aws.service_quotas(r), r, wanted, status))
-    rows = sorted((row for rows in found.values() for row in rows), key=_age, reverse=True)
-    return QuotaHistory(tuple(rows), tuple(asked), failed, access=app.access)
+def history(app: App, kinds: Sequence[Kind], status: str | None, regions: Sequence[str]) -> QuotaHistory:
+    """Return the requests for these quotas, newest first."""
+    queried = _regions(app, regions)
+
+    def read(region: str) -> list[QuotaHistoryRow]:
+        return _history(app.aws.service_quotas(region), region, kinds, status)
+
+    found, failed = each_region(queried, read)
+    rows: list[QuotaHistoryRow] = []
+    for in_region in found.values():
+        rows += in_region
+    rows.sort(key=_created, reverse=True)
+    return QuotaHistory(tuple(rows), queried, failed, access=app.access)
 
 
 def _regions(app: App, regions: Sequence[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(regions)) or (app.aws.region,)
+    """Return these regions, each once; the default region if there are none."""
+    if not regions:
+        return (app.aws.region,)
+    return tuple(dict.fromkeys(regions))
 
 
-def _age(row: QuotaHistoryRow) -> datetime:
+def _created(row: QuotaHistoryRow) -> datetime:
+    """Return when the request was made; one without a date counts as the oldest."""
     return row.created or datetime.min.replace(tzinfo=UTC)
 
 
-def _read(client: Any, wanted: Sequence[Kind]) -> list[tuple[Kind, Quota]]:
-    """What the region has of these quotas; one that it lacks and that nothing stands in for is left out."""
-    known = quota.find_quotas(client, [kind.code for kind in wanted])
-    stand_ins = [k.fallback.code for k in wanted if k.code not in known and k.fallback]
-    known |= quota.find_quotas(client, [code for code in stand_ins if code not in known])
-    return [(kind, q) for kind in wanted if (q := known.get(_code(kind, known)))]
+def _read(client: Any, kinds: Sequence[Kind]) -> list[tuple[Kind, Quota]]:
+    """Return the region's quotas of these kinds. One that it lacks and that nothing stands in for is left out."""
+    known = quota.find_quotas(client, [kind.code for kind in kinds])
+    stand_ins: list[str] = []
+    for kind in kinds:
+        fallback = kind.fallback
+        if kind.code not in known and fallback and fallback.code not in known:
+            stand_ins.append(fallback.code)
+    known |= quota.find_quotas(client, stand_ins)
+    found: list[tuple[Kind, Quota]] = []
+    for kind in kinds:
+        current = known.get(_code(kind, known))
+        if current:
+            found.append((kind, current))
+    return found
 
 
 def _code(kind: Kind, known: dict[str, Quota]) -> str:
-    """The code that counts for this kind in a region that knows these."""
-    return kind.fallback.code if kind.code not in known and kind.fallback else kind.code
+    """Return the code that counts for this kind in a region that knows these."""
+    fallback = kind.fallback
+    if kind.code not in known and fallback:
+        return fallback.code
+    return kind.code
 
 
-def _note(kind: Kind, q: Quota) -> str | None:
-    if q.code == kind.code:
+def _note(kind: Kind, current: Quota) -> str | None:
+    if current.code == kind.code:
         return None
-    return f"The region has no {kind.family} {kind.market} quota of its own any more; {q.code} counts."
+    return f"The region has no {kind.family} {kind.market} quota of its own any more; {current.code} counts."
 
 
-def _row(region: str, kind: Kind, q: Quota) -> QuotaRow:
-    return QuotaRow(region, kind.family, kind.market, q.code, q.name, q.value, _note(kind, q))
+def _row(region: str, kind: Kind, current: Quota) -> QuotaRow:
+    note = _note(kind, current)
+    return QuotaRow(region, kind.family, kind.market, current.code, current.name, current.value, note)
 
 
-def _checked(app: App, region: str, kind: Kind, desired_value: int) -> Ask:
-    client, program = app.aws.service_quotas(region), app.access.program
-    known = _read(client, [kind])
-    if not known:
+def _checked(app: App, region: str, kind: Kind, desired_value: int) -> CheckedRequest:
+    """Return the request for one region. BootstrapError if it must not be sent."""
+    client = app.aws.service_quotas(region)
+    program = app.access.program
+    quotas = _read(client, [kind])
+    if not quotas:
         raise BootstrapError(f"{region} has no {kind.family} {kind.market} quota.", code="not-found")
-    current = known[0][1]
+    _, current = quotas[0]
     if desired_value <= current.value:
         raise BootstrapError(
             f"The quota is {current.value:g} vCPUs already; ask for more than that.",
@@ -172,70 +237,86 @@ def _checked(app: App, region: str, kind: Kind, desired_value: int) -> Ask:
             hint=f"See what became of it: {program} quota history --family {kind.family} --region {region}",
             code="quota-pending",
         )
-    return Ask(region, kind, current, desired_value)
+    return CheckedRequest(region, kind, current, desired_value)
 
 
 def _nothing_sent(problems: dict[str, BootstrapError]) -> BootstrapError:
+    """Return the error for regions where a request must not be sent, with each region's reason."""
     first = next(iter(problems.values()))
     where = ", ".join(problems)
     error = BootstrapError(f"Nothing was sent, because of {where}: {first}", hint=first.hint, code=first.code)
-    return error.with_facts(regions=tuple(RegionReason(r, str(e)) for r, e in problems.items()))
+    reasons = [RegionReason(region, str(problem)) for region, problem in problems.items()]
+    return error.with_facts(regions=tuple(reasons))
 
 
-def _send(app: App, ask: Ask, calls: Calls, sent: dict[str, QuotaRequestRow]) -> None:
-    """Send one request and note it by its region. One that was not answered is found among those AWS has yet to
-    decide: there was none before.
+def _send(app: App, checked: CheckedRequest, calls: Calls, sent: dict[str, QuotaRequestRow]) -> None:
+    """Send one request and note it by its region.
+
+    One that was not answered is found among those AWS has yet to decide: there was none before.
     """
-    client = app.aws.service_quotas(ask.region)
-    name = f"the request in {ask.region}"
+    client = app.aws.service_quotas(checked.region)
+    code = checked.quota.code
+    name = f"the request in {checked.region}"
 
     def find() -> QuotaChange | None:
-        waiting = quota.find_open_change(client, ask.quota.code)
-        is_ours = waiting is not None and waiting.desired_value == ask.desired_value
-        return waiting if is_ours else None
+        waiting = quota.find_open_change(client, code)
+        if waiting is None or waiting.desired_value != checked.desired_value:
+            return None
+        return waiting
 
     def note(change: QuotaChange) -> None:
-        sent[ask.region] = _request_row(ask, change)
+        sent[checked.region] = _request_row(checked, change)
 
     try:
-        calls.make(
-            name, partial(quota.request_increase, client, ask.quota.code, ask.desired_value), look=find, note=note
-        )
+        send = partial(quota.request_increase, client, code, checked.desired_value)
+        calls.make(name, send, look=find, note=note)
     except AwsError as exc:
         if name in calls.unknown:
             what = f"{exc} Whether AWS took the request is not known."
-            hint = f"See what was sent: {app.access.program} quota history --region {ask.region}"
+            hint = f"See what was sent: {app.access.program} quota history --region {checked.region}"
             raise BootstrapError(what, hint=hint, code=exc.code) from exc
-        # The SDK sends again what it got no answer to, and is then told that a request is open: perhaps this one.
-        found = find() if exc.aws_code == "ResourceAlreadyExistsException" else None
+        # The SDK repeats what it got no answer to. AWS then answers that a request is open: perhaps this one.
+        if exc.aws_code != "ResourceAlreadyExistsException":
+            raise
+        found = find()
         if found is None:
             raise
         note(found)
 
 
-def _request_row(ask: Ask, change: QuotaChange) -> QuotaRequestRow:
+def _request_row(checked: CheckedRequest, change: QuotaChange) -> QuotaRequestRow:
     return QuotaRequestRow(
         request_id=change.request_id,
         status=change.status,
         quota_code=change.code,
-        quota_name=change.name or ask.quota.name,
+        quota_name=change.name or checked.quota.name,
         desired_value=change.desired_value,
-        region=ask.region,
-        quota_type=ask.kind.market,
-        family=ask.kind.family,
+        region=checked.region,
+        quota_type=checked.kind.market,
+        family=checked.kind.family,
         case_id=change.case_id,
-        note=ask.note,
+        note=checked.note,
     )
 
 
-def _history(client: Any, region: str, wanted: Sequence[Kind], status: str | None) -> list[QuotaHistoryRow]:
+def _history(client: Any, region: str, kinds: Sequence[Kind], status: str | None) -> list[QuotaHistoryRow]:
+    """Return one region's requests for the quotas of these kinds."""
     changes = quota.find_changes(client, status)
-    by_code = {kind.code: kind for kind in reversed(wanted)}
-    for kind in (k for k in wanted if k.fallback and k.fallback.code not in by_code):
+    kind_by_code: dict[str, Kind] = {}
+    for kind in kinds:
+        kind_by_code.setdefault(kind.code, kind)
+    for kind in kinds:
+        fallback = kind.fallback
+        if fallback is None or fallback.code in kind_by_code:
+            continue
         # Where P's quota stands in for P5's, the requests for P5 are among P's.
-        if quota.find_quota(client, kind.code) is None and kind.fallback:
-            by_code[kind.fallback.code] = kind
-    return [_history_row(change, region, by_code[change.code]) for change in changes if change.code in by_code]
+        if quota.find_quota(client, kind.code) is None:
+            kind_by_code[fallback.code] = kind
+    rows: list[QuotaHistoryRow] = []
+    for change in changes:
+        if change.code in kind_by_code:
+            rows.append(_history_row(change, region, kind_by_code[change.code]))
+    return rows
 
 
 def _history_row(change: QuotaChange, region: str, kind: Kind) -> QuotaHistoryRow:

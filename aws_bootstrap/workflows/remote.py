@@ -8,6 +8,7 @@ import tarfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -56,12 +57,12 @@ class SetupOutcome:
 
     @property
     def box_has_settings(self) -> bool:
-        """Whether the box keeps what the user asked for: its files have arrived there."""
+        """Return whether the box keeps what the user requested: its files have arrived there."""
         return self.setup != "skipped" and self.failed_step != _UPLOAD
 
 
 def read_script(path: Path | None) -> bytes | None:
-    """The user's own setup script. UsageError if it cannot be read."""
+    """Return the user's own setup script. UsageError if it cannot be read."""
     if path is None:
         return None
     try:
@@ -78,45 +79,48 @@ def set_up(
     script: bytes | None = None,
     patience: float = LOGIN_REFUSED_SECONDS,
 ) -> SetupOutcome:
-    """Upload what the box needs, run the setup there, tell its progress; how it ended.
+    """Upload what the box needs, run the setup there and print its progress; return how it ended.
 
     Raises SshError where the box cannot be reached or the connection breaks.
     """
     command = _UPLOAD_AND_RUN.format(not_uploaded=_NOT_UPLOADED, report=_REPORT)
     upload = _pack(_settings(python_version), script)
-    done = ssh.run(alias, wrapped(command), stdin=upload, on_line=_teller(), patience=patience)
+    done = ssh.run(alias, wrapped(command), stdin=upload, on_line=_progress_printer(), patience=patience)
     report = _report(done.lines)
     if report is None:
         return _without_report(done)
-    _tell_warnings(report)
-    failed = done.exit_code != 0
+    _warn_of_steps(report)
+    cuda_version = _word(report, "cuda_version")
+    if done.exit_code == 0:
+        return SetupOutcome("completed", None, cuda_version)
     step = _word(report, "failed_step")
-    if failed:
-        entry = _entry(report, step)
-        cuda_version = _word(report, "cuda_version")
-        return SetupOutcome("failed", step or "unknown", cuda_version, _word(entry, "message"), _tail(entry))
-    return SetupOutcome("completed", None, _word(report, "cuda_version"))
+    entry = _entry(report, step)
+    return SetupOutcome("failed", step or "unknown", cuda_version, _word(entry, "message"), _tail(entry))
 
 
 def _without_report(done: Remote) -> SetupOutcome:
-    """How a setup ended that did not say so itself: its files did not arrive, or it was killed."""
+    """Return how a setup ended that did not report it: its files did not arrive, or it was killed."""
     if done.exit_code == _NOT_UPLOADED:
         why = "its files could not be put on the box"
         step = _UPLOAD
     else:
         why = f"it broke off with exit status {done.exit_code}"
         step = "start"
-    told = [line.strip()[:_LONGEST_WORDS] for line in done.lines if line != _REPORT]
-    last_words = " / ".join(told[-3:])
-    message = f"{why}: {last_words}" if last_words else why
+    printed = [line.strip()[:_LONGEST_WORDS] for line in done.lines if line != _REPORT]
+    last_words = " / ".join(printed[-3:])
+    message = why
+    if last_words:
+        message = f"{why}: {last_words}"
     output.warn(f"The setup ended without a report: {message}", code="setup-failed")
     return SetupOutcome("failed", step, message=message)
 
 
 def _settings(python_version: str | None) -> bytes:
-    """Return what the user asked for this time, as JSON. The box keeps it, so that nobody has to ask again."""
-    asked_for = {"python_version": python_version} if python_version else {}
-    return json.dumps(asked_for).encode()
+    """Return what the user requested this time, as JSON. The box keeps it, so that it need not be requested again."""
+    settings: dict[str, str] = {}
+    if python_version:
+        settings["python_version"] = python_version
+    return json.dumps(settings).encode()
 
 
 def _pack(settings: bytes, script: bytes | None) -> bytes:
@@ -135,52 +139,61 @@ def tarball(contents: Mapping[str, bytes]) -> bytes:
         for name, content in contents.items():
             entry = tarfile.TarInfo(name)
             entry.size = len(content)
-            entry.mode = 0o755 if content.startswith(b"#!") else 0o644
+            is_program = content.startswith(b"#!")
+            entry.mode = 0o755 if is_program else 0o644
             tar.addfile(entry, io.BytesIO(content))
     return stream.getvalue()
 
 
 def _contents(folder: Any, prefix: str = "") -> Iterator[tuple[str, bytes]]:
-    for item in sorted(folder.iterdir(), key=lambda entry: entry.name):
+    """Yield the files of a folder and of those within, by path below the first."""
+    for item in sorted(folder.iterdir(), key=attrgetter("name")):
         if item.is_dir() and item.name != "__pycache__":
             yield from _contents(item, f"{prefix}{item.name}/")
         elif item.is_file() and item.name != "__init__.py":
             yield prefix + item.name, item.read_bytes()
 
 
-def _teller() -> Callable[[str], None]:
-    """Tells the setup's titles and outcomes to a person; what follows the report's mark is for us."""
+def _progress_printer() -> Callable[[str], None]:
+    """Return what prints the setup's titles and outcomes, line by line. Below the report's mark nothing is printed."""
     reported = False
 
-    def tell(line: str) -> None:
+    def print_progress(line: str) -> None:
         nonlocal reported
-        reported = reported or line == _REPORT
+        if line == _REPORT:
+            reported = True
         if not reported and line.startswith(("==> ", "    ")):
             output.info(line)
 
-    return tell
+    return print_progress
 
 
 def _report(lines: tuple[str, ...]) -> dict[str, Any] | None:
-    """What the box says of its setup; None if it said nothing that can be understood."""
+    """Return what the box reports of its setup; None if it reports nothing that can be understood."""
     if _REPORT not in lines:
         return None
     following = lines[lines.index(_REPORT) + 1 :]
+    if not following:
+        return None
     try:
-        report = json.loads(following[0]) if following else None
+        report = json.loads(following[0])
     except (ValueError, RecursionError):
         return None
-    return report if isinstance(report, dict) else None
+    if not isinstance(report, dict):
+        return None
+    return report
 
 
 def _word(report: Mapping[str, Any], key: str) -> str | None:
-    """A text of the report; None where it has none."""
+    """Return a text of the report; None where it has none."""
     value = report.get(key)
-    return value if isinstance(value, str) else None
+    if not isinstance(value, str):
+        return None
+    return value
 
 
 def _entries(report: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """What the report says of its steps; what makes no sense is left out."""
+    """Return what the report says of its steps; what makes no sense is left out."""
     steps = report.get("steps")
     if not isinstance(steps, list):
         return []
@@ -188,14 +201,14 @@ def _entries(report: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _entry(report: Mapping[str, Any], step: str | None) -> Mapping[str, Any]:
-    """What the report says of that step; empty where it says nothing."""
+    """Return what the report says of that step; empty where it says nothing."""
     for entry in _entries(report):
         if entry.get("name") == step:
             return entry
     return {}
 
 
-def _tell_warnings(report: Mapping[str, Any]) -> None:
+def _warn_of_steps(report: Mapping[str, Any]) -> None:
     """Warn of what the steps warned of: it fails no setup, and would be in no document."""
     for entry in _entries(report):
         message = _word(entry, "message")
@@ -205,8 +218,9 @@ def _tell_warnings(report: Mapping[str, Any]) -> None:
 
 
 def _tail(entry: Mapping[str, Any]) -> tuple[str, ...] | None:
-    """The last lines of what a step wrote."""
+    """Return the last lines of what a step wrote; None where it wrote nothing."""
     lines = entry.get("tail")
     if not isinstance(lines, list):
         return None
-    return tuple(line for line in lines if isinstance(line, str)) or None
+    texts = [line for line in lines if isinstance(line, str)]
+    return tuple(texts) or None

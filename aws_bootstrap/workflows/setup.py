@@ -38,8 +38,9 @@ def find_host(app: App, name: str, config: LaunchConfig) -> Host:
 
 
 def find_volume(app: App, host: Host) -> Volume:
-    """The box's data volume. BootstrapError `not-found` where it has none."""
-    volume = data_volume.find_for(app.aws.ec2(host.region or app.aws.region), host.instance_id)
+    """Return the box's data volume. BootstrapError `not-found` where it has none."""
+    client = app.aws.ec2(_region(app, host))
+    volume = data_volume.find_for(client, host.instance_id)
     if volume is None:
         raise BootstrapError(
             f"{host.alias or host.instance_id} has no data volume.",
@@ -50,7 +51,7 @@ def find_volume(app: App, host: Host) -> Volume:
 
 
 def question(host: Host, volume: Volume) -> str:
-    """What the user is asked to agree to before the box's data volume is formatted."""
+    """Return what the user is asked to agree to before the box's data volume is formatted."""
     return (
         f"Format {volume.volume_id}, {volume.size_gb} GB, the data volume of {host.alias or host.instance_id}?\n"
         "It is checked first, and is left as it is unless it is empty."
@@ -58,7 +59,7 @@ def question(host: Host, volume: Volume) -> str:
 
 
 def declined(app: App, host: Host) -> SetupReport:
-    """The result where the user did not agree."""
+    """Return the result where the user did not agree."""
     return SetupReport(
         host.instance_id, host.alias or None, "skipped", region=_region(app, host), declined=True, access=app.access
     )
@@ -80,6 +81,8 @@ def apply(app: App, host: Host, config: LaunchConfig, *, to_format: Volume | Non
             _remove_useless_alias(app, host, exc)
         raise
     volume, error = _mount(app, host, to_format)
+    volume_error = str(error) if error else None
+    volume_hint = error.hint if error else None
     return SetupReport(
         instance_id=host.instance_id,
         ssh_alias=host.alias,
@@ -90,21 +93,21 @@ def apply(app: App, host: Host, config: LaunchConfig, *, to_format: Volume | Non
         setup_failed_output=outcome.output,
         cuda_version=outcome.cuda_version,
         ebs_volume=data_volume.in_report(volume, mounted=error is None),
-        volume_error=str(error) if error else None,
-        volume_hint=error.hint if error else None,
+        volume_error=volume_error,
+        volume_hint=volume_hint,
         volume_unformatted=isinstance(error, VolumeUnformatted),
         access=app.access,
     )
 
 
 def _region(app: App, host: Host) -> str:
-    """The box's region. A block of an older version does not name it."""
+    """Return the box's region. A block of an older version does not name it."""
     return host.region or app.aws.region
 
 
 @contextlib.contextmanager
 def _named(app: App, host: Host) -> Iterator[None]:
-    """Where the connection fails inside the block, or a signal comes, the error carries the box that is known."""
+    """Add the box that is known to the error where the connection fails inside the block, or a signal comes."""
     try:
         yield
     except SshError as exc:
@@ -115,6 +118,7 @@ def _named(app: App, host: Host) -> Iterator[None]:
 
 
 def _broken_off(app: App, host: Host, step: str) -> SetupReport:
+    """Return the result of a setup that was broken off in this step."""
     return SetupReport(
         host.instance_id,
         host.alias or None,
@@ -150,11 +154,11 @@ def _remove_useless_alias(app: App, host: Host, error: SshError) -> None:
 
 
 def _mount(app: App, host: Host, to_format: Volume | None) -> tuple[Volume | None, BootstrapError | None]:
-    """The box's data volume, mounted if it has one, and what kept us from mounting it.
+    """Mount the box's data volume, if it has one. Return it, and the error where it could not be mounted.
 
     A box may have several: the one that is formatted must be the one that the user was asked about.
     """
-    client = app.aws.ec2(host.region or app.aws.region)
+    client = app.aws.ec2(_region(app, host))
     volume = to_format
     try:
         if volume is None:

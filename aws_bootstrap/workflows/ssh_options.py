@@ -76,11 +76,15 @@ def _as_it_is(paths: Paths, alias: str) -> dict[str, str]:
 def _overridden(text: str, host: Host) -> list[str]:
     """Return the options, `keyword value`, that ssh would use for the host in place of those of its block."""
     try:
-        wanted = _options(sshconfig.with_host("", host), host.alias)
+        required = _options(sshconfig.with_host("", host), host.alias)
         actual = _options(text, host.alias)
     except OSError as exc:
         raise BootstrapError(f"Cannot write a draft of the SSH config: {exc.strerror}.", code="ssh-config") from exc
-    return [f"{keyword} {actual.get(keyword)}" for keyword in _KEYWORDS if actual.get(keyword) != wanted.get(keyword)]
+    overridden: list[str] = []
+    for keyword in _KEYWORDS:
+        if actual.get(keyword) != required.get(keyword):
+            overridden.append(f"{keyword} {actual.get(keyword)}")
+    return overridden
 
 
 def _options(text: str, alias: str) -> dict[str, str]:
@@ -96,6 +100,7 @@ def _options(text: str, alias: str) -> dict[str, str]:
 
 
 def _not_effective(paths: Paths, host: Host, overridden: list[str]) -> BootstrapError:
+    """Return the error for a host's block whose options these override."""
     return BootstrapError(
         f"ssh would reach {host.alias} with other options than its block in {paths.ssh_config} says: "
         f"{', '.join(overridden)}.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .. import ec2, output, sshconfig
@@ -45,11 +46,12 @@ def gather(app: App, regions: Sequence[str], *, instructions: bool = True, gpu: 
     _warn_of_unpriced_boxes(instances)
     if gpu:
         instances = _with_gpus(app, instances)
+    orphan_volumes = [_orphan(volume) for volume in inventory.orphans()]
     return StatusReport(
         instances=tuple(instances),
         regions_queried=inventory.regions,
         regions_failed=inventory.failed,
-        orphan_volumes=tuple(_orphan(volume) for volume in inventory.orphans()),
+        orphan_volumes=tuple(orphan_volumes),
         access=app.access,
         instructions=instructions,
     )
@@ -57,9 +59,14 @@ def gather(app: App, regions: Sequence[str], *, instructions: bool = True, gpu: 
 
 def _unread(app: App, regions: Sequence[str], error: BootstrapError) -> StatusReport:
     """Return the report where no region could be read."""
-    reasons = {r.region: r.reason for r in error.report.regions}
-    failed = tuple(RegionFailure(region, reasons.get(region, str(error))) for region in regions)
-    return StatusReport((), tuple(regions), failed, (), access=app.access)
+    reason_by_region: dict[str, str] = {}
+    for of_region in error.report.regions:
+        reason_by_region[of_region.region] = of_region.reason
+    failed: list[RegionFailure] = []
+    for region in regions:
+        reason = reason_by_region.get(region, str(error))
+        failed.append(RegionFailure(region, reason))
+    return StatusReport((), tuple(regions), tuple(failed), (), access=app.access)
 
 
 def _orphan(volume: Volume) -> OrphanVolume:
@@ -80,9 +87,16 @@ def _spot_prices(client: Any, instances: Sequence[Instance]) -> Prices:
     A missing price must not hide a running box.
     """
     region = client.meta.region_name
-    instance_types = {i.instance_type for i in instances if i.lifecycle == "spot" and i.state == "running"}
+    instance_types: set[str] = set()
+    for instance in instances:
+        if instance.lifecycle == "spot" and instance.state == "running":
+            instance_types.add(instance.instance_type)
+
+    def read(_: str) -> Prices:
+        return ec2.spot_prices(client, instance_types)
+
     try:
-        return without_waiting(region, lambda _: ec2.spot_prices(client, instance_types))
+        return without_waiting(region, read)
     except BootstrapError as exc:
         output.warn(f"No spot prices in {region}: {exc}", code="price-unknown", region=region)
         return {}
@@ -100,6 +114,7 @@ def _warn_of_unpriced_boxes(instances: Sequence[InstanceStatus]) -> None:
 def instance_status(box: Box, prices: Prices, now: datetime) -> InstanceStatus:
     """Return what is shown of one box: its uptime and what it has cost until `now`, its volumes, its alias."""
     instance = box.instance
+    user = box.host.user if box.host else DEFAULT_USER
     uptime = _uptime(instance, now)
     spot_price = _spot_price(instance, prices)
     estimated_cost = None
@@ -113,37 +128,50 @@ def instance_status(box: Box, prices: Prices, now: datetime) -> InstanceStatus:
         public_ip=instance.public_ip,
         ssh_alias=box.alias,
         lifecycle=instance.lifecycle,
-        user=box.host.user if box.host else DEFAULT_USER,
+        user=user,
         availability_zone=instance.availability_zone,
         launch_time=instance.launch_time,
         uptime_seconds=uptime,
-        ebs_volumes=tuple(VolumeStatus(v.volume_id, v.size_gb, ec2.EBS_MOUNT_POINT, v.state) for v in box.volumes),
+        ebs_volumes=tuple(_volume_status(volume) for volume in box.volumes),
         spot_price_per_hour=spot_price,
         estimated_cost=estimated_cost,
     )
+
+
+def _volume_status(volume: Volume) -> VolumeStatus:
+    return VolumeStatus(volume.volume_id, volume.size_gb, ec2.EBS_MOUNT_POINT, volume.state)
 
 
 def _spot_price(instance: Instance, prices: Prices) -> float | None:
     """Return the price of an hour of a running spot instance; None where it is not known."""
     if instance.lifecycle != "spot" or instance.state != "running":
         return None
-    price = prices.get((instance.instance_type, instance.availability_zone))
-    return price.price if price else None
+    known = prices.get((instance.instance_type, instance.availability_zone))
+    if known is None:
+        return None
+    return known.price
 
 
 def _uptime(instance: Instance, now: datetime) -> int | None:
-    """Seconds since it was launched; None where EC2 does not say when that was."""
+    """Return the seconds since it was launched; None where EC2 does not say when that was."""
     if instance.launch_time is None:
         return None
-    return max(0, int((now - instance.launch_time).total_seconds()))
+    uptime = now - instance.launch_time
+    return max(0, int(uptime.total_seconds()))
 
 
 def _with_gpus(app: App, instances: Sequence[InstanceStatus]) -> list[InstanceStatus]:
-    """The instances, each running one asked for its GPU over SSH, all at once."""
-    return together(*(lambda i=instance: replace(i, gpu=_gpu(app, i)) for instance in instances))
+    """Return the instances, each running one with its GPU, all read at the same time."""
+    calls = [partial(_with_gpu, app, instance) for instance in instances]
+    return together(*calls)
 
 
-def _gpu(app: App, instance: InstanceStatus) -> GpuInfo | None:
+def _with_gpu(app: App, instance: InstanceStatus) -> InstanceStatus:
+    return replace(instance, gpu=_read_gpu(app, instance))
+
+
+def _read_gpu(app: App, instance: InstanceStatus) -> GpuInfo | None:
+    """Return the GPU of a running box, read over SSH. Where it cannot be read: None, with a warning."""
     if instance.state != "running":
         return None
     if not instance.ssh_alias:
@@ -155,14 +183,16 @@ def _gpu(app: App, instance: InstanceStatus) -> GpuInfo | None:
     except BootstrapError as exc:
         _warn_of(instance, f"{instance.ssh_alias} did not tell its GPU: {exc}", code="gpu-unknown")
         if exc.code == "ssh-timeout":
-            _tell_locked_out(app, instance, instance.ssh_alias)
+            _warn_if_locked_out(app, instance, instance.ssh_alias)
         return None
 
 
-def _tell_locked_out(app: App, instance: InstanceStatus, alias: str) -> None:
+def _warn_if_locked_out(app: App, instance: InstanceStatus, alias: str) -> None:
     """Warn where the box does not answer since this machine's address is not let in."""
     host = sshconfig.find_in(hosts_of_ours(app), alias)
-    shut = locked_out(app, host) if host else None
+    if host is None:
+        return
+    shut = locked_out(app, host)
     if shut:
         _warn_of(instance, shut, code="address-not-allowed")
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Ending:
-    """What has become of one box so far. Filled as it happens, so that an interrupt can tell it."""
+    """What has become of one box so far. Filled as it happens, so that an interrupt can report it."""
 
     box: Box
     keep_ebs: bool
@@ -33,20 +33,24 @@ class Ending:
 
     @property
     def instance_id(self) -> str:
-        """Of the box."""
+        """Return the instance id of the box."""
         return self.box.instance_id
 
     @property
     def region(self) -> str:
-        """Of the box."""
+        """Return the region of the box."""
         return self.box.region
 
     @property
     def left(self) -> tuple[Volume, ...]:
-        """The volumes that should go and have not."""
+        """Return the volumes that are to be deleted and are not deleted yet."""
         if self.keep_ebs:
             return ()
-        return tuple(v for v in self.box.deletable_volumes if v.volume_id not in self.deleted)
+        left: list[Volume] = []
+        for volume in self.box.deletable_volumes:
+            if volume.volume_id not in self.deleted:
+                left.append(volume)
+        return tuple(left)
 
 
 @dataclass
@@ -60,9 +64,19 @@ class Run:
     """Those removed, by instance id."""
 
     @property
+    def ended(self) -> list[Ending]:
+        """Return the endings of the boxes that are known to end."""
+        return [ending for ending in self.endings if ending.change]
+
+    @property
+    def not_ended(self) -> list[Ending]:
+        """Return the endings of the boxes that are not known to end."""
+        return [ending for ending in self.endings if not ending.change]
+
+    @property
     def unknown(self) -> list[Ending]:
-        """The endings of which EC2 could not be asked what became of them."""
-        return [e for e in self.endings if not e.change and e.call in self.calls.unknown]
+        """Return the endings of which EC2 could not be asked what became of them."""
+        return [ending for ending in self.not_ended if ending.call in self.calls.unknown]
 
 
 def find_targets(app: App, names: Sequence[str], region: str | None) -> tuple[Box, ...]:
@@ -71,37 +85,46 @@ def find_targets(app: App, names: Sequence[str], region: str | None) -> tuple[Bo
     One that has ended may be named: its volumes may be left.
     """
     if names:
-        return select(app, names, (region,) if region else (), ended=True)
+        regions: list[str] = []
+        if region:
+            regions.append(region)
+        return select(app, names, regions, ended=True)
     # An SSH config that cannot be read must not keep a box running: without names, no host is needed.
     boxes = read(app, (region or app.aws.region,), hosts=()).boxes
     return tuple(box for box in boxes if not box.has_ended)
 
 
 def question(targets: Sequence[Box], *, keep_ebs: bool) -> str:
-    """What the user is asked to agree to."""
-    lines = [f"  {_line(t)}" for t in targets]
-    volumes = [v for t in targets for v in t.deletable_volumes]
+    """Return what the user is asked to agree to."""
+    lines: list[str] = []
+    volumes: list[Volume] = []
+    for target in targets:
+        lines.append(f"  {_line(target)}")
+        volumes += target.deletable_volumes
     if volumes and not keep_ebs:
         lines.append("Data volumes that would be deleted, with everything on them:")
-        lines += [f"  {v.volume_id}  {v.size_gb} GB  in {v.region}" for v in volumes]
+        for volume in volumes:
+            lines.append(f"  {volume.volume_id}  {volume.size_gb} GB  in {volume.region}")
     instances = "1 instance" if len(targets) == 1 else f"{len(targets)} instances"
-    return "\n".join([*lines, f"Terminate {instances}?"])
+    lines.append(f"Terminate {instances}?")
+    return "\n".join(lines)
 
 
 def apply(app: App, targets: Sequence[Box], *, keep_ebs: bool) -> TerminateReport:
     """End the targets, each region at the same time. IncompleteError if some failed, with what became of the rest."""
-    run = Run(app, [Ending(target, keep_ebs) for target in targets], Calls(app.lookup_seconds))
+    endings = [Ending(target, keep_ebs) for target in targets]
+    run = Run(app, endings, Calls(app.lookup_seconds))
     try:
-        together(*(partial(_end, run, in_region) for in_region in _by_region(run.endings).values()))
+        _end_all(run)
         _forget(run)
-        together(*(partial(_delete_volumes, run, ending) for ending in run.endings if ending.change))
+        _delete_all_volumes(run)
     except KeyboardInterrupt as exc:
         run.calls.settle()
         _forget(run)
-        raise _told(Interrupted.of(exc), run) from exc
+        raise _with_outcome(Interrupted.of(exc), run) from exc
     failed = [ending for ending in run.endings if ending.errors]
     if failed:
-        raise _told(_partly(run, failed), run)
+        raise _with_outcome(_incomplete(run, failed), run)
     return _report(run)
 
 
@@ -112,10 +135,14 @@ def _by_region(endings: Iterable[Ending]) -> dict[str, list[Ending]]:
     return by_region
 
 
+def _instance_ids(endings: Iterable[Ending]) -> list[str]:
+    return [ending.instance_id for ending in endings]
+
+
 def _forget(run: Run) -> None:
     """Remove the aliases. A config that cannot be written must not hide what was ended: each counts as failed."""
-    ended = [e for e in run.endings if e.change]
-    ids = [e.instance_id for e in ended]
+    ended = run.ended
+    ids = _instance_ids(ended)
     try:
         run.aliases |= sshconfig.remove(run.app.paths.ssh_config, ids)
         sshconfig.forget_host_keys(run.app.paths.known_hosts, ids)
@@ -125,21 +152,29 @@ def _forget(run: Run) -> None:
 
 
 def _report(run: Run) -> TerminateReport:
-    ended = tuple(_termination(e, e.change, run.aliases) for e in run.endings if e.change)
-    return TerminateReport(ended, access=run.app.access)
+    ended: list[Termination] = []
+    for ending in run.endings:
+        if ending.change:
+            ended.append(_termination(ending, ending.change, run.aliases))
+    return TerminateReport(tuple(ended), access=run.app.access)
 
 
 def _termination(ending: Ending, change: StateChange, aliases: dict[str, str]) -> Termination:
     instance = ending.box.instance
-    gone = {*ending.deleted, *(v.volume_id for v in ending.left)}
-    kept = tuple(v.volume_id for v in ending.box.volumes if v.volume_id not in gone)
+    not_kept = set(ending.deleted)
+    for volume in ending.left:
+        not_kept.add(volume.volume_id)
+    kept: list[str] = []
+    for volume in ending.box.volumes:
+        if volume.volume_id not in not_kept:
+            kept.append(volume.volume_id)
     return Termination(
         instance_id=instance.instance_id,
         previous_state=change.previous_state,
         current_state=change.current_state,
         ssh_alias_removed=aliases.get(instance.instance_id),
         ebs_volumes_deleted=tuple(ending.deleted) or None,
-        ebs_volumes_kept=kept or None,
+        ebs_volumes_kept=tuple(kept) or None,
         region=instance.region,
         availability_zone=instance.availability_zone,
     )
@@ -148,46 +183,66 @@ def _termination(ending: Ending, change: StateChange, aliases: dict[str, str]) -
 # --- what failed, and what is left -----------------------------------------------------------------------
 
 
-def _partly(run: Run, failed: Sequence[Ending]) -> BootstrapError:
-    """The error for targets that failed: exit 3 if anything was done or may have been, 1 if nothing was."""
-    done = run.unknown or any(e.change for e in run.endings)
-    kind = IncompleteError if done else BootstrapError
+def _incomplete(run: Run, failed: Sequence[Ending]) -> BootstrapError:
+    """Return the error for targets that failed: exit 3 if anything was done or may have been, 1 if nothing was."""
+    error_type: type[BootstrapError] = BootstrapError
+    if run.unknown or run.ended:
+        error_type = IncompleteError
+    names = ", ".join(_instance_ids(failed))
     first = failed[0].errors[0]
-    names = ", ".join(e.instance_id for e in failed)
-    error = kind(f"Could not finish {names}: {first}", hint=first.hint, code=first.code)
-    reasons = [RegionReason(e.region, f"{e.instance_id}: {reason}") for e in failed for reason in e.errors]
+    error = error_type(f"Could not finish {names}: {first}", hint=first.hint, code=first.code)
+    reasons: list[RegionReason] = []
+    for ending in failed:
+        for reason in ending.errors:
+            reasons.append(RegionReason(ending.region, f"{ending.instance_id}: {reason}"))
     return error.with_facts(regions=tuple(reasons))
 
 
-def _told(error: BootstrapError, run: Run) -> BootstrapError:
-    """The error, with what became of each target, what still bills, and the commands that end that."""
-    bills: list[Resource] = []
-    for ending in run.endings:
-        if not ending.change:
-            bills.append(Resource("instance", ending.instance_id, ending.region, billing=True))
-        bills += [Resource("volume", v.volume_id, v.region, billing=True) for v in ending.left]
+def _with_outcome(error: BootstrapError, run: Run) -> BootstrapError:
+    """Return the error with what became of each target, what still bills, and the commands that end that."""
+    billing = _billing(run)
     hints = [error.hint, *_ways_on(run)]
-    error.with_facts(resources=tuple(bills), hint="\n".join(filter(None, hints)) or None)
+    error.with_facts(resources=billing, hint="\n".join(filter(None, hints)) or None)
     return error.with_result(_report(run))
 
 
+def _billing(run: Run) -> tuple[Resource, ...]:
+    """Return the instances and volumes that still bill."""
+    billing: list[Resource] = []
+    for ending in run.endings:
+        if not ending.change:
+            billing.append(Resource("instance", ending.instance_id, ending.region, billing=True))
+        for volume in ending.left:
+            billing.append(Resource("volume", volume.volume_id, volume.region, billing=True))
+    return tuple(billing)
+
+
 def _ways_on(run: Run) -> list[str]:
-    """The commands that end what still bills, each with what it is for."""
+    """Return the commands that end what still bills, each with what it is for."""
     program = run.app.access.program
     ways: list[str] = []
     if run.unknown:
-        names = ", ".join(e.instance_id for e in run.unknown)
+        names = ", ".join(_instance_ids(run.unknown))
         ways.append(f"Whether {names} ends is not known: EC2 could not be asked.")
-    for region, in_region in _by_region(e for e in run.endings if not e.change).items():
-        names = " ".join(e.instance_id for e in in_region)
-        keep = " --keep-ebs" if in_region[0].keep_ebs else ""
-        ways.append(f"End what still runs:  {program} terminate {names} --region {region}{keep}")
-    if any(e.change and e.left for e in run.endings):
+    for region, in_region in _by_region(run.not_ended).items():
+        names = " ".join(_instance_ids(in_region))
+        command = f"{program} terminate {names} --region {region}"
+        if in_region[0].keep_ebs:
+            command += " --keep-ebs"
+        ways.append(f"End what still runs:  {command}")
+    if any(ending.left for ending in run.ended):
         ways.append(f"Delete what is left, once it is free:  {program} cleanup --include-ebs")
     return ways
 
 
 # --- ending ----------------------------------------------------------------------------------------------
+
+
+def _end_all(run: Run) -> None:
+    """End the targets, each region at the same time."""
+    by_region = _by_region(run.endings)
+    calls = [partial(_end, run, in_region) for in_region in by_region.values()]
+    together(*calls)
 
 
 def _end(run: Run, endings: Sequence[Ending]) -> None:
@@ -196,10 +251,13 @@ def _end(run: Run, endings: Sequence[Ending]) -> None:
     All in one call; one by one where EC2 refuses that, so that one protected instance does not save the others.
     """
     client = run.app.aws.ec2(endings[0].region)
-    ready = [e for e in endings if not e.keep_ebs or _marked(run, client, e)]
+    ready: list[Ending] = []
+    for ending in endings:
+        if not ending.keep_ebs or _mark_to_keep(run, client, ending):
+            ready.append(ending)
     if not ready:
         return
-    ids = [e.instance_id for e in ready]
+    ids = _instance_ids(ready)
     name = f"the end of {', '.join(ids)}"
     for ending in ready:
         ending.call = name
@@ -226,22 +284,30 @@ def _fail_what_runs(endings: Iterable[Ending], cause: BootstrapError) -> None:
 
 
 def _find_ends(client: Any, endings: Sequence[Ending]) -> list[StateChange] | None:
-    """The ends that EC2 shows, once it shows all of them; fewer are noted at once."""
-    before = {e.instance_id: e.box.instance.state for e in endings}
-    ended = [i for i in ec2.get_instances(client, list(before)) if i.state in ec2.ENDED]
-    changes = [StateChange(i.instance_id, before[i.instance_id], i.state) for i in ended]
+    """Return the ends that EC2 shows, once it shows all of them; fewer are noted at once."""
+    state_before: dict[str, str] = {}
+    for ending in endings:
+        state_before[ending.instance_id] = ending.box.instance.state
+    changes: list[StateChange] = []
+    for instance in ec2.get_instances(client, list(state_before)):
+        if instance.state in ec2.ENDED:
+            instance_id = instance.instance_id
+            changes.append(StateChange(instance_id, state_before[instance_id], instance.state))
     _note_ends(endings, changes)
-    return changes if len(changes) == len(endings) else None
+    if len(changes) != len(endings):
+        return None
+    return changes
 
 
 def _note_ends(endings: Iterable[Ending], changes: Iterable[StateChange]) -> None:
+    """Note what EC2 says of each box; one that it does not name stays as it was noted."""
     by_id = {change.instance_id: change for change in changes}
     for ending in endings:
         ending.change = by_id.get(ending.instance_id, ending.change)
 
 
-def _marked(run: Run, client: Any, ending: Ending) -> bool:
-    """Whether the target's volumes are all marked to stay; if not, it is not ended."""
+def _mark_to_keep(run: Run, client: Any, ending: Ending) -> bool:
+    """Mark the target's volumes to stay. Return whether all are marked; if not, the target is not ended."""
     for volume in ending.box.deletable_volumes:
         try:
             run.calls.make(
@@ -257,19 +323,29 @@ def _marked(run: Run, client: Any, ending: Ending) -> bool:
 
 
 def _find_mark(client: Any, volume_id: str) -> Volume | None:
-    """The volume, once its mark shows."""
+    """Return the volume, once its mark shows."""
     volume = ec2.find_volume(client, volume_id)
-    return volume if volume and volume.kept else None
+    if volume is None or not volume.kept:
+        return None
+    return volume
 
 
 # --- volumes ---------------------------------------------------------------------------------------------
 
 
+def _delete_all_volumes(run: Run) -> None:
+    """Delete what goes with the boxes that end, all at the same time."""
+    calls = [partial(_delete_volumes, run, ending) for ending in run.ended]
+    together(*calls)
+
+
 def _delete_volumes(run: Run, ending: Ending) -> None:
     """Delete what goes with the instance, all at the same time, each once EC2 has let go of it."""
-    client, volumes = run.app.aws.ec2(ending.region), ending.left
-    _tell_waiting(volumes)
-    together(*(partial(_delete, run, client, ending, volume.volume_id) for volume in volumes))
+    client = run.app.aws.ec2(ending.region)
+    volumes = ending.left
+    _report_waiting(volumes)
+    calls = [partial(_delete, run, client, ending, volume.volume_id) for volume in volumes]
+    together(*calls)
 
 
 def _delete(run: Run, client: Any, ending: Ending, volume_id: str) -> None:
@@ -289,11 +365,13 @@ def _note_deletion(ending: Ending, volume_id: str, _: object) -> None:
     ending.deleted.append(volume_id)
 
 
-def _tell_waiting(volumes: Sequence[Volume]) -> None:
+def _report_waiting(volumes: Sequence[Volume]) -> None:
     for volume in volumes:
         output.info(f"Waiting for {volume.volume_id} ({volume.size_gb} GB) to detach, then deleting it")
 
 
 def _line(box: Box) -> str:
-    i = box.instance
-    return f"{i.instance_id}  {i.instance_type}  {i.lifecycle}  {i.state}  {i.public_ip or '-'}  in {i.region}"
+    instance = box.instance
+    address = instance.public_ip or "-"
+    words = [instance.instance_id, instance.instance_type, instance.lifecycle, instance.state, address]
+    return "  ".join([*words, f"in {instance.region}"])
