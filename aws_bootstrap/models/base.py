@@ -12,8 +12,7 @@ from dataclasses import Field, dataclass, field, fields, is_dataclass
 from datetime import datetime
 from typing import Any, ClassVar
 
-from ..errors import BootstrapError, IncompleteError, Resource
-from .facts import RegionFailure
+from .facts import Resource
 
 
 def optional() -> Any:
@@ -84,10 +83,6 @@ class Result:
         records = next((value for value in values if isinstance(value, tuple)), ())
         return [Table(self.columns, records)] if self.columns else []
 
-    def problem(self) -> BootstrapError | None:
-        """What makes this result less than was asked for, as an error; None if nothing does."""
-        return None
-
     def resources(self) -> tuple[Resource, ...]:
         """What exists because of the command."""
         return ()
@@ -108,16 +103,3 @@ class Access:
 
     ssh: str = "ssh"
     program: str = "aws-bootstrap"
-
-
-def unread_regions(failed: tuple[RegionFailure, ...]) -> BootstrapError | None:
-    """The error for a view that lacks these regions; None if it lacks none."""
-    if not failed:
-        return None
-    names = ", ".join(f.region for f in failed)
-    reasons = sorted({f.error for f in failed})
-    return IncompleteError(
-        f"Could not read {names}: {reasons[0]}",
-        hint="What is there is unknown, not absent. Ask again, or leave it out with --region.",
-        code="region-failed",
-    )

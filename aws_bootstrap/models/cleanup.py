@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from ..errors import BootstrapError, IncompleteError
-from .base import Access, Result, Table, optional, private, unread_regions
+from .base import Access, Result, Table, optional, private
 from .facts import RegionFailure
 
 
@@ -89,10 +88,6 @@ class CleanupPlan(Result):
         added, updated = _moves("add alias", self.added), _moves("update alias", self.updated)
         return [Table(_COLUMNS, [*removals, *added, *updated, *deletions, *_left(self)])]
 
-    def problem(self) -> BootstrapError | None:
-        """Regions that could not be read."""
-        return _unread(self.regions_failed)
-
 
 @dataclass(frozen=True)
 class CleanupReport(Result):
@@ -121,26 +116,6 @@ class CleanupReport(Result):
         added, updated = _moves("alias added", self.added), _moves("alias updated", self.updated)
         deletions = [_deletion(v) for v in self.deleted_volumes]
         return [Table(_COLUMNS, [*removals, *added, *updated, *deletions, *_left(self)])]
-
-    def problem(self) -> BootstrapError | None:
-        """Regions that could not be read, or volumes that could not be deleted."""
-        unread, still_there = _unread(self.regions_failed), [v for v in self.deleted_volumes if v.error]
-        if unread or not still_there:
-            return unread
-        done = self.cleaned or self.added or self.updated or any(v.deleted for v in self.deleted_volumes)
-        names = ", ".join(v.volume_id for v in still_there)
-        kind = IncompleteError if done else BootstrapError
-        return kind(
-            f"Could not delete {names}: {still_there[0].error}",
-            hint=f"See what is there: {self.access.program} status",
-            code="volume-not-deleted",
-        )
-
-
-def _unread(failed: tuple[RegionFailure, ...]) -> BootstrapError | None:
-    error = unread_regions(failed)
-    hint = "So nothing is removed or deleted: what lives there is unknown. Run it again once the region answers."
-    return error.with_facts(hint=hint) if error else None
 
 
 def _moves(action: str, entries: Iterable[AliasAddress]) -> list[Action]:
