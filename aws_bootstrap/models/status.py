@@ -100,7 +100,10 @@ class StatusReport(Result):
             "monthly_cost_usd": "USD/month",
             "kept": "Kept",
         }
-        return [*super().tables(), *([Table(volumes, self.orphan_volumes)] if self.orphan_volumes else [])]
+        tables = super().tables()
+        if self.orphan_volumes:
+            tables.append(Table(volumes, self.orphan_volumes))
+        return tables
 
     @property
     def unread_gpus(self) -> tuple[Notice, ...]:
