@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from . import config, output
+from . import config, outcomes, output
 from .config import Paths
 from .errors import BootstrapError, IncompleteError, UsageError
 from .models import Access, Result
@@ -30,6 +30,8 @@ class App:
     profile: str | None = None
     debug: bool = False
     paths: Paths = field(default_factory=Paths)
+    failure: BootstrapError | None = None
+    """What the result that was shown amounts to, where it is less than was asked for."""
     lookup_seconds: float = 12.0
     """For how long a call whose answer never came is looked up: it may take effect, and show, seconds later."""
 
@@ -57,11 +59,12 @@ class App:
         return Access(ssh=shlex.join(["ssh", *self.paths.ssh_flags]), program=config.program())
 
     def show(self, result: Result) -> None:
-        """Show a result; raise its problem if it is less than was asked for."""
+        """Show a result. One that is less than was asked for is left to the error door, as `failure`."""
         result = output.with_warnings(result)
-        problem = result.problem()
-        if problem:
-            raise problem.with_result(result)
+        error = outcomes.error_for(result)
+        if error:
+            self.failure = error.with_result(result)
+            return
         try:
             output.emit(result)
         except OSError as exc:

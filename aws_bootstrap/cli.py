@@ -44,6 +44,7 @@ class Group(click.Group):
         output.use_format(_wanted_format(given))
         silence.tell_by(partial(output.warn, code="region-failed"))
         app = extra.setdefault("obj", None) or App()
+        app.failure = None
         output.hide_by(app.secrets)
         extra |= {"obj": app, "standalone_mode": False, "prog_name": "aws-bootstrap"}
         with startup.watched():
@@ -51,6 +52,8 @@ class Group(click.Group):
                 startup.raise_signals(lambda number: SIGNALS[number]())
                 _check_format(given)
                 code = super().main(given, *rest, **extra)
+                if app.failure:
+                    raise app.failure
                 startup.ignore_signals()  # what was to be told is told
             except click.exceptions.NoArgsIsHelpError as exc:
                 output.show_help(exc.format_message())

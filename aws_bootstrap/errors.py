@@ -16,31 +16,10 @@ listed in docs/errors.md, and a test holds that list equal to the ones used here
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import Any
 
-if TYPE_CHECKING:
-    from .models import Result
-
-
-@dataclass(frozen=True)
-class Resource:
-    """Something that exists in the account because of this command."""
-
-    type: str
-    id: str
-    region: str
-    billing: bool
-
-
-@dataclass(frozen=True)
-class RegionReason:
-    """Why one region (and type, and market) did not do."""
-
-    region: str
-    reason: str
-    instance_type: str | None = field(default=None, metadata={"optional": True})
-    market: str | None = field(default=None, metadata={"optional": True})
+from .models import RegionReason, Resource, Result
 
 
 @dataclass(frozen=True)

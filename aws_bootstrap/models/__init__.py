@@ -1,7 +1,7 @@
 """Facts and results: frozen, plain, without behaviour that touches the world. One file a command's results."""
 
 from .access import AccessReport, AccessRule, BoxAccess
-from .base import Access, Notice, Result, Table, document, optional, private, unread_regions
+from .base import Access, Notice, Result, Table, document, optional, private
 from .cleanup import (
     AliasAddress,
     AliasEntry,
@@ -19,6 +19,8 @@ from .facts import (
     KeyPair,
     Network,
     RegionFailure,
+    RegionReason,
+    Resource,
     SecurityGroup,
     SpotPrice,
     StateChange,
@@ -75,6 +77,8 @@ __all__ = [
     "QuotaRequests",
     "QuotaRow",
     "RegionFailure",
+    "RegionReason",
+    "Resource",
     "Result",
     "SecurityGroup",
     "SetupReport",
@@ -90,5 +94,4 @@ __all__ = [
     "document",
     "optional",
     "private",
-    "unread_regions",
 ]

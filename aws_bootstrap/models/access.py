@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..errors import BootstrapError, IncompleteError
-from .base import Access, Result, optional, private, unread_regions
+from .base import Access, Result, optional, private
 from .facts import RegionFailure
 
 
@@ -60,12 +59,3 @@ class AccessReport(Result):
         "reachable": "Reachable from here",
         "sources": "Open to",
     }
-
-    def problem(self) -> BootstrapError | None:
-        """Regions that could not be read, or where a change was refused."""
-        unread = unread_regions(self.regions_failed)
-        if unread is None or not any(box.added is not None for box in self.boxes):
-            return unread
-        words = str(unread).replace("Could not read", "Could not read or change", 1)
-        hint = "Who is let in there is as it was, or unknown. Run the command again."
-        return IncompleteError(words, hint=hint, code=unread.code)

@@ -12,8 +12,7 @@ from dataclasses import Field, dataclass, field, fields, is_dataclass
 from datetime import datetime
 from typing import Any, ClassVar
 
-from ..errors import BootstrapError, IncompleteError, Resource
-from .facts import RegionFailure
+from .facts import Resource
 
 
 def optional() -> Any:
@@ -27,24 +26,39 @@ def private(default: Any = None) -> Any:
 
 
 def ordered_fields(kind: Any) -> list[Field[Any]]:
-    """The fields of a result or fact in the order of its document: the warnings, which all results share, come last."""
-    return sorted(fields(kind), key=lambda f: f.name == "warnings")
+    """Return a type's fields in the order of its document: the warnings, which all results share, come last."""
+    own: list[Field[Any]] = []
+    shared: list[Field[Any]] = []
+    for known in fields(kind):
+        if known.name == "warnings":
+            shared.append(known)
+        else:
+            own.append(known)
+    return own + shared
 
 
 def document(value: Any) -> Any:
     """Plain dictionaries, lists and scalars for a result or fact, as JSON and YAML show it."""
     if is_dataclass(value) and not isinstance(value, type):
-        known = ordered_fields(type(value))
-        return {f.name: document(getattr(value, f.name)) for f in known if _shown(f, getattr(value, f.name))}
+        return _keys_of(value)
     if isinstance(value, dict):
-        return {k: document(v) for k, v in value.items()}
+        return {key: document(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [document(v) for v in value]
-    return value.isoformat(timespec="seconds") if isinstance(value, datetime) else value
+        return [document(item) for item in value]
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="seconds")
+    return value
 
 
-def _shown(f: Any, value: Any) -> bool:
-    return not f.metadata.get("private") and not (f.metadata.get("optional") and value is None)
+def _keys_of(value: Any) -> dict[str, Any]:
+    """Return the keys of a result or fact that its document has."""
+    keys: dict[str, Any] = {}
+    for known in ordered_fields(type(value)):
+        item = getattr(value, known.name)
+        is_left_out = known.metadata.get("optional") and item is None
+        if not known.metadata.get("private") and not is_left_out:
+            keys[known.name] = document(item)
+    return keys
 
 
 @dataclass(frozen=True)
@@ -80,13 +94,13 @@ class Result:
 
     def tables(self) -> list[Table]:
         """The tables that the table format shows, one below the other."""
-        values = (getattr(self, f.name) for f in ordered_fields(type(self)))
-        records = next((value for value in values if isinstance(value, tuple)), ())
-        return [Table(self.columns, records)] if self.columns else []
-
-    def problem(self) -> BootstrapError | None:
-        """What makes this result less than was asked for, as an error; None if nothing does."""
-        return None
+        if not self.columns:
+            return []
+        for known in ordered_fields(type(self)):
+            value = getattr(self, known.name)
+            if isinstance(value, tuple):
+                return [Table(self.columns, value)]
+        return [Table(self.columns, ())]
 
     def resources(self) -> tuple[Resource, ...]:
         """What exists because of the command."""
@@ -108,16 +122,3 @@ class Access:
 
     ssh: str = "ssh"
     program: str = "aws-bootstrap"
-
-
-def unread_regions(failed: tuple[RegionFailure, ...]) -> BootstrapError | None:
-    """The error for a view that lacks these regions; None if it lacks none."""
-    if not failed:
-        return None
-    names = ", ".join(f.region for f in failed)
-    reasons = sorted({f.error for f in failed})
-    return IncompleteError(
-        f"Could not read {names}: {reasons[0]}",
-        hint="What is there is unknown, not absent. Ask again, or leave it out with --region.",
-        code="region-failed",
-    )

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ..errors import BootstrapError, IncompleteError
-from .base import Access, Result, Table, optional, private, unread_regions
+from .base import Access, Result, Table, optional, private
 from .facts import RegionFailure
 
 
@@ -84,14 +83,12 @@ class CleanupPlan(Result):
 
     def tables(self) -> list[Table]:
         """One table of everything, by action."""
-        removals = [Action("remove alias", s.instance_id, s.alias) for s in self.stale]
-        deletions = [Action("delete volume", v.volume_id, f"{v.size_gb} GB") for v in self.orphan_volumes]
-        added, updated = _moves("add alias", self.added), _moves("update alias", self.updated)
-        return [Table(_COLUMNS, [*removals, *added, *updated, *deletions, *_left(self)])]
-
-    def problem(self) -> BootstrapError | None:
-        """Regions that could not be read."""
-        return _unread(self.regions_failed)
+        actions = _alias_actions("remove alias", self.stale)
+        actions += _address_actions("add alias", self.added)
+        actions += _address_actions("update alias", self.updated)
+        actions += _volume_actions("delete volume", self.orphan_volumes)
+        actions += _skipped(self)
+        return [Table(_COLUMNS, actions)]
 
 
 @dataclass(frozen=True)
@@ -117,45 +114,38 @@ class CleanupReport(Result):
 
     def tables(self) -> list[Table]:
         """One table of everything, by action."""
-        removals = [Action("alias removed", c.instance_id, c.alias) for c in self.cleaned]
-        added, updated = _moves("alias added", self.added), _moves("alias updated", self.updated)
-        deletions = [_deletion(v) for v in self.deleted_volumes]
-        return [Table(_COLUMNS, [*removals, *added, *updated, *deletions, *_left(self)])]
-
-    def problem(self) -> BootstrapError | None:
-        """Regions that could not be read, or volumes that could not be deleted."""
-        unread, still_there = _unread(self.regions_failed), [v for v in self.deleted_volumes if v.error]
-        if unread or not still_there:
-            return unread
-        done = self.cleaned or self.added or self.updated or any(v.deleted for v in self.deleted_volumes)
-        names = ", ".join(v.volume_id for v in still_there)
-        kind = IncompleteError if done else BootstrapError
-        return kind(
-            f"Could not delete {names}: {still_there[0].error}",
-            hint=f"See what is there: {self.access.program} status",
-            code="volume-not-deleted",
-        )
+        actions = _alias_actions("alias removed", self.cleaned)
+        actions += _address_actions("alias added", self.added)
+        actions += _address_actions("alias updated", self.updated)
+        for volume in self.deleted_volumes:
+            actions.append(_deletion(volume))
+        actions += _skipped(self)
+        return [Table(_COLUMNS, actions)]
 
 
-def _unread(failed: tuple[RegionFailure, ...]) -> BootstrapError | None:
-    error = unread_regions(failed)
-    hint = "So nothing is removed or deleted: what lives there is unknown. Run it again once the region answers."
-    return error.with_facts(hint=hint) if error else None
+def _alias_actions(action: str, entries: Iterable[AliasEntry]) -> list[Action]:
+    return [Action(action, entry.instance_id, entry.alias) for entry in entries]
 
 
-def _moves(action: str, entries: Iterable[AliasAddress]) -> list[Action]:
-    return [Action(action, e.instance_id, f"{e.alias} {e.public_ip}") for e in entries]
+def _address_actions(action: str, entries: Iterable[AliasAddress]) -> list[Action]:
+    return [Action(action, entry.instance_id, f"{entry.alias} {entry.public_ip}") for entry in entries]
+
+
+def _volume_actions(action: str, volumes: Iterable[VolumeEntry]) -> list[Action]:
+    return [Action(action, volume.volume_id, f"{volume.size_gb} GB") for volume in volumes]
 
 
 def _deletion(volume: DeletedVolume) -> Action:
-    outcome = f": {volume.error}" if volume.error else ""
-    return Action(
-        "not deleted" if volume.error else "volume deleted", volume.volume_id, f"{volume.size_gb} GB{outcome}"
-    )
+    size = f"{volume.size_gb} GB"
+    if volume.error:
+        return Action("not deleted", volume.volume_id, f"{size}: {volume.error}")
+    return Action("volume deleted", volume.volume_id, size)
 
 
-def _left(result: CleanupPlan | CleanupReport) -> Iterator[Action]:
-    """What stays as it is."""
-    yield from (Action("skip", s.instance_id, s.alias) for s in result.skipped)
-    yield from (Action("skip", v.volume_id, f"{v.size_gb} GB") for v in result.skipped_volumes)
-    yield from (Action("broken block", b, "left alone") for b in result.broken)
+def _skipped(result: CleanupPlan | CleanupReport) -> list[Action]:
+    """Return what stays as it is."""
+    actions = _alias_actions("skip", result.skipped)
+    actions += _volume_actions("skip", result.skipped_volumes)
+    for instance_id in result.broken:
+        actions.append(Action("broken block", instance_id, "left alone"))
+    return actions

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 
@@ -130,3 +130,23 @@ class RegionFailure:
 
     region: str
     error: str
+
+
+@dataclass(frozen=True)
+class Resource:
+    """Something that exists in the account because of a command."""
+
+    type: str
+    id: str
+    region: str
+    billing: bool
+
+
+@dataclass(frozen=True)
+class RegionReason:
+    """Why one region (and instance type, and market) failed."""
+
+    region: str
+    reason: str
+    instance_type: str | None = field(default=None, metadata={"optional": True})
+    market: str | None = field(default=None, metadata={"optional": True})

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..errors import BootstrapError, IncompleteError, Resource
 from .base import Access, Result, optional, private
-from .facts import RegionFailure
+from .facts import RegionFailure, Resource
 
 
 @dataclass(frozen=True)
@@ -83,11 +82,6 @@ class LaunchReport(Result):
     user: str = private("ubuntu")
     seconds: float = private(0.0)
 
-    def problem(self) -> BootstrapError | None:
-        """A setup or a data volume that failed; the box itself is up and usable."""
-        error = box_problem(self)
-        return error and error.with_facts(resources=self.resources())
-
     def resources(self) -> tuple[Resource, ...]:
         """The instance, the data volume if the launch created it, then what does not bill."""
         found = []
@@ -118,28 +112,3 @@ class SetupReport(Result):
     declined: bool = private(False)
     access: Access = private(Access())
     setup_options: str = private("")
-
-    def problem(self) -> BootstrapError | None:
-        """A setup or a mount that failed."""
-        return box_problem(self)
-
-
-def box_problem(report: LaunchReport | SetupReport) -> BootstrapError | None:
-    """The error for a box that is up and usable, but whose setup or data volume failed; None if neither did."""
-    access, alias = report.access, report.ssh_alias or report.instance_id
-    go_on = f"Go on:     {access.program} setup {alias}{report.setup_options}"
-    undo = f"Undo:      {access.program} terminate {alias}"
-    if report.setup == "failed":
-        look = f"Look:      {access.ssh} {alias} tail -n 50 .aws-bootstrap/setup.log"
-        why = f": {report.setup_failed_reason}" if report.setup_failed_reason else ""
-        what = f"The setup of {alias} failed at the step {report.setup_failed_step}{why}."
-        return IncompleteError(what, hint=f"{look}\n{go_on}\n{undo}", code="setup-failed")
-    if report.volume_error:
-        # A setup that has no leave to format would end in the same way.
-        again = None if report.volume_unformatted else go_on
-        return IncompleteError(
-            f"The data volume is not mounted: {report.volume_error}",
-            hint="\n".join(filter(None, [report.volume_hint, again, undo])),
-            code="mount-failed",
-        )
-    return None

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from ..errors import BootstrapError
-from .base import Access, Listing, private, unread_regions
+from .base import Access, Listing, private
 from .facts import RegionFailure
 
 
@@ -55,10 +54,6 @@ class InstanceTypeList(Listing):
         "quota_family": "Quota family",
     }
 
-    def problem(self) -> BootstrapError | None:
-        """Regions that could not be read."""
-        return unread_regions(self.regions_failed)
-
 
 @dataclass(frozen=True)
 class ImageList(Listing):
@@ -77,7 +72,3 @@ class ImageList(Listing):
         "architecture": "Architecture",
         "name": "Name",
     }
-
-    def problem(self) -> BootstrapError | None:
-        """Regions that could not be read."""
-        return unread_regions(self.regions_failed)

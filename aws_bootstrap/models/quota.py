@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from ..errors import BootstrapError, IncompleteError, RegionReason
-from .base import Access, Result, optional, private, unread_regions
+from .base import Access, Result, optional, private
 from .facts import RegionFailure
 
 
@@ -95,10 +94,6 @@ class QuotaReport(Result):
         "quota_name": "Name",
     }
 
-    def problem(self) -> BootstrapError | None:
-        """Regions that could not be read."""
-        return unread_regions(self.regions_failed)
-
 
 @dataclass(frozen=True)
 class QuotaRequests(Result):
@@ -116,16 +111,6 @@ class QuotaRequests(Result):
         "status": "Status",
         "request_id": "Request",
     }
-
-    def problem(self) -> BootstrapError | None:
-        """Regions whose request AWS refused, when others took theirs."""
-        if not self.regions_failed:
-            return None
-        reasons = tuple(RegionReason(f.region, f.error) for f in self.regions_failed)
-        names = ", ".join(f.region for f in self.regions_failed)
-        hint = f"See what was sent: {self.access.program} quota history"
-        what = f"The request failed in {names}: {reasons[0].reason}"
-        return IncompleteError(what, hint=hint).with_facts(regions=reasons)
 
 
 @dataclass(frozen=True)
@@ -146,7 +131,3 @@ class QuotaHistory(Result):
         "status": "Status",
         "request_id": "Request",
     }
-
-    def problem(self) -> BootstrapError | None:
-        """Regions that could not be read."""
-        return unread_regions(self.regions_failed)

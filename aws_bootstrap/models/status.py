@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from ..errors import BootstrapError, IncompleteError
 from ..gpu import GpuInfo
-from .base import Access, Notice, Result, Table, optional, private, unread_regions
+from .base import Access, Notice, Result, Table, optional, private
 from .facts import RegionFailure
 
 
@@ -101,18 +100,10 @@ class StatusReport(Result):
             "monthly_cost_usd": "USD/month",
             "kept": "Kept",
         }
-        return [*super().tables(), *([Table(volumes, self.orphan_volumes)] if self.orphan_volumes else [])]
-
-    def problem(self) -> BootstrapError | None:
-        """Regions that could not be read; boxes that did not tell the GPU that they were asked for."""
-        unread = unread_regions(self.regions_failed)
-        if unread or not self.unread_gpus:
-            return unread
-        return IncompleteError(
-            self.unread_gpus[0].message,
-            hint="What was not told is unknown: it does not mean that the box has no GPU.",
-            code="gpu-unknown",
-        )
+        tables = super().tables()
+        if self.orphan_volumes:
+            tables.append(Table(volumes, self.orphan_volumes))
+        return tables
 
     @property
     def unread_gpus(self) -> tuple[Notice, ...]:

@@ -47,6 +47,7 @@ from aws_bootstrap.models import (
     VolumeEntry,
     VolumeStatus,
 )
+from aws_bootstrap.outcomes import error_for
 from aws_bootstrap.output import OutputFormat
 
 BOX = InstanceStatus(
@@ -241,7 +242,7 @@ def test_a_failure_is_told_on_stderr_and_is_one_document(fmt, capsys):
 
 def test_a_bare_list_has_no_room_for_an_error(fmt, capsys):
     rows = InstanceTypeList((InstanceTypeRow("a", "g4dn.xlarge", 4, 16384, "gvt", None),), (RegionFailure("b", "x"),))
-    problem = rows.problem()
+    problem = error_for(rows)
     assert problem and problem.exit_code == 3
     output.emit_error(problem.with_result(rows))
     shown = capsys.readouterr()
@@ -254,7 +255,7 @@ def test_a_bare_list_has_no_room_for_an_error(fmt, capsys):
 
 def test_an_unread_region_is_a_problem_of_the_report():
     report = StatusReport((), ("a", "b"), (RegionFailure("b", "denied"),), ())
-    problem = report.problem()
+    problem = error_for(report)
     assert problem and problem.exit_code == 3 and "b" in str(problem)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import graphlib
 import statistics
 from pathlib import Path
 
@@ -44,6 +45,7 @@ MAY_IMPORT = {
         "output",
         "config",
         "models",
+        "outcomes",
         "errors",
     },
     "ec2": {"ec2", "aws", "keys", "retry", "errors", "models", "config"},
@@ -52,16 +54,17 @@ MAY_IMPORT = {
     "ssh": {"sshconfig", "retry", "errors", "models", "config", "gpu"},
     "sshconfig": {"files", "errors", "config"},
     "aws": {"silence", "errors", "models", "config"},
-    "app": {"aws", "ssh", "output", "models", "errors", "config"},
+    "app": {"aws", "ssh", "outcomes", "output", "models", "errors", "config"},
     "output": {"views", "models", "errors"},
     "views": {"views", "models", "gpu"},
-    "models": {"models", "errors", "gpu"},
+    "models": {"models", "gpu"},
+    "outcomes": {"models", "errors"},
     "cloud_init": {"config"},
     "gpu": set(),
     "retry": set(),
     "startup": set(),
     "silence": set(),
-    "errors": set(),
+    "errors": {"models"},
     "config": set(),
     "files": set(),
 }
@@ -81,8 +84,8 @@ def is_type_checking(node: ast.AST) -> bool:
     return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
 
 
-def imports(path: Path) -> list[str]:
-    """Dotted names imported, ours from the package's root; what only the type checker sees is left out."""
+def imports(path: Path, *, for_types: bool = False) -> list[str]:
+    """Dotted names imported, ours from the package's root; what only the type checker sees counts `for_types` alone."""
     found = []
     package = ("aws_bootstrap", *path.relative_to(PACKAGE).parts[:-1])
     todo: list[ast.AST] = [tree(path)]
@@ -94,7 +97,7 @@ def imports(path: Path) -> list[str]:
             base = ".".join(package[: len(package) - node.level + 1]) if node.level else ""
             module = ".".join(part for part in (base, node.module) if part)
             found += [f"{module}.{alias.name}" for alias in node.names]
-        todo += [child for child in ast.iter_child_nodes(node) if not is_type_checking(child)]
+        todo += [child for child in ast.iter_child_nodes(node) if for_types or not is_type_checking(child)]
     return found
 
 
@@ -116,6 +119,49 @@ def test_functions_are_small_as_a_rule():
     lengths = sorted(length(f) for path in MODULES for f in functions(path))
     assert statistics.median(lengths) <= 8
     assert lengths[round(0.95 * (len(lengths) - 1))] <= 25
+
+
+def test_no_file_is_large():
+    sizes = {name: len(path.read_text().splitlines()) for name, path in zip(NAMES, MODULES, strict=True)}
+    assert {name: size for name, size in sizes.items() if size > 400} == {}
+
+
+DENSE = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.IfExp, ast.Lambda)
+
+
+def density(paths: list[Path]) -> float:
+    """Comprehensions, ternaries and lambdas per 1,000 lines of code: what has to be decoded instead of read."""
+    expressions, lines = 0, 0
+    for path in paths:
+        expressions += sum(isinstance(node, DENSE) for node in ast.walk(tree(path)))
+        stripped = [line.strip() for line in path.read_text().splitlines()]
+        lines += sum(bool(line) and not line.startswith("#") for line in stripped)
+    return 1000 * expressions / lines
+
+
+def test_statements_are_plain():
+    tool = [path for path in MODULES if room(path) != "sandbox"]
+    sandbox = [path for path in MODULES if room(path) == "sandbox"]
+    assert (density(tool) <= 45, density(sandbox) <= 60) == (True, True), (density(tool), density(sandbox))
+
+
+def module_name(path: Path) -> str:
+    parts = ("aws_bootstrap", *path.relative_to(PACKAGE).with_suffix("").parts)
+    return ".".join(parts).removesuffix(".__init__")
+
+
+def test_no_files_import_each_other_in_a_circle():
+    """Imports for the type checker count: who needs the other's names to be understood cannot be read first."""
+    names = {module_name(path): path for path in MODULES}
+    graph: dict[str, set[str]] = {}
+    for name, path in names.items():
+        named = imports(path, for_types=True)
+        used = {one if one in names else one.rpartition(".")[0] for one in named}
+        graph[name] = (used & names.keys()) - {name}
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        pytest.fail(" <- ".join(error.args[1]))
 
 
 @pytest.mark.parametrize("library", DOORS)

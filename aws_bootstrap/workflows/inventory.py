@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from .. import ec2, sshconfig
 from ..aws import each_region, together
 from ..errors import BootstrapError
-from ..models import Instance, RegionFailure, Volume, unread_regions
+from ..models import Instance, RegionFailure, Volume
+from ..outcomes import unread_regions
 from ..sshconfig import Host
 from .aliases import alias_order
 

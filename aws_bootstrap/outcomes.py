@@ -1,0 +1,160 @@
+"""Which error a result amounts to: the one way to exit code 3, and to a document that carries result and error.
+
+A command answers with a result also where it is less than was asked for: a region that could not be read, a setup that
+failed on a box that is up. What is missing, and what helps, is said here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import singledispatch
+
+from .errors import BootstrapError, IncompleteError
+from .models import (
+    AccessReport,
+    CleanupPlan,
+    CleanupReport,
+    ImageList,
+    InstanceTypeList,
+    LaunchReport,
+    QuotaHistory,
+    QuotaReport,
+    QuotaRequests,
+    RegionFailure,
+    RegionReason,
+    Result,
+    SetupReport,
+    StatusReport,
+)
+
+
+@singledispatch
+def error_for(result: Result) -> BootstrapError | None:
+    """Return the error for a result that is less than was asked for; None for one that is not."""
+    return None
+
+
+def unread_regions(failed: Sequence[RegionFailure]) -> BootstrapError | None:
+    """Return the error for a view that lacks these regions; None if it lacks none."""
+    if not failed:
+        return None
+    names = ", ".join(failure.region for failure in failed)
+    reasons = sorted({failure.error for failure in failed})
+    return IncompleteError(
+        f"Could not read {names}: {reasons[0]}",
+        hint="What is there is unknown, not absent. Ask again, or leave it out with --region.",
+        code="region-failed",
+    )
+
+
+@error_for.register
+def _listing_error(result: InstanceTypeList | ImageList | QuotaReport | QuotaHistory) -> BootstrapError | None:
+    """Regions that could not be read."""
+    return unread_regions(result.regions_failed)
+
+
+@error_for.register
+def _quota_requests_error(result: QuotaRequests) -> BootstrapError | None:
+    """Regions whose request AWS refused, when others took theirs."""
+    if not result.regions_failed:
+        return None
+    reasons = tuple(RegionReason(failure.region, failure.error) for failure in result.regions_failed)
+    names = ", ".join(reason.region for reason in reasons)
+    hint = f"See what was sent: {result.access.program} quota history"
+    what = f"The request failed in {names}: {reasons[0].reason}"
+    return IncompleteError(what, hint=hint).with_facts(regions=reasons)
+
+
+@error_for.register
+def _status_error(result: StatusReport) -> BootstrapError | None:
+    """Regions that could not be read; boxes that did not tell the GPU that they were asked for."""
+    unread = unread_regions(result.regions_failed)
+    if unread or not result.unread_gpus:
+        return unread
+    return IncompleteError(
+        result.unread_gpus[0].message,
+        hint="What was not told is unknown: it does not mean that the box has no GPU.",
+        code="gpu-unknown",
+    )
+
+
+@error_for.register
+def _access_error(result: AccessReport) -> BootstrapError | None:
+    """Regions that could not be read, or where a change was refused."""
+    unread = unread_regions(result.regions_failed)
+    was_changed = any(box.added is not None for box in result.boxes)
+    if unread is None or not was_changed:
+        return unread
+    words = str(unread).replace("Could not read", "Could not read or change", 1)
+    hint = "Who is let in there is as it was, or unknown. Run the command again."
+    return IncompleteError(words, hint=hint, code=unread.code)
+
+
+@error_for.register
+def _cleanup_plan_error(result: CleanupPlan) -> BootstrapError | None:
+    """Regions that could not be read."""
+    return _unread_before_removal(result.regions_failed)
+
+
+@error_for.register
+def _cleanup_error(result: CleanupReport) -> BootstrapError | None:
+    """Regions that could not be read, or volumes that could not be deleted."""
+    unread = _unread_before_removal(result.regions_failed)
+    remaining = [volume for volume in result.deleted_volumes if volume.error]
+    if unread or not remaining:
+        return unread
+    any_deleted = any(volume.deleted for volume in result.deleted_volumes)
+    is_partly_done = bool(result.cleaned or result.added or result.updated or any_deleted)
+    error_type = IncompleteError if is_partly_done else BootstrapError
+    names = ", ".join(volume.volume_id for volume in remaining)
+    return error_type(
+        f"Could not delete {names}: {remaining[0].error}",
+        hint=f"See what is there: {result.access.program} status",
+        code="volume-not-deleted",
+    )
+
+
+def _unread_before_removal(failed: Sequence[RegionFailure]) -> BootstrapError | None:
+    error = unread_regions(failed)
+    if error is None:
+        return None
+    hint = "So nothing is removed or deleted: what lives there is unknown. Run it again once the region answers."
+    return error.with_facts(hint=hint)
+
+
+@error_for.register
+def _launch_error(result: LaunchReport) -> BootstrapError | None:
+    """A setup or a data volume that failed; the box itself is up and usable."""
+    error = _box_error(result)
+    if error is None:
+        return None
+    return error.with_facts(resources=result.resources())
+
+
+@error_for.register
+def _setup_error(result: SetupReport) -> BootstrapError | None:
+    """A setup or a mount that failed."""
+    return _box_error(result)
+
+
+def _box_error(report: LaunchReport | SetupReport) -> BootstrapError | None:
+    """Return the error for a box that is up and usable, but whose setup or data volume failed."""
+    access = report.access
+    alias = report.ssh_alias or report.instance_id
+    go_on = f"Go on:     {access.program} setup {alias}{report.setup_options}"
+    undo = f"Undo:      {access.program} terminate {alias}"
+    if report.setup == "failed":
+        look = f"Look:      {access.ssh} {alias} tail -n 50 .aws-bootstrap/setup.log"
+        why = f": {report.setup_failed_reason}" if report.setup_failed_reason else ""
+        what = f"The setup of {alias} failed at the step {report.setup_failed_step}{why}."
+        return IncompleteError(what, hint=f"{look}\n{go_on}\n{undo}", code="setup-failed")
+    if report.volume_error is None:
+        return None
+    hints = [report.volume_hint, go_on, undo]
+    if report.volume_unformatted:  # another setup would end in the same way: it has no leave to format
+        hints.remove(go_on)
+    return IncompleteError(
+        f"The data volume is not mounted: {report.volume_error}",
+        hint="\n".join(hint for hint in hints if hint),
+        code="mount-failed",
+    )
