@@ -80,7 +80,7 @@ def _lines(source: bytes, first: int, end: int) -> str:
 
 def targets(names: list[str]) -> list[Path]:
     """The files to change: those that match a pattern, of the given names only if there are any."""
-    found = sorted({p for pattern in PATTERNS for p in PACKAGE.glob(pattern)})
+    found = sorted({p for pattern in PATTERNS for p in PACKAGE.glob(pattern) if p.name != "__init__.py"})
     chosen = [p for p in found if not names or any(name in str(p.relative_to(PACKAGE)) for name in names)]
     if not chosen:
         raise SystemExit(f"No module matches {' '.join(names)}.")
