@@ -41,39 +41,40 @@ class Aws:
 
     @property
     def region(self) -> str:
-        """The region of the environment or the profile, or ours. botocore itself does not read AWS_REGION."""
+        """Return the region of the environment or the profile, or ours. botocore itself does not read AWS_REGION."""
         return os.environ.get("AWS_REGION") or self._session.region_name or DEFAULT_REGION
 
     def secrets(self) -> tuple[str, ...]:
-        """What must never be shown: the secret key and session token in use, as far as they are known. No call."""
+        """Return what must never be shown: the secret key and session token in use, as far as known. No call."""
         found = [os.environ.get("AWS_SECRET_ACCESS_KEY"), os.environ.get("AWS_SESSION_TOKEN")]
         # The attributes are botocore's own: its properties would renew credentials that have expired.
         credentials = getattr(getattr(self._made, "_session", None), "_credentials", None)
-        for name in ("secret_key", "token", "_secret_key", "_token"):
-            found.append(vars(credentials).get(name) if credentials else None)
+        if credentials:
+            for name in ("secret_key", "token", "_secret_key", "_token"):
+                found.append(vars(credentials).get(name))
         return tuple(secret for secret in found if secret)
 
     def ec2(self, region: str) -> Any:
-        """The EC2 client of a region, with the SDK's standard retries."""
+        """Return the EC2 client of a region, with the SDK's standard retries."""
         return self._client("ec2", region, retry=True)
 
     def ec2_once(self, region: str) -> Any:
-        """An EC2 client that sends each request once.
+        """Return an EC2 client that sends each request once.
 
         For RunInstances: EC2 reports missing capacity as HTTP 500, which the SDK would send again in silence.
         """
         return self._client("ec2", region, retry=False)
 
     def pricing(self) -> Any:
-        """The client of AWS's price list."""
+        """Return the client of AWS's price list."""
         return self._client("pricing", PRICING_REGION, retry=True)
 
     def service_quotas(self, region: str) -> Any:
-        """The Service Quotas client of a region."""
+        """Return the Service Quotas client of a region."""
         return self._client("service-quotas", region, retry=True)
 
     def regions(self) -> list[str]:
-        """The regions enabled for the account."""
+        """Return the regions enabled for the account."""
         return ask_region(self.region, self._enabled_regions)
 
     def _enabled_regions(self, region: str) -> list[str]:
@@ -133,19 +134,22 @@ def explained(*, reading: bool = True) -> Iterator[None]:
 
 
 def _known_name(exc: Exception) -> str:
-    """The name of the exception's nearest class that we can explain."""
-    return next((c.__name__ for c in type(exc).__mro__ if c.__name__ in KNOWN_EXCEPTIONS), type(exc).__name__)
+    """Return the name of the exception's nearest class that we can explain; its own if we can explain none."""
+    for kind in type(exc).__mro__:
+        if kind.__name__ in KNOWN_EXCEPTIONS:
+            return kind.__name__
+    return type(exc).__name__
 
 
 def pages(client: Any, operation: str, key: str, **params: Any) -> Iterator[dict]:
-    """Every item under `key`, over all pages. A page without it is no empty one: AwsError `unexpected-reply`."""
+    """Yield every item under `key`, over all pages. A page without it is no empty one: AwsError `unexpected-reply`."""
     with explained():
         for page in client.get_paginator(operation).paginate(**params):
             yield from page[key]
 
 
 def together(*calls: Callable[[], Any]) -> list[Any]:
-    """The answers of all calls, made at the same time, in their order; the first error in that order is raised.
+    """Return the answers of all calls, made at the same time, in their order. Raise the first error in that order.
 
     Threads are daemons: an interrupted command ends at once instead of waiting for the slowest answer.
     """
@@ -159,15 +163,21 @@ def together(*calls: Callable[[], Any]) -> list[Any]:
 
     for number, call in enumerate(calls):
         threading.Thread(target=attempt, args=(number, call), daemon=True).start()
-    done = sorted((_next(answers) for _ in calls), key=lambda answer: answer[0])
-    for _, _, error in done:
-        if error is not None:
-            raise error
-    return [value for _, value, _ in done]
+    values: dict[int, Any] = {}
+    errors: dict[int, BaseException] = {}
+    while len(values) + len(errors) < len(calls):
+        number, value, error = _next(answers)
+        if error is None:
+            values[number] = value
+        else:
+            errors[number] = error
+    if errors:
+        raise errors[min(errors)]
+    return [values[number] for number in range(len(calls))]
 
 
 def _next(answers: SimpleQueue) -> Any:
-    """Wait for the next of these.
+    """Wait for the next of these, and return it.
 
     Woken now and then: a signal that comes just before the wait begins is acted on only when the wait is over.
     """
@@ -181,7 +191,7 @@ type Answers[T] = tuple[dict[str, T], tuple[RegionFailure, ...]]
 
 
 def each_region[T](regions: Iterable[str], ask: Callable[[str], T]) -> Answers[T]:
-    """Each region's answer, all asked at once, and the regions that failed. If every region fails, so does this.
+    """Return each region's answer, all asked at once, and the regions that failed. If every region fails, so does this.
 
     A region that falls silent counts as failed, and is told at once. So this is for reading alone: what an
     unanswered request may have changed would not be known. `change_each_region` waits for every region.
@@ -190,12 +200,14 @@ def each_region[T](regions: Iterable[str], ask: Callable[[str], T]) -> Answers[T
 
 
 def ask_each_region[T](regions: Iterable[str], ask: Callable[[str], T]) -> dict[str, T | BootstrapError]:
-    """As `each_region`: each region's answer, or in its place the error that it ended with."""
+    """As `each_region`: return each region's answer, or in its place the error that it ended with."""
     asked = list(dict.fromkeys(regions))
     patience = _patience()
 
     def limit(answered: int) -> float:
-        return patience if 2 * answered >= len(asked) else _ALONE * patience
+        if 2 * answered < len(asked):
+            return _ALONE * patience
+        return patience
 
     return _until_silent(asked, partial(_caught, ask), limit, given_up=_tell_silent)
 
@@ -207,12 +219,16 @@ def ask_region[T](region: str, ask: Callable[[str], T]) -> T:
 
 
 def without_waiting[T](region: str, ask: Callable[[str], T]) -> T:
-    """The region's answer to a question that can be done without. AwsError `unreachable` where it falls silent.
+    """Return the region's answer to a question that can be done without. AwsError `unreachable` where it falls silent.
 
     It is given up in half the time after which the region itself would be, so that it does not hide what else was read.
     """
-    limit = _patience() / 2
-    answer = _until_silent([region], partial(_caught, ask), lambda _: limit)[region]
+    seconds = _patience() / 2
+
+    def limit(answered: int) -> float:
+        return seconds
+
+    answer = _until_silent([region], partial(_caught, ask), limit)[region]
     if isinstance(answer, BootstrapError):
         raise answer
     return answer
@@ -221,11 +237,13 @@ def without_waiting[T](region: str, ask: Callable[[str], T]) -> T:
 def change_each_region[T](regions: Iterable[str], change: Callable[[str], T]) -> Answers[T]:
     """As `each_region`, for what changes something: each region is waited for to its end."""
     asked = list(dict.fromkeys(regions))
-    answers = together(*(partial(_caught, change, region) for region in asked))
+    calls = [partial(_caught, change, region) for region in asked]
+    answers = together(*calls)
     return _by_outcome(dict(zip(asked, answers, strict=True)))
 
 
 def _caught[T](ask: Callable[[str], T], region: str) -> T | BootstrapError:
+    """Return the region's answer, or our error in place of it."""
     try:
         with explained():
             return ask(region)
@@ -233,13 +251,17 @@ def _caught[T](ask: Callable[[str], T], region: str) -> T | BootstrapError:
         return exc
 
 
+def _say_nothing(region: str) -> None:
+    pass
+
+
 def _until_silent[T](
     asked: list[str],
     attempt: Callable[[str], T | BootstrapError],
     limit: Callable[[int], float],
-    given_up: Callable[[str], None] = lambda region: None,
+    given_up: Callable[[str], None] = _say_nothing,
 ) -> dict[str, T | BootstrapError]:
-    """Each region's answer; an error in place of it where the region owes one for too long.
+    """Return each region's answer; an error in place of it where the region owes one for too long.
 
     `limit`: how long is too long, in seconds, given how many have answered. `given_up` is called at once.
     """
@@ -273,7 +295,7 @@ def _tell_silent(region: str) -> None:
 
 
 def _patience() -> float:
-    """For how long a region may be silent, in seconds. UsageError if the environment names no such time."""
+    """Return for how long a region may be silent, in seconds. UsageError if the environment names no such time."""
     named = os.environ.get("AWS_BOOTSTRAP_REGION_TIMEOUT")
     if not named:
         return REGION_SECONDS
@@ -285,7 +307,7 @@ def _patience() -> float:
 
 
 def _by_outcome[T](answers: dict[str, T | BootstrapError]) -> Answers[T]:
-    """The answers, and the failures. The first error is raised if all failed."""
+    """Return the answers, and the failures. Raise the first error if all failed."""
     found: dict[str, T] = {}
     failed: dict[str, BootstrapError] = {}
     for region, answer in answers.items():
@@ -295,23 +317,26 @@ def _by_outcome[T](answers: dict[str, T | BootstrapError]) -> Answers[T]:
             found[region] = answer
     if answers and not found:
         raise _of_all(failed)
-    return found, tuple(RegionFailure(region, str(error)) for region, error in failed.items())
+    failures = [RegionFailure(region, str(error)) for region, error in failed.items()]
+    return found, tuple(failures)
 
 
 def _of_all(failed: dict[str, BootstrapError]) -> BootstrapError:
-    """The first region's error, with every region's reason where there are several."""
-    first = next(iter(failed.values()))
-    reasons = tuple(RegionReason(region, str(error)) for region, error in failed.items())
-    return first.with_facts(regions=reasons) if len(failed) > 1 else first
+    """Return the first region's error, with every region's reason where there are several."""
+    first, *others = failed.values()
+    if not others:
+        return first
+    reasons = [RegionReason(region, str(error)) for region, error in failed.items()]
+    return first.with_facts(regions=tuple(reasons))
 
 
 def _without_password(url: str) -> str:
-    """The URL without a user and password, which must not end up in a log."""
+    """Return the URL without a user and password, which must not end up in a log."""
     return re.sub(r"//[^/@]*@", "//", url)
 
 
 def my_address(url: str | None = None, timeout: float = 5.0) -> str:
-    """The caller's public address as AWS sees it. Raises BootstrapError when it cannot be found."""
+    """Return the caller's public address as AWS sees it. BootstrapError where it cannot be found."""
     import urllib.request
 
     where = url or os.environ.get("AWS_BOOTSTRAP_CHECKIP_URL") or "https://checkip.amazonaws.com"

@@ -27,11 +27,11 @@ class Group(click.Group):
         super().__init__(*args, **examples_last(settings))
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The commands' names, the sandbox's own among them."""
+        """Return the commands' names, the sandbox's own among them."""
         return sorted([*super().list_commands(ctx), "sandbox"])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command; the sandbox's are imported only when asked for."""
+        """Return the command; the sandbox's are imported only when asked for."""
         if cmd_name != "sandbox":
             return super().get_command(ctx, cmd_name)
         from .sandbox.cli import sandbox
@@ -40,7 +40,9 @@ class Group(click.Group):
 
     def main(self, args: Sequence[str] | None = None, *rest: Any, **extra: Any) -> Any:
         """Run the command; exit with the code that the contract gives the outcome."""
-        given = list(sys.argv[1:] if args is None else args)
+        if args is None:
+            args = sys.argv[1:]
+        given = list(args)
         output.use_format(_wanted_format(given))
         silence.tell_by(partial(output.warn, code="region-failed"))
         app = extra.setdefault("obj", None) or App()
@@ -49,7 +51,7 @@ class Group(click.Group):
         extra |= {"obj": app, "standalone_mode": False, "prog_name": "aws-bootstrap"}
         with startup.watched():
             try:
-                startup.raise_signals(lambda number: SIGNALS[number]())
+                startup.raise_signals(_interrupt)
                 _check_format(given)
                 code = super().main(given, *rest, **extra)
                 if app.failure:
@@ -61,7 +63,14 @@ class Group(click.Group):
             except (Exception, KeyboardInterrupt) as exc:
                 startup.ignore_signals()
                 _fail(exc, app, debug=app.debug or "--debug" in given)
-        sys.exit(code if isinstance(code, int) else 0)
+        if isinstance(code, int):
+            sys.exit(code)
+        sys.exit(0)
+
+
+def _interrupt(number: int) -> KeyboardInterrupt:
+    """Return what the signal of this number raises."""
+    return SIGNALS[number]()
 
 
 def _fail(exc: BaseException, app: App, *, debug: bool) -> NoReturn:
@@ -79,21 +88,25 @@ def _fail(exc: BaseException, app: App, *, debug: bool) -> NoReturn:
 
 
 def _runnable(hint: str, app: App) -> str:
-    """The hint, its commands as they work for this user: his profile, and the program as he runs it."""
-    profiled = hint.replace("{profile}", f" --profile {shlex.quote(app.profile)}" if app.profile else "")
-    return re.sub(r"(?<![/\w.-])aws-bootstrap(?= [a-z])", lambda _: app.access.program, profiled)
+    """Return the hint, its commands as they work for this user: his profile, and the program as he runs it."""
+    profile = ""
+    if app.profile:
+        profile = f" --profile {shlex.quote(app.profile)}"
+
+    def program(match: re.Match[str]) -> str:
+        return app.access.program
+
+    return re.sub(r"(?<![/\w.-])aws-bootstrap(?= [a-z])", program, hint.replace("{profile}", profile))
 
 
 def _ours(exc: BaseException) -> BootstrapError:
-    """Any exception as one of our errors."""
+    """Return any exception as one of our errors."""
     if isinstance(exc, BootstrapError):
         return exc
     if isinstance(exc, click.Abort) or interrupt_behind(exc):
         return Interrupted.of(exc)
     if isinstance(exc, click.ClickException):
-        ctx = getattr(exc, "ctx", None)
-        hint = f"See: {ctx.command_path} --help" if ctx else None
-        return UsageError(" ".join(exc.format_message().split()), hint=hint)
+        return _usage_error(exc)
     if isinstance(exc, BrokenPipeError):
         return BootstrapError("The reader of the output went away.", code="output-failed")
     return BootstrapError(
@@ -101,6 +114,15 @@ def _ours(exc: BaseException) -> BootstrapError:
         hint="This is a bug. Run the command again with --debug, and report what it shows.",
         code="internal-error",
     )
+
+
+def _usage_error(exc: click.ClickException) -> UsageError:
+    """Return Click's error as ours: its message on one line, and the help of the command that it is about."""
+    ctx = getattr(exc, "ctx", None)
+    hint = None
+    if ctx:
+        hint = f"See: {ctx.command_path} --help"
+    return UsageError(" ".join(exc.format_message().split()), hint=hint)
 
 
 def _check_format(args: Sequence[str]) -> None:
@@ -111,7 +133,7 @@ def _check_format(args: Sequence[str]) -> None:
 
 
 def _wanted_format(args: Sequence[str]) -> OutputFormat:
-    """The format asked for anywhere on the line: a usage error must come in it, though parsing stopped before it."""
+    """Return the format asked for anywhere on the line: a usage error must come in it, though parsing stops earlier."""
     wanted = os.environ.get("AWS_BOOTSTRAP_OUTPUT", "")
     for number, word in enumerate(args):
         if word in ("-o", "--output") and number + 1 < len(args):

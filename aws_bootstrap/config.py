@@ -63,17 +63,19 @@ class LaunchConfig:
 
     @property
     def market(self) -> str:
-        """`spot` or `on-demand`, as asked."""
-        return "spot" if self.spot else "on-demand"
+        """Return the market requested: `spot` or `on-demand`."""
+        if self.spot:
+            return "spot"
+        return "on-demand"
 
     @property
     def public_key(self) -> Path:
-        """The public key's file. Absolute: the SSH config names it, and ssh is called from any folder."""
+        """Return the public key's file. Absolute: the SSH config names it, and ssh is called from any folder."""
         return self.key_path.expanduser().absolute()
 
     @property
     def private_key(self) -> Path:
-        """The private key's file, beside the public one."""
+        """Return the private key's file, beside the public one."""
         return self.public_key.with_suffix("")
 
 
@@ -85,27 +87,30 @@ class Paths:
 
     @property
     def home(self) -> Path:
-        """Our own folder, absolute."""
+        """Return our own folder, absolute."""
         return Path(self.environ.get("AWS_BOOTSTRAP_HOME", "~/.aws-bootstrap")).expanduser().absolute()
 
     @property
     def known_hosts(self) -> Path:
-        """The host keys of our boxes, by instance id."""
+        """Return the file of our boxes' host keys, by instance id."""
         return self.home / "known_hosts"
 
     @property
     def ssh_config(self) -> Path:
-        """The OpenSSH config that holds our aliases."""
+        """Return the OpenSSH config that holds our aliases."""
         return Path(self.environ.get("AWS_BOOTSTRAP_SSH_CONFIG", "~/.ssh/config")).expanduser()
 
     @property
     def ssh_flags(self) -> tuple[str, ...]:
-        """What `ssh` needs to read that config: it looks in the account's home, whatever HOME says."""
-        default = Path(f"~{_account()}/.ssh/config").expanduser() if _account() else None
-        return () if self.ssh_config == default else ("-F", str(self.ssh_config))
+        """Return the options by which `ssh` reads that config: it looks in the account's home, whatever HOME says."""
+        account = _account()
+        if account and self.ssh_config == Path(f"~{account}/.ssh/config").expanduser():
+            return ()
+        return ("-F", str(self.ssh_config))
 
 
 def _account() -> str:
+    """Return the name of the account that this process runs as; empty if it has none."""
     try:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:  # a container's user without an account
@@ -113,21 +118,22 @@ def _account() -> str:
 
 
 def program(environ: Mapping[str, str] = os.environ) -> str:
-    """How a printed command should begin, so that it works where the reader pastes it."""
-    if named := environ.get("AWS_BOOTSTRAP_PROGRAM"):
+    """Return how a printed command begins, so that it works where the reader pastes it."""
+    named = environ.get("AWS_BOOTSTRAP_PROGRAM")
+    if named:
         return named.replace("aws-bootstrap", _executable(environ), 1)
     return _executable(environ)
 
 
 def _executable(environ: Mapping[str, str]) -> str:
-    """`aws-bootstrap` if the reader's shell finds it; else the running script, from here.
+    """Return `aws-bootstrap` if the reader's shell finds it; else the running script, from here.
 
     `uv run` puts the project's environment on PATH for the command alone, so what is found there does not count.
     """
     ours = Path(sys.argv[0]).absolute()
     folders = environ.get("PATH", "").split(os.pathsep)
     if "UV_RUN_RECURSION_DEPTH" in environ:
-        folders = [f for f in folders if Path(f).absolute() != ours.parent]
+        folders = [folder for folder in folders if Path(folder).absolute() != ours.parent]
     if ours.name != "aws-bootstrap" or shutil.which("aws-bootstrap", path=os.pathsep.join(folders)):
         return "aws-bootstrap"
     if ours.is_relative_to(Path.cwd()):

@@ -64,18 +64,25 @@ def architecture(compute_capability: str) -> str | None:
 def toolkit_version(nvcc: str) -> str | None:
     """Return the CUDA version that `nvcc --version` reports."""
     found = _NVCC_RELEASE.search(nvcc)
-    return found[1] if found else None
+    if found is None:
+        return None
+    return found[1]
 
 
 def driver_max_version(nvidia_smi: str) -> str | None:
     """Return the highest CUDA version that the driver supports, from the head of `nvidia-smi`."""
     found = _DRIVER_MAX.search(nvidia_smi)
-    return found[1] if found else None
+    if found is None:
+        return None
+    return found[1]
 
 
 def parse(text: str) -> GpuInfo | None:
     """Return what QUERY's output says; None if there is no GPU that answers."""
-    card, smi, nvcc = (*text.split("---\n", 2), "", "")[:3]
+    answers = text.split("---\n", 2)
+    while len(answers) < 3:  # the box broke off
+        answers.append("")
+    card, smi, nvcc = answers
     fields = [field.strip() for field in card.strip().split(",")]
     if len(fields) != 3:
         return None

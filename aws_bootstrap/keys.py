@@ -1,4 +1,4 @@
-"""The user's SSH key pair on this machine: found, checked before any money is spent, made if missing."""
+"""The user's SSH key pair on this machine: found, checked before any money is spent, created if missing."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ class LocalKey:
 
     @property
     def digest(self) -> str:
-        """First 8 hex digits of the key's SHA-256."""
+        """Return the first 8 hex digits of the key's SHA-256."""
         blob = base64.b64decode((self.public_key or "x ").split()[1])
         return hashlib.sha256(blob).hexdigest()[:8]
 
 
 def inspect(config: LaunchConfig) -> LocalKey:
-    """The key as it is, changing nothing. UsageError or BootstrapError where it could never open a box."""
+    """Return the key as it is, changing nothing. UsageError or BootstrapError where it could never open a box."""
     try:
         return _inspected(config.public_key, config.private_key)
     except OSError as exc:
@@ -55,7 +55,7 @@ def _inspected(public: Path, private: Path) -> LocalKey:
 
 
 def ensure(key: LocalKey) -> LocalKey:
-    """The key, its missing files made: both as an Ed25519 pair, or the public one from the private."""
+    """Return the key, its missing files created: both as an Ed25519 pair, or the public one from the private."""
     if key.on_disk:
         return key
     try:
@@ -75,7 +75,7 @@ def ensure(key: LocalKey) -> LocalKey:
 
 
 def parse_public(text: str, path: Path) -> str:
-    """Type and base64 body of an OpenSSH public key of a kind that EC2 takes. UsageError otherwise."""
+    """Return the type and base64 body of an OpenSSH public key of a type that EC2 takes. UsageError otherwise."""
     if "PRIVATE KEY" in text:
         raise _not_public(path)
     words = text.split()
@@ -93,12 +93,13 @@ def parse_public(text: str, path: Path) -> str:
 
 
 def _is_blob(kind: str, body: str) -> bool:
-    """Whether the base64 body begins, as RFC 4253 §6.6 has it, with its own type's name."""
+    """Return whether the base64 body begins, as RFC 4253 §6.6 has it, with its own type's name."""
     try:
         blob = base64.b64decode(body, validate=True)
     except (binascii.Error, ValueError):
         return False
-    return blob[4 : 4 + int.from_bytes(blob[:4], "big")] == kind.encode()
+    length = int.from_bytes(blob[:4], "big")
+    return blob[4 : 4 + length] == kind.encode()
 
 
 def _read(path: Path) -> str:
@@ -109,19 +110,17 @@ def _read(path: Path) -> str:
 
 
 def _not_public(path: Path) -> UsageError:
+    """Return the error for a `--key-path` that is not named like a public key."""
     if path.exists() and "PRIVATE KEY" in _read(path):
         what = f"{path} is a private key, which never leaves this machine; --key-path takes the public one."
     else:
         what = f"{path} is not named like a public key, whose file ends in .pub."
-    return UsageError(
-        what,
-        hint=f"Give the public half: {ssh.quoted('--key-path', str(path.with_name(path.name + '.pub')))}",
-        code="ssh-key",
-    )
+    public = path.with_name(f"{path.name}.pub")
+    return UsageError(what, hint=f"Give the public half: {ssh.quoted('--key-path', str(public))}", code="ssh-key")
 
 
 def _identity(public: Path, private: Path, body: str) -> Path:
-    """The file that ssh will open the box with, after checking that it can."""
+    """Return the file that ssh will open the box with, after checking that it can."""
     if not private.exists():
         if not _in_agent(body):
             raise _unusable(f"There is no private key {private} beside {public.name}, and no ssh-agent holds it.")
@@ -149,10 +148,12 @@ def _unusable(message: str) -> BootstrapError:
 
 
 def _in_agent(body: str) -> bool:
+    """Return whether an ssh-agent holds the key's private half."""
     return any(line.startswith(body) for line in ssh.agent_keys())
 
 
 def _derived(private: Path) -> str:
+    """Return the public half of the private key."""
     code, text, complaint = ssh.keygen("-y", "-P", "", "-f", str(private))
     if code:
         reason = (complaint.strip().splitlines() or ["ssh-keygen failed"])[-1]
@@ -166,6 +167,7 @@ def _derived(private: Path) -> str:
 
 
 def _generate(private: Path) -> None:
+    """Create an Ed25519 pair without a passphrase."""
     code, _, complaint = ssh.keygen("-q", "-t", "ed25519", "-N", "", "-C", "aws-bootstrap", "-f", str(private))
     if code:
         reason = (complaint.strip().splitlines() or ["ssh-keygen failed"])[-1]

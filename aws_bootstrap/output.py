@@ -53,13 +53,15 @@ def use_format(wanted: OutputFormat) -> None:
 
 
 def format_named(word: str) -> OutputFormat | None:
-    """The format of that name, in any case; None if there is no such format."""
+    """Return the format of that name, in any case; None if there is no such format."""
     name = word.lower()
-    return OutputFormat(name) if name in list(OutputFormat) else None
+    if name not in list(OutputFormat):
+        return None
+    return OutputFormat(name)
 
 
 def is_text(ctx: click.Context | None = None) -> bool:
-    """Whether a person reads along. The format is the process's, so every context gives the same answer."""
+    """Return whether a person reads along. The format is the process's, so every context gives the same answer."""
     return _format is OutputFormat.TEXT
 
 
@@ -67,48 +69,49 @@ def is_text(ctx: click.Context | None = None) -> bool:
 
 
 def as_text(result: Result) -> str:
-    """What a person sees."""
+    """Return what a person sees."""
     from .views import text
 
     return text(result)
 
 
 def as_json(result: Result) -> str:
-    """One JSON document."""
+    """Return one JSON document."""
     return _json(result.to_dict())
 
 
 def as_yaml(result: Result) -> str:
-    """One YAML document."""
+    """Return one YAML document."""
     return _yaml(result.to_dict())
 
 
 def as_table(result: Result) -> str:
-    """Tables of the result's records, or of its keys and values."""
-    own = result.tables()
-    if not own:
-        return _tabulated(Table({"0": "Key", "1": "Value"}, list(_rows(result.to_dict()))))
-    warnings = Table({"code": "Warning", "region": "Region", "message": "What"}, result.warnings)
-    tables = [*own, warnings] if result.warnings else own
-    return "\n\n".join(map(_tabulated, tables))
+    """Return tables of the result's records, or of its keys and values."""
+    tables = list(result.tables())
+    if not tables:
+        rows = list(_rows(result.to_dict()))
+        return _tabulated(Table({"0": "Key", "1": "Value"}, rows))
+    if result.warnings:
+        tables.append(Table({"code": "Warning", "region": "Region", "message": "What"}, result.warnings))
+    return "\n\n".join([_tabulated(table) for table in tables])
 
 
 def _rows(known: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The keys and values of a document, each on a row of its own: those of an object inside it as `object.key`."""
+    """Yield a document's keys and values, each as a row of its own: those of an object inside it as `object.key`."""
     for key, value in known.items():
+        name = f"{prefix}{key}"
         if isinstance(value, dict):
-            yield from _rows(value, f"{prefix}{key}.")
-        elif isinstance(value, list):
-            if value:
-                yield f"{prefix}{key}", "\n".join(map(_line, value))
-        else:
-            yield f"{prefix}{key}", value
+            yield from _rows(value, f"{name}.")
+        elif not isinstance(value, list):
+            yield name, value
+        elif value:
+            yield name, "\n".join([_line(item) for item in value])
 
 
 def _line(item: Any) -> str:
-    """An item of a list on one line; of an object its values."""
+    """Return an item of a list on one line; of an object its values."""
     if isinstance(item, dict):
-        return ": ".join(str(value) for value in item.values())
+        return ": ".join([str(value) for value in item.values()])
     return str(item)
 
 
@@ -127,9 +130,12 @@ def emit(result: Result) -> None:
 
 
 def with_warnings(result: Result) -> Result:
-    """The result, with what was warned of so far among its warnings."""
-    told = dict.fromkeys([*result.warnings, *_warnings])
-    return replace(result, warnings=tuple(told))
+    """Return the result, with what was warned of so far among its warnings, each once."""
+    warnings: list[Notice] = []
+    for warning in [*result.warnings, *_warnings]:
+        if warning not in warnings:
+            warnings.append(warning)
+    return replace(result, warnings=tuple(warnings))
 
 
 def emit_error(error: BootstrapError) -> None:
@@ -142,30 +148,43 @@ def emit_error(error: BootstrapError) -> None:
     if _is_told:
         return
     if _format in (OutputFormat.JSON, OutputFormat.YAML):
-        known = with_warnings(result).to_dict() if result else {}
-        whole = _with_error(known, error)
-        _out(_json(whole) if _format is OutputFormat.JSON else _yaml(whole))
+        known: Any = {}
+        if result is not None:
+            known = with_warnings(result).to_dict()
+        _out(_serialized(_with_error(known, error)))
     elif result is not None:
         emit(result)
 
 
 def _with_error(known: Any, error: BootstrapError) -> Any:
-    """What is known, with the error in it; a bare list has no room for one, so stderr and the exit code tell."""
-    return known if isinstance(known, list) else {**known, "error": document(error.report)}
+    """Return what is known, with the error in it; a bare list has no room for one, so stderr and the exit code tell."""
+    if isinstance(known, list):
+        return known
+    return {**known, "error": document(error.report)}
+
+
+def _serialized(value: Any) -> str:
+    """Return the document in the format chosen: JSON or YAML."""
+    if _format is OutputFormat.JSON:
+        return _json(value)
+    return _yaml(value)
 
 
 def _explain(error: BootstrapError) -> None:
+    """Show a person the error, the attempts that failed, what exists and what helps."""
     report = error.report
     live("")
     _err(click.style(f"Error: {error}", fg="red"))
-    for miss in report.regions:
-        what = " ".join(word for word in (miss.region, miss.instance_type, miss.market) if word)
-        _err(f"  {what}: {miss.reason}")
+    for failed in report.regions:
+        attempt = [word for word in (failed.region, failed.instance_type, failed.market) if word]
+        _err(f"  {' '.join(attempt)}: {failed.reason}")
     if report.resources:
         _err("What exists because of this command:")
     for resource in report.resources:
-        bills = click.style("  (billing)", fg="yellow") if resource.billing else ""
-        _err(f"  {resource.type} {resource.id} in {resource.region}{bills}")
+        line = f"  {resource.type} {resource.id} in {resource.region}"
+        if resource.billing:
+            line += click.style("  (billing)", fg="yellow")
+        _err(line)
     if report.hint:
         _err(report.hint)
 
@@ -225,7 +244,7 @@ def _err(text: str, *, nl: bool = True) -> None:
 
 
 def _fits_stdout(text: str) -> bool:
-    """Whether stdout's encoding knows every character of the text: a terminal of another age knows few."""
+    """Return whether stdout's encoding knows every character of the text: a terminal of another age knows few."""
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     try:
         text.encode(encoding)
@@ -235,7 +254,7 @@ def _fits_stdout(text: str) -> bool:
 
 
 def _showable(text: str) -> str:
-    """The text with escapes for what stdout cannot encode."""
+    """Return the text with escapes for what stdout cannot encode."""
     if _fits_stdout(text):
         return text
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
@@ -243,13 +262,20 @@ def _showable(text: str) -> str:
 
 
 def _color() -> bool | None:
-    """False where NO_COLOR asks for none (https://no-color.org); else Click looks whether it writes to a terminal."""
-    return False if os.environ.get("NO_COLOR") else None
+    """Return False where NO_COLOR asks for none (https://no-color.org).
+
+    None: Click looks whether it writes to a terminal.
+    """
+    if os.environ.get("NO_COLOR"):
+        return False
+    return None
 
 
 def _json(value: Any) -> str:
     text = json.dumps(value, indent=2, ensure_ascii=False)
-    return text if _fits_stdout(text) else json.dumps(value, indent=2)
+    if not _fits_stdout(text):
+        text = json.dumps(value, indent=2)
+    return text
 
 
 def _yaml(value: Any) -> str:
@@ -264,19 +290,32 @@ def _yaml(value: Any) -> str:
 def _tabulated(table: Table) -> str:
     from tabulate import tabulate
 
-    rows = [[_cell(row, name) for name in table.columns] for row in table.rows]
-    return tabulate(rows, headers=list(table.columns.values()), disable_numparse=True) if rows else "(none)"
+    rows: list[list[str]] = []
+    for row in table.rows:
+        rows.append([_cell(_field(row, name)) for name in table.columns])
+    if not rows:
+        return "(none)"
+    return tabulate(rows, headers=list(table.columns.values()), disable_numparse=True)
 
 
-def _cell(row: Any, name: str) -> str:
-    value = row[int(name)] if isinstance(row, tuple) else attrgetter(name)(row)
+def _field(row: Any, name: str) -> Any:
+    """Return the row's value of that name: of a tuple its item of that number, of a fact its field (dots reach in)."""
+    if isinstance(row, tuple):
+        return row[int(name)]
+    return attrgetter(name)(row)
+
+
+def _cell(value: Any) -> str:
+    """Return the value as a table shows it."""
+    if value is None:
+        return ""
     if isinstance(value, list | tuple):
-        return ", ".join(map(str, value))
+        return ", ".join([str(item) for item in value])
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M}"
-    if isinstance(value, float):
-        return f"{value:.0f}" if value.is_integer() else str(value)
-    return "" if value is None else str(value)
+    if isinstance(value, float) and value.is_integer():
+        return f"{value:.0f}"
+    return str(value)
 
 
 # --- progress --------------------------------------------------------------------------------------------
@@ -313,7 +352,7 @@ class Heartbeat:
         self._last: float | None = None
 
     def is_due(self) -> bool:
-        """Whether it is time for a line; if so, the next one is due after the whole time."""
+        """Return whether it is time for a line; if so, the next one is due after the whole time."""
         now = self._clock()
         if self._last is not None and now - self._last < self._every:
             return False

@@ -47,12 +47,14 @@ class Silence:
         events.register("after-call-error", ended)
 
     def seconds(self, region: str) -> float:
-        """For how long the region has owed an answer while nothing came from any other; 0 if it owes none."""
+        """Return for how long the region has owed an answer while nothing came from any other; 0 if it owes none."""
         with self._lock:
-            owes = region in self._waiting.values()
-            return self._clock() - self._last_event if owes else 0.0
+            if region not in self._waiting.values():
+                return 0.0
+            return self._clock() - self._last_event
 
     def _answered(self) -> None:
+        """Note that the request of this thread has its answer."""
         with self._lock:
             if self._waiting.pop(threading.get_ident(), None) is not None:
                 self._last_event = self._clock()

@@ -57,8 +57,8 @@ class Host:
 
 
 def hosts(text: str) -> list[Host]:
-    """Our hosts in the text; a block without an address, or an alias that is a plain word, is skipped."""
-    found = []
+    """Return our hosts in the text; a block without an address, or an alias that is a plain word, is skipped."""
+    found: list[Host] = []
     for block in _BLOCK.finditer(text):
         words = _words(block["body"])
         if _ALIAS.match(words.get("host", "")) and "hostname" in words:
@@ -67,7 +67,7 @@ def hosts(text: str) -> list[Host]:
 
 
 def find(text: str, alias_or_id: str) -> Host | None:
-    """Our host of that alias or instance id."""
+    """Return our host of that alias or instance id."""
     return find_in(hosts(text), alias_or_id)
 
 
@@ -80,16 +80,22 @@ def find_in(found: Iterable[Host], alias_or_id: str) -> Host | None:
 
 
 def broken(text: str) -> list[str]:
-    """Instance ids whose begin or end marker stands alone."""
-    whole = [m.span() for m in _BLOCK.finditer(text)]
-    alone = [m for m in _MARKER.finditer(text) if not any(a <= m.start() < b for a, b in whole)]
-    return list(dict.fromkeys(m["id"] for m in alone))
+    """Return the instance ids whose begin or end marker stands alone, each once."""
+    blocks = [block.span() for block in _BLOCK.finditer(text)]
+    alone: list[str] = []
+    for marker in _MARKER.finditer(text):
+        if not _is_within(marker.start(), blocks) and marker["id"] not in alone:
+            alone.append(marker["id"])
+    return alone
+
+
+def _is_within(position: int, spans: Iterable[tuple[int, int]]) -> bool:
+    return any(start <= position < end for start, end in spans)
 
 
 def with_host(text: str, host: Host) -> str:
     """Return the text with this host's block at its top, in place of an older block of the same instance."""
-    eol = "\r\n" if "\r\n" in text else "\n"
-    block = _render(host).replace("\n", eol)
+    block = _render(host).replace("\n", _line_end(text))
     return block + without_host(text, host.instance_id)
 
 
@@ -111,8 +117,14 @@ def _line_end_undone(before: str, block: str) -> str:
     """
     if block.endswith("\n") or _CLOSING_LINE in block.splitlines():
         return before
-    eol = "\r\n" if "\r\n" in block else "\n"
-    return before.removesuffix(eol)
+    return before.removesuffix(_line_end(block))
+
+
+def _line_end(text: str) -> str:
+    """Return how the text ends its lines."""
+    if "\r\n" in text:
+        return "\r\n"
+    return "\n"
 
 
 def next_alias(text: str, prefix: str = "aws-gpu") -> str:
@@ -135,7 +147,9 @@ def named(text: str, host: Host) -> Host:
     if host.alias:
         return host
     known = find(text, host.instance_id)
-    return replace(host, alias=known.alias if known else next_alias(text))
+    if known:
+        return replace(host, alias=known.alias)
+    return replace(host, alias=next_alias(text))
 
 
 def _host_patterns(text: str) -> set[str]:
@@ -176,7 +190,7 @@ def edit(path: Path, change: Callable[[str], str]) -> None:
 
 
 def add(path: Path, host: Host) -> str:
-    """The alias under which the host now stands in the file: its own, or the next free one if it has none."""
+    """Write the host into the file. Return its alias there: its own, or the next free one if it has none."""
     alias = host.alias
 
     def change(text: str) -> str:
@@ -189,19 +203,20 @@ def add(path: Path, host: Host) -> str:
 
 
 def remove(path: Path, instance_ids: Iterable[str]) -> dict[str, str]:
-    """The aliases removed from the file, by instance id."""
-    gone: dict[str, str] = {}
+    """Remove these hosts from the file. Return the aliases removed, by instance id."""
+    removed: dict[str, str] = {}
 
     def change(text: str) -> str:
         for instance_id in instance_ids:
-            if host := find(text, instance_id):
-                gone[instance_id] = host.alias
+            host = find(text, instance_id)
+            if host:
+                removed[instance_id] = host.alias
             text = without_host(text, instance_id)
         return text
 
     if any(instance_id in read(path) for instance_id in instance_ids):
         edit(path, change)
-    return gone
+    return removed
 
 
 def ensure_known_hosts(known_hosts: Path) -> None:
@@ -217,22 +232,32 @@ def ensure_known_hosts(known_hosts: Path) -> None:
 
 
 def forget_host_keys(known_hosts: Path, instance_ids: Iterable[str]) -> None:
-    """Drop the pinned host keys of these instances."""
+    """Delete the pinned host keys of these instances."""
     names = tuple(f"{instance_id} " for instance_id in instance_ids)
+
+    def change(text: str) -> str:
+        others = [line for line in text.splitlines(True) if not line.startswith(names)]
+        return "".join(others)
+
     if known_hosts.exists():
-        edit(known_hosts, lambda text: "".join(x for x in text.splitlines(True) if not x.startswith(names)))
+        edit(known_hosts, change)
 
 
 def check_path(path: Path) -> None:
     """Raise BootstrapError if the path cannot be written into an SSH config so that ssh reads it as it is."""
     text = str(path)
-    unprintable = [c for c in text if not c.isprintable() and not "\udc80" <= c <= "\udcff"]
-    if unprintable or '"' in text or "\\" in text or "${" in text:
+    is_printable = all(_is_printable(character) for character in text)
+    if not is_printable or '"' in text or "\\" in text or "${" in text:
         raise BootstrapError(
             f"ssh cannot be given the path {text!r}: it holds a quote, a backslash, ${{ or a control character.",
             hint="Use a path without them.",
             code="ssh-config",
         )
+
+
+def _is_printable(character: str) -> bool:
+    """Return whether it is no control character. A byte that is not UTF-8 is none: Python gives it as a surrogate."""
+    return character.isprintable() or "\udc80" <= character <= "\udcff"
 
 
 def check_writable(path: Path) -> None:
@@ -246,6 +271,7 @@ def check_writable(path: Path) -> None:
 
 
 def _cannot(verb: str, path: Path, exc: OSError) -> BootstrapError:
+    """Return the error for an SSH config that cannot be read or written."""
     return BootstrapError(
         f"Cannot {verb} the SSH config {path}: {exc.strerror or exc}.",
         hint="Mend its permissions, or name another file: export AWS_BOOTSTRAP_SSH_CONFIG=…",
@@ -271,9 +297,14 @@ def _locked(folder: Path) -> Iterator[bool]:
 
 
 def _replace(path: Path, content: bytes) -> None:
-    before = path.stat() if path.exists() else None
-    mode = before.st_mode & 0o7777 if before else 0o600
-    owner = (before.st_uid, before.st_gid) if before and os.geteuid() == 0 else None
+    """Write the whole file, with the mode and owner of the one that it replaces. Only root can give a file away."""
+    mode = 0o600
+    owner: tuple[int, int] | None = None
+    if path.exists():
+        before = path.stat()
+        mode = before.st_mode & 0o7777
+        if os.geteuid() == 0:
+            owner = (before.st_uid, before.st_gid)
     write_whole(path, content, mode=mode, owner=owner, draft_name=_DRAFT_NAME)
 
 
@@ -287,6 +318,7 @@ def _delete_dead_drafts(path: Path, *, alone: bool) -> None:
 
 
 def _is_dead_draft(entry: os.DirEntry[str], name: str, alone: bool) -> bool:
+    """Return whether the entry is a draft of the file of that name, and certainly nobody's who still writes."""
     if not entry.is_file(follow_symlinks=False):
         return False
     facts = entry.stat(follow_symlinks=False)
@@ -303,7 +335,7 @@ def _is_dead_draft(entry: os.DirEntry[str], name: str, alone: bool) -> bool:
 
 
 def _words(body: str) -> dict[str, str]:
-    """The block's first value of each keyword, in lower case, and its region comment."""
+    """Return the block's first value of each keyword, in lower case, and its region comment."""
     found: dict[str, str] = {}
     for line in body.split("\n"):
         key, _, value = line.strip().removeprefix("# ").partition(" ")
@@ -312,7 +344,9 @@ def _words(body: str) -> dict[str, str]:
 
 
 def _host(instance_id: str, words: dict[str, str]) -> Host:
-    port = words.get("port", "")
+    port = SSH_PORT
+    if words.get("port", "").isdigit():
+        port = int(words["port"])
     return Host(
         instance_id=instance_id,
         alias=words["host"].split()[0],
@@ -320,14 +354,17 @@ def _host(instance_id: str, words: dict[str, str]) -> Host:
         user=words.get("user", ""),
         identity_file=words.get("identityfile", ""),
         known_hosts=words.get("userknownhostsfile", ""),
-        port=int(port) if port.isdigit() else SSH_PORT,
+        port=port,
         region=words.get("region"),
     )
 
 
 def _render(host: Host) -> str:
-    lines = [
-        f"# region {host.region}" if host.region else None,
+    """Return the host's block, markers included."""
+    lines: list[str] = []
+    if host.region:
+        lines.append(f"# region {host.region}")
+    lines += [
         f"HostName {host.hostname}",
         f"User {host.user}",
         f"Port {host.port}",
@@ -345,7 +382,7 @@ def _render(host: Host) -> str:
         "StrictHostKeyChecking accept-new",
         "ServerAliveInterval 30",
     ]
-    body = "".join(f"    {line}\n" for line in lines if line)
+    body = "".join(f"    {line}\n" for line in lines)
     return (
         f"# >>> aws-bootstrap [{host.instance_id}] >>>\n"
         f"Host {host.alias}\n"

@@ -36,10 +36,12 @@ class Pattern(Listed):
     """Text of a known form."""
 
     def __init__(self, name: str, pattern: str, example: str) -> None:
-        self.name, self._pattern, self._example = name, re.compile(pattern), example
+        self.name = name
+        self._pattern = re.compile(pattern)
+        self._example = example
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """The text itself; a usage error unless it has the form."""
+        """Return the text itself; a usage error unless it has the form."""
         if not self._pattern.fullmatch(value):
             self.fail(f"'{value}' is not a {self.name}; write it like {self._example}.", param, ctx)
         return value
@@ -51,15 +53,17 @@ class Cidr(Listed):
     name = "cidr"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """`me`, or the network in EC2's canonical form."""
+        """Return `me`, or the network in EC2's canonical form."""
+        if value == "me":
+            return value
         try:
-            return value if value == "me" else str(ipaddress.ip_network(value, strict=False))
+            return str(ipaddress.ip_network(value, strict=False))
         except ValueError:
             self.fail(f"'{value}' is not a network; write it like 203.0.113.0/24, 203.0.113.7 or me.", param, ctx)
 
 
 def any_case(words: Sequence[str]) -> click.Choice[str]:
-    """One of these words, in capitals or not: people write `JSON`, and AWS writes `PENDING`."""
+    """Return a choice of these words, in capitals or not: people write `JSON`, and AWS writes `PENDING`."""
     return click.Choice(words, case_sensitive=False)
 
 
@@ -69,7 +73,7 @@ class Duration(click.ParamType):
     name = "duration"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Seconds of `90s`, `30m`, `1h30m` or a plain number."""
+        """Return the seconds of `90s`, `30m`, `1h30m` or a plain number."""
         if isinstance(value, int | float):
             return float(value)
         try:
@@ -84,12 +88,12 @@ class Price(click.ParamType):
     name = "usd"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """The number; a usage error unless it is finite and above zero."""
+        """Return the number; a usage error unless it is finite and above zero."""
         try:
             price = float(value)
         except ValueError:
             price = math.nan
-        if not (math.isfinite(price) and price > 0):
+        if not math.isfinite(price) or price <= 0:
             self.fail(f"'{value}' is not a price; write it like 0.30.", param, ctx)
         return price
 
@@ -100,7 +104,7 @@ class Tag(Listed):
     name = "key=value"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
-        """Key and value within EC2's limits; the tool's own keys are refused."""
+        """Return key and value within EC2's limits; a usage error for the tool's own keys."""
         if isinstance(value, tuple):
             return value
         key, sign, content = value.partition("=")
@@ -126,9 +130,11 @@ _WITHOUT_VARIABLE = {"yes", "help"}
 
 
 def examples_last(settings: dict[str, Any]) -> dict[str, Any]:
-    """A command's settings, the examples of its help moved below the options: one copies from the last lines."""
+    """Return a command's settings, the examples of its help below the options: one copies from the last lines."""
     text, sign, examples = inspect.cleandoc(settings.get("help") or "").partition("\b\nExample")
-    return settings | {"help": text.strip(), "epilog": sign + examples} if sign else settings
+    if not sign:
+        return settings
+    return settings | {"help": text.strip(), "epilog": sign + examples}
 
 
 class Command(click.Command):
@@ -142,22 +148,27 @@ class Command(click.Command):
         self.params += [make() for make in GLOBAL_OPTIONS]
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
-        """As Click's, with the negative names of switches read from the environment as well: …_ON_DEMAND=1."""
+        """Return Click's own, with the negative names of switches read from the environment as well: …_ON_DEMAND=1."""
         kwargs.setdefault("default_map", {p.name: False for p in self.params if _is_negated(p)})
         return super().make_context(*args, **kwargs)
 
 
 def _is_negated(param: click.Parameter) -> bool:
-    """Whether the environment sets the second name of a switch like `--spot/--on-demand`."""
+    """Return whether the environment sets the second name of a switch like `--spot/--on-demand`."""
     if not isinstance(param, click.Option) or not isinstance(param.envvar, str) or not param.secondary_opts:
         return False
-    prefix = param.envvar.removesuffix(_constant(max(param.opts, key=len)))
-    named = os.environ.get(prefix + _constant(max(param.secondary_opts, key=len)), "")
-    return named.lower() in ("1", "true", "yes", "on", "t", "y")
+    prefix = param.envvar.removesuffix(_constant(_longest(param.opts)))
+    value = os.environ.get(prefix + _constant(_longest(param.secondary_opts)), "")
+    return value.lower() in ("1", "true", "yes", "on", "t", "y")
+
+
+def _longest(names: Sequence[str]) -> str:
+    """Return the long one of an option's names."""
+    return max(names, key=len)
 
 
 def _constant(option: str) -> str:
-    """An option's name as an environment variable's: ON_DEMAND for --on-demand."""
+    """Return an option's name as an environment variable's: ON_DEMAND for --on-demand."""
     return option.lstrip("-").upper().replace("-", "_").replace(" ", "_")
 
 
@@ -171,7 +182,7 @@ class Group(click.Group):
         self.params += [make() for make in GLOBAL_OPTIONS]
 
     def add_command(self, cmd: click.Command, name: str | None = None) -> None:
-        """Have the command; its options' variables are named after the group as well."""
+        """Add the command; its options' variables are named after the group as well."""
         super().add_command(cmd, name)
         for param in cmd.params:
             if isinstance(param, click.Option) and param.envvar == _variable(cmd.name or "", param):
@@ -179,27 +190,27 @@ class Group(click.Group):
 
 
 def _variable(command: str, option: click.Option) -> str:
-    """Named after the option as typed: Click's own names would follow the Python parameter."""
-    return f"AWS_BOOTSTRAP_{_constant(command)}_{_constant(max(option.opts, key=len))}"
+    """Return the variable named after the option as typed: Click's own names would follow the Python parameter."""
+    return f"AWS_BOOTSTRAP_{_constant(command)}_{_constant(_longest(option.opts))}"
 
 
-def _set_output(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
+def _set_output(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
     if value:
         output.use_format(OutputFormat(value))
 
 
-def _set_profile(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
+def _set_profile(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
     if value:
         ctx.ensure_object(App).profile = value
 
 
-def _set_debug(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+def _set_debug(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     if value:
         ctx.ensure_object(App).debug = True
 
 
 def _output_option() -> click.Option:
-    formats = any_case([f.value for f in OutputFormat])
+    formats = any_case([output_format.value for output_format in OutputFormat])
     help_text = "How to show the result.  [default: text; env: AWS_BOOTSTRAP_OUTPUT]"
     return click.Option(["--output", "-o"], type=formats, callback=_set_output, expose_value=False, help=help_text)
 
@@ -214,11 +225,12 @@ def _debug_option() -> click.Option:
     return click.Option(["--debug"], is_flag=True, callback=_set_debug, expose_value=False, help=help_text)
 
 
-def complete_alias(ctx: click.Context, _: click.Parameter, begun: str) -> list[str]:
-    """The aliases that begin so, from the SSH config alone."""
+def complete_alias(ctx: click.Context, param: click.Parameter, begun: str) -> list[str]:
+    """Return the aliases that begin so, from the SSH config alone."""
     from ..workflows.aliases import aliases
 
-    return [alias for alias in aliases(ctx.find_object(App) or App()) if alias.startswith(begun)]
+    app = ctx.find_object(App) or App()
+    return [alias for alias in aliases(app) if alias.startswith(begun)]
 
 
 GLOBAL_OPTIONS = (_output_option, _profile_option, _debug_option)
@@ -342,7 +354,7 @@ _LAUNCH = (
 
 
 def launch_options(command: Any) -> Any:
-    """Every option that becomes a field of LaunchConfig."""
+    """Add every option that becomes a field of LaunchConfig."""
     for option in reversed(_LAUNCH):
         command = option(command)
     return command

@@ -9,41 +9,75 @@ from .text import heading, next_commands, pairs, plural, text
 
 
 @text.register
-def _(report: AccessReport) -> str:
-    """Each box with who is let in and what was changed; how to let oneself in, where one is not."""
+def access_report(report: AccessReport) -> str:
+    """Return each box with who may reach it and what was changed; how to allow oneself, where one is not."""
     if not report.boxes:
-        regions = plural(len(report.regions_queried) - len(report.regions_failed), "region")
-        return f"No boxes of aws-bootstrap in {regions}."
-    parts = ["\n".join(map(_box, report.boxes))]
+        regions_read = len(report.regions_queried) - len(report.regions_failed)
+        return f"No boxes of aws-bootstrap in {plural(regions_read, 'region')}."
+    boxes = [_box(box) for box in report.boxes]
+    parts = ["\n".join(boxes)]
     if report.my_address:
         parts.append(f"Your address is {report.my_address}.")
-    if any(box.reachable is False for box in report.boxes):
-        parts.append(next_commands({"Let yourself in, and nobody else": _let_me_in(report)}))
+    shut = [box for box in report.boxes if box.reachable is False]
+    if shut:
+        parts.append(next_commands({"Let yourself in, and nobody else": _allow_me(report, shut)}))
     return "\n\n".join(parts)
 
 
 def _box(box: BoxAccess) -> str:
-    name = heading(box.ssh_alias or box.instance_id, "cyan")
-    where = f"{box.instance_id if box.ssh_alias else ''} in {box.region}, port {box.ssh_port}".strip()
-    facts = [("Open to" if n == 0 else "", _rule(rule)) for n, rule in enumerate(box.rules)]
-    facts += [] if box.rules else [("Open to", "nobody")]
-    facts += [("Added", ", ".join(box.added or ())), ("Removed", ", ".join(box.removed or ()))]
-    return "\n".join([f"{name}  {_reach(box.reachable)}  {style(where, dim=True)}", *pairs(facts)])
+    title = heading(box.ssh_alias or box.instance_id, "cyan")
+    where = f"in {box.region}, port {box.ssh_port}"
+    if box.ssh_alias:
+        where = f"{box.instance_id} {where}"
+    facts = _open_to(box)
+    facts.append(("Added", ", ".join(box.added or ())))
+    facts.append(("Removed", ", ".join(box.removed or ())))
+    lines = [f"{title}  {_reach(box.reachable)}  {style(where, dim=True)}"]
+    lines += pairs(facts)
+    return "\n".join(lines)
+
+
+def _open_to(box: BoxAccess) -> list[tuple[str, str]]:
+    """Return a fact for each rule; only the first is named."""
+    if not box.rules:
+        return [("Open to", "nobody")]
+    facts: list[tuple[str, str]] = []
+    name = "Open to"
+    for rule in box.rules:
+        facts.append((name, _rule(rule)))
+        name = ""
+    return facts
 
 
 def _reach(reachable: bool | None) -> str:
     if reachable is None:
         return style("perhaps open to you", fg="yellow")
-    return style("open to you", fg="green") if reachable else style("not open to you", fg="red", bold=True)
+    if reachable:
+        return style("open to you", fg="green")
+    return style("not open to you", fg="red", bold=True)
 
 
 def _rule(rule: AccessRule) -> str:
-    whose = "" if rule.created_by_us else f"  (not ours{f': {rule.description}' if rule.description else ''})"
-    wide = style("  the whole internet", fg="yellow") if rule.source in ("0.0.0.0/0", "::/0") else ""
-    return f"{rule.source}{wide}{style(whose, dim=True)}"
+    words = rule.source
+    if rule.source in ("0.0.0.0/0", "::/0"):
+        words += style("  the whole internet", fg="yellow")
+    return words + style(_owner(rule), dim=True)
 
 
-def _let_me_in(report: AccessReport) -> str:
-    shut = [box for box in report.boxes if box.reachable is False]
-    names = "" if len(shut) == len(report.boxes) > 1 else "".join(f" {b.ssh_alias or b.instance_id}" for b in shut)
-    return f"{report.access.program} access{names} --ssh-cidr me"
+def _owner(rule: AccessRule) -> str:
+    """Return whose the rule is; empty for our own."""
+    if rule.created_by_us:
+        return ""
+    if rule.description:
+        return f"  (not ours: {rule.description})"
+    return "  (not ours)"
+
+
+def _allow_me(report: AccessReport, shut: list[BoxAccess]) -> str:
+    """Return the command that allows the caller alone: it names the boxes, unless several boxes are all shut."""
+    words = f"{report.access.program} access"
+    all_are_shut = len(shut) == len(report.boxes)
+    if len(shut) == 1 or not all_are_shut:
+        for box in shut:
+            words += f" {box.ssh_alias or box.instance_id}"
+    return f"{words} --ssh-cidr me"

@@ -9,82 +9,118 @@ from click import style
 from ..models import AliasAddress, AliasEntry, CleanupPlan, CleanupReport, DeletedVolume, VolumeEntry
 from .text import aligned, heading, next_commands, plural, text
 
+_NOT_CERTAIN = "Left alone, since not every region could be read:"
+
 
 @text.register
-def _(plan: CleanupPlan) -> str:
-    """Everything by what would become of it; then what stays and why."""
-    parts = [
-        _aliases("Would remove", plan.stale),
+def cleanup_plan(plan: CleanupPlan) -> str:
+    """Return everything by what would become of it; then what stays and why."""
+    changes = [
+        _stale("Would remove", plan.stale),
         _moves("Would add", plan.added),
         _moves("Would change", plan.updated),
-        _volumes("Would delete", plan.orphan_volumes),
+        _orphans("Would delete", plan.orphan_volumes),
     ]
-    title = heading("Dry run: nothing was changed", "yellow")
-    then = [] if plan.is_empty else [next_commands({"Do it": plan.command})]
-    return "\n\n".join([title, *_found(parts, plan), *then])
+    parts = [heading("Dry run: nothing was changed", "yellow")]
+    parts += _found(changes, plan)
+    if not plan.is_empty:
+        parts.append(next_commands({"Do it": plan.command}))
+    return "\n\n".join(parts)
 
 
 @text.register
-def _(report: CleanupReport) -> str:
-    """Everything by what became of it; then what stays and why."""
-    parts = [
-        _aliases("Removed", report.cleaned),
+def cleanup_report(report: CleanupReport) -> str:
+    """Return everything by what became of it; then what stays and why."""
+    changes = [
+        _stale("Removed", report.cleaned),
         _moves("Added", report.added),
         _moves("Changed", report.updated),
         _deletions(report.deleted_volumes),
     ]
-    then = [next_commands({"Log in": f"{report.access.ssh} {report.added[0].alias}"})] if report.added else []
-    return "\n\n".join([*_found(parts, report), *then])
+    parts = _found(changes, report)
+    if report.added:
+        parts.append(next_commands({"Log in": f"{report.access.ssh} {report.added[0].alias}"}))
+    return "\n\n".join(parts)
 
 
-def _found(parts: Iterable[list[str]], result: CleanupPlan | CleanupReport) -> list[str]:
+def _found(changes: Iterable[list[str]], result: CleanupPlan | CleanupReport) -> list[str]:
+    """Return the block of each change, or that there is none; then the block of each kind that stays."""
+    blocks = _as_blocks(changes)
+    is_certain = not result.skipped and not result.skipped_volumes
+    if not blocks and is_certain:
+        regions_read = len(result.regions_queried) - len(result.regions_failed)
+        blocks.append(f"Nothing to clean up in {plural(regions_read, 'region')}.")
     left = [
-        _aliases("Left alone, since not every region could be read:", result.skipped, counted=False),
-        _volumes("Left alone, since not every region could be read:", result.skipped_volumes, counted=False),
+        _aliases(_NOT_CERTAIN, result.skipped),
+        _volumes(_NOT_CERTAIN, result.skipped_volumes),
         _broken(result.broken),
         _kept(result),
     ]
-    done = ["\n".join(lines) for lines in parts if lines]
-    nothing = f"Nothing to clean up in {plural(len(result.regions_queried) - len(result.regions_failed), 'region')}."
-    unsure = result.skipped or result.skipped_volumes
-    return [*(done or ([] if unsure else [nothing])), *("\n".join(lines) for lines in left if lines)]
+    return blocks + _as_blocks(left)
 
 
-def _aliases(title: str, entries: tuple[AliasEntry, ...], *, counted: bool = True) -> list[str]:
-    whole = f"{title} {plural(len(entries), 'stale alias', 'stale aliases')}" if counted else title
-    return _block(whole, [[e.alias, e.instance_id] for e in entries])
+def _as_blocks(parts: Iterable[list[str]]) -> list[str]:
+    """Return each part's lines as one block; a part without lines is left out."""
+    blocks: list[str] = []
+    for lines in parts:
+        if lines:
+            blocks.append("\n".join(lines))
+    return blocks
 
 
-def _moves(title: str, entries: tuple[AliasAddress, ...]) -> list[str]:
-    whole = f"{title} {plural(len(entries), 'alias', 'aliases')}"
-    return _block(whole, [[e.alias, e.instance_id, e.public_ip] for e in entries])
+def _stale(verb: str, entries: tuple[AliasEntry, ...]) -> list[str]:
+    return _aliases(f"{verb} {plural(len(entries), 'stale alias', 'stale aliases')}", entries)
 
 
-def _volumes(title: str, entries: tuple[VolumeEntry, ...], *, counted: bool = True) -> list[str]:
-    whole = f"{title} {plural(len(entries), 'data volume')}" if counted else title
-    return _block(whole, [[e.volume_id, f"{e.size_gb} GB", e.region] for e in entries])
+def _aliases(title: str, entries: tuple[AliasEntry, ...]) -> list[str]:
+    return _table(title, [[entry.alias, entry.instance_id] for entry in entries])
+
+
+def _moves(verb: str, entries: tuple[AliasAddress, ...]) -> list[str]:
+    title = f"{verb} {plural(len(entries), 'alias', 'aliases')}"
+    return _table(title, [[entry.alias, entry.instance_id, entry.public_ip] for entry in entries])
+
+
+def _orphans(verb: str, volumes: tuple[VolumeEntry, ...]) -> list[str]:
+    return _volumes(f"{verb} {plural(len(volumes), 'data volume')}", volumes)
+
+
+def _volumes(title: str, volumes: tuple[VolumeEntry, ...]) -> list[str]:
+    return _table(title, [_cells(volume) for volume in volumes])
 
 
 def _deletions(volumes: tuple[DeletedVolume, ...]) -> list[str]:
-    gone, there = [v for v in volumes if v.deleted], [v for v in volumes if not v.deleted]
-    lines = _volumes("Deleted", tuple(VolumeEntry(v.volume_id, v.size_gb, v.region) for v in gone))
-    failed = [[v.volume_id, f"{v.size_gb} GB", v.region, style(v.error or "", fg="red")] for v in there]
-    return lines + _block(f"Could not delete {plural(len(there), 'data volume')}", failed)
+    deleted: list[list[str]] = []
+    failed: list[list[str]] = []
+    for volume in volumes:
+        if volume.deleted:
+            deleted.append(_cells(volume))
+        else:
+            failed.append([*_cells(volume), style(volume.error or "", fg="red")])
+    lines = _table(f"Deleted {plural(len(deleted), 'data volume')}", deleted)
+    lines += _table(f"Could not delete {plural(len(failed), 'data volume')}", failed)
+    return lines
 
 
-def _broken(ids: tuple[str, ...]) -> list[str]:
-    return _block("Damaged in the SSH config and left alone; mend or remove these blocks by hand", [[i] for i in ids])
+def _broken(instance_ids: tuple[str, ...]) -> list[str]:
+    title = "Damaged in the SSH config and left alone; mend or remove these blocks by hand"
+    return _table(title, [[instance_id] for instance_id in instance_ids])
 
 
 def _kept(result: CleanupPlan | CleanupReport) -> list[str]:
-    lines = _block("Kept, as they are marked to stay; they bill", [_volume(v) for v in result.kept_volumes])
-    again = f"{result.access.program} cleanup --include-ebs --include-kept"
-    return [*lines, next_commands({"Delete these too": again})] if lines else []
+    lines = _volumes("Kept, as they are marked to stay; they bill", result.kept_volumes)
+    if lines:
+        again = f"{result.access.program} cleanup --include-ebs --include-kept"
+        lines.append(next_commands({"Delete these too": again}))
+    return lines
 
 
-def _volume(volume: VolumeEntry) -> list[str]:
+def _cells(volume: VolumeEntry | DeletedVolume) -> list[str]:
     return [volume.volume_id, f"{volume.size_gb} GB", volume.region]
 
 
-def _block(title: str, rows: list[list[str]]) -> list[str]:
-    return [heading(title), *aligned(rows)] if rows else []
+def _table(title: str, rows: list[list[str]]) -> list[str]:
+    """Return the title and its rows; nothing without rows."""
+    if not rows:
+        return []
+    return [heading(title), *aligned(rows)]

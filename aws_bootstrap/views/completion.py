@@ -7,6 +7,6 @@ from .text import text
 
 
 @text.register
-def _(result: CompletionScript) -> str:
-    """The script, to be read by a shell."""
+def completion_script(result: CompletionScript) -> str:
+    """Return the script, to be read by a shell."""
     return result.script

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ..models import DryRun, EbsVolume, LaunchReport, SetupReport
 from .text import bare_connections, connections, heading, pairs, span, text
 
 
 @text.register
-def _(plan: DryRun) -> str:
-    """The plan and its steps."""
+def dry_run(plan: DryRun) -> str:
+    """Return the plan and its steps."""
     facts = [
         ("Region", ", ".join(plan.regions)),
         ("Type", f"{plan.instance_type}, {plan.pricing}"),
@@ -18,64 +20,101 @@ def _(plan: DryRun) -> str:
         ("Security group", plan.security_group or "to be made"),
         ("SSH from", ", ".join(plan.ssh_cidr or ())),
         ("Subnet", plan.subnet_id),
-        ("Data volume", plan.ebs_volume_id or (f"{plan.ebs_storage} GB, new" if plan.ebs_storage else None)),
+        ("Data volume", _planned_volume(plan)),
         ("Python", plan.python_version),
         ("Setup script", plan.setup_script),
-        ("Tags", ", ".join(f"{k}={v}" for k, v in (plan.tags or {}).items())),
+        ("Tags", _tags(plan.tags or {})),
     ]
-    steps = [f"  {number}. {step}" for number, step in enumerate(plan.steps, start=1)]
-    return "\n".join(
-        [heading("Dry run: nothing was changed", "yellow"), *pairs(facts), "", "What would be done:", *steps]
-    )
-
-
-@text.register
-def _(report: LaunchReport) -> str:
-    """The box and how to reach it; as much as there is where the launch broke."""
-    if report.instance_id is None:
-        return ""
-    ready = report.setup in ("completed", "skipped") and report.volume_error is None
-    title = f"{report.ssh_alias} is ready after {span(report.seconds)}" if ready else "The launch is incomplete"
-    facts = [
-        ("Instance", f"{report.instance_id}  {report.instance_type} {report.pricing}"),
-        ("Address", f"{report.public_ip} in {report.availability_zone}" if report.public_ip else None),
-        ("CUDA", report.cuda_version),
-        ("Data", _data(report.ebs_volume)),
-        ("Setup", report.setup if report.setup != "completed" else None),
-    ]
-    lines = [heading(title, "green" if ready else "yellow"), *pairs(facts)]
-    if report.ssh_alias and report.setup == "skipped":
-        lines += ["", *pairs(bare_connections(report.access, report.ssh_alias))]
-    elif report.ssh_alias and report.setup:
-        lines += ["", *pairs(connections(report.access, report.ssh_alias, report.user))]
+    lines = [heading("Dry run: nothing was changed", "yellow")]
+    lines += pairs(facts)
+    lines += ["", "What would be done:"]
+    for number, step in enumerate(plan.steps, start=1):
+        lines.append(f"  {number}. {step}")
     return "\n".join(lines)
 
 
+def _planned_volume(plan: DryRun) -> str | None:
+    if plan.ebs_volume_id:
+        return plan.ebs_volume_id
+    if plan.ebs_storage:
+        return f"{plan.ebs_storage} GB, new"
+    return None
+
+
+def _tags(tags: Mapping[str, str]) -> str:
+    return ", ".join(f"{key}={value}" for key, value in tags.items())
+
+
 @text.register
-def _(report: SetupReport) -> str:
-    """How the setup went."""
+def launch_report(report: LaunchReport) -> str:
+    """Return the box and how to reach it; as much as is known where the launch failed."""
+    if report.instance_id is None:
+        return ""
+    facts = [
+        ("Instance", f"{report.instance_id}  {report.instance_type} {report.pricing}"),
+        ("Address", _address(report)),
+        ("CUDA", report.cuda_version),
+        ("Data", _data(report.ebs_volume)),
+    ]
+    if report.setup != "completed":
+        facts.append(("Setup", report.setup))
+    lines = [_launch_title(report)]
+    lines += pairs(facts)
+    commands = _commands(report)
+    if commands:
+        lines.append("")
+        lines += pairs(commands)
+    return "\n".join(lines)
+
+
+def _launch_title(report: LaunchReport) -> str:
+    if report.setup in ("completed", "skipped") and report.volume_error is None:
+        return heading(f"{report.ssh_alias} is ready after {span(report.seconds)}", "green")
+    return heading("The launch is incomplete", "yellow")
+
+
+def _address(report: LaunchReport) -> str | None:
+    if not report.public_ip:
+        return None
+    return f"{report.public_ip} in {report.availability_zone}"
+
+
+def _commands(report: LaunchReport) -> list[tuple[str, str]]:
+    """Return how to reach the box; nothing where the launch failed before the box had an alias and a setup."""
+    if not report.ssh_alias or not report.setup:
+        return []
+    if report.setup == "skipped":
+        return bare_connections(report.access, report.ssh_alias)
+    return connections(report.access, report.ssh_alias, report.user)
+
+
+@text.register
+def setup_report(report: SetupReport) -> str:
+    """Return how the setup went."""
     if report.declined:
         return "Nothing was formatted or set up."
-    done = report.setup == "completed" and report.volume_error is None
+    facts = [
+        ("Instance", report.instance_id),
+        ("Region", report.region),
+        ("CUDA", report.cuda_version),
+        ("Data", _data(report.ebs_volume)),
+    ]
+    lines = [_setup_title(report)]
+    lines += pairs(facts)
+    return "\n".join(lines)
+
+
+def _setup_title(report: SetupReport) -> str:
     name = report.ssh_alias or report.instance_id
-    title = f"{name} is set up" if done else f"The setup of {name} is incomplete"
-    return "\n".join(
-        [
-            heading(title, "green" if done else "yellow"),
-            *pairs(
-                [
-                    ("Instance", report.instance_id),
-                    ("Region", report.region),
-                    ("CUDA", report.cuda_version),
-                    ("Data", _data(report.ebs_volume)),
-                ]
-            ),
-        ]
-    )
+    if report.setup == "completed" and report.volume_error is None:
+        return heading(f"{name} is set up", "green")
+    return heading(f"The setup of {name} is incomplete", "yellow")
 
 
 def _data(volume: EbsVolume | None) -> str | None:
     if volume is None:
         return None
-    state = f"at {volume.mount_point}" if volume.mounted else "not mounted"
+    state = "not mounted"
+    if volume.mounted:
+        state = f"at {volume.mount_point}"
     return f"{volume.volume_id}  {volume.size_gb} GB  {state}"

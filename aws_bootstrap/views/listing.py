@@ -3,60 +3,62 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from itertools import groupby
+from operator import attrgetter
 
 from click import style
 
 from ..models import ImageList, ImageRow, InstanceTypeList, InstanceTypeRow
-from .text import aligned, command, heading, next_commands, quota_request, text
+from .text import aligned, command, heading, next_commands, quota_request, region_options, text
 
 
 @text.register
-def _(result: InstanceTypeList) -> str:
-    """The types with size and GPU; the quota commands of their families."""
+def instance_type_list(result: InstanceTypeList) -> str:
+    """Return the types with size and GPU; then the quota commands of their families."""
     if not result.instance_types:
         return f"No instance type begins with {result.prefix} in {', '.join(result.regions)}."
-    parts = [_types(region, list(rows)) for region, rows in groupby(result.instance_types, lambda row: row.region)]
-    return "\n\n".join([*parts, *_quotas(result)])
+    parts: list[str] = []
+    for region, rows in groupby(result.instance_types, key=attrgetter("region")):
+        parts.append(_types(region, rows))
+    for family in result.enough:
+        parts.append(next_commands(_quota_commands(result, family)))
+    return "\n\n".join(parts)
 
 
 @text.register
-def _(result: ImageList) -> str:
-    """The images, and how to launch with the newest."""
+def image_list(result: ImageList) -> str:
+    """Return the images, and how to launch with the newest."""
     if not result.images:
         hint = "Give another pattern with --filter; quote it, and end it with *."
         return f"No available image is named '{result.name_filter}' in {', '.join(result.regions)}.\n{hint}"
-    parts = [_images(region, rows) for region, rows in groupby(result.images, lambda row: row.region)]
-    again = f"{result.access.program} launch --dry-run --ami-filter {shlex.quote(result.images[0].name)}"
-    return "\n\n".join([*parts, next_commands({"Use the newest": again})])
+    parts: list[str] = []
+    for region, rows in groupby(result.images, key=attrgetter("region")):
+        parts.append(_images(region, rows))
+    newest = shlex.quote(result.images[0].name)
+    parts.append(next_commands({"Use the newest": f"{result.access.program} launch --dry-run --ami-filter {newest}"}))
+    return "\n\n".join(parts)
 
 
-def _types(region: str, rows: Sequence[InstanceTypeRow]) -> str:
-    cells = [
-        [row.instance_type, f"{row.vcpus} vCPUs", f"{row.memory_mib / 1024:g} GiB", row.gpu or "-"] for row in rows
-    ]
+def _types(region: str, rows: Iterable[InstanceTypeRow]) -> str:
+    cells = [_cells(row) for row in rows]
     return "\n".join([heading(region), *aligned(cells, right=(1, 2))])
 
 
-def _quotas(result: InstanceTypeList) -> list[str]:
-    """The commands for the families listed."""
-    return [next_commands(_commands(result, family)) for family in result.enough]
+def _cells(row: InstanceTypeRow) -> list[str]:
+    memory_gib = row.memory_mib / 1024
+    return [row.instance_type, f"{row.vcpus} vCPUs", f"{memory_gib:g} GiB", row.gpu or "-"]
 
 
-def _commands(result: InstanceTypeList, family: str) -> dict[str, str]:
-    where = "".join(f" -r {region}" for region in result.regions)
-    return {
-        f"See the {family} quota": f"{result.access.program} quota show --family {family}{where}",
-        "Ask for more": quota_request(result.access, family, "spot", result.enough[family], result.regions),
-    }
+def _quota_commands(result: InstanceTypeList, family: str) -> dict[str, str]:
+    show = f"{result.access.program} quota show --family {family}{region_options(result.regions)}"
+    request = quota_request(result.access, family, "spot", result.enough[family], result.regions)
+    return {f"See the {family} quota": show, "Ask for more": request}
 
 
 def _images(region: str, rows: Iterable[ImageRow]) -> str:
     lines = [heading(region)]
     for row in rows:
-        lines += [
-            f"  {row.name}",
-            f"    {command(row.image_id)}  {row.architecture}  {style(row.creation_date, dim=True)}",
-        ]
+        lines.append(f"  {row.name}")
+        lines.append(f"    {command(row.image_id)}  {row.architecture}  {style(row.creation_date, dim=True)}")
     return "\n".join(lines)

@@ -6,57 +6,72 @@ from click import style
 
 from ..gpu import GpuInfo
 from ..models import InstanceStatus, OrphanVolume, StatusReport
-from .text import command, connections, heading, pairs, plural, span, text, usd
+from .text import aligned, command, connections, heading, pairs, plural, span, text, usd
 
 _COLOURS = {"running": "green", "pending": "yellow", "stopping": "yellow", "shutting-down": "yellow", "stopped": "red"}
 
 
 @text.register
-def _(report: StatusReport) -> str:
-    """Each box with its cost and commands, then orphan volumes; the next command to type at the end."""
-    if report.regions_failed and len(report.regions_failed) == len(report.regions_queried):
+def status_report(report: StatusReport) -> str:
+    """Return each box with its cost and commands, then orphan volumes; at the end the next command to type."""
+    regions_read = len(report.regions_queried) - len(report.regions_failed)
+    if report.regions_failed and regions_read == 0:
         return ""
-    brief = not report.instructions and len(report.instances) > 1
-    parts = [_brief(report)] if brief else [_instance(i, report) for i in report.instances]
-    regions = plural(len(report.regions_queried) - len(report.regions_failed), "region")
-    if not parts:
-        parts.append(f"No instances of aws-bootstrap in {regions}.")
-    if report.orphan_volumes:
-        parts.append(_orphans(report.orphan_volumes, report))
+    program = report.access.program
+    is_brief = not report.instructions and len(report.instances) > 1
+    parts: list[str] = []
     if not report.instances:
-        parts.append(f"Launch one: {command(f'{report.access.program} launch')}")
-    elif brief:
-        parts.append(f"How to connect, addresses, costs: {command(f'{report.access.program} status')}")
+        parts.append(f"No instances of aws-bootstrap in {plural(regions_read, 'region')}.")
+    elif is_brief:
+        parts.append(_brief(report))
+    else:
+        parts += [_instance(instance, report) for instance in report.instances]
+    if report.orphan_volumes:
+        parts.append(_orphans(report.orphan_volumes, program))
+    if not report.instances:
+        parts.append(f"Launch one: {command(f'{program} launch')}")
+    elif is_brief:
+        parts.append(f"How to connect, addresses, costs: {command(f'{program} status')}")
     return "\n\n".join(parts)
 
 
 def _brief(report: StatusReport) -> str:
-    """A line a box, aligned, for those who have many; then what they cost an hour, as far as that is known."""
-    rows = [_row(i) for i in report.instances]
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows]
-    coloured = [style(line, fg=_COLOURS.get(i.state)) for line, i in zip(lines, report.instances, strict=True)]
-    prices = [i.spot_price_per_hour for i in report.instances if i.spot_price_per_hour]
-    total = f"; spot costs {usd(sum(prices))} an hour now" if prices else ""
-    return "\n".join([heading(f"{plural(len(rows), 'instance')}{total}", "cyan"), *coloured])
+    """Return a line a box, aligned, for those who have many; above them what they cost an hour, as far as is known."""
+    prices = [instance.spot_price_per_hour for instance in report.instances if instance.spot_price_per_hour]
+    title = plural(len(report.instances), "instance")
+    if prices:
+        title += f"; spot costs {usd(sum(prices))} an hour now"
+    lines = [heading(title, "cyan")]
+    rows = [_brief_cells(instance) for instance in report.instances]
+    for instance, line in zip(report.instances, aligned(rows, indent=""), strict=True):
+        lines.append(style(line, fg=_COLOURS.get(instance.state)))
+    return "\n".join(lines)
 
 
-def _row(i: InstanceStatus) -> tuple[str, ...]:
-    data = " ".join(f"{v.mount_point} {v.size_gb} GB" for v in i.ebs_volumes)
-    name = i.ssh_alias or i.instance_id
-    return (name, i.state, i.instance_type, i.lifecycle, i.availability_zone, _up(i), data)
+def _brief_cells(instance: InstanceStatus) -> list[str]:
+    volumes = [f"{volume.mount_point} {volume.size_gb} GB" for volume in instance.ebs_volumes]
+    return [
+        instance.ssh_alias or instance.instance_id,
+        instance.state,
+        instance.instance_type,
+        instance.lifecycle,
+        instance.availability_zone,
+        _up(instance),
+        " ".join(volumes),
+    ]
 
 
 def _instance(instance: InstanceStatus, report: StatusReport) -> str:
-    state = style(instance.state, fg=_COLOURS.get(instance.state, "white"), bold=True)
     name = instance.ssh_alias or instance.instance_id
+    state = style(instance.state, fg=_COLOURS.get(instance.state, "white"), bold=True)
     facts = [
         ("Instance", f"{instance.instance_id}  {instance.instance_type} {instance.lifecycle}"),
         ("Address", f"{instance.public_ip or 'none'} in {instance.availability_zone}"),
-        ("GPU", _unread(instance, report) or _gpu(instance.gpu)),
+        ("GPU", _gpu_or_unknown(instance, report)),
         ("Up", _up(instance) + _cost(instance)),
-        *((f"{v.mount_point}", f"{v.volume_id}  {v.size_gb} GB  {v.state}") for v in instance.ebs_volumes),
     ]
+    for volume in instance.ebs_volumes:
+        facts.append((volume.mount_point, f"{volume.volume_id}  {volume.size_gb} GB  {volume.state}"))
     if report.instructions and instance.state == "running" and instance.ssh_alias:
         facts += connections(report.access, instance.ssh_alias, instance.user)
     elif instance.state in ("running", "pending"):
@@ -64,21 +79,25 @@ def _instance(instance: InstanceStatus, report: StatusReport) -> str:
     return "\n".join([f"{heading(name, 'cyan')}  {state}", *pairs(facts)])
 
 
-def _unread(instance: InstanceStatus, report: StatusReport) -> str | None:
-    """What is said of a GPU that was asked for and not told."""
-    is_unread = any(warning.instance_id == instance.instance_id for warning in report.unread_gpus)
-    return style("unknown", fg="yellow") if is_unread else None
-
-
-def _gpu(gpu: GpuInfo | None) -> str | None:
-    if gpu is None:
+def _gpu_or_unknown(instance: InstanceStatus, report: StatusReport) -> str | None:
+    """Return the box's GPU; `unknown` where it was asked for and not told, None where it was not asked for."""
+    for warning in report.unread_gpus:
+        if warning.instance_id == instance.instance_id:
+            return style("unknown", fg="yellow")
+    if instance.gpu is None:
         return None
+    return _gpu(instance.gpu)
+
+
+def _gpu(gpu: GpuInfo) -> str:
     cuda = f"CUDA {gpu.cuda_toolkit or 'none'} installed, {gpu.cuda_driver_max or 'unknown'} at most by driver"
     return f"{gpu.name} ({gpu.architecture or 'unknown architecture'}), {cuda} {gpu.driver or ''}".rstrip()
 
 
 def _up(instance: InstanceStatus) -> str:
-    return "unknown" if instance.uptime_seconds is None else span(instance.uptime_seconds)
+    if instance.uptime_seconds is None:
+        return "unknown"
+    return span(instance.uptime_seconds)
 
 
 def _cost(instance: InstanceStatus) -> str:
@@ -87,30 +106,38 @@ def _cost(instance: InstanceStatus) -> str:
     return f", about {usd(instance.estimated_cost)} at {usd(instance.spot_price_per_hour)}/h"
 
 
-def _orphans(volumes: tuple[OrphanVolume, ...], report: StatusReport) -> str:
-    lines = [
-        f"  {v.volume_id}  {v.size_gb} GB  {usd(v.monthly_cost_usd)}/month  in {v.region}{'  (kept)' if v.kept else ''}"
-        for v in volumes
-    ]
-    title = heading("Data volumes without an instance; they bill until deleted", "yellow")
-    return "\n".join([title, *lines, *_commands_for(volumes, report)])
+def _orphans(volumes: tuple[OrphanVolume, ...], program: str) -> str:
+    lines = [heading("Data volumes without an instance; they bill until deleted", "yellow")]
+    for volume in volumes:
+        line = f"  {volume.volume_id}  {volume.size_gb} GB  {usd(volume.monthly_cost_usd)}/month  in {volume.region}"
+        if volume.kept:
+            line += "  (kept)"
+        lines.append(line)
+    uses: list[tuple[str, str]] = []
+    for volume in volumes:
+        again = f"{program} launch --region {volume.region} --ebs-volume-id {volume.volume_id}"
+        uses.append(("Use it again", command(again)))
+    lines += pairs(uses + _deletions(volumes, program))
+    return "\n".join(lines)
 
 
-def _commands_for(volumes: tuple[OrphanVolume, ...], report: StatusReport) -> list[str]:
-    """How to use each volume again, and how to delete them. `cleanup` deletes what this tool made alone."""
-    program = report.access.program
-    uses = [
-        ("Use it again", command(f"{program} launch --region {v.region} --ebs-volume-id {v.volume_id}"))
-        for v in volumes
-    ]
-    deletions: list[tuple[str, str]] = []
-    if any(v.created_by_us and not v.kept for v in volumes):
-        deletions.append(("Delete", command(f"{program} cleanup --include-ebs")))
-    # A command of its own: who deletes what was left behind must not delete what somebody chose to keep.
-    if any(v.created_by_us and v.kept for v in volumes):
-        deletions.append(("Delete kept ones too", command(f"{program} cleanup --include-ebs --include-kept")))
+def _deletions(volumes: tuple[OrphanVolume, ...], program: str) -> list[tuple[str, str]]:
+    """Return how to delete each volume. `cleanup` deletes only what this tool created."""
+    has_orphans = False
+    has_kept = False
+    brought: list[tuple[str, str]] = []
     for volume in volumes:
         if not volume.created_by_us:
             words = f"aws ec2 delete-volume --region {volume.region} --volume-id {volume.volume_id}"
-            deletions.append(("Delete yours", command(words)))
-    return pairs([*uses, *deletions])
+            brought.append(("Delete yours", command(words)))
+        elif volume.kept:
+            has_kept = True
+        else:
+            has_orphans = True
+    deletions: list[tuple[str, str]] = []
+    if has_orphans:
+        deletions.append(("Delete", command(f"{program} cleanup --include-ebs")))
+    # A command of its own: who deletes what was left behind must not delete what somebody chose to keep.
+    if has_kept:
+        deletions.append(("Delete kept ones too", command(f"{program} cleanup --include-ebs --include-kept")))
+    return deletions + brought

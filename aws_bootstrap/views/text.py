@@ -15,57 +15,82 @@ JUPYTER_LINK = ".aws-bootstrap/jupyter-link"
 
 @singledispatch
 def text(result: Result) -> str:
-    """What a person sees of this result."""
+    """Return what a person sees of this result."""
     raise NotImplementedError(f"{type(result).__name__} has no text view")
 
 
 def heading(title: str, colour: str = "green") -> str:
-    """A line that stands above what follows."""
+    """Return a line that heads what follows."""
     return style(title, fg=colour, bold=True)
 
 
 def pairs(facts: Iterable[tuple[str, str | None]], indent: str = "  ") -> list[str]:
-    """Aligned lines of name and value; what is unknown is left out."""
+    """Return aligned lines of name and value; what is unknown is left out."""
     known = [(name, value) for name, value in facts if value]
-    width = max((len(name) for name, _ in known), default=0)
-    return [f"{indent}{style(name.ljust(width), dim=True)}  {value}" for name, value in known]
+    width = 0
+    for name, _ in known:
+        width = max(width, len(name))
+    lines: list[str] = []
+    for name, value in known:
+        label = style(name.ljust(width), dim=True)
+        lines.append(f"{indent}{label}  {value}")
+    return lines
 
 
 def aligned(rows: Iterable[Sequence[str]], indent: str = "  ", right: Iterable[int] = ()) -> list[str]:
-    """Lines of aligned cells, styled or not; the columns numbered in `right` end flush."""
-    cells = [list(row) for row in rows]
-    widths = [max(len(unstyle(cell)) for cell in column) for column in zip(*cells, strict=True)]
-    return [
-        indent
-        + "  ".join(_pad(c, w, n in set(right)) for n, (c, w) in enumerate(zip(row, widths, strict=True))).rstrip()
-        for row in cells
-    ]
+    """Return lines of aligned cells, styled or not; the columns numbered in `right` end flush."""
+    cells = list(rows)
+    widths = [_width(column) for column in zip(*cells, strict=True)]
+    flush = set(right)
+    lines: list[str] = []
+    for row in cells:
+        padded: list[str] = []
+        for number, cell in enumerate(row):
+            padded.append(_pad(cell, widths[number], at_right=number in flush))
+        lines.append(indent + "  ".join(padded).rstrip())
+    return lines
 
 
-def _pad(cell: str, width: int, right: bool) -> str:
+def _width(column: Sequence[str]) -> int:
+    """Return the width of the widest cell, as it is seen."""
+    return max(len(unstyle(cell)) for cell in column)
+
+
+def _pad(cell: str, width: int, *, at_right: bool) -> str:
     space = " " * (width - len(unstyle(cell)))
-    return space + cell if right else cell + space
+    if at_right:
+        return space + cell
+    return cell + space
 
 
 def command(words: str) -> str:
-    """A command to copy."""
+    """Return a command to copy."""
     return style(words, fg="cyan")
 
 
 def next_commands(commands: Mapping[str, str]) -> str:
-    """What to type next: each command on a line of its own below what it does, so that it fits and copies well."""
+    """Return what to type next: each command below what it does, on a line of its own, so that it fits and copies."""
     return "\n".join(f"{title}:\n  {command(words)}" for title, words in commands.items())
 
 
+def region_options(regions: Iterable[str]) -> str:
+    """Return the options that name these regions, with a space before each."""
+    words = ""
+    for region in regions:
+        words += f" -r {region}"
+    return words
+
+
 def quota_request(access: Access, family: str, market: str, vcpus: int, regions: Iterable[str]) -> str:
-    """The command that asks for so many vCPUs in these regions; the default family is left out."""
-    named = "" if family == "gvt" else f" --family {family}"
-    where = "".join(f" -r {region}" for region in regions)
-    return f"{access.program} quota request{named} --type {market} --desired-value {vcpus}{where}"
+    """Return the command that requests so many vCPUs in these regions; the default family is left out."""
+    words = f"{access.program} quota request"
+    if family != "gvt":
+        words += f" --family {family}"
+    return f"{words} --type {market} --desired-value {vcpus}{region_options(regions)}"
 
 
 def connections(access: Access, alias: str, user: str = "ubuntu") -> list[tuple[str, str]]:
-    """How to reach and end a box, each as a name and a command to copy."""
+    """Return how to reach and end a box, each as a name and a command to copy."""
     ssh = f"{access.ssh} {alias}"
     return [
         ("SSH", command(ssh)),
@@ -87,21 +112,29 @@ def bare_connections(access: Access, alias: str) -> list[tuple[str, str]]:
 
 
 def span(seconds: float) -> str:
-    """A duration as a person says it: `42 s`, `3 min`, `5 h 12 min`, `2 d 3 h`."""
+    """Return a duration as a person says it: `42 s`, `3 min`, `5 h 12 min`, `2 d 3 h`."""
     total = int(seconds)
     minutes, hours, days = total // 60, total // 3600, total // 86400
     if minutes < 1:
         return f"{total} s"
     if hours < 1:
         return f"{minutes} min"
-    return f"{hours} h {minutes % 60} min" if days < 1 else f"{days} d {hours % 24} h"
+    if days < 1:
+        return f"{hours} h {minutes % 60} min"
+    return f"{days} d {hours % 24} h"
 
 
 def usd(amount: float) -> str:
-    """An amount of money: cents, and four decimals where cents would hide it."""
-    return f"${amount:.2f}" if amount >= 1 else f"${amount:.4f}".rstrip("0").rstrip(".") if amount else "$0"
+    """Return an amount of money: cents, and four decimals where cents would hide it."""
+    if amount >= 1:
+        return f"${amount:.2f}"
+    if amount == 0:
+        return "$0"
+    return f"${amount:.4f}".rstrip("0").rstrip(".")
 
 
 def plural(count: int, noun: str, several: str | None = None) -> str:
-    """`1 instance`, `2 instances`; nouns like alias name their plural."""
-    return f"{count} {noun if count == 1 else several or f'{noun}s'}"
+    """Return `1 instance`, `2 instances`; nouns like alias name their plural."""
+    if count == 1:
+        return f"{count} {noun}"
+    return f"{count} {several or f'{noun}s'}"

@@ -33,6 +33,8 @@ PATTERNS = (
     "keys.py",
     "sshconfig.py",
     "ssh.py",
+    "ssh_frame.py",
+    "ssh_mount.py",
     "aws.py",
     "resources/mount_data_volume.sh",
     "resources/setup.d/*.sh",
