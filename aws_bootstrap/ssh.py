@@ -23,7 +23,7 @@ from .config import LOGIN_REFUSED_SECONDS, Paths
 from .errors import SshError
 from .gpu import GpuInfo
 from .retry import poll
-from .ssh_frame import Output, Tail, framed, in_bash, quoted, wrapped
+from .ssh_frame import Output, Remote, Tail, framed, in_bash, quoted, wrapped
 from .ssh_mount import MOUNT_SECONDS, VolumeUnformatted, mount_command, mount_ebs_volume
 
 __all__ = [
@@ -80,14 +80,6 @@ _KEPT_WORDS = 64 * 1024
 """Of ssh's own words, among which an rc file may write."""
 _CHUNK = 65536
 _LOOK_EVERY = 0.5
-
-
-@dataclass(frozen=True)
-class Remote:
-    """What a remote command said and how it ended."""
-
-    exit_code: int
-    lines: tuple[str, ...]
 
 
 def _ignore(line: str) -> None:

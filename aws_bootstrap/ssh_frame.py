@@ -10,6 +10,7 @@ import codecs
 import shlex
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 
 _CONNECTED = "@aws-bootstrap-connected"
 """The line that begins a command's output: what precedes it is the login's, ssh's or an rc file's."""
@@ -20,6 +21,14 @@ _ENDED = "@aws-bootstrap-ended"
 _KEPT_BYTES = 8 * 1024 * 1024
 """Of a command's output: the end of it, which holds the report. A report takes some kilobytes."""
 _LONGEST_LINE = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Remote:
+    """What a remote command said and how it ended."""
+
+    exit_code: int
+    lines: tuple[str, ...]
 
 
 def framed(command: str) -> str:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from .errors import SshError
-from .ssh_frame import quoted
-
-if TYPE_CHECKING:
-    from .ssh import Ssh
+from .ssh_frame import Remote, quoted
 
 MOUNT_SECONDS = 1800.0
 """For the whole mount of a data volume: longer than it waits for another mount and for the disk (7 minutes), and than
@@ -28,6 +25,13 @@ _NOTE = "note: "
 """Begins a line of mount_data_volume.sh that is for the user."""
 
 
+class Runner(Protocol):
+    """Runs commands on boxes."""
+
+    def run(self, alias: str, command: str, *, stdin: bytes = b"", limit: float | None = None) -> Remote:
+        """Run the command there; return how it ended."""
+
+
 class VolumeUnformatted(SshError):
     """The volume is empty and carries no filesystem, and there is no leave to format it."""
 
@@ -41,7 +45,7 @@ def mount_command(*arguments: str) -> str:
 
 
 def mount_ebs_volume(
-    ssh: Ssh, alias: str, package: bytes, volume_id: str, *, format_if_empty: bool
+    ssh: Runner, alias: str, package: bytes, volume_id: str, *, format_if_empty: bool
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Mount a volume on a box by the scripts in `package`, a gzipped tar.
 
