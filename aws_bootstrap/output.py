@@ -18,12 +18,15 @@ from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 from operator import attrgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from .errors import BootstrapError
-from .models import Notice, Result, Table, document
+from .models import Notice, Result, document
+
+if TYPE_CHECKING:
+    from .views.tables import Table
 
 
 class OutputFormat(StrEnum):
@@ -87,13 +90,15 @@ def as_yaml(result: Result) -> str:
 
 def as_table(result: Result) -> str:
     """Return tables of the result's records, or of its keys and values."""
-    tables = list(result.tables())
-    if not tables:
+    from .views.tables import Table, tables
+
+    shown = tables(result)
+    if not shown:
         rows = list(_rows(result.to_dict()))
         return _tabulated(Table({"0": "Key", "1": "Value"}, rows))
     if result.warnings:
-        tables.append(Table({"code": "Warning", "region": "Region", "message": "What"}, result.warnings))
-    return "\n\n".join([_tabulated(table) for table in tables])
+        shown.append(Table({"code": "Warning", "region": "Region", "message": "What"}, result.warnings))
+    return "\n\n".join([_tabulated(table) for table in shown])
 
 
 def _rows(known: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -1,7 +1,7 @@
 """Facts and results: frozen, plain, without behaviour that touches the world. One file a command's results."""
 
 from .access import AccessReport, AccessRule, BoxAccess
-from .base import Access, Notice, Result, Table, document, optional, private
+from .base import Access, Notice, Result, document, optional, private
 from .cleanup import (
     AliasAddress,
     AliasEntry,
@@ -85,7 +85,6 @@ __all__ = [
     "SpotPrice",
     "StateChange",
     "StatusReport",
-    "Table",
     "TerminateReport",
     "Termination",
     "Volume",

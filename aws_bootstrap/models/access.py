@@ -50,12 +50,3 @@ class AccessReport(Result):
     regions_queried: tuple[str, ...]
     regions_failed: tuple[RegionFailure, ...]
     access: Access = private(Access())
-
-    columns = {
-        "instance_id": "Instance",
-        "ssh_alias": "Alias",
-        "region": "Region",
-        "ssh_port": "Port",
-        "reachable": "Reachable from here",
-        "sources": "Open to",
-    }

@@ -7,10 +7,9 @@ result is a key of its document, always there, except those declared with `optio
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import Field, dataclass, field, fields, is_dataclass
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any
 
 from .facts import Resource
 
@@ -72,35 +71,14 @@ class Notice:
 
 
 @dataclass(frozen=True)
-class Table:
-    """Records of one kind under headings: field name (dots reach into facts) → heading."""
-
-    columns: dict[str, str]
-    rows: Iterable[Any]
-
-
-@dataclass(frozen=True)
 class Result:
     """What a command found or did. Every output format is made from this alone."""
 
     warnings: tuple[Notice, ...] = field(default=(), kw_only=True)
 
-    columns: ClassVar[dict[str, str]] = {}
-    """Table columns of the first tuple field. Empty means a table of keys and values."""
-
     def to_dict(self) -> Any:
         """The document that JSON and YAML show."""
         return document(self)
-
-    def tables(self) -> list[Table]:
-        """The tables that the table format shows, one below the other."""
-        if not self.columns:
-            return []
-        for known in ordered_fields(type(self)):
-            value = getattr(self, known.name)
-            if isinstance(value, tuple):
-                return [Table(self.columns, value)]
-        return [Table(self.columns, ())]
 
     def resources(self) -> tuple[Resource, ...]:
         """What exists because of the command."""

@@ -45,15 +45,6 @@ class InstanceTypeList(Listing):
     enough: Mapping[str, int] = private(MappingProxyType({}))
     """By quota family: the value to request on spot, above what every region has."""
 
-    columns = {
-        "region": "Region",
-        "instance_type": "Type",
-        "vcpus": "vCPUs",
-        "memory_mib": "MiB",
-        "gpu": "GPU",
-        "quota_family": "Quota family",
-    }
-
 
 @dataclass(frozen=True)
 class ImageList(Listing):
@@ -64,11 +55,3 @@ class ImageList(Listing):
     name_filter: str = private("")
     regions: tuple[str, ...] = private(())
     access: Access = private(Access())
-
-    columns = {
-        "region": "Region",
-        "image_id": "Image",
-        "creation_date": "Made",
-        "architecture": "Architecture",
-        "name": "Name",
-    }

@@ -85,15 +85,6 @@ class QuotaReport(Result):
     regions_failed: tuple[RegionFailure, ...] = ()
     access: Access = private(Access())
 
-    columns = {
-        "region": "Region",
-        "family": "Family",
-        "quota_type": "Type",
-        "value": "vCPUs",
-        "quota_code": "Code",
-        "quota_name": "Name",
-    }
-
 
 @dataclass(frozen=True)
 class QuotaRequests(Result):
@@ -102,15 +93,6 @@ class QuotaRequests(Result):
     requests: tuple[QuotaRequestRow, ...]
     regions_failed: tuple[RegionFailure, ...] = ()
     access: Access = private(Access())
-
-    columns = {
-        "region": "Region",
-        "family": "Family",
-        "quota_type": "Type",
-        "desired_value": "vCPUs",
-        "status": "Status",
-        "request_id": "Request",
-    }
 
 
 @dataclass(frozen=True)
@@ -121,13 +103,3 @@ class QuotaHistory(Result):
     regions_queried: tuple[str, ...]
     regions_failed: tuple[RegionFailure, ...] = ()
     access: Access = private(Access())
-
-    columns = {
-        "created": "Made",
-        "region": "Region",
-        "family": "Family",
-        "quota_type": "Type",
-        "desired_value": "vCPUs",
-        "status": "Status",
-        "request_id": "Request",
-    }

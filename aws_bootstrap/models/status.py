@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ..gpu import GpuInfo
-from .base import Access, Notice, Result, Table, optional, private
+from .base import Access, Notice, Result, optional, private
 from .facts import RegionFailure
 
 
@@ -40,16 +40,6 @@ class InstanceStatus:
     gpu: GpuInfo | None = optional()
     user: str = private("ubuntu")
 
-    @property
-    def volumes_in_table(self) -> str:
-        """Its data volumes, one a line."""
-        return "\n".join(f"{v.volume_id} {v.size_gb} GB {v.mount_point}" for v in self.ebs_volumes)
-
-    @property
-    def gpu_in_table(self) -> str:
-        """Its GPU's name; empty where it has none, was not asked or did not tell."""
-        return self.gpu.name if self.gpu else ""
-
 
 @dataclass(frozen=True)
 class OrphanVolume:
@@ -75,35 +65,6 @@ class StatusReport(Result):
     orphan_volumes: tuple[OrphanVolume, ...]
     access: Access = private(Access())
     instructions: bool = private(True)
-
-    columns = {
-        "instance_id": "Instance",
-        "ssh_alias": "Alias",
-        "region": "Region",
-        "state": "State",
-        "instance_type": "Type",
-        "lifecycle": "Pricing",
-        "public_ip": "Address",
-        "spot_price_per_hour": "USD/h",
-        "uptime_seconds": "Uptime s",
-        "estimated_cost": "USD so far",
-        "gpu_in_table": "GPU",
-        "volumes_in_table": "Volumes",
-    }
-
-    def tables(self) -> list[Table]:
-        """Instances, then orphan volumes if there are any."""
-        volumes = {
-            "volume_id": "Orphan volume",
-            "region": "Region",
-            "size_gb": "GB",
-            "monthly_cost_usd": "USD/month",
-            "kept": "Kept",
-        }
-        tables = super().tables()
-        if self.orphan_volumes:
-            tables.append(Table(volumes, self.orphan_volumes))
-        return tables
 
     @property
     def unread_gpus(self) -> tuple[Notice, ...]:

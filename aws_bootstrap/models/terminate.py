@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .base import Access, Result, Table, optional, private
+from .base import Access, Result, optional, private
 from .facts import RegionFailure
 
 
@@ -32,19 +32,3 @@ class TerminateReport(Result):
     """Where nothing of ours was found, if nothing was named."""
     declined: bool = private(False)
     access: Access = private(Access())
-
-    columns = {
-        "instance_id": "Instance",
-        "region": "Region",
-        "previous_state": "Was",
-        "current_state": "Now",
-        "ssh_alias_removed": "Alias removed",
-        "ebs_volumes_deleted": "Volumes deleted",
-        "ebs_volumes_kept": "Volumes kept",
-    }
-
-    def tables(self) -> list[Table]:
-        """What was terminated; where nothing was, the region that was looked at."""
-        if self.terminated or not self.region:
-            return super().tables()
-        return [Table({"0": f"Instances in {self.region}"}, [("(none)",)])]

@@ -1,0 +1,270 @@
+"""The tables of each result: which records stand in them, and under which headings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import singledispatch
+from typing import Any
+
+from ..models import (
+    AccessReport,
+    AliasAddress,
+    AliasEntry,
+    CleanupPlan,
+    CleanupReport,
+    DeletedVolume,
+    ImageList,
+    InstanceStatus,
+    InstanceTypeList,
+    QuotaHistory,
+    QuotaReport,
+    QuotaRequests,
+    Result,
+    StatusReport,
+    TerminateReport,
+    VolumeEntry,
+)
+
+Columns = dict[str, str]
+"""Headings by field name; dots reach into facts."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Records of one type under headings."""
+
+    columns: Columns
+    rows: Iterable[Any]
+
+
+@singledispatch
+def tables(result: Result) -> list[Table]:
+    """Return the tables of this result, to be shown one below the other; none where its keys and values are shown."""
+    return []
+
+
+# --- access ----------------------------------------------------------------------------------------------
+
+_ACCESS: Columns = {
+    "instance_id": "Instance",
+    "ssh_alias": "Alias",
+    "region": "Region",
+    "ssh_port": "Port",
+    "reachable": "Reachable from here",
+    "sources": "Open to",
+}
+
+
+@tables.register
+def access_tables(report: AccessReport) -> list[Table]:
+    """Return the boxes."""
+    return [Table(_ACCESS, report.boxes)]
+
+
+# --- cleanup ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Action:
+    """One line of a cleanup's table."""
+
+    action: str
+    name: str
+    what: str
+
+
+_ACTIONS: Columns = {"action": "Action", "name": "Id", "what": "What"}
+
+
+@tables.register
+def cleanup_plan_tables(plan: CleanupPlan) -> list[Table]:
+    """Return one table of everything, by action."""
+    actions = _alias_actions("remove alias", plan.stale)
+    actions += _address_actions("add alias", plan.added)
+    actions += _address_actions("update alias", plan.updated)
+    actions += _volume_actions("delete volume", plan.orphan_volumes)
+    actions += _skipped(plan)
+    return [Table(_ACTIONS, actions)]
+
+
+@tables.register
+def cleanup_tables(report: CleanupReport) -> list[Table]:
+    """Return one table of everything, by action."""
+    actions = _alias_actions("alias removed", report.cleaned)
+    actions += _address_actions("alias added", report.added)
+    actions += _address_actions("alias updated", report.updated)
+    for volume in report.deleted_volumes:
+        actions.append(_deletion(volume))
+    actions += _skipped(report)
+    return [Table(_ACTIONS, actions)]
+
+
+def _alias_actions(action: str, entries: Iterable[AliasEntry]) -> list[Action]:
+    return [Action(action, entry.instance_id, entry.alias) for entry in entries]
+
+
+def _address_actions(action: str, entries: Iterable[AliasAddress]) -> list[Action]:
+    return [Action(action, entry.instance_id, f"{entry.alias} {entry.public_ip}") for entry in entries]
+
+
+def _volume_actions(action: str, volumes: Iterable[VolumeEntry]) -> list[Action]:
+    return [Action(action, volume.volume_id, f"{volume.size_gb} GB") for volume in volumes]
+
+
+def _deletion(volume: DeletedVolume) -> Action:
+    size = f"{volume.size_gb} GB"
+    if volume.error:
+        return Action("not deleted", volume.volume_id, f"{size}: {volume.error}")
+    return Action("volume deleted", volume.volume_id, size)
+
+
+def _skipped(result: CleanupPlan | CleanupReport) -> list[Action]:
+    """Return what stays as it is."""
+    actions = _alias_actions("skip", result.skipped)
+    actions += _volume_actions("skip", result.skipped_volumes)
+    for instance_id in result.broken:
+        actions.append(Action("broken block", instance_id, "left alone"))
+    return actions
+
+
+# --- list ------------------------------------------------------------------------------------------------
+
+_INSTANCE_TYPES: Columns = {
+    "region": "Region",
+    "instance_type": "Type",
+    "vcpus": "vCPUs",
+    "memory_mib": "MiB",
+    "gpu": "GPU",
+    "quota_family": "Quota family",
+}
+_IMAGES: Columns = {
+    "region": "Region",
+    "image_id": "Image",
+    "creation_date": "Made",
+    "architecture": "Architecture",
+    "name": "Name",
+}
+
+
+@tables.register
+def instance_type_tables(result: InstanceTypeList) -> list[Table]:
+    """Return the instance types."""
+    return [Table(_INSTANCE_TYPES, result.instance_types)]
+
+
+@tables.register
+def image_tables(result: ImageList) -> list[Table]:
+    """Return the images."""
+    return [Table(_IMAGES, result.images)]
+
+
+# --- quota -----------------------------------------------------------------------------------------------
+
+_QUOTAS: Columns = {
+    "region": "Region",
+    "family": "Family",
+    "quota_type": "Type",
+    "value": "vCPUs",
+    "quota_code": "Code",
+    "quota_name": "Name",
+}
+_REQUESTS: Columns = {
+    "region": "Region",
+    "family": "Family",
+    "quota_type": "Type",
+    "desired_value": "vCPUs",
+    "status": "Status",
+    "request_id": "Request",
+}
+
+
+@tables.register
+def quota_tables(report: QuotaReport) -> list[Table]:
+    """Return the quotas."""
+    return [Table(_QUOTAS, report.quotas)]
+
+
+@tables.register
+def quota_request_tables(report: QuotaRequests) -> list[Table]:
+    """Return the requests that were sent."""
+    return [Table(_REQUESTS, report.requests)]
+
+
+@tables.register
+def quota_history_tables(report: QuotaHistory) -> list[Table]:
+    """Return the requests, with their dates."""
+    return [Table({"created": "Made"} | _REQUESTS, report.requests)]
+
+
+# --- status ----------------------------------------------------------------------------------------------
+
+_INSTANCES: Columns = {
+    "instance.instance_id": "Instance",
+    "instance.ssh_alias": "Alias",
+    "instance.region": "Region",
+    "instance.state": "State",
+    "instance.instance_type": "Type",
+    "instance.lifecycle": "Pricing",
+    "instance.public_ip": "Address",
+    "instance.spot_price_per_hour": "USD/h",
+    "instance.uptime_seconds": "Uptime s",
+    "instance.estimated_cost": "USD so far",
+    "gpu": "GPU",
+    "volumes": "Volumes",
+}
+_ORPHAN_VOLUMES: Columns = {
+    "volume_id": "Orphan volume",
+    "region": "Region",
+    "size_gb": "GB",
+    "monthly_cost_usd": "USD/month",
+    "kept": "Kept",
+}
+
+
+@dataclass(frozen=True)
+class InstanceRow:
+    """An instance with its GPU's name (empty where it has none or it is not known) and its volumes, one a line."""
+
+    instance: InstanceStatus
+    gpu: str
+    volumes: str
+
+
+@tables.register
+def status_tables(report: StatusReport) -> list[Table]:
+    """Return the instances, then orphan volumes if there are any."""
+    shown = [Table(_INSTANCES, _instance_rows(report.instances))]
+    if report.orphan_volumes:
+        shown.append(Table(_ORPHAN_VOLUMES, report.orphan_volumes))
+    return shown
+
+
+def _instance_rows(instances: Sequence[InstanceStatus]) -> list[InstanceRow]:
+    rows: list[InstanceRow] = []
+    for instance in instances:
+        gpu = instance.gpu.name if instance.gpu else ""
+        volumes = [f"{volume.volume_id} {volume.size_gb} GB {volume.mount_point}" for volume in instance.ebs_volumes]
+        rows.append(InstanceRow(instance, gpu, "\n".join(volumes)))
+    return rows
+
+
+# --- terminate -------------------------------------------------------------------------------------------
+
+_TERMINATIONS: Columns = {
+    "instance_id": "Instance",
+    "region": "Region",
+    "previous_state": "Was",
+    "current_state": "Now",
+    "ssh_alias_removed": "Alias removed",
+    "ebs_volumes_deleted": "Volumes deleted",
+    "ebs_volumes_kept": "Volumes kept",
+}
+
+
+@tables.register
+def terminate_tables(report: TerminateReport) -> list[Table]:
+    """Return what was terminated; where nothing was, the region that was looked at."""
+    if report.terminated or not report.region:
+        return [Table(_TERMINATIONS, report.terminated)]
+    return [Table({"0": f"Instances in {report.region}"}, [("(none)",)])]
