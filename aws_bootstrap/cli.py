@@ -15,7 +15,7 @@ import click
 from . import output, silence, startup
 from .app import App
 from .commands import COMMANDS
-from .commands.options import GLOBAL_OPTIONS, examples_last
+from .commands.command import GLOBAL_OPTIONS, examples_last
 from .errors import SIGNALS, BootstrapError, Interrupted, UsageError, interrupt_behind
 from .output import OutputFormat
 

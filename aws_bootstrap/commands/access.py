@@ -6,15 +6,17 @@ import click
 
 from ..app import App
 from . import options
+from .command import Command
+from .params import Cidr
 
 
-@click.command(cls=options.Command)
+@click.command(cls=Command)
 @click.argument("names", nargs=-1, metavar="[ALIAS_OR_ID]...", shell_complete=options.complete_alias)
 @options.regions
 @click.option(
     "--ssh-cidr",
     multiple=True,
-    type=options.Cidr(),
+    type=Cidr(),
     help="Let in these alone, by the rules that this tool makes; `me` is your address. Repeatable.",
 )
 @click.pass_obj

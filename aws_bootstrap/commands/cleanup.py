@@ -10,9 +10,10 @@ from ..app import App
 from ..config import LaunchConfig
 from ..errors import UsageError
 from . import options
+from .command import Command
 
 
-@click.command(cls=options.Command)
+@click.command(cls=Command)
 @click.option("--dry-run", is_flag=True, help="Show what would be done; change nothing.")
 @options.yes
 @click.option("--include-ebs", is_flag=True, help="Also delete data volumes whose instance is gone.")

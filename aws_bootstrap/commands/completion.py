@@ -6,10 +6,10 @@ import click
 
 from ..app import App
 from ..models import CompletionScript
-from . import options
+from .command import Command
 
 
-@click.command(cls=options.Command)
+@click.command(cls=Command)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:

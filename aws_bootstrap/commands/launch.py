@@ -10,9 +10,10 @@ import click
 from ..app import App
 from ..config import LaunchConfig
 from . import options
+from .command import Command
 
 
-@click.command(cls=options.Command)
+@click.command(cls=Command)
 @options.launch_options
 @click.option("--yes", "-y", is_flag=True, help="Do not ask: take on-demand, at its price, where spot has none.")
 @click.option("--dry-run", is_flag=True, help="Show what would be done; change nothing.")

@@ -7,12 +7,14 @@ import click
 from ..app import App
 from ..config import LaunchConfig
 from . import options
+from .command import Group
+from .params import Pattern
 
-_PREFIX = options.Pattern("prefix", r"[a-z0-9][a-z0-9.*-]*", "g4dn")
+_PREFIX = Pattern("prefix", r"[a-z0-9][a-z0-9.*-]*", "g4dn")
 _AMIS = LaunchConfig().ami_filter.partition(" (")[0] + "*"
 
 
-@click.group("list", cls=options.Group)
+@click.group("list", cls=Group)
 def list_() -> None:
     """List instance types or images.
 

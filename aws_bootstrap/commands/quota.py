@@ -7,13 +7,15 @@ import click
 from .. import quota as quotas
 from ..app import App
 from . import options
+from .command import Group
+from .params import any_case
 
-_FAMILIES = options.any_case(quotas.FAMILIES)
-_MARKETS = options.any_case(quotas.MARKETS)
+_FAMILIES = any_case(quotas.FAMILIES)
+_MARKETS = any_case(quotas.MARKETS)
 _FAMILY_HELP = "gvt: G and VT; p: P2 to P4; p5: P5; dl: DL."
 
 
-@click.group("quota", cls=options.Group)
+@click.group("quota", cls=Group)
 def quota() -> None:
     """Show and raise the account's vCPU quotas for GPU instances.
 
@@ -69,7 +71,7 @@ def request(app: App, market: str, desired_value: int, family: str, regions: tup
 @quota.command()
 @click.option("--family", type=_FAMILIES, help=f"{_FAMILY_HELP}  [default: all]")
 @click.option("--type", "market", type=_MARKETS, help="Only this one of the family's two quotas.")
-@click.option("--status", type=options.any_case(quotas.STATUSES), help="Only requests in this state.")
+@click.option("--status", type=any_case(quotas.STATUSES), help="Only requests in this state.")
 @options.regions_here
 @click.pass_obj
 def history(app: App, family: str | None, market: str | None, status: str | None, regions: tuple[str, ...]) -> None:

@@ -9,9 +9,10 @@ import click
 from ..app import App
 from ..config import LaunchConfig
 from . import options
+from .command import Command
 
 
-@click.command(cls=options.Command)
+@click.command(cls=Command)
 @click.argument("name", metavar="ALIAS_OR_ID", shell_complete=options.complete_alias)
 @options.python_version
 @options.setup_script

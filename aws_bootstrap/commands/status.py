@@ -6,9 +6,10 @@ import click
 
 from ..app import App
 from . import options
+from .command import Command
 
 
-@click.command(cls=options.Command)
+@click.command(cls=Command)
 @options.regions
 @click.option("--instructions/--no-instructions", "-I/ ", default=True, help="Show how to connect.  [default: shown]")
 @click.option("--gpu", is_flag=True, help="Ask each running box for its GPU and CUDA versions, over SSH.")

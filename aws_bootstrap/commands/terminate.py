@@ -7,9 +7,10 @@ import click
 from ..app import App
 from ..models import TerminateReport
 from . import options
+from .command import Command
 
 
-@click.command(cls=options.Command)
+@click.command(cls=Command)
 @click.argument("names", nargs=-1, metavar="[INSTANCE_ID_OR_ALIAS]...", shell_complete=options.complete_alias)
 @options.region
 @options.yes

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from ..app import App
-from ..commands.options import Group
+from ..commands.command import Group
 from ..errors import UsageError
 from . import process, results
 from .home import Home

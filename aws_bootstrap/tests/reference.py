@@ -17,7 +17,7 @@ from typing import Any
 import click
 
 from aws_bootstrap.cli import main
-from aws_bootstrap.commands.options import GLOBAL_OPTIONS
+from aws_bootstrap.commands.command import GLOBAL_OPTIONS
 from aws_bootstrap.tests import schemas
 
 ROOT = Path(__file__).parents[2]

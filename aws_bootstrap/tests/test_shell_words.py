@@ -22,7 +22,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from aws_bootstrap import keys, ssh
-from aws_bootstrap.commands.options import PYTHON_VERSION, REGION
+from aws_bootstrap.commands.params import PYTHON_VERSION, REGION
 from aws_bootstrap.config import LaunchConfig, program
 from aws_bootstrap.errors import BootstrapError
 from aws_bootstrap.models import ImageList, ImageRow

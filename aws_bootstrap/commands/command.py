@@ -1,0 +1,131 @@
+"""The command classes: every option has its environment variable, and every command takes the global options."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+
+from .. import output
+from ..app import App
+from ..output import OutputFormat
+from .params import any_case
+
+_WITHOUT_VARIABLE = {"yes", "help"}
+
+
+def examples_last(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return a command's settings, the examples of its help below the options: one copies from the last lines."""
+    text, sign, examples = inspect.cleandoc(settings.get("help") or "").partition("\b\nExample")
+    if not sign:
+        return settings
+    return settings | {"help": text.strip(), "epilog": sign + examples}
+
+
+class Command(click.Command):
+    """A command that takes the global options too, and reads each option from AWS_BOOTSTRAP_<COMMAND>_<OPTION>."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **examples_last(kwargs))
+        for param in self.params:
+            if isinstance(param, click.Option) and param.envvar is None and param.name not in _WITHOUT_VARIABLE:
+                param.envvar = _variable(self.name or "", param)
+        self.params += [make() for make in GLOBAL_OPTIONS]
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Return Click's own context, with the negative names of switches read from the environment: …_ON_DEMAND=1.
+
+        They stand above the defaults that a parent context gives, as every variable does.
+        """
+        defaults = dict(extra.pop("default_map", None) or _inherited_defaults(parent, info_name))
+        for param in self.params:
+            if _is_negated(param):
+                defaults[param.name] = False
+        return super().make_context(info_name, args, parent, default_map=defaults, **extra)
+
+
+def _inherited_defaults(parent: click.Context | None, info_name: str | None) -> Mapping[str, Any]:
+    """Return the defaults that the parent context has for this command."""
+    if parent is None or parent.default_map is None:
+        return {}
+    return parent.default_map.get(info_name or "") or {}
+
+
+def _is_negated(param: click.Parameter) -> bool:
+    """Return whether the environment sets the second name of a switch like `--spot/--on-demand`."""
+    if not isinstance(param, click.Option) or not isinstance(param.envvar, str) or not param.secondary_opts:
+        return False
+    prefix = param.envvar.removesuffix(_constant(_longest(param.opts)))
+    value = os.environ.get(prefix + _constant(_longest(param.secondary_opts)), "")
+    return value.lower() in ("1", "true", "yes", "on", "t", "y")
+
+
+def _longest(names: Sequence[str]) -> str:
+    """Return the long one of an option's names."""
+    return max(names, key=len)
+
+
+def _constant(option: str) -> str:
+    """Return an option's name as an environment variable's: ON_DEMAND for --on-demand."""
+    return option.lstrip("-").upper().replace("-", "_").replace(" ", "_")
+
+
+class Group(click.Group):
+    """A command of commands. It takes the global options too; AWS_BOOTSTRAP_<GROUP>_<COMMAND>_<OPTION> are read."""
+
+    command_class = Command
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **examples_last(kwargs))
+        self.params += [make() for make in GLOBAL_OPTIONS]
+
+    def add_command(self, cmd: click.Command, name: str | None = None) -> None:
+        """Add the command; its options' variables are named after the group as well."""
+        super().add_command(cmd, name)
+        for param in cmd.params:
+            if isinstance(param, click.Option) and param.envvar == _variable(cmd.name or "", param):
+                param.envvar = _variable(f"{self.name} {cmd.name}", param)
+
+
+def _variable(command: str, option: click.Option) -> str:
+    """Return the variable named after the option as typed: Click's own names would follow the Python parameter."""
+    return f"AWS_BOOTSTRAP_{_constant(command)}_{_constant(_longest(option.opts))}"
+
+
+def _set_output(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    if value:
+        output.use_format(OutputFormat(value))
+
+
+def _set_profile(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    if value:
+        ctx.ensure_object(App).profile = value
+
+
+def _set_debug(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value:
+        ctx.ensure_object(App).debug = True
+
+
+def _output_option() -> click.Option:
+    formats = any_case([output_format.value for output_format in OutputFormat])
+    help_text = "How to show the result.  [default: text; env: AWS_BOOTSTRAP_OUTPUT]"
+    return click.Option(["--output", "-o"], type=formats, callback=_set_output, expose_value=False, help=help_text)
+
+
+def _profile_option() -> click.Option:
+    help_text = "AWS profile.  [env: AWS_PROFILE]"
+    return click.Option(["--profile"], callback=_set_profile, expose_value=False, help=help_text)
+
+
+def _debug_option() -> click.Option:
+    help_text = "On failure, show the traceback as well."
+    return click.Option(["--debug"], is_flag=True, callback=_set_debug, expose_value=False, help=help_text)
+
+
+GLOBAL_OPTIONS = (_output_option, _profile_option, _debug_option)

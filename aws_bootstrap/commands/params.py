@@ -1,0 +1,111 @@
+"""The parameter types of options: text of a known form, networks, durations, prices, tags."""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from ..retry import parse_duration
+
+
+class Listed(click.ParamType):
+    """A type whose repeated values are separated by commas in the environment."""
+
+    envvar_list_splitter = ","
+
+
+class Pattern(Listed):
+    """Text of a known form."""
+
+    def __init__(self, name: str, pattern: str, example: str) -> None:
+        self.name = name
+        self._pattern = re.compile(pattern)
+        self._example = example
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the text itself; a usage error unless it has the form."""
+        if not self._pattern.fullmatch(value):
+            self.fail(f"'{value}' is not a {self.name}; write it like {self._example}.", param, ctx)
+        return value
+
+
+class Cidr(Listed):
+    """A network, an address, or `me`."""
+
+    name = "cidr"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return `me`, or the network in EC2's canonical form."""
+        if value == "me":
+            return value
+        try:
+            return str(ipaddress.ip_network(value, strict=False))
+        except ValueError:
+            self.fail(f"'{value}' is not a network; write it like 203.0.113.0/24, 203.0.113.7 or me.", param, ctx)
+
+
+def any_case(words: Sequence[str]) -> click.Choice[str]:
+    """Return a choice of these words, in capitals or not: people write `JSON`, and AWS writes `PENDING`."""
+    return click.Choice(words, case_sensitive=False)
+
+
+class Duration(click.ParamType):
+    """A length of time, in seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the seconds of `90s`, `30m`, `1h30m` or a plain number."""
+        if isinstance(value, int | float):
+            return float(value)
+        try:
+            return parse_duration(value)
+        except ValueError as exc:
+            self.fail(str(exc), param, ctx)
+
+
+class Price(click.ParamType):
+    """An hourly price in USD."""
+
+    name = "usd"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number; a usage error unless it is finite and above zero."""
+        try:
+            price = float(value)
+        except ValueError:
+            price = math.nan
+        if not math.isfinite(price) or price <= 0:
+            self.fail(f"'{value}' is not a price; write it like 0.30.", param, ctx)
+        return price
+
+
+class Tag(Listed):
+    """One KEY=VALUE, as a pair."""
+
+    name = "key=value"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        """Return key and value within EC2's limits; a usage error for the tool's own keys."""
+        if isinstance(value, tuple):
+            return value
+        key, sign, content = value.partition("=")
+        if not sign or not key or len(key) > 128 or len(content) > 256:
+            self.fail(f"'{value}' is not a tag; write it like team=vision.", param, ctx)
+        if key.startswith(("aws:", "aws-bootstrap")) or key == "created-by":
+            self.fail(f"the tag {key} is reserved.", param, ctx)
+        return key, content
+
+
+REGION = Pattern("region", r"[a-z]{2,3}(-[a-z]+)+-[0-9]{1,2}", "us-west-2")
+PYTHON_VERSION = Pattern("Python version", r"3(\.[0-9]{1,2}(\.[0-9]{1,2})?)?", "3, 3.13 or 3.14.2")
+INSTANCE_TYPE = Pattern("instance type", r"[a-z][a-z0-9-]*\.[a-z0-9-]+", "g4dn.xlarge")
+VOLUME = Pattern("volume", r"vol-[0-9a-f]{8,17}", "vol-0123456789abcdef0")
+SUBNET = Pattern("subnet", r"subnet-[0-9a-f]{8,17}", "subnet-0123456789abcdef0")
+USER = Pattern("login name", r"[a-z_][a-z0-9_-]{0,31}", "ubuntu")
+KEY_NAME = Pattern("key pair's name", r"[\x20-\x7e]{1,255}", "aws-bootstrap-key")
