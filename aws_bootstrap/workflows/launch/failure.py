@@ -88,7 +88,7 @@ def _about_unknown(launch: Launch) -> list[str]:
     unknown = _unknown(launch)
     if unknown:
         hints.append(f"EC2 may have started or created {' and '.join(unknown)}; it could not be asked.")
-        hints.append(f"Look:   {launch.app.access.program} status --region {launch.where.region}")
+        hints.append(f"Look:   {launch.app.access.program} status --region {launch.region_plan.region}")
     free_of_charge = [name for name in launch.calls.unknown if name not in unknown]
     if free_of_charge:
         names = ", ".join(free_of_charge)
