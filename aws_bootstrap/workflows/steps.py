@@ -34,7 +34,10 @@ class Step[P, S]:
 
 def titles[P, S](steps: Sequence[Step[P, S]], plan: P) -> tuple[str, ...]:
     """Return the titles of the steps that apply, in order."""
-    return tuple(step.title_for(plan) for step in _applicable(steps, plan))
+    found: list[str] = []
+    for step in _applicable(steps, plan):
+        found.append(step.title_for(plan))
+    return tuple(found)
 
 
 def run_steps[P, S](steps: Sequence[Step[P, S]], plan: P, state: S) -> None:
