@@ -155,7 +155,7 @@ def _ignore(*_: object) -> None:
 
 @dataclass(frozen=True)
 class Search:
-    """How the loop acts: each function is the caller's."""
+    """What the loop calls: each function is the caller's."""
 
     start: Callable[[Attempt], Instance]
     """Start an instance; AwsError if EC2 does not."""
@@ -163,7 +163,7 @@ class Search:
     on_try: Callable[[Attempt, Tried], None] = _ignore
     on_miss: Callable[[Miss], None] = _ignore
     on_wait: Callable[[float, Tried], None] = _ignore
-    """Told before each pause, and each second of it, how many seconds are left."""
+    """Called before each pause, and each second of it, with the seconds that are left."""
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
 

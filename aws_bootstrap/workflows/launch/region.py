@@ -1,4 +1,4 @@
-"""What an instance needs in its region before it can start: the key pair, and a group that lets the user in."""
+"""What an instance needs in its region before it can start: the key pair, and a security group that allows the user."""
 
 from __future__ import annotations
 

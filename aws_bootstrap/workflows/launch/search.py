@@ -73,8 +73,8 @@ def _quota_hint(launch: Launch, attempt: Attempt) -> str:
     desired_value = 0
     if family:
         instance_type = launch.plan.of(attempt.region).types[attempt.instance_type]
-        kind = Kind(family, attempt.market)
-        desired_value = quota.enough(launch.app, kind, [attempt.region], instance_type.vcpus)
+        quota_kind = Kind(family, attempt.market)
+        desired_value = quota.enough(launch.app, quota_kind, [attempt.region], instance_type.vcpus)
     return capacity.quota_commands(attempt, desired_value, launch.app.access.program)
 
 
