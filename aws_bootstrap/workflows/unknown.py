@@ -123,6 +123,7 @@ class Calls:
         return done
 
     def _outcome[T](self, name: str, call: Callable[[], T], look: Callable[[], T | None]) -> T:
+        """Return the call's answer, or what `look` finds where none came. Raise the call's error otherwise."""
         try:
             return call()
         except Exception as exc:
@@ -146,6 +147,7 @@ class Calls:
         together(*lookups)
 
     def _settle(self, name: str, look: Callable[[], Any | None], note: Callable[[Any], None]) -> None:
+        """Look up one call that is still under way; note what is found, or that its outcome is not known."""
         _report_look(name)
         lookup = look_up(look, self._seconds)
         if lookup.found is not None:
