@@ -14,42 +14,67 @@ _OWNERS = {"ubuntu": "099720109477", "rhel": "309956199498", "red hat": "3099561
 
 
 def image_owner(name_filter: str) -> str:
-    """The account that publishes images of such names."""
+    """Return the account that publishes images of such names."""
     name = name_filter.lower()
-    return next((owner for prefix, owner in _OWNERS.items() if name.startswith(prefix)), "amazon")
+    for prefix, owner in _OWNERS.items():
+        if name.startswith(prefix):
+            return owner
+    return "amazon"
 
 
 def login_user(image_name: str) -> str:
-    """The account that the image's cloud-init gives our key to."""
+    """Return the account that the image's cloud-init gives our key to."""
     name = image_name.lower()
-    amazon_or_red_hat = "amazon linux" in name or name.startswith(("al2", "amzn", "rhel", "red hat"))
-    return "ec2-user" if amazon_or_red_hat else DEFAULT_USER
+    if "amazon linux" in name:
+        return "ec2-user"
+    if name.startswith(("al2", "amzn", "rhel", "red hat")):
+        return "ec2-user"
+    return DEFAULT_USER
 
 
 @explained()
 def find_images(ec2: Any, name_filter: str) -> list[Image]:
-    """The available images of that name pattern, newest first."""
-    filters = [{"Name": "name", "Values": [name_filter]}, {"Name": "state", "Values": ["available"]}]
+    """Return the available images of that name pattern, newest first."""
+    filters = [
+        {"Name": "name", "Values": [name_filter]},
+        {"Name": "state", "Values": ["available"]},
+    ]
     found = pages(ec2, "describe_images", "Images", Owners=[image_owner(name_filter)], Filters=filters)
-    return sorted(map(_image, found), key=lambda image: image.creation_date, reverse=True)
+    images = [_image(raw) for raw in found]
+    return sorted(images, key=_creation_date, reverse=True)
+
+
+def _creation_date(image: Image) -> str:
+    """Return what to sort images by."""
+    return image.creation_date
 
 
 @explained()
 def image_names(ec2: Any, image_ids: Iterable[str]) -> dict[str, str]:
-    """The names of these images, by id; those that were withdrawn are left out."""
+    """Return the names of these images, by id; those that were withdrawn are left out."""
     filters = [{"Name": "image-id", "Values": sorted(image_ids)}]
-    return {raw["ImageId"]: raw.get("Name", "") for raw in pages(ec2, "describe_images", "Images", Filters=filters)}
+    names: dict[str, str] = {}
+    for raw in pages(ec2, "describe_images", "Images", Filters=filters):
+        names[raw["ImageId"]] = raw.get("Name", "")
+    return names
 
 
 def latest_ami(images: Sequence[Image], architectures: Sequence[str]) -> Image | None:
-    """The first (so the newest) image that runs on one of the architectures."""
-    return next((image for image in images if image.architecture in architectures), None)
+    """Return the first (so the newest) image that runs on one of the architectures."""
+    for image in images:
+        if image.architecture in architectures:
+            return image
+    return None
 
 
 def _image(raw: dict[str, Any]) -> Image:
+    """Return the image of a reply. Its root size is 0 where the reply does not say it."""
     root = raw.get("RootDeviceName") or "/dev/sda1"
-    mappings = [m.get("Ebs", {}) for m in raw.get("BlockDeviceMappings", []) if m.get("DeviceName") == root]
-    sizes = [ebs.get("VolumeSize", 0) for ebs in mappings]
+    sizes: list[int] = []
+    for mapping in raw.get("BlockDeviceMappings", []):
+        if mapping.get("DeviceName") == root:
+            ebs = mapping.get("Ebs", {})
+            sizes.append(ebs.get("VolumeSize", 0))
     return Image(
         image_id=raw["ImageId"],
         name=raw.get("Name", ""),

@@ -24,25 +24,27 @@ _ATTEMPTS = 5
 
 
 def find_instances(ec2: Any) -> list[Instance]:
-    """Our instances in the client's region that are not terminated, oldest first."""
+    """Return our instances in the client's region that are not terminated, oldest first."""
     filters = [tags.OURS, {"Name": "instance-state-name", "Values": list(ALIVE)}]
-    return sorted(_described(ec2, Filters=filters), key=_age)
+    found = _described(ec2, Filters=filters)
+    return sorted(found, key=_age)
 
 
 def _age(instance: Instance) -> datetime:
-    """What to sort by: when it was launched; one of which EC2 does not say comes first."""
+    """Return what to sort by: when it was launched; one of which EC2 does not say comes first."""
     return instance.launch_time or datetime.min.replace(tzinfo=UTC)
 
 
 def get_instances(ec2: Any, instance_ids: Sequence[str]) -> list[Instance]:
-    """Those of the instances that are ours, whatever their state; unknown ids are left out."""
+    """Return those of the instances that are ours, whatever their state; unknown ids are left out."""
     filters = [tags.OURS, {"Name": "instance-id", "Values": list(instance_ids)}]
     return _described(ec2, Filters=filters)
 
 
 def find_by_token(ec2: Any, client_token: str) -> list[Instance]:
     """Return the instances that a RunInstances with this token started."""
-    return _described(ec2, Filters=[{"Name": "client-token", "Values": [client_token]}])
+    filters = [{"Name": "client-token", "Values": [client_token]}]
+    return _described(ec2, Filters=filters)
 
 
 def start_instances(
@@ -74,6 +76,7 @@ def start_instances(
 
 @explained()
 def _run_instances(ec2_once: Any, parameters: dict[str, Any]) -> list[Instance]:
+    """Send one RunInstances; return what it started."""
     reply = ec2_once.run_instances(**parameters)
     region = ec2_once.meta.region_name
     # An answer without an instance is one that cannot be read: what was started is looked up.
@@ -82,7 +85,7 @@ def _run_instances(ec2_once: Any, parameters: dict[str, Any]) -> list[Instance]:
 
 
 def _may_have_started(error: AwsError) -> bool:
-    """Whether the request that failed may have started an instance: where no answer came, or EC2 failed within."""
+    """Return whether the request that failed may have started an instance: no answer came, or EC2 failed within."""
     is_throttled = error.aws_code in THROTTLING_CODES
     failed_within = isinstance(error, TransientError) and not is_throttled
     return failed_within or not error.answered
@@ -124,7 +127,9 @@ def wait_running(
             raise _ended_early(instance)
         running_since.append(time.monotonic())
         late = time.monotonic() - running_since[0] > address_within
-        return instance if instance.public_ip or late else None
+        if instance.public_ip or late:
+            return instance
+        return None
 
     instance = poll(check, timeout=timeout, every=every)
     if instance is None:
@@ -151,9 +156,9 @@ def get_address(instance: Instance) -> str:
 
 
 def _ended_early(instance: Instance) -> BootstrapError:
-    what = (
-        f"{instance.instance_id} is {instance.state} instead of running: {instance.state_reason or 'no reason given'}"
-    )
+    """Return the error for an instance that has ended or stopped before it ran."""
+    reason = instance.state_reason or "no reason given"
+    what = f"{instance.instance_id} is {instance.state} instead of running: {reason}"
     hint = "Launch again; if it happens again, try another --instance-type or --region."
     if instance.state in ENDED:
         return BootstrapError(what, hint=hint, code="instance-ended")
@@ -161,47 +166,73 @@ def _ended_early(instance: Instance) -> BootstrapError:
 
 
 def terminate_instances(ec2: Any, instance_ids: Sequence[str]) -> list[StateChange]:
-    """End them; return what EC2 says of each. AwsError, not answered, where it says nothing of one."""
+    """End the instances; return what EC2 says of each. AwsError, not answered, where it says nothing of one."""
     with explained():
         reply = ec2.terminate_instances(InstanceIds=list(instance_ids))
-    told = [c for c in reply.get("TerminatingInstances", []) if "PreviousState" in c and "CurrentState" in c]
-    untold = sorted(set(instance_ids) - {c["InstanceId"] for c in told})
-    if untold:
-        error = AwsError(f"EC2 did not say what became of {', '.join(untold)}.", aws_code="")
+    reported: list[dict[str, Any]] = []
+    for raw in reply.get("TerminatingInstances", []):
+        if "PreviousState" in raw and "CurrentState" in raw:
+            reported.append(raw)
+    reported_ids = {raw["InstanceId"] for raw in reported}
+    unreported = sorted(set(instance_ids) - reported_ids)
+    if unreported:
+        error = AwsError(f"EC2 did not say what became of {', '.join(unreported)}.", aws_code="")
         error.answered = False
         raise error
-    return [StateChange(c["InstanceId"], c["PreviousState"]["Name"], c["CurrentState"]["Name"]) for c in told]
+    return [_state_change(raw) for raw in reported]
+
+
+def _state_change(raw: dict[str, Any]) -> StateChange:
+    """Return the state change of a reply."""
+    return StateChange(raw["InstanceId"], raw["PreviousState"]["Name"], raw["CurrentState"]["Name"])
 
 
 def _seen(ec2: Any, instance_id: str) -> Instance | None:
-    """The instance, or None while EC2 does not know it yet."""
+    """Return the instance, or None while EC2 does not know it yet."""
     try:
-        return next(iter(_described(ec2, InstanceIds=[instance_id])), None)
+        found = _described(ec2, InstanceIds=[instance_id])
     except AwsError as exc:
         if exc.aws_code == "InvalidInstanceID.NotFound":
             return None
         raise
+    if not found:
+        return None
+    return found[0]
 
 
 @explained()
 def _described(ec2: Any, **params: Any) -> list[Instance]:
+    """Return the instances that DescribeInstances answers with."""
     region = ec2.meta.region_name
-    reservations = pages(ec2, "describe_instances", "Reservations", **params)
-    return [_instance(raw, region) for reservation in reservations for raw in reservation["Instances"]]
+    found: list[Instance] = []
+    for reservation in pages(ec2, "describe_instances", "Reservations", **params):
+        for raw in reservation["Instances"]:
+            found.append(_instance(raw, region))
+    return found
 
 
 def _instance(raw: dict[str, Any], region: str) -> Instance:
-    """The instance of a reply. All but its id may be missing: a box of which little is said must still be shown."""
+    """Return the instance of a reply.
+
+    All but its id may be missing: a box of which little is said must still be shown.
+    """
+    lifecycle = "on-demand"
+    if raw.get("InstanceLifecycle") == "spot":
+        lifecycle = "spot"
+    group_ids: list[str] = []
+    for group in raw.get("SecurityGroups", []):
+        if "GroupId" in group:
+            group_ids.append(group["GroupId"])
     return Instance(
         instance_id=raw["InstanceId"],
         region=region,
         state=raw.get("State", {}).get("Name", UNKNOWN),
         instance_type=raw.get("InstanceType", UNKNOWN),
-        lifecycle="spot" if raw.get("InstanceLifecycle") == "spot" else "on-demand",
+        lifecycle=lifecycle,
         availability_zone=raw.get("Placement", {}).get("AvailabilityZone", ""),
         launch_time=raw.get("LaunchTime"),
         public_ip=raw.get("PublicIpAddress") or None,
         state_reason=raw.get("StateReason", {}).get("Message"),
         image_id=raw.get("ImageId", ""),
-        group_ids=tuple(group["GroupId"] for group in raw.get("SecurityGroups", []) if "GroupId" in group),
+        group_ids=tuple(group_ids),
     )

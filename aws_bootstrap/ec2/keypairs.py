@@ -13,27 +13,37 @@ from . import tags
 
 @explained()
 def find_key_pairs(ec2: Any, name: str) -> tuple[KeyPair, ...]:
-    """The pair of that name, and those that we named after it."""
+    """Return the pair of that name, and those that we named after it."""
     filters = [{"Name": "key-name", "Values": [name, f"{name}-*"]}]
     found = ec2.describe_key_pairs(Filters=filters, IncludePublicKey=True)["KeyPairs"]
-    return tuple(KeyPair(raw["KeyName"], " ".join(raw.get("PublicKey", "").split()[:2]) or None) for raw in found)
+    return tuple(_key_pair(raw) for raw in found)
+
+
+def _key_pair(raw: dict[str, Any]) -> KeyPair:
+    """Return the key pair of a reply: of its public key the type and the body, without the comment."""
+    words = raw.get("PublicKey", "").split()
+    public_key = " ".join(words[:2])
+    return KeyPair(raw["KeyName"], public_key or None)
 
 
 def key_pair_for(found: tuple[KeyPair, ...], name: str, key: LocalKey) -> tuple[str, bool]:
-    """The name under which EC2 has or will have this key, and whether it has yet to be imported."""
-    known = {pair.name: pair.public_key for pair in found}
+    """Return the name under which EC2 has or will have this key, and whether it has yet to be imported."""
     if key.public_key is None:
         return name, True
-    for candidate in (name, f"{name}-{key.digest}"):
-        if known.get(candidate, key.public_key) == key.public_key:
-            return candidate, candidate not in known
-    return f"{name}-{key.digest}", True
+    known = {pair.name: pair.public_key for pair in found}
+    own_name = f"{name}-{key.digest}"
+    for candidate in (name, own_name):
+        if candidate not in known:
+            return candidate, True
+        if known[candidate] == key.public_key:
+            return candidate, False
+    return own_name, True
 
 
 def ensure_key_pair(ec2: Any, name: str, key: LocalKey, found: tuple[KeyPair, ...]) -> tuple[str, bool]:
-    """The name of the EC2 pair that holds this key, and whether it was imported now."""
-    chosen, missing = key_pair_for(found, name, key)
-    if not missing:
+    """Import the key unless EC2 has it. Return the name of the pair that holds it, and whether it was imported now."""
+    chosen, is_missing = key_pair_for(found, name, key)
+    if not is_missing:
         return chosen, False
     try:
         with explained():
@@ -46,5 +56,7 @@ def ensure_key_pair(ec2: Any, name: str, key: LocalKey, found: tuple[KeyPair, ..
         if exc.aws_code != "InvalidKeyPair.Duplicate":
             raise
         # Another launch was quicker. What is there now decides, and it cannot be missing again.
-        return key_pair_for(find_key_pairs(ec2, name), name, key)[0], False
+        existing = find_key_pairs(ec2, name)
+        chosen, _ = key_pair_for(existing, name, key)
+        return chosen, False
     return chosen, True

@@ -1,4 +1,4 @@
-"""The VPC, and the security group that lets SSH in."""
+"""The VPC, and the security group that allows SSH."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .rules import authorize
 
 
 def find_network(ec2: Any, subnet_id: str | None) -> Network:
-    """The subnet asked for with its VPC, or the region's default VPC. BootstrapError where there is neither."""
+    """Return the requested subnet with its VPC, or the region's default VPC. BootstrapError where there is neither."""
     with explained():
         if subnet_id:
             subnet = ec2.describe_subnets(SubnetIds=[subnet_id])["Subnets"][0]
@@ -32,30 +32,40 @@ def find_network(ec2: Any, subnet_id: str | None) -> Network:
 
 @explained()
 def find_security_groups(ec2: Any, name: str) -> list[SecurityGroup]:
-    """The groups of that name in the region, one a VPC, with their ingress rules."""
-    found = pages(ec2, "describe_security_groups", "SecurityGroups", Filters=[{"Name": "group-name", "Values": [name]}])
-    return [SecurityGroup(r["GroupId"], r["VpcId"], frozenset(_rules(r.get("IpPermissions", [])))) for r in found]
+    """Return the groups of that name in the region, one a VPC, with their ingress rules."""
+    filters = [{"Name": "group-name", "Values": [name]}]
+    found = pages(ec2, "describe_security_groups", "SecurityGroups", Filters=filters)
+    return [_group(raw) for raw in found]
 
 
 def group_in(groups: Iterable[SecurityGroup], vpc_id: str) -> SecurityGroup | None:
-    """The one of the groups that is in the VPC."""
-    return next((group for group in groups if group.vpc_id == vpc_id), None)
+    """Return the one of the groups that is in the VPC."""
+    for group in groups:
+        if group.vpc_id == vpc_id:
+            return group
+    return None
 
 
 def missing_cidrs(group: SecurityGroup | None, port: int, cidrs: Sequence[str]) -> tuple[str, ...]:
-    """Those CIDRs that the group does not let in on the port."""
-    rules = group.rules if group else frozenset()
-    return tuple(cidr for cidr in cidrs if not any(_lets_in(rule, port, cidr) for rule in rules))
+    """Return those CIDRs that the group does not allow on the port."""
+    if group is None:
+        return tuple(cidrs)
+    return tuple(cidr for cidr in cidrs if not _is_allowed(group, port, cidr))
 
 
 def ensure_security_group(ec2: Any, vpc_id: str, name: str) -> tuple[SecurityGroup, bool]:
-    """The VPC's group of that name, and whether it was made now."""
+    """Return the VPC's group of that name, and whether it was created now."""
     group = group_in(find_security_groups(ec2, name), vpc_id)
-    return (group, False) if group else _create(ec2, vpc_id, name)
+    if group:
+        return group, False
+    return _create(ec2, vpc_id, name)
 
 
 def ensure_let_in(ec2: Any, group: SecurityGroup, port: int, cidrs: Sequence[str], timeout: float = 15.0) -> None:
-    """Have the group let the CIDRs in on the port. A group made a second ago may not be found at first."""
+    """Add the rules that the group lacks to allow the CIDRs on the port.
+
+    A group that was created a second ago may not be found at first.
+    """
 
     def attempt() -> bool | None:
         try:
@@ -74,15 +84,16 @@ def ensure_let_in(ec2: Any, group: SecurityGroup, port: int, cidrs: Sequence[str
 
 
 def _create(ec2: Any, vpc_id: str, name: str) -> tuple[SecurityGroup, bool]:
+    """Create the group; return it, and True. Where another launch was quicker, return that one's group, and False."""
     try:
         with explained():
-            made = ec2.create_security_group(
+            created = ec2.create_security_group(
                 GroupName=name,
                 Description="SSH access for aws-bootstrap",
                 VpcId=vpc_id,
                 TagSpecifications=[tags.specification("security-group", name)],
             )
-            return SecurityGroup(made["GroupId"], vpc_id), True
+            return SecurityGroup(created["GroupId"], vpc_id), True
     except AwsError as exc:
         if exc.aws_code != "InvalidGroup.Duplicate":
             raise
@@ -92,19 +103,54 @@ def _create(ec2: Any, vpc_id: str, name: str) -> tuple[SecurityGroup, bool]:
         return group, False
 
 
-def _rules(permissions: Iterable[dict[str, Any]]) -> Iterable[tuple[int, int, str]]:
-    for p in permissions:
-        if p.get("IpProtocol") == "-1":
-            first, last = 0, 65535
-        elif p.get("IpProtocol") == "tcp" and "FromPort" in p and "ToPort" in p:
-            first, last = p["FromPort"], p["ToPort"]
-        else:  # another protocol; or a reply that does not say which ports, which is no proof that ours is open
+def _group(raw: dict[str, Any]) -> SecurityGroup:
+    """Return the security group of a reply."""
+    rules: set[tuple[int, int, str]] = set()
+    for permission in raw.get("IpPermissions", []):
+        ports = _ports(permission)
+        if ports is None:
             continue
-        named = [r.get("CidrIp") for r in p.get("IpRanges", [])] + [r.get("CidrIpv6") for r in p.get("Ipv6Ranges", [])]
-        yield from ((first, last, cidr) for cidr in named if cidr)
+        first, last = ports
+        for cidr in _cidrs(permission):
+            rules.add((first, last, cidr))
+    return SecurityGroup(raw["GroupId"], raw["VpcId"], frozenset(rules))
 
 
-def _lets_in(rule: tuple[int, int, str], port: int, cidr: str) -> bool:
+def _ports(permission: dict[str, Any]) -> tuple[int, int] | None:
+    """Return the first and last TCP port that the permission is about.
+
+    None for another protocol, and for a reply that does not say which ports: that is no proof that ours is open.
+    """
+    protocol = permission.get("IpProtocol")
+    if protocol == "-1":
+        return 0, 65535
+    if protocol == "tcp" and "FromPort" in permission and "ToPort" in permission:
+        return permission["FromPort"], permission["ToPort"]
+    return None
+
+
+def _cidrs(permission: dict[str, Any]) -> list[str]:
+    """Return the CIDRs that the permission names."""
+    named: list[str | None] = []
+    for ip_range in permission.get("IpRanges", []):
+        named.append(ip_range.get("CidrIp"))
+    for ip_range in permission.get("Ipv6Ranges", []):
+        named.append(ip_range.get("CidrIpv6"))
+    return [cidr for cidr in named if cidr]
+
+
+def _is_allowed(group: SecurityGroup, port: int, cidr: str) -> bool:
+    """Return whether one of the group's rules allows the whole CIDR on the port."""
+    return any(_allows(rule, port, cidr) for rule in group.rules)
+
+
+def _allows(rule: tuple[int, int, str], port: int, cidr: str) -> bool:
+    """Return whether the rule allows the whole CIDR on the port."""
     first, last, allowed = rule
-    ours, theirs = ipaddress.ip_network(cidr), ipaddress.ip_network(allowed)
-    return first <= port <= last and ours.version == theirs.version and ours.subnet_of(theirs)  # type: ignore[arg-type]
+    ours = ipaddress.ip_network(cidr)
+    theirs = ipaddress.ip_network(allowed)
+    if not first <= port <= last:
+        return False
+    if ours.version != theirs.version:
+        return False
+    return ours.subnet_of(theirs)  # type: ignore[arg-type]

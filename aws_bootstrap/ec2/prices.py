@@ -13,19 +13,19 @@ from ..models import SpotPrice
 
 @explained()
 def spot_prices(ec2: Any, instance_types: Iterable[str]) -> dict[tuple[str, str], SpotPrice]:
-    """The current price of each type in each zone of the region, by (type, zone).
+    """Return the current price of each type in each zone of the region, by (type, zone).
 
     A history that starts now holds the price that was in force at its start, once a zone:
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSpotPriceHistory.html
     """
-    wanted = sorted(set(instance_types))
-    if not wanted:
+    names = sorted(set(instance_types))
+    if not names:
         return {}
     history = pages(
         ec2,
         "describe_spot_price_history",
         "SpotPriceHistory",
-        InstanceTypes=wanted,
+        InstanceTypes=names,
         ProductDescriptions=["Linux/UNIX"],
         StartTime=datetime.now(UTC),
     )
@@ -41,7 +41,7 @@ def spot_prices(ec2: Any, instance_types: Iterable[str]) -> dict[tuple[str, str]
 
 
 def _spot_price(raw: dict[str, Any]) -> SpotPrice | None:
-    """The price of a record; None for one that names no type, zone, time or number."""
+    """Return the price of a record; None for one that names no type, zone, time or number."""
     try:
         return SpotPrice(raw["InstanceType"], raw["AvailabilityZone"], float(raw["SpotPrice"]), raw["Timestamp"])
     except (KeyError, ValueError):
@@ -50,12 +50,12 @@ def _spot_price(raw: dict[str, Any]) -> SpotPrice | None:
 
 @explained()
 def on_demand_price(pricing: Any, region: str, instance_type: str) -> float | None:
-    """The list price of a Linux instance of this type, or None where the price list has none.
+    """Return the list price of a Linux instance of this type, or None where the price list has none.
 
     `pricing` is a client of the Price List service, which lives in a few regions only (aws.py: PRICING_REGION):
     https://docs.aws.amazon.com/awsaccountbilling/latest/aboutv2/price-list-query-api.html
     """
-    wanted = {
+    attributes = {
         "regionCode": region,
         "instanceType": instance_type,
         "operatingSystem": "Linux",
@@ -63,14 +63,19 @@ def on_demand_price(pricing: Any, region: str, instance_type: str) -> float | No
         "tenancy": "Shared",
         "capacitystatus": "Used",
     }
-    filters = [{"Type": "TERM_MATCH", "Field": field, "Value": value} for field, value in wanted.items()]
+    filters = [{"Type": "TERM_MATCH", "Field": field, "Value": value} for field, value in attributes.items()]
     with explained():
         found = pricing.get_products(ServiceCode="AmazonEC2", Filters=filters)["PriceList"]
-    prices = [float(price) for product in found for price in _on_demand_terms(json.loads(product))]
-    return min((price for price in prices if price > 0), default=None)
+    prices: list[float] = []
+    for product in found:
+        for price in _on_demand_terms(json.loads(product)):
+            prices.append(float(price))
+    positive = [price for price in prices if price > 0]
+    return min(positive, default=None)
 
 
 def _on_demand_terms(product: dict[str, Any]) -> Iterable[str]:
+    """Yield the prices in USD of a product's on-demand terms."""
     for term in product.get("terms", {}).get("OnDemand", {}).values():
         for dimension in term.get("priceDimensions", {}).values():
             if "USD" in dimension.get("pricePerUnit", {}):

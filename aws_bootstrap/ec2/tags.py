@@ -12,11 +12,23 @@ OURS = {"Name": f"tag:{TAG_CREATED_BY}", "Values": [CREATED_BY]}
 
 
 def specification(resource_type: str, name: str, extra: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """One TagSpecification: the Name, the user's own tags (another Name among them), and ours, which always stands."""
+    """Return one TagSpecification: the Name, the user's tags (perhaps another Name), and ours, which always stays."""
     tags = {"Name": name, **(extra or {}), TAG_CREATED_BY: CREATED_BY}
-    return {"ResourceType": resource_type, "Tags": [{"Key": k, "Value": v} for k, v in tags.items()]}
+    return {"ResourceType": resource_type, "Tags": as_list(tags)}
+
+
+def as_list(tags: Mapping[str, str]) -> list[dict[str, str]]:
+    """Return the tags as EC2 takes them."""
+    pairs: list[dict[str, str]] = []
+    for key, value in tags.items():
+        pairs.append({"Key": key, "Value": value})
+    return pairs
 
 
 def values(raw: Mapping[str, Any]) -> dict[str, str]:
-    """A described resource's tags as a dictionary."""
-    return {t["Key"]: t.get("Value", "") for t in raw.get("Tags", []) if "Key" in t}
+    """Return a described resource's tags as a dictionary."""
+    found: dict[str, str] = {}
+    for tag in raw.get("Tags", []):
+        if "Key" in tag:
+            found[tag["Key"]] = tag.get("Value", "")
+    return found

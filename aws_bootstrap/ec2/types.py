@@ -8,18 +8,24 @@ from typing import Any
 from ..aws import explained, pages
 from ..models import InstanceType
 
+_FAMILY_BY_PREFIX = {"p5": "p5", "p": "p", "g": "gvt", "vt": "gvt", "dl": "dl"}
+"""The quota family by how an instance type begins; the first that fits."""
+
 
 def quota_family(instance_type: str) -> str | None:
-    """`gvt`, `p5`, `p` or `dl`: the quota that this type's vCPUs count against; None for other types."""
-    prefixes = {"p5": "p5", "p": "p", "g": "gvt", "vt": "gvt", "dl": "dl"}
-    return next((family for prefix, family in prefixes.items() if instance_type.startswith(prefix)), None)
+    """Return `gvt`, `p5`, `p` or `dl`: the quota that this type's vCPUs count against; None for other types."""
+    for prefix, family in _FAMILY_BY_PREFIX.items():
+        if instance_type.startswith(prefix):
+            return family
+    return None
 
 
 @explained()
 def find_instance_types(ec2: Any, patterns: Sequence[str]) -> list[InstanceType]:
-    """The types of these names (`*` stands for anything) that the region has. A name it lacks is left out."""
+    """Return the types of these names (`*` stands for anything) that the region has. A name it lacks is left out."""
     filters = [{"Name": "instance-type", "Values": list(patterns)}]
-    return [_instance_type(raw) for raw in pages(ec2, "describe_instance_types", "InstanceTypes", Filters=filters)]
+    found = pages(ec2, "describe_instance_types", "InstanceTypes", Filters=filters)
+    return [_instance_type(raw) for raw in found]
 
 
 def _instance_type(raw: dict[str, Any]) -> InstanceType:
@@ -33,8 +39,11 @@ def _instance_type(raw: dict[str, Any]) -> InstanceType:
 
 
 def _gpu(raw: dict[str, Any]) -> str | None:
-    gpus = raw.get("GpuInfo", {}).get("Gpus", [])
-    return ", ".join(map(_one_gpu, gpus)) or None
+    """Return the type's GPUs in words; None where it has none."""
+    gpus: list[str] = []
+    for gpu in raw.get("GpuInfo", {}).get("Gpus", []):
+        gpus.append(_one_gpu(gpu))
+    return ", ".join(gpus) or None
 
 
 def _one_gpu(raw: dict[str, Any]) -> str:

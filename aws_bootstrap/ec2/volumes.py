@@ -19,20 +19,20 @@ EBS_MOUNT_POINT = "/data"
 
 @explained()
 def find_volumes(ec2: Any) -> list[Volume]:
-    """Every data volume of ours in the client's region, and those of the user's that were attached for a box."""
+    """Return every data volume of ours in the client's region, and those of the user's that were attached for a box."""
     filters = [{"Name": "tag-key", "Values": [TAG_INSTANCE]}]
     return _volumes(ec2, filters)
 
 
 @explained()
 def find_ebs_volumes_for_instance(ec2: Any, instance_id: str) -> list[Volume]:
-    """The data volumes that are meant for this instance."""
+    """Return the data volumes that are meant for this instance."""
     filters = [{"Name": f"tag:{TAG_INSTANCE}", "Values": [instance_id]}]
     return _volumes(ec2, filters)
 
 
 def _volumes(ec2: Any, filters: list[dict[str, Any]]) -> list[Volume]:
-    """The volumes that EC2 finds by the tag of their instance.
+    """Return the volumes that EC2 finds by the tag of their instance.
 
     A reply that does not show that tag is not believed: whose the volume is, and whether it is to be deleted with
     its instance, stands in its tags alone.
@@ -47,21 +47,29 @@ def _volumes(ec2: Any, filters: list[dict[str, Any]]) -> list[Volume]:
 
 
 def find_volume(ec2: Any, volume_id: str) -> Volume | None:
-    """The volume of that id; None where EC2 does not know it (any more)."""
+    """Return the volume of that id; None where EC2 does not know it (any more)."""
     try:
         with explained():
-            return _volume(ec2.describe_volumes(VolumeIds=[volume_id])["Volumes"][0], ec2.meta.region_name)
+            return _described(ec2, volume_id)
     except AwsError as exc:
         if exc.aws_code == "InvalidVolume.NotFound":
             return None
         raise
 
 
+def _described(ec2: Any, volume_id: str) -> Volume:
+    """Return the volume of that id, as DescribeVolumes answers."""
+    reply = ec2.describe_volumes(VolumeIds=[volume_id])
+    return _volume(reply["Volumes"][0], ec2.meta.region_name)
+
+
 def create_ebs_volume(ec2: Any, instance: Instance, size_gb: int, extra: Mapping[str, str] | None = None) -> Volume:
-    """A new encrypted gp3 volume in the instance's zone, tagged in the call that makes it."""
+    """Create an encrypted gp3 volume in the instance's zone, tagged in the call that creates it; return it."""
     name = f"aws-bootstrap-data-{instance.instance_id}"
-    labels = {key: value for key, value in (extra or {}).items() if key != "Name"}
-    own = {TAG_INSTANCE: instance.instance_id, TAG_FORMAT: FORMAT_ONCE}
+    volume_tags = dict(extra or {})
+    volume_tags.pop("Name", None)
+    volume_tags[TAG_INSTANCE] = instance.instance_id
+    volume_tags[TAG_FORMAT] = FORMAT_ONCE
     with explained():
         raw = ec2.create_volume(
             AvailabilityZone=instance.availability_zone,
@@ -69,17 +77,17 @@ def create_ebs_volume(ec2: Any, instance: Instance, size_gb: int, extra: Mapping
             VolumeType="gp3",
             Encrypted=True,
             ClientToken=f"data-{instance.instance_id}",  # one data volume an instance, however often it is asked for
-            TagSpecifications=[tags.specification("volume", name, {**labels, **own})],
+            TagSpecifications=[tags.specification("volume", name, volume_tags)],
         )
-        # What was asked for stands in for what the reply does not say.
+        # The request stands in for what the reply does not say.
         known = {"Size": size_gb, "State": "creating", "AvailabilityZone": instance.availability_zone}
         return _volume({**known, **raw}, ec2.meta.region_name)
 
 
 def validate_ebs_volume(ec2: Any, volume_id: str) -> Volume:
-    """The user's volume, free to be attached. BootstrapError where it is unknown or in use."""
+    """Return the user's volume, free to be attached. BootstrapError where it is unknown or in use."""
     with explained():
-        volume = _volume(ec2.describe_volumes(VolumeIds=[volume_id])["Volumes"][0], ec2.meta.region_name)
+        volume = _described(ec2, volume_id)
         if not volume.availability_zone:
             raise KeyError("AvailabilityZone")  # it decides where the box goes
     if volume.state != "available":
@@ -93,9 +101,9 @@ def validate_ebs_volume(ec2: Any, volume_id: str) -> Volume:
 
 def claim_ebs_volume(ec2: Any, volume_id: str, instance_id: str) -> None:
     """Tag the user's volume as the instance's, to be kept when that ends."""
-    tagged = {TAG_INSTANCE: instance_id, TAG_KEEP: "true"}
+    claim = tags.as_list({TAG_INSTANCE: instance_id, TAG_KEEP: "true"})
     with explained():
-        ec2.create_tags(Resources=[volume_id], Tags=[{"Key": k, "Value": v} for k, v in tagged.items()])
+        ec2.create_tags(Resources=[volume_id], Tags=claim)
 
 
 def attach_ebs_volume(ec2: Any, volume_id: str, instance_id: str, timeout: float = 60.0) -> None:
@@ -122,11 +130,15 @@ def attach_ebs_volume(ec2: Any, volume_id: str, instance_id: str, timeout: float
 
 
 def _may_have_attached(error: AwsError) -> bool:
-    """Whether the volume may be attached all the same: no answer came, or the SDK asked again after one was lost."""
+    """Return whether the volume may be attached all the same.
+
+    It may where no answer came, and where the SDK repeated the request after an answer was lost.
+    """
     return error.aws_code == "VolumeInUse" or not error.answered or isinstance(error, TransientError)
 
 
 def _is_attached(ec2: Any, volume_id: str, instance_id: str) -> bool:
+    """Return whether EC2 says that the instance has the volume."""
     volume = find_volume(ec2, volume_id)
     return volume is not None and volume.attached_to == instance_id
 
@@ -168,9 +180,13 @@ def delete_ebs_volume(ec2: Any, volume_id: str) -> None:
 
 
 def find_deletion(ec2: Any, volume_id: str) -> bool | None:
-    """True once the volume is deleted or on its way; None while it is not."""
+    """Return True once the volume is deleted or on its way; None while it is not."""
     volume = find_volume(ec2, volume_id)
-    return True if volume is None or volume.state in ("deleting", "deleted") else None
+    if volume is None:
+        return True
+    if volume.state in ("deleting", "deleted"):
+        return True
+    return None
 
 
 def keep_ebs_volume(ec2: Any, volume_id: str) -> None:
@@ -193,14 +209,17 @@ def take_format_leave(ec2: Any, volume_id: str, timeout: float = 10.0) -> bool:
 
     def is_gone() -> bool | None:
         left = find_volume(ec2, volume_id)
-        return True if left is not None and not left.format_once else None
+        if left is None or left.format_once:
+            return None
+        return True
 
     return bool(poll(is_gone, timeout=timeout, every=0.5))
 
 
 def _volume(raw: dict[str, Any], region: str) -> Volume:
+    """Return the volume of a reply."""
     named = tags.values(raw)
-    blank = not raw.get("SnapshotId")
+    is_blank = not raw.get("SnapshotId")
     return Volume(
         volume_id=raw["VolumeId"],
         region=region,
@@ -210,6 +229,14 @@ def _volume(raw: dict[str, Any], region: str) -> Volume:
         created_by_us=named.get(TAG_CREATED_BY) == CREATED_BY,
         kept=TAG_KEEP in named,
         instance_id=named.get(TAG_INSTANCE),
-        attached_to=next((a.get("InstanceId", UNKNOWN) for a in raw.get("Attachments", [])), None),
-        format_once=blank and named.get(TAG_FORMAT) == FORMAT_ONCE,
+        attached_to=_attached_to(raw),
+        format_once=is_blank and named.get(TAG_FORMAT) == FORMAT_ONCE,
     )
+
+
+def _attached_to(raw: dict[str, Any]) -> str | None:
+    """Return the instance that has the volume, `unknown` where EC2 does not say which; None where none has it."""
+    attachments = raw.get("Attachments", [])
+    if not attachments:
+        return None
+    return attachments[0].get("InstanceId", UNKNOWN)

@@ -351,7 +351,7 @@ def test_an_unknown_answer_ends_the_search_everywhere():
 
 
 def test_an_answer_that_never_came_ends_the_search_whatever_was_the_matter():
-    """mutants.md, `_goes_on`: the next region was tried, and two boxes billed."""
+    """mutants.md, `_goes_on` (now `_may_go_on`): the next region was tried, and two boxes billed."""
     lost = AwsError("the connection broke in an unknown way", aws_code="SomeNewClientError")
     lost.answered = False
     with pytest.raises(AwsError) as caught:

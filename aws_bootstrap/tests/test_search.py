@@ -57,24 +57,26 @@ WAITING = Policy(((WEST, "g4dn.xlarge"),), spot=True, wait_timeout=60)
 
 @pytest.mark.parametrize("policy", [ONE_SWEEP, WAITING])
 def test_a_quota_is_told_with_its_commands_at_once(capsys, text, policy):
-    search._tell_miss(policy, miss(QuotaError("No more.", hint="Ask for more: COMMAND", aws_code="VcpuLimitExceeded")))
+    search._warn_failed_attempt(
+        policy, miss(QuotaError("No more.", hint="Ask for more: COMMAND", aws_code="VcpuLimitExceeded"))
+    )
     told = capsys.readouterr().err
     assert f"{WEST} g4dn.xlarge spot: No more." in told and "Ask for more: COMMAND" in told
 
 
 def test_a_quota_without_a_hint_is_told_alone(capsys, text):
-    search._tell_miss(ONE_SWEEP, miss(QuotaError("No more.", aws_code="VcpuLimitExceeded")))
+    search._warn_failed_attempt(ONE_SWEEP, miss(QuotaError("No more.", aws_code="VcpuLimitExceeded")))
     assert capsys.readouterr().err.count("\n") == 1
 
 
 def test_the_hint_of_another_miss_is_kept_for_the_end(capsys, text):
-    search._tell_miss(ONE_SWEEP, miss(CapacityError("None.", hint="Try COMMAND.", aws_code=NO_ROOM)))
+    search._warn_failed_attempt(ONE_SWEEP, miss(CapacityError("None.", hint="Try COMMAND.", aws_code=NO_ROOM)))
     told = capsys.readouterr().err
     assert "None." in told and "COMMAND" not in told
 
 
 def test_a_region_that_refuses_is_told_while_waiting(capsys, text):
-    search._tell_miss(WAITING, miss(AwsError("You may not.", aws_code="UnauthorizedOperation")))
+    search._warn_failed_attempt(WAITING, miss(AwsError("You may not.", aws_code="UnauthorizedOperation")))
     assert "You may not." in capsys.readouterr().err
 
 

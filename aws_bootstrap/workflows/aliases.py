@@ -17,7 +17,10 @@ def aliases(app: App) -> list[str]:
         hosts = sshconfig.hosts(sshconfig.read(app.paths.ssh_config))
     except BootstrapError:
         return []
-    return sorted((host.alias for host in hosts), key=alias_order)
+    found: list[str] = []
+    for host in hosts:
+        found.append(host.alias)
+    return sorted(found, key=alias_order)
 
 
 def alias_order(alias: str) -> tuple[int, str]:

@@ -8,9 +8,11 @@ from collections.abc import Callable, Sequence
 
 def resolve_cidrs(requested: Sequence[str], my_address: Callable[[], str]) -> tuple[str, ...]:
     """Return these CIDRs, each once, `me` replaced by the caller's address."""
-    networks = []
+    networks: list[str] = []
     for cidr in requested:
-        address = my_address() if cidr == "me" else cidr
+        address = cidr
+        if cidr == "me":
+            address = my_address()
         network = ipaddress.ip_network(address, strict=False)
         networks.append(str(network))
     return tuple(dict.fromkeys(networks))

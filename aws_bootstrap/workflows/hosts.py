@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,15 +30,22 @@ def new_host(paths: Paths, instance: Instance | None, *, user: str, port: int, i
     """
     sshconfig.check_path(identity_file)
     sshconfig.check_path(paths.known_hosts)
+    instance_id = _NO_INSTANCE
+    address = _NO_ADDRESS
+    region = None
+    if instance:
+        instance_id = instance.instance_id
+        address = ec2.get_address(instance)
+        region = instance.region
     return Host(
-        instance_id=instance.instance_id if instance else _NO_INSTANCE,
+        instance_id=instance_id,
         alias="",
-        hostname=ec2.get_address(instance) if instance else _NO_ADDRESS,
+        hostname=address,
         user=user,
         identity_file=str(identity_file),
         known_hosts=str(paths.known_hosts),
         port=port,
-        region=instance.region if instance else None,
+        region=region,
     )
 
 
@@ -51,7 +58,9 @@ def read_hosts(app: App, instances: Sequence[Instance], config: LaunchConfig) ->
     by_region: dict[str, list[Instance]] = {}
     for instance in instances:
         by_region.setdefault(instance.region, []).append(instance)
-    calls = [partial(_read_in_region, app, group, config.ssh_user, identity_file) for group in by_region.values()]
+    calls: list[Callable[[], list[Host]]] = []
+    for group in by_region.values():
+        calls.append(partial(_read_in_region, app, group, config.ssh_user, identity_file))
     hosts: list[Host] = []
     for found in together(*calls):
         hosts += found
@@ -67,17 +76,26 @@ def _read_in_region(app: App, instances: Sequence[Instance], user: str | None, i
         if not instance.group_ids:
             raise unexpected_reply(KeyError(f"the security groups of {instance.instance_id}"))
     client = app.aws.ec2(instances[0].region)
-    image_names = {} if user else ec2.image_names(client, {i.image_id for i in instances})
-    rules = ec2.find_rules(client, (group for i in instances for group in i.group_ids))
-    hosts = []
+    image_names: dict[str, str] = {}
+    if not user:
+        image_ids = {instance.image_id for instance in instances}
+        image_names = ec2.image_names(client, image_ids)
+    group_ids: list[str] = []
+    for instance in instances:
+        group_ids += instance.group_ids
+    rules = ec2.find_rules(client, group_ids)
+    hosts: list[Host] = []
     for instance in instances:
         own_rules = [rule for rule in rules if rule.group_id in instance.group_ids]
-        login = user or ec2.login_user(image_names.get(instance.image_id, ""))
-        hosts.append(new_host(app.paths, instance, user=login, port=ssh_port(own_rules), identity_file=identity_file))
+        port = ssh_port(own_rules)
+        image_name = image_names.get(instance.image_id, "")
+        login = user or ec2.login_user(image_name)
+        hosts.append(new_host(app.paths, instance, user=login, port=port, identity_file=identity_file))
     return hosts
 
 
 def _find_identity(config: LaunchConfig) -> Path:
+    """Return the private key of the settings. BootstrapError `ssh-key` if there is no such key."""
     key = keys.inspect(config)
     if key.public_key is None:
         raise BootstrapError(

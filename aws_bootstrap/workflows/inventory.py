@@ -46,7 +46,9 @@ class Box:
     @property
     def alias(self) -> str | None:
         """Return its alias in the SSH config of this machine."""
-        return self.host.alias if self.host else None
+        if self.host is None:
+            return None
+        return self.host.alias
 
     @property
     def has_ended(self) -> bool:
@@ -56,9 +58,18 @@ class Box:
     @property
     def deletable_volumes(self) -> tuple[Volume, ...]:
         """Return the volumes that go with it: created by this tool, not marked to stay, not in use by another."""
+        return tuple(volume for volume in self.volumes if self._goes_with_it(volume))
+
+    def _goes_with_it(self, volume: Volume) -> bool:
+        """Return whether the volume may be deleted when the instance ends."""
+        if not volume.created_by_us:
+            return False
+        if volume.kept:
+            return False
+        if volume.attached_to is None or volume.attached_to == self.instance_id:
+            return True
         # Of a volume that EC2 does not say who has, the deletion waits until it is free, as of any other.
-        free_or_own = (None, self.instance_id, ec2.UNKNOWN)
-        return tuple(v for v in self.volumes if v.created_by_us and not v.kept and v.attached_to in free_or_own)
+        return volume.attached_to == ec2.UNKNOWN
 
     @property
     def is_reachable(self) -> bool:
@@ -81,20 +92,32 @@ class Inventory:
 
     def orphans(self) -> tuple[Volume, ...]:
         """Return the volumes that are detached and whose instance is gone, the user's own among them."""
-        return orphan_volumes(self.volumes, [box.instance for box in self.boxes])
+        instances = [box.instance for box in self.boxes]
+        return orphan_volumes(self.volumes, instances)
 
     def stale_hosts(self) -> tuple[Host, ...]:
         """Return the hosts whose instance is certainly gone, by alias."""
-        return tuple(host for host in self._hosts_without_box() if self._covers(host))
+        stale, _ = self._hosts_without_box()
+        return tuple(stale)
 
     def unjudged_hosts(self) -> tuple[Host, ...]:
         """Return the hosts whose instance was not seen, but may live where nothing could be read, by alias."""
-        return tuple(host for host in self._hosts_without_box() if not self._covers(host))
+        _, unjudged = self._hosts_without_box()
+        return tuple(unjudged)
 
-    def _hosts_without_box(self) -> list[Host]:
+    def _hosts_without_box(self) -> tuple[list[Host], list[Host]]:
+        """Return the hosts whose instance was not seen: the stale ones, and those that cannot be judged."""
         existing = {box.instance_id for box in self.boxes}
-        missing = [host for host in self.hosts if host.instance_id not in existing]
-        return sorted(missing, key=lambda host: alias_order(host.alias))
+        stale: list[Host] = []
+        unjudged: list[Host] = []
+        for host in sorted(self.hosts, key=_host_order):
+            if host.instance_id in existing:
+                continue
+            if self._covers(host):
+                stale.append(host)
+            else:
+                unjudged.append(host)
+        return stale, unjudged
 
     def _covers(self, host: Host) -> bool:
         """Return whether everything was read, and the host's region is one that the account can see."""
@@ -103,16 +126,31 @@ class Inventory:
         return host.region is None or host.region in self.regions
 
 
+def _host_order(host: Host) -> tuple[int, str]:
+    """Return what to sort hosts by."""
+    return alias_order(host.alias)
+
+
 def orphan_volumes(volumes: Iterable[Volume], instances: Iterable[Instance]) -> tuple[Volume, ...]:
     """Return the volumes that are detached and whose instance is not among these."""
-    existing = {instance.instance_id for instance in instances}
-    detached = [volume for volume in volumes if volume.state == "available"]
-    return tuple(volume for volume in detached if volume.instance_id not in existing)
+    existing = _ids(instances)
+    orphans: list[Volume] = []
+    for volume in volumes:
+        if volume.state == "available" and volume.instance_id not in existing:
+            orphans.append(volume)
+    return tuple(orphans)
+
+
+def _ids(instances: Iterable[Instance]) -> set[str]:
+    """Return the ids of the instances."""
+    return {instance.instance_id for instance in instances}
 
 
 def regions_to_read(app: App, regions: Sequence[str]) -> tuple[str, ...]:
     """Return these regions, each once; where there are none, all that are enabled for the account."""
-    return tuple(dict.fromkeys(regions)) or tuple(app.aws.regions())
+    if regions:
+        return tuple(dict.fromkeys(regions))
+    return tuple(app.aws.regions())
 
 
 def hosts_of_ours(app: App) -> list[Host]:
@@ -153,7 +191,7 @@ def read_with[T](
     """
     if hosts is None:
         hosts = hosts_of_ours(app)
-    scope = _named(app, regions, names, hosts) if names else _everything(app, regions, hosts)
+    scope = _scope(app, regions, names, hosts)
 
     def read_one(region: str) -> tuple[list[Instance], list[Volume], T]:
         client = app.aws.ec2(region)
@@ -161,10 +199,14 @@ def read_with[T](
         return instances, found_volumes, more(client, instances)
 
     answers, failed = each_region(scope.ids_by_region, read_one)
-    instances = [instance for answer in answers.values() for instance in answer[0]]
-    found_volumes = [volume for answer in answers.values() for volume in answer[1]]
-    inventory = scope.inventory(instances, found_volumes, failed)
-    return inventory, {region: answer[2] for region, answer in answers.items()}
+    instances: list[Instance] = []
+    found_volumes: list[Volume] = []
+    more_by_region: dict[str, T] = {}
+    for region, (region_instances, region_volumes, more_read) in answers.items():
+        instances += region_instances
+        found_volumes += region_volumes
+        more_by_region[region] = more_read
+    return scope.inventory(instances, found_volumes, failed), more_by_region
 
 
 def select(
@@ -189,7 +231,10 @@ def select(
 
 def check_none_ended(boxes: Iterable[Box]) -> None:
     """Raise BootstrapError `not-found` for named boxes that have ended."""
-    ended = [box.alias or box.instance_id for box in boxes if box.has_ended]
+    ended: list[str] = []
+    for box in boxes:
+        if box.has_ended:
+            ended.append(box.alias or box.instance_id)
     if ended:
         raise not_found(ended)
 
@@ -224,8 +269,9 @@ def _join(instances: Iterable[Instance], hosts: Iterable[Host], volumes: Sequenc
     boxes: dict[str, Box] = {}
     for instance in instances:
         instance_id = instance.instance_id
-        own_volumes = tuple(volume for volume in volumes if volume.instance_id == instance_id)
-        boxes[instance_id] = Box(instance, host_by_id.get(instance_id), own_volumes)
+        host = host_by_id.get(instance_id)
+        own_volumes = [volume for volume in volumes if volume.instance_id == instance_id]
+        boxes[instance_id] = Box(instance, host, tuple(own_volumes))
     return tuple(boxes.values())
 
 
@@ -252,22 +298,40 @@ class _Scope:
         return Inventory(boxes, tuple(volumes), self.hosts, tuple(self.ids_by_region), failed)
 
     def _check_found(self, instances: Iterable[Instance], failed: tuple[RegionFailure, ...]) -> None:
-        found = {instance.instance_id for instance in instances}
-        missing = [instance_id for instance_id in self.typed if instance_id not in found]
+        """Raise BootstrapError unless every box that was named is among the instances."""
+        found = _ids(instances)
+        missing: list[str] = []
+        for instance_id in self.typed:
+            if instance_id not in found:
+                missing.append(self._label(instance_id))
         if not missing:
             return
         unread = unread_regions(failed)
         if unread:
             raise BootstrapError(str(unread), hint=unread.hint, code=unread.code)
-        raise not_found([self._label(instance_id) for instance_id in missing])
+        raise not_found(missing)
 
     def _label(self, instance_id: str) -> str:
+        """Return what the user typed for the box, and its id if that is another."""
         name = self.typed[instance_id]
-        return name if name == instance_id else f"{name} ({instance_id})"
+        if name == instance_id:
+            return name
+        return f"{name} ({instance_id})"
+
+
+def _scope(app: App, regions: Sequence[str], names: Sequence[str], hosts: Sequence[Host]) -> _Scope:
+    """Return the scope of these names, or of all our boxes in these regions where none is named."""
+    if names:
+        return _named(app, regions, names, hosts)
+    return _everything(app, regions, hosts)
 
 
 def _everything(app: App, regions: Sequence[str], hosts: Sequence[Host]) -> _Scope:
-    return _Scope({region: () for region in regions_to_read(app, regions)}, tuple(hosts))
+    """Return the scope of all our boxes in these regions; where there are none, in all."""
+    ids_by_region: dict[str, Sequence[str]] = {}
+    for region in regions_to_read(app, regions):
+        ids_by_region[region] = ()
+    return _Scope(ids_by_region, tuple(hosts))
 
 
 def _named(app: App, regions: Sequence[str], names: Sequence[str], hosts: Sequence[Host]) -> _Scope:
@@ -277,23 +341,36 @@ def _named(app: App, regions: Sequence[str], names: Sequence[str], hosts: Sequen
     ids_by_region: dict[str, list[str]] = {}
     ids_anywhere: list[str] = []
     for name in names:
-        host = sshconfig.find_in(hosts, name)
-        if host is None and not name.startswith("i-"):
-            raise not_found([name])
-        instance_id = host.instance_id if host else name
+        instance_id = name
+        region = None
+        host = _find_host(hosts, name)
+        if host:
+            instance_id = host.instance_id
+            region = host.region
         if instance_id in typed:
             continue
         typed[instance_id] = name
         if host:
             own_hosts.append(host)
-        if host and host.region:
-            ids_by_region.setdefault(host.region, []).append(instance_id)
+        if region:
+            ids_by_region.setdefault(region, []).append(instance_id)
         else:
             ids_anywhere.append(instance_id)
     if ids_anywhere:
         for region in regions_to_read(app, regions):
             ids_by_region.setdefault(region, []).extend(ids_anywhere)
     return _Scope(ids_by_region, tuple(own_hosts), typed)
+
+
+def _find_host(hosts: Sequence[Host], name: str) -> Host | None:
+    """Return our host of that alias or instance id; None for an id without a host.
+
+    BootstrapError `not-found` for anything else.
+    """
+    host = sshconfig.find_in(hosts, name)
+    if host is None and not name.startswith("i-"):
+        raise not_found([name])
+    return host
 
 
 def not_found(names: Sequence[str]) -> BootstrapError:

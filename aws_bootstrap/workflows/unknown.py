@@ -31,12 +31,12 @@ class Lookup[T]:
 
     @property
     def unknown(self) -> bool:
-        """Whether the call may have taken effect without showing."""
+        """Return whether the call may have taken effect without showing."""
         return self.found is None and not self.answered
 
 
 def is_unknown(error: BaseException) -> bool:
-    """Whether the call that raised this may have taken effect all the same.
+    """Return whether the call that raised this may have taken effect all the same.
 
     It may where no answer came (a lost connection, an interrupt), where AWS answered that it failed within (HTTP 500),
     and where the answer could not be read. It did not where AWS refused.
@@ -65,6 +65,7 @@ def look_up[T](look: Callable[[], T | None], seconds: float, last_look: float = 
 
 
 def _look_until_it_shows[T](look: Callable[[], T | None], seconds: float) -> Lookup[T]:
+    """Return what `look` finds within so many seconds, in its last answer at the latest."""
     last_look_failed = False
 
     def attempt() -> Lookup[T] | None:
@@ -77,10 +78,14 @@ def _look_until_it_shows[T](look: Callable[[], T | None], seconds: float) -> Loo
         except Exception:  # a refusal, or an answer that cannot be read: asking again would not help
             return Lookup(None, answered=False)
         last_look_failed = False
-        return None if found is None else Lookup(found, answered=True)
+        if found is None:
+            return None
+        return Lookup(found, answered=True)
 
     lookup = poll(attempt, timeout=seconds, every=1.0)
-    return lookup or Lookup(None, answered=not last_look_failed)
+    if lookup:
+        return lookup
+    return Lookup(None, answered=not last_look_failed)
 
 
 class Calls:
@@ -118,12 +123,13 @@ class Calls:
         return done
 
     def _outcome[T](self, name: str, call: Callable[[], T], look: Callable[[], T | None]) -> T:
+        """Return the call's answer, or what `look` finds where none came. Raise the call's error otherwise."""
         try:
             return call()
         except Exception as exc:
             if not is_unknown(exc):
                 raise
-            _tell_look(name)
+            _report_look(name)
             lookup = look_up(look, self._seconds)
             if lookup.found is not None:
                 return lookup.found
@@ -132,13 +138,17 @@ class Calls:
             raise
 
     def settle(self) -> None:
-        """After an interrupt or an error: let nothing more be sent, and look up the calls still under way."""
+        """Let nothing more be sent, and look up the calls still under way: after an interrupt or an error."""
         self._closed = True
-        left = [partial(self._settle, name, look, note) for name, (look, note) in self._under_way.copy().items()]
-        together(*left)
+        under_way = self._under_way.copy()
+        lookups: list[Callable[[], None]] = []
+        for name, (look, note) in under_way.items():
+            lookups.append(partial(self._settle, name, look, note))
+        together(*lookups)
 
     def _settle(self, name: str, look: Callable[[], Any | None], note: Callable[[Any], None]) -> None:
-        _tell_look(name)
+        """Look up one call that is still under way; note what is found, or that its outcome is not known."""
+        _report_look(name)
         lookup = look_up(look, self._seconds)
         if lookup.found is not None:
             note(lookup.found)
@@ -147,8 +157,8 @@ class Calls:
 
 
 def note_nothing(_: object) -> None:
-    """The note of a call that changes nothing that is told."""
+    """Note nothing: for a call whose effect no report shows."""
 
 
-def _tell_look(name: str) -> None:
+def _report_look(name: str) -> None:
     output.info(f"Looking up what became of {name}")

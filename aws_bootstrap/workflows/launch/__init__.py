@@ -45,8 +45,8 @@ def _warn_of_regions(plan: LaunchPlan) -> None:
     for failure in plan.regions_failed:
         what = f"{failure.region} is left out: {failure.error}"
         output.warn(what, code="region-failed", region=failure.region)
-    for where in plan.regions:
-        lacking = [name for name in plan.config.instance_type if name not in where.types]
-        if lacking:
-            what = f"{where.region} has no {' or '.join(lacking)}"
-            output.warn(what, code="bad-instance-type", region=where.region)
+    for region_plan in plan.regions:
+        missing = [name for name in plan.config.instance_type if name not in region_plan.types]
+        if missing:
+            what = f"{region_plan.region} has no {' or '.join(missing)}"
+            output.warn(what, code="bad-instance-type", region=region_plan.region)

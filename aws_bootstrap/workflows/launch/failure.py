@@ -1,4 +1,4 @@
-"""What is told when a launch breaks: what exists, how to go on, how to undo it. One place makes these errors."""
+"""What is reported when a launch breaks: what exists, how to go on, how to undo it. One place makes these errors."""
 
 from __future__ import annotations
 
@@ -48,14 +48,17 @@ def _has_ended(launch: Launch, node: Node, cause: BaseException) -> bool:
 
 
 def _as_error(cause: BaseException, *, left_behind: bool) -> BootstrapError:
+    """Return the cause as an error of ours, with the exit code that says whether something was left behind."""
     if isinstance(cause, KeyboardInterrupt):
         return Interrupted.of(cause)
-    kind = IncompleteError if left_behind else BootstrapError
+    error_type = BootstrapError
+    if left_behind:
+        error_type = IncompleteError
     if not isinstance(cause, BootstrapError):
-        return kind(f"Unexpected {type(cause).__name__}: {cause}", code="internal-error")
+        return error_type(f"Unexpected {type(cause).__name__}: {cause}", code="internal-error")
     if not left_behind:
         return cause
-    error = kind(str(cause), hint=cause.hint, code=cause.code)
+    error = error_type(str(cause), hint=cause.hint, code=cause.code)
     error.with_facts(regions=cause.report.regions)
     return error
 
@@ -83,12 +86,12 @@ def _hints(launch: Launch, error: BootstrapError, ended: bool) -> str | None:
 
 
 def _about_unknown(launch: Launch) -> list[str]:
-    """Return what is told of calls whose outcome is not known."""
+    """Return the hints about calls whose outcome is not known."""
     hints: list[str] = []
     unknown = _unknown(launch)
     if unknown:
         hints.append(f"EC2 may have started or created {' and '.join(unknown)}; it could not be asked.")
-        hints.append(f"Look:   {launch.app.access.program} status --region {launch.where.region}")
+        hints.append(f"Look:   {launch.app.access.program} status --region {launch.region_plan.region}")
     free_of_charge = [name for name in launch.calls.unknown if name not in unknown]
     if free_of_charge:
         names = ", ".join(free_of_charge)
@@ -100,7 +103,8 @@ def _about_unknown(launch: Launch) -> list[str]:
 
 def _ways_on(launch: Launch) -> list[str]:
     """Return how to go on with the box and how to undo it; nothing where there is none."""
-    program, node = launch.app.access.program, launch.node
+    program = launch.app.access.program
+    node = launch.node
     if node.instance is None:
         return []
     hints: list[str] = []
@@ -111,7 +115,7 @@ def _ways_on(launch: Launch) -> list[str]:
 
 
 def _after_end(launch: Launch, error: BootstrapError) -> list[str]:
-    """Return what is told where EC2 has ended the instance: how to launch again, and how to delete what it leaves."""
+    """Return the hints where EC2 has ended the instance: how to launch again, and how to delete what it leaves."""
     hints: list[str] = []
     if error.code != "instance-ended":  # that error says so itself
         hints.append("EC2 has ended the instance. Launch again, perhaps in another --region or of another type.")
@@ -123,9 +127,11 @@ def _after_end(launch: Launch, error: BootstrapError) -> list[str]:
 
 
 def _locked_out(launch: Launch, error: BootstrapError) -> str | None:
-    """Return a sentence where the SSH port stays shut because this machine's address is not let in."""
+    """Return a sentence where the SSH port stays shut because no rule allows this machine's address."""
     alias = launch.node.alias
     if error.code != "ssh-timeout" or alias is None:
         return None
     host = sshconfig.find(sshconfig.read(launch.app.paths.ssh_config), alias)
-    return access.locked_out(launch.app, host) if host else None
+    if host is None:
+        return None
+    return access.locked_out(launch.app, host)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ... import aws, cloud_init, ec2, keys, sshconfig
@@ -17,6 +18,18 @@ from ..hosts import new_host
 
 if TYPE_CHECKING:
     from ...app import App
+
+_OPTIONAL_SETTINGS = (
+    "ssh_port",
+    "subnet_id",
+    "python_version",
+    "metadata_hop_limit",
+    "no_setup",
+    "max_price",
+    "ebs_storage",
+    "ebs_volume_id",
+)
+"""The fields of LaunchConfig that a dry run shows only where they differ from their defaults."""
 
 
 @dataclass(frozen=True)
@@ -47,83 +60,98 @@ class LaunchPlan:
 
     @property
     def first(self) -> RegionPlan:
-        """The region that is tried first."""
+        """Return the region that is tried first."""
         return self.regions[0]
 
     @property
     def pairs(self) -> tuple[tuple[str, str], ...]:
-        """(region, type) in the order of trying: the first type in every region, then the next."""
-        kinds = self.config.instance_type
-        return tuple((where.region, kind) for kind in kinds for where in self.regions if kind in where.types)
+        """Return (region, type) in the order of the attempts: the first type in every region, then the next."""
+        pairs: list[tuple[str, str]] = []
+        for instance_type in self.config.instance_type:
+            for region_plan in self.regions:
+                if instance_type in region_plan.types:
+                    pairs.append((region_plan.region, instance_type))
+        return tuple(pairs)
 
     @property
     def patience(self) -> float:
-        """Seconds for which refused logins are taken for a box that still boots."""
+        """Return for how many seconds refused logins are taken for a box that still boots."""
         return min(LOGIN_REFUSED_SECONDS, self.config.ssh_timeout)
 
     @property
     def user_data(self) -> str | None:
-        """What cloud-init does at the first boot; None where there is nothing to do."""
-        return cloud_init.user_data([cloud_init.ssh_port(self.config.ssh_port)])
+        """Return what cloud-init does at the first boot; None where there is nothing to do."""
+        ssh_port = cloud_init.ssh_port(self.config.ssh_port)
+        return cloud_init.user_data([ssh_port])
 
     @property
     def zone(self) -> str | None:
-        """The zone that the data volume pins the launch to."""
-        return self.volume.availability_zone if self.volume else None
+        """Return the zone that the data volume pins the launch to, if there is one."""
+        if self.volume is None:
+            return None
+        return self.volume.availability_zone
 
     def of(self, region: str) -> RegionPlan:
-        """The plan of that region."""
-        return next(where for where in self.regions if where.region == region)
+        """Return the plan of that region, which is one of `regions`."""
+        for region_plan in self.regions:
+            if region_plan.region == region:
+                return region_plan
+        raise KeyError(region)
 
-    def key_name(self, where: RegionPlan) -> tuple[str, bool]:
-        """The EC2 key pair that will hold the key in a region, and whether it has yet to be imported."""
-        return ec2.key_pair_for(where.key_pairs, self.config.key_name, self.key)
+    def key_name(self, region_plan: RegionPlan) -> tuple[str, bool]:
+        """Return the EC2 key pair that will hold the key in a region, and whether it has yet to be imported."""
+        return ec2.key_pair_for(region_plan.key_pairs, self.config.key_name, self.key)
 
-    def missing_cidrs(self, where: RegionPlan) -> tuple[str, ...]:
-        """Who has yet to be let in in a region."""
-        return ec2.missing_cidrs(where.group, self.config.ssh_port, self.cidrs)
+    def missing_cidrs(self, region_plan: RegionPlan) -> tuple[str, ...]:
+        """Return the CIDRs that the SSH port has yet to be opened to in a region."""
+        return ec2.missing_cidrs(region_plan.group, self.config.ssh_port, self.cidrs)
 
     def user(self, image: Image) -> str:
-        """Who logs in to a box of that image."""
+        """Return who logs in to a box of that image."""
         return self.config.ssh_user or ec2.login_user(image.name)
 
     def dry_run(self) -> DryRun:
-        """The plan as a result."""
-        config, (region, kind) = self.config, self.pairs[0]
-        where = self.of(region)
+        """Return the plan as a result."""
+        config = self.config
+        region, instance_type = self.pairs[0]
+        region_plan = self.of(region)
+        image = region_plan.images[instance_type]
+        key_name, _ = self.key_name(region_plan)
+        security_group = None
+        if region_plan.group:
+            security_group = region_plan.group.group_id
         return DryRun(
-            instance_type=kind,
-            ami_id=where.images[kind].image_id,
-            ami_name=where.images[kind].name,
+            instance_type=instance_type,
+            ami_id=image.image_id,
+            ami_name=image.name,
             pricing=config.market,
-            key_name=self.key_name(where)[0],
-            security_group=where.group.group_id if where.group else None,
+            key_name=key_name,
+            security_group=security_group,
             volume_size_gb=config.volume_size,
-            regions=tuple(r.region for r in self.regions),
+            regions=tuple(_names(self.regions)),
             wait=config.wait,
             wait_timeout_seconds=int(config.wait_timeout),
             steps=self.steps,
             ssh_cidr=self.cidrs,
             regions_failed=self.regions_failed,
             availability_zone=self.zone,
-            **_given(config),
+            **_given_settings(config),
         )
 
 
-def _given(config: LaunchConfig) -> dict[str, Any]:
-    """The optional settings that differ from their defaults."""
+def _names(region_plans: Sequence[RegionPlan]) -> list[str]:
+    """Return the names of the regions."""
+    return [region_plan.region for region_plan in region_plans]
+
+
+def _given_settings(config: LaunchConfig) -> dict[str, Any]:
+    """Return the optional settings that differ from their defaults."""
     default = LaunchConfig()
-    names = (
-        "ssh_port",
-        "subnet_id",
-        "python_version",
-        "metadata_hop_limit",
-        "no_setup",
-        "max_price",
-        "ebs_storage",
-        "ebs_volume_id",
-    )
-    given = {name: getattr(config, name) for name in names if getattr(config, name) != getattr(default, name)}
+    given: dict[str, Any] = {}
+    for name in _OPTIONAL_SETTINGS:
+        value = getattr(config, name)
+        if value != getattr(default, name):
+            given[name] = value
     if config.setup_script:
         given["setup_script"] = str(config.setup_script)
     if config.tag:
@@ -134,22 +162,28 @@ def _given(config: LaunchConfig) -> dict[str, Any]:
 
 
 def make_plan(config: LaunchConfig, app: App) -> LaunchPlan:
-    """The plan for this launch. Checks here what can be checked, before anything costs money."""
+    """Return the plan for this launch. Check here what can be checked, before anything costs money."""
     _check_volume_options(config)
-    key, script = keys.inspect(config), remote.read_script(config.setup_script)
+    key = keys.inspect(config)
+    script = remote.read_script(config.setup_script)
     _check_files(app, config, key)
     regions = config.region or (app.aws.region,)
+
+    def read_region(region: str) -> RegionPlan:
+        return _region_plan(app.aws.ec2(region), region, config)
+
     (found, failed), cidrs, volume = aws.together(
-        lambda: aws.each_region(regions, lambda region: _region_plan(app.aws.ec2(region), region, config)),
-        lambda: resolve_cidrs(config.ssh_cidr, aws.my_address),
-        lambda: _volume(app, regions[0], config.ebs_volume_id),
+        partial(aws.each_region, regions, read_region),
+        partial(resolve_cidrs, config.ssh_cidr, aws.my_address),
+        partial(_volume, app, regions[0], config.ebs_volume_id),
     )
-    _check_types(config, list(found.values()))
-    return LaunchPlan(config, tuple(found.values()), failed, cidrs, key, script, volume)
+    region_plans = tuple(found.values())
+    _check_types(config, region_plans)
+    return LaunchPlan(config, region_plans, failed, cidrs, key, script, volume)
 
 
 def _check_volume_options(config: LaunchConfig) -> None:
-    """UsageError where the options about a data volume exclude one another."""
+    """Raise UsageError where the options about a data volume exclude one another."""
     if config.ebs_storage and config.ebs_volume_id:
         raise UsageError("--ebs-storage makes a new volume, --ebs-volume-id takes an existing one: give one of them.")
     if config.ebs_volume_id and len(config.region) > 1:
@@ -158,48 +192,63 @@ def _check_volume_options(config: LaunchConfig) -> None:
         )
 
 
-def _check_types(config: LaunchConfig, regions: list[RegionPlan]) -> None:
-    """Raise for a type that no region has: it is more likely mistyped than rare."""
-    unknown = [kind for kind in config.instance_type if not any(kind in where.types for where in regions)]
+def _check_types(config: LaunchConfig, region_plans: Sequence[RegionPlan]) -> None:
+    """Raise BootstrapError for a type that no region has: it is more likely mistyped than rare."""
+    known: set[str] = set()
+    for region_plan in region_plans:
+        known.update(region_plan.types)
+    unknown = [instance_type for instance_type in config.instance_type if instance_type not in known]
     if unknown:
-        raise _no_such_type(unknown, " or ".join(where.region for where in regions))
+        raise _no_such_type(unknown, _names(region_plans))
 
 
 def _volume(app: App, region: str, volume_id: str | None) -> Volume | None:
+    """Return the user's data volume, free to be attached; None where none is named."""
     if not volume_id:
         return None
-    return aws.ask_region(region, lambda _: ec2.validate_ebs_volume(app.aws.ec2(region), volume_id))
+
+    def read(_: str) -> Volume:
+        return ec2.validate_ebs_volume(app.aws.ec2(region), volume_id)
+
+    return aws.ask_region(region, read)
 
 
 def _region_plan(client: Any, region: str, config: LaunchConfig) -> RegionPlan:
-    kinds, images, network, groups, pairs = aws.together(
-        lambda: ec2.find_instance_types(client, config.instance_type),
-        lambda: ec2.find_images(client, config.ami_filter),
-        lambda: ec2.find_network(client, config.subnet_id),
-        lambda: ec2.find_security_groups(client, config.security_group),
-        lambda: ec2.find_key_pairs(client, config.key_name),
+    """Return what a launch needs to know of the region. BootstrapError where it has none of the types."""
+    found, images, network, groups, key_pairs = aws.together(
+        partial(ec2.find_instance_types, client, config.instance_type),
+        partial(ec2.find_images, client, config.ami_filter),
+        partial(ec2.find_network, client, config.subnet_id),
+        partial(ec2.find_security_groups, client, config.security_group),
+        partial(ec2.find_key_pairs, client, config.key_name),
     )
-    types = {kind.name: kind for kind in kinds}
-    if not types:
-        raise _no_such_type(config.instance_type, region)
-    chosen = {kind.name: _image(images, kind, config, region) for kind in kinds}
-    return RegionPlan(region, types, chosen, network, ec2.group_in(groups, network.vpc_id), pairs)
+    if not found:
+        raise _no_such_type(config.instance_type, [region])
+    types: dict[str, InstanceType] = {}
+    chosen_images: dict[str, Image] = {}
+    for instance_type in found:
+        types[instance_type.name] = instance_type
+        chosen_images[instance_type.name] = _image(images, instance_type, config, region)
+    group = ec2.group_in(groups, network.vpc_id)
+    return RegionPlan(region, types, chosen_images, network, group, key_pairs)
 
 
-def _no_such_type(kinds: Sequence[str], where: str) -> BootstrapError:
-    prefix, region = kinds[0].partition(".")[0], where.split(" ", maxsplit=1)[0]
+def _no_such_type(instance_types: Sequence[str], regions: Sequence[str]) -> BootstrapError:
+    """Return the error for types that none of the regions has; its hint lists what the first of them has."""
+    prefix, _, _ = instance_types[0].partition(".")
     return BootstrapError(
-        f"There is no instance type {' or '.join(kinds)} in {where}.",
-        hint=f"List what there is: aws-bootstrap list instance-types --prefix {prefix} --region {region}",
+        f"There is no instance type {' or '.join(instance_types)} in {' or '.join(regions)}.",
+        hint=f"List what there is: aws-bootstrap list instance-types --prefix {prefix} --region {regions[0]}",
         code="bad-instance-type",
     )
 
 
-def _image(images: list[Image], kind: InstanceType, config: LaunchConfig, region: str) -> Image:
-    image = ec2.latest_ami(images, kind.architectures)
+def _image(images: list[Image], instance_type: InstanceType, config: LaunchConfig, region: str) -> Image:
+    """Return the newest image that boots on the type. BootstrapError where there is none, or if it needs more disk."""
+    image = ec2.latest_ami(images, instance_type.architectures)
     if image is None:
         raise BootstrapError(
-            f"No AMI named '{config.ami_filter}' for {' or '.join(kind.architectures)} in {region}.",
+            f"No AMI named '{config.ami_filter}' for {' or '.join(instance_type.architectures)} in {region}.",
             hint="Give another pattern with --ami-filter; quote it, and end it with *.",
             code="not-found",
         )

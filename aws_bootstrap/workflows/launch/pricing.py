@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ... import ec2
 from ...aws import PRICING_REGION, without_waiting
 from ...errors import BootstrapError, CapacityError
+from ...models import SpotPrice
 from .capacity import Attempt
 
 if TYPE_CHECKING:
@@ -17,32 +18,42 @@ def check_price(app: App, attempt: Attempt, max_price: float | None) -> None:
     """Raise CapacityError if the attempt costs more than that, or if its on-demand price is not known."""
     if max_price is None:
         return
-    price = _spot(app, attempt) if attempt.market == "spot" else on_demand(app, attempt.region, attempt.instance_type)
-    if price is None and attempt.market == "spot":
-        return  # no history: EC2 itself holds the request to --max-price
-    if price is None:
-        raise _too_dear("its on-demand price is not known, and --max-price is set")
+    if attempt.market == "spot":
+        price = _spot(app, attempt)
+        if price is None:
+            return  # no history: EC2 itself holds the request to --max-price
+    else:
+        price = on_demand(app, attempt.region, attempt.instance_type)
+        if price is None:
+            raise _too_dear("its on-demand price is not known, and --max-price is set")
     if price > max_price:
         raise _too_dear(f"costs ${price:.4f} an hour, more than --max-price {max_price:g}")
 
 
 def on_demand(app: App, region: str, instance_type: str) -> float | None:
-    """The on-demand price, USD per hour; None where it cannot be known."""
+    """Return the on-demand price, USD per hour; None where it cannot be known."""
+
+    def read(_: str) -> float | None:
+        return ec2.on_demand_price(app.aws.pricing(), region, instance_type)
+
     try:
-        return without_waiting(PRICING_REGION, lambda _: ec2.on_demand_price(app.aws.pricing(), region, instance_type))
+        return without_waiting(PRICING_REGION, read)
     except BootstrapError:
         return None
 
 
 def _spot(app: App, attempt: Attempt) -> float | None:
-    """The price of the cheapest zone; None where it cannot be known: EC2 holds the request to --max-price anyway."""
+    """Return the price of the cheapest zone; None where it cannot be known."""
+
+    def read(region: str) -> dict[tuple[str, str], SpotPrice]:
+        return ec2.spot_prices(app.aws.ec2(region), [attempt.instance_type])
+
     try:
-        prices = without_waiting(
-            attempt.region, lambda region: ec2.spot_prices(app.aws.ec2(region), [attempt.instance_type])
-        )
+        price_by_zone = without_waiting(attempt.region, read)
     except BootstrapError:
         return None
-    return min((p.price for p in prices.values()), default=None)
+    prices = [spot.price for spot in price_by_zone.values()]
+    return min(prices, default=None)
 
 
 def _too_dear(reason: str) -> CapacityError:

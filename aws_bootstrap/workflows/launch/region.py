@@ -1,4 +1,4 @@
-"""What an instance needs in its region before it can start: the key pair, and a group that lets the user in."""
+"""What an instance needs in its region before it can start: the key pair, and a security group that allows the user."""
 
 from __future__ import annotations
 
@@ -14,36 +14,47 @@ from .plan import RegionPlan
 from .state import Launch
 
 
-def import_key(launch: Launch, where: RegionPlan | None = None) -> None:
-    """Have the key under a name in a region's EC2, by default the first region's."""
-    where = where or launch.plan.first
-    region, name, key = where.region, launch.config.key_name, launch.key
+def import_key(launch: Launch, region_plan: RegionPlan | None = None) -> None:
+    """Ensure that a region's EC2 has the key, by default the first region's; note under which name."""
+    region_plan = region_plan or launch.plan.first
+    region = region_plan.region
+    earlier_pairs = region_plan.key_pairs
+    name = launch.config.key_name
+    key = launch.key
     client = launch.app.aws.ec2(region)
 
     def find() -> tuple[str, bool] | None:
         pairs = ec2.find_key_pairs(client, name)
         found, is_missing = ec2.key_pair_for(pairs, name, key)
-        return None if is_missing else (found, found not in {pair.name for pair in where.key_pairs})
+        if is_missing:
+            return None
+        earlier_names = [pair.name for pair in earlier_pairs]
+        return found, found not in earlier_names
 
     def note(outcome: tuple[str, bool]) -> None:
-        launch.key_names[region], imported = outcome
+        key_name, imported = outcome
+        launch.key_names[region] = key_name
         if imported:
-            launch.made_beside.append(Resource("key-pair", launch.key_names[region], region, billing=False))
+            launch.made_beside.append(Resource("key-pair", key_name, region, billing=False))
 
-    ensure = partial(ec2.ensure_key_pair, client, name, key, where.key_pairs)
+    ensure = partial(ec2.ensure_key_pair, client, name, key, earlier_pairs)
     launch.calls.make(f"the key pair in {region}", ensure, look=find, note=note)
 
 
-def open_ssh_port(launch: Launch, where: RegionPlan | None = None) -> None:
-    """Have a security group that lets the user in, in a region, by default the first."""
-    where = where or launch.plan.first
-    region, vpc_id, name = where.region, where.network.vpc_id, launch.config.security_group
-    had_group = where.group is not None
+def open_ssh_port(launch: Launch, region_plan: RegionPlan | None = None) -> None:
+    """Ensure a security group that allows the user's CIDRs on the SSH port, in a region, by default the first."""
+    region_plan = region_plan or launch.plan.first
+    region = region_plan.region
+    vpc_id = region_plan.network.vpc_id
+    name = launch.config.security_group
+    had_group = region_plan.group is not None
     client = launch.app.aws.ec2(region)
 
     def find() -> tuple[SecurityGroup, bool] | None:
         group = ec2.group_in(ec2.find_security_groups(client, name), vpc_id)
-        return None if group is None else (group, not had_group)
+        if group is None:
+            return None
+        return group, not had_group
 
     def note(outcome: tuple[SecurityGroup, bool]) -> None:
         group, created = outcome
@@ -53,25 +64,31 @@ def open_ssh_port(launch: Launch, where: RegionPlan | None = None) -> None:
 
     ensure = partial(ec2.ensure_security_group, client, vpc_id, name)
     group, _ = launch.calls.make(f"the security group in {region}", ensure, look=find, note=note)
-    _let_in(launch, client, group, region)
+    _allow_cidrs(launch, client, group, region)
 
 
-def _let_in(launch: Launch, client: Any, group: SecurityGroup, region: str) -> None:
-    """Have the group let the user in on the SSH port."""
-    port, cidrs = launch.config.ssh_port, launch.plan.cidrs
+def _allow_cidrs(launch: Launch, client: Any, group: SecurityGroup, region: str) -> None:
+    """Add the rules that the group lacks to allow the user's CIDRs on the SSH port."""
+    port = launch.config.ssh_port
+    cidrs = launch.plan.cidrs
 
     def find() -> bool | None:
         groups = ec2.find_security_groups(client, launch.config.security_group)
         now = ec2.group_in(groups, group.vpc_id)
-        return None if ec2.missing_cidrs(now, port, cidrs) else True
+        if ec2.missing_cidrs(now, port, cidrs):
+            return None
+        return True
 
     ensure = partial(ec2.ensure_let_in, client, group, port, cidrs)
     launch.calls.make(f"the rules of the security group in {region}", ensure, look=find, note=note_nothing)
 
 
 def prepare(launch: Launch, region: str) -> None:
-    """Both, in a region that is tried for the first time."""
+    """Ensure both, in a region that is tried for the first time."""
     if region in launch.key_names and region in launch.group_ids:
         return
-    where = launch.plan.of(region)
-    together(lambda: import_key(launch, where), lambda: open_ssh_port(launch, where))
+    region_plan = launch.plan.of(region)
+    together(
+        partial(import_key, launch, region_plan),
+        partial(open_ssh_port, launch, region_plan),
+    )

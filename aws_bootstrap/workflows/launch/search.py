@@ -1,4 +1,4 @@
-"""Find room for the instance: the capacity policy's moves, carried out and told."""
+"""Find capacity for the instance: the capacity policy's moves, carried out and reported."""
 
 from __future__ import annotations
 
@@ -17,18 +17,26 @@ from .state import INSTANCE, Launch
 
 
 def find_room(launch: Launch) -> None:
-    """Start the instance. CapacityError or QuotaError, with every region's reason, if there is no room."""
-    config = launch.config
-    policy = Policy(launch.plan.pairs, config.spot, config.wait_timeout if config.wait else None)
+    """Start the instance. CapacityError or QuotaError, with every region's reason, if there is no capacity."""
+    policy = _policy(launch)
     search = Search(
-        start=lambda attempt: _start(launch, attempt),
-        ask_on_demand=lambda: _ask(launch),
-        on_try=lambda attempt, tried: _tell_try(policy, attempt, tried),
-        on_miss=lambda miss: _tell_miss(policy, miss),
-        on_wait=_tell_wait,
+        start=partial(_start, launch),
+        ask_on_demand=partial(_accept_on_demand, launch),
+        on_try=partial(_report_attempt, policy),
+        on_miss=partial(_warn_failed_attempt, policy),
+        on_wait=_report_wait,
     )
     instance, _ = capacity.acquire(policy, search)
-    _tell_found(instance)
+    _report_instance(instance)
+
+
+def _policy(launch: Launch) -> Policy:
+    """Return what this launch may try, and for how long."""
+    config = launch.config
+    wait_timeout = None
+    if config.wait:
+        wait_timeout = config.wait_timeout
+    return Policy(launch.plan.pairs, config.spot, wait_timeout)
 
 
 def _start(launch: Launch, attempt: Attempt) -> Instance:
@@ -37,7 +45,8 @@ def _start(launch: Launch, attempt: Attempt) -> Instance:
     launch.attempts.append(attempt)
     prepare(launch, attempt.region)
     request = _request(launch, attempt)
-    client, client_once = launch.app.aws.ec2(attempt.region), launch.app.aws.ec2_once(attempt.region)
+    client = launch.app.aws.ec2(attempt.region)
+    client_once = launch.app.aws.ec2_once(attempt.region)
     count = len(launch.nodes)
 
     def look() -> list[Instance] | None:
@@ -56,23 +65,29 @@ def _start(launch: Launch, attempt: Attempt) -> Instance:
 
 
 def _quota_hint(launch: Launch, attempt: Attempt) -> str:
-    """How to see and raise the quota that turned the attempt down: above what it is now, or AWS would refuse."""
+    """Return the commands that show and raise the quota that turned the attempt down.
+
+    The value to ask for is above what it is now, or AWS would refuse.
+    """
     family = ec2.quota_family(attempt.instance_type)
     desired_value = 0
     if family:
-        vcpus = launch.plan.of(attempt.region).types[attempt.instance_type].vcpus
-        desired_value = quota.enough(launch.app, Kind(family, attempt.market), [attempt.region], vcpus)
+        instance_type = launch.plan.of(attempt.region).types[attempt.instance_type]
+        quota_kind = Kind(family, attempt.market)
+        desired_value = quota.enough(launch.app, quota_kind, [attempt.region], instance_type.vcpus)
     return capacity.quota_commands(attempt, desired_value, launch.app.access.program)
 
 
 def _request(launch: Launch, attempt: Attempt) -> ec2.InstanceRequest:
-    config, plan = launch.config, launch.plan
-    where = plan.of(attempt.region)
+    """Return the attempt as a request to EC2."""
+    config = launch.config
+    plan = launch.plan
+    region_plan = plan.of(attempt.region)
     return ec2.InstanceRequest(
-        image=where.images[attempt.instance_type],
+        image=region_plan.images[attempt.instance_type],
         instance_type=attempt.instance_type,
         market=attempt.market,
-        network=where.network,
+        network=region_plan.network,
         group_id=launch.group_ids[attempt.region],
         key_name=launch.key_names[attempt.region],
         client_token=str(uuid4()),
@@ -85,25 +100,36 @@ def _request(launch: Launch, attempt: Attempt) -> ec2.InstanceRequest:
     )
 
 
-def _ask(launch: Launch) -> bool:
-    """Whether on-demand is agreed to. Under --max-price nobody is asked for what would be too dear."""
+def _accept_on_demand(launch: Launch) -> bool:
+    """Return whether on-demand is agreed to. Under --max-price nobody is asked about what would be too dear."""
     limit = launch.config.max_price
-    if limit is not None:
-        prices = (pricing.on_demand(launch.app, *pair) for pair in launch.plan.pairs)
-        if not any(price is not None and price <= limit for price in prices):
-            return False
+    if limit is not None and not _is_on_demand_within(launch, limit):
+        return False
     output.live("")
-    return launch.ask_on_demand(lambda: _question(launch))
+    return launch.ask_on_demand(partial(_question, launch))
+
+
+def _is_on_demand_within(launch: Launch, limit: float) -> bool:
+    """Return whether one of the pairs costs no more than the limit. Those after the first such are not looked up."""
+    for region, instance_type in launch.plan.pairs:
+        price = pricing.on_demand(launch.app, region, instance_type)
+        if price is not None and price <= limit:
+            return True
+    return False
 
 
 def _question(launch: Launch) -> str:
-    region, kind = launch.plan.pairs[0]
-    price = pricing.on_demand(launch.app, region, kind)
-    told = f" at about ${price:.3f} an hour" if price else ""
-    return f"There is no {kind} on spot in {region} just now. Launch on-demand{told}?"
+    """Return the question whether to take on-demand, with its price where it is known."""
+    region, instance_type = launch.plan.pairs[0]
+    price = pricing.on_demand(launch.app, region, instance_type)
+    cost = ""
+    if price:
+        cost = f" at about ${price:.3f} an hour"
+    return f"There is no {instance_type} on spot in {region} just now. Launch on-demand{cost}?"
 
 
-def _tell_try(policy: Policy, attempt: Attempt, tried: Tried) -> None:
+def _report_attempt(policy: Policy, attempt: Attempt, tried: Tried) -> None:
+    """Report what is tried: on the live line while waiting; else only where there is more than one thing to try."""
     what = f"{attempt.instance_type} {attempt.market} in {attempt.region}"
     if policy.wait_timeout is not None:
         output.live(f"Sweep {tried.sweep + 1}, {tried.elapsed:.0f} s: trying {what}")
@@ -111,8 +137,8 @@ def _tell_try(policy: Policy, attempt: Attempt, tried: Tried) -> None:
         output.info(f"Trying {what}")
 
 
-def _tell_miss(policy: Policy, miss: Miss) -> None:
-    """Quota is told at once, with its commands; a missing capacity only where no live line tells it."""
+def _warn_failed_attempt(policy: Policy, miss: Miss) -> None:
+    """Warn of a quota at once, with its commands; of missing capacity only where no live line reports it."""
     attempt = miss.attempt
     if miss.kind != "capacity" or policy.wait_timeout is None:
         what = f"{attempt.region} {attempt.instance_type} {attempt.market}: {miss.error}"
@@ -121,11 +147,14 @@ def _tell_miss(policy: Policy, miss: Miss) -> None:
         output.echo(miss.error.hint)
 
 
-def _tell_wait(seconds: float, tried: Tried) -> None:
+def _report_wait(seconds: float, tried: Tried) -> None:
+    """Report the pause on the live line."""
     output.live(f"Sweep {tried.sweep + 1} found no room after {tried.elapsed:.0f} s; next in {seconds:.0f} s")
 
 
-def _tell_found(instance: Instance) -> None:
+def _report_instance(instance: Instance) -> None:
+    """Report the instance that was started."""
     output.live("")
-    where = f"{instance.instance_type} {instance.lifecycle} in {instance.availability_zone or instance.region}"
-    output.val("Instance", f"{instance.instance_id} ({where})")
+    place = instance.availability_zone or instance.region
+    what = f"{instance.instance_type} {instance.lifecycle} in {place}"
+    output.val("Instance", f"{instance.instance_id} ({what})")

@@ -38,9 +38,14 @@ class Node:
 
     @property
     def instance_id(self) -> str:
-        """The id of its instance, which has been started."""
+        """Return the id of its instance, which has been started."""
         assert self.instance
         return self.instance.instance_id
+
+
+def _one_node() -> list[Node]:
+    """Return the boxes of a launch that has just begun."""
+    return [Node()]
 
 
 @dataclass
@@ -63,7 +68,7 @@ class Launch:
     """
     attempts: list[Attempt] = field(default_factory=list)
     """RunInstances sent, the last one perhaps unanswered."""
-    nodes: list[Node] = field(default_factory=lambda: [Node()])
+    nodes: list[Node] = field(default_factory=_one_node)
     """The boxes of this launch."""
     began: float = field(default_factory=time.monotonic)
     calls: Calls = field(init=False)
@@ -73,17 +78,17 @@ class Launch:
 
     @property
     def node(self) -> Node:
-        """The first box."""
+        """Return the first box."""
         return self.nodes[0]
 
     @property
     def config(self) -> LaunchConfig:
-        """What was asked for."""
+        """Return the launch's settings."""
         return self.plan.config
 
     @property
-    def where(self) -> RegionPlan:
-        """The region of the instance, or of the last attempt, or the one that comes first."""
+    def region_plan(self) -> RegionPlan:
+        """Return the plan of the region of the instance, or of the last attempt, or the one that comes first."""
         instance = self.node.instance
         if instance:
             return self.plan.of(instance.region)
@@ -93,12 +98,12 @@ class Launch:
 
     @property
     def client(self) -> Any:
-        """The EC2 client of that region."""
-        return self.app.aws.ec2(self.where.region)
+        """Return the EC2 client of that region."""
+        return self.app.aws.ec2(self.region_plan.region)
 
     @property
     def instance_type(self) -> str:
-        """The type started, or tried last, or first in the order of preference."""
+        """Return the type started, or tried last, or first in the order of preference."""
         instance = self.node.instance
         if instance:
             return instance.instance_type
@@ -109,10 +114,16 @@ class Launch:
 
     @property
     def image(self) -> Image:
-        """What it boots from."""
-        images = self.where.images
-        return images.get(self.instance_type) or next(iter(images.values()))
+        """Return the image that it boots from."""
+        images = self.region_plan.images
+        image = images.get(self.instance_type)
+        if image:
+            return image
+        first_image, *_ = images.values()
+        return first_image
 
     def created_volume(self, node: Node) -> Volume | None:
         """Return the box's data volume, if this launch created it: the user's own was there before."""
-        return None if self.plan.volume else node.volume
+        if self.plan.volume:
+            return None
+        return node.volume

@@ -16,7 +16,7 @@ from .state import Launch, Node
 
 
 def make_key(launch: Launch) -> None:
-    """Make what is missing of the key pair on this machine."""
+    """Create what is missing of the key pair on this machine."""
     launch.key = keys.ensure(launch.key)
 
 
@@ -27,7 +27,8 @@ def each_node(act: Callable[[Launch, Node], None]) -> Callable[[Launch], None]:
         if len(launch.nodes) == 1:
             act(launch, launch.node)
         else:
-            together(*(partial(act, launch, node) for node in launch.nodes))
+            calls = [partial(act, launch, node) for node in launch.nodes]
+            together(*calls)
 
     return run
 
@@ -75,40 +76,56 @@ def set_up_box(launch: Launch, node: Node) -> None:
 
 
 def _key_title(plan: LaunchPlan) -> str:
-    verb = "Complete" if plan.key.public_key else "Generate"
-    return f"{verb} the SSH key {plan.key.public_path}"
+    public_path = plan.key.public_path
+    if plan.key.public_key:
+        return f"Complete the SSH key {public_path}"
+    return f"Generate the SSH key {public_path}"
 
 
 def _import_title(plan: LaunchPlan) -> str:
-    name, missing = plan.key_name(plan.first)
-    return f"Import the SSH key as {name}" if missing else f"Use the key pair {name}"
+    name, is_missing = plan.key_name(plan.first)
+    if is_missing:
+        return f"Import the SSH key as {name}"
+    return f"Use the key pair {name}"
 
 
 def _group_title(plan: LaunchPlan) -> str:
-    name, port = plan.config.security_group, plan.config.ssh_port
+    name = plan.config.security_group
+    port = plan.config.ssh_port
     if plan.first.group is None:
         return f"Make the security group {name}, port {port} open to {', '.join(plan.cidrs)}"
     missing = plan.missing_cidrs(plan.first)
-    opening = f", opening port {port} to {', '.join(missing)}" if missing else ""
-    return f"Use the security group {name}{opening}"
+    if missing:
+        return f"Use the security group {name}, opening port {port} to {', '.join(missing)}"
+    return f"Use the security group {name}"
 
 
 def _start_title(plan: LaunchPlan) -> str:
-    types = " or ".join(dict.fromkeys(instance_type for _, instance_type in plan.pairs))
-    regions = " or ".join(where.region for where in plan.regions)
-    return f"Launch a {plan.config.market} {types} in {regions}"
+    types = dict.fromkeys(instance_type for _, instance_type in plan.pairs)
+    regions = [region_plan.region for region_plan in plan.regions]
+    return f"Launch a {plan.config.market} {' or '.join(types)} in {' or '.join(regions)}"
+
+
+def _is_key_missing(plan: LaunchPlan) -> bool:
+    """Return whether a part of the key pair is not yet on this machine."""
+    return not plan.key.on_disk
+
+
+def _has_setup(plan: LaunchPlan) -> bool:
+    """Return whether the box is to be set up."""
+    return not plan.config.no_setup
 
 
 STEPS: tuple[Step[LaunchPlan, Launch], ...] = (
-    Step(_key_title, make_key, when=lambda plan: not plan.key.on_disk),
+    Step(_key_title, make_key, when=_is_key_missing),
     Step(_import_title, region.import_key),
     Step(_group_title, region.open_ssh_port, beside=True),
     Step(_start_title, search.find_room),
-    Step(lambda plan: "Wait for the instance", each_node(wait_for_instance)),
+    Step("Wait for the instance", each_node(wait_for_instance)),
     Step(volume.title, each_node(volume.provide), when=volume.is_wanted, beside=True),
-    Step(lambda plan: "Write the SSH alias", each_node(add_alias)),
-    Step(lambda plan: "Attach the data volume", each_node(volume.attach), when=volume.is_wanted, beside=True),
-    Step(lambda plan: "Wait for SSH", each_node(wait_for_ssh)),
-    Step(lambda plan: "Set up the box", each_node(set_up_box), when=lambda plan: not plan.config.no_setup),
-    Step(lambda plan: "Mount the data volume at /data", each_node(volume.mount), when=volume.is_wanted),
+    Step("Write the SSH alias", each_node(add_alias)),
+    Step("Attach the data volume", each_node(volume.attach), when=volume.is_wanted, beside=True),
+    Step("Wait for SSH", each_node(wait_for_ssh)),
+    Step("Set up the box", each_node(set_up_box), when=_has_setup),
+    Step("Mount the data volume at /data", each_node(volume.mount), when=volume.is_wanted),
 )

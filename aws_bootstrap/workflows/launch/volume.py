@@ -99,4 +99,4 @@ def mount(launch: Launch, node: Node) -> None:
 
 def _give_up(launch: Launch, node: Node, error: BootstrapError) -> None:
     node.volume_error = error
-    output.warn(f"The data volume: {error}", code=error.code, region=launch.where.region)
+    output.warn(f"The data volume: {error}", code=error.code, region=launch.region_plan.region)
