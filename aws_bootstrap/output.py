@@ -15,9 +15,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import datetime
 from enum import StrEnum
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -295,32 +293,10 @@ def _yaml(value: Any) -> str:
 def _tabulated(table: Table) -> str:
     from tabulate import tabulate
 
-    rows: list[list[str]] = []
-    for row in table.rows:
-        rows.append([_cell(_field(row, name)) for name in table.columns])
+    rows = table.cells()
     if not rows:
         return "(none)"
     return tabulate(rows, headers=list(table.columns.values()), disable_numparse=True)
-
-
-def _field(row: Any, name: str) -> Any:
-    """Return the row's value of that name: of a tuple its item of that number, of a fact its field (dots reach in)."""
-    if isinstance(row, tuple):
-        return row[int(name)]
-    return attrgetter(name)(row)
-
-
-def _cell(value: Any) -> str:
-    """Return the value as a table shows it."""
-    if value is None:
-        return ""
-    if isinstance(value, list | tuple):
-        return ", ".join([str(item) for item in value])
-    if isinstance(value, datetime):
-        return f"{value:%Y-%m-%d %H:%M}"
-    if isinstance(value, float) and value.is_integer():
-        return f"{value:.0f}"
-    return str(value)
 
 
 # --- progress --------------------------------------------------------------------------------------------

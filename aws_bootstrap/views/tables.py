@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import singledispatch
+from operator import attrgetter
 from typing import Any
 
 from ..models import (
@@ -36,6 +38,33 @@ class Table:
 
     columns: Columns
     rows: Iterable[Any]
+
+    def cells(self) -> list[list[str]]:
+        """Return the text of each cell, row by row."""
+        cells: list[list[str]] = []
+        for row in self.rows:
+            cells.append([_cell(_field(row, name)) for name in self.columns])
+        return cells
+
+
+def _field(row: Any, name: str) -> Any:
+    """Return the row's value of that name: of a tuple its item of that number, of a fact its field (dots reach in)."""
+    if isinstance(row, tuple):
+        return row[int(name)]
+    return attrgetter(name)(row)
+
+
+def _cell(value: Any) -> str:
+    """Return the value as a table shows it."""
+    if value is None:
+        return ""
+    if isinstance(value, list | tuple):
+        return ", ".join([str(item) for item in value])
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M}"
+    if isinstance(value, float) and value.is_integer():
+        return f"{value:.0f}"
+    return str(value)
 
 
 @singledispatch
