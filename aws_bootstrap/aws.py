@@ -13,8 +13,8 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from .config import DEFAULT_REGION
-from .errors import KNOWN_EXCEPTIONS, BootstrapError, RegionReason, UsageError, explain, unexpected_reply
-from .models import RegionFailure
+from .errors import KNOWN_EXCEPTIONS, BootstrapError, UsageError, explain, unexpected_reply
+from .models import RegionFailure, RegionReason
 from .silence import SILENCE, tell
 
 PRICING_REGION = "us-east-1"
@@ -141,11 +141,15 @@ def _known_name(exc: Exception) -> str:
     return type(exc).__name__
 
 
-def pages(client: Any, operation: str, key: str, **params: Any) -> Iterator[dict]:
+def pages(client: Any, operation: str, key: str, **params: Any) -> Iterator[dict[str, Any]]:
     """Yield every item under `key`, over all pages. A page without it is no empty one: AwsError `unexpected-reply`."""
     with explained():
         for page in client.get_paginator(operation).paginate(**params):
             yield from page[key]
+
+
+_Answer = tuple[int, Any, BaseException | None]
+"""The number of a call, and what it returned or raised."""
 
 
 def together(*calls: Callable[[], Any]) -> list[Any]:
@@ -153,7 +157,7 @@ def together(*calls: Callable[[], Any]) -> list[Any]:
 
     Threads are daemons: an interrupted command ends at once instead of waiting for the slowest answer.
     """
-    answers: SimpleQueue = SimpleQueue()
+    answers: SimpleQueue[_Answer] = SimpleQueue()
 
     def attempt(number: int, call: Callable[[], Any]) -> None:
         try:
@@ -176,7 +180,7 @@ def together(*calls: Callable[[], Any]) -> list[Any]:
     return [values[number] for number in range(len(calls))]
 
 
-def _next(answers: SimpleQueue) -> Any:
+def _next(answers: SimpleQueue[_Answer]) -> _Answer:
     """Wait for the next of these, and return it.
 
     Woken now and then: a signal that comes just before the wait begins is acted on only when the wait is over.

@@ -22,7 +22,7 @@ from .command import Command
 @options.alias_key
 @options.alias_user
 @click.pass_obj
-def cleanup(app: App, dry_run: bool, yes: bool, key_path: Path, ssh_user: str | None, **chosen: bool) -> None:
+def cleanup(app: App, /, dry_run: bool, yes: bool, key_path: Path, ssh_user: str | None, **chosen: bool) -> None:
     """Forget boxes that are gone, over all enabled regions. Never ends a box.
 
     \b

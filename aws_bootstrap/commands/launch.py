@@ -18,7 +18,7 @@ from .command import Command
 @click.option("--yes", "-y", is_flag=True, help="Do not ask: take on-demand, at its price, where spot has none.")
 @click.option("--dry-run", is_flag=True, help="Show what would be done; change nothing.")
 @click.pass_obj
-def launch(app: App, dry_run: bool, yes: bool, tag: tuple[tuple[str, str], ...], **chosen: Any) -> None:
+def launch(app: App, /, dry_run: bool, yes: bool, tag: tuple[tuple[str, str], ...], **chosen: Any) -> None:
     """Launch a GPU dev box: spot, or on-demand when spot has none.
 
     \b

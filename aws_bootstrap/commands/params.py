@@ -13,7 +13,7 @@ import click
 from ..retry import parse_duration
 
 
-class Listed(click.ParamType):
+class Listed(click.ParamType[Any]):
     """A type whose repeated values are separated by commas in the environment."""
 
     envvar_list_splitter = ","
@@ -31,7 +31,7 @@ class Pattern(Listed):
         """Return the text itself; a usage error unless it has the form."""
         if not self._pattern.fullmatch(value):
             self.fail(f"'{value}' is not a {self.name}; write it like {self._example}.", param, ctx)
-        return value
+        return str(value)
 
 
 class Cidr(Listed):
@@ -42,7 +42,7 @@ class Cidr(Listed):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return `me`, or the network in EC2's canonical form."""
         if value == "me":
-            return value
+            return "me"
         try:
             return str(ipaddress.ip_network(value, strict=False))
         except ValueError:
@@ -54,7 +54,7 @@ def any_case(words: Sequence[str]) -> click.Choice[str]:
     return click.Choice(words, case_sensitive=False)
 
 
-class Duration(click.ParamType):
+class Duration(click.ParamType[float]):
     """A length of time, in seconds."""
 
     name = "duration"
@@ -69,7 +69,7 @@ class Duration(click.ParamType):
             self.fail(str(exc), param, ctx)
 
 
-class Price(click.ParamType):
+class Price(click.ParamType[float]):
     """An hourly price in USD."""
 
     name = "usd"

@@ -21,7 +21,7 @@ from .command import Command
 @options.alias_key
 @options.alias_user
 @click.pass_obj
-def setup(app: App, name: str, format_volume: bool, yes: bool, **chosen: Any) -> None:
+def setup(app: App, /, name: str, format_volume: bool, yes: bool, **chosen: Any) -> None:
     """Set a box up again; what is done already is left as it is.
 
     A box that this machine has no alias for, named by its id, is given one.

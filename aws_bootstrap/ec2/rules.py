@@ -125,7 +125,8 @@ def _permission(port: int, cidrs: Sequence[str]) -> dict[str, Any]:
 
 def _protocol(raw: dict[str, Any]) -> str:
     """Return the rule's protocol; all of them where the reply names none."""
-    return raw.get("IpProtocol", _ALL_PROTOCOLS)
+    protocol: str = raw.get("IpProtocol", _ALL_PROTOCOLS)
+    return protocol
 
 
 def _rule(raw: dict[str, Any]) -> IngressRule:
@@ -152,8 +153,8 @@ def _port_range(raw: dict[str, Any]) -> tuple[int, int]:
 def _source(raw: dict[str, Any]) -> str:
     """Return whom the rule allows: a CIDR, a prefix list or another group."""
     for key in ("CidrIpv4", "CidrIpv6", "PrefixListId"):
-        source = raw.get(key)
+        source: str | None = raw.get(key)
         if source:
             return source
-    group_id = raw.get("ReferencedGroupInfo", {}).get("GroupId")
+    group_id: str | None = raw.get("ReferencedGroupInfo", {}).get("GroupId")
     return group_id or "unknown"

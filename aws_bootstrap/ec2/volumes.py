@@ -239,4 +239,5 @@ def _attached_to(raw: dict[str, Any]) -> str | None:
     attachments = raw.get("Attachments", [])
     if not attachments:
         return None
-    return attachments[0].get("InstanceId", UNKNOWN)
+    instance_id: str = attachments[0].get("InstanceId", UNKNOWN)
+    return instance_id

@@ -91,7 +91,9 @@ class Listing(Result):
 
     def to_dict(self) -> list[Any]:
         """The records alone."""
-        return document(getattr(self, ordered_fields(type(self))[0].name))
+        records = ordered_fields(type(self))[0]
+        shown: list[Any] = document(getattr(self, records.name))
+        return shown
 
 
 @dataclass(frozen=True)

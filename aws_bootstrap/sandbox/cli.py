@@ -103,7 +103,7 @@ def env(app: App) -> None:
 @click.option("--reset-after", is_flag=True, help="Break it after: the reply is lost.")
 @click.option("--clear", is_flag=True, help="End all faults.")
 @click.pass_obj
-def fault(app: App, **asked: Any) -> None:
+def fault(app: App, /, **asked: Any) -> None:
     """Have calls fail, or take long. Without options: show the faults in force.
 
     \b

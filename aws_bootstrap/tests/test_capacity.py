@@ -13,7 +13,8 @@ import pytest
 from botocore.stub import Stubber
 
 from aws_bootstrap.ec2 import Market
-from aws_bootstrap.errors import AwsError, CapacityError, ErrorReport, QuotaError, RegionReason, TransientError
+from aws_bootstrap.errors import AwsError, CapacityError, ErrorReport, QuotaError, TransientError
+from aws_bootstrap.models import RegionReason
 from aws_bootstrap.workflows.launch.capacity import (
     AskOnDemand,
     Attempt,

@@ -12,7 +12,7 @@ import pytest
 
 from aws_bootstrap import ec2, sshconfig
 from aws_bootstrap.config import LaunchConfig
-from aws_bootstrap.errors import ErrorReport, IncompleteError, Resource
+from aws_bootstrap.errors import BootstrapError, ErrorReport, IncompleteError
 from aws_bootstrap.models import (
     AliasAddress,
     AliasEntry,
@@ -20,6 +20,7 @@ from aws_bootstrap.models import (
     CleanupReport,
     DeletedVolume,
     RegionFailure,
+    Resource,
     VolumeEntry,
 )
 from aws_bootstrap.tests.cloud import REGIONS, make_volume, start_box
@@ -489,9 +490,9 @@ def test_a_cleanup_that_has_done_nothing_fails_plainly(run, app, cloud, write):
     todo = workflow.plan(app, workflow.Wishes())
     app.paths.ssh_config.unlink()
     app.paths.ssh_config.mkdir()
-    with pytest.raises(workflow.BootstrapError) as caught:
+    with pytest.raises(BootstrapError) as caught:
         workflow.apply(app, todo, workflow.Wishes())
-    assert (type(caught.value), caught.value.code) == (workflow.BootstrapError, "ssh-config")
+    assert (type(caught.value), caught.value.code) == (BootstrapError, "ssh-config")
     assert caught.value.result == workflow.nothing_done(todo.shown)
 
 

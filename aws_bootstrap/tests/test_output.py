@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from aws_bootstrap import models, output
-from aws_bootstrap.errors import BootstrapError, IncompleteError, RegionReason, Resource
+from aws_bootstrap.errors import BootstrapError, IncompleteError
 from aws_bootstrap.models import (
     AccessReport,
     AccessRule,
@@ -39,6 +39,8 @@ from aws_bootstrap.models import (
     QuotaRequests,
     QuotaRow,
     RegionFailure,
+    RegionReason,
+    Resource,
     Result,
     SetupReport,
     StatusReport,

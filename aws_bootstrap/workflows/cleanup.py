@@ -13,16 +13,8 @@ from typing import TYPE_CHECKING, Any
 from .. import ec2, output, sshconfig
 from ..aws import together
 from ..config import DEFAULT_USER, LaunchConfig
-from ..errors import BootstrapError, IncompleteError, Interrupted, Resource
-from ..models import (
-    AliasAddress,
-    AliasEntry,
-    CleanupPlan,
-    CleanupReport,
-    DeletedVolume,
-    Volume,
-    VolumeEntry,
-)
+from ..errors import BootstrapError, IncompleteError, Interrupted
+from ..models import AliasAddress, AliasEntry, CleanupPlan, CleanupReport, DeletedVolume, Resource, Volume, VolumeEntry
 from ..sshconfig import Host
 from .hosts import read_hosts
 from .inventory import Inventory, orphan_volumes, read, read_region

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import quota
 from ..aws import ask_each_region, change_each_region, each_region, together, without_waiting
-from ..errors import AwsError, BootstrapError, Interrupted, RegionReason
+from ..errors import AwsError, BootstrapError, Interrupted
 from ..models import (
     Quota,
     QuotaChange,
@@ -20,6 +20,7 @@ from ..models import (
     QuotaRequestRow,
     QuotaRequests,
     QuotaRow,
+    RegionReason,
 )
 from ..quota import Kind
 from .unknown import Calls

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from .. import ec2, output, sshconfig
 from ..aws import together
-from ..errors import BootstrapError, IncompleteError, Interrupted, RegionReason, Resource
-from ..models import StateChange, TerminateReport, Termination, Volume
+from ..errors import BootstrapError, IncompleteError, Interrupted
+from ..models import RegionReason, Resource, StateChange, TerminateReport, Termination, Volume
 from .inventory import Box, read, select
 from .unknown import Calls, is_unknown, note_nothing
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from ...ec2 import Market, quota_family
-from ...errors import AwsError, CapacityError, QuotaError, RegionReason, TransientError
-from ...models import Instance
+from ...errors import AwsError, CapacityError, QuotaError, TransientError
+from ...models import Instance, RegionReason
 from ...retry import backoff
 
 FIRST_WAIT, LONGEST_WAIT = 5.0, 60.0

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 
 from ... import ec2, sshconfig
-from ...errors import BootstrapError, IncompleteError, Interrupted, Resource, SshError
+from ...errors import BootstrapError, IncompleteError, Interrupted, SshError
+from ...models import Resource
 from .. import access
 from .report import report, setup_options
 from .state import INSTANCE, VOLUME, Launch, Node

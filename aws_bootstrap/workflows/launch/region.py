@@ -7,8 +7,7 @@ from typing import Any
 
 from ... import ec2
 from ...aws import together
-from ...errors import Resource
-from ...models import SecurityGroup
+from ...models import Resource, SecurityGroup
 from ..unknown import note_nothing
 from .plan import RegionPlan
 from .state import Launch

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ...config import LaunchConfig
-from ...errors import BootstrapError, Resource
+from ...errors import BootstrapError
 from ...keys import LocalKey
-from ...models import Image, Instance, Volume
+from ...models import Image, Instance, Resource, Volume
 from ..remote import SetupOutcome
 from ..unknown import Calls
 from .capacity import Attempt
