@@ -71,7 +71,7 @@ class Fleet:
     async def _adapt(self) -> None:
         for box in list(self._boxes.values()):
             async with box.lock:
-                await box.adapt()
+                await box.ports.adapt()
 
     async def _wipe(self) -> None:
         await asyncio.gather(*(self._destroy(instance_id) for instance_id in list(self._boxes)), return_exceptions=True)
@@ -134,7 +134,7 @@ class Fleet:
             try:
                 await box.boot()
             except Exception as error:
-                box.say(f"the boot failed: {error!r}")
+                box.tree.say(f"the boot failed: {error!r}")
                 raise
 
     async def _halt(self, instance_id: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,6 +98,12 @@ class Tree:
     @property
     def console(self) -> Path:
         return self.folder / "console.log"
+
+    def say(self, words: str) -> None:
+        """Write a line to the box's console."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with self.console.open("a") as console:
+            console.write(f"[{time.strftime('%H:%M:%S')}] {words}\n")
 
     def inside(self, path: str) -> str:
         """How a process in the box names this path of the box."""
