@@ -142,6 +142,13 @@ class SandboxInstance(Instance):
         self._world.scheduler.after(self._world.timing.shutting_down, self._terminated)
         return previous
 
+    def interrupt(self) -> None:
+        """Take a spot instance back.
+
+        https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-interruptions.html
+        """
+        self.terminate(SPOT_TERMINATED)
+
     def _terminated(self) -> None:
         """shutting-down → terminated: the volumes are let go of only now, as on EC2."""
         if self.state != SHUTTING_DOWN[0]:
