@@ -128,7 +128,7 @@ class SandboxInterrupted(Result):
 
 @text.register
 def _(status: SandboxStatus) -> str:
-    """Where it is and what is in it."""
+    """Return where it is and what is in it."""
     if not status.running:
         return f"No sandbox runs in {status.home}.\nStart it with: {command('aws-bootstrap sandbox start')}"
     facts = [
@@ -149,7 +149,7 @@ def _row(one: SandboxInstance) -> str:
 
 @text.register
 def _(stopped: SandboxStopped) -> str:
-    """What was ended, and what stays."""
+    """Return what was ended, and what stays."""
     if stopped.erased:
         return f"The sandbox in {stopped.home} is as new."
     if not stopped.stopped:
@@ -159,7 +159,7 @@ def _(stopped: SandboxStopped) -> str:
 
 @text.register
 def _(result: SandboxEnvironment) -> str:
-    """Lines for a POSIX shell to evaluate."""
+    """Return lines for a POSIX shell to evaluate."""
     lines = []
     for name, value in result.environment.items():
         if value is None:
@@ -171,7 +171,7 @@ def _(result: SandboxEnvironment) -> str:
 
 @text.register
 def _(result: SandboxFaults) -> str:
-    """One line a rule."""
+    """Return one line a rule."""
     if not result.faults:
         return "No faults are in force."
     rules = [_rule(rule) for rule in result.faults]
@@ -192,7 +192,7 @@ def _rule(rule: FaultRule) -> str:
 
 @text.register
 def _(result: SandboxLog) -> str:
-    """One line a call."""
+    """Return one line a call."""
     return "\n".join(_call(call) for call in result.calls) or "No calls yet."
 
 
@@ -217,5 +217,5 @@ def _outcome(call: LoggedCall) -> str:
 
 @text.register
 def _(result: SandboxInterrupted) -> str:
-    """What EC2 took."""
+    """Return what EC2 took."""
     return f"EC2 has taken {result.instance_id} back."

@@ -30,7 +30,7 @@ _LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class Relay:
-    """Opens connections inside one box."""
+    """The connections that are opened inside one box."""
 
     def __init__(self, processes: Processes) -> None:
         self._processes = processes

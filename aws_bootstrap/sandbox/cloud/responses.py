@@ -40,7 +40,7 @@ class SandboxEC2(EC2Response):
         return self.ec2_backend
 
     def _authenticate_and_authorize_normal_action(self, resource: str = "*") -> None:
-        """The router has let the caller in; moto's own check would import its IAM and S3 first."""
+        """Check nothing: the router has let the caller in, and moto's own check would import its IAM and S3."""
 
     def _list(self, *names: str) -> list[Any]:
         """Return the first of these list parameters that the request has. EC2 names some lists in two ways."""
