@@ -5,48 +5,47 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import asdict, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from .cloud import catalog, life
+from .cloud import catalog
 from .cloud.inventory import inventory
 from .cloud.replies import Refusal
 from .faults import BadRule
-
-if TYPE_CHECKING:
-    from .server import Sandbox
+from .running import Sandbox
 
 
 class Controls:
-    """The control paths, one method each."""
+    """The control paths, one method each. A method takes the call's body; what it returns is the answer."""
 
-    def __init__(self, sandbox: Sandbox) -> None:
+    def __init__(self, sandbox: Sandbox, port: int) -> None:
         self._sandbox = sandbox
+        self._port = port
         self._paths: dict[tuple[str, str], Callable[[Any], Any]] = {
-            ("GET", "ping"): lambda _: "pong",
+            ("GET", "ping"): self._ping,
             ("GET", "status"): self._status,
-            ("GET", "log"): lambda _: sandbox.door.log.facts(),
-            ("DELETE", "log"): lambda _: sandbox.door.log.clear(),
-            ("GET", "faults"): lambda _: sandbox.door.faults.facts(),
+            ("GET", "log"): self._log,
+            ("DELETE", "log"): self._clear_log,
+            ("GET", "faults"): self._faults,
             ("POST", "faults"): self._add_faults,
-            ("DELETE", "faults"): lambda _: sandbox.door.faults.clear(),
+            ("DELETE", "faults"): self._clear_faults,
             ("POST", "timing"): self._set_timing,
             ("POST", "quota"): self._set_quota,
             ("POST", "quota-request"): self._decide,
             ("POST", "interrupt"): self._interrupt,
             ("POST", "wipe"): self._wipe,
-            ("POST", "held"): lambda body: sandbox.door.faults.wait_held(float(body["seconds"])),
-            ("POST", "release"): lambda _: sandbox.door.faults.release(),
+            ("POST", "held"): self._wait_held,
+            ("POST", "release"): self._release,
             ("POST", "regions"): self._set_regions,
-            ("POST", "snapshot"): lambda body: sandbox.snapshots.take(body["name"]),
-            ("POST", "restore"): lambda body: sandbox.snapshots.restore(body["name"], boot=bool(body.get("boot"))),
+            ("POST", "snapshot"): self._take_snapshot,
+            ("POST", "restore"): self._restore_snapshot,
             ("GET", "inventory"): self._inventory,
-            ("GET", "visits"): lambda _: sandbox.fleet.visits.facts() if sandbox.fleet else [],
-            ("DELETE", "visits"): lambda _: self._end_ssh_fault(),
+            ("GET", "visits"): self._visits,
+            ("DELETE", "visits"): self._clear_visits,
             ("POST", "ssh-fault"): self._set_ssh_fault,
         }
 
     def control(self, method: str, path: str, body: Any) -> Any:
-        """The document that answers; raises ValueError for a bad request and KeyError for an unknown path."""
+        """Return the document that answers. Raises ValueError for a bad request, KeyError for an unknown path."""
         action = self._paths[method, path]
         try:
             return action(body)
@@ -57,31 +56,83 @@ class Controls:
         except KeyError as error:
             raise ValueError(f"missing or unknown: {error}") from error
 
+    def _ping(self, _: Any) -> str:
+        return "pong"
+
     def _status(self, _: Any) -> dict[str, Any]:
-        """What runs here."""
-        with self._sandbox.lock:
-            instances = [
-                {"instance_id": one.id, "region": region, "state": one.state, "public_ip": one.public_ip}
-                for region, backend in self._sandbox.backends.made().items()
-                for one in backend.live_instances()
-            ]
-        fleet = self._sandbox.fleet
+        """Return what runs here."""
+        boxes = "none"
+        if self._sandbox.fleet:
+            boxes = self._sandbox.fleet.isolation.name
         return {
             "pid": os.getpid(),
-            "port": self._sandbox.door.port,
+            "port": self._port,
             "home": str(self._sandbox.home.root),
-            "boxes": fleet.isolation.name if fleet else "none",
+            "boxes": boxes,
             "timing": asdict(self._sandbox.world.timing),
-            "instances": instances,
-            "faults": len(self._sandbox.door.faults.facts()),
-            "calls": len(self._sandbox.door.log.facts()),
+            "instances": self._instances(),
+            "faults": len(self._sandbox.faults.facts()),
+            "calls": len(self._sandbox.log.facts()),
         }
 
+    def _instances(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        with self._sandbox.lock:
+            for region, backend in self._sandbox.backends.made().items():
+                for one in backend.live_instances():
+                    found.append(
+                        {"instance_id": one.id, "region": region, "state": one.state, "public_ip": one.public_ip}
+                    )
+        return found
+
+    # --- AWS calls and their faults -------------------------------------------------------------------------------
+
+    def _log(self, _: Any) -> list[dict[str, Any]]:
+        return self._sandbox.log.facts()
+
+    def _clear_log(self, _: Any) -> None:
+        self._sandbox.log.clear()
+
+    def _faults(self, _: Any) -> list[dict[str, Any]]:
+        return self._sandbox.faults.facts()
+
     def _add_faults(self, body: Any) -> None:
-        self._sandbox.door.faults.add(body if isinstance(body, list) else [body])
+        """Put one rule in force, or a list of rules."""
+        if isinstance(body, list):
+            self._sandbox.faults.add(body)
+        else:
+            self._sandbox.faults.add([body])
+
+    def _clear_faults(self, _: Any) -> None:
+        self._sandbox.faults.clear()
+
+    def _wait_held(self, body: dict[str, Any]) -> bool:
+        return self._sandbox.faults.wait_held(float(body["seconds"]))
+
+    def _release(self, _: Any) -> None:
+        self._sandbox.faults.release()
+
+    # --- logins and their faults ----------------------------------------------------------------------------------
+
+    def _visits(self, _: Any) -> list[dict[str, str]]:
+        if self._sandbox.fleet is None:
+            return []
+        return self._sandbox.fleet.visits.facts()
+
+    def _clear_visits(self, _: Any) -> None:
+        if self._sandbox.fleet:
+            self._sandbox.fleet.visits.clear()
+            self._sandbox.fleet.adapt()
+
+    def _set_ssh_fault(self, body: dict[str, Any]) -> None:
+        if self._sandbox.fleet:
+            self._sandbox.fleet.visits.plan(body)
+            self._sandbox.fleet.adapt()
+
+    # --- the account ----------------------------------------------------------------------------------------------
 
     def _set_timing(self, body: dict[str, Any]) -> dict[str, float]:
-        """Changes how long EC2 takes, from now on."""
+        """Change how long EC2 takes, from now on."""
         timing = self._sandbox.world.timing
         known = {one.name for one in fields(timing)}
         for name, seconds in body.items():
@@ -91,48 +142,42 @@ class Controls:
         return asdict(timing)
 
     def _set_regions(self, body: dict[str, Any]) -> None:
-        """Changes which regions are enabled for the account."""
+        """Change which regions are enabled for the account."""
         unknown = set(body["enabled"]) - set(catalog.REGIONS)
         if unknown:
             raise KeyError(min(unknown))
         self._sandbox.world.regions = tuple(body["enabled"])
 
-    def _inventory(self, _: Any) -> list[dict[str, Any]]:
-        with self._sandbox.lock:
-            return inventory(self._sandbox.backends)
-
-    def _set_ssh_fault(self, body: dict[str, Any]) -> None:
-        if self._sandbox.fleet:
-            self._sandbox.fleet.visits.plan(body)
-            self._sandbox.fleet.adapt()
-
-    def _end_ssh_fault(self) -> None:
-        if self._sandbox.fleet:
-            self._sandbox.fleet.visits.clear()
-            self._sandbox.fleet.adapt()
-
     def _set_quota(self, body: dict[str, Any]) -> None:
         with self._sandbox.lock:
             self._sandbox.router.quotas.set_value(body["region"], body["code"], float(body["value"]))
-        self._sandbox.state.changed()
+        self._sandbox.changed()
 
     def _decide(self, body: dict[str, Any]) -> None:
+        """Grant or refuse a request for more quota."""
         with self._sandbox.lock:
             self._sandbox.router.quotas.decide(body["request_id"], body["status"])
-        self._sandbox.state.changed()
+        self._sandbox.changed()
 
     def _interrupt(self, body: dict[str, Any]) -> None:
-        """EC2 takes a spot instance back.
-
-        https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-interruptions.html
-        """
+        """Have EC2 take a spot instance back."""
         with self._sandbox.lock:
             instance = self._sandbox.backends.find_instance(body["instance_id"])
             if instance is None or instance.lifecycle != "spot":
                 raise ValueError("no spot instance of that id")
-            instance.terminate(life.SPOT_TERMINATED)
-        self._sandbox.state.changed()
+            instance.interrupt()
+        self._sandbox.changed()
+
+    def _inventory(self, _: Any) -> list[dict[str, Any]]:
+        with self._sandbox.lock:
+            return inventory(self._sandbox.backends)
 
     def _wipe(self, _: Any) -> None:
-        """Makes the sandbox as new."""
+        """Make the sandbox as new."""
         self._sandbox.wipe()
+
+    def _take_snapshot(self, body: dict[str, Any]) -> None:
+        self._sandbox.snapshots.take(body["name"])
+
+    def _restore_snapshot(self, body: dict[str, Any]) -> None:
+        self._sandbox.snapshots.restore(body["name"], boot=bool(body.get("boot")))

@@ -11,10 +11,11 @@ import logging
 import os
 import socket
 import struct
+import threading
 import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Protocol
+from typing import Any
 
 from .calls import CallLog, Entry
 from .cloud import call as calls
@@ -27,31 +28,39 @@ from .home import CONTROL_PATH
 _LOG = logging.getLogger(__name__)
 
 
-class Controls(Protocol):
-    """What the control paths lead to."""
-
-    def control(self, method: str, path: str, body: Any) -> Any:
-        """The document that answers; raises ValueError for a bad request and KeyError for an unknown path."""
+#: Answers a control call, of a method, a path and a body: ValueError is a bad request, KeyError an unknown path.
+Control = Callable[[str, str, Any], Any]
 
 
 class Door(ThreadingHTTPServer):
-    """Listens on loopback and serves each connection in a thread of its own."""
+    """Listen on loopback and serve each connection in a thread of its own."""
 
     daemon_threads = True
     request_queue_size = 256
     allow_reuse_address = True
 
-    def __init__(self, port: int, answer: Callable[[Call], Reply], controls: Controls, access_key: str) -> None:
+    control: Control
+
+    def __init__(
+        self, port: int, access_key: str, answer: Callable[[Call], Reply], faults: Faults, log: CallLog
+    ) -> None:
         super().__init__(("127.0.0.1", port), _Handler)
-        self.answer, self.controls, self.access_key = answer, controls, access_key
-        self.faults, self.log = Faults(), CallLog()
+        self.access_key = access_key
+        self.answer = answer
+        self.faults = faults
+        self.log = log
+
+    def open(self, control: Control) -> None:
+        """Serve from now on, in a thread of its own; `control` answers the control calls."""
+        self.control = control
+        threading.Thread(target=self.serve_forever, args=(0.05,), name="door", daemon=True).start()
 
     @property
     def port(self) -> int:
         return self.server_address[1]
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that goes away in the middle is no news."""
+        """Note at the lowest level only that a client went away in the middle: it is no news."""
         _LOG.debug("a connection broke", exc_info=True)
 
 
@@ -62,7 +71,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: Door
 
     def log_message(self, format: str, *args: Any) -> None:
-        """The call log tells more than http.server's lines."""
+        """Log nothing: the call log tells more than http.server's lines."""
 
     def _serve(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -77,7 +86,7 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_POST = do_PUT = do_DELETE = _serve
 
     def _call(self, call: Call) -> None:
-        """One AWS call, with whatever is to befall it."""
+        """Serve one AWS call, with whatever is to befall it."""
         entry = self.server.log.begin(call)
         effect = entry.fault = self.server.faults.hit(call.matchable())
         reply: Reply | None = None
@@ -91,7 +100,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(reply)
 
     def _befall(self, call: Call, effect: dict[str, Any]) -> Reply | None:
-        """What the caller gets to see under this fault; None is a broken connection."""
+        """Return what the caller sees under this fault; None is a broken connection."""
         time.sleep(float(effect.get("delay", 0)))
         if "error" in effect:
             words = effect.get("message", f"Injected by a fault rule: {effect['error']}")
@@ -106,17 +115,22 @@ class _Handler(BaseHTTPRequestHandler):
         if effect.get("silent"):
             self.server.faults.hold()
             return None
-        return None if effect.get("reset_after") else reply
+        if effect.get("reset_after"):
+            return None
+        return reply
 
     def _note(self, entry: Entry, reply: Reply | None) -> None:
-        self.server.log.end(entry, reply.status if reply else None, reply.error if reply else None)
+        if reply is None:
+            self.server.log.end(entry, None, None)
+        else:
+            self.server.log.end(entry, reply.status, reply.error)
 
     def _control(self, path: str, body: bytes) -> None:
-        """A call to the sandbox itself. The key keeps out other users of the machine, and web pages."""
+        """Serve a call to the sandbox itself. The key keeps out other users of the machine, and web pages."""
         if not hmac.compare_digest(self.headers.get(KEY_HEADER, ""), self.server.access_key):
             return self._send(Reply(403, b"This sandbox belongs to someone else."))
         try:
-            answer = self.server.controls.control(self.command, path, json.loads(body or b"null"))
+            answer = self.server.control(self.command, path, json.loads(body or b"null"))
         except KeyError as error:
             return self._send(Reply(404, f"unknown: {error.args[0]}".encode()))
         except ValueError as error:
@@ -132,7 +146,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(reply.body)
 
     def _reset(self) -> None:
-        """Breaks the connection so that the client sees a reset and not an end.
+        """Break the connection so that the client sees a reset and not an end.
 
         Closing a socket with a linger time of zero sends RST (socket(7)); going around http.server's own
         buffers keeps it from sending anything first, which would leave the client waiting for its timeout.

@@ -60,21 +60,25 @@ class Rule:
     patterns: dict[str, re.Pattern[str]] = field(default_factory=dict, repr=False)
 
     def takes(self, call: Mapping[str, str]) -> bool:
-        """Whether this call is hit; counts it if the rule matches at all."""
-        if not all(pattern.fullmatch(call.get(name, "")) for name, pattern in self.patterns.items()):
-            return False
+        """Return whether this call is hit; count it if the rule matches at all."""
+        for name, pattern in self.patterns.items():
+            if not pattern.fullmatch(call.get(name, "")):
+                return False
         self.seen += 1
-        return self.skip < self.seen and (self.times is None or self.seen <= self.skip + self.times)
+        if self.seen <= self.skip:
+            return False
+        return self.times is None or self.seen <= self.skip + self.times
 
     def facts(self) -> dict[str, Any]:
-        """The rule as it was given, and how many calls it hit."""
+        """Return the rule as it was given, and how many calls it hit."""
         hits = max(self.seen - self.skip, 0)
-        used = hits if self.times is None else min(hits, self.times)
-        return {"match": self.match, "do": self.do, "skip": self.skip, "times": self.times, "hits": used}
+        if self.times is not None:
+            hits = min(hits, self.times)
+        return {"match": self.match, "do": self.do, "skip": self.skip, "times": self.times, "hits": hits}
 
 
 def parse(raw: Any) -> Rule:
-    """The rule that `raw` describes; raises BadRule with the reason when it describes none."""
+    """Return the rule that `raw` describes; raise BadRule with the reason when it describes none."""
     if not isinstance(raw, dict) or not isinstance(raw.get("do"), dict) or not raw["do"]:
         raise BadRule('a rule is an object with at least "do"')
     unknown = sorted((set(raw) - _FIELDS) | (set(raw["do"]) - EFFECTS))
@@ -99,19 +103,19 @@ class Faults:
         self._releases = 0
 
     def add(self, raw: Iterable[Any]) -> None:
-        """Puts more rules in force, after those already there; none of them if one is bad."""
+        """Put more rules in force, after those already there; none of them if one is bad."""
         rules = [parse(one) for one in raw]
         with self._lock:
             self._rules += rules
 
     def clear(self) -> None:
-        """Ends every rule; calls that are held are let go."""
+        """End every rule, and let go the calls that are held."""
         with self._lock:
             self._rules.clear()
         self.release()
 
     def hold(self) -> None:
-        """Waits until the held calls are released, or for HOLD_SECONDS."""
+        """Wait until the held calls are released, or for HOLD_SECONDS."""
         with self._changed:
             before = self._releases
             self._held += 1
@@ -120,26 +124,30 @@ class Faults:
             self._held -= 1
 
     def release(self) -> None:
-        """Lets every held call go on."""
+        """Let every held call go on."""
         with self._changed:
             self._releases += 1
             self._changed.notify_all()
 
     def wait_held(self, seconds: float) -> bool:
-        """Whether a call is held, or comes to be held within so many seconds."""
+        """Return whether a call is held, or comes to be held within so many seconds."""
         with self._changed:
             return self._changed.wait_for(lambda: self._held > 0, seconds)
 
     def facts(self) -> list[dict[str, Any]]:
+        """Return the rules in force, in their order."""
         with self._lock:
             return [rule.facts() for rule in self._rules]
 
     def hit(self, call: Mapping[str, str]) -> dict[str, Any] | None:
-        """What is to befall this call, or None."""
+        """Return what is to befall this call, or None."""
         with self._lock:
-            return next((rule.do for rule in self._rules if rule.takes(call)), None)
+            for rule in self._rules:
+                if rule.takes(call):
+                    return rule.do
+        return None
 
 
 def status_of(effect: Mapping[str, Any]) -> int:
-    """The HTTP status of an injected error."""
+    """Return the HTTP status of an injected error."""
     return int(effect.get("status", STATUS_OF_CODE.get(effect["error"], 400)))

@@ -128,7 +128,7 @@ class SandboxInterrupted(Result):
 
 @text.register
 def _(status: SandboxStatus) -> str:
-    """Where it is and what is in it."""
+    """Return where it is and what is in it."""
     if not status.running:
         return f"No sandbox runs in {status.home}.\nStart it with: {command('aws-bootstrap sandbox start')}"
     facts = [
@@ -138,16 +138,18 @@ def _(status: SandboxStatus) -> str:
         ("Faults", str(status.faults) if status.faults else None),
         ("Calls", str(status.calls)),
     ]
-    rows = [
-        f"  {one.instance_id}  {one.region}  {one.state}  {one.public_ip or ''}".rstrip() for one in status.instances
-    ]
+    rows = [_row(one) for one in status.instances]
     use = f"Use it with any AWS tool: {command('eval "$(aws-bootstrap sandbox env)"')}"
     return "\n".join([heading("The sandbox runs"), *pairs(facts), *rows, use])
 
 
+def _row(one: SandboxInstance) -> str:
+    return f"  {one.instance_id}  {one.region}  {one.state}  {one.public_ip or ''}".rstrip()
+
+
 @text.register
 def _(stopped: SandboxStopped) -> str:
-    """What was ended, and what stays."""
+    """Return what was ended, and what stays."""
     if stopped.erased:
         return f"The sandbox in {stopped.home} is as new."
     if not stopped.stopped:
@@ -157,42 +159,63 @@ def _(stopped: SandboxStopped) -> str:
 
 @text.register
 def _(result: SandboxEnvironment) -> str:
-    """Lines for a POSIX shell to evaluate."""
-    return "\n".join(
-        f"unset {name}" if value is None else f"export {name}={shlex.quote(value)}"
-        for name, value in result.environment.items()
-    )
+    """Return lines for a POSIX shell to evaluate."""
+    lines = []
+    for name, value in result.environment.items():
+        if value is None:
+            lines.append(f"unset {name}")
+        else:
+            lines.append(f"export {name}={shlex.quote(value)}")
+    return "\n".join(lines)
 
 
 @text.register
 def _(result: SandboxFaults) -> str:
-    """One line a rule."""
+    """Return one line a rule."""
     if not result.faults:
         return "No faults are in force."
-    return "\n".join([heading(plural(len(result.faults), "fault")), *(_rule(rule) for rule in result.faults)])
+    rules = [_rule(rule) for rule in result.faults]
+    return "\n".join([heading(plural(len(result.faults), "fault")), *rules])
 
 
 def _rule(rule: FaultRule) -> str:
     match = " ".join(f"{name}={value}" for name, value in rule.match.items()) or "every call"
     effect = " ".join(f"{name}={value}" for name, value in rule.do.items())
-    bounds = [f"after {plural(rule.skip, 'call')}"] if rule.skip else []
-    bounds += [plural(rule.times, "time")] if rule.times is not None else []
-    return f"  {match}: {effect}{', ' if bounds else ''}{', '.join(bounds)} (hit {plural(rule.hits, 'call')})"
+    bounds = []
+    if rule.skip:
+        bounds.append(f"after {plural(rule.skip, 'call')}")
+    if rule.times is not None:
+        bounds.append(plural(rule.times, "time"))
+    shown = ", ".join([effect, *bounds])
+    return f"  {match}: {shown} (hit {plural(rule.hits, 'call')})"
 
 
 @text.register
 def _(result: SandboxLog) -> str:
-    """One line a call."""
+    """Return one line a call."""
     return "\n".join(_call(call) for call in result.calls) or "No calls yet."
 
 
 def _call(call: LoggedCall) -> str:
     clock = time.strftime("%H:%M:%S", time.localtime(call.time)) + f"{call.time % 1:.3f}"[1:]
-    outcome = call.error or (str(call.status) if call.status else "connection broken" if call.seconds else "in flight")
-    return f"{clock}  {call.region:<14} {call.service}:{call.action}  {outcome}{'  (injected)' if call.fault else ''}"
+    line = f"{clock}  {call.region:<14} {call.service}:{call.action}  {_outcome(call)}"
+    if call.fault:
+        line += "  (injected)"
+    return line
+
+
+def _outcome(call: LoggedCall) -> str:
+    """Return how the call ended: its error, else its status, else why it has none."""
+    if call.error:
+        return call.error
+    if call.status:
+        return str(call.status)
+    if call.seconds:
+        return "connection broken"
+    return "in flight"
 
 
 @text.register
 def _(result: SandboxInterrupted) -> str:
-    """What EC2 took."""
+    """Return what EC2 took."""
     return f"EC2 has taken {result.instance_id} back."

@@ -8,45 +8,45 @@ from __future__ import annotations
 import pickle
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from .home import Home
-
-if TYPE_CHECKING:
-    from .server import Sandbox
+from .state import State
 
 
 class Snapshots:
-    """What was kept, by name."""
+    """What was kept, by name. `wipe` empties the sandbox, `boot_again` boots the boxes of a state brought back."""
 
-    def __init__(self, home: Home, sandbox: Sandbox) -> None:
-        self._home, self._sandbox = home, sandbox
+    def __init__(self, home: Home, state: State, wipe: Callable[[], None], boot_again: Callable[[], None]) -> None:
+        self._home = home
+        self._state = state
+        self._wipe = wipe
+        self._boot_again = boot_again
         self._kept: dict[str, bytes] = {}
 
     def take(self, name: str) -> None:
-        """Keeps the present state under a name."""
-        self._kept[name] = self._sandbox.state.pickled()
+        """Keep the present state under a name."""
+        self._kept[name] = self._state.pickled()
         for folder in (self._home.boxes, self._home.volumes):
             _copy(folder, self._folder(name) / folder.name)
 
     def restore(self, name: str, *, boot: bool) -> None:
-        """Brings a state back, with no fault and no call; boxes of running instances boot if `boot` says so."""
+        """Bring a state back, with no fault and no call; boxes of running instances boot if `boot` says so."""
         saved = pickle.loads(self._kept[name])
-        self._sandbox.wipe()
-        with self._sandbox.lock:
-            self._sandbox.state.take_up(saved)
+        self._wipe()
+        self._state.take_up(saved)
         _copy(self._folder(name) / self._home.volumes.name, self._home.volumes)
         if boot:
             _copy(self._folder(name) / self._home.boxes.name, self._home.boxes)
-            self._sandbox.boot_again()
+            self._boot_again()
 
     def _folder(self, name: str) -> Path:
         return self._home.root / "snapshots" / name
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Has `target` hold what `source` holds. `cp` copies pipes and modes too, which shutil does not."""
+    """Have `target` hold what `source` holds. `cp` copies pipes and modes too, which shutil does not."""
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
     if source.is_dir():

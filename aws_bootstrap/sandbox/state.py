@@ -6,31 +6,33 @@ import logging
 import pickle
 import threading
 from importlib import metadata
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .cloud import catalog
+from .cloud.backend import Backends
+from .cloud.quotas import Quotas
 from .home import Home
 
-if TYPE_CHECKING:
-    from .server import Sandbox
-
 _LOG = logging.getLogger(__name__)
+#: State of another version is not taken up: it holds moto's own objects.
 VERSION = f"1 moto {metadata.version('moto')}"
-"""State of another version is not taken up: it holds moto's own objects."""
 WRITE_EVERY = 0.5
 
 
 class State:
-    """Saves and loads what the EC2 side holds. Boxes and volumes are folders, and keep themselves."""
+    """What the EC2 side holds, saved and loaded. Boxes and volumes are folders, and keep themselves."""
 
-    def __init__(self, home: Home, sandbox: Sandbox) -> None:
-        self._home, self._sandbox = home, sandbox
+    def __init__(self, home: Home, backends: Backends, quotas: Quotas, lock: threading.RLock) -> None:
+        self._home = home
+        self._backends = backends
+        self._quotas = quotas
+        self._lock = lock
         self._dirty = threading.Event()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="state", daemon=True)
 
     def load(self) -> None:
-        """Takes up the saved state; one of another version, or a broken one, is set aside."""
+        """Take up the saved state; one of another version, or a broken one, is set aside."""
         try:
             saved = pickle.loads(self._home.state.read_bytes())
             if saved["version"] != VERSION:
@@ -44,32 +46,34 @@ class State:
         self.take_up(saved)
 
     def take_up(self, saved: dict[str, Any]) -> None:
-        """Has the EC2 side hold what was saved."""
-        account = self._sandbox.backends[catalog.ACCOUNT]
-        for region, backend in saved["regions"].items():
-            account[region] = backend
-        self._sandbox.router.quotas.requests[:] = saved["quota_requests"]
+        """Have the EC2 side hold what was saved."""
+        with self._lock:
+            account = self._backends[catalog.ACCOUNT]
+            for region, backend in saved["regions"].items():
+                account[region] = backend
+            self._quotas.requests[:] = saved["quota_requests"]
 
     def pickled(self) -> bytes:
-        """What the EC2 side holds now."""
-        with self._sandbox.lock:
+        """Return what the EC2 side holds now."""
+        with self._lock:
             return pickle.dumps(
                 {
                     "version": VERSION,
-                    "regions": self._sandbox.backends.made(),
-                    "quota_requests": self._sandbox.router.quotas.requests,
+                    "regions": self._backends.made(),
+                    "quota_requests": self._quotas.requests,
                 }
             )
 
     def start(self) -> None:
+        """Start writing after each change."""
         self._thread.start()
 
     def changed(self) -> None:
-        """Has the state written soon."""
+        """Have the state written soon."""
         self._dirty.set()
 
     def stop(self) -> None:
-        """Writes what is to be written and ends."""
+        """Write what is to be written, and end."""
         self._ended.set()
         self._dirty.set()
         self._thread.join(timeout=10)

@@ -7,12 +7,10 @@ an absolute link in the box leads to the box's file and never to the machine's.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 import asyncssh
 
-if TYPE_CHECKING:
-    from .box import Box
+from .processes import Processes
 
 VOLUMES = b"/run/sandbox/volumes"
 MOST_LINKS = 40  # as the kernel: path_resolution(7)
@@ -21,30 +19,33 @@ MOST_LINKS = 40  # as the kernel: path_resolution(7)
 class BoxFiles(asyncssh.SFTPServer):
     """The SFTP server of one session."""
 
-    def __init__(self, channel: asyncssh.SSHServerChannel, box: Box) -> None:
+    def __init__(self, channel: asyncssh.SSHServerChannel, processes: Processes) -> None:
         super().__init__(channel)
-        self._root = os.fsencode(box.view())
-        self._inside = os.fsencode(box.tree.inside("/"))
-        self._volumes = b"" if box.isolation.apart else os.fsencode(box.volumes)
-        self._start = os.fsencode(f"/home/{box.tree.user}")
+        tree = processes.tree
+        self._root = os.fsencode(processes.view())
+        self._inside = os.fsencode(tree.inside("/"))
+        self._volumes = b""
+        if not tree.isolation.apart:
+            self._volumes = os.fsencode(tree.volumes)
+        self._start = os.fsencode(f"/home/{tree.user}")
 
     def exit(self) -> None:
-        """The session's end, told as sshd tells it: without an exit status scp reports a failure."""
+        """End the session as sshd does: without an exit status scp reports a failure."""
         self.channel.exit(0)
 
     def map_path(self, path: bytes) -> bytes:
-        """Where a path of the box lies for us; its last part is taken as it is."""
+        """Return where a path of the box is for us; its last part is taken as it is."""
         folder, name = os.path.split(self._absolute(path))
         return self._ours(os.path.join(self._resolve(folder), name))
 
     def _ours(self, path: bytes) -> bytes:
-        """Our path for a resolved one of the box. A plain box's mounts are links to the volumes, outside its tree."""
+        """Return our path for a resolved one. A plain box's mounts are links to the volumes, outside its tree."""
         if self._volumes and path.startswith(VOLUMES):
             return self._volumes + path.removeprefix(VOLUMES)
         return self._root + path
 
     def reverse_map_path(self, path: bytes) -> bytes:
-        """The box's name for a path of ours."""
+        """Return the box's name for a path of ours."""
         return path.removeprefix(self._root) or b"/"
 
     def realpath(self, path: bytes) -> bytes:
@@ -69,14 +70,14 @@ class BoxFiles(asyncssh.SFTPServer):
         os.symlink(oldpath, self.map_path(newpath))
 
     def _absolute(self, path: bytes) -> bytes:
-        """The path from the box's root, `..` taken out. A box without namespaces knows its files by our names too."""
+        """Return the path from the root, `..` taken out. A box without namespaces knows its files by our names too."""
         if len(self._inside) > 1 and path.startswith(self._inside):
             path = b"/" + path.removeprefix(self._inside)
         return os.path.normpath(b"/" + os.path.join(self._start, path).lstrip(b"/"))
 
     def _resolve(self, path: bytes) -> bytes:
-        """The path with every link followed inside the box. What does not exist is taken as it is."""
-        done, rest, links = b"/", [part for part in path.split(b"/") if part], 0
+        """Return the path with every link followed inside the box. What does not exist is taken as it is."""
+        done, rest, links = b"/", _parts(path), 0
         while rest:
             here = os.path.join(done, rest.pop(0))
             try:
@@ -90,5 +91,10 @@ class BoxFiles(asyncssh.SFTPServer):
             if links > MOST_LINKS:
                 raise asyncssh.SFTPFailure("Too many levels of symbolic links")
             followed = os.path.normpath(os.path.join(done, target))
-            done, rest = b"/", [part for part in followed.split(b"/") if part] + rest
+            done, rest = b"/", _parts(followed) + rest
         return done
+
+
+def _parts(path: bytes) -> list[bytes]:
+    """Return the names that a path is made of."""
+    return [part for part in path.split(b"/") if part]

@@ -35,7 +35,7 @@ class Fleet:
         self._powered_off: Callable[[str], None] = lambda instance_id: None
 
     def start(self, powered_off: Callable[[str], None], known: set[str]) -> None:
-        """Starts the event loop; `powered_off` is told of boxes that shut themselves down.
+        """Start the event loop; `powered_off` is told of boxes that shut themselves down.
 
         Boxes that no `known` instance owns are a crash's leavings and go.
         """
@@ -54,24 +54,24 @@ class Fleet:
         self._loop.run_forever()
 
     def end(self) -> None:
-        """Halts every box; their disks stay."""
+        """Halt every box; their disks stay."""
         self._do(self._halt_all()).result(timeout=30)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout=10)
         self._addresses.end()
 
     def wipe(self) -> None:
-        """Ends and erases every box and every volume."""
+        """End and erase every box and every volume."""
         self._do(self._wipe()).result(timeout=30)
 
     def adapt(self) -> None:
-        """Has every box's SSH port behave as the fault in force wants it."""
+        """Have every box's SSH port behave as the fault in force says."""
         self._do(self._adapt()).result(timeout=30)
 
     async def _adapt(self) -> None:
         for box in list(self._boxes.values()):
             async with box.lock:
-                await box.adapt()
+                await box.ports.adapt()
 
     async def _wipe(self) -> None:
         await asyncio.gather(*(self._destroy(instance_id) for instance_id in list(self._boxes)), return_exceptions=True)
@@ -83,7 +83,7 @@ class Fleet:
         await asyncio.gather(*(self._halt(instance_id) for instance_id in list(self._boxes)), return_exceptions=True)
 
     def _do(self, work: Coroutine[Any, Any, None]) -> Any:
-        """Has the coroutine run in the event loop; what goes wrong is logged."""
+        """Have the coroutine run in the event loop; what goes wrong is logged."""
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
         future.add_done_callback(_report)
         return future
@@ -134,7 +134,7 @@ class Fleet:
             try:
                 await box.boot()
             except Exception as error:
-                box.say(f"the boot failed: {error!r}")
+                box.tree.say(f"the boot failed: {error!r}")
                 raise
 
     async def _halt(self, instance_id: str) -> None:

@@ -9,15 +9,17 @@ import os
 import signal
 import struct
 import termios
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
 
 import asyncssh
 from asyncssh.stream import SSHServerStreamSession, SSHTCPStreamSession
 
 from .files import BoxFiles
-
-if TYPE_CHECKING:
-    from .box import Box
+from .processes import Processes
+from .relay import Relay
+from .visits import Visits
 
 CHUNK = 65536
 FLOOD = 1 << 20
@@ -36,11 +38,26 @@ _LOGIN = '[ -f "$HOME/.hushlogin" ] || cat "$SANDBOX_ROOT/etc/motd"; cd "$HOME" 
 _ON_TERMINAL = "import os, sys; os.login_tty(0); os.execv(sys.argv[1], sys.argv[1:])"
 
 
+@dataclass
+class Logins:
+    """What the logins of one box share."""
+
+    instance_id: str
+    processes: Processes
+    relay: Relay
+    visits: Visits
+    #: Awaited after each command: it may have been the last before an SSH fault comes into force.
+    adapt: Callable[[], Awaitable[None]]
+    connections: set[asyncssh.SSHServerConnection] = field(default_factory=set)
+    #: Whether the box runs; one that halts takes no new connection.
+    up: bool = False
+
+
 class LoginServer(asyncssh.SSHServer):
     """One connection. Admits the login user with a key of his authorized_keys, and nobody else."""
 
-    def __init__(self, box: Box) -> None:
-        self._box = box
+    def __init__(self, logins: Logins) -> None:
+        self._logins = logins
         self._peer = ("127.0.0.1", 0)
         self._sessions: list[Session] = []
         self._connection: asyncssh.SSHServerConnection | None = None
@@ -48,14 +65,14 @@ class LoginServer(asyncssh.SSHServer):
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         self._peer = conn.get_extra_info("peername")[:2]
         self._connection = conn
-        self._box.connections.add(conn)
-        if not self._box.up:  # it was on its way in when the box halted
+        self._logins.connections.add(conn)
+        if not self._logins.up:  # it was on its way in when the box halted
             asyncio.get_running_loop().call_soon(conn.abort)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The client is gone: its terminals hang up, as a modem line once did."""
+        """Hang up the terminals of a client that is gone, as a modem line once did."""
         if self._connection:
-            self._box.connections.discard(self._connection)
+            self._logins.connections.discard(self._connection)
         for session in self._sessions:
             session.hang_up()
 
@@ -66,30 +83,33 @@ class LoginServer(asyncssh.SSHServer):
         return True
 
     def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
-        """Read anew each time, as sshd does: a key that is added in the box works at once."""
-        if username != self._box.tree.user or self._box.visits.refuses_key():
+        """Return whether the key is listed.
+
+        The list is read anew each time, as sshd does it: a key that is added in the box works at once.
+        """
+        if username != self._logins.processes.tree.user or self._logins.visits.refuses_key():
             return False
         try:
-            listed = (self._box.tree.home / ".ssh/authorized_keys").read_text()
+            listed = (self._logins.processes.tree.home / ".ssh/authorized_keys").read_text()
         except OSError:
             return False
         return key.public_data in {other.public_data for other in _keys(listed)}
 
     def session_requested(self) -> SSHServerStreamSession:
-        session = Session(self._box, self._peer)
+        session = Session(self._logins, self._peer)
         self._sessions.append(session)
         return SSHServerStreamSession(session.run, self._files, sftp_version=3)
 
     def _files(self, channel: Any) -> BoxFiles:
-        return BoxFiles(channel, self._box)
+        return BoxFiles(channel, self._logins.processes)
 
     def connection_requested(self, dest_host: str, dest_port: int, orig_host: str, orig_port: int):
         return self._forward(dest_host, dest_port)
 
     async def _forward(self, host: str, port: int):
-        """The session that carries one forwarded connection (`ssh -L`)."""
+        """Return the session that carries one forwarded connection (`ssh -L`)."""
         try:
-            made = await self._box.relay.connect(host, port)
+            made = await self._logins.relay.connect(host, port)
         except OSError as error:
             raise asyncssh.ChannelOpenError(asyncssh.OPEN_CONNECT_FAILED, str(error)) from error
         inner_reader, inner_writer = await asyncio.open_connection(sock=made)
@@ -103,7 +123,7 @@ class LoginServer(asyncssh.SSHServer):
 
 
 def _keys(text: str) -> list[asyncssh.SSHKey]:
-    """The public keys of an authorized_keys file; lines that hold none are passed over."""
+    """Return the public keys of an authorized_keys file; lines that hold none are passed over."""
     found = []
     for line in text.splitlines():
         with contextlib.suppress(asyncssh.KeyImportError):
@@ -113,7 +133,7 @@ def _keys(text: str) -> list[asyncssh.SSHKey]:
 
 
 async def _pour(source, sink) -> None:
-    """Carries bytes until the source ends, then ends the sink's input."""
+    """Carry bytes until the source ends, then end the sink's input."""
     with contextlib.suppress(OSError, asyncssh.Error):
         while data := await source.read(CHUNK):
             sink.write(data)
@@ -124,16 +144,16 @@ async def _pour(source, sink) -> None:
 class Session:
     """One command, or one login shell, with or without a terminal."""
 
-    def __init__(self, box: Box, peer: tuple[str, int]) -> None:
-        self._box = box
+    def __init__(self, logins: Logins, peer: tuple[str, int]) -> None:
+        self._logins = logins
         self._peer = peer
         self._terminal: int | None = None
         self._screen: asyncio.BaseTransport | None = None
 
     async def run(self, stdin, stdout, stderr) -> None:
-        """Starts the process and carries its input and output until it ends."""
+        """Start the process and carry its input and output until it ends."""
         channel = stdin.channel
-        fault = self._box.visits.begin(self._box.machine.instance_id, channel.get_command() or "")
+        fault = self._logins.visits.begin(self._logins.instance_id, channel.get_command() or "")
         if await self._befallen(fault, channel, stdin, stderr):
             return
         try:
@@ -142,19 +162,18 @@ class Session:
             stderr.write(f"the box cannot start a process: {error}\n".encode())
             channel.exit(SSH_FAILED)
             return
-        with self._box.holding(process):
+        with self._logins.processes.holding(process):
             feeding = asyncio.ensure_future(self._feed(stdin, process))
             try:
                 await self._carry(process, stdout, stderr)
             finally:
                 feeding.cancel()
                 self.hang_up()
-        await self._box.adapt()
-        status = process.returncode or 0
-        channel.exit(status if status >= 0 else 128 - status)
+        await self._logins.adapt()
+        channel.exit(_exit_status(process.returncode or 0))
 
     async def _befallen(self, fault: str | None, channel, stdin, stderr) -> bool:
-        """Whether an SSH fault takes the place of the command."""
+        """Return whether an SSH fault takes the place of the command."""
         if fault == "flood":
             for _ in range(FLOOD // CHUNK):
                 stderr.write(NOISE)
@@ -171,7 +190,7 @@ class Session:
         return False
 
     async def _carry(self, process: asyncio.subprocess.Process, stdout, stderr) -> None:
-        """Output until it ends, then the end of the process. A channel that breaks ends the process."""
+        """Carry output until it ends, then await the end of the process. A channel that breaks ends the process."""
         if self._terminal is None:
             await asyncio.gather(_drain(process.stdout, stdout), _drain(process.stderr, stderr))
         else:
@@ -180,12 +199,14 @@ class Session:
 
     async def _start(self, channel) -> asyncio.subprocess.Process:
         command, term = channel.get_command(), channel.get_terminal_type()
-        shell = ["/bin/bash", "-c", _EXEC if command is not None else _LOGIN, "sshd", command or ""]
+        shell = ["/bin/bash", "-c", _LOGIN, "sshd", ""]
+        if command is not None:
+            shell = ["/bin/bash", "-c", _EXEC, "sshd", command]
         environment = self._environment(channel, term)
         if term is None:
             pipe = asyncio.subprocess.PIPE
             return await asyncio.create_subprocess_exec(
-                *self._box.command(*shell),
+                *self._logins.processes.command(*shell),
                 stdin=pipe,
                 stdout=pipe,
                 stderr=pipe,
@@ -196,7 +217,7 @@ class Session:
         self._resize(channel.get_terminal_size())
         try:
             return await asyncio.create_subprocess_exec(
-                *self._box.command(environment["SANDBOX_PYTHON"], "-ISc", _ON_TERMINAL, *shell),
+                *self._logins.processes.command(environment["SANDBOX_PYTHON"], "-ISc", _ON_TERMINAL, *shell),
                 stdin=inner,
                 stdout=inner,
                 stderr=inner,
@@ -207,15 +228,21 @@ class Session:
             os.close(inner)
 
     def _environment(self, channel, term: str | None) -> dict[str, str]:
-        """The box's environment and what sshd adds to it. Of the client's, what sshd's AcceptEnv takes by custom."""
+        """Return the box's environment and what sshd adds. Of the client's it takes what AcceptEnv does by custom."""
         host, port = self._peer
         own, own_port = channel.get_extra_info("sockname")[:2]
-        given = {k: v for k, v in channel.get_environment().items() if k == "LANG" or k.startswith("LC_")}
-        added = {"SSH_CLIENT": f"{host} {port} {own_port}", "SSH_CONNECTION": f"{host} {port} {own} {own_port}"}
-        return self._box.tree.environment() | given | added | ({"TERM": term} if term else {})
+        environment = self._logins.processes.tree.environment()
+        for name, value in channel.get_environment().items():
+            if name == "LANG" or name.startswith("LC_"):
+                environment[name] = value
+        environment["SSH_CLIENT"] = f"{host} {port} {own_port}"
+        environment["SSH_CONNECTION"] = f"{host} {port} {own} {own_port}"
+        if term:
+            environment["TERM"] = term
+        return environment
 
     async def _feed(self, stdin, process: asyncio.subprocess.Process) -> None:
-        """Carries the client's input to the process, and its signals and window sizes to where they belong."""
+        """Carry the client's input to the process, and its signals and window sizes to where they belong."""
         with contextlib.suppress(OSError):
             while True:
                 try:
@@ -241,7 +268,7 @@ class Session:
             await process.stdin.drain()
 
     def _end_input(self, process: asyncio.subprocess.Process) -> None:
-        """On a terminal the end of input is a key (Ctrl-D), not an event."""
+        """Close the input. On a terminal its end is a key (Ctrl-D), not an event."""
         if self._terminal is None and process.stdin:
             process.stdin.close()
 
@@ -253,16 +280,15 @@ class Session:
             )
 
     async def _open_screen(self, terminal: int) -> asyncio.StreamReader:
-        """What the terminal shows, as a stream."""
+        """Return what the terminal shows, as a stream."""
         reader = asyncio.StreamReader()
         screen = os.fdopen(os.dup(terminal), "rb", 0)
-        self._screen, _ = await asyncio.get_running_loop().connect_read_pipe(
-            lambda: asyncio.StreamReaderProtocol(reader), screen
-        )
+        protocol = asyncio.StreamReaderProtocol(reader)
+        self._screen, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, screen)
         return reader
 
     def hang_up(self) -> None:
-        """Closes the terminal, if there is one: the kernel tells its session (SIGHUP)."""
+        """Close the terminal, if there is one: the kernel tells its session (SIGHUP)."""
         if self._screen is not None:
             self._screen.close()
             self._screen = None
@@ -271,13 +297,20 @@ class Session:
             self._terminal = None
 
 
+def _exit_status(status: int) -> int:
+    """Return the exit status that a shell reports: 128 and the number of the signal that ended the process."""
+    if status < 0:
+        return 128 - status
+    return status
+
+
 def _send(process: asyncio.subprocess.Process, number: int) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, number)
 
 
 async def _drain(source, sink) -> None:
-    """Carries output to the client, at the client's pace. A terminal ends with an error when its last user goes."""
+    """Carry output to the client, at the client's pace. A terminal ends with an error when its last user goes."""
     with contextlib.suppress(OSError):
         while data := await source.read(CHUNK):
             sink.write(data)

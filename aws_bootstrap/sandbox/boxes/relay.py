@@ -10,12 +10,9 @@ import asyncio
 import json
 import socket
 import subprocess
-from typing import TYPE_CHECKING
 
 from .isolation import python_path
-
-if TYPE_CHECKING:
-    from .box import Box
+from .processes import Processes
 
 _HELPER = """
 import json, socket
@@ -33,25 +30,28 @@ _LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class Relay:
-    """Opens connections inside one box."""
+    """The connections that are opened inside one box."""
 
-    def __init__(self, box: Box) -> None:
-        self._box = box
+    def __init__(self, processes: Processes) -> None:
+        self._processes = processes
+        self._tree = processes.tree
         self._helper: subprocess.Popen[bytes] | None = None
         self._line: socket.socket | None = None
         self._lock = asyncio.Lock()
 
     async def connect(self, host: str, port: int) -> socket.socket:
-        """A socket that is connected to that port as the box sees it. Raises OSError."""
-        if not self._box.isolation.apart:
+        """Return a socket that is connected to that port as the box sees it. Raises OSError."""
+        if not self._tree.isolation.apart:
             return await asyncio.to_thread(_connect_plain, host, self._plain_port(host, port))
         async with self._lock:
             return await asyncio.to_thread(self._ask, host, port)
 
     def _plain_port(self, host: str, port: int) -> int:
-        """Without a loopback of its own, a box's server may have had to take another port than it wanted."""
-        moved = self._box.tree.root / f"run/sandbox/ports/{port}"
-        return int(moved.read_text()) if host in _LOCAL and moved.exists() else port
+        """Return the port that a server took: without a loopback of its own it may not have got the one it named."""
+        moved = self._tree.root / f"run/sandbox/ports/{port}"
+        if host in _LOCAL and moved.exists():
+            return int(moved.read_text())
+        return port
 
     def _ask(self, host: str, port: int) -> socket.socket:
         line = self._line or self._start()
@@ -64,9 +64,9 @@ class Relay:
     def _start(self) -> socket.socket:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._helper = subprocess.Popen(
-            self._box.command(python_path(), "-ISc", _HELPER),
+            self._processes.command(python_path(), "-ISc", _HELPER),
             stdin=theirs.fileno(),
-            env=self._box.tree.environment(),
+            env=self._tree.environment(),
             start_new_session=True,
         )
         theirs.close()
@@ -74,7 +74,7 @@ class Relay:
         return ours
 
     def end(self) -> None:
-        """Ends the helper."""
+        """End the helper."""
         if self._line:
             self._line.close()
             self._line = None
@@ -85,7 +85,7 @@ class Relay:
 
 
 def _connect_plain(host: str, port: int) -> socket.socket:
-    """A forward goes to the loopback only: a box has no way out."""
+    """Connect to the loopback, and to nothing else: a box has no way out."""
     if host not in _LOCAL:
         raise OSError("a box has no network")
     made = socket.create_connection(("127.0.0.1", port), 10)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,24 +87,30 @@ class Tree:
 
     @property
     def home(self) -> Path:
-        """The login user's home as the machine sees it."""
+        """Return the login user's home as the machine sees it."""
         return self.root / "home" / self.user
 
     @property
     def control(self) -> Path:
-        """The pipe by which the box's stand-ins tell the sandbox what has been asked of the machine."""
+        """Return the pipe by which the box's stand-ins tell the sandbox what has been asked of the machine."""
         return self.root / "run/sandbox/control"
 
     @property
     def console(self) -> Path:
         return self.folder / "console.log"
 
+    def say(self, words: str) -> None:
+        """Write a line to the box's console."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with self.console.open("a") as console:
+            console.write(f"[{time.strftime('%H:%M:%S')}] {words}\n")
+
     def inside(self, path: str) -> str:
-        """How a process in the box names this path of the box."""
+        """Return how a process in the box names this path of the box."""
         return path if self.isolation.apart else str(self.root) + path
 
     def environment(self) -> dict[str, str]:
-        """The environment of the box's processes."""
+        """Return the environment of the box's processes."""
         home = self.inside(f"/home/{self.user}")
         path = _SYSTEM_PATH
         if not self.isolation.apart:
@@ -122,7 +129,7 @@ class Tree:
         }
 
     def make(self, machine: Machine, host_name: str) -> None:
-        """Lays down a fresh tree."""
+        """Create a fresh tree."""
         for name in _FOLDERS.split():
             (self.root / name).mkdir(parents=True, exist_ok=True)
         for name in _OPEN_FOLDERS:
@@ -132,7 +139,7 @@ class Tree:
         self._standins()
 
     def renew(self) -> None:
-        """Makes fresh what does not outlive a boot."""
+        """Create afresh what does not outlive a boot."""
         shutil.rmtree(self.root / "run", ignore_errors=True)
         (self.root / "run/sandbox").mkdir(parents=True)
         os.mkfifo(self.control)
@@ -174,7 +181,7 @@ class Tree:
         (self.home / ".profile").write_text(_PROFILE)
 
     def _standins(self) -> None:
-        """Installs the programs that stand in for a driver, a toolkit, a package manager, an init system."""
+        """Install the programs that stand in for a driver, a toolkit, a package manager, an init system."""
         library = self.root / ".local/lib/sandbox"
         shutil.copytree(STANDINS, library, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
         cuda = self.root / f".local/cuda-{CUDA}/bin"
@@ -190,13 +197,17 @@ CUDA_TOOLS = frozenset({"nvcc", "cuda-gdb"})
 
 
 def programs(library: Path, user: str) -> list[str]:
-    """The programs that the library of stand-ins has for boxes with this login user."""
-    rows = [line.split() for line in (library / "programs.txt").read_text().splitlines()]
-    return [row[0] for row in rows if row and row[0] != "#" and row[2:] in ([], [user])]
+    """Return the programs that the library of stand-ins has for boxes with this login user."""
+    found = []
+    for line in (library / "programs.txt").read_text().splitlines():
+        row = line.split()
+        if row and row[0] != "#" and row[2:] in ([], [user]):
+            found.append(row[0])
+    return found
 
 
 def _program(path: Path, name: str) -> None:
-    """Writes a program that hands over to its stand-in. It needs no PATH and no environment of its own."""
+    """Write a program that hands over to its stand-in. It needs no PATH and no environment of its own."""
     path.write_text(
         "#!/bin/sh\n"
         'library=$(dirname "$0")/../lib/sandbox\n'

@@ -29,23 +29,25 @@ class Call:
 
     @property
     def wants_json(self) -> bool:
-        """Whether the service speaks JSON, as told by its target header."""
+        """Return whether the service speaks JSON, as told by its target header."""
         return "x-amz-target" in self.headers
 
     def document(self) -> Any:
-        """The body of a JSON call."""
+        """Return the body of a JSON call."""
         return json.loads(self.body or b"{}")
 
     def matchable(self) -> dict[str, str]:
-        """What a fault rule can match."""
+        """Return what a fault rule can match."""
         return self.parameters | {"service": self.service, "region": self.region, "action": self.action}
 
 
 def read(method: str, target: str, headers: Mapping[str, str], body: bytes) -> Call:
-    """The call that this request makes. `headers` has lower-case names."""
+    """Return the call that this request makes. `headers` has lower-case names."""
     url = urlsplit(target)
     credential = _CREDENTIAL.search(headers.get("authorization", ""))
-    key, region, service = credential.groups() if credential else ("", "", "")
+    key, region, service = "", "", ""
+    if credential:
+        key, region, service = credential.groups()
     parameters = _parameters(url.query, headers, body)
     action = headers.get("x-amz-target", "").rpartition(".")[2] or parameters.pop("Action", "")
     parameters.pop("Version", None)
@@ -53,20 +55,30 @@ def read(method: str, target: str, headers: Mapping[str, str], body: bytes) -> C
 
 
 def _parameters(query: str, headers: Mapping[str, str], body: bytes) -> dict[str, str]:
-    """The request's parameters by their flat names: `Filter.1.Name`, `Filters.0.Field`."""
+    """Return the request's parameters by their flat names: `Filter.1.Name`, `Filters.0.Field`."""
     if "x-amz-target" in headers:
         try:
             return dict(_flat(json.loads(body or b"{}")))
         except ValueError:
             return {}
-    form = headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
-    text = body.decode(errors="replace") if form else ""
-    return dict(parse_qsl(query, keep_blank_values=True) + parse_qsl(text, keep_blank_values=True))
+    pairs = parse_qsl(query, keep_blank_values=True)
+    if headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+        pairs += parse_qsl(body.decode(errors="replace"), keep_blank_values=True)
+    return dict(pairs)
 
 
 def _flat(value: Any, name: str = "") -> list[tuple[str, str]]:
-    """The leaves of a document, each with the dotted path to it."""
-    pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else None
-    if pairs is None:
-        return [(name, str(value))] if name else []
-    return [leaf for key, inner in pairs for leaf in _flat(inner, f"{name}.{key}" if name else str(key))]
+    """Return the leaves of a document, each with the dotted path to it."""
+    inner: list[tuple[Any, Any]]
+    if isinstance(value, dict):
+        inner = list(value.items())
+    elif isinstance(value, list):
+        inner = list(enumerate(value))
+    elif name:
+        return [(name, str(value))]
+    else:
+        return []
+    leaves = []
+    for key, part in inner:
+        leaves += _flat(part, f"{name}.{key}" if name else str(key))
+    return leaves

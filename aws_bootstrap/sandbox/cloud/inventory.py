@@ -8,7 +8,7 @@ from .backend import Backends, SandboxBackend
 
 
 def inventory(backends: Backends) -> list[dict[str, Any]]:
-    """Every instance, volume, security group, ingress rule and key pair of every region that was ever asked."""
+    """Return every instance, volume, security group, ingress rule and key pair of every region that was ever asked."""
     found: list[dict[str, Any]] = []
     for region, backend in backends.made().items():
         found += [entry | {"region": region} for entry in _in_region(backend)]
@@ -16,10 +16,15 @@ def inventory(backends: Backends) -> list[dict[str, Any]]:
 
 
 def _in_region(backend: SandboxBackend) -> list[dict[str, Any]]:
-    instances = [_instance(one) for one in backend.live_instances()]
-    volumes = [_volume(one) for one in backend.volumes.values()]
-    pairs = [_entry("key-pair", one.key_name, one) for one in backend.key_pairs.values()]
-    return [*instances, *volumes, *_groups(backend), *pairs]
+    found: list[dict[str, Any]] = []
+    for instance in backend.live_instances():
+        found.append(_instance(instance))
+    for volume in backend.volumes.values():
+        found.append(_volume(volume))
+    found += _groups(backend)
+    for pair in backend.key_pairs.values():
+        found.append(_entry("key-pair", pair.key_name, pair))
+    return found
 
 
 def _entry(kind: str, name: str, resource: Any, **more: Any) -> dict[str, Any]:
@@ -32,10 +37,12 @@ def _instance(instance: Any) -> dict[str, Any]:
 
 
 def _volume(volume: Any) -> dict[str, Any]:
-    """A volume. A root volume goes with its instance."""
-    attachment = volume.attachment
-    attached_to = attachment.instance.id if attachment else None
-    is_root = bool(attachment) and attachment.device == attachment.instance.root_device_name
+    """Return a volume. A root volume goes with its instance."""
+    attached_to, is_root = None, False
+    if volume.attachment:
+        instance = volume.attachment.instance
+        attached_to = instance.id
+        is_root = volume.attachment.device == instance.root_device_name
     return _entry("volume", volume.id, volume, state=volume.status, attached_to=attached_to, root=is_root)
 
 

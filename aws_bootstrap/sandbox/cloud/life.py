@@ -43,13 +43,13 @@ class SandboxInstance(Instance):
         return self.ec2_backend.world
 
     def _enter(self, state: tuple[str, int]) -> InstanceState:
-        """Moves to a state; the one before comes back."""
+        """Move to a state; return the one before."""
         previous = copy.copy(self._state)
         self._state = InstanceState(*state)
         return previous
 
     def _arrive(self) -> None:
-        """pending → running: the address is there and the machine boots."""
+        """Enter `running`: the address exists now, and the machine boots."""
         if self.state != PENDING[0]:
             return
         for nic in self.nics.values():
@@ -59,7 +59,7 @@ class SandboxInstance(Instance):
         self._world.machines.boot(self.machine())
 
     def resume(self) -> None:
-        """Takes up the life again after a restart of the sandbox, wherever it was cut."""
+        """Take up the life again after a restart of the sandbox, wherever it was cut."""
         if self.state == RUNNING[0]:
             self._world.machines.boot(self.machine())
         elif self.state == PENDING[0]:
@@ -70,7 +70,7 @@ class SandboxInstance(Instance):
             self._world.scheduler.after(self._world.timing.shutting_down, self._terminated)
 
     def machine(self) -> Machine:
-        """The instance as the box side sees it."""
+        """Return the instance as the box side sees it."""
         images = self.ec2_backend.describe_images(filters={"image-id": [self.image_id]})
         pair = self.ec2_backend.key_pairs.get(self.key_name) if self.key_name else None
         return Machine(
@@ -89,7 +89,7 @@ class SandboxInstance(Instance):
         )
 
     def setup_defaults(self) -> None:
-        """The root volume of a launch that says nothing of it: as the image has it."""
+        """Create the root volume of a launch that says nothing of it: as the image has it."""
         found = self.ec2_backend.amis.get(self.image_id)
         size = getattr(found, "root_gb", DEFAULT_ROOT_GB)
         volume = self.ec2_backend.create_volume(size=size, zone_name=self.availability_zone, volume_type="gp3")
@@ -109,14 +109,14 @@ class SandboxInstance(Instance):
         )
 
     def start(self) -> InstanceState:
-        """Starts a stopped instance; the state before comes back."""
+        """Start a stopped instance; return the state before."""
         self._reason, self.state_reason = "", StateReason()
         previous = self._enter(PENDING)
         self._world.scheduler.after(self._world.timing.pending, self._arrive)
         return previous
 
     def stop(self, reason: tuple[str, str] = USER_TERMINATED) -> InstanceState:
-        """Stops a running instance; the state before comes back."""
+        """Stop a running instance; return the state before."""
         if self.state in (STOPPING[0], STOPPED[0], *NOT_LIVE):
             return copy.copy(self._state)
         previous = self._enter(STOPPING)
@@ -132,7 +132,7 @@ class SandboxInstance(Instance):
             self._tell(self.end_reason)
 
     def terminate(self, reason: tuple[str, str] = USER_TERMINATED) -> InstanceState:
-        """Ends the instance for good; the state before comes back."""
+        """End the instance for good; return the state before."""
         if self.state in NOT_LIVE:
             return copy.copy(self._state)
         previous = self._enter(SHUTTING_DOWN)
@@ -142,8 +142,15 @@ class SandboxInstance(Instance):
         self._world.scheduler.after(self._world.timing.shutting_down, self._terminated)
         return previous
 
+    def interrupt(self) -> None:
+        """Take a spot instance back.
+
+        https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-interruptions.html
+        """
+        self.terminate(SPOT_TERMINATED)
+
     def _terminated(self) -> None:
-        """shutting-down → terminated: the volumes are let go of only now, as on EC2."""
+        """Enter `terminated`: the volumes are detached only now, as on EC2."""
         if self.state != SHUTTING_DOWN[0]:
             return
         super().terminate()
@@ -153,7 +160,7 @@ class SandboxInstance(Instance):
         self._world.scheduler.after(self._world.timing.forget_terminated, self._forget)
 
     def _forget(self) -> None:
-        """Terminated instances stay visible for about an hour.
+        """Forget a terminated instance, which stays visible for about an hour.
 
         https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/how-ec2-instance-termination-works.html
         """
@@ -162,14 +169,14 @@ class SandboxInstance(Instance):
                 reservation.instances.remove(self)
 
     def _tell(self, reason: tuple[str, str]) -> None:
-        """Sets what DescribeInstances says about why the instance is not running."""
+        """Set what DescribeInstances says about why the instance is not running."""
         code, words = reason
         stamp = time.strftime("%Y-%m-%d %H:%M:%S GMT", time.gmtime())
         self._reason = f"{'User initiated' if reason == USER_TERMINATED else code} ({stamp})"
         self.state_reason = StateReason(f"{code}: {words}", code)
 
     def powered_off(self) -> None:
-        """The machine shut itself down: what follows is the instance's shutdown behaviour.
+        """Stop or terminate, as the shutdown behaviour says, once the machine has shut itself down.
 
         https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_ChangingInstanceInitiatedShutdownBehavior.html
         """
@@ -181,13 +188,13 @@ class SandboxInstance(Instance):
             self.stop(SELF_SHUTDOWN)
 
     def reboot(self) -> None:
-        """Reboots the machine; EC2's state stays `running`, the address too."""
+        """Reboot the machine; EC2's state stays `running`, the address too."""
         if self.state == RUNNING[0]:
             self.running_since = time.time()
             self._world.machines.reboot(self.id)
 
     def _checks(self) -> dict[str, Any]:
-        """Status checks pass some time after the boot."""
+        """Return the status checks, which pass some time after the boot."""
         if self.state != RUNNING[0]:
             return {"Status": "not-applicable"}
         passed = time.time() - self.running_since >= self._world.timing.status_checks

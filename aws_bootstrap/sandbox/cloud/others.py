@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from operator import attrgetter
 from typing import Any
 
 from . import catalog
@@ -41,7 +42,7 @@ class Parameters:
         self._backends = backends
 
     def answer(self, call: Call) -> Any:
-        """The document that answers the call."""
+        """Return the document that answers the call."""
         asked = call.document()
         if call.action == "GetParameter":
             found = self._find(call.region, asked["Name"])
@@ -49,12 +50,19 @@ class Parameters:
                 raise Refusal("ParameterNotFound", "")
             return {"Parameter": found}
         if call.action == "GetParameters":
-            found_by_name = {name: self._find(call.region, name) for name in asked["Names"]}
-            return {
-                "Parameters": [found for found in found_by_name.values() if found],
-                "InvalidParameters": [name for name, found in found_by_name.items() if not found],
-            }
+            return self._find_all(call.region, asked["Names"])
         raise Refusal("UnknownOperationException", f"The sandbox does not know {call.action}.")
+
+    def _find_all(self, region: str, names: list[str]) -> dict[str, Any]:
+        """Return the parameters of these names, and the names that have none."""
+        found, invalid = [], []
+        for name in dict.fromkeys(names):
+            parameter = self._find(region, name)
+            if parameter:
+                found.append(parameter)
+            else:
+                invalid.append(name)
+        return {"Parameters": found, "InvalidParameters": invalid}
 
     def _find(self, region: str, name: str) -> dict[str, Any] | None:
         image = _newest(name)
@@ -71,7 +79,7 @@ class Parameters:
 
 
 def _newest(parameter: str) -> catalog.Image | None:
-    """The newest image that a public parameter stands for."""
+    """Return the newest image that a public parameter stands for."""
     if found := _DLAMI.fullmatch(parameter):
         architecture, needle = found[1], _SYSTEM_OF_SLUG.get(found[2], "nothing")
     elif found := _AL2023.fullmatch(parameter):
@@ -79,35 +87,40 @@ def _newest(parameter: str) -> catalog.Image | None:
     else:
         return None
     fitting = [image for image in catalog.images() if image.architecture == architecture and needle in image.name]
-    return max(fitting, key=lambda image: image.date, default=None)
+    return max(fitting, key=attrgetter("date"), default=None)
 
 
 class Pricing:
     """The price list: on-demand prices of the types that have one here."""
 
     def answer(self, call: Call) -> Any:
-        """The document that answers the call."""
+        """Return the document that answers the call."""
         if call.action != "GetProducts":
             raise Refusal("UnknownOperationException", f"The sandbox does not know {call.action}.")
         wanted = {one["Field"]: one["Value"] for one in call.document().get("Filters", [])}
         region = wanted.get("regionCode") or _region_of(wanted.get("location", "")) or "us-east-1"
-        types = [wanted["instanceType"]] if "instanceType" in wanted else list(catalog.ON_DEMAND)
-        products = [_product(name, region) for name in types if name in catalog.ON_DEMAND and _is_plain(wanted)]
-        return {"FormatVersion": "aws_v1", "PriceList": [json.dumps(product) for product in products]}
+        priced: list[str] = []
+        if _is_plain(wanted):
+            priced = [name for name in catalog.ON_DEMAND if wanted.get("instanceType", name) == name]
+        products = [json.dumps(_product(name, region)) for name in priced]
+        return {"FormatVersion": "aws_v1", "PriceList": products}
 
 
 def _is_plain(wanted: dict[str, str]) -> bool:
-    """Whether the filters let plain Linux on shared hardware through: nothing else is priced here."""
+    """Return whether the filters let plain Linux on shared hardware through: nothing else is priced here."""
     plain = {"operatingSystem": "Linux", "tenancy": "Shared", "preInstalledSw": "NA", "capacitystatus": "Used"}
     return all(wanted.get(field, value) == value for field, value in plain.items())
 
 
 def _region_of(location: str) -> str | None:
-    return next((region for region, name in _LOCATIONS.items() if name == location), None)
+    for region, name in _LOCATIONS.items():
+        if name == location:
+            return region
+    return None
 
 
 def _product(instance_type: str, region: str) -> dict[str, Any]:
-    """One entry of the price list, in its odd nesting."""
+    """Return one entry of the price list, in its odd nesting."""
     sku = instance_type.replace(".", "").upper().ljust(16, "0")
     price = f"{catalog.on_demand_price(instance_type, region):.10f}"
     dimension = {

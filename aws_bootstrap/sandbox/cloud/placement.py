@@ -27,7 +27,7 @@ class PlacementGroup:
     partitions: int | None = None
 
     def facts(self) -> dict[str, Any]:
-        """The group as DescribePlacementGroups shows it."""
+        """Return the group as DescribePlacementGroups shows it."""
         shown: dict[str, Any] = {
             "GroupName": self.name,
             "State": "available",
@@ -35,7 +35,9 @@ class PlacementGroup:
             "GroupId": self.id,
             "Tags": self.tags,
         }
-        return shown | ({"PartitionCount": self.partitions} if self.partitions else {})
+        if self.partitions:
+            shown["PartitionCount"] = self.partitions
+        return shown
 
 
 class Placement:
@@ -49,7 +51,7 @@ class Placement:
     def create_placement_group(
         self, name: str, strategy: str, tags: list[dict[str, str]], partitions: int | None
     ) -> PlacementGroup:
-        """The new group. https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreatePlacementGroup.html"""
+        """Return the new group. https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreatePlacementGroup.html"""
         if name in self.placement_groups:
             raise EC2ClientError("InvalidPlacementGroup.Duplicate", f"The placement group '{name}' already exists.")
         if strategy not in STRATEGIES:
@@ -59,32 +61,35 @@ class Placement:
         return group
 
     def find_placement_groups(self, names: list[str], filters: dict[str, list[str]]) -> list[PlacementGroup]:
-        """The groups of these names (all, if none are given) that pass the filters."""
+        """Return the groups of these names (all, if none are given) that pass the filters."""
         for name in names:
             self.get_placement_group(name)
         chosen = [self.placement_groups[name] for name in names] or list(self.placement_groups.values())
-        return [group for group in chosen if all(_passes(group, key, values) for key, values in filters.items())]
+        for key, values in filters.items():
+            chosen = [group for group in chosen if _passes(group, key, values)]
+        return chosen
 
     def get_placement_group(self, name: str) -> PlacementGroup:
-        """The group, or EC2's word for there being none."""
+        """Return the group, or raise EC2's error where there is none."""
         if name not in self.placement_groups:
             raise EC2ClientError("InvalidPlacementGroup.Unknown", f"The Placement Group '{name}' is unknown.")
         return self.placement_groups[name]
 
     def delete_placement_group(self, name: str) -> None:
-        """Deletes a group that no live instance is in."""
+        """Delete a group that no live instance is in."""
         self.get_placement_group(name)
-        if any(instance.placement.group_name == name and instance.state not in NOT_LIVE for instance in self._all()):
-            raise EC2ClientError(
-                "InvalidPlacementGroup.InUse", f"The placement group '{name}' is in use and may not be deleted."
-            )
+        for instance in self._all():
+            if instance.placement.group_name == name and instance.state not in NOT_LIVE:
+                raise EC2ClientError(
+                    "InvalidPlacementGroup.InUse", f"The placement group '{name}' is in use and may not be deleted."
+                )
         del self.placement_groups[name]
 
     def _all(self) -> list[Any]:
         return [instance for held in self.reservations.values() for instance in held.instances]  # type: ignore[attr-defined]
 
     def _delete_security_group(self, vpc_id: str | None, group_id: str) -> Any:
-        """Deletes a group that nothing uses; EC2 refuses while an instance's interface is in it.
+        """Delete a group that nothing uses; EC2 refuses while an instance's interface is in it.
 
         https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteSecurityGroup.html
         """
@@ -95,7 +100,7 @@ class Placement:
 
 
 def _passes(group: PlacementGroup, key: str, values: list[str]) -> bool:
-    """Whether the group passes one filter."""
+    """Return whether the group passes one filter."""
     if key.startswith("tag:"):
         return any(tag["Key"] == key[4:] and tag["Value"] in values for tag in group.tags)
     shown = {"group-name": group.name, "strategy": group.strategy, "state": "available", "group-id": group.id}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable
 from datetime import UTC, datetime
+from operator import attrgetter, itemgetter
 from typing import Any
 
 from moto.core.responses import ActionResult, EmptyResult
@@ -22,11 +23,16 @@ MAX_RESULTS = 1000
 _ACCEPTED_FILTERS = {"product-description", "instance-type", "availability-zone"}
 
 
+def _as_it_is(state: Any) -> Any:
+    """Return the state as it is: moto's own transformer has every new instance say `pending`."""
+    return state
+
+
 class SandboxEC2(EC2Response):
     """EC2 as a caller sees it."""
 
     RESPONSE_KEY_PATH_TO_TRANSFORMER = EC2Response.RESPONSE_KEY_PATH_TO_TRANSFORMER | {
-        "RunInstances.Reservation.Instances.Instance.State": lambda state: state,
+        "RunInstances.Reservation.Instances.Instance.State": _as_it_is,
     }
 
     @property
@@ -34,20 +40,24 @@ class SandboxEC2(EC2Response):
         return self.ec2_backend
 
     def _authenticate_and_authorize_normal_action(self, resource: str = "*") -> None:
-        """The router has let the caller in; moto's own check would import its IAM and S3 first."""
+        """Check nothing: the router has let the caller in, and moto's own check would import its IAM and S3."""
 
     def _list(self, *names: str) -> list[Any]:
-        """The first of these list parameters that the request has. EC2 names some lists in two ways."""
-        return next((value for name in names if (value := self._get_param(name))), [])
+        """Return the first of these list parameters that the request has. EC2 names some lists in two ways."""
+        for name in names:
+            value = self._get_param(name)
+            if value:
+                return value
+        return []
 
     def describe_instances(self) -> ActionResult:
-        """Without MaxResults EC2 answers up to 1,000 at once, moto 100."""
+        """Answer up to 1,000 instances at once where there is no MaxResults, as EC2 does; moto answers 100."""
         if not self._get_param("InstanceIds") and not self._get_param("MaxResults"):
             self.params["MaxResults"] = MAX_RESULTS
         return super().describe_instances()
 
     def run_instances(self) -> ActionResult:
-        """As many as MaxCount asks: this cloud has room until the quota says no."""
+        """Launch as many as MaxCount says: this cloud has room until the quota says no."""
         group = self._get_param("Placement.GroupName")
         if group:
             self.backend.get_placement_group(group)
@@ -63,7 +73,7 @@ class SandboxEC2(EC2Response):
         return result
 
     def _complete_devices(self) -> None:
-        """The block devices as EC2 takes them: what the request leaves out comes from the image.
+        """Complete the block devices as EC2 does: what the request leaves out comes from the image.
 
         NVMe instance stores need no mapping, and one is passed over:
         https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/block-device-mapping-concepts.html
@@ -81,7 +91,7 @@ class SandboxEC2(EC2Response):
         self.params["BlockDeviceMappings"] = [merged, *named.values()]
 
     def _check_price(self) -> None:
-        """A spot request whose highest price is below the market's gets nothing.
+        """Refuse a spot request whose highest price is below the market's.
 
         https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-requests.html
         """
@@ -90,7 +100,8 @@ class SandboxEC2(EC2Response):
         zones = self.backend.offering_zones(instance_type)
         if limit is None or not zones:
             return
-        lowest = min(prices.current(instance_type, zone, datetime.now(UTC)).price for zone in zones)
+        now = datetime.now(UTC)
+        lowest = min(prices.current(instance_type, zone, now).price for zone in zones)
         if float(limit) < lowest:
             raise EC2ClientError(
                 "SpotMaxPriceTooLow",
@@ -99,27 +110,30 @@ class SandboxEC2(EC2Response):
             )
 
     def terminate_instances(self) -> ActionResult:
-        """The state changes; unlike moto this asks no load balancer, which would cost seconds to import."""
+        """Change the state; unlike moto this asks no load balancer, which would cost seconds to import."""
         self.error_on_dryrun()
         changed = self.backend.terminate_instances(self._list("InstanceIds"))
-        return ActionResult({"TerminatingInstances": [_change(instance, before) for instance, before in changed]})
+        return ActionResult({"TerminatingInstances": _changes(changed)})
 
     def stop_instances(self) -> ActionResult:
         self.error_on_dryrun()
         changed = self.backend.stop_instances(self._list("InstanceIds"))
-        return ActionResult({"StoppingInstances": [_change(instance, before) for instance, before in changed]})
+        return ActionResult({"StoppingInstances": _changes(changed)})
 
     def describe_regions(self) -> ActionResult:
-        """The enabled regions; with AllRegions also those one would have to opt in to."""
+        """Answer the enabled regions; with AllRegions also those one would have to opt in to."""
         self.error_on_dryrun()
-        regions = [_region(region.name) for region in self.backend.describe_regions(self._list("RegionNames"))]
+        regions = []
+        for enabled in self.backend.describe_regions(self._list("RegionNames")):
+            regions.append(_region(enabled.name, "opt-in-not-required"))
         if self._get_bool_param("AllRegions", False):
-            regions += [_region(name, "not-opted-in") for name in catalog.OPT_IN_REGIONS]
-        wanted = self._filters_from_querystring()
-        return ActionResult({"Regions": [region for region in regions if _region_passes(region, wanted)]})
+            for name in catalog.OPT_IN_REGIONS:
+                regions.append(_region(name, "not-opted-in"))
+        filters = self._filters_from_querystring()
+        return ActionResult({"Regions": [region for region in regions if _region_passes(region, filters)]})
 
     def describe_spot_price_history(self) -> ActionResult:
-        """Prices by zone and time. The price in force at StartTime comes too, as on EC2.
+        """Answer prices by zone and time. The price in force at StartTime comes too, as on EC2.
 
         https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSpotPriceHistory.html
         """
@@ -130,56 +144,53 @@ class SandboxEC2(EC2Response):
         now = datetime.now(UTC)
         start = _time(self._get_param("StartTime"), now - prices.HISTORY)
         end = max(_time(self._get_param("EndTime"), now), start)
-        rows = [
-            price
-            for instance_type, zone in self._priced(filters)
-            for price in prices.history(instance_type, zone, start, min(end, now))
-        ]
-        rows.sort(key=lambda price: price.since, reverse=True)
+        rows: list[prices.SpotPrice] = []
+        for instance_type, zone in self._priced(filters):
+            rows += prices.history(instance_type, zone, start, min(end, now))
+        rows.sort(key=attrgetter("since"), reverse=True)
         return self._price_page(rows, self._product(filters))
 
     def _product(self, filters: Any) -> str | None:
-        """The product whose prices are asked for; None for one that has none here."""
-        wanted = self._list("ProductDescriptions", "ProductDescription") or filters.get("product-description") or []
-        return next((product for product in prices.PRODUCTS if not wanted or product in wanted), None)
+        """Return the product whose prices are asked for; None for one that has none here."""
+        requested = self._list("ProductDescriptions", "ProductDescription") or filters.get("product-description") or []
+        for product in prices.PRODUCTS:
+            if not requested or product in requested:
+                return product
+        return None
 
     def _priced(self, filters: Any) -> list[tuple[str, str]]:
-        """The (type, zone) pairs that are asked for."""
-        types = set(self._list("InstanceTypes") or filters.get("instance-type") or [])
+        """Return the (type, zone) pairs that are asked for."""
+        types = set(self._list("InstanceTypes") or filters.get("instance-type") or catalog.ON_DEMAND)
+        zones = set(filters.get("availability-zone") or [])
         named = self._get_param("AvailabilityZone")
-        zones = {named} if named else set(filters.get("availability-zone") or [])
-        offers = INSTANCE_TYPE_OFFERINGS["availability-zone"].get(self.region, [])
-        return [
-            (offer["InstanceType"], offer["Location"])
-            for offer in offers
-            if (offer["InstanceType"] in types if types else offer["InstanceType"] in catalog.ON_DEMAND)
-            and (not zones or offer["Location"] in zones)
-        ]
+        if named:
+            zones = {named}
+        found = []
+        for offer in INSTANCE_TYPE_OFFERINGS["availability-zone"].get(self.region, []):
+            instance_type, zone = offer["InstanceType"], offer["Location"]
+            if instance_type in types and (not zones or zone in zones):
+                found.append((instance_type, zone))
+        return found
 
     def _price_page(self, rows: list[prices.SpotPrice], product: str | None) -> ActionResult:
-        first, most = int(self._get_param("NextToken") or 0), self._get_int_param("MaxResults", MAX_RESULTS)
-        shown = [
-            {
-                "InstanceType": row.instance_type,
-                "ProductDescription": product,
-                "SpotPrice": f"{row.price:.6f}",
-                "AvailabilityZone": row.zone,
-                "Timestamp": row.since,
-            }
-            for row in (rows if product else [])[first : first + most]
-        ]
-        more = str(first + most) if product and first + most < len(rows) else ""
+        """Answer one page of prices, and the token of the next if there is one."""
+        first = int(self._get_param("NextToken") or 0)
+        after = first + self._get_int_param("MaxResults", MAX_RESULTS)
+        if product is None:
+            return ActionResult({"SpotPriceHistory": [], "NextToken": ""})
+        shown = [_price(row, product) for row in rows[first:after]]
+        more = str(after) if after < len(rows) else ""
         return ActionResult({"SpotPriceHistory": shown, "NextToken": more})
 
     def get_spot_placement_scores(self) -> ActionResult:
-        """How likely a spot request of this size is to succeed, 1 to 10, best first.
+        """Answer how likely a spot request of this size is to succeed, 1 to 10, best first.
 
         https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_GetSpotPlacementScores.html
         """
         types, target = self._list("InstanceTypes"), self._get_int_param("TargetCapacity", 1)
         regions = self._list("RegionNames") or catalog.REGIONS
-        ranked = sorted((-_score(region, types, target), region) for region in regions)
-        shown = [{"Region": region, "Score": -score} for score, region in ranked]
+        shown = [{"Region": region, "Score": _score(region, types, target)} for region in sorted(regions)]
+        shown.sort(key=itemgetter("Score"), reverse=True)
         return ActionResult({"SpotPlacementScores": shown[: self._get_int_param("MaxResults", 10)]})
 
     def create_placement_group(self) -> ActionResult:
@@ -209,20 +220,20 @@ class SandboxEC2(EC2Response):
         return EmptyResult()
 
     def _once(self, action: str, make: Callable[[], ActionResult]) -> ActionResult:
-        """The answer of `make`, or that of the same request sent before with this client token."""
+        """Return the answer of `make`, or that of the same request sent before with this client token."""
         self.error_on_dryrun()
         requested = {name: value for name, value in self.params.items() if name != "ClientToken"}
         return self.backend.once(action, self._get_param("ClientToken", ""), repr(sorted(requested.items())), make)
 
     def create_volume(self) -> ActionResult:
-        """One volume a client token.
+        """Create one volume a client token.
 
         https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateVolume.html (ClientToken)
         """
         return self._once("CreateVolume", super().create_volume)
 
     def detach_volume(self) -> ActionResult:
-        """Detaches; the instance may be left out, as EC2's own page says."""
+        """Detach; the instance may be left out, as EC2's own page says."""
         self.error_on_dryrun()
         attachment = self.backend.detach_volume(
             self._get_param("VolumeId"), self._get_param("InstanceId"), self._get_param("Device")
@@ -238,7 +249,7 @@ class SandboxEC2(EC2Response):
         )
 
     def get_console_output(self) -> ActionResult:
-        """What the machine has said, the last 64 KB.
+        """Answer what the machine has said, the last 64 KB.
 
         https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_GetConsoleOutput.html
         """
@@ -248,32 +259,56 @@ class SandboxEC2(EC2Response):
         return ActionResult({"InstanceId": instance.id, "Timestamp": utcnow(), "Output": output})
 
 
-def _change(instance: Any, before: Any) -> dict[str, Any]:
-    """One entry of a state change."""
-    return {"InstanceId": instance.id, "CurrentState": instance.instance_state, "PreviousState": before}
+def _price(row: prices.SpotPrice, product: str) -> dict[str, Any]:
+    """Return one entry of the price history."""
+    return {
+        "InstanceType": row.instance_type,
+        "ProductDescription": product,
+        "SpotPrice": f"{row.price:.6f}",
+        "AvailabilityZone": row.zone,
+        "Timestamp": row.since,
+    }
 
 
-def _region(name: str, opted: str = "opt-in-not-required") -> dict[str, str]:
+def _changes(changed: Any) -> list[dict[str, Any]]:
+    """Return the entries of state changes, of instances and the states before."""
+    found = []
+    for instance, before in changed:
+        found.append({"InstanceId": instance.id, "CurrentState": instance.instance_state, "PreviousState": before})
+    return found
+
+
+def _region(name: str, opted: str) -> dict[str, str]:
     return {"RegionName": name, "Endpoint": f"ec2.{name}.amazonaws.com", "OptInStatus": opted}
 
 
 def _region_passes(region: dict[str, str], filters: Any) -> bool:
-    known = {"region-name": "RegionName", "opt-in-status": "OptInStatus", "endpoint": "Endpoint"}
-    return all(region[known[key]] in values for key, values in filters.items() if key in known)
+    """Return whether a region passes every filter; filters that EC2 does not have here are passed over."""
+    fields = {"region-name": "RegionName", "opt-in-status": "OptInStatus", "endpoint": "Endpoint"}
+    for name, values in filters.items():
+        field = fields.get(name)
+        if field and region[field] not in values:
+            return False
+    return True
 
 
 def _time(value: datetime | str | None, default: datetime) -> datetime:
-    """The moment that a request names, else the default. moto hands some times over parsed, others as text."""
+    """Return the moment that a request names, else the default. moto parses some times, and leaves others as text."""
     if not value:
         return default
-    moment = value if isinstance(value, datetime) else datetime.fromisoformat(value.replace("Z", "+00:00"))
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    if isinstance(value, str):
+        value = datetime.fromisoformat(value.replace("Z", "+00:00"))
+    if value.tzinfo is None:
+        return value.replace(tzinfo=UTC)
+    return value
 
 
 def _score(region: str, types: list[str], target: int) -> int:
-    """Smaller requests and regions that offer more of the types score higher; the rest is the region's luck."""
+    """Return a score: smaller requests and regions that offer more of the types score higher; the rest is luck."""
     offered = {offer["InstanceType"] for offer in INSTANCE_TYPE_OFFERINGS["region"].get(region, [])}
-    if not types or not offered & set(types):
+    fitting = offered & set(types)
+    if not fitting:
         return 1
-    size = target * min(vcpus(instance_type) for instance_type in types if instance_type in offered)
-    return max(1, min(9, 9 - size // 64 - sum(region.encode()) % 4))
+    size = target * min(vcpus(instance_type) for instance_type in fitting)
+    luck = sum(region.encode()) % 4
+    return max(1, min(9, 9 - size // 64 - luck))

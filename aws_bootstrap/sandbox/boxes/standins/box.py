@@ -7,38 +7,49 @@ import os
 import sys
 from pathlib import Path
 
+#: The box's tree: empty where the box has a root of its own.
 ROOT = os.environ.get("SANDBOX_ROOT", "")
-"""The box's tree: empty where the box has a root of its own."""
 APART = not ROOT
 
 
 def place(path: str) -> Path:
-    """Where a path of the box lies."""
-    return Path(path) if APART or path.startswith(ROOT) else Path(ROOT + path)
+    """Return where a path of the box is."""
+    if APART or path.startswith(ROOT):
+        return Path(path)
+    return Path(ROOT + path)
 
 
 def own(path: str) -> str:
-    """The box's name for a path."""
-    return path[len(ROOT) :] or "/" if ROOT and path.startswith(ROOT) else path
+    """Return the box's name for a path."""
+    if ROOT and path.startswith(ROOT):
+        return path[len(ROOT) :] or "/"
+    return path
 
 
 def facts(name: str):
-    """A document that the sandbox keeps for the box."""
+    """Return a document that the sandbox keeps for the box."""
     return json.loads(place("/run/sandbox/" + name).read_text())
 
 
+def words(arguments: list[str]) -> list[str]:
+    """Return the arguments that are not options."""
+    return [word for word in arguments if not word.startswith("-")]
+
+
 def ask(what: str) -> None:
-    """Asks something of the machine: the sandbox reads this pipe."""
+    """Ask something of the machine: the sandbox reads this pipe."""
     with place("/run/sandbox/control").open("w") as control:
         control.write(what + "\n")
 
 
 def say(*lines: str) -> None:
-    """Writes lines to standard output."""
-    sys.stdout.write("".join(line + "\n" for line in lines))
+    """Write lines to standard output."""
+    for line in lines:
+        sys.stdout.write(line + "\n")
 
 
-def complain(*lines: str) -> int:
-    """Writes lines to standard error; the exit status of a failure comes back."""
-    sys.stderr.write("".join(line + "\n" for line in lines))
-    return 1
+def complain(*lines: str, status: int = 1) -> int:
+    """Write lines to standard error; return the exit status of a failure."""
+    for line in lines:
+        sys.stderr.write(line + "\n")
+    return status

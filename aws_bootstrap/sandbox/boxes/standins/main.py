@@ -13,13 +13,20 @@ HERE = Path(__file__).resolve().parent
 
 
 def main() -> int:
-    """The exit status of the program that the command line names."""
+    """Return the exit status of the program that the command line names."""
     sys.path.insert(0, str(HERE))
     program, arguments = sys.argv[1], sys.argv[2:]
-    table = (line.split() for line in (HERE / "programs.txt").read_text().splitlines())
-    place = next(row[1] for row in table if row and row[0] == program)
-    module, _, function = place.partition(":")
+    module, _, function = _place(program).partition(":")
     return getattr(importlib.import_module(module), function)(program, arguments) or 0
+
+
+def _place(program: str) -> str:
+    """Return the MODULE:FUNCTION that stands in for a program."""
+    for line in (HERE / "programs.txt").read_text().splitlines():
+        row = line.split()
+        if row and row[0] == program:
+            return row[1]
+    raise LookupError(program)
 
 
 if __name__ == "__main__":

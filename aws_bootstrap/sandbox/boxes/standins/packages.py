@@ -12,11 +12,19 @@ _REFUSED_OPTIONS = ("-o", "-c", "-t", "--option")
 
 def _installed() -> set[str]:
     noted = box.place(INSTALLED)
-    return set(noted.read_text().split()) if noted.exists() else set()
+    if not noted.exists():
+        return set()
+    return set(noted.read_text().split())
+
+
+def _note(names: set[str]) -> None:
+    noted = box.place(INSTALLED)
+    noted.parent.mkdir(parents=True, exist_ok=True)
+    noted.write_text("\n".join(sorted(names)) + "\n")
 
 
 def _words(arguments: list[str]) -> list[str]:
-    """The arguments that are no options."""
+    """Return the arguments that are neither options nor their values."""
     words, skip = [], False
     for argument in arguments:
         if not skip and not argument.startswith("-"):
@@ -26,29 +34,29 @@ def _words(arguments: list[str]) -> list[str]:
 
 
 def apt_get(program: str, arguments: list[str]) -> int:
-    """install, remove, update, …: what is installed is noted."""
-    words = _words(arguments)
-    action, names = (words[0], words[1:]) if words else ("", [])
-    if action in ("install", "remove", "purge"):
-        known = _installed()
-        changed = known | set(names) if action == "install" else known - set(names)
-        noted = box.place(INSTALLED)
-        noted.parent.mkdir(parents=True, exist_ok=True)
-        noted.write_text("\n".join(sorted(changed)) + "\n")
-        box.say(
-            "Reading package lists...", "Building dependency tree...", *(f"Setting up {name} ..." for name in names)
-        )
+    """Note what is installed and removed; do nothing else (update, …)."""
+    action, *names = _words(arguments) or [""]
+    if action == "install":
+        _note(_installed() | set(names))
+    elif action in ("remove", "purge"):
+        _note(_installed() - set(names))
+    else:
+        return 0
+    box.say("Reading package lists...", "Building dependency tree...")
+    for name in names:
+        box.say(f"Setting up {name} ...")
     return 0
 
 
 def apt_cache(program: str, arguments: list[str]) -> int:
-    """`apt-cache show NAME`: the distribution has every package."""
-    box.say(*(f"Package: {name}" for name in _words(arguments)[1:]))
+    """Show packages (`apt-cache show NAME`): the distribution has every one."""
+    for name in _words(arguments)[1:]:
+        box.say(f"Package: {name}")
     return 0
 
 
 def dpkg(program: str, arguments: list[str]) -> int:
-    """`dpkg --configure -a` has nothing to do; `dpkg -s NAME` tells what is known."""
+    """Show what is known of a package (`dpkg -s NAME`), or do nothing (`dpkg --configure -a`)."""
     if "-s" in arguments:
         return dpkg_query(program, ["-W", *arguments[1:]])
     if "--print-architecture" in arguments:
@@ -57,7 +65,7 @@ def dpkg(program: str, arguments: list[str]) -> int:
 
 
 def dpkg_query(program: str, arguments: list[str]) -> int:
-    """The state of packages: those noted, and those whose program the machine lends."""
+    """Show the state of packages: installed are those noted, and those whose program the machine lends."""
     status, skip = 0, False
     for word in arguments:
         if skip or word.startswith("-"):
@@ -71,7 +79,10 @@ def dpkg_query(program: str, arguments: list[str]) -> int:
 
 
 def rpm(program: str, arguments: list[str]) -> int:
-    """`rpm -q NAME…`: which are installed."""
-    missing = [word for word in arguments if not word.startswith("-") and word not in _installed()]
-    box.say(*(f"package {word} is not installed" for word in missing))
-    return len(missing)
+    """Show which packages are missing (`rpm -q NAME…`); return how many."""
+    missing = 0
+    for word in box.words(arguments):
+        if word not in _installed():
+            missing += 1
+            box.say(f"package {word} is not installed")
+    return missing

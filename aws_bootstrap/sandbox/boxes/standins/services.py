@@ -21,20 +21,23 @@ WANTS = UNITS + "/multi-user.target.wants"
 RUNNING = "/run/sandbox/services"
 JOURNAL = "/var/log/sandbox-journal"
 SSHD = frozenset({"ssh", "sshd", "ssh.socket", "ssh.service", "sshd.service"})
-NOT_ACTIVE, NO_SUCH_UNIT = 3, 5
+NOT_ACTIVE, NO_SUCH_UNIT, SSHD_FAILED = 3, 5, 255
 STOP_SECONDS, POST_SECONDS = 5.0, 60.0
-_POWER = frozenset({"reboot", "poweroff", "halt"})
+_POWER_OFF = frozenset({"poweroff", "halt"})
 
 
 def systemctl(program: str, arguments: list[str]) -> int:
-    """The exit status that systemctl would have."""
+    """Return the exit status that systemctl would have."""
     flags = [word for word in arguments if word.startswith("-")]
-    verb, *names = [word for word in arguments if not word.startswith("-")] or ["list-units"]
-    if verb in _POWER:
-        box.ask("reboot" if verb == "reboot" else "poweroff")
+    verb, *names = box.words(arguments) or ["list-units"]
+    if verb == "reboot":
+        box.ask("reboot")
+        return 0
+    if verb in _POWER_OFF:
+        box.ask("poweroff")
         return 0
     if verb == "sandbox-boot":
-        return max([_start(link.stem) for link in sorted(box.place(WANTS).glob("*.service"))], default=0)
+        return _boot()
     action = _VERBS.get(verb)
     if action is None:
         return 0  # daemon-reload, reset-failed and what else changes nothing here
@@ -44,12 +47,20 @@ def systemctl(program: str, arguments: list[str]) -> int:
     return status
 
 
+def _boot() -> int:
+    """Start the services that are enabled; return the highest status."""
+    status = 0
+    for link in sorted(box.place(WANTS).glob("*.service")):
+        status = max(status, _start(link.stem))
+    return status
+
+
 def _unit(name: str) -> Path:
     return box.place(f"{UNITS}/{name}.service")
 
 
 def _read(name: str) -> dict[str, list[str]]:
-    """The settings of a unit, each with all its values. Lines that end in a backslash go on."""
+    """Return the settings of a unit, each with all its values. Lines that end in a backslash go on."""
     text = re.sub(r"\\\n\s*", " ", _unit(name).read_text())
     found: dict[str, list[str]] = {}
     for line in text.splitlines():
@@ -60,14 +71,29 @@ def _read(name: str) -> dict[str, list[str]]:
 
 
 def _pid(name: str) -> int:
-    """The service's process, 0 when it has none."""
+    """Return the service's process, 0 when it has none."""
     try:
         pid = int(box.place(f"{RUNNING}/{name}").read_text())
         os.kill(pid, 0)
-        state = Path(f"/proc/{pid}/stat")
-        return 0 if state.exists() and state.read_text().rpartition(")")[2].split()[0] == "Z" else pid
+        if _is_zombie(pid):
+            return 0
+        return pid
     except (OSError, ValueError):
         return 0
+
+
+def _is_zombie(pid: int) -> bool:
+    """Return whether the process has ended and nobody has asked how (proc(5), /proc/PID/stat)."""
+    state = Path(f"/proc/{pid}/stat")
+    return state.exists() and state.read_text().rpartition(")")[2].split()[0] == "Z"
+
+
+def _is_active(name: str) -> bool:
+    return name in SSHD or bool(_pid(name))
+
+
+def _is_quiet(flags: list[str]) -> bool:
+    return "--quiet" in flags or "-q" in flags
 
 
 def _start(name: str, flags: list[str] | None = None) -> int:
@@ -76,47 +102,69 @@ def _start(name: str, flags: list[str] | None = None) -> int:
         return 0
     if not _unit(name).exists():
         return _missing(name)
-    if not _pid(name):
-        unit = _read(name)
-        environment = _environment(unit)
-        process = _spawn(name, unit, environment)
-        running = box.place(f"{RUNNING}/{name}")
-        running.parent.mkdir(parents=True, exist_ok=True)
-        running.write_text(str(process))
-        for command in unit.get("ExecStartPost", []):
-            if _post(command, environment, name):
-                _stop(name)
-                return box.complain(f'Job for {name}.service failed. See "journalctl -u {name}" for details.')
+    if _pid(name):
+        return 0
+    unit = _read(name)
+    environment = _environment(unit)
+    process = _spawn(name, unit, environment)
+    running = box.place(f"{RUNNING}/{name}")
+    running.parent.mkdir(parents=True, exist_ok=True)
+    running.write_text(str(process))
+    for command in unit.get("ExecStartPost", []):
+        if _post(command, environment, name):
+            _stop(name)
+            return box.complain(f'Job for {name}.service failed. See "journalctl -u {name}" for details.')
     return 0
 
 
 def _missing(name: str) -> int:
-    box.complain(f"Unit {name}.service not found.")
-    return NO_SUCH_UNIT
+    return box.complain(f"Unit {name}.service not found.", status=NO_SUCH_UNIT)
 
 
 def _environment(unit: dict[str, list[str]]) -> dict[str, str]:
-    """The box's environment and what the unit sets."""
-    kept = {
-        key: value for key, value in os.environ.items() if key.startswith("SANDBOX") or key in ("HOME", "LANG", "PATH")
-    }
-    files = [name.lstrip("-") for name in unit.get("EnvironmentFile", [])]
-    lines = [word for line in unit.get("Environment", []) for word in shlex.split(line)]
-    lines += [line for name in files if box.place(name).exists() for line in box.place(name).read_text().splitlines()]
-    settings = dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+    """Return the box's environment and what the unit sets."""
+    found = {}
+    for name, value in os.environ.items():
+        if name.startswith("SANDBOX") or name in ("HOME", "LANG", "PATH"):
+            found[name] = value
+    own_path = found.get("PATH", "")
+    settings = _settings(unit)
+    found.update(settings)
     if not box.APART and "PATH" in settings:
-        settings["PATH"] = os.pathsep.join([settings["PATH"].split(os.pathsep)[0], kept.get("PATH", "")])
-    return {**kept, **settings}
+        first = settings["PATH"].split(os.pathsep)[0]
+        found["PATH"] = first + os.pathsep + own_path
+    return found
+
+
+def _settings(unit: dict[str, list[str]]) -> dict[str, str]:
+    """Return the variables that a unit sets, in its own lines and in the files that it names."""
+    lines = []
+    for line in unit.get("Environment", []):
+        lines += shlex.split(line)
+    for name in unit.get("EnvironmentFile", []):
+        file = box.place(name.lstrip("-"))
+        if file.exists():
+            lines += file.read_text().splitlines()
+    found = {}
+    for line in lines:
+        name, is_setting, value = line.partition("=")
+        if is_setting and not line.startswith("#"):
+            found[name] = value
+    return found
 
 
 def _words(command: str, environment: dict[str, str]) -> list[str]:
-    """A command line of a unit, its variables filled in."""
+    """Return the words of a unit's command line, its variables filled in."""
+
+    def value(found: re.Match[str]) -> str:
+        return environment.get(found[1], "")
+
     words = shlex.split(command.lstrip("-+!@:"))
-    return [re.sub(r"\$\{(\w+)\}", lambda found: environment.get(found[1], ""), word) for word in words]
+    return [re.sub(r"\$\{(\w+)\}", value, word) for word in words]
 
 
 def _spawn(name: str, unit: dict[str, list[str]], environment: dict[str, str]) -> int:
-    """Starts the service as a daemon; its process comes back."""
+    """Start the service as a daemon; return its process."""
     journal = box.place(f"{JOURNAL}/{name}.log")
     journal.parent.mkdir(parents=True, exist_ok=True)
     folder = unit.get("WorkingDirectory", ["/"])[-1]
@@ -134,7 +182,7 @@ def _spawn(name: str, unit: dict[str, list[str]], environment: dict[str, str]) -
 
 
 def _post(command: str, environment: dict[str, str], name: str) -> int:
-    """Runs a command of ExecStartPost; the status of one marked with `-` does not count."""
+    """Run a command of ExecStartPost; return its status, which does not count where the command is marked with `-`."""
     with box.place(f"{JOURNAL}/{name}.log").open("ab") as log:
         try:
             done = subprocess.run(
@@ -142,7 +190,9 @@ def _post(command: str, environment: dict[str, str], name: str) -> int:
             )
         except subprocess.TimeoutExpired:
             return 1
-    return 0 if command.startswith("-") else done.returncode
+    if command.startswith("-"):
+        return 0
+    return done.returncode
 
 
 def _stop(name: str, flags: list[str] | None = None) -> int:
@@ -153,20 +203,25 @@ def _stop(name: str, flags: list[str] | None = None) -> int:
             os.killpg(pid, number)
         while _pid(name) and time.monotonic() < deadline:
             time.sleep(0.02)
-    box.place(f"{RUNNING}/{name}").unlink() if box.place(f"{RUNNING}/{name}").exists() else None
+    box.place(f"{RUNNING}/{name}").unlink(missing_ok=True)
     return 0
 
 
 def _restart(name: str, flags: list[str]) -> int:
-    if name not in SSHD and not _unit(name).exists():
+    if name in SSHD:
+        return _start(name)
+    if not _unit(name).exists():
         return _missing(name)
-    if name not in SSHD:
-        _stop(name)
+    _stop(name)
     return _start(name)
 
 
 def _reload(name: str, flags: list[str]) -> int:
-    return _start(name) if name in SSHD else (0 if _unit(name).exists() else _missing(name))
+    if name in SSHD:
+        return _start(name)
+    if not _unit(name).exists():
+        return _missing(name)
+    return 0
 
 
 def _enable(name: str, flags: list[str]) -> int:
@@ -179,35 +234,41 @@ def _enable(name: str, flags: list[str]) -> int:
     link = wants / f"{name}.service"
     if not link.is_symlink():
         link.symlink_to(f"../{name}.service")
-        if "--quiet" not in flags and "-q" not in flags:
+        if not _is_quiet(flags):
             box.complain(f"Created symlink {WANTS}/{name}.service → {UNITS}/{name}.service.")
-    return _start(name) if "--now" in flags else 0
+    if "--now" in flags:
+        return _start(name)
+    return 0
 
 
 def _disable(name: str, flags: list[str]) -> int:
     link = box.place(WANTS) / f"{name}.service"
     if link.is_symlink():
         link.unlink()
-    return _stop(name) if "--now" in flags else 0
+    if "--now" in flags:
+        return _stop(name)
+    return 0
 
 
-def _is_active(name: str, flags: list[str]) -> int:
-    active = name in SSHD or bool(_pid(name))
-    if "--quiet" not in flags and "-q" not in flags:
+def _show_active(name: str, flags: list[str]) -> int:
+    active = _is_active(name)
+    if not _is_quiet(flags):
         box.say("active" if active else "inactive")
     return 0 if active else NOT_ACTIVE
 
 
-def _is_enabled(name: str, flags: list[str]) -> int:
+def _show_enabled(name: str, flags: list[str]) -> int:
     enabled = name in SSHD or (box.place(WANTS) / f"{name}.service").is_symlink()
     box.say("enabled" if enabled else "disabled")
     return 0 if enabled else 1
 
 
-def _status(name: str, flags: list[str]) -> int:
-    active = name in SSHD or bool(_pid(name))
-    box.say(f"● {name}.service", f"     Active: {'active (running)' if active else 'inactive (dead)'}")
-    return 0 if active else NOT_ACTIVE
+def _show_status(name: str, flags: list[str]) -> int:
+    if _is_active(name):
+        box.say(f"● {name}.service", "     Active: active (running)")
+        return 0
+    box.say(f"● {name}.service", "     Active: inactive (dead)")
+    return NOT_ACTIVE
 
 
 _VERBS = {
@@ -219,30 +280,35 @@ _VERBS = {
     "reload-or-restart": _restart,
     "enable": _enable,
     "disable": _disable,
-    "is-active": _is_active,
-    "is-enabled": _is_enabled,
-    "status": _status,
+    "is-active": _show_active,
+    "is-enabled": _show_enabled,
+    "status": _show_status,
 }
 
 
 def journalctl(program: str, arguments: list[str]) -> int:
-    """`journalctl -u UNIT`: what the unit has said."""
-    names = [
-        word.removesuffix(".service")
-        for before, word in zip(arguments, arguments[1:], strict=False)
-        if before in ("-u", "--unit")
-    ]
-    for name in names:
-        log = box.place(f"{JOURNAL}/{name}.log")
-        box.say(log.read_text(errors="replace").rstrip() if log.exists() else "-- No entries --")
+    """Show what the units of `journalctl -u UNIT` have said."""
+    for number, word in enumerate(arguments[1:]):
+        if arguments[number] in ("-u", "--unit"):
+            _show_journal(word.removesuffix(".service"))
     return 0
 
 
+def _show_journal(name: str) -> None:
+    log = box.place(f"{JOURNAL}/{name}.log")
+    if log.exists():
+        box.say(log.read_text(errors="replace").rstrip())
+    else:
+        box.say("-- No entries --")
+
+
 def sshd(program: str, arguments: list[str]) -> int:
-    """`sshd -t`: whether the configuration can be read. The daemon itself is the sandbox's."""
-    for file in [box.place("/etc/ssh/sshd_config"), *sorted(box.place("/etc/ssh/sshd_config.d").glob("*.conf"))]:
+    """Check whether the configuration can be read (`sshd -t`). The daemon itself is the sandbox's."""
+    files = [box.place("/etc/ssh/sshd_config"), *sorted(box.place("/etc/ssh/sshd_config.d").glob("*.conf"))]
+    for file in files:
         for number, line in enumerate(file.read_text().splitlines(), 1):
-            word = line.split("#")[0].split()
-            if word and not re.fullmatch(r"[A-Za-z]+", word[0].split("=")[0]):
-                return box.complain(f"{box.own(str(file))}: line {number}: Bad configuration option: {word[0]}") + 254
+            words = line.split("#")[0].split()
+            if words and not re.fullmatch(r"[A-Za-z]+", words[0].split("=")[0]):
+                place = f"{box.own(str(file))}: line {number}"
+                return box.complain(f"{place}: Bad configuration option: {words[0]}", status=SSHD_FAILED)
     return 0

@@ -23,12 +23,12 @@ _PATH = re.compile(rf"(?<![\w./-])(/{_OWN_TREE}(?=/|\b))")
 
 
 def sudo(program: str, arguments: list[str]) -> int:
-    """Runs the command as the box's root; does not come back if it can be run."""
+    """Run the command as the box's root; does not come back if it can be run."""
     command, settings, shell = _split(arguments)
-    if shell or not command:
-        command = ["/bin/bash", *(["-c", " ".join(command)] if command else [])]
-        if not shell and len(command) == 1:
-            return box.complain("usage: sudo [-n] command")
+    if not command and not shell:
+        return box.complain("usage: sudo [-n] command")
+    if shell:
+        command = _shell(command)
     environment = {**os.environ, **settings, "SUDO_USER": os.environ.get("USER", "")}
     if not box.APART:
         return _plain(command, environment)
@@ -36,21 +36,29 @@ def sudo(program: str, arguments: list[str]) -> int:
     return _run(_with_images(command), environment)
 
 
+def _shell(command: list[str]) -> list[str]:
+    """Return the shell that runs the command, or one to type into."""
+    if not command:
+        return ["/bin/bash"]
+    return ["/bin/bash", "-c", " ".join(command)]
+
+
 def _with_images(command: list[str]) -> list[str]:
-    """The command; a program that is no stand-in reads a data volume's file in place of its device."""
+    """Return the command; a program that is no stand-in reads a data volume's file in place of its device."""
     if _standin(os.path.basename(command[0])):
         return command
     return [disks.image(word) for word in command]
 
 
 def _standin(name: str) -> str | None:
-    """The stand-in of that name, in a box with or without a root of its own."""
-    folders = "/usr/local/bin:/usr/local/cuda/bin" if box.APART else str(box.place("/.local/bin"))
-    return shutil.which(name, path=folders)
+    """Return the stand-in of that name, in a box with or without a root of its own."""
+    if box.APART:
+        return shutil.which(name, path="/usr/local/bin:/usr/local/cuda/bin")
+    return shutil.which(name, path=str(box.place("/.local/bin")))
 
 
 def _split(arguments: list[str]) -> tuple[list[str], dict[str, str], bool]:
-    """The command, the variables set for it, and whether a shell was asked for."""
+    """Return the command, the variables set for it, and whether a shell was asked for."""
     settings, shell, rest = {}, False, list(arguments)
     while rest:
         word = rest[0]
@@ -81,7 +89,7 @@ def _run(command: list[str], environment: dict[str, str]) -> int:
 
 
 def _plain(command: list[str], environment: dict[str, str]) -> int:
-    """Runs a command in a box without namespaces: every path of the box is mapped into its tree."""
+    """Run a command in a box without namespaces: every path of the box is mapped into its tree."""
     name = os.path.basename(command[0])
     if name in _NOTHING_TO_DO:
         return 0
@@ -91,25 +99,35 @@ def _plain(command: list[str], environment: dict[str, str]) -> int:
     if name not in _ALLOWED.split():
         return box.complain(f"sudo: {name}: not allowed in a box without namespaces")
     if name in ("sh", "bash"):
-        return _run([command[0], *(_map_text(word) for word in command[1:])], environment)
+        mapped = [_map_text(word) for word in command[1:]]
+        return _run([command[0], *mapped], environment)
     if name == "env":
         return _env(command[1:], environment)
-    return _run([command[0], *(_map_word(disks.image(word)) for word in command[1:])], environment)
+    mapped = [_map_word(disks.image(word)) for word in command[1:]]
+    return _run([command[0], *mapped], environment)
 
 
 def _env(words: list[str], environment: dict[str, str]) -> int:
-    """`env NAME=VALUE… COMMAND`."""
+    """Run `env NAME=VALUE… COMMAND`."""
     rest, settings, _ = _split(words)
-    return _plain(rest, {**environment, **settings}) if rest else _run(["env"], environment)
+    if not rest:
+        return _run(["env"], environment)
+    return _plain(rest, {**environment, **settings})
 
 
 def _map_word(word: str) -> str:
-    """A word that is a path of the box, as it lies in its tree."""
-    if word.startswith(box.ROOT) or word.startswith(("/dev/", "/proc/")):
+    """Return a word that is a path of the box as it is in its tree; any other word as it is."""
+    if word.startswith((box.ROOT, "/dev/", "/proc/")) or not _PATH.match(word):
         return word
-    return box.ROOT + word if _PATH.match(word) else word
+    return box.ROOT + word
 
 
 def _map_text(text: str) -> str:
-    """A script in which the paths of the box are mapped into its tree."""
-    return _PATH.sub(lambda found: box.ROOT + found[1], text) if box.ROOT not in text else text
+    """Return a script in which the paths of the box are mapped into its tree."""
+    if box.ROOT in text:
+        return text
+    return _PATH.sub(_in_tree, text)
+
+
+def _in_tree(found: re.Match[str]) -> str:
+    return box.ROOT + found[1]

@@ -26,7 +26,7 @@ _TAGGED = frozenset({"torch", "torchvision", "torchaudio"})
 
 
 def uv(program: str, arguments: list[str]) -> int:
-    """The exit status of `uv …`: 1 is uv's own word for not found, 2 for a command it does not take."""
+    """Return the exit status of `uv …`: 1 is uv's own word for not found, 2 for a command it does not take."""
     words = [word for word in arguments if word not in ("-q", "--quiet", "-v", "--verbose")]
     if not words or words[0] in ("--version", "-V", "self"):
         box.say(f"uv {VERSION}")
@@ -45,11 +45,11 @@ def uv(program: str, arguments: list[str]) -> int:
         action = actions.get(tuple(words[:length]))
         if action:
             return action(words[length:])
-    return box.complain(f"error: unrecognized subcommand '{words[0]}'") + 1
+    return box.complain(f"error: unrecognized subcommand '{words[0]}'", status=FAILED)
 
 
 def _options(words: list[str]) -> tuple[dict[str, str], list[str]]:
-    """The options that have a value, and the words that are neither options nor values."""
+    """Return the options with their values, and the words that are neither."""
     with_value = {
         "--python": "python",
         "-p": "python",
@@ -67,7 +67,9 @@ def _options(words: list[str]) -> tuple[dict[str, str], list[str]]:
         word = queue.pop(0)
         name, equals, value = word.partition("=")
         if name in with_value and name.startswith("-"):
-            found[with_value[name]] = value if equals else queue.pop(0)
+            if not equals:
+                value = queue.pop(0)
+            found[with_value[name]] = value
         elif word.startswith("-"):
             found[word.lstrip("-")] = ""
         else:
@@ -76,38 +78,43 @@ def _options(words: list[str]) -> tuple[dict[str, str], list[str]]:
 
 
 def _full_version(wanted: str) -> str | None:
-    """The version that a request such as 3, 3.13 or 3.13.2 means; None if there is none."""
+    """Return the version that a request such as 3, 3.13 or 3.13.2 means; None if there is none."""
     if wanted == "3":
         wanted = "3.14"
     if wanted in PYTHONS:
         return f"{wanted}.{PYTHONS[wanted]}"
     minor, _, patch = wanted.rpartition(".")
-    return wanted if minor in PYTHONS and patch.isdigit() and int(patch) <= PYTHONS[minor] else None
+    if minor in PYTHONS and patch.isdigit() and int(patch) <= PYTHONS[minor]:
+        return wanted
+    return None
 
 
 def _own_version() -> str:
-    return ".".join(str(part) for part in sys.version_info[:3])
+    major, minor, patch = sys.version_info[:3]
+    return f"{major}.{minor}.{patch}"
 
 
-def _noted() -> list[str]:
+def _installed() -> list[str]:
+    """Return the versions that are installed: the sandbox's own Python first, then those noted."""
     noted = box.place(NOTED)
-    return noted.read_text().split() if noted.exists() else []
+    if not noted.exists():
+        return [_own_version()]
+    return [_own_version(), *noted.read_text().split()]
 
 
-def _installed(wanted: str) -> str | None:
-    """The installed Python that fits the request."""
-    fitting = [held for held in [_own_version(), *_noted()] if held == wanted or held.startswith(wanted + ".")]
-    return fitting[0] if fitting else None
+def _find_installed(wanted: str) -> str | None:
+    """Return the installed version that fits the request."""
+    for version in _installed():
+        if version == wanted or version.startswith(wanted + "."):
+            return version
+    return None
 
 
 def _find(words: list[str]) -> int:
     _, rest = _options(words)
-    if rest and not _installed(rest[0]):
-        return (
-            box.complain(f"error: No interpreter found for Python {rest[0]} in managed installations or search path")
-            + FAILED
-            - 1
-        )
+    if rest and not _find_installed(rest[0]):
+        where = "managed installations or search path"
+        return box.complain(f"error: No interpreter found for Python {rest[0]} in {where}", status=FAILED)
     box.say(sys.executable)
     return 0
 
@@ -118,13 +125,15 @@ def _install_python(words: list[str]) -> int:
         full = _full_version(wanted)
         if full is None:
             return box.complain(f"error: No download found for request: cpython-{wanted}-linux-x86_64-gnu")
-        box.place(NOTED).write_text("\n".join([*_noted(), full]) + "\n")
+        noted = _installed()[1:]
+        box.place(NOTED).write_text("\n".join([*noted, full]) + "\n")
         box.complain(f"Installed Python {full}")
     return 0
 
 
 def _list(words: list[str]) -> int:
-    box.say(*(f"cpython-{version}-linux-x86_64-gnu" for version in [_own_version(), *_noted()]))
+    for version in _installed():
+        box.say(f"cpython-{version}-linux-x86_64-gnu")
     return 0
 
 
@@ -132,23 +141,20 @@ def _list(words: list[str]) -> int:
 
 
 def _venv(words: list[str]) -> int:
-    """A virtual environment like Python's own, without a minute of copying."""
+    """Create a virtual environment like Python's own, without a minute of copying."""
     options, rest = _options(words)
     folder = Path(rest[0] if rest else ".venv").absolute()
     version = _own_version()
-    if options.get("python"):
-        found = _installed(options["python"])
-        if not found:
-            if _install_python([options["python"]]):
-                return NOT_FOUND
-            found = _installed(options["python"])
-        version = found or version
+    requested = options.get("python")
+    if requested:
+        if not _find_installed(requested) and _install_python([requested]):
+            return NOT_FOUND
+        version = _find_installed(requested) or version
     if folder.exists() and "clear" not in options and any(folder.iterdir()):
-        return (
-            box.complain(
-                f"error: Failed to create virtual environment\n  Caused by: A directory already exists at: {folder}"
-            )
-            + 1
+        return box.complain(
+            "error: Failed to create virtual environment",
+            f"  Caused by: A directory already exists at: {folder}",
+            status=FAILED,
         )
     _lay(folder, version)
     box.complain(f"Using CPython {version}", f"Creating virtual environment at: {folder}")
@@ -194,7 +200,7 @@ def _program(path: Path, body: str) -> None:
 
 
 def _pip_install(words: list[str]) -> int:
-    """Notes the packages as installed into the environment that --python, or the active one, names."""
+    """Note the packages as installed into the environment that --python, or the active one, names."""
     options, names = _options(words)
     file = options.get("file", "")
     index = options.get("index", "")
@@ -202,45 +208,81 @@ def _pip_install(words: list[str]) -> int:
         project = Path(file).read_text()
         names += re.findall(r'"([^"]+)"', project.partition("dependencies = [")[2].partition("]")[0])
         index = re.findall(r'^url = "([^"]+)"', project, re.MULTILINE)[0]
-    else:
+    elif file:
         names += _required(file)
-    tag = re.search(r"/whl/(?:cu)?(\w+)/?$", index)
-    if tag and tag[1] not in TORCH_TAGS:
+    tag = _torch_tag(index)
+    if tag and tag not in TORCH_TAGS:
         return box.complain(
-            f"  × No solution found when resolving dependencies:\n  ╰─▶ Because {names[0]} was not found in {index}"
+            "  × No solution found when resolving dependencies:",
+            f"  ╰─▶ Because {names[0]} was not found in {index}",
         )
     folder = _environment(options)
     if folder is None:
-        return box.complain("error: No virtual environment found; run `uv venv` to create an environment") + 1
-    local = f"+{'cu' if tag and tag[1] != 'cpu' else ''}{tag[1]}" if tag else ""
-    chosen = {name: _version(name) + (local if name in _TAGGED else "") for name in map(_name, names)}
-    if "dry-run" not in options:
-        for name, version in chosen.items():
-            _install(folder, name, version)
-    box.complain(
-        f"{'Would install' if 'dry-run' in options else 'Installed'} {len(chosen)} packages",
-        *(f" + {name}=={version}" for name, version in chosen.items()),
-    )
+        complaint = "error: No virtual environment found; run `uv venv` to create an environment"
+        return box.complain(complaint, status=FAILED)
+    chosen = _chosen(names, tag)
+    if "dry-run" in options:
+        _show_chosen("Would install", chosen)
+        return 0
+    for name, version in chosen.items():
+        _install(folder, name, version)
+    _show_chosen("Installed", chosen)
     return 0
 
 
 def _required(file: str) -> list[str]:
-    lines = Path(file).read_text().splitlines() if file else []
-    return [line.split("#")[0].strip() for line in lines if line.split("#")[0].strip()]
+    """Return the requirements in a file, without its comments."""
+    found = []
+    for line in Path(file).read_text().splitlines():
+        requirement = line.split("#")[0].strip()
+        if requirement:
+            found.append(requirement)
+    return found
+
+
+def _torch_tag(index: str) -> str:
+    """Return the tag of PyTorch's index of wheels: 130 of …/whl/cu130, or cpu. Empty for another index."""
+    found = re.search(r"/whl/(?:cu)?(\w+)/?$", index)
+    if found is None:
+        return ""
+    return found[1]
+
+
+def _chosen(requirements: list[str], tag: str) -> dict[str, str]:
+    """Return the version of each package; PyTorch's own say for which CUDA they are."""
+    local = ""
+    if tag == "cpu":
+        local = "+cpu"
+    elif tag:
+        local = f"+cu{tag}"
+    found = {}
+    for requirement in requirements:
+        name = _name(requirement)
+        found[name] = VERSIONS.get(name, "1.0.0")
+        if name in _TAGGED:
+            found[name] += local
+    return found
+
+
+def _show_chosen(done: str, chosen: dict[str, str]) -> None:
+    box.complain(f"{done} {len(chosen)} packages")
+    for name, version in chosen.items():
+        box.complain(f" + {name}=={version}")
 
 
 def _name(requirement: str) -> str:
     return re.split(r"[\s<>=!~\[;@]", requirement, maxsplit=1)[0].lower().replace("_", "-")
 
 
-def _version(name: str) -> str:
-    return VERSIONS.get(name, "1.0.0")
-
-
 def _environment(options: dict[str, str]) -> Path | None:
+    """Return the folder of the environment that --python, or the active one, names; None if there is none."""
     named = options.get("python") or os.environ.get("VIRTUAL_ENV", "")
-    folder = Path(named).parent.parent if named.endswith(("/python", "/python3")) else Path(named or ".venv")
-    return folder if (folder / "pyvenv.cfg").exists() else None
+    folder = Path(named or ".venv")
+    if named.endswith(("/python", "/python3")):
+        folder = folder.parent.parent
+    if not (folder / "pyvenv.cfg").exists():
+        return None
+    return folder
 
 
 def _install(folder: Path, name: str, version: str) -> None:
@@ -259,11 +301,14 @@ def _install(folder: Path, name: str, version: str) -> None:
 
 
 def _pip_check(words: list[str]) -> int:
-    return box.complain("All installed packages are compatible") - 1
+    return box.complain("All installed packages are compatible", status=0)
 
 
 def _pip_list(words: list[str]) -> int:
-    folder = _environment(_options(words)[0])
-    noted = sorted(_site(folder).glob("*.dist-info")) if folder else []
-    box.say(*(entry.name.removesuffix(".dist-info").replace("-", "==", 1) for entry in noted))
+    options, _ = _options(words)
+    folder = _environment(options)
+    if folder is None:
+        return 0
+    for entry in sorted(_site(folder).glob("*.dist-info")):
+        box.say(entry.name.removesuffix(".dist-info").replace("-", "==", 1))
     return 0

@@ -1,0 +1,113 @@
+"""The processes of one box: process 1, which holds its namespaces, and every process that is started inside."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from pathlib import Path
+
+from .tree import Tree
+
+BOOT_SECONDS = 15
+END_SECONDS = 5
+
+
+class Processes:
+    """The inside of one box, with its file tree."""
+
+    def __init__(self, tree: Tree) -> None:
+        self.tree = tree
+        self._apart = tree.isolation.apart
+        self._holder: asyncio.subprocess.Process | None = None
+        self._pid = 0
+        self._others: set[asyncio.subprocess.Process] = set()
+
+    async def start(self, host_name: str) -> None:
+        """Start process 1 of the box's namespaces. It lives as long as our end of its input is open."""
+        command = self.tree.isolation.holder(self.tree.root, self.tree.volumes, host_name)
+        with self.tree.console.open("ab") as console:
+            self._holder = await asyncio.create_subprocess_exec(
+                *command,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=console,
+                env=self.tree.environment(),
+                start_new_session=True,
+            )
+        assert self._holder.stdout is not None  # noqa: S101 (a pipe, as asked above)
+        line = await asyncio.wait_for(self._holder.stdout.readline(), BOOT_SECONDS)
+        if not line.startswith(b"ready "):
+            raise RuntimeError(f"the box did not boot: {self.tree.console}")
+        self._pid = int(line.split()[1])
+
+    async def end(self) -> None:
+        """End every process. With process 1 all of a namespace's go; without namespaces each goes by its group."""
+        if self._holder and self._holder.stdin:
+            self._holder.stdin.close()
+            try:
+                await asyncio.wait_for(self._holder.wait(), END_SECONDS)
+            except TimeoutError:  # it never got as far as waiting for the end of its input
+                self._holder.kill()
+                await self._holder.wait()
+            self._holder = None
+        for process in list(self._others):
+            await _end(process)
+        self.end_left_behind()
+
+    def end_left_behind(self) -> None:
+        """Kill the daemons that a box without namespaces left: their environment names its tree."""
+        if self._apart:
+            return
+        mark = f"SANDBOX_ROOT={self.tree.root}".encode()
+        for entry in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if mark in (entry / "environ").read_bytes().split(b"\0") and int(entry.name) != os.getpid():
+                    os.kill(int(entry.name), signal.SIGKILL)
+
+    def command(self, *words: str) -> list[str]:
+        """Return these words as a command that runs inside the box."""
+        return [*self.tree.isolation.enter(self._pid), *words]
+
+    def view(self) -> str:
+        """Return the box's root as seen from outside, with what is mounted in it (proc(5), /proc/PID/root)."""
+        if self._apart:
+            return f"/proc/{self._pid}/root"
+        return str(self.tree.root)
+
+    @contextlib.contextmanager
+    def holding(self, process: asyncio.subprocess.Process):
+        """Have the process end with the box, while the block lasts."""
+        self._others.add(process)
+        try:
+            yield
+        finally:
+            self._others.discard(process)
+
+    async def run_as_root(self, script: str) -> int:
+        """Run a shell script by the box's own sudo, its output to the console; return its exit status."""
+        with self.tree.console.open("ab") as console:
+            process = await asyncio.create_subprocess_exec(
+                *self.command("/bin/bash", "-c", 'cd "$HOME"; exec sudo -n sh -c "$1"', "cloud-init", script),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=console,
+                stderr=console,
+                env=self.tree.environment(),
+                start_new_session=True,
+            )
+        with self.holding(process):
+            return await process.wait()
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """End a process and its group: ask first, then kill."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        if process.returncode is not None:
+            return
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, number)
+        if process.stdin:
+            process.stdin.close()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), END_SECONDS if number == signal.SIGTERM else None)
