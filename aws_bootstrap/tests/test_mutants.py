@@ -139,16 +139,19 @@ def test_a_share_is_weighted_by_how_many_slips_a_module_has():
 def test_a_run_over_some_modules_keeps_the_figures_of_the_others(tmp_path):
     page, places = tmp_path / "page.md", (tmp_path / "measured.json", tmp_path / "page.md")
     sources = {"a.py": "1", "b.py": "2", "c.sh": "3"}
-    first = {"a.py": report.Figures(10, 10, ("x", "y"), "1", "aaa"), "b.py": report.Figures(8, 8, (), "old", "aaa")}
-    report.write(first, {"x": {}}, sources, *places)
-    report.write({"c.sh": report.Figures(4, 2, ("z",), "3", "bbb")}, {"x": {}}, sources, *places)
+    first = {
+        "a.py": report.Figures(10, 10, ("x", "y"), "1", "aaa", explained=1),
+        "b.py": report.Figures(8, 8, (), "old", "aaa"),
+    }
+    report.write(first, sources, *places)
+    report.write({"c.sh": report.Figures(4, 2, ("z",), "3", "bbb")}, sources, *places)
     text = page.read_text()
     rows = ["| a.py | 10 | 10 | 2 | 1 | 20.0% |", "| b.py | 8 | 8 | 0 | 0 | 0.0% |", "| c.sh | 4 | 2 | 1 | 0 | 50.0% ("]
     assert "\n".join(rows) in text
     assert "Tried at aaa: a.py, b.py." in text and "Tried at bbb: c.sh." in text
     assert "**Changed since they were tried**: b.py." in text and "Never tried" not in text
     assert "**20 of 22 slips were tried**" in text
-    report.write({}, {}, {"a.py": "1", "d.py": "4"}, *places)
+    report.write({}, {"a.py": "1", "d.py": "4"}, *places)
     assert "c.sh" not in page.read_text() and "**Never tried**: d.py." in page.read_text()
 
 

@@ -113,7 +113,7 @@ def length(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 
 @pytest.mark.parametrize("path", MODULES, ids=NAMES)
 def test_files_and_functions_are_small(path):
-    assert len(path.read_text().splitlines()) <= 500
+    assert len(path.read_text().splitlines()) <= 400
     assert [(f.name, length(f)) for f in functions(path) if length(f) > 40] == []
 
 
@@ -121,11 +121,6 @@ def test_functions_are_small_as_a_rule():
     lengths = sorted(length(f) for path in MODULES for f in functions(path))
     assert statistics.median(lengths) <= 8
     assert lengths[round(0.95 * (len(lengths) - 1))] <= 25
-
-
-def test_no_file_is_large():
-    sizes = {name: len(path.read_text().splitlines()) for name, path in zip(NAMES, MODULES, strict=True)}
-    assert {name: size for name, size in sizes.items() if size > 400} == {}
 
 
 DENSE = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.IfExp, ast.Lambda)

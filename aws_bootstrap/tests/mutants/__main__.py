@@ -276,11 +276,11 @@ def main() -> int:
         Runner(results, recorded, chosen.budget).run(todo, min(chosen.workers, len(todo)) or 1)
         print(f"{len(todo)} tried in {time.monotonic() - began:.0f} s")
     run = {
-        name: report.figures(found, picked[name], results.known, results.sources[name])
+        name: report.figures(found, picked[name], results.known, results.sources[name], reasons)
         for name, found in by_file.items()
     }
     if chosen.write:
-        report.write(run, reasons, results.sources)
+        report.write(run, results.sources)
     return report.show(picked, run, results.known, reasons)
 
 

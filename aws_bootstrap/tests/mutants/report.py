@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,8 @@ class Figures:
     source: str = ""
     """The digest of the module when it was tried."""
     commit: str = ""
+    explained: int = 0
+    """How many of the survivors had a reason when the figures were taken: later their ids may be others."""
 
     @property
     def share(self) -> float:
@@ -39,12 +41,17 @@ class Figures:
 
 
 def figures(
-    found: Sequence[Mutant], picked: Sequence[Mutant], known: Mapping[str, Mapping[str, Any]], source: str
+    found: Sequence[Mutant],
+    picked: Sequence[Mutant],
+    known: Mapping[str, Mapping[str, Any]],
+    source: str,
+    reasons: Collection[str] = (),
 ) -> Figures:
     """The figures of one module in this run."""
     tried = [mutant.id for mutant in picked if mutant.id in known]
     survivors = tuple(sorted(name for name in tried if known[name]["status"] not in NOTICED))
-    return Figures(len(found), len(tried), survivors, source, reliability.commit())
+    explained = sum(name in reasons for name in survivors)
+    return Figures(len(found), len(tried), survivors, source, reliability.commit(), explained)
 
 
 def measured(kept: Path = MEASURED) -> dict[str, Figures]:
@@ -65,28 +72,28 @@ def interval(hits: int, size: int) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def table(modules: Mapping[str, Figures], reasons: Mapping[str, Any]) -> list[str]:
+def table(modules: Mapping[str, Figures]) -> list[str]:
     """A Markdown table: slips, tried, survivors, those of them with a reason, the surviving share."""
     lines = ["| module | slips | tried | survived | of these explained | surviving |", "|---|---|---|---|---|---|"]
     with_slips = {name: module for name, module in modules.items() if module.slips}
     for name, module in with_slips.items():
-        lines.append(_row(name, module, reasons))
+        lines.append(_row(name, module))
     together = Figures(
         sum(module.slips for module in with_slips.values()),
         sum(module.tried for module in with_slips.values()),
         tuple(name for module in with_slips.values() for name in module.survivors),
+        explained=sum(module.explained for module in with_slips.values()),
     )
-    return [*lines, _row("all", together, reasons)]
+    return [*lines, _row("all", together)]
 
 
-def _row(name: str, module: Figures, reasons: Mapping[str, Any]) -> str:
+def _row(name: str, module: Figures) -> str:
     left = len(module.survivors)
-    explained = sum(name in reasons for name in module.survivors)
     share = f"{module.share:.1%}" if module.tried else "–"
     if 0 < module.tried < module.slips:
         low, high = interval(left, module.tried)
         share += f" ({low:.1%} to {high:.1%})"
-    return f"| {name} | {module.slips} | {module.tried} | {left} | {explained} | {share} |"
+    return f"| {name} | {module.slips} | {module.tried} | {left} | {module.explained} | {share} |"
 
 
 _HEAD = """## Slips that no test notices
@@ -103,7 +110,6 @@ _SAMPLE = """**{tried} of {slips} slips were tried**, in a random order: in brac
 
 def write(
     run: Mapping[str, Figures],
-    reasons: Mapping[str, Any],
     sources: Mapping[str, str],
     kept: Path = MEASURED,
     page: Path = reliability.PAGE,
@@ -122,7 +128,7 @@ def write(
         parts.append(_SAMPLE.format(tried=tried, slips=slips, weighted=weighted_share(known)))
     parts += _listed("Never tried", [name for name in sources if name not in known])
     parts += _listed("Changed since they were tried", [n for n, m in known.items() if m.source != sources[n]])
-    parts.append("\n".join(table(known, reasons)))
+    parts.append("\n".join(table(known)))
     reliability.put_part("mutants", "\n\n".join(parts), page)
 
 
@@ -161,5 +167,5 @@ def show(
                 print(f"\n{mutant.id}  ({known[mutant.id]['status']}, line {mutant.slip.line})")
                 print(f"- {mutant.before}".replace("\n", "\n  "))
                 print(f"+ {mutant.after}".replace("\n", "\n  "))
-    print("\n".join(["", *table(run, reasons)]))
+    print("\n".join(["", *table(run)]))
     return 1 if unexplained else 0
