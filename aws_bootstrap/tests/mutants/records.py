@@ -23,7 +23,7 @@ NEVER = (
     "test_shape.py",
     "test_documented.py",
     "test_links.py",
-    "test_workflows.py",
+    "test_github.py",
     "test_mutants.py",
 )
 
