@@ -19,6 +19,13 @@ from .commands.command import GLOBAL_OPTIONS, examples_last
 from .errors import SIGNALS, BootstrapError, Interrupted, UsageError, interrupt_behind
 from .output import OutputFormat
 
+_SECTIONS = {
+    "Boxes": ("launch", "status", "setup", "access", "terminate", "cleanup"),
+    "What AWS offers": ("list", "quota"),
+    "This program": ("completion", "sandbox"),
+}
+"""The groups of the help page; in each the order of use."""
+
 
 class Group(click.Group):
     """The root group: everything that can go wrong leaves through `main`."""
@@ -27,8 +34,22 @@ class Group(click.Group):
         super().__init__(*args, **examples_last(settings))
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the commands' names, the sandbox's own among them."""
-        return sorted([*super().list_commands(ctx), "sandbox"])
+        """Return the commands' names in the order of use, the sandbox's own among them."""
+        known = {*super().list_commands(ctx), "sandbox"}
+        ordered = [name for names in _SECTIONS.values() for name in names]
+        return [*ordered, *sorted(known.difference(ordered))]
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands of the help page in their groups."""
+        for title, names in _SECTIONS.items():
+            longest = max(len(name) for name in names)
+            rows: list[tuple[str, str]] = []
+            for name in names:
+                command = self.get_command(ctx, name)
+                if command is not None:
+                    rows.append((name, command.get_short_help_str(formatter.width - longest - 6)))
+            with formatter.section(title):
+                formatter.write_dl(rows)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return the command; the sandbox's are imported only when asked for."""

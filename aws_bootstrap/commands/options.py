@@ -62,10 +62,17 @@ alias_key = click.option(
     type=click.Path(path_type=Path),
     help="SSH public key of added aliases.",
 )
-alias_user = click.option("--ssh-user", type=USER, help="Login name of added aliases.  [default: by image]")
-python_version = click.option("--python-version", type=PYTHON_VERSION, help="Python of the remote venv.")
+alias_user = click.option(
+    "--ssh-user", type=USER, metavar="USER", help="Login name of added aliases.  [default: by image]"
+)
+python_version = click.option(
+    "--python-version", type=PYTHON_VERSION, metavar="VERSION", help="Python version of ~/venv on the box."
+)
 setup_script = click.option(
-    "--setup-script", type=click.Path(path_type=Path), help="Your own script, run on the box after the setup."
+    "--setup-script",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Your own script, run on the box after the setup.",
 )
 
 _LAUNCH = (
@@ -75,12 +82,19 @@ _LAUNCH = (
         show_default=True,
         multiple=True,
         type=INSTANCE_TYPE,
+        metavar="TYPE",
         help="EC2 instance type; repeatable, in order of preference.",
     ),
     click.option(
-        "--ami-filter", default=_DEFAULT.ami_filter, show_default=True, help="AMI name pattern; the newest match wins."
+        "--ami-filter",
+        default=_DEFAULT.ami_filter,
+        show_default=True,
+        metavar="PATTERN",
+        help="AMI name pattern; the newest match wins.",
     ),
-    click.option("--spot/--on-demand", default=_DEFAULT.spot, show_default=True, help="Market."),
+    click.option(
+        "--spot/--on-demand", default=_DEFAULT.spot, show_default=True, help="Market: spot, or on-demand at its price."
+    ),
     click.option(
         "--region",
         "-r",
@@ -88,9 +102,12 @@ _LAUNCH = (
         type=REGION,
         help="AWS region; repeatable, tried in this order.  [default: of environment or profile, us-west-2]",
     ),
-    click.option("--wait", is_flag=True, help="Keep sweeping for capacity."),
+    click.option("--wait", is_flag=True, help="Keep trying until there is capacity."),
     click.option(
-        "--wait-timeout", default=_DEFAULT.wait_timeout, type=Duration(), help="For how long.  [default: 30m]"
+        "--wait-timeout",
+        default=_DEFAULT.wait_timeout,
+        type=Duration(),
+        help="How long --wait keeps trying.  [default: 30m]",
     ),
     click.option(
         "--max-price",
@@ -102,10 +119,23 @@ _LAUNCH = (
         default=_DEFAULT.key_path,
         show_default=True,
         type=click.Path(path_type=type(_DEFAULT.key_path)),
-        help="SSH public key; made if missing.",
+        help="SSH public key; created if missing.",
     ),
-    click.option("--key-name", default=_DEFAULT.key_name, show_default=True, type=KEY_NAME, help="EC2 key pair."),
-    click.option("--security-group", default=_DEFAULT.security_group, show_default=True, help="Found or made."),
+    click.option(
+        "--key-name",
+        default=_DEFAULT.key_name,
+        show_default=True,
+        type=KEY_NAME,
+        metavar="NAME",
+        help="EC2 key pair name; imported if missing.",
+    ),
+    click.option(
+        "--security-group",
+        default=_DEFAULT.security_group,
+        show_default=True,
+        metavar="NAME",
+        help="Security group name; created if missing.",
+    ),
     click.option(
         "--ssh-cidr",
         default=_DEFAULT.ssh_cidr,
@@ -114,25 +144,34 @@ _LAUNCH = (
         type=Cidr(),
         help="Who may reach the SSH port; `me` is your address. Repeatable.",
     ),
-    click.option("--subnet-id", type=SUBNET, help="For accounts without a default VPC."),
+    click.option("--subnet-id", type=SUBNET, help="Subnet to launch in; required in an account without a default VPC."),
     click.option(
         "--volume-size",
         default=_DEFAULT.volume_size,
         show_default=True,
         type=click.IntRange(1, 65536),
-        help="Root volume, GB.",
+        metavar="GB",
+        help="Size of the root volume.",
     ),
-    click.option("--ebs-storage", type=click.IntRange(1, 65536), help="New data volume at /data, GB."),
-    click.option("--ebs-volume-id", type=VOLUME, help="Existing data volume at /data; pins the launch to its zone."),
+    click.option(
+        "--ebs-storage",
+        type=click.IntRange(1, 65536),
+        metavar="GB",
+        help="Size of a new data volume, mounted at /data.",
+    ),
+    click.option(
+        "--ebs-volume-id", type=VOLUME, help="Existing data volume, mounted at /data; the box is launched in its zone."
+    ),
     python_version,
     click.option(
         "--ssh-port",
         default=_DEFAULT.ssh_port,
         show_default=True,
         type=click.IntRange(1, 65535),
+        metavar="PORT",
         help="Port that sshd listens on.",
     ),
-    click.option("--ssh-user", type=USER, help="Login name.  [default: by image]"),
+    click.option("--ssh-user", type=USER, metavar="USER", help="Login name on the box.  [default: by image]"),
     click.option(
         "--ssh-timeout", default=_DEFAULT.ssh_timeout, type=Duration(), help="How long to wait for SSH.  [default: 5m]"
     ),
@@ -141,11 +180,12 @@ _LAUNCH = (
         default=_DEFAULT.metadata_hop_limit,
         show_default=True,
         type=click.IntRange(1, 64),
-        help="2 lets containers reach the instance metadata.",
+        metavar="HOPS",
+        help="Hop limit of the instance metadata service; 2 for containers.",
     ),
     click.option("--no-setup", is_flag=True, help="Skip the remote setup."),
     setup_script,
-    click.option("--tag", multiple=True, type=Tag(), help="KEY=VALUE on instance and volumes; repeatable."),
+    click.option("--tag", multiple=True, type=Tag(), help="Tag of instance and volumes; repeatable."),
 )
 
 

@@ -12,7 +12,7 @@ from .params import any_case
 
 _FAMILIES = any_case(quotas.FAMILIES)
 _MARKETS = any_case(quotas.MARKETS)
-_FAMILY_HELP = "gvt: G and VT; p: P2 to P4; p5: P5; dl: DL."
+_FAMILY_HELP = "GPU family: gvt (G and VT), p (P2 to P4), p5 (P5), dl (DL)."
 
 
 @click.group("quota", cls=Group)
@@ -47,7 +47,13 @@ def show(app: App, family: str | None, regions: tuple[str, ...]) -> None:
 
 @quota.command()
 @click.option("--type", "market", required=True, type=_MARKETS, help="Which of the family's two quotas.")
-@click.option("--desired-value", required=True, type=click.IntRange(1, 100_000), help="vCPUs in all, not in addition.")
+@click.option(
+    "--desired-value",
+    required=True,
+    type=click.IntRange(1, 100_000),
+    metavar="VCPUS",
+    help="Number of vCPUs in all, not in addition.",
+)
 @click.option("--family", default="gvt", show_default=True, type=_FAMILIES, help=_FAMILY_HELP)
 @options.regions_here
 @options.yes

@@ -30,7 +30,9 @@ def sandbox() -> None:
 
 
 @sandbox.command()
-@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port to answer on.  [default: a free one]")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=0, metavar="PORT", help="Port to answer on.  [default: a free one]"
+)
 @click.option("--boxes/--no-boxes", default=True, help="Boxes behind the instances, reached by SSH.  [default: boxes]")
 @click.option("--timing", "timings", multiple=True, metavar="NAME=SECONDS", help="How long EC2 takes; repeatable.")
 @click.pass_obj
@@ -93,12 +95,19 @@ def env(app: App) -> None:
 @click.option("--action", metavar="REGEX", help="For example RunInstances, 'Describe.*'.")
 @click.option("--region", metavar="REGEX", help="For example us-west-2, 'eu-.*'.")
 @click.option("--match", "matches", multiple=True, metavar="PARAMETER=REGEX", help=_MATCH_HELP)
-@click.option("--skip", type=click.IntRange(0), default=0, show_default=True, help="Let this many matching calls pass.")
-@click.option("--times", type=click.IntRange(1), help="Hit this many calls.  [default: all]")
+@click.option(
+    "--skip",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Let this many matching calls pass.",
+)
+@click.option("--times", type=click.IntRange(1), metavar="N", help="Hit this many calls.  [default: all]")
 @click.option("--error", metavar="CODE", help="Answer with this AWS error, in the service's own format.")
 @click.option("--message", help="The error's message.")
-@click.option("--http", type=click.IntRange(100, 599), help="Answer with this bare HTTP status.")
-@click.option("--delay", type=click.FloatRange(0), help="Wait this many seconds first.")
+@click.option("--http", type=click.IntRange(100, 599), metavar="STATUS", help="Answer with this bare HTTP status.")
+@click.option("--delay", type=click.FloatRange(0), metavar="SECONDS", help="Wait this many seconds first.")
 @click.option("--reset", is_flag=True, help="Break the connection before the call takes effect.")
 @click.option("--reset-after", is_flag=True, help="Break it after: the reply is lost.")
 @click.option("--clear", is_flag=True, help="End all faults.")
