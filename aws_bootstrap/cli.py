@@ -35,9 +35,7 @@ class Group(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the commands' names in the order of use, the sandbox's own among them."""
-        known = {*super().list_commands(ctx), "sandbox"}
-        ordered = [name for names in _SECTIONS.values() for name in names]
-        return [*ordered, *sorted(known.difference(ordered))]
+        return [name for names in _SECTIONS.values() for name in names]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands of the help page in their groups."""
@@ -97,6 +95,8 @@ def _interrupt(number: int) -> KeyboardInterrupt:
 def _fail(exc: BaseException, app: App, *, debug: bool) -> NoReturn:
     """Show the failure and exit with its code."""
     error = _ours(exc)
+    if app.failure and isinstance(error, Interrupted):
+        error = _with_failure(error, app.failure)
     if error.hint:
         error.with_facts(hint=_runnable(error.hint, app))
     if debug:
@@ -106,6 +106,14 @@ def _fail(exc: BaseException, app: App, *, debug: bool) -> NoReturn:
     except OSError:
         output.drop_stdout()
     sys.exit(error.exit_code)
+
+
+def _with_failure(error: Interrupted, failure: BootstrapError) -> BootstrapError:
+    """Return the error of a signal that came after a command had failed, with all that the failure knows."""
+    error.with_facts(hint=failure.hint, resources=failure.report.resources, regions=failure.report.regions)
+    if failure.result is None:
+        return error
+    return error.with_result(failure.result)
 
 
 def _runnable(hint: str, app: App) -> str:

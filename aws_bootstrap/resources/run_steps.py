@@ -14,8 +14,8 @@ A step is setup.d/NN-name.sh. Comment lines at its head say how it is run:
 A step ends with status 0 or it has failed. What else it has to say it writes to $STEP_REPORT, a line each (by the
 functions of lib.sh): "changed" (or "passed", of a check), "warning TEXT", "note TEXT", "error TEXT", "fact KEY VALUE".
 
-What the user asked for lies in settings.json beside this program, as far as it was said this time; ~/.aws-bootstrap
-keeps all that was ever said, so that a later setup need not be told again: {"python_version": "3.13"}.
+settings.json beside this program has the settings that were given this time, as in {"python_version": "3.13"}.
+~/.aws-bootstrap/settings.json keeps those of all setups, so that none has to be given twice.
 
 The outcome is written to ~/.aws-bootstrap/setup.json and, where SETUP_REPORT is set, printed below a line of that text:
 a full disk takes no file, and a file may be that of an older run.
@@ -412,16 +412,16 @@ def read_settings(path: Path) -> dict[str, str]:
     except FileNotFoundError:
         return {}
     except (ValueError, RecursionError):
-        say(f"    {path} cannot be read and is written anew")
+        say(f"    {path} cannot be read: its settings are not used")
         return {}
     settings = found.items() if isinstance(found, dict) else ()
     return {name: value for name, value in settings if isinstance(value, str)}
 
 
-def keep_settings(said_now: Path, kept: Path) -> dict[str, str]:
-    """Add what was said this time to the settings that the box keeps, and return them all."""
+def keep_settings(given: Path, kept: Path) -> dict[str, str]:
+    """Add the settings that were given this time to those that the box keeps, and return them all."""
     before = read_settings(kept)
-    settings = {**before, **read_settings(said_now)}
+    settings = {**before, **read_settings(given)}
     if settings != before:
         draft = kept.with_name(f"{kept.name}.new")
         draft.write_text(json.dumps(settings, indent=1) + "\n")

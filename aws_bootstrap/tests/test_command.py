@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import click
 import pytest
+from click.testing import CliRunner
 
-from aws_bootstrap.cli import main
+from aws_bootstrap.app import App
+from aws_bootstrap.cli import Group, main
+from aws_bootstrap.commands.command import Command
+from aws_bootstrap.models import SetupReport
 
-CONFIGURED = {"launch": {"volume_size": 42, "spot": True}}
+CONFIGURED = {"probe": {"size": 42, "spot": True}}
 
 
 @pytest.fixture
-def seen(monkeypatch, run):
-    """The parameters with which `launch` is called."""
-    command = main.commands["launch"]
-    calls: list[dict] = []
-    monkeypatch.setattr(command, "callback", lambda **given: calls.append(given))
+def seen():
+    """The parameters with which a command of our class is called, below a parent that may have defaults for it."""
+    calls: list[dict[str, Any]] = []
 
-    def invoke(*words: str, **more) -> dict:
-        done = run("launch", *words, **more)
+    @click.command("probe", cls=Command)
+    @click.option("--size", default=100)
+    @click.option("--spot/--on-demand", default=True)
+    def probe(**given: Any) -> None:
+        calls.append(given)
+
+    parent = click.Group(commands=[probe])
+
+    def invoke(*words: str, **more: Any) -> dict[str, Any]:
+        done = CliRunner().invoke(parent, ["probe", *words], **more)
         assert done.exit_code == 0, done.output
         return calls[-1]
 
@@ -27,17 +40,34 @@ def seen(monkeypatch, run):
 
 def test_a_command_has_the_defaults_of_its_parent(seen):
     """As a configuration file gives them."""
-    assert seen(default_map=CONFIGURED)["volume_size"] == 42
-    assert seen("--volume-size", "50", default_map=CONFIGURED)["volume_size"] == 50
-    assert seen()["volume_size"] == 100
+    assert seen(default_map=CONFIGURED)["size"] == 42
+    assert seen("--size", "50", default_map=CONFIGURED)["size"] == 50
+    assert seen()["size"] == 100
 
 
 def test_a_variable_stands_above_the_defaults_of_the_parent(seen, monkeypatch):
-    monkeypatch.setenv("AWS_BOOTSTRAP_LAUNCH_VOLUME_SIZE", "60")
-    monkeypatch.setenv("AWS_BOOTSTRAP_LAUNCH_ON_DEMAND", "1")
-    given = seen(default_map=CONFIGURED)
-    assert (given["volume_size"], given["spot"]) == (60, False)
+    monkeypatch.setenv("AWS_BOOTSTRAP_PROBE_SIZE", "60")
+    monkeypatch.setenv("AWS_BOOTSTRAP_PROBE_ON_DEMAND", "1")
+    assert seen(default_map=CONFIGURED) == {"size": 60, "spot": False}
     assert seen("--spot", default_map=CONFIGURED)["spot"] is True, "what is typed stands above both"
+
+
+# --- the door --------------------------------------------------------------------------------------------
+
+
+def test_a_signal_that_comes_after_a_failed_result_does_not_hide_it(app):
+    """The box is up: whoever is interrupted then must still be told of it."""
+
+    @click.command("probe")
+    @click.pass_obj
+    def probe(app: App) -> None:
+        app.show(SetupReport("i-1", "aws-gpu1", "failed", setup_failed_step="gpu"))
+        raise KeyboardInterrupt
+
+    done = CliRunner().invoke(Group(commands=[probe]), ["probe"], obj=app, env={"AWS_BOOTSTRAP_OUTPUT": "json"})
+    shown = json.loads(done.stdout)
+    assert (done.exit_code, shown["error"]["code"], shown["instance_id"]) == (130, "interrupted", "i-1")
+    assert "aws-bootstrap terminate aws-gpu1" in shown["error"]["hint"]
 
 
 # --- help pages ------------------------------------------------------------------------------------------

@@ -240,6 +240,7 @@ def test_a_box_that_is_silent_since_this_machine_is_not_let_in_says_so(launch, c
 
 COMPLETED = SetupOutcome("completed")
 NOT_UPLOADED = SetupOutcome("failed", "upload")
+NOT_BEGUN = SetupOutcome("failed", "start")
 STEP_FAILED = SetupOutcome("failed", "venv")
 SKIPPED = SetupOutcome("skipped")
 PYTHON, SCRIPT = {"python_version": "3.13"}, {"setup_script": Path("/a b/setup.sh")}
@@ -251,6 +252,7 @@ PYTHON, SCRIPT = {"python_version": "3.13"}, {"setup_script": Path("/a b/setup.s
         ({}, None, ""),
         (PYTHON, None, " --python-version 3.13"),
         (PYTHON, NOT_UPLOADED, " --python-version 3.13"),
+        (PYTHON, NOT_BEGUN, " --python-version 3.13"),
         (PYTHON, SKIPPED, " --python-version 3.13"),
         (PYTHON, STEP_FAILED, ""),
         (PYTHON, COMPLETED, ""),

@@ -255,12 +255,6 @@ def test_a_bare_list_has_no_room_for_an_error(fmt, capsys):
         assert [row["region"] for row in yaml.safe_load(shown.out)] == ["a"]
 
 
-def test_an_unread_region_is_a_problem_of_the_report():
-    report = StatusReport((), ("a", "b"), (RegionFailure("b", "denied"),), ())
-    problem = error_for(report)
-    assert problem and problem.exit_code == 3 and "b" in str(problem)
-
-
 def test_progress_is_for_people_only(fmt, capsys):
     for tell in (output.info, output.success, output.warn, output.echo):
         tell("x")

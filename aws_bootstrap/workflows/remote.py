@@ -23,6 +23,8 @@ _REPORT = "@aws-bootstrap-report"
 _SETTINGS = "settings.json"
 _UPLOAD = "upload"
 """The step that fails where the files could not be put on the box."""
+_START = "start"
+"""The step that fails where the setup could not begin, as the box calls it, or ended without a report."""
 _USER_SCRIPT = "user-setup-script"
 _NOT_UPLOADED = 74
 """The exit status of _UPLOAD_AND_RUN where the files could not be put on the box (EX_IOERR of sysexits.h)."""
@@ -57,8 +59,8 @@ class SetupOutcome:
 
     @property
     def box_has_settings(self) -> bool:
-        """Return whether the box keeps what the user requested: its files have arrived there."""
-        return self.setup != "skipped" and self.failed_step != _UPLOAD
+        """Return whether the box keeps the settings: its files have arrived there, and the setup has begun."""
+        return self.setup != "skipped" and self.failed_step not in (_UPLOAD, _START)
 
 
 def read_script(path: Path | None) -> bytes | None:
@@ -105,7 +107,7 @@ def _without_report(done: Remote) -> SetupOutcome:
         step = _UPLOAD
     else:
         why = f"it broke off with exit status {done.exit_code}"
-        step = "start"
+        step = _START
     printed = [line.strip()[:_LONGEST_WORDS] for line in done.lines if line != _REPORT]
     last_words = " / ".join(printed[-3:])
     message = why
@@ -116,7 +118,7 @@ def _without_report(done: Remote) -> SetupOutcome:
 
 
 def _settings(python_version: str | None) -> bytes:
-    """Return what the user requested this time, as JSON. The box keeps it, so that it need not be requested again."""
+    """Return the settings that were given this time, as JSON. The box keeps them for later setups."""
     settings: dict[str, str] = {}
     if python_version:
         settings["python_version"] = python_version

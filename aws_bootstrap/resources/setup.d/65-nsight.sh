@@ -21,10 +21,8 @@ fi
 # ncu needs the GPU's performance counters, which the driver keeps for root by default:
 # https://developer.nvidia.com/nvidia-development-tools-solutions-err_nvgpuctrperm-permission-issue-performance-counters
 open_counters='options nvidia NVreg_RestrictProfilingToAdminUsers=0'
-# The mark outlives a setup that failed in between.
 due="$STATE_DIR/nsight.initramfs"
-if put_root_file /etc/modprobe.d/aws-bootstrap-nvidia.conf <<<"$open_counters"; then : >"$due"; fi
-if [[ -e $due ]]; then
+if put_root_file "$due" /etc/modprobe.d/aws-bootstrap-nvidia.conf <<<"$open_counters"; then
   # Where the driver is part of the initramfs, its options are read from there.
   initrd="/boot/initrd.img-$(uname -r)"
   if have lsinitramfs && [[ -e $initrd ]] && grep -q '/nvidia\.ko' <(as_root lsinitramfs "$initrd" 2>/dev/null); then

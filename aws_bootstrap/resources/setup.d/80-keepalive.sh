@@ -12,10 +12,8 @@ settings() {
   echo 'ClientAliveCountMax 10'
 }
 
-# The mark outlives a setup that failed in between: what the file says is not in force before sshd has read it.
 due="$STATE_DIR/keepalive.reload"
-if put_root_file /etc/ssh/sshd_config.d/60-aws-bootstrap.conf < <(settings); then : >"$due"; fi
-if [[ -e $due ]]; then
+if put_root_file "$due" /etc/ssh/sshd_config.d/60-aws-bootstrap.conf < <(settings); then
   as_root sshd -t || die "sshd does not accept its configuration"
   if as_root systemctl reload ssh || as_root systemctl reload sshd; then
     rm "$due"

@@ -73,10 +73,12 @@ if ! cmp -s "$SETUP_DIR/jupyter-link" "$ours/jupyter-link"; then
   mv "$STEP_TMP/jupyter-link" "$ours/jupyter-link"
   changed
 fi
-if put_root_file /etc/systemd/system/jupyter.service < <(unit); then
+due="$STATE_DIR/jupyter.unit"
+if put_root_file "$due" /etc/systemd/system/jupyter.service < <(unit); then
   as_root systemctl daemon-reload
   as_root systemctl enable --quiet jupyter
   : >"$STATE_DIR/jupyter.restart"
+  rm "$due"
 fi
 if [[ -e $STATE_DIR/jupyter.restart ]] || ! systemctl is-active --quiet jupyter; then
   as_root systemctl restart jupyter || refused start

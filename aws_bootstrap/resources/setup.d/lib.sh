@@ -47,14 +47,19 @@ retry() {
   return "$status"
 }
 
-# put_root_file PATH < CONTENT: true if the file had to be written.
+# put_root_file MARK PATH < CONTENT: write a file of the system's that takes effect only once something is done about it.
+# True where that is due: the file had to be written, or a setup ended before it was done. Whoever has done it removes
+# MARK. It is made before the file, so that a setup which dies right after the file leaves it.
 put_root_file() {
-  local path=$1 draft
+  local mark=$1 path=$2 draft
   draft="$STEP_TMP/$(basename "$path")"
   cat >"$draft"
-  if cmp -s "$draft" "$path"; then return 1; fi
-  as_root install -D -m 0644 "$draft" "$path" || die "$path could not be written"
-  changed
+  if ! cmp -s "$draft" "$path"; then
+    : >"$mark" || die "$mark could not be written"
+    as_root install -D -m 0644 "$draft" "$path" || die "$path could not be written"
+    changed
+  fi
+  [[ -e $mark ]]
 }
 
 # What was installed into the venv is noted in it: it is gone when the venv is, and comes back with it.

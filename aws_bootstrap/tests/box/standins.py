@@ -10,6 +10,9 @@ from pathlib import Path
 
 RESOURCES = Path(__file__).parents[2] / "resources"
 
+# For `tool("sudo", …)`: root's power, but only where it is asked for so that no password is ever waited for.
+STRICT_SUDO = '[[ $1 == -n ]] || exit 1; shift; exec "$@"'
+
 # Each stand-in notes its call, then fails if a line of ~/faults (pattern, status, what it says) matches it.
 PRELUDE = r"""#!/bin/bash
 line="$(basename "$0") $*"
@@ -180,7 +183,12 @@ class FakeBox:
             text=True,
             check=False,
         )
-        return done, report.read_text().splitlines() if report.exists() else []
+        return done, self.reported()
+
+    def reported(self) -> list[str]:
+        """Return the lines that the last step, or the shell code since, has written to its report."""
+        report = self.home / "scratch" / "report"
+        return report.read_text().splitlines() if report.exists() else []
 
     def step_without_lib(self, name: str) -> list[str]:
         """Run one step on a box that lacks what the steps share; the lines of its errors, which end with a status."""

@@ -123,6 +123,17 @@ def test_a_unit_that_changed_is_loaded_and_a_running_service_is_started_anew(set
     assert settled.calls("systemctl") == FIRST_START
 
 
+def test_a_unit_that_could_not_be_loaded_is_loaded_by_the_next_setup(box):
+    """The file alone does not say that systemd knows it."""
+    box.faults(("^systemctl daemon-reload", 1, "no answer"))
+    assert jupyter(box)[0] == 1
+    box.faults()
+    box.forget_calls()
+    assert jupyter(box)[0] == 0 and box.calls("systemctl") == FIRST_START
+    box.forget_calls()
+    assert jupyter(box)[0] == 0 and box.calls("systemctl daemon-reload") == []
+
+
 def test_an_environment_that_was_replaced_is_a_reason_once(settled):
     (ours(settled) / "state" / "jupyter.restart").touch()
     for restarts in (1, 0):

@@ -9,10 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from aws_bootstrap.tests.box.standins import FakeBox
+from aws_bootstrap.tests.box.standins import STRICT_SUDO, FakeBox
 
-# Root's power, but only where it is asked for so that no password is ever waited for.
-STRICT_SUDO = '[[ $1 == -n ]] || exit 1; shift; exec "$@"'
 # The files of a test, as the code below has them.
 FILES = 'T="$HOME/target" S="$HOME/source"; '
 
@@ -35,12 +33,6 @@ def quiet(box: FakeBox, code: str, **more: str) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def reported(box: FakeBox) -> list[str]:
-    """Return the lines of the report so far."""
-    path = box.home / "scratch" / "report"
-    return path.read_text().splitlines() if path.exists() else []
-
-
 def test_where_everything_is_and_how_long_others_are_waited_for(box):
     shown = 'printf "%s\\n" "$VENV" "$VENV_NOTES" "$NSIGHT_SYSTEMS" "$TORCH_WHEELS" "$PATIENCE" "$RETRY_PAUSE"'
     assert lib(box, shown, SETUP_PATIENCE="", SETUP_RETRY_PAUSE="").stdout.splitlines() == [
@@ -59,14 +51,14 @@ def test_where_everything_is_and_how_long_others_are_waited_for(box):
 
 def test_each_word_of_a_step_is_one_line_of_its_report(box):
     done = lib(box, "changed; passed; note a b; warn 'two\nlines\n\n'; fact torch '2.0 +cu128'")
-    assert reported(box) == ["changed", "passed", "note a b", "warning two lines", "fact torch 2.0 +cu128"]
+    assert box.reported() == ["changed", "passed", "note a b", "warning two lines", "fact torch 2.0 +cu128"]
     assert done.stdout == "note: a b\nwarning: two\nlines\n\n\n" and done.stderr == ""
 
 
 def test_an_error_ends_the_step(box):
     done = lib(box, "die no such thing; echo after")
     assert (done.returncode, done.stdout, done.stderr) == (1, "error: no such thing\n", "")
-    assert reported(box) == ["error no such thing"]
+    assert box.reported() == ["error no such thing"]
 
 
 @pytest.mark.parametrize(
@@ -159,24 +151,44 @@ def test_without_nsight_systems_nothing_is_found(box):
 # --- Files -------------------------------------------------------------------------------------------------------
 
 
+ROOT_FILE = 'put_root_file "$HOME/due" "$HOME/etc/x.d/y.conf" <<<'
+
+
 def test_a_file_of_root_s_is_written_readable_with_the_folders_above_it(box):
-    quiet(box, 'put_root_file "$HOME/etc/x.d/y.conf" <<<"a line"')
+    quiet(box, f"{ROOT_FILE}'a line'")
     path = box.home / "etc" / "x.d" / "y.conf"
     assert path.read_text() == "a line\n" and path.stat().st_mode & 0o777 == 0o644
     assert box.calls("sudo") == [f"sudo -n install -D -m 0644 {box.home}/scratch/y.conf {path}"]
-    assert reported(box) == ["changed"]
-    (box.home / "scratch" / "report").unlink()
-    assert lib(box, f'put_root_file "{path}" <<<"a line" || echo "as it was"').stdout == "as it was\n"
-    quiet(box, f'put_root_file "{path}" <<<"another line"')
-    assert path.read_text() == "another line\n" and reported(box) == ["changed"] and len(box.calls("sudo")) == 2
+    assert box.reported() == ["changed"]
 
 
-def test_a_file_of_root_s_that_cannot_be_written_is_an_error(box):
+def test_what_a_file_of_root_s_asks_for_is_due_until_it_is_done(box):
+    due = box.home / "due"
+    quiet(box, f"{ROOT_FILE}one")
+    quiet(box, f"{ROOT_FILE}one")
+    assert due.exists() and len(box.calls("sudo")) == 1, "the setup before has not done it"
+    due.unlink()
+    assert lib(box, f"{ROOT_FILE}one || echo 'as it was'").stdout == "as it was\n"
+    assert not due.exists() and len(box.calls("sudo")) == 1
+    quiet(box, f"{ROOT_FILE}two")
+    assert due.exists() and (box.home / "etc/x.d/y.conf").read_text() == "two\n"
+
+
+def test_a_setup_that_dies_right_after_a_file_of_root_s_leaves_it_due(box):
+    box.tool("install", '/usr/bin/install "$@"; kill -9 $PPID')
+    assert lib(box, f"if {ROOT_FILE}one; then true; fi").returncode == -9
+    assert (box.home / "etc/x.d/y.conf").exists() and (box.home / "due").exists()
+
+
+@pytest.mark.parametrize(
+    ("mark", "path", "named"),
+    [("$HOME/due", "/nowhere/y", "/nowhere/y"), ("/nowhere/due", "y", "/nowhere/due")],
+)
+def test_a_file_of_root_s_that_cannot_be_written_is_an_error(box, mark, path, named):
     box.faults(("install", 1, "read-only file system"))
-    done = lib(box, "if put_root_file /nowhere/y.conf <<<x; then echo written; fi; echo after")
-    assert (done.returncode, done.stderr) == (1, "read-only file system\n")
-    assert done.stdout == "error: /nowhere/y.conf could not be written\n"
-    assert reported(box) == ["error /nowhere/y.conf could not be written"]
+    done = lib(box, f'if put_root_file "{mark}" "{path}" <<<x; then echo written; fi; echo after')
+    assert done.returncode == 1 and done.stdout == f"error: {named} could not be written\n"
+    assert box.reported() == [f"error {named} could not be written"]
 
 
 def test_a_checksum_is_a_word_without_an_end_of_line(box):
@@ -196,11 +208,11 @@ def test_a_file_of_the_setup_s_own_is_replaced_in_one_move(box):
     box.tool("mv", 'cat "$HOME/target" >"$HOME/before-the-move" 2>/dev/null; exec /bin/mv "$@"')
     target = box.home / "target"
     quiet(box, 'replace_own_file "$T" <<<first')
-    assert target.read_text() == "first\n" and reported(box) == ["changed"]
+    assert target.read_text() == "first\n" and box.reported() == ["changed"]
     quiet(box, 'replace_own_file "$T" <<<first')
-    assert reported(box) == ["changed"]
+    assert box.reported() == ["changed"]
     quiet(box, 'replace_own_file "$T" <<<second')
-    assert target.read_text() == "second\n" and reported(box) == ["changed", "changed"]
+    assert target.read_text() == "second\n" and box.reported() == ["changed", "changed"]
     assert (box.home / "before-the-move").read_text() == "first\n"
     assert box.calls("mv") == [f"mv -T {target}.draft {target}"] * 2
     assert not (box.home / "target.draft").exists()
@@ -209,7 +221,7 @@ def test_a_file_of_the_setup_s_own_is_replaced_in_one_move(box):
 def test_a_folder_in_the_place_of_a_file_of_the_setup_s_own_is_not_filled(box):
     (box.home / "target").mkdir()
     assert lib(box, 'replace_own_file "$T" <<<text').returncode != 0
-    assert not list((box.home / "target").iterdir()) and reported(box) == []
+    assert not list((box.home / "target").iterdir()) and box.reported() == []
 
 
 @pytest.mark.parametrize(
@@ -246,11 +258,11 @@ def deploy(box: FakeBox, text: str | None = None, target: str = "target") -> str
 def test_a_file_for_the_user_is_copied_once_and_again_when_the_setup_has_a_newer_one(box):
     box.tool("mv", 'exec /bin/mv "$@"')
     target, stamp = box.home / "a" / "b" / "target", box.home / "scratch" / "deployed-target"
-    assert deploy(box, "", "a/b/target") == "" and target.read_text() == "" and reported(box) == ["changed"]
+    assert deploy(box, "", "a/b/target") == "" and target.read_text() == "" and box.reported() == ["changed"]
     assert stamp.read_text() == "\n4294967295 0"
-    assert deploy(box, None, "a/b/target") == "" and reported(box) == ["changed"]
+    assert deploy(box, None, "a/b/target") == "" and box.reported() == ["changed"]
     assert stamp.read_text() == "\n4294967295 0", "a version that is known is not noted again"
-    assert deploy(box, "newer", "a/b/target") == "" and reported(box) == ["changed", "changed"]
+    assert deploy(box, "newer", "a/b/target") == "" and box.reported() == ["changed", "changed"]
     assert target.read_text() == "newer" and len(stamp.read_text().splitlines()) == 3
     assert box.calls("mv") == [f"mv -T {target}.aws-bootstrap-draft {target}"] * 2
     assert [path.name for path in target.parent.iterdir()] == ["target"]
@@ -262,14 +274,14 @@ def test_a_file_that_the_user_changed_is_kept_and_one_that_he_removed_comes_agai
     target.write_text("his")
     for _ in range(2):
         assert deploy(box, "newer") == "note: kept your own target\n" and target.read_text() == "his"
-    assert reported(box) == ["changed", "note kept your own target", "note kept your own target"]
+    assert box.reported() == ["changed", "note kept your own target", "note kept your own target"]
     target.unlink()
     assert deploy(box) == "" and target.read_text() == "newer"
 
 
 def test_a_file_of_the_user_s_that_is_the_same_becomes_ours(box):
     (box.home / "target").write_text("same")
-    assert deploy(box, "same") == "" and reported(box) == []
+    assert deploy(box, "same") == "" and box.reported() == []
     assert deploy(box, "newer") == "" and (box.home / "target").read_text() == "newer"
 
 
@@ -286,14 +298,14 @@ def test_a_folder_in_the_place_of_a_file_for_the_user_is_an_error(box):
     done = lib(box, 'touch "$S"; deploy "$S" "$T"')
     said = f"{box.home}/target is a folder: move it away and run the setup again"
     assert (done.returncode, done.stdout, done.stderr) == (1, f"error: {said}\n", "")
-    assert reported(box) == [f"error {said}"] and not list((box.home / "target").iterdir())
+    assert box.reported() == [f"error {said}"] and not list((box.home / "target").iterdir())
 
 
 def test_a_file_for_the_user_is_never_half_written(box):
     deploy(box, "first")
     box.tool("cp", 'printf half >"${!#}"; exit 1')
     assert lib(box, 'echo newer >"$S"; deploy "$S" "$T"').returncode == 1
-    assert (box.home / "target").read_text() == "first" and reported(box) == ["changed"]
+    assert (box.home / "target").read_text() == "first" and box.reported() == ["changed"]
 
 
 # --- Packages into the venv --------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from aws_bootstrap.tests.box.standins import FakeBox
+from aws_bootstrap.tests.box.standins import STRICT_SUDO, FakeBox
 
 # Says of a package that it is installed if ~/rpms names it.
 RPM = '[[ $1 == -q && $# == 2 ]] && grep -qsx -- "$2" "$HOME/rpms"'
@@ -27,7 +27,6 @@ fi
 echo "done: ${!#}" """
 # Passes no time, and ends a step that would never end.
 SLEEP = '(($(grep -c ^sleep "$HOME/calls") < 12)) || kill $PPID'
-STRICT_SUDO = '[[ $1 == -n ]] || exit 1; shift; exec "$@"'
 
 APT_PACKAGES = ["build-essential", "curl", "git", "htop", "jq", "python3-dev", "tmux", "tree", "unzip"]
 DNF_PACKAGES = ["gcc-c++", "git", "htop", "jq", "make", "python3-devel", "tmux", "tree", "unzip"]

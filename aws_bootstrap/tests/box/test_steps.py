@@ -7,10 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from aws_bootstrap.tests.box.standins import FakeBox
+from aws_bootstrap.tests.box.standins import STRICT_SUDO, FakeBox
 
-# Root's power, but only where it is asked for so that no password is ever waited for.
-STRICT_SUDO = '[[ $1 == -n ]] || exit 1; shift; exec "$@"'
 # Root without any of root's powers is stopped by the rights of a file, as the login user is.
 POWERLESS = 'exec /usr/bin/setpriv --bounding-set=-all --inh-caps=-all /bin/bash "$@"'
 

@@ -24,11 +24,6 @@ def torch(box: FakeBox, code: str, **more: str) -> subprocess.CompletedProcess[s
     return done
 
 
-def reported(box: FakeBox) -> list[str]:
-    report = box.home / "scratch" / "report"
-    return report.read_text().splitlines() if report.exists() else []
-
-
 # --- What fits ---------------------------------------------------------------------------------------------------
 
 
@@ -152,7 +147,7 @@ def test_a_tag_is_tried_alone_and_with_what_it_needs(box, alone, with_needs, sta
 )
 def test_what_differs_from_the_plan_is_told(box, had, now, newest, said):
     torch(box, f"NEWEST={newest} PLANNED=2.0; hold_against_plan '{had}' {now} cu128")
-    assert reported(box) == said
+    assert box.reported() == said
 
 
 # --- An index that refuses ---------------------------------------------------------------------------------------

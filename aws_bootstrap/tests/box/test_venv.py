@@ -146,11 +146,6 @@ def parts(box: FakeBox, code: str, **more: str) -> subprocess.CompletedProcess[s
     return done
 
 
-def reported(box: FakeBox) -> list[str]:
-    report = box.home / "scratch" / "report"
-    return report.read_text().splitlines() if report.exists() else []
-
-
 @pytest.mark.parametrize(
     ("wanted", "fits"),
     [("", 0), ("3.12.3", 0), ("3.12", 0), ("3", 0), ("3.1", 1), ("3.13", 1), ("3.12.30", 1), ("3.12.3.1", 1)],
@@ -211,7 +206,7 @@ def test_what_a_setup_that_was_cut_short_left_is_put_right(box, before, there, m
     assert box.calls("rm") == ([] if before is None else [f"rm -f {making}"])
     assert {str(path) for path in box.home.glob("[vb]e*")} == set(paths(after).split())
     told = [f"note a setup was cut short while it made {box.home}/venv"]
-    assert reported(box) == (told if "venv KEPT" in moves else [])
+    assert box.reported() == (told if "venv KEPT" in moves else [])
     if before and "before" in there:
         assert (box.home / "venv" / "was-before").exists()
 
@@ -236,12 +231,12 @@ def test_before_a_venv_is_moved_it_is_written_down_where_to(box):
 
 def test_only_what_is_there_is_told_as_kept(box):
     parts(box, "tell_kept")
-    assert reported(box) == []
+    assert box.reported() == []
     for name in ("venv.old-1", "venv.old-2", "venv.other"):
         (box.home / name).mkdir()
     parts(box, "tell_kept")
     told = "note the one before is kept; when you do not need it: rm -r"
-    assert reported(box) == [f"{told} {box.home}/venv.old-{number}" for number in (1, 2)]
+    assert box.reported() == [f"{told} {box.home}/venv.old-{number}" for number in (1, 2)]
 
 
 MAKES = 'if [[ $1 == venv ]]; then mkdir -p "${!#}"; echo new >"${!#}/pyvenv.cfg"; fi'
@@ -271,7 +266,7 @@ def test_a_venv_is_tried_elsewhere_then_moved_away_and_made_anew(box):
     ]
     assert (box.home / "venv" / "pyvenv.cfg").read_text() == "new\n"
     assert (box.home / "venv.old-NOW" / "pyvenv.cfg").read_text() == "old\n"
-    assert reported(box) == [f"note {venv} was replaced", "changed"]
+    assert box.reported() == [f"note {venv} was replaced", "changed"]
 
 
 @pytest.mark.parametrize(
@@ -288,7 +283,7 @@ def test_a_venv_that_cannot_be_replaced_stays(box, fails, tries, said):
     done = box.home / "venv"
     code = "make_venv 2>/dev/null"
     assert parts(box, code).returncode == 1
-    assert reported(box) == [f"error {said.replace('VENV', str(done))}"]
+    assert box.reported() == [f"error {said.replace('VENV', str(done))}"]
     assert (done / "pyvenv.cfg").read_text() == "old\n" and kept(box) == []
     assert len([call for call in box.calls() if re.search(fails, call)]) == tries
     making = box.home / "scratch" / "venv.making"
@@ -299,7 +294,7 @@ def test_a_venv_that_cannot_be_replaced_stays(box, fails, tries, said):
 
 def test_a_first_venv_is_made_in_its_place(box):
     box.tool("uv", MAKES)
-    assert parts(box, "make_venv").returncode == 0 and reported(box) == ["changed"]
+    assert parts(box, "make_venv").returncode == 0 and box.reported() == ["changed"]
     making = f"{box.home}/scratch/venv.making"
     assert box.calls("uv") == [f"uv venv --seed {box.home}/venv"] and box.calls("mv") == [
         f"mv -T {making}.draft {making}"
@@ -310,7 +305,7 @@ def test_a_first_venv_is_made_in_its_place(box):
 def test_a_first_venv_that_cannot_be_made_leaves_nothing(box):
     box.faults(("^uv venv", 2, ""))
     assert parts(box, "make_venv 2>/dev/null").returncode == 1
-    assert reported(box) == [f"error uv could not make {box.home}/venv"]
+    assert box.reported() == [f"error uv could not make {box.home}/venv"]
     making = box.home / "scratch" / "venv.making"
     assert box.calls("uv") == [f"uv venv --seed {box.home}/venv"] * 3 and box.calls("rm")[-1] == f"rm -f {making}"
     assert not making.exists() and not (box.home / "venv").exists()
@@ -331,7 +326,7 @@ def test_a_python_that_is_not_there_is_installed(box, fails, calls):
     assert box.calls("uv python") == [f"uv python {call}" for call in calls]
     made = [] if fails == "^uv python" else [f"uv venv --seed --python 3.13 {box.home}/venv"]
     assert box.calls("uv venv") == made and (status == 0) == bool(made)
-    assert reported(box) == (["changed"] if made else ["error uv could not install Python 3.13"])
+    assert box.reported() == (["changed"] if made else ["error uv could not install Python 3.13"])
 
 
 # --- uv ----------------------------------------------------------------------------------------------------------

@@ -122,10 +122,10 @@ STEPS: tuple[Step[LaunchPlan, Launch], ...] = (
     Step(_group_title, region.open_ssh_port, beside=True),
     Step(_start_title, search.find_room),
     Step("Wait for the instance", each_node(wait_for_instance)),
-    Step(volume.title, each_node(volume.provide), when=volume.is_wanted, beside=True),
+    Step(volume.title, each_node(volume.provide), when=volume.is_requested, beside=True),
     Step("Write the SSH alias", each_node(add_alias)),
-    Step("Attach the data volume", each_node(volume.attach), when=volume.is_wanted, beside=True),
+    Step("Attach the data volume", each_node(volume.attach), when=volume.is_requested, beside=True),
     Step("Wait for SSH", each_node(wait_for_ssh)),
     Step("Set up the box", each_node(set_up_box), when=_has_setup),
-    Step("Mount the data volume at /data", each_node(volume.mount), when=volume.is_wanted),
+    Step("Mount the data volume at /data", each_node(volume.mount), when=volume.is_requested),
 )

@@ -16,8 +16,8 @@ from .plan import LaunchPlan
 from .state import VOLUME, Launch, Node
 
 
-def is_wanted(plan: LaunchPlan) -> bool:
-    """Return whether the launch is to have a data volume."""
+def is_requested(plan: LaunchPlan) -> bool:
+    """Return whether a data volume is requested."""
     return bool(plan.config.ebs_storage or plan.volume)
 
 
