@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
-import shlex
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -16,8 +14,9 @@ from . import output, silence, startup
 from .app import App
 from .commands import COMMANDS
 from .commands.command import GLOBAL_OPTIONS, examples_last
+from .console import OutputFormat, drop_stdout
 from .errors import SIGNALS, BootstrapError, Interrupted, UsageError, interrupt_behind
-from .output import OutputFormat
+from .invocation import PROGRAM
 
 _SECTIONS = {
     "Boxes": ("launch", "status", "setup", "access", "terminate", "cleanup"),
@@ -62,11 +61,9 @@ class Group(click.Group):
         if args is None:
             args = sys.argv[1:]
         given = list(args)
-        output.use_format(_wanted_format(given))
-        silence.tell_by(partial(output.warn, code="region-failed"))
         app = extra.setdefault("obj", None) or App()
-        app.failure = None
-        output.hide_by(app.secrets)
+        app.begin(_requested_format(given))
+        silence.tell_by(partial(output.warn, code="region-failed"))
         extra |= {"obj": app, "standalone_mode": False, "prog_name": "aws-bootstrap"}
         with startup.watched():
             try:
@@ -97,14 +94,12 @@ def _fail(exc: BaseException, app: App, *, debug: bool) -> NoReturn:
     error = _ours(exc)
     if app.failure and isinstance(error, Interrupted):
         error = _with_failure(error, app.failure)
-    if error.hint:
-        error.with_facts(hint=_runnable(error.hint, app))
     if debug:
         output.debug(exc)
     try:
         output.emit_error(error)
     except OSError:
-        output.drop_stdout()
+        drop_stdout()
     sys.exit(error.exit_code)
 
 
@@ -114,18 +109,6 @@ def _with_failure(error: Interrupted, failure: BootstrapError) -> BootstrapError
     if failure.result is None:
         return error
     return error.with_result(failure.result)
-
-
-def _runnable(hint: str, app: App) -> str:
-    """Return the hint, its commands as they work for this user: his profile, and the program as he runs it."""
-    profile = ""
-    if app.profile:
-        profile = f" --profile {shlex.quote(app.profile)}"
-
-    def program(match: re.Match[str]) -> str:
-        return app.access.program
-
-    return re.sub(r"(?<![/\w.-])aws-bootstrap(?= [a-z])", program, hint.replace("{profile}", profile))
 
 
 def _ours(exc: BaseException) -> BootstrapError:
@@ -150,7 +133,8 @@ def _usage_error(exc: click.ClickException) -> UsageError:
     ctx = getattr(exc, "ctx", None)
     hint = None
     if ctx:
-        hint = f"See: {ctx.command_path} --help"
+        command = ctx.command_path.removeprefix("aws-bootstrap")
+        hint = f"See: {PROGRAM}{command} --help"
     return UsageError(" ".join(exc.format_message().split()), hint=hint)
 
 
@@ -161,7 +145,7 @@ def _check_format(args: Sequence[str]) -> None:
         raise UsageError(f"AWS_BOOTSTRAP_OUTPUT is '{named}'; it can be {', '.join(OutputFormat)}.")
 
 
-def _wanted_format(args: Sequence[str]) -> OutputFormat:
+def _requested_format(args: Sequence[str]) -> OutputFormat:
     """Return the format asked for anywhere on the line: a usage error must come in it, though parsing stops earlier."""
     wanted = os.environ.get("AWS_BOOTSTRAP_OUTPUT", "")
     for number, word in enumerate(args):

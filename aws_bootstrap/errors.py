@@ -19,6 +19,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from .invocation import PROFILE, PROGRAM
 from .models import RegionReason, Resource, Result
 
 
@@ -177,16 +178,17 @@ _DENIED = Known(
 _EXPIRED = Known(
     code="expired-credentials",
     message="Your AWS credentials have expired, or this machine's clock is wrong.",
-    hint="Renew them: aws sso login{profile}  (or however you got them), then run the command again.",
+    hint=f"Renew them: aws sso login{PROFILE}  (or however you got them), then run the command again.",
 )
 _INVALID = Known(
     code="invalid-credentials",
     message="AWS does not accept these credentials, or the region is not enabled for the account.",
-    hint="See which are used with: aws configure list{profile}\nSee the enabled regions with: aws account list-regions",
+    hint=f"See which are used with: aws configure list{PROFILE}\nSee the enabled regions with: "
+    "aws account list-regions",
 )
 _CAPACITY = Known(CapacityError, hint="Try later, another --instance-type, another --region, or --on-demand.")
 _PRICE = Known(CapacityError, hint="Raise --max-price, or try later or in another --region.")
-_QUOTA = Known(QuotaError, hint="Ask for more with: aws-bootstrap quota request --help")
+_QUOTA = Known(QuotaError, hint=f"Ask for more with: {PROGRAM} quota request --help")
 THROTTLING_CODES = frozenset(
     {
         "EC2ThrottledException",
@@ -270,27 +272,27 @@ KNOWN_CODES: dict[str, Known] = {
         code="access-denied",
         hint="Have an administrator run once: aws iam create-service-linked-role --aws-service-name spot.amazonaws.com",
     ),
-    "InvalidInstanceID.NotFound": Known(code="not-found", hint="List yours with: aws-bootstrap status"),
-    "InvalidInstanceID.Malformed": Known(code="not-found", hint="List yours with: aws-bootstrap status"),
+    "InvalidInstanceID.NotFound": Known(code="not-found", hint=f"List yours with: {PROGRAM} status"),
+    "InvalidInstanceID.Malformed": Known(code="not-found", hint=f"List yours with: {PROGRAM} status"),
     "InvalidSubnetID.NotFound": Known(code="not-found", hint="List yours with: aws ec2 describe-subnets"),
     "InvalidSubnet": Known(code="not-found", hint="List yours with: aws ec2 describe-subnets"),
     "InvalidAMIID.NotFound": Known(code="not-found", hint="Run the command again: the image was withdrawn just now."),
-    "InvalidVolume.NotFound": Known(code="not-found", hint="List yours with: aws-bootstrap status"),
+    "InvalidVolume.NotFound": Known(code="not-found", hint=f"List yours with: {PROGRAM} status"),
     "ResourceAlreadyExistsException": Known(
         code="quota-pending",
         message="A request for this quota is open already.",
-        hint="See what became of it: aws-bootstrap quota history",
+        hint=f"See what became of it: {PROGRAM} quota history",
     ),
     "QuotaExceededException": Known(
         code="quota-pending",
         message="Too many quota requests of this account are open.",
-        hint="Wait until AWS has decided some; see them with: aws-bootstrap quota history --status PENDING",
+        hint=f"Wait until AWS has decided some; see them with: {PROGRAM} quota history --status PENDING",
     ),
     "InvalidResourceStateException": Known(
-        code="quota-pending", hint="See what became of it: aws-bootstrap quota history"
+        code="quota-pending", hint=f"See what became of it: {PROGRAM} quota history"
     ),
-    "NoSuchResourceException": Known(code="not-found", hint="See the quotas there are: aws-bootstrap quota show"),
-    "IllegalArgumentException": Known(code="bad-quota-value", hint="See the quotas: aws-bootstrap quota show"),
+    "NoSuchResourceException": Known(code="not-found", hint=f"See the quotas there are: {PROGRAM} quota show"),
+    "IllegalArgumentException": Known(code="bad-quota-value", hint=f"See the quotas: {PROGRAM} quota show"),
     "DependencyAccessDeniedException": _DENIED,
     "ServiceException": _BUSY,
     "RulesPerSecurityGroupLimitExceeded": Known(
@@ -312,19 +314,19 @@ _UNREACHABLE = Known(
 _NO_CREDENTIALS = Known(
     code="no-credentials",
     message="No AWS credentials found.",
-    hint="Set them up with: aws configure{profile}\nor rehearse without an account: aws-bootstrap --sandbox launch",
+    hint=f"Set them up with: aws configure{PROFILE}\nor rehearse without an account: {PROGRAM} --sandbox launch",
 )
 _SSO = Known(
-    code="expired-credentials", message="Your AWS SSO session has expired.", hint="Renew it: aws sso login{profile}"
+    code="expired-credentials", message="Your AWS SSO session has expired.", hint=f"Renew it: aws sso login{PROFILE}"
 )
 
 # botocore's own exceptions, by class name, so that this table does not cost its import.
 KNOWN_EXCEPTIONS: dict[str, Known] = {
     "NoCredentialsError": _NO_CREDENTIALS,
     "CredentialRetrievalError": Known(
-        code="no-credentials", hint="See where they come from with: aws configure list{profile}"
+        code="no-credentials", hint=f"See where they come from with: aws configure list{PROFILE}"
     ),
-    "PartialCredentialsError": Known(code="partial-credentials", hint="Complete them with: aws configure{profile}"),
+    "PartialCredentialsError": Known(code="partial-credentials", hint=f"Complete them with: aws configure{PROFILE}"),
     "ProfileNotFound": Known(code="no-profile", hint="List your profiles with: aws configure list-profiles"),
     "ConfigParseError": Known(
         code="bad-aws-config", hint="Mend the file named above; its format: aws help config-vars"
@@ -365,7 +367,7 @@ def unexpected_reply(cause: Exception) -> AwsError:
 def explain(name: str, message: str) -> AwsError:
     """Our error for AWS's error code, or botocore's exception class, of that name.
 
-    A hint may hold `{profile}`: the error door knows which profile was asked for.
+    Its hint may hold marks of printed commands (invocation.py), which the console fills in.
     """
     # A proxy's or gateway's HTML page carries no code of AWS's: botocore gives the HTTP status instead.
     gateway = _BUSY if name.isdigit() and int(name) >= 500 else None

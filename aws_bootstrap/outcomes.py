@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from functools import singledispatch
 
 from .errors import BootstrapError, IncompleteError
+from .invocation import PROGRAM, SSH
 from .models import (
     AccessReport,
     CleanupPlan,
@@ -60,7 +61,7 @@ def _quota_requests_error(result: QuotaRequests) -> BootstrapError | None:
         return None
     reasons = tuple(RegionReason(failure.region, failure.error) for failure in result.regions_failed)
     names = ", ".join(reason.region for reason in reasons)
-    hint = f"See what was sent: {result.access.program} quota history"
+    hint = f"See what was sent: {PROGRAM} quota history"
     what = f"The request failed in {names}: {reasons[0].reason}"
     return IncompleteError(what, hint=hint).with_facts(regions=reasons)
 
@@ -109,7 +110,7 @@ def _cleanup_error(result: CleanupReport) -> BootstrapError | None:
     names = ", ".join(volume.volume_id for volume in remaining)
     return error_type(
         f"Could not delete {names}: {remaining[0].error}",
-        hint=f"See what is there: {result.access.program} status",
+        hint=f"See what is there: {PROGRAM} status",
         code="volume-not-deleted",
     )
 
@@ -139,12 +140,11 @@ def _setup_error(result: SetupReport) -> BootstrapError | None:
 
 def _box_error(report: LaunchReport | SetupReport) -> BootstrapError | None:
     """Return the error for a box that is up and usable, but whose setup or data volume failed."""
-    access = report.access
     alias = report.ssh_alias or report.instance_id
-    go_on = f"Go on:     {access.program} setup {alias}{report.setup_options}"
-    undo = f"Undo:      {access.program} terminate {alias}"
+    go_on = f"Go on:     {PROGRAM} setup {alias}{report.setup_options}"
+    undo = f"Undo:      {PROGRAM} terminate {alias}"
     if report.setup == "failed":
-        look = f"Look:      {access.ssh} {alias} tail -n 50 .aws-bootstrap/setup.log"
+        look = f"Look:      {SSH} {alias} tail -n 50 .aws-bootstrap/setup.log"
         why = f": {report.setup_failed_reason}" if report.setup_failed_reason else ""
         what = f"The setup of {alias} failed at the step {report.setup_failed_step}{why}."
         return IncompleteError(what, hint=f"{look}\n{go_on}\n{undo}", code="setup-failed")

@@ -9,9 +9,8 @@ from typing import Any
 
 import click
 
-from .. import output
 from ..app import App
-from ..output import OutputFormat
+from ..console import OutputFormat
 from .params import any_case
 
 _WITHOUT_VARIABLE = {"yes", "help"}
@@ -99,7 +98,7 @@ def _variable(command: str, option: click.Option) -> str:
 
 def _set_output(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
     if value:
-        output.use_format(OutputFormat(value))
+        ctx.ensure_object(App).console.begin(OutputFormat(value))
 
 
 def _set_profile(ctx: click.Context, param: click.Parameter, value: str | None) -> None:

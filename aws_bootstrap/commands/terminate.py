@@ -30,8 +30,8 @@ def terminate(app: App, names: tuple[str, ...], region: str | None, yes: bool, k
     app.require_answer(yes=yes)
     targets = workflow.find_targets(app, names, region)
     if not targets:
-        app.show(TerminateReport((), region=region or app.aws.region, access=app.access))
+        app.show(TerminateReport((), region=region or app.aws.region))
     elif not app.confirm(workflow.question(targets, keep_ebs=keep_ebs), yes=yes):
-        app.show(TerminateReport((), declined=True, access=app.access))
+        app.show(TerminateReport((), declined=True))
     else:
         app.show(workflow.apply(app, targets, keep_ebs=keep_ebs))

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..aws import explained, pages
 from ..errors import THROTTLING_CODES, AwsError, BootstrapError, TransientError
+from ..invocation import PROGRAM
 from ..models import Instance, StateChange
 from ..retry import backoff, poll
 from . import tags
@@ -145,7 +146,7 @@ def get_address(instance: Instance) -> str:
     if instance.state != "running":
         raise BootstrapError(
             f"{instance.instance_id} is {instance.state} and has no public address.",
-            hint="See its state: aws-bootstrap status",
+            hint=f"See its state: {PROGRAM} status",
             code="no-public-ip",
         )
     raise BootstrapError(

@@ -1,7 +1,7 @@
 """Facts and results: frozen, plain, without behaviour that touches the world. One file a command's results."""
 
 from .access import AccessReport, AccessRule, BoxAccess
-from .base import Access, Notice, Result, document, optional, private
+from .base import Notice, Result, document, optional, private
 from .cleanup import (
     AliasAddress,
     AliasEntry,
@@ -42,7 +42,6 @@ from .status import InstanceStatus, OrphanVolume, StatusReport, VolumeStatus
 from .terminate import TerminateReport, Termination
 
 __all__ = [
-    "Access",
     "AccessReport",
     "AccessRule",
     "AliasAddress",

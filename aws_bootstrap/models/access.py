@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .base import Access, Result, optional, private
+from .base import Result, optional
 from .facts import RegionFailure
 
 
@@ -49,4 +49,3 @@ class AccessReport(Result):
     my_address: str | None
     regions_queried: tuple[str, ...]
     regions_failed: tuple[RegionFailure, ...]
-    access: Access = private(Access())

@@ -94,11 +94,3 @@ class Listing(Result):
         records = ordered_fields(type(self))[0]
         shown: list[Any] = document(getattr(self, records.name))
         return shown
-
-
-@dataclass(frozen=True)
-class Access:
-    """How a person reaches the box from this machine: what goes before the alias in printed commands."""
-
-    ssh: str = "ssh"
-    program: str = "aws-bootstrap"

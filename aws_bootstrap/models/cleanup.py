@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .base import Access, Result, optional, private
+from .base import Result, optional, private
 from .facts import RegionFailure
 
 
@@ -59,7 +59,6 @@ class CleanupPlan(Result):
     skipped_volumes: tuple[VolumeEntry, ...] = ()
     broken: tuple[str, ...] = ()
     kept_volumes: tuple[VolumeEntry, ...] = private(())
-    access: Access = private(Access())
     command: str = private("")
     """The command that does what is planned here."""
 
@@ -83,7 +82,6 @@ class CleanupReport(Result):
     skipped_volumes: tuple[VolumeEntry, ...] = ()
     broken: tuple[str, ...] = ()
     kept_volumes: tuple[VolumeEntry, ...] = private(())
-    access: Access = private(Access())
 
     @property
     def is_empty(self) -> bool:

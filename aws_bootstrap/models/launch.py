@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .base import Access, Result, optional, private
+from .base import Result, optional, private
 from .facts import RegionFailure, Resource
 
 
@@ -77,7 +77,6 @@ class LaunchReport(Result):
     volume_error: str | None = private()
     volume_hint: str | None = private()
     volume_unformatted: bool = private(False)
-    access: Access = private(Access())
     setup_options: str = private("")
     user: str = private("ubuntu")
     seconds: float = private(0.0)
@@ -110,5 +109,4 @@ class SetupReport(Result):
     volume_hint: str | None = private()
     volume_unformatted: bool = private(False)
     declined: bool = private(False)
-    access: Access = private(Access())
     setup_options: str = private("")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from .base import Access, Listing, private
+from .base import Listing, private
 from .facts import RegionFailure
 
 
@@ -41,7 +41,6 @@ class InstanceTypeList(Listing):
     regions_failed: tuple[RegionFailure, ...] = private(())
     prefix: str = private("")
     regions: tuple[str, ...] = private(())
-    access: Access = private(Access())
     enough: Mapping[str, int] = private(MappingProxyType({}))
     """By quota family: the value to request on spot, above what every region has."""
 
@@ -54,4 +53,3 @@ class ImageList(Listing):
     regions_failed: tuple[RegionFailure, ...] = private(())
     name_filter: str = private("")
     regions: tuple[str, ...] = private(())
-    access: Access = private(Access())

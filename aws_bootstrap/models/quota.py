@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from .base import Access, Result, optional, private
+from .base import Result, optional
 from .facts import RegionFailure
 
 
@@ -83,7 +83,6 @@ class QuotaReport(Result):
     quotas: tuple[QuotaRow, ...]
     regions_queried: tuple[str, ...]
     regions_failed: tuple[RegionFailure, ...] = ()
-    access: Access = private(Access())
 
 
 @dataclass(frozen=True)
@@ -92,7 +91,6 @@ class QuotaRequests(Result):
 
     requests: tuple[QuotaRequestRow, ...]
     regions_failed: tuple[RegionFailure, ...] = ()
-    access: Access = private(Access())
 
 
 @dataclass(frozen=True)
@@ -102,4 +100,3 @@ class QuotaHistory(Result):
     requests: tuple[QuotaHistoryRow, ...]
     regions_queried: tuple[str, ...]
     regions_failed: tuple[RegionFailure, ...] = ()
-    access: Access = private(Access())

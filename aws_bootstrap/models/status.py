@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ..gpu import GpuInfo
-from .base import Access, Notice, Result, optional, private
+from .base import Notice, Result, optional, private
 from .facts import RegionFailure
 
 
@@ -63,7 +63,6 @@ class StatusReport(Result):
     regions_queried: tuple[str, ...]
     regions_failed: tuple[RegionFailure, ...]
     orphan_volumes: tuple[OrphanVolume, ...]
-    access: Access = private(Access())
     instructions: bool = private(True)
 
     @property

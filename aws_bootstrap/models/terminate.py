@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .base import Access, Result, optional, private
+from .base import Result, optional, private
 from .facts import RegionFailure
 
 
@@ -31,4 +31,3 @@ class TerminateReport(Result):
     region: str | None = optional()
     """Where nothing of ours was found, if nothing was named."""
     declined: bool = private(False)
-    access: Access = private(Access())

@@ -369,14 +369,14 @@ def test_other_errors_end_the_search():
     ("kind", "family"), [("g4dn.xlarge", "gvt"), ("p5.48xlarge", "p5"), ("p4d.24xlarge", "p"), ("dl1.24xlarge", "dl")]
 )
 def test_quota_commands_are_pinned(kind, family):
-    text = quota_commands(Attempt("eu-west-1", kind, SPOT), 12, "aws-bootstrap")
+    text = quota_commands(Attempt("eu-west-1", kind, SPOT), 12)
     assert f"quota request --family {family} --region eu-west-1 --type spot --desired-value 12" in text
     assert f"quota show --family {family} --region eu-west-1" in text
 
 
 def test_a_quota_of_a_type_without_a_family_is_raised_at_the_console():
     where = "https://console.aws.amazon.com/servicequotas/"
-    assert quota_commands(Attempt("eu-west-1", "zz9.large", SPOT), 12, "aws-bootstrap") == f"Ask for more at: {where}"
+    assert quota_commands(Attempt("eu-west-1", "zz9.large", SPOT), 12) == f"Ask for more at: {where}"
 
 
 # --- --max-price -----------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ import pytest
 from aws_bootstrap import ec2, sshconfig
 from aws_bootstrap.config import LaunchConfig
 from aws_bootstrap.errors import BootstrapError, ErrorReport, IncompleteError
+from aws_bootstrap.invocation import PROGRAM
 from aws_bootstrap.models import (
     AliasAddress,
     AliasEntry,
@@ -98,8 +99,7 @@ def test_what_is_planned_is_what_is_shown_asked_and_done(run, app, cloud, write,
         skipped_volumes=(),
         broken=("i-0cut",),
         kept_volumes=(VolumeEntry(kept, 8, WEST),),
-        access=app.access,
-        command=f"{app.access.program} cleanup --include-ebs --sync",
+        command=f"{PROGRAM} cleanup --include-ebs --sync",
     )
     asked = workflow.question(todo.shown)
     lines = asked.splitlines()
@@ -120,7 +120,6 @@ def test_what_is_planned_is_what_is_shown_asked_and_done(run, app, cloud, write,
         skipped_volumes=(),
         broken=("i-0cut",),
         kept_volumes=(VolumeEntry(kept, 8, WEST),),
-        access=app.access,
     )
     assert cloud.calls[before:] == [(WEST, op) for op in ("DescribeVolumes", "DescribeInstances", "DeleteVolume")]
     assert {h.alias for h in sshconfig.hosts(config(app))} == {f"aws-gpu{number}" for number in (2, 3, 4, 5)}
@@ -142,7 +141,6 @@ def test_a_plan_of_a_partial_view_keeps_everything_and_says_what(app, cloud, wri
         deleted_volumes=(),
         skipped=(AliasEntry("i-0gone", "aws-gpu1"),),
         skipped_volumes=todo.shown.skipped_volumes,
-        access=app.access,
     )
     assert sorted(todo.shown.skipped_volumes, key=lambda v: left.index(v)) == list(left)
     assert workflow.nothing_done(todo.shown) == expected and todo.shown.is_empty
@@ -478,7 +476,7 @@ def test_the_error_of_a_cleanup_broken_off_names_the_cause_the_rest_and_its_comm
     assert error == ErrorReport(
         code="ssh-config",
         message=f"Cannot read the SSH config {app.paths.known_hosts}: it is not a regular file.",
-        hint=f"{MEND}\nDo the rest:  {app.access.program} cleanup --include-ebs",
+        hint=f"{MEND}\nDo the rest:  {PROGRAM} cleanup --include-ebs",
         resources=(Resource("volume", volume, WEST, billing=True),),
     )
     left = DeletedVolume(volume, 9, False, "It was not deleted before the command was stopped.", WEST)

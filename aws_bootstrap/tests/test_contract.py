@@ -19,7 +19,7 @@ from click.testing import CliRunner, Result
 from aws_bootstrap.app import App
 from aws_bootstrap.cli import main
 from aws_bootstrap.config import Paths
-from aws_bootstrap.output import OutputFormat
+from aws_bootstrap.console import OutputFormat
 from aws_bootstrap.sandbox.testing import Sandbox
 from aws_bootstrap.tests.cloud import OURS, make_volume
 from aws_bootstrap.tests.schemas import validate

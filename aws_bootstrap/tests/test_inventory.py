@@ -9,6 +9,7 @@ import pytest
 
 from aws_bootstrap import ec2, sshconfig
 from aws_bootstrap.errors import BootstrapError, ErrorReport, IncompleteError
+from aws_bootstrap.invocation import PROGRAM
 from aws_bootstrap.models import Instance, RegionFailure, Volume
 from aws_bootstrap.tests.cloud import REGIONS, make_volume, start_box
 from aws_bootstrap.tests.test_ssh_config import BOX as HOST
@@ -196,7 +197,7 @@ def test_a_named_box_whose_region_no_block_says_is_looked_for_in_these_regions_o
     assert asked(cloud) == [(WEST, "DescribeInstances")]
 
 
-NOWHERE = "List your boxes: aws-bootstrap status\nForget aliases of boxes that are gone: aws-bootstrap cleanup"
+NOWHERE = f"List your boxes: {PROGRAM} status\nForget aliases of boxes that are gone: {PROGRAM} cleanup"
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from aws_bootstrap.errors import BootstrapError, IncompleteError
+from aws_bootstrap.invocation import PROGRAM, SSH
 from aws_bootstrap.models import (
     AccessReport,
     BoxAccess,
@@ -130,17 +131,17 @@ def test_a_volume_that_is_still_there_is_named(others, kind):
     error = told(replace(CLEANUP, deleted_volumes=(*others, FAILED)))
     assert type(error) is kind and error.code == "volume-not-deleted"
     assert str(error) == "Could not delete vol-2: It is in use."
-    assert error.hint == "See what is there: aws-bootstrap status"
+    assert error.hint == f"See what is there: {PROGRAM} status"
 
 
 def test_requests_that_aws_refused_in_some_regions_are_said_with_each_reason():
     error = told(QuotaRequests((), UNREAD))
-    assert error.exit_code == 3 and error.hint == "See what was sent: aws-bootstrap quota history"
+    assert error.exit_code == 3 and error.hint == f"See what was sent: {PROGRAM} quota history"
     assert str(error) == f"The request failed in {EAST}, eu-west-1: Access was denied."
     assert error.report.regions == tuple(RegionReason(failure.region, failure.error) for failure in UNREAD)
 
 
-GO_ON, UNDO = "Go on:     aws-bootstrap setup aws-gpu1", "Undo:      aws-bootstrap terminate aws-gpu1"
+GO_ON, UNDO = f"Go on:     {PROGRAM} setup aws-gpu1", f"Undo:      {PROGRAM} terminate aws-gpu1"
 
 
 def test_a_setup_that_failed_says_where_why_and_how_to_go_on():
@@ -150,7 +151,7 @@ def test_a_setup_that_failed_says_where_why_and_how_to_go_on():
         assert (error.exit_code, error.code) == (3, "setup-failed")
         assert str(error) == "The setup of aws-gpu1 failed at the step gpu: no card."
         assert str(error.hint).splitlines() == [
-            "Look:      ssh aws-gpu1 tail -n 50 .aws-bootstrap/setup.log",
+            f"Look:      {SSH} aws-gpu1 tail -n 50 .aws-bootstrap/setup.log",
             GO_ON,
             UNDO,
         ]

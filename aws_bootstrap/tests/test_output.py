@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from aws_bootstrap import models, output
+from aws_bootstrap.console import Console, Heartbeat, OutputFormat
 from aws_bootstrap.errors import BootstrapError, IncompleteError
 from aws_bootstrap.models import (
     AccessReport,
@@ -50,7 +51,6 @@ from aws_bootstrap.models import (
     VolumeStatus,
 )
 from aws_bootstrap.outcomes import error_for
-from aws_bootstrap.output import OutputFormat
 
 BOX = InstanceStatus(
     instance_id="i-0123456789abcdef0",
@@ -146,9 +146,9 @@ NAMES = [f"{type(r).__name__}-{n}" for n, r in enumerate(RESULTS)]
 
 @pytest.fixture(params=list(OutputFormat))
 def fmt(request):
-    output.use_format(request.param)
+    output.use(Console(request.param))
     yield request.param
-    output.use_format(OutputFormat.TEXT)
+    output.use(Console())
 
 
 @pytest.mark.parametrize("result", RESULTS, ids=NAMES)
@@ -271,7 +271,7 @@ def test_the_format_may_be_asked_for_a_context(fmt):
 
 def test_a_heart_beats_at_once_and_then_once_a_minute():
     now = [0.0]
-    heart = output.Heartbeat(60.0, clock=lambda: now[0])
+    heart = Heartbeat(60.0, clock=lambda: now[0])
     beats = []
     for now[0] in range(0, 200, 10):
         beats.append(heart.is_due())

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from aws_bootstrap import output
+from aws_bootstrap.console import Console, OutputFormat
 from aws_bootstrap.models import SetupReport
 from aws_bootstrap.ssh import Remote, Ssh
 from aws_bootstrap.workflows import remote
@@ -42,12 +43,12 @@ def test_a_step_that_failed_is_named_with_its_reason_and_the_cuda_version():
 
 def test_a_step_that_warns_is_among_the_warnings():
     """It does not fail the setup, so nothing else in the document tells it."""
-    output.use_format(output.OutputFormat.JSON)
+    output.use(Console(OutputFormat.JSON))
     step = {"name": "cuda-test", "title": "CUDA test", "outcome": "warning", "message": "no GPU answers"}
     odd = [7, {"outcome": "warning"}, {"outcome": ["warning"], "message": "x"}]
     set_up(0, MARK, json.dumps({"steps": [step, *odd, {"name": "venv", "outcome": "ok", "message": "made"}]}))
     told = output.with_warnings(SetupReport("i-1", "aws-gpu1", "completed")).warnings
-    output.use_format(output.OutputFormat.TEXT)
+    output.use(Console(OutputFormat.TEXT))
     assert [(w.code, w.message) for w in told] == [("setup-warning", "CUDA test: no GPU answers")]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 
 from aws_bootstrap import output
+from aws_bootstrap.console import Console, OutputFormat
 from aws_bootstrap.errors import AwsError, CapacityError, QuotaError
 from aws_bootstrap.workflows.launch import search
 from aws_bootstrap.workflows.launch.capacity import Attempt, Miss, Policy
@@ -44,7 +45,7 @@ def test_while_waiting_a_missing_capacity_is_no_warning_but_a_quota_is(launch, c
 @pytest.fixture
 def text():
     """Output for a person."""
-    output.use_format(output.OutputFormat.TEXT)
+    output.use(Console(OutputFormat.TEXT))
 
 
 def miss(error: AwsError) -> Miss:

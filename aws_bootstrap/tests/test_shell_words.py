@@ -25,6 +25,7 @@ from aws_bootstrap import keys, ssh
 from aws_bootstrap.commands.params import PYTHON_VERSION, REGION
 from aws_bootstrap.config import LaunchConfig, program
 from aws_bootstrap.errors import BootstrapError
+from aws_bootstrap.invocation import Invocation
 from aws_bootstrap.models import ImageList, ImageRow
 from aws_bootstrap.retry import parse_duration
 from aws_bootstrap.ssh import Remote, in_bash, quoted
@@ -170,7 +171,7 @@ def test_the_printed_setup_command_names_the_same_script_and_version(shell, name
 @example("dash", "ssh config's")
 def test_the_printed_ssh_command_names_the_same_config(app, shell, name):
     app.paths = type(app.paths)({"AWS_BOOTSTRAP_SSH_CONFIG": f"/x/{name}"})
-    assert arrived(shell, f"{app.access.ssh} aws-gpu1") == ["ssh", "-F", f"/x/{name}", "aws-gpu1"]
+    assert arrived(shell, f"{app.invocation().ssh} aws-gpu1") == ["ssh", "-F", f"/x/{name}", "aws-gpu1"]
 
 
 @pytest.mark.parametrize("name", NASTY)
@@ -207,7 +208,7 @@ def hint_for(public: Path) -> str:
 @example("bash", "it's an image")
 def test_the_printed_launch_command_names_the_same_image(shell, name):
     row = ImageRow("us-west-2", "ami-1", name, "2026-01-01", "x86_64")
-    shown = click.unstyle(view(ImageList((row,), regions=("us-west-2",))))
+    shown = Invocation().fill(click.unstyle(view(ImageList((row,), regions=("us-west-2",)))))
     command = shown.partition("Use the newest:\n  ")[2]
     assert arrived(shell, command) == ["aws-bootstrap", "launch", "--dry-run", "--ami-filter", name]
 

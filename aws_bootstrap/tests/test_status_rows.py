@@ -8,8 +8,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from aws_bootstrap import output, sshconfig
+from aws_bootstrap.console import Console, OutputFormat
 from aws_bootstrap.errors import BootstrapError, SshError
 from aws_bootstrap.gpu import GpuInfo
+from aws_bootstrap.invocation import PROGRAM
 from aws_bootstrap.models import (
     Instance,
     InstanceStatus,
@@ -91,7 +93,7 @@ def warned(report: StatusReport) -> set[Notice]:
 @pytest.fixture(autouse=True)
 def no_warnings():
     """None of an earlier test."""
-    output.use_format(output.OutputFormat.JSON)
+    output.use(Console(OutputFormat.JSON))
 
 
 @pytest.fixture
@@ -119,7 +121,7 @@ def priced(cloud):
 
 def test_the_report_of_an_empty_account(app, cloud):
     report = gather(app, [])
-    assert report == StatusReport((), REGIONS, (), (), access=app.access, instructions=True)
+    assert report == StatusReport((), REGIONS, (), (), instructions=True)
     assert gather(app, [WEST, WEST], instructions=False) == replace(report, regions_queried=(WEST,), instructions=False)
     assert warned(report) == set() and PRICED not in {operation for _, operation in cloud.calls}
 
@@ -178,7 +180,7 @@ def test_where_no_region_is_read_each_has_its_reason(app, cloud):
         RegionFailure(EAST, "Your AWS credentials have expired, or this machine's clock is wrong."),
         RegionFailure(WEST, "EC2 said OptInRequired."),
     )
-    assert caught.value.result == StatusReport((), (EAST, WEST), failed, (), access=app.access)
+    assert caught.value.result == StatusReport((), (EAST, WEST), failed, ())
 
 
 def test_where_the_only_region_is_not_read_it_has_the_errors_own_words(app, cloud):
@@ -186,7 +188,7 @@ def test_where_the_only_region_is_not_read_it_has_the_errors_own_words(app, clou
     with pytest.raises(BootstrapError) as caught:
         gather(app, [WEST])
     failed = (RegionFailure(WEST, DENIED),)
-    assert caught.value.result == StatusReport((), (WEST,), failed, (), access=app.access)
+    assert caught.value.result == StatusReport((), (WEST,), failed, ())
 
 
 # --- GPUs ------------------------------------------------------------------------------------------------
@@ -227,9 +229,8 @@ def test_a_box_that_does_not_tell_its_gpu_is_warned_of(app, cloud, box, my_addre
         aws_gpu1=SshError("No answer.", code="ssh-timeout"), aws_gpu2=SshError("Refused.", code="ssh-refused")
     )
     report = gather(app, [], gpu=True)
-    program = app.access.program
-    no_alias = f"{nameless} has no alias on this machine, so its GPU is unknown. Add one: {program} cleanup --sync"
-    not_let_in = f"Your address {my_address} is not let in. Change that: {program} access aws-gpu1 --ssh-cidr me"
+    no_alias = f"{nameless} has no alias on this machine, so its GPU is unknown. Add one: {PROGRAM} cleanup --sync"
+    not_let_in = f"Your address {my_address} is not let in. Change that: {PROGRAM} access aws-gpu1 --ssh-cidr me"
     assert {i.gpu for i in report.instances} == {None}
     assert warned(report) == {
         Notice("gpu-unknown", "aws-gpu1 did not tell its GPU: No answer.", slow, WEST),

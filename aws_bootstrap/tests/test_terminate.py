@@ -120,7 +120,7 @@ def test_everything_that_is_told_of_what_was_ended(app, cloud, box):
     went = Termination(named, "running", "shutting-down", "aws-gpu1", (ours,), (kept,), WEST, f"{WEST}a")
     bare = Termination(nameless, "running", "shutting-down", region=WEST, availability_zone=f"{WEST}a")
     assert {t.instance_id: t for t in report.terminated} == {named: went, nameless: bare}
-    assert report == TerminateReport(report.terminated, access=app.access)
+    assert report == TerminateReport(report.terminated)
     assert app.paths.known_hosts.read_text() == "i-0other ssh-ed25519 AAAA\n"
     assert aliases(app) == set()
 

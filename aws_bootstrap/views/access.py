@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from click import style
 
+from ..invocation import PROGRAM
 from ..models import AccessReport, AccessRule, BoxAccess
 from .text import heading, next_commands, pairs, plural, text
 
@@ -75,7 +76,7 @@ def _owner(rule: AccessRule) -> str:
 
 def _allow_me(report: AccessReport, shut: list[BoxAccess]) -> str:
     """Return the command that allows the caller alone: it names the boxes, unless several boxes are all shut."""
-    words = f"{report.access.program} access"
+    words = f"{PROGRAM} access"
     all_are_shut = len(shut) == len(report.boxes)
     if len(shut) == 1 or not all_are_shut:
         for box in shut:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from click import style
 
+from ..invocation import PROGRAM, SSH
 from ..models import AliasAddress, AliasEntry, CleanupPlan, CleanupReport, DeletedVolume, VolumeEntry
 from .text import aligned, heading, next_commands, plural, text
 
@@ -39,7 +40,7 @@ def cleanup_report(report: CleanupReport) -> str:
     ]
     parts = _found(changes, report)
     if report.added:
-        parts.append(next_commands({"Log in": f"{report.access.ssh} {report.added[0].alias}"}))
+        parts.append(next_commands({"Log in": f"{SSH} {report.added[0].alias}"}))
     return "\n\n".join(parts)
 
 
@@ -110,7 +111,7 @@ def _broken(instance_ids: tuple[str, ...]) -> list[str]:
 def _kept(result: CleanupPlan | CleanupReport) -> list[str]:
     lines = _volumes("Kept, as they are marked to stay; they bill", result.kept_volumes)
     if lines:
-        again = f"{result.access.program} cleanup --include-ebs --include-kept"
+        again = f"{PROGRAM} cleanup --include-ebs --include-kept"
         lines.append(next_commands({"Delete these too": again}))
     return lines
 

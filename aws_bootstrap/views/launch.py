@@ -84,8 +84,8 @@ def _commands(report: LaunchReport) -> list[tuple[str, str]]:
     if not report.ssh_alias or not report.setup:
         return []
     if report.setup == "skipped":
-        return bare_connections(report.access, report.ssh_alias)
-    return connections(report.access, report.ssh_alias, report.user)
+        return bare_connections(report.ssh_alias)
+    return connections(report.ssh_alias, report.user)
 
 
 @text.register

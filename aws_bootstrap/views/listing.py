@@ -9,6 +9,7 @@ from operator import attrgetter
 
 from click import style
 
+from ..invocation import PROGRAM
 from ..models import ImageList, ImageRow, InstanceTypeList, InstanceTypeRow
 from .text import aligned, command, heading, next_commands, quota_request, region_options, text
 
@@ -36,7 +37,7 @@ def image_list(result: ImageList) -> str:
     for region, rows in groupby(result.images, key=attrgetter("region")):
         parts.append(_images(region, rows))
     newest = shlex.quote(result.images[0].name)
-    parts.append(next_commands({"Use the newest": f"{result.access.program} launch --dry-run --ami-filter {newest}"}))
+    parts.append(next_commands({"Use the newest": f"{PROGRAM} launch --dry-run --ami-filter {newest}"}))
     return "\n\n".join(parts)
 
 
@@ -51,8 +52,8 @@ def _cells(row: InstanceTypeRow) -> list[str]:
 
 
 def _quota_commands(result: InstanceTypeList, family: str) -> dict[str, str]:
-    show = f"{result.access.program} quota show --family {family}{region_options(result.regions)}"
-    request = quota_request(result.access, family, "spot", result.enough[family], result.regions)
+    show = f"{PROGRAM} quota show --family {family}{region_options(result.regions)}"
+    request = quota_request(family, "spot", result.enough[family], result.regions)
     return {f"See the {family} quota": show, "Ask for more": request}
 
 

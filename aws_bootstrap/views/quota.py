@@ -8,6 +8,7 @@ from operator import attrgetter
 
 from click import style
 
+from ..invocation import PROGRAM
 from ..models import QuotaHistory, QuotaHistoryRow, QuotaReport, QuotaRequestRow, QuotaRequests, QuotaRow
 from .text import aligned, heading, next_commands, plural, quota_request, region_options, text
 
@@ -41,7 +42,7 @@ def quota_requests(result: QuotaRequests) -> str:
         if row.note:
             lines.append(f"    {row.note}")
     where = region_options([row.region for row in result.requests])
-    follow = f"{result.access.program} quota history --family {result.requests[0].family}{where}"
+    follow = f"{PROGRAM} quota history --family {result.requests[0].family}{where}"
     lines += ["", next_commands({"See what becomes of it": follow})]
     return "\n".join(lines)
 
@@ -92,7 +93,7 @@ def _request_for_more(report: QuotaReport) -> str:
             regions.append(quota.region)
             highest = max(highest, quota.value)
     desired = max(_LEAST_REQUESTED, 2 * int(highest))
-    return quota_request(report.access, first.family, first.quota_type, desired, regions)
+    return quota_request(first.family, first.quota_type, desired, regions)
 
 
 def _history_cells(row: QuotaHistoryRow) -> list[str]:

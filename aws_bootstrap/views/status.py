@@ -5,6 +5,7 @@ from __future__ import annotations
 from click import style
 
 from ..gpu import GpuInfo
+from ..invocation import PROGRAM
 from ..models import InstanceStatus, OrphanVolume, StatusReport
 from .text import aligned, command, connections, heading, pairs, plural, span, text, usd
 
@@ -17,7 +18,6 @@ def status_report(report: StatusReport) -> str:
     regions_read = len(report.regions_queried) - len(report.regions_failed)
     if report.regions_failed and regions_read == 0:
         return ""
-    program = report.access.program
     is_brief = not report.instructions and len(report.instances) > 1
     parts: list[str] = []
     if not report.instances:
@@ -27,11 +27,11 @@ def status_report(report: StatusReport) -> str:
     else:
         parts += [_instance(instance, report) for instance in report.instances]
     if report.orphan_volumes:
-        parts.append(_orphans(report.orphan_volumes, program))
+        parts.append(_orphans(report.orphan_volumes))
     if not report.instances:
-        parts.append(f"Launch one: {command(f'{program} launch')}")
+        parts.append(f"Launch one: {command(f'{PROGRAM} launch')}")
     elif is_brief:
-        parts.append(f"How to connect, addresses, costs: {command(f'{program} status')}")
+        parts.append(f"How to connect, addresses, costs: {command(f'{PROGRAM} status')}")
     return "\n\n".join(parts)
 
 
@@ -73,9 +73,9 @@ def _instance(instance: InstanceStatus, report: StatusReport) -> str:
     for volume in instance.ebs_volumes:
         facts.append((volume.mount_point, f"{volume.volume_id}  {volume.size_gb} GB  {volume.state}"))
     if report.instructions and instance.state == "running" and instance.ssh_alias:
-        facts += connections(report.access, instance.ssh_alias, instance.user)
+        facts += connections(instance.ssh_alias, instance.user)
     elif instance.state in ("running", "pending"):
-        facts.append(("Terminate", command(f"{report.access.program} terminate {name}")))
+        facts.append(("Terminate", command(f"{PROGRAM} terminate {name}")))
     return "\n".join([f"{heading(name, 'cyan')}  {state}", *pairs(facts)])
 
 
@@ -106,7 +106,7 @@ def _cost(instance: InstanceStatus) -> str:
     return f", about {usd(instance.estimated_cost)} at {usd(instance.spot_price_per_hour)}/h"
 
 
-def _orphans(volumes: tuple[OrphanVolume, ...], program: str) -> str:
+def _orphans(volumes: tuple[OrphanVolume, ...]) -> str:
     lines = [heading("Data volumes without an instance; they bill until deleted", "yellow")]
     for volume in volumes:
         line = f"  {volume.volume_id}  {volume.size_gb} GB  {usd(volume.monthly_cost_usd)}/month  in {volume.region}"
@@ -115,13 +115,13 @@ def _orphans(volumes: tuple[OrphanVolume, ...], program: str) -> str:
         lines.append(line)
     uses: list[tuple[str, str]] = []
     for volume in volumes:
-        again = f"{program} launch --region {volume.region} --ebs-volume-id {volume.volume_id}"
+        again = f"{PROGRAM} launch --region {volume.region} --ebs-volume-id {volume.volume_id}"
         uses.append(("Use it again", command(again)))
-    lines += pairs(uses + _deletions(volumes, program))
+    lines += pairs(uses + _deletions(volumes))
     return "\n".join(lines)
 
 
-def _deletions(volumes: tuple[OrphanVolume, ...], program: str) -> list[tuple[str, str]]:
+def _deletions(volumes: tuple[OrphanVolume, ...]) -> list[tuple[str, str]]:
     """Return how to delete each volume. `cleanup` deletes only what this tool created."""
     has_orphans = False
     has_kept = False
@@ -136,8 +136,8 @@ def _deletions(volumes: tuple[OrphanVolume, ...], program: str) -> list[tuple[st
             has_orphans = True
     deletions: list[tuple[str, str]] = []
     if has_orphans:
-        deletions.append(("Delete", command(f"{program} cleanup --include-ebs")))
+        deletions.append(("Delete", command(f"{PROGRAM} cleanup --include-ebs")))
     # A command of its own: who deletes what was left behind must not delete what somebody chose to keep.
     if has_kept:
-        deletions.append(("Delete kept ones too", command(f"{program} cleanup --include-ebs --include-kept")))
+        deletions.append(("Delete kept ones too", command(f"{PROGRAM} cleanup --include-ebs --include-kept")))
     return deletions + brought

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..invocation import PROGRAM
 from ..models import TerminateReport, Termination
 from .text import command, heading, plural, text
 
@@ -13,18 +14,18 @@ def terminate_report(report: TerminateReport) -> str:
         return _nothing(report)
     lines = [heading(f"Terminated {plural(len(report.terminated), 'instance')}")]
     for ended in report.terminated:
-        lines += _ended(ended, report.access.program)
+        lines += _ended(ended)
     return "\n".join(lines)
 
 
 def _nothing(report: TerminateReport) -> str:
     if report.declined:
         return "Nothing was terminated."
-    every = command(f"{report.access.program} status")
+    every = command(f"{PROGRAM} status")
     return f"Nothing of ours to terminate in {report.region}. Every region: {every}"
 
 
-def _ended(ended: Termination, program: str) -> list[str]:
+def _ended(ended: Termination) -> list[str]:
     line = f"  {ended.instance_id}  {ended.previous_state} -> {ended.current_state}  in {ended.region}"
     if ended.ssh_alias_removed:
         line += f"  alias {ended.ssh_alias_removed} removed"
@@ -32,6 +33,6 @@ def _ended(ended: Termination, program: str) -> list[str]:
     for volume in ended.ebs_volumes_deleted or ():
         lines.append(f"    {volume} deleted")
     for volume in ended.ebs_volumes_kept or ():
-        again = f"{program} launch --region {ended.region} --ebs-volume-id {volume}"
+        again = f"{PROGRAM} launch --region {ended.region} --ebs-volume-id {volume}"
         lines.append(f"    {volume} kept; use it again: {command(again)}")
     return lines

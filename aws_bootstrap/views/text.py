@@ -7,7 +7,8 @@ from functools import singledispatch
 
 from click import style, unstyle
 
-from ..models import Access, Result
+from ..invocation import PROGRAM, SSH
+from ..models import Result
 
 JUPYTER_LINK = ".aws-bootstrap/jupyter-link"
 """The program on the box that prints Jupyter's address with its token; by its path, since not every shell finds it."""
@@ -81,33 +82,33 @@ def region_options(regions: Iterable[str]) -> str:
     return words
 
 
-def quota_request(access: Access, family: str, market: str, vcpus: int, regions: Iterable[str]) -> str:
+def quota_request(family: str, market: str, vcpus: int, regions: Iterable[str]) -> str:
     """Return the command that requests so many vCPUs in these regions; the default family is left out."""
-    words = f"{access.program} quota request"
+    words = f"{PROGRAM} quota request"
     if family != "gvt":
         words += f" --family {family}"
     return f"{words} --type {market} --desired-value {vcpus}{region_options(regions)}"
 
 
-def connections(access: Access, alias: str, user: str = "ubuntu") -> list[tuple[str, str]]:
+def connections(alias: str, user: str = "ubuntu") -> list[tuple[str, str]]:
     """Return how to reach and end a box, each as a name and a command to copy."""
-    ssh = f"{access.ssh} {alias}"
+    ssh = f"{SSH} {alias}"
     return [
         ("SSH", command(ssh)),
-        ("Jupyter", command(f"{access.ssh} -NL 8888:localhost:8888 {alias}")),
+        ("Jupyter", command(f"{SSH} -NL 8888:localhost:8888 {alias}")),
         ("", f"then open the link that this prints: {command(f'{ssh} {JUPYTER_LINK}')}"),
         ("VSCode", command(f"code --remote ssh-remote+{alias} /home/{user}/workspace")),
         ("Benchmark", command(f"{ssh} python gpu_benchmark.py")),
-        ("Terminate", command(f"{access.program} terminate {alias}")),
+        ("Terminate", command(f"{PROGRAM} terminate {alias}")),
     ]
 
 
-def bare_connections(access: Access, alias: str) -> list[tuple[str, str]]:
+def bare_connections(alias: str) -> list[tuple[str, str]]:
     """As `connections`, for a box without a setup: it has no Jupyter, no workspace and no benchmark."""
     return [
-        ("SSH", command(f"{access.ssh} {alias}")),
-        ("Set up", command(f"{access.program} setup {alias}")),
-        ("Terminate", command(f"{access.program} terminate {alias}")),
+        ("SSH", command(f"{SSH} {alias}")),
+        ("Set up", command(f"{PROGRAM} setup {alias}")),
+        ("Terminate", command(f"{PROGRAM} terminate {alias}")),
     ]
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import aws, ec2, output
 from ..errors import BootstrapError, Interrupted, SshError
+from ..invocation import PROGRAM
 from ..models import AccessReport, AccessRule, BoxAccess, IngressRule, Instance, RegionFailure
 from ..sshconfig import Host
 from .cidrs import resolve_cidrs
@@ -72,7 +73,6 @@ def apply(app: App, names: Sequence[str], regions: Sequence[str], cidrs: Sequenc
         my_address=address,
         regions_queried=inventory.regions,
         regions_failed=failed,
-        access=app.access,
     )
 
 
@@ -101,8 +101,7 @@ def locked_out(app: App, host: Host) -> str | None:
             return _is_locked_out(app.aws.ec2(region), host, address)
 
         if aws.without_waiting(host.region or app.aws.region, look):
-            program = app.access.program
-            return f"Your address {address} is not let in. Change that: {program} access {host.alias} --ssh-cidr me"
+            return f"Your address {address} is not let in. Change that: {PROGRAM} access {host.alias} --ssh-cidr me"
     return None
 
 
@@ -179,7 +178,7 @@ def _change(
         return aws.change_each_region(boxes, replace)
     except KeyboardInterrupt as exc:
         calls.settle()
-        hint = f"Who is let in may have changed. See: {app.access.program} access"
+        hint = f"Who is let in may have changed. See: {PROGRAM} access"
         raise Interrupted.of(exc, hint=hint) from exc
 
 

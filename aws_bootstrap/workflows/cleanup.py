@@ -14,6 +14,7 @@ from .. import ec2, output, sshconfig
 from ..aws import together
 from ..config import DEFAULT_USER, LaunchConfig
 from ..errors import BootstrapError, IncompleteError, Interrupted
+from ..invocation import PROGRAM
 from ..models import AliasAddress, AliasEntry, CleanupPlan, CleanupReport, DeletedVolume, Resource, Volume, VolumeEntry
 from ..sshconfig import Host
 from .hosts import read_hosts
@@ -83,8 +84,7 @@ def plan(app: App, wishes: Wishes) -> Plan:
         skipped_volumes=skipped_volumes,
         broken=tuple(broken),
         kept_volumes=kept,
-        access=app.access,
-        command=f"{app.access.program} cleanup{wishes.flags}",
+        command=f"{PROGRAM} cleanup{wishes.flags}",
     )
     return Plan(shown, tuple(new), tuple(moved))
 
@@ -219,7 +219,6 @@ def nothing_done(shown: CleanupPlan) -> CleanupReport:
         skipped_volumes=shown.skipped_volumes,
         broken=shown.broken,
         kept_volumes=shown.kept_volumes,
-        access=shown.access,
     )
 
 

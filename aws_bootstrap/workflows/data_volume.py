@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from .. import ec2, output
 from ..config import TAG_FORMAT
 from ..errors import BootstrapError
+from ..invocation import PROGRAM
 from ..models import EbsVolume, Volume
 from ..ssh import VolumeUnformatted
 from .remote import tarball
@@ -32,7 +33,7 @@ def mount_volume(app: App, alias: str, volume: Volume, *, format_volume: bool = 
     try:
         report, notes = app.ssh.mount_ebs_volume(alias, package(), volume.volume_id, format_if_empty=leave)
     except VolumeUnformatted as exc:
-        hint = f"Format:    {app.access.program} setup {alias} --format-volume"
+        hint = f"Format:    {PROGRAM} setup {alias} --format-volume"
         raise VolumeUnformatted(str(exc), hint=hint, code="mount-failed") from exc
     for note in notes:
         output.warn(f"The data volume: {note}", code="volume-note", region=volume.region)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from .. import ec2, sshconfig
 from ..aws import each_region, together
 from ..errors import BootstrapError
+from ..invocation import PROGRAM
 from ..models import Instance, RegionFailure, Volume
 from ..outcomes import unread_regions
 from ..sshconfig import Host
@@ -377,6 +378,6 @@ def not_found(names: Sequence[str]) -> BootstrapError:
     """Return the error for names by which there is no box of ours."""
     return BootstrapError(
         f"No box of aws-bootstrap named {', '.join(names)}.",
-        hint="List your boxes: aws-bootstrap status\nForget aliases of boxes that are gone: aws-bootstrap cleanup",
+        hint=f"List your boxes: {PROGRAM} status\nForget aliases of boxes that are gone: {PROGRAM} cleanup",
         code="not-found",
     )

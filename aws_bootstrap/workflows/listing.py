@@ -34,7 +34,6 @@ def instance_types(app: App, prefix: str, regions: Sequence[str]) -> InstanceTyp
         regions_failed=failed,
         prefix=prefix,
         regions=tuple(found),
-        access=app.access,
         enough=_enough(app, rows, tuple(found)),
     )
 
@@ -68,7 +67,6 @@ def images(app: App, name_filter: str, regions: Sequence[str]) -> ImageList:
         regions_failed=failed,
         name_filter=name_filter,
         regions=tuple(found),
-        access=app.access,
     )
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from .. import quota
 from ..aws import ask_each_region, change_each_region, each_region, together, without_waiting
 from ..errors import AwsError, BootstrapError, Interrupted
+from ..invocation import PROGRAM
 from ..models import (
     Quota,
     QuotaChange,
@@ -57,7 +58,7 @@ def show(app: App, family: str | None, regions: Sequence[str]) -> QuotaReport:
     for region, quotas in found.items():
         for kind, current in quotas:
             rows.append(_row(region, kind, current))
-    return QuotaReport(tuple(rows), queried, failed, access=app.access)
+    return QuotaReport(tuple(rows), queried, failed)
 
 
 def enough(app: App, kind: Kind, regions: Sequence[str], vcpus: int) -> int:
@@ -135,7 +136,7 @@ def request(app: App, checked: Sequence[CheckedRequest]) -> QuotaRequests:
     except KeyboardInterrupt as exc:
         calls.settle()
         raise _interrupted(exc, app, calls, _in_order(checked, sent)) from exc
-    return QuotaRequests(_in_order(checked, sent), regions_failed=failed, access=app.access)
+    return QuotaRequests(_in_order(checked, sent), regions_failed=failed)
 
 
 def _in_order(checked: Sequence[CheckedRequest], sent: dict[str, QuotaRequestRow]) -> tuple[QuotaRequestRow, ...]:
@@ -150,8 +151,8 @@ def _in_order(checked: Sequence[CheckedRequest], sent: dict[str, QuotaRequestRow
 def _interrupted(cause: KeyboardInterrupt, app: App, calls: Calls, sent: tuple[QuotaRequestRow, ...]) -> BootstrapError:
     """Return the error of an interrupt, with the requests that AWS has by now."""
     hints = [f"Whether AWS took {name} is not known." for name in calls.unknown]
-    hints.append(f"See what was sent: {app.access.program} quota history")
-    return Interrupted.of(cause, hint="\n".join(hints)).with_result(QuotaRequests(sent, access=app.access))
+    hints.append(f"See what was sent: {PROGRAM} quota history")
+    return Interrupted.of(cause, hint="\n".join(hints)).with_result(QuotaRequests(sent))
 
 
 def history(app: App, kinds: Sequence[Kind], status: str | None, regions: Sequence[str]) -> QuotaHistory:
@@ -166,7 +167,7 @@ def history(app: App, kinds: Sequence[Kind], status: str | None, regions: Sequen
     for in_region in found.values():
         rows += in_region
     rows.sort(key=_created, reverse=True)
-    return QuotaHistory(tuple(rows), queried, failed, access=app.access)
+    return QuotaHistory(tuple(rows), queried, failed)
 
 
 def _regions(app: App, regions: Sequence[str]) -> tuple[str, ...]:
@@ -220,7 +221,6 @@ def _row(region: str, kind: Kind, current: Quota) -> QuotaRow:
 def _checked(app: App, region: str, kind: Kind, desired_value: int) -> CheckedRequest:
     """Return the request for one region. BootstrapError if it must not be sent."""
     client = app.aws.service_quotas(region)
-    program = app.access.program
     quotas = _read(client, [kind])
     if not quotas:
         raise BootstrapError(f"{region} has no {kind.family} {kind.market} quota.", code="not-found")
@@ -228,14 +228,14 @@ def _checked(app: App, region: str, kind: Kind, desired_value: int) -> CheckedRe
     if desired_value <= current.value:
         raise BootstrapError(
             f"The quota is {current.value:g} vCPUs already; ask for more than that.",
-            hint=f"See the quotas: {program} quota show --family {kind.family} --region {region}",
+            hint=f"See the quotas: {PROGRAM} quota show --family {kind.family} --region {region}",
             code="bad-quota-value",
         )
     waiting = quota.find_open_change(client, current.code)
     if waiting:
         raise BootstrapError(
             f"A request for {waiting.desired_value:g} vCPUs is open already ({waiting.status}, {waiting.request_id}).",
-            hint=f"See what became of it: {program} quota history --family {kind.family} --region {region}",
+            hint=f"See what became of it: {PROGRAM} quota history --family {kind.family} --region {region}",
             code="quota-pending",
         )
     return CheckedRequest(region, kind, current, desired_value)
@@ -274,7 +274,7 @@ def _send(app: App, checked: CheckedRequest, calls: Calls, sent: dict[str, Quota
     except AwsError as exc:
         if name in calls.unknown:
             what = f"{exc} Whether AWS took the request is not known."
-            hint = f"See what was sent: {app.access.program} quota history --region {checked.region}"
+            hint = f"See what was sent: {PROGRAM} quota history --region {checked.region}"
             raise BootstrapError(what, hint=hint, code=exc.code) from exc
         # The SDK repeats what it got no answer to. AWS then answers that a request is open: perhaps this one.
         if exc.aws_code != "ResourceAlreadyExistsException":

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from .. import output, sshconfig
 from ..config import LaunchConfig
 from ..errors import BootstrapError, Interrupted, SshError
+from ..invocation import PROGRAM
 from ..models import SetupReport, Volume
 from ..ssh import VolumeUnformatted
 from ..sshconfig import Host
@@ -44,7 +45,7 @@ def find_volume(app: App, host: Host) -> Volume:
     if volume is None:
         raise BootstrapError(
             f"{host.alias or host.instance_id} has no data volume.",
-            hint="See what it has with: aws-bootstrap status",
+            hint=f"See what it has with: {PROGRAM} status",
             code="not-found",
         )
     return volume
@@ -61,7 +62,11 @@ def question(host: Host, volume: Volume) -> str:
 def declined(app: App, host: Host) -> SetupReport:
     """Return the result where the user did not agree."""
     return SetupReport(
-        host.instance_id, host.alias or None, "skipped", region=_region(app, host), declined=True, access=app.access
+        host.instance_id,
+        host.alias or None,
+        "skipped",
+        region=_region(app, host),
+        declined=True,
     )
 
 
@@ -96,7 +101,6 @@ def apply(app: App, host: Host, config: LaunchConfig, *, to_format: Volume | Non
         volume_error=volume_error,
         volume_hint=volume_hint,
         volume_unformatted=isinstance(error, VolumeUnformatted),
-        access=app.access,
     )
 
 
@@ -125,7 +129,6 @@ def _broken_off(app: App, host: Host, step: str) -> SetupReport:
         "failed",
         region=_region(app, host),
         setup_failed_step=step,
-        access=app.access,
     )
 
 
@@ -147,7 +150,7 @@ def _remove_useless_alias(app: App, host: Host, error: SshError) -> None:
     sshconfig.forget_host_keys(app.paths.known_hosts, [host.instance_id])
     hint = "The alias is removed again."
     if error.code == "ssh-refused":
-        again = f"{app.access.program} setup {host.instance_id} --key-path PATH.pub"
+        again = f"{PROGRAM} setup {host.instance_id} --key-path PATH.pub"
         hint = f"{hint} If another key opens the box, name it: {again}"
     error.with_facts(hint="\n".join(filter(None, [error.hint, hint])))
     error.with_result(_broken_off(app, replace(host, alias=""), "login"))

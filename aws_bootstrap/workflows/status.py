@@ -13,6 +13,7 @@ from ..aws import together, without_waiting
 from ..config import DEFAULT_USER, GP3_USD_PER_GB_MONTH
 from ..errors import BootstrapError
 from ..gpu import GpuInfo
+from ..invocation import PROGRAM
 from ..models import (
     Instance,
     InstanceStatus,
@@ -52,7 +53,6 @@ def gather(app: App, regions: Sequence[str], *, instructions: bool = True, gpu: 
         regions_queried=inventory.regions,
         regions_failed=inventory.failed,
         orphan_volumes=tuple(orphan_volumes),
-        access=app.access,
         instructions=instructions,
     )
 
@@ -66,7 +66,7 @@ def _unread(app: App, regions: Sequence[str], error: BootstrapError) -> StatusRe
     for region in regions:
         reason = reason_by_region.get(region, str(error))
         failed.append(RegionFailure(region, reason))
-    return StatusReport((), tuple(regions), tuple(failed), (), access=app.access)
+    return StatusReport((), tuple(regions), tuple(failed), ())
 
 
 def _orphan(volume: Volume) -> OrphanVolume:
@@ -176,7 +176,7 @@ def _read_gpu(app: App, instance: InstanceStatus) -> GpuInfo | None:
         return None
     if not instance.ssh_alias:
         what = f"{instance.instance_id} has no alias on this machine, so its GPU is unknown."
-        _warn_of(instance, f"{what} Add one: {app.access.program} cleanup --sync", code="no-alias")
+        _warn_of(instance, f"{what} Add one: {PROGRAM} cleanup --sync", code="no-alias")
         return None
     try:
         return app.ssh.query_gpu(instance.ssh_alias)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from .. import ec2, output, sshconfig
 from ..aws import together
 from ..errors import BootstrapError, IncompleteError, Interrupted
+from ..invocation import PROGRAM
 from ..models import RegionReason, Resource, StateChange, TerminateReport, Termination, Volume
 from .inventory import Box, read, select
 from .unknown import Calls, is_unknown, note_nothing
@@ -156,7 +157,7 @@ def _report(run: Run) -> TerminateReport:
     for ending in run.endings:
         if ending.change:
             ended.append(_termination(ending, ending.change, run.aliases))
-    return TerminateReport(tuple(ended), access=run.app.access)
+    return TerminateReport(tuple(ended))
 
 
 def _termination(ending: Ending, change: StateChange, aliases: dict[str, str]) -> Termination:
@@ -219,19 +220,18 @@ def _billing(run: Run) -> tuple[Resource, ...]:
 
 def _ways_on(run: Run) -> list[str]:
     """Return the commands that end what still bills, each with what it is for."""
-    program = run.app.access.program
     ways: list[str] = []
     if run.unknown:
         names = ", ".join(_instance_ids(run.unknown))
         ways.append(f"Whether {names} ends is not known: EC2 could not be asked.")
     for region, in_region in _by_region(run.not_ended).items():
         names = " ".join(_instance_ids(in_region))
-        command = f"{program} terminate {names} --region {region}"
+        command = f"{PROGRAM} terminate {names} --region {region}"
         if in_region[0].keep_ebs:
             command += " --keep-ebs"
         ways.append(f"End what still runs:  {command}")
     if any(ending.left for ending in run.ended):
-        ways.append(f"Delete what is left, once it is free:  {program} cleanup --include-ebs")
+        ways.append(f"Delete what is left, once it is free:  {PROGRAM} cleanup --include-ebs")
     return ways
 
 

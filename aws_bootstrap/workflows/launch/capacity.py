@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from ...ec2 import Market, quota_family
 from ...errors import AwsError, CapacityError, QuotaError, TransientError
+from ...invocation import PROGRAM
 from ...models import Instance, RegionReason
 from ...retry import backoff
 
@@ -229,14 +230,14 @@ def _pause(search: Search, seconds: float, tried: Tried) -> None:
         search.sleep(min(left, 1.0))
 
 
-def quota_commands(attempt: Attempt, desired_value: int, program: str) -> str:
+def quota_commands(attempt: Attempt, desired_value: int) -> str:
     """Return the commands that show and raise the quota which turned this attempt down."""
     family = quota_family(attempt.instance_type)
     if family is None:
         return "Ask for more at: https://console.aws.amazon.com/servicequotas/"
     pinned = f"--family {family} --region {attempt.region}"
-    request = f"{program} quota request {pinned} --type {attempt.market} --desired-value {desired_value}"
-    return f"See the quota:  {program} quota show {pinned}\nAsk for more:   {request}"
+    request = f"{PROGRAM} quota request {pinned} --type {attempt.market} --desired-value {desired_value}"
+    return f"See the quota:  {PROGRAM} quota show {pinned}\nAsk for more:   {request}"
 
 
 def given_up(policy: Policy, tried: Tried) -> AwsError:

@@ -6,6 +6,7 @@ import contextlib
 
 from ... import ec2, sshconfig
 from ...errors import BootstrapError, IncompleteError, Interrupted, SshError
+from ...invocation import PROGRAM
 from ...models import Resource
 from .. import access
 from .report import report, setup_options
@@ -92,7 +93,7 @@ def _about_unknown(launch: Launch) -> list[str]:
     unknown = _unknown(launch)
     if unknown:
         hints.append(f"EC2 may have started or created {' and '.join(unknown)}; it could not be asked.")
-        hints.append(f"Look:   {launch.app.access.program} status --region {launch.region_plan.region}")
+        hints.append(f"Look:   {PROGRAM} status --region {launch.region_plan.region}")
     free_of_charge = [name for name in launch.calls.unknown if name not in unknown]
     if free_of_charge:
         names = ", ".join(free_of_charge)
@@ -104,14 +105,13 @@ def _about_unknown(launch: Launch) -> list[str]:
 
 def _ways_on(launch: Launch) -> list[str]:
     """Return how to go on with the box and how to undo it; nothing where there is none."""
-    program = launch.app.access.program
     node = launch.node
     if node.instance is None:
         return []
     hints: list[str] = []
     if node.alias:
-        hints.append(f"Go on:  {program} setup {node.alias}{setup_options(launch, node)}")
-    hints.append(f"Undo:   {program} terminate {node.instance_id} --region {node.instance.region}")
+        hints.append(f"Go on:  {PROGRAM} setup {node.alias}{setup_options(launch, node)}")
+    hints.append(f"Undo:   {PROGRAM} terminate {node.instance_id} --region {node.instance.region}")
     return hints
 
 
@@ -123,7 +123,7 @@ def _after_end(launch: Launch, error: BootstrapError) -> list[str]:
     volume = launch.created_volume(launch.node)
     if volume:
         hints.append(f"The data volume {volume.volume_id} ({volume.size_gb} GB) stays, and bills.")
-        hints.append(f"Undo, once the volume is free:  {launch.app.access.program} cleanup --include-ebs")
+        hints.append(f"Undo, once the volume is free:  {PROGRAM} cleanup --include-ebs")
     return hints
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ... import aws, cloud_init, ec2, keys, sshconfig
 from ...config import DEFAULT_USER, LOGIN_REFUSED_SECONDS, LaunchConfig
 from ...errors import BootstrapError, UsageError
+from ...invocation import PROGRAM
 from ...models import DryRun, Image, InstanceType, KeyPair, Network, RegionFailure, SecurityGroup, Volume
 from ...ssh import check_installed
 from .. import remote, ssh_options
@@ -238,7 +239,7 @@ def _no_such_type(instance_types: Sequence[str], regions: Sequence[str]) -> Boot
     prefix, _, _ = instance_types[0].partition(".")
     return BootstrapError(
         f"There is no instance type {' or '.join(instance_types)} in {' or '.join(regions)}.",
-        hint=f"List what there is: aws-bootstrap list instance-types --prefix {prefix} --region {regions[0]}",
+        hint=f"List what there is: {PROGRAM} list instance-types --prefix {prefix} --region {regions[0]}",
         code="bad-instance-type",
     )
 

@@ -28,7 +28,6 @@ def report(launch: Launch) -> LaunchReport:
         setup=None,
         made_beside=tuple(launch.made_beside),
         regions_failed=launch.plan.regions_failed,
-        access=launch.app.access,
         setup_options=setup_options(launch, node),
         user=launch.plan.user(launch.image),
         seconds=time.monotonic() - launch.began,

@@ -75,7 +75,7 @@ def _quota_hint(launch: Launch, attempt: Attempt) -> str:
         instance_type = launch.plan.of(attempt.region).types[attempt.instance_type]
         quota_kind = Kind(family, attempt.market)
         desired_value = quota.enough(launch.app, quota_kind, [attempt.region], instance_type.vcpus)
-    return capacity.quota_commands(attempt, desired_value, launch.app.access.program)
+    return capacity.quota_commands(attempt, desired_value)
 
 
 def _request(launch: Launch, attempt: Attempt) -> ec2.InstanceRequest:

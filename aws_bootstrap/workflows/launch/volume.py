@@ -9,6 +9,7 @@ from functools import partial
 
 from ... import ec2, output
 from ...errors import BootstrapError
+from ...invocation import PROGRAM
 from ...models import Instance, Volume
 from .. import data_volume
 from ..unknown import note_nothing
@@ -70,7 +71,7 @@ def _create(launch: Launch, node: Node, instance: Instance) -> None:
     except BootstrapError as exc:
         if VOLUME not in launch.calls.unknown:
             raise
-        look = f"Look:      {launch.app.access.program} status --region {instance.region}"
+        look = f"Look:      {PROGRAM} status --region {instance.region}"
         what = f"{exc} Whether a volume was created all the same is not known."
         raise BootstrapError(what, hint=look, code=exc.code) from exc
 

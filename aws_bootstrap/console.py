@@ -1,0 +1,192 @@
+"""The terminal: the only place that writes to stdout and stderr, and that reads an answer from stdin.
+
+Results go to stdout, everything else to stderr. What is written has the marks of printed commands filled in, and no
+secret in it. One command has one console, which its threads share.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import select
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import click
+
+from .invocation import Invocation
+from .models import Notice
+
+_SIGNAL_CHECK_SECONDS = 0.2
+#: How often a wait for the user looks for signals.
+
+
+class OutputFormat(StrEnum):
+    """How a result is shown."""
+
+    TEXT = "text"
+    JSON = "json"
+    YAML = "yaml"
+    TABLE = "table"
+
+
+class Heartbeat:
+    """Says when a line is due in a log: at once, then once every so many seconds."""
+
+    def __init__(self, every: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._every = every
+        self._clock = clock
+        self._last: float | None = None
+
+    def is_due(self) -> bool:
+        """Return whether it is time for a line; if so, the next one is due after the whole time."""
+        now = self._clock()
+        if self._last is not None and now - self._last < self._every:
+            return False
+        self._last = now
+        return True
+
+
+@dataclass
+class Console:
+    """Where one command is shown, and what was shown so far."""
+
+    output_format: OutputFormat = OutputFormat.TEXT
+    invocation: Callable[[], Invocation] = Invocation
+    #: Called at each write: the profile is known only once the command line is parsed.
+    secrets: Callable[[], tuple[str, ...]] = tuple
+    #: Called at each write: AWS's answers may repeat the session token.
+    warnings: list[Notice] = field(default_factory=list)
+    #: The warnings so far: every result carries them.
+    has_document: bool = False
+    #: Whether stdout has its document: a signal that comes now must not add a second one.
+    _live_line: str = ""
+    _heartbeat: Heartbeat = field(default_factory=lambda: Heartbeat(60.0))
+    #: For a stderr that keeps every line: a log shows that something goes on, not every second of it.
+
+    def begin(self, output_format: OutputFormat) -> None:
+        """Show results in this format from now on, beginning with the first."""
+        self.output_format = output_format
+        self.has_document = False
+        self.warnings.clear()
+
+    @property
+    def is_text(self) -> bool:
+        """Return whether a person reads along."""
+        return self.output_format is OutputFormat.TEXT
+
+    # --- stdout ------------------------------------------------------------------------------------------
+
+    def write(self, text: str) -> None:
+        """Write to stdout. An empty text is nothing, not an empty line. Raises OSError if it cannot be written."""
+        if not text:
+            return
+        if sys.stdout is None:
+            raise OSError(errno.EBADF, "standard output is closed")
+        click.echo(_encodable(self._final(text)), color=_color())
+        self.has_document = True
+
+    def filled(self, value: Any) -> Any:
+        """Return a document with the commands in its texts as this user types them."""
+        if isinstance(value, str):
+            return self.invocation().fill(value)
+        if isinstance(value, dict):
+            return {key: self.filled(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self.filled(item) for item in value]
+        return value
+
+    # --- stderr ------------------------------------------------------------------------------------------
+
+    def note(self, text: str, *, nl: bool = True) -> None:
+        """Write to stderr. A closed stderr must never end work in the account, so that is not an error."""
+        with contextlib.suppress(OSError, ValueError):
+            click.echo(self._final(text), err=True, nl=nl, color=_color())
+
+    def live(self, text: str) -> None:
+        """Show what is going on, in place of the last such line; empty ends it. A log gets a line a minute."""
+        if not self.is_text or sys.stderr is None:
+            return
+        if not sys.stderr.isatty():
+            if text and self._heartbeat.is_due():
+                self.note(f"      {text}")
+        elif text or self._live_line:
+            width = shutil.get_terminal_size().columns - 1
+            self.note("\r\x1b[K" + text[:width], nl=False)
+            self._live_line = text
+
+    # --- stdin -------------------------------------------------------------------------------------------
+
+    def is_interactive(self) -> bool:
+        """Return whether somebody can answer. Standard input may be closed."""
+        return sys.stdin is not None and sys.stdin.isatty()
+
+    def agrees(self, question: str) -> bool:
+        """Return the answer at the terminal. Raises KeyboardInterrupt at Ctrl-D, as at Ctrl-C."""
+        while True:
+            self.note(f"{question} [y/N]: ", nl=False)
+            answer = _read_line()
+            if not answer:
+                raise KeyboardInterrupt  # Ctrl-D
+            word = answer.strip().lower()
+            if word in ("y", "yes"):
+                return True
+            if word in ("", "n", "no"):
+                return False
+            self.note("Answer y or n.")
+
+    def _final(self, text: str) -> str:
+        """Return the text with its commands filled in and its secrets hidden."""
+        text = self.invocation().fill(text)
+        for secret in self.secrets():
+            text = text.replace(secret, "***")
+        return text
+
+
+def fits_stdout(text: str) -> bool:
+    """Return whether stdout's encoding knows every character of the text: a terminal of another age knows few."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def drop_stdout() -> None:
+    """Redirect stdout, which nobody reads, so that the interpreter's own last flush does not complain."""
+    if sys.stdout is None:
+        return
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _encodable(text: str) -> str:
+    """Return the text with escapes for what stdout cannot encode."""
+    if fits_stdout(text):
+        return text
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def _color() -> bool | None:
+    """Return False where NO_COLOR is set (https://no-color.org). None: Click looks whether it writes to a terminal."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    return None
+
+
+def _read_line() -> str:
+    """Return a line from the terminal; empty at its end.
+
+    It is read only once it is there: a signal that comes just before a read begins would be acted on after the read
+    alone, however long nobody types. So this is not `click.confirm`.
+    """
+    while not select.select([sys.stdin], [], [], _SIGNAL_CHECK_SECONDS)[0]:
+        pass
+    return sys.stdin.readline()

@@ -1,0 +1,37 @@
+"""How a printed command begins: the program as this user runs it, `ssh` with the config that knows the box.
+
+Whoever writes a command for a person to copy begins it with one of the marks below. The console puts in what stands
+for it here, as the last thing before it writes. So no result, hint or view knows how the program was started.
+"""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+
+PROGRAM = "{aws-bootstrap}"
+#: Stands for the program, with the words before its command: `uv run aws-bootstrap`, `aws-bootstrap --sandbox`.
+
+SSH = "{ssh}"
+#: Stands for `ssh`, with the option that names the config where that is not the account's own.
+
+PROFILE = "{--profile}"
+#: Stands for a space and `--profile NAME`, or for nothing: in commands of the AWS CLI.
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """What the marks stand for, for one user in one shell."""
+
+    program: str = "aws-bootstrap"
+    ssh: str = "ssh"
+    profile: str | None = None
+
+    def fill(self, text: str) -> str:
+        """Return the text with its marks replaced."""
+        if "{" not in text:
+            return text
+        profile = ""
+        if self.profile:
+            profile = f" --profile {shlex.quote(self.profile)}"
+        return text.replace(PROGRAM, self.program).replace(SSH, self.ssh).replace(PROFILE, profile)
