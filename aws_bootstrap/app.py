@@ -22,27 +22,27 @@ if TYPE_CHECKING:
 
 @dataclass
 class App:
-    """One run of the program. Tests pass their own; `cli` fills in what was asked."""
+    """What one run of the program is given. Tests pass their own; `cli` sets the global options."""
 
     profile: str | None = None
     debug: bool = False
     paths: Paths = field(default_factory=Paths)
     console: Console = field(default_factory=Console)
     failure: BootstrapError | None = None
-    """What the result that was shown amounts to, where it is less than was asked for."""
+    #: The error that a partial result amounts to; the error door raises it.
     lookup_seconds: float = 12.0
-    """For how long a call whose answer never came is looked up: it may take effect, and show, seconds later."""
+    #: How long to look up a call whose answer never came: it may take effect, and show, seconds later.
 
     @cached_property
     def aws(self) -> Aws:
-        """The door to AWS, opened at its first call."""
+        """Return the door to AWS, opened at its first call."""
         from .aws import Aws
 
         return Aws(self.profile)
 
     @cached_property
     def ssh(self) -> Ssh:
-        """The door to the boxes."""
+        """Return the door to the boxes."""
         from .ssh import Ssh
 
         return Ssh(self.paths)
@@ -56,7 +56,7 @@ class App:
         output.use(self.console)
 
     def secrets(self) -> tuple[str, ...]:
-        """What must never be shown, as far as it was read."""
+        """Return what must never be shown, as far as it was read."""
         return self.aws.secrets() if "aws" in vars(self) else ()
 
     def invocation(self) -> Invocation:
@@ -65,7 +65,7 @@ class App:
         return Invocation(program=config.program(), ssh=ssh, profile=self.profile)
 
     def show(self, result: Result) -> None:
-        """Show a result. One that is less than was asked for is left to the error door, as `failure`."""
+        """Show a result. A partial one is left to the error door, as `failure`."""
         result = output.with_warnings(result)
         error = outcomes.error_for(result)
         if error:
@@ -77,31 +77,33 @@ class App:
             raise self._unwritten(result, exc) from exc
 
     def _unwritten(self, result: Result, cause: OSError) -> BootstrapError:
-        """The error for a result that nobody got to read; what it made still exists."""
-        kind = IncompleteError if result.resources() else BootstrapError
-        error = kind(f"The result could not be written: {cause.strerror or cause}.", code="output-failed")
+        """Return the error for a result that nobody could read. What the command created still exists."""
+        error_type = BootstrapError
+        if result.resources():
+            error_type = IncompleteError
+        error = error_type(f"The result could not be written: {cause.strerror or cause}.", code="output-failed")
         return error.with_facts(resources=result.resources())
 
     def require_answer(self, *, yes: bool) -> None:
-        """Raise UsageError if a confirmation will be needed that nobody could give: before any work is done."""
+        """Raise UsageError if nobody can give the confirmation that will be needed: before any work is done."""
         self.require_yes(yes=yes)
         if not yes and not self.console.is_interactive():
-            raise UsageError("This needs a confirmation, and there is no terminal to ask at.", hint="Add --yes.")
+            raise UsageError("This command needs a confirmation. Its input is not a terminal.", hint="Add --yes.")
 
     def require_yes(self, *, yes: bool) -> None:
         """Raise UsageError where the output is structured, which cannot ask, and there is no --yes."""
         if not yes and not self.console.is_text:
-            raise UsageError("This needs a confirmation, which structured output cannot ask for.", hint="Add --yes.")
+            raise UsageError("This command needs a confirmation. Structured output has no prompt.", hint="Add --yes.")
 
     def confirm(self, question: str, *, yes: bool) -> bool:
-        """Whether the user agrees. Nobody to ask is a usage error, not a hang."""
+        """Return whether the user agrees. Without a terminal that is a usage error, not a hang."""
         self.require_answer(yes=yes)
         return yes or self.console.agrees(question)
 
     def accept(self, question: Callable[[], str], *, yes: bool) -> bool:
-        """Whether to take what was not asked for but may do: scripts and `--yes` do, a person decides.
+        """Return whether to accept an alternative to the request: scripts and `--yes` accept, a person decides.
 
-        Text without a terminal declines, since nobody can answer. The question is put together only to be asked.
+        Text without a terminal declines, since nobody can answer. The question is built only where it is shown.
         """
         if yes or not self.console.is_text:
             return True

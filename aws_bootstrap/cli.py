@@ -18,12 +18,12 @@ from .console import OutputFormat, drop_stdout
 from .errors import SIGNALS, BootstrapError, Interrupted, UsageError, interrupt_behind
 from .invocation import PROGRAM
 
+#: The groups of the help page; in each the order of use.
 _SECTIONS = {
     "Boxes": ("launch", "status", "setup", "access", "terminate", "cleanup"),
     "What AWS offers": ("list", "quota"),
     "This program": ("completion", "sandbox"),
 }
-"""The groups of the help page; in each the order of use."""
 
 
 class Group(click.Group):
@@ -49,7 +49,7 @@ class Group(click.Group):
                 formatter.write_dl(rows)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return the command; the sandbox's are imported only when asked for."""
+        """Return the command; the sandbox's are imported only for it."""
         if cmd_name != "sandbox":
             return super().get_command(ctx, cmd_name)
         from .sandbox.cli import sandbox
@@ -72,7 +72,7 @@ class Group(click.Group):
                 code = super().main(given, *rest, **extra)
                 if app.failure:
                     raise app.failure
-                startup.ignore_signals()  # what was to be told is told
+                startup.ignore_signals()  # the result is written
             except click.exceptions.NoArgsIsHelpError as exc:
                 output.show_help(exc.format_message())
                 sys.exit(exc.exit_code)
@@ -91,7 +91,7 @@ def _interrupt(number: int) -> KeyboardInterrupt:
 
 def _fail(exc: BaseException, app: App, *, debug: bool) -> NoReturn:
     """Show the failure and exit with its code."""
-    error = _ours(exc)
+    error = _to_error(exc)
     if app.failure and isinstance(error, Interrupted):
         error = _with_failure(error, app.failure)
     if debug:
@@ -111,7 +111,7 @@ def _with_failure(error: Interrupted, failure: BootstrapError) -> BootstrapError
     return error.with_result(failure.result)
 
 
-def _ours(exc: BaseException) -> BootstrapError:
+def _to_error(exc: BaseException) -> BootstrapError:
     """Return any exception as one of our errors."""
     if isinstance(exc, BootstrapError):
         return exc
@@ -120,7 +120,7 @@ def _ours(exc: BaseException) -> BootstrapError:
     if isinstance(exc, click.ClickException):
         return _usage_error(exc)
     if isinstance(exc, BrokenPipeError):
-        return BootstrapError("The reader of the output went away.", code="output-failed")
+        return BootstrapError("The output pipe was closed.", code="output-failed")
     return BootstrapError(
         f"Unexpected {type(exc).__name__}: {exc}",
         hint="This is a bug. Run the command again with --debug, and report what it shows.",
@@ -129,7 +129,7 @@ def _ours(exc: BaseException) -> BootstrapError:
 
 
 def _usage_error(exc: click.ClickException) -> UsageError:
-    """Return Click's error as ours: its message on one line, and the help of the command that it is about."""
+    """Return Click's error as a UsageError: its message on one line, and the help of the command that it is about."""
     ctx = getattr(exc, "ctx", None)
     hint = None
     if ctx:
@@ -146,16 +146,16 @@ def _check_format(args: Sequence[str]) -> None:
 
 
 def _requested_format(args: Sequence[str]) -> OutputFormat:
-    """Return the format asked for anywhere on the line: a usage error must come in it, though parsing stops earlier."""
-    wanted = os.environ.get("AWS_BOOTSTRAP_OUTPUT", "")
+    """Return the format named anywhere on the line: a usage error must come in it, though parsing stops earlier."""
+    requested = os.environ.get("AWS_BOOTSTRAP_OUTPUT", "")
     for number, word in enumerate(args):
         if word in ("-o", "--output") and number + 1 < len(args):
-            wanted = args[number + 1]
+            requested = args[number + 1]
         elif word.startswith("--output="):
-            wanted = word.partition("=")[2]
+            requested = word.partition("=")[2]
         elif word.startswith("-o") and not word.startswith("--"):
-            wanted = word[2:].removeprefix("=")
-    return output.format_named(wanted) or OutputFormat.TEXT
+            requested = word[2:].removeprefix("=")
+    return output.format_named(requested) or OutputFormat.TEXT
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})

@@ -1,7 +1,7 @@
 """How a printed command begins: the program as this user runs it, `ssh` with the config that knows the box.
 
-Whoever writes a command for a person to copy begins it with one of the marks below. The console puts in what stands
-for it here, as the last thing before it writes. So no result, hint or view knows how the program was started.
+Whoever writes a command for a person to copy begins it with one of the marks below. The console replaces the
+mark as the last thing before it writes. So no result, hint or view knows how the program was started.
 """
 
 from __future__ import annotations
@@ -10,18 +10,18 @@ import shlex
 from dataclasses import dataclass
 
 PROGRAM = "{aws-bootstrap}"
-#: Stands for the program, with the words before its command: `uv run aws-bootstrap`, `aws-bootstrap --sandbox`.
+#: The program, with the words before its command: `uv run aws-bootstrap`, `aws-bootstrap --sandbox`.
 
 SSH = "{ssh}"
-#: Stands for `ssh`, with the option that names the config where that is not the account's own.
+#: `ssh`, with the option that names the config where that is not the account's own.
 
 PROFILE = "{--profile}"
-#: Stands for a space and `--profile NAME`, or for nothing: in commands of the AWS CLI.
+#: A space and `--profile NAME`, or for nothing: in commands of the AWS CLI.
 
 
 @dataclass(frozen=True)
 class Invocation:
-    """What the marks stand for, for one user in one shell."""
+    """What replaces the marks, for one user in one shell."""
 
     program: str = "aws-bootstrap"
     ssh: str = "ssh"

@@ -1,6 +1,6 @@
 """Which error a result amounts to: the one way to exit code 3, and to a document that carries result and error.
 
-A command answers with a result also where it is less than was asked for: a region that could not be read, a setup that
+A command answers with a result also where it is partial: a region that could not be read, a setup that
 failed on a box that is up. What is missing, and what helps, is said here.
 """
 
@@ -31,7 +31,7 @@ from .models import (
 
 @singledispatch
 def error_for(result: Result) -> BootstrapError | None:
-    """Return the error for a result that is less than was asked for; None for one that is not."""
+    """Return the error for a partial result; None for a whole one."""
     return None
 
 
@@ -43,7 +43,7 @@ def unread_regions(failed: Sequence[RegionFailure]) -> BootstrapError | None:
     reasons = sorted({failure.error for failure in failed})
     return IncompleteError(
         f"Could not read {names}: {reasons[0]}",
-        hint="What is there is unknown, not absent. Ask again, or leave it out with --region.",
+        hint="Boxes and volumes there may exist. Run the command again, or choose regions with --region.",
         code="region-failed",
     )
 
@@ -68,13 +68,13 @@ def _quota_requests_error(result: QuotaRequests) -> BootstrapError | None:
 
 @error_for.register
 def _status_error(result: StatusReport) -> BootstrapError | None:
-    """Regions that could not be read; boxes that did not tell the GPU that they were asked for."""
+    """Regions that could not be read; boxes whose GPU could not be queried."""
     unread = unread_regions(result.regions_failed)
     if unread or not result.unread_gpus:
         return unread
     return IncompleteError(
         result.unread_gpus[0].message,
-        hint="What was not told is unknown: it does not mean that the box has no GPU.",
+        hint="The GPU of such a box is unknown. It may have one.",
         code="gpu-unknown",
     )
 
@@ -87,7 +87,7 @@ def _access_error(result: AccessReport) -> BootstrapError | None:
     if unread is None or not was_changed:
         return unread
     words = str(unread).replace("Could not read", "Could not read or change", 1)
-    hint = "Who is let in there is as it was, or unknown. Run the command again."
+    hint = "The rules there are unchanged, or unknown. Run the command again."
     return IncompleteError(words, hint=hint, code=unread.code)
 
 

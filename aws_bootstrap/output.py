@@ -121,7 +121,7 @@ def with_warnings(result: Result) -> Result:
 def emit_error(error: BootstrapError) -> None:
     """Show a failure: on stderr for a person; in json and yaml also as one document on stdout, with what is known.
 
-    stderr comes first: what exists must be told even where stdout cannot be written. Raises OSError there.
+    stderr comes first: what exists must be shown even where stdout cannot be written. Raises OSError there.
     """
     result = error.result
     _explain(error)
@@ -137,7 +137,7 @@ def emit_error(error: BootstrapError) -> None:
 
 
 def _with_error(known: Any, error: BootstrapError) -> Any:
-    """Return what is known, with the error in it; a bare list has no room for one, so stderr and the exit code tell."""
+    """Return what is known, with the error in it; a bare list holds none, so stderr and the exit code report it."""
     if isinstance(known, list):
         return known
     return {**known, "error": document(error.report)}
@@ -208,13 +208,13 @@ def _tabulated(table: Table) -> str:
 
 
 def echo(message: str = "") -> None:
-    """Tell a person something, on stderr."""
+    """Show a person a line, on stderr."""
     if is_text():
         _console.note(message)
 
 
 def secho(message: str, **style: Any) -> None:
-    """Tell a person something in colour, on stderr."""
+    """Show a person a line in colour, on stderr."""
     if is_text():
         _console.note(click.style(message, **style))
 
@@ -225,7 +225,7 @@ def step(number: int, total: int, title: str) -> None:
 
 
 def info(message: str) -> None:
-    """Tell what is going on inside a step."""
+    """Show what is going on inside a step."""
     echo(f"      {message}")
 
 
@@ -235,17 +235,17 @@ def live(message: str) -> None:
 
 
 def val(name: str, value: str) -> None:
-    """Tell one fact."""
+    """Show one fact."""
     echo(f"      {name}: {click.style(value, bold=True)}")
 
 
 def success(message: str) -> None:
-    """Tell that something worked."""
+    """Show that something succeeded."""
     secho(f"      {message}", fg="green")
 
 
 def warn(message: str, *, code: str = "warning", instance_id: str | None = None, region: str | None = None) -> None:
-    """Tell that something is not as it should be: a person at once, a script in the result's warnings.
+    """Warn: a person at once, a script in the result's warnings.
 
     `code` is a word of docs/errors.md.
     """

@@ -17,13 +17,13 @@ from .params import Cidr
     "--ssh-cidr",
     multiple=True,
     type=Cidr(),
-    help="Let in these alone, by the rules that this tool makes; `me` is your address. Repeatable.",
+    help="Allow only these networks, by the rules of this tool; `me` is your address. Repeatable.",
 )
 @click.pass_obj
 def access(app: App, names: tuple[str, ...], regions: tuple[str, ...], ssh_cidr: tuple[str, ...]) -> None:
     """Show who may reach the SSH port of your boxes, or change it.
 
-    Rules that others made stay as they are. Boxes that share a security group share its rules.
+    Rules that this tool did not create stay as they are. Boxes that share a security group share its rules.
 
     \b
     Examples:

@@ -14,16 +14,16 @@ from .command import Command
 
 
 @click.command(cls=Command)
-@click.option("--dry-run", is_flag=True, help="Show what would be done; change nothing.")
+@click.option("--dry-run", is_flag=True, help="Show the plan; change nothing.")
 @options.yes
-@click.option("--include-ebs", is_flag=True, help="Also delete data volumes whose instance is gone.")
-@click.option("--include-kept", is_flag=True, help="Of these, also those marked to stay (needs --include-ebs).")
-@click.option("--sync", is_flag=True, help="Also add aliases for boxes that lack one, and follow changed addresses.")
+@click.option("--include-ebs", is_flag=True, help="Also delete data volumes whose instance no longer exists.")
+@click.option("--include-kept", is_flag=True, help="Also delete kept volumes (needs --include-ebs).")
+@click.option("--sync", is_flag=True, help="Also add missing aliases and update changed addresses.")
 @options.alias_key
 @options.alias_user
 @click.pass_obj
 def cleanup(app: App, /, dry_run: bool, yes: bool, key_path: Path, ssh_user: str | None, **chosen: bool) -> None:
-    """Forget boxes that are gone, over all enabled regions. Never ends a box.
+    """Remove aliases of terminated boxes, over all enabled regions. Never terminates a box.
 
     \b
     Examples:

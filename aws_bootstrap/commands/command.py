@@ -39,7 +39,7 @@ class Command(click.Command):
     ) -> click.Context:
         """Return Click's own context, with the negative names of switches read from the environment: …_ON_DEMAND=1.
 
-        They stand above the defaults that a parent context gives, as every variable does.
+        They take precedence over the defaults of a parent context, as every variable does.
         """
         defaults = dict(extra.pop("default_map", None) or _inherited_defaults(parent, info_name))
         for param in self.params:

@@ -1,4 +1,4 @@
-"""`completion`: what a shell has to read to complete our commands."""
+"""`completion`: the script by which a shell completes the commands."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .command import Command
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
-    """Print what makes a shell complete. Commands, options and aliases are known.
+    """Print a shell completion script: for commands, options and aliases.
 
     \b
     Examples:
@@ -23,7 +23,7 @@ def completion(ctx: click.Context, shell: str) -> None:
     """
     from click.shell_completion import get_completion_class
 
-    made = get_completion_class(shell)
-    assert made  # noqa: S101 (the option's choices are the shells that Click has)
-    script = made(ctx.find_root().command, {}, "aws-bootstrap", "_AWS_BOOTSTRAP_COMPLETE").source()
+    completion = get_completion_class(shell)
+    assert completion  # noqa: S101 (the option's choices are the shells that Click has)
+    script = completion(ctx.find_root().command, {}, "aws-bootstrap", "_AWS_BOOTSTRAP_COMPLETE").source()
     ctx.ensure_object(App).show(CompletionScript(shell, script.strip()))

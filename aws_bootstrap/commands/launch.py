@@ -15,8 +15,8 @@ from .command import Command
 
 @click.command(cls=Command)
 @options.launch_options
-@click.option("--yes", "-y", is_flag=True, help="Do not ask: take on-demand, at its price, where spot has none.")
-@click.option("--dry-run", is_flag=True, help="Show what would be done; change nothing.")
+@click.option("--yes", "-y", is_flag=True, help="Accept on-demand without a prompt if spot has no capacity.")
+@click.option("--dry-run", is_flag=True, help="Show the plan; change nothing.")
 @click.pass_obj
 def launch(app: App, /, dry_run: bool, yes: bool, tag: tuple[tuple[str, str], ...], **chosen: Any) -> None:
     """Launch a GPU dev box: spot, or on-demand when spot has none.

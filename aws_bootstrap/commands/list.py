@@ -26,7 +26,7 @@ def list_() -> None:
 
 
 @list_.command("instance-types")
-@click.option("--prefix", default="g4dn", show_default=True, type=_PREFIX, help="How the type's name begins.")
+@click.option("--prefix", default="g4dn", show_default=True, type=_PREFIX, help="Prefix of the type's name.")
 @options.regions_here
 @click.pass_obj
 def instance_types(app: App, prefix: str, regions: tuple[str, ...]) -> None:

@@ -27,7 +27,7 @@ _DEFAULT = LaunchConfig()
 
 
 def complete_alias(ctx: click.Context, param: click.Parameter, begun: str) -> list[str]:
-    """Return the aliases that begin so, from the SSH config alone."""
+    """Return the aliases with this beginning, from the SSH config alone."""
     from ..workflows.aliases import aliases
 
     app = ctx.find_object(App) or App()
@@ -35,7 +35,7 @@ def complete_alias(ctx: click.Context, param: click.Parameter, begun: str) -> li
 
 
 region = click.option(
-    "--region", "-r", type=REGION, help="AWS region.  [default: of environment or profile, us-west-2]"
+    "--region", "-r", type=REGION, help="AWS region.  [default: $AWS_REGION, then the profile's, then us-west-2]"
 )
 regions = click.option(
     "--region",
@@ -51,9 +51,9 @@ regions_here = click.option(
     "regions",
     multiple=True,
     type=REGION,
-    help="AWS region; repeatable.  [default: of environment or profile, us-west-2]",
+    help="AWS region; repeatable.  [default: $AWS_REGION, then the profile's, then us-west-2]",
 )
-yes = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+yes = click.option("--yes", "-y", is_flag=True, help="Skip the confirmation.")
 
 alias_key = click.option(
     "--key-path",
@@ -72,7 +72,7 @@ setup_script = click.option(
     "--setup-script",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Your own script, run on the box after the setup.",
+    help="Script of yours to run on the box after the setup.",
 )
 
 _LAUNCH = (
@@ -90,7 +90,7 @@ _LAUNCH = (
         default=_DEFAULT.ami_filter,
         show_default=True,
         metavar="PATTERN",
-        help="AMI name pattern; the newest match wins.",
+        help="AMI name pattern; the newest matching image is used.",
     ),
     click.option(
         "--spot/--on-demand", default=_DEFAULT.spot, show_default=True, help="Market: spot, or on-demand at its price."
@@ -100,9 +100,9 @@ _LAUNCH = (
         "-r",
         multiple=True,
         type=REGION,
-        help="AWS region; repeatable, tried in this order.  [default: of environment or profile, us-west-2]",
+        help="AWS region; repeatable, tried in this order.  [default: $AWS_REGION, then the profile's, then us-west-2]",
     ),
-    click.option("--wait", is_flag=True, help="Keep trying until there is capacity."),
+    click.option("--wait", is_flag=True, help="Keep trying until there is capacity, up to --wait-timeout."),
     click.option(
         "--wait-timeout",
         default=_DEFAULT.wait_timeout,
@@ -112,7 +112,7 @@ _LAUNCH = (
     click.option(
         "--max-price",
         type=Price(),
-        help="Highest hourly price to accept, USD; on-demand too.",
+        help="Highest price an hour to accept, in USD; for on-demand too.",
     ),
     click.option(
         "--key-path",
@@ -142,7 +142,7 @@ _LAUNCH = (
         show_default=True,
         multiple=True,
         type=Cidr(),
-        help="Who may reach the SSH port; `me` is your address. Repeatable.",
+        help="Network that may reach the SSH port; `me` is your address. Repeatable.",
     ),
     click.option("--subnet-id", type=SUBNET, help="Subnet to launch in; required in an account without a default VPC."),
     click.option(

@@ -46,7 +46,7 @@ def show(app: App, family: str | None, regions: tuple[str, ...]) -> None:
 
 
 @quota.command()
-@click.option("--type", "market", required=True, type=_MARKETS, help="Which of the family's two quotas.")
+@click.option("--type", "market", required=True, type=_MARKETS, help="Market of the quota.")
 @click.option(
     "--desired-value",
     required=True,
@@ -59,7 +59,7 @@ def show(app: App, family: str | None, regions: tuple[str, ...]) -> None:
 @options.yes
 @click.pass_obj
 def request(app: App, market: str, desired_value: int, family: str, regions: tuple[str, ...], yes: bool) -> None:
-    """Ask AWS for a higher quota. Every region is checked first: if one must not be asked, none is.
+    """Request a higher quota. Every region is checked first: if one must be left out, no request is sent.
 
     \b
     Examples:
@@ -76,12 +76,12 @@ def request(app: App, market: str, desired_value: int, family: str, regions: tup
 
 @quota.command()
 @click.option("--family", type=_FAMILIES, help=f"{_FAMILY_HELP}  [default: all]")
-@click.option("--type", "market", type=_MARKETS, help="Only this one of the family's two quotas.")
+@click.option("--type", "market", type=_MARKETS, help="Only quotas of this market.")
 @click.option("--status", type=any_case(quotas.STATUSES), help="Only requests in this state.")
 @options.regions_here
 @click.pass_obj
 def history(app: App, family: str | None, market: str | None, status: str | None, regions: tuple[str, ...]) -> None:
-    """Show the requests made so far, newest first.
+    """Show the requests sent so far, newest first.
 
     \b
     Examples:

@@ -16,15 +16,17 @@ from .command import Command
 @click.argument("name", metavar="ALIAS_OR_ID", shell_complete=options.complete_alias)
 @options.python_version
 @options.setup_script
-@click.option("--format-volume", is_flag=True, help="Format the box's data volume, if it is empty. Asks first.")
+@click.option(
+    "--format-volume", is_flag=True, help="Format the box's data volume, if it is empty, after a confirmation."
+)
 @options.yes
 @options.alias_key
 @options.alias_user
 @click.pass_obj
 def setup(app: App, /, name: str, format_volume: bool, yes: bool, **chosen: Any) -> None:
-    """Set a box up again; what is done already is left as it is.
+    """Run the remote setup again; completed steps are skipped.
 
-    A box that this machine has no alias for, named by its id, is given one.
+    A box without an alias on this machine, named by its id, gets one.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""`status`: what is there, and what it costs."""
+"""`status`: boxes and volumes, and what they cost."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .command import Command
 @click.command(cls=Command)
 @options.regions
 @click.option("--instructions/--no-instructions", "-I/ ", default=True, help="Show how to connect.  [default: shown]")
-@click.option("--gpu", is_flag=True, help="Ask each running box for its GPU and CUDA versions, over SSH.")
+@click.option("--gpu", is_flag=True, help="Query each running box for its GPU and CUDA versions, over SSH.")
 @click.pass_obj
 def status(app: App, regions: tuple[str, ...], instructions: bool, gpu: bool) -> None:
     """Show your boxes, their cost, and volumes that still bill.

@@ -10,7 +10,7 @@ from .facts import RegionFailure
 
 @dataclass(frozen=True)
 class AccessRule:
-    """Who one rule lets in: a CIDR, a prefix list or another security group."""
+    """Who one rule allows: a CIDR, a prefix list or another security group."""
 
     source: str
     security_group: str
@@ -21,9 +21,9 @@ class AccessRule:
 
 @dataclass(frozen=True)
 class BoxAccess:
-    """Who may reach the SSH port of one box. `reachable` from here is null where it cannot be told.
+    """Who may reach the SSH port of one box. `reachable` from here is null where that is unknown.
 
-    `added` and `removed` are the CIDRs that changed, there if a change was asked for.
+    `added` and `removed` are the CIDRs that changed, present if a change was requested.
     """
 
     instance_id: str
@@ -37,7 +37,7 @@ class BoxAccess:
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Everyone who is let in, each once."""
+        """Every source that is allowed, each once."""
         return tuple(dict.fromkeys(rule.source for rule in self.rules))
 
 

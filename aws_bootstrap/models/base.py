@@ -24,11 +24,11 @@ def private(default: Any = None) -> Any:
     return field(default=default, metadata={"private": True})
 
 
-def ordered_fields(kind: Any) -> list[Field[Any]]:
+def ordered_fields(fact_type: Any) -> list[Field[Any]]:
     """Return a type's fields in the order of its document: the warnings, which all results share, come last."""
     own: list[Field[Any]] = []
     shared: list[Field[Any]] = []
-    for known in fields(kind):
+    for known in fields(fact_type):
         if known.name == "warnings":
             shared.append(known)
         else:
@@ -72,7 +72,7 @@ class Notice:
 
 @dataclass(frozen=True)
 class Result:
-    """What a command found or did. Every output format is made from this alone."""
+    """What a command found or did. Every output format shows this alone."""
 
     warnings: tuple[Notice, ...] = field(default=(), kw_only=True)
 

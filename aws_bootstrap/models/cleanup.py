@@ -27,7 +27,7 @@ class AliasAddress:
 
 @dataclass(frozen=True)
 class VolumeEntry:
-    """A data volume whose instance is gone."""
+    """A data volume whose instance no longer exists."""
 
     volume_id: str
     size_gb: int
@@ -36,7 +36,7 @@ class VolumeEntry:
 
 @dataclass(frozen=True)
 class DeletedVolume:
-    """What became of a data volume that was to be deleted; `error` where it still is there."""
+    """What became of a data volume that was to be deleted; `error` where it still exists."""
 
     volume_id: str
     size_gb: int

@@ -52,7 +52,7 @@ class DryRun(Result):
 
 @dataclass(frozen=True)
 class LaunchReport(Result):
-    """What a launch made. Keys are null where it broke before they were known."""
+    """What a launch created. Keys are null where it failed before they were known."""
 
     instance_id: str | None
     public_ip: str | None

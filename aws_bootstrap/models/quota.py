@@ -62,7 +62,7 @@ class QuotaRequestRow:
 
 @dataclass(frozen=True)
 class QuotaHistoryRow:
-    """One request to raise a quota, and when it was made."""
+    """One request to raise a quota, and when it was sent."""
 
     request_id: str
     status: str
@@ -78,7 +78,7 @@ class QuotaHistoryRow:
 
 @dataclass(frozen=True)
 class QuotaReport(Result):
-    """The vCPU quotas of the regions asked."""
+    """The vCPU quotas of the regions queried."""
 
     quotas: tuple[QuotaRow, ...]
     regions_queried: tuple[str, ...]
@@ -95,7 +95,7 @@ class QuotaRequests(Result):
 
 @dataclass(frozen=True)
 class QuotaHistory(Result):
-    """The requests made so far, newest first."""
+    """The requests sent so far, newest first."""
 
     requests: tuple[QuotaHistoryRow, ...]
     regions_queried: tuple[str, ...]

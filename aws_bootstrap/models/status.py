@@ -43,7 +43,7 @@ class InstanceStatus:
 
 @dataclass(frozen=True)
 class OrphanVolume:
-    """A data volume that bills though its instance is gone. `monthly_cost_usd` at gp3's list price."""
+    """A data volume that bills though its instance no longer exists. `monthly_cost_usd` at gp3's list price."""
 
     volume_id: str
     region: str
@@ -57,7 +57,7 @@ class OrphanVolume:
 
 @dataclass(frozen=True)
 class StatusReport(Result):
-    """Our instances and volumes in the regions asked."""
+    """The instances and data volumes of the regions queried."""
 
     instances: tuple[InstanceStatus, ...]
     regions_queried: tuple[str, ...]
@@ -67,5 +67,5 @@ class StatusReport(Result):
 
     @property
     def unread_gpus(self) -> tuple[Notice, ...]:
-        """The warnings of boxes whose GPU was asked for and is not known."""
+        """The warnings of boxes whose GPU was requested and is unknown."""
         return tuple(warning for warning in self.warnings if warning.code in ("gpu-unknown", "no-alias"))

@@ -29,5 +29,5 @@ class TerminateReport(Result):
     terminated: tuple[Termination, ...]
     regions_failed: tuple[RegionFailure, ...] = ()
     region: str | None = optional()
-    """Where nothing of ours was found, if nothing was named."""
+    #: Where no box was found, if none was named.
     declined: bool = private(False)

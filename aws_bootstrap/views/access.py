@@ -21,7 +21,7 @@ def access_report(report: AccessReport) -> str:
         parts.append(f"Your address is {report.my_address}.")
     shut = [box for box in report.boxes if box.reachable is False]
     if shut:
-        parts.append(next_commands({"Let yourself in, and nobody else": _allow_me(report, shut)}))
+        parts.append(next_commands({"Allow your address alone": _allow_me(report, shut)}))
     return "\n\n".join(parts)
 
 
@@ -52,7 +52,7 @@ def _open_to(box: BoxAccess) -> list[tuple[str, str]]:
 
 def _reach(reachable: bool | None) -> str:
     if reachable is None:
-        return style("perhaps open to you", fg="yellow")
+        return style("unknown whether open to you", fg="yellow")
     if reachable:
         return style("open to you", fg="green")
     return style("not open to you", fg="red", bold=True)
@@ -70,8 +70,8 @@ def _owner(rule: AccessRule) -> str:
     if rule.created_by_us:
         return ""
     if rule.description:
-        return f"  (not ours: {rule.description})"
-    return "  (not ours)"
+        return f"  (not created by aws-bootstrap: {rule.description})"
+    return "  (not created by aws-bootstrap)"
 
 
 def _allow_me(report: AccessReport, shut: list[BoxAccess]) -> str:

@@ -10,7 +10,7 @@ from ..invocation import PROGRAM, SSH
 from ..models import AliasAddress, AliasEntry, CleanupPlan, CleanupReport, DeletedVolume, VolumeEntry
 from .text import aligned, heading, next_commands, plural, text
 
-_NOT_CERTAIN = "Left alone, since not every region could be read:"
+_NOT_CERTAIN = "Left unchanged, since not every region could be read:"
 
 
 @text.register
@@ -45,7 +45,7 @@ def cleanup_report(report: CleanupReport) -> str:
 
 
 def _found(changes: Iterable[list[str]], result: CleanupPlan | CleanupReport) -> list[str]:
-    """Return the block of each change, or that there is none; then the block of each kind that stays."""
+    """Return the block of each change, or that there is none; then a block for each reason to keep something."""
     blocks = _as_blocks(changes)
     is_certain = not result.skipped and not result.skipped_volumes
     if not blocks and is_certain:
@@ -104,7 +104,7 @@ def _deletions(volumes: tuple[DeletedVolume, ...]) -> list[str]:
 
 
 def _broken(instance_ids: tuple[str, ...]) -> list[str]:
-    title = "Damaged in the SSH config and left alone; mend or remove these blocks by hand"
+    title = "Damaged in the SSH config, left unchanged. Fix or remove these blocks by hand"
     return _table(title, [[instance_id] for instance_id in instance_ids])
 
 

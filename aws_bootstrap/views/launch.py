@@ -17,7 +17,7 @@ def dry_run(plan: DryRun) -> str:
         ("Image", f"{plan.ami_name} ({plan.ami_id})"),
         ("Disk", f"{plan.volume_size_gb} GB gp3, encrypted"),
         ("Key pair", plan.key_name),
-        ("Security group", plan.security_group or "to be made"),
+        ("Security group", plan.security_group or "to be created"),
         ("SSH from", ", ".join(plan.ssh_cidr or ())),
         ("Subnet", plan.subnet_id),
         ("Data volume", _planned_volume(plan)),
@@ -27,7 +27,7 @@ def dry_run(plan: DryRun) -> str:
     ]
     lines = [heading("Dry run: nothing was changed", "yellow")]
     lines += pairs(facts)
-    lines += ["", "What would be done:"]
+    lines += ["", "Steps:"]
     for number, step in enumerate(plan.steps, start=1):
         lines.append(f"  {number}. {step}")
     return "\n".join(lines)

@@ -54,7 +54,7 @@ def _cells(row: InstanceTypeRow) -> list[str]:
 def _quota_commands(result: InstanceTypeList, family: str) -> dict[str, str]:
     show = f"{PROGRAM} quota show --family {family}{region_options(result.regions)}"
     request = quota_request(family, "spot", result.enough[family], result.regions)
-    return {f"See the {family} quota": show, "Ask for more": request}
+    return {f"See the {family} quota": show, "Request more": request}
 
 
 def _images(region: str, rows: Iterable[ImageRow]) -> str:

@@ -26,7 +26,7 @@ def quota_report(report: QuotaReport) -> str:
     parts: list[str] = []
     for region, rows in groupby(report.quotas, key=attrgetter("region")):
         parts.append(_region(region, list(rows)))
-    parts.append(next_commands({"Ask for more": _request_for_more(report)}))
+    parts.append(next_commands({"Request more": _request_for_more(report)}))
     return "\n\n".join(parts)
 
 
@@ -43,7 +43,7 @@ def quota_requests(result: QuotaRequests) -> str:
             lines.append(f"    {row.note}")
     where = region_options([row.region for row in result.requests])
     follow = f"{PROGRAM} quota history --family {result.requests[0].family}{where}"
-    lines += ["", next_commands({"See what becomes of it": follow})]
+    lines += ["", next_commands({"Follow it": follow})]
     return "\n".join(lines)
 
 
@@ -51,7 +51,7 @@ def quota_requests(result: QuotaRequests) -> str:
 def quota_history(result: QuotaHistory) -> str:
     """Return each request with its state, newest first."""
     if not result.requests:
-        return f"No such request for more was made in {', '.join(result.regions_queried)}."
+        return f"No such request was sent in {', '.join(result.regions_queried)}."
     lines = [heading("Requests for more vCPUs, newest first")]
     cells = [_history_cells(row) for row in result.requests]
     for row, line in zip(result.requests, aligned(cells, right=(3,)), strict=True):

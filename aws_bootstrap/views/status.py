@@ -80,7 +80,7 @@ def _instance(instance: InstanceStatus, report: StatusReport) -> str:
 
 
 def _gpu_or_unknown(instance: InstanceStatus, report: StatusReport) -> str | None:
-    """Return the box's GPU; `unknown` where it was asked for and not told, None where it was not asked for."""
+    """Return the box's GPU; `unknown` where the query failed, None where there was none."""
     for warning in report.unread_gpus:
         if warning.instance_id == instance.instance_id:
             return style("unknown", fg="yellow")

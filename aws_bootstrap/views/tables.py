@@ -1,4 +1,4 @@
-"""The tables of each result: which records stand in them, and under which headings."""
+"""The tables of each result: their records and headings."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ _INSTANCE_TYPES: Columns = {
 _IMAGES: Columns = {
     "region": "Region",
     "image_id": "Image",
-    "creation_date": "Made",
+    "creation_date": "Created",
     "architecture": "Architecture",
     "name": "Name",
 }
@@ -223,7 +223,7 @@ def quota_request_tables(report: QuotaRequests) -> list[Table]:
 @tables.register
 def quota_history_tables(report: QuotaHistory) -> list[Table]:
     """Return the requests, with their dates."""
-    return [Table({"created": "Made"} | _REQUESTS, report.requests)]
+    return [Table({"created": "Created"} | _REQUESTS, report.requests)]
 
 
 # --- status ----------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ def _nothing(report: TerminateReport) -> str:
     if report.declined:
         return "Nothing was terminated."
     every = command(f"{PROGRAM} status")
-    return f"Nothing of ours to terminate in {report.region}. Every region: {every}"
+    return f"No boxes to terminate in {report.region}. Boxes of every region: {every}"
 
 
 def _ended(ended: Termination) -> list[str]:
