@@ -16,9 +16,7 @@ from .command import Command
 @click.argument("name", metavar="ALIAS_OR_ID", shell_complete=options.complete_alias)
 @options.python_version
 @options.setup_script
-@click.option(
-    "--format-volume", is_flag=True, help="Format the box's data volume, if it is empty, after a confirmation."
-)
+@click.option("--format-volume", is_flag=True, help="Format the data volume, if it is empty, after a confirmation.")
 @options.yes
 @options.alias_key
 @options.alias_user

@@ -231,7 +231,7 @@ def test_a_name_that_may_be_where_nothing_could_be_read_is_not_absent(app, cloud
     with pytest.raises(BootstrapError) as caught:
         read(app, [], ["i-0nobody"])
     reason = "You are not authorized to perform this operation."
-    what = "What is there is unknown, not absent. Ask again, or leave it out with --region."
+    what = "Boxes and volumes there may exist. Run the command again, or choose regions with --region."
     assert type(caught.value) is BootstrapError and not isinstance(caught.value, IncompleteError)
     assert caught.value.report == ErrorReport("region-failed", f"Could not read {EAST}: {reason}", what)
 

@@ -98,7 +98,7 @@ def test_a_view_that_lacks_regions_is_incomplete(result):
     error = told(result)
     assert (error.exit_code, error.code) == (3, "region-failed")
     assert str(error) == f"Could not read {EAST}, eu-west-1: A timeout."
-    assert error.hint == "What is there is unknown, not absent. Ask again, or leave it out with --region."
+    assert error.hint == "Boxes and volumes there may exist. Run the command again, or choose regions with --region."
 
 
 def test_a_cleanup_that_lacks_regions_says_that_nothing_is_removed():
@@ -112,7 +112,7 @@ def test_rules_that_could_not_be_changed_everywhere_are_said():
     box = BoxAccess("i-1", WEST, "aws-gpu1", 22, True, (), added=(), removed=())
     error = told(AccessReport((box,), None, (WEST, EAST), UNREAD))
     assert str(error).startswith(f"Could not read or change {EAST}, eu-west-1: ")
-    assert error.hint == "Who is let in there is as it was, or unknown. Run the command again."
+    assert error.hint == "The rules there are unchanged, or unknown. Run the command again."
     only_read = replace(box, added=None, removed=None)
     assert str(told(AccessReport((only_read,), None, (WEST, EAST), UNREAD))).startswith("Could not read us-east-1")
 
