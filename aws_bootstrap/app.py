@@ -63,7 +63,7 @@ class App:
         result = output.with_warnings(result)
         error = outcomes.error_for(result)
         if error:
-            self.failure = error.with_result(result)
+            self.failure = error.attach_result(result)
             return
         try:
             output.emit(result)
@@ -74,7 +74,7 @@ class App:
         """The error for a result that nobody got to read; what it made still exists."""
         kind = IncompleteError if result.resources() else BootstrapError
         error = kind(f"The result could not be written: {cause.strerror or cause}.", code="output-failed")
-        return error.with_facts(resources=result.resources())
+        return error.add_details(resources=result.resources())
 
     def require_answer(self, *, yes: bool) -> None:
         """Raise UsageError if a confirmation will be needed that nobody could give: before any work is done."""

@@ -63,7 +63,7 @@ class Group(click.Group):
             args = sys.argv[1:]
         given = list(args)
         output.use_format(_wanted_format(given))
-        silence.tell_by(partial(output.warn, code="region-failed"))
+        silence.report_to(partial(output.warn, code="region-failed"))
         app = extra.setdefault("obj", None) or App()
         app.failure = None
         output.hide_by(app.secrets)
@@ -98,7 +98,7 @@ def _fail(exc: BaseException, app: App, *, debug: bool) -> NoReturn:
     if app.failure and isinstance(error, Interrupted):
         error = _with_failure(error, app.failure)
     if error.hint:
-        error.with_facts(hint=_runnable(error.hint, app))
+        error.add_details(hint=_runnable(error.hint, app))
     if debug:
         output.debug(exc)
     try:
@@ -110,10 +110,10 @@ def _fail(exc: BaseException, app: App, *, debug: bool) -> NoReturn:
 
 def _with_failure(error: Interrupted, failure: BootstrapError) -> BootstrapError:
     """Return the error of a signal that came after a command had failed, with all that the failure knows."""
-    error.with_facts(hint=failure.hint, resources=failure.report.resources, regions=failure.report.regions)
+    error.add_details(hint=failure.hint, resources=failure.report.resources, regions=failure.report.regions)
     if failure.result is None:
         return error
-    return error.with_result(failure.result)
+    return error.attach_result(failure.result)
 
 
 def _runnable(hint: str, app: App) -> str:

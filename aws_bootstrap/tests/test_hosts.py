@@ -92,7 +92,7 @@ def test_without_a_key_the_error_names_the_option(app, three):
     assert (raised.value.code, raised.value.hint, str(raised.value)) == (
         "ssh-key",
         "Name the one that opens your boxes: --key-path PATH.pub",
-        f"No SSH key {public} for the aliases to add.",
+        f"There is no SSH key {public} for the aliases to add.",
     )
 
 
