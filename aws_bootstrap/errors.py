@@ -17,7 +17,7 @@ listed in docs/errors.md, and a test holds that list equal to the ones used here
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TypedDict, Unpack
 
 from .models import RegionReason, Resource, Result
 
@@ -31,6 +31,14 @@ class ErrorReport:
     hint: str | None = None
     resources: tuple[Resource, ...] = ()
     regions: tuple[RegionReason, ...] = ()
+
+
+class Details(TypedDict, total=False):
+    """The fields of an ErrorReport that are known only after its error was raised."""
+
+    hint: str | None
+    resources: tuple[Resource, ...]
+    regions: tuple[RegionReason, ...]
 
 
 class SigtermReceived(KeyboardInterrupt):
@@ -78,8 +86,8 @@ class BootstrapError(Exception):
         """Return what to do about it."""
         return self.report.hint
 
-    def add_details(self, **details: Any) -> BootstrapError:
-        """Set `resources`, `regions`, `hint`, … of this error's report; return the error itself."""
+    def add_details(self, **details: Unpack[Details]) -> BootstrapError:
+        """Set these fields of this error's report; return the error itself."""
         self.report = replace(self.report, **details)
         return self
 
@@ -108,19 +116,19 @@ class Interrupted(IncompleteError):
 
     code = "interrupted"
 
-    def __init__(self, signal_number: int, **kwargs: Any) -> None:
+    def __init__(self, signal_number: int, *, hint: str | None = None) -> None:
         names = {1: "Stopped by SIGHUP.", 15: "Stopped by SIGTERM."}
-        super().__init__(names.get(signal_number, "Interrupted."), **kwargs)
+        super().__init__(names.get(signal_number, "Interrupted."), hint=hint)
         self.exit_code = 128 + signal_number
 
     @classmethod
-    def of(cls, exc: BaseException, **kwargs: Any) -> Interrupted:
+    def of(cls, exc: BaseException, *, hint: str | None = None) -> Interrupted:
         """Return the error for an interrupt: the signal that it came from decides the exit code."""
         number = 2
         for candidate, exception in SIGNALS.items():
             if type(interrupt_behind(exc)) is exception:
                 number = candidate
-        return cls(number, **kwargs)
+        return cls(number, hint=hint)
 
 
 class AwsError(BootstrapError):

@@ -50,9 +50,15 @@ def run_parallel[R](calls: Iterable[Callable[[], R]]) -> list[R]:
 
 
 @overload
-def gather[A, B](first: Callable[[], A], second: Callable[[], B], /) -> tuple[A, B]: ...
+def gather[A, B](first: Callable[[], A], second: Callable[[], B], /) -> tuple[A, B]:
+    """Return the results of two calls."""
+
+
 @overload
-def gather[A, B, C](first: Callable[[], A], second: Callable[[], B], third: Callable[[], C], /) -> tuple[A, B, C]: ...
+def gather[A, B, C](first: Callable[[], A], second: Callable[[], B], third: Callable[[], C], /) -> tuple[A, B, C]:
+    """Return the results of three calls."""
+
+
 @overload
 def gather[A, B, C, D, E](
     first: Callable[[], A],
@@ -61,7 +67,10 @@ def gather[A, B, C, D, E](
     fourth: Callable[[], D],
     fifth: Callable[[], E],
     /,
-) -> tuple[A, B, C, D, E]: ...
+) -> tuple[A, B, C, D, E]:
+    """Return the results of five calls."""
+
+
 def gather(*calls: Callable[[], Any]) -> tuple[Any, ...]:
     """Return the results of different calls, in their order. See `run_parallel`."""
     return tuple(run_parallel(calls))

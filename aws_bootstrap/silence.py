@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient
@@ -30,17 +30,17 @@ class Silence:
         """Follow the requests of a boto3 client from now on."""
         region = client.meta.region_name
 
-        def sent(**_: Any) -> None:
+        def sent(**_: object) -> None:
             with self._lock:
                 if threading.get_ident() not in self._waiting:  # a repeated attempt does not end the silence
                     self._waiting[threading.get_ident()] = region
                     self._last_event = self._clock()
 
-        def received(response_dict: Any = None, **_: Any) -> None:
+        def received(response_dict: object = None, **_: object) -> None:
             if response_dict is not None:  # None: the connection broke
                 self._answered()
 
-        def ended(**_: Any) -> None:
+        def ended(**_: object) -> None:
             self._answered()
 
         events = client.meta.events

@@ -14,7 +14,10 @@ import sys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, NoReturn
+    from types import FrameType
+    from typing import NoReturn
+
+    type Handler = Callable[[int, FrameType | None], object] | int | None
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -45,7 +48,7 @@ class watched:
     """A block in which this module handles signals. The handlers before are restored at its end, but in the program."""
 
     def __enter__(self) -> None:
-        self._before: dict[int, Any] = {} if _is_program else _install()
+        self._before: dict[int, Handler] = {} if _is_program else _install()
 
     def __exit__(self, *_: object) -> None:
         global _make_interrupt
@@ -69,9 +72,9 @@ def ignore_signals() -> None:
         _set(number, signal.SIG_IGN)
 
 
-def _install() -> dict[int, Any]:
+def _install() -> dict[int, Handler]:
     """Handle the signals; return the handlers before. A SIGHUP that is ignored stays ignored: somebody used nohup."""
-    before: dict[int, Any] = {}
+    before: dict[int, Handler] = {}
     for number in _SIGNALS:
         handler = signal.getsignal(number)
         is_nohup = number == signal.SIGHUP and handler is signal.SIG_IGN
@@ -80,7 +83,7 @@ def _install() -> dict[int, Any]:
     return before
 
 
-def _set(number: int, handler: Any) -> bool:
+def _set(number: int, handler: Handler) -> bool:
     """Set the handler; return whether it was set. Only the main thread can, and no signal interrupts another."""
     try:
         signal.signal(number, handler)
@@ -89,7 +92,7 @@ def _set(number: int, handler: Any) -> bool:
     return True
 
 
-def _handle(number: int, _: Any) -> None:
+def _handle(number: int, _: FrameType | None) -> None:
     global _noted
     if _make_interrupt is not None:
         _interrupt(number)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -16,8 +16,6 @@ from . import tags
 from .requests import InstanceRequest, run_parameters
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from types_boto3_ec2 import EC2Client
     from types_boto3_ec2.type_defs import (
         FilterTypeDef,

@@ -165,7 +165,7 @@ def test_a_private_key_that_cannot_be_read_is_told_in_ssh_keygens_last_words(pri
 
 def test_a_place_that_cannot_hold_a_key_is_told(tmp_path):
     (tmp_path / "file").write_text("")
-    with refused(BootstrapError, "Cannot (write|make) the SSH key") as caught:
+    with refused(BootstrapError, "Cannot (write|create) the SSH key") as caught:
         keys.ensure(keys.LocalKey(tmp_path / "file" / "id.pub", tmp_path / "file" / "id", None, on_disk=False))
     assert "--key-path" in str(caught.value.hint)
 

@@ -164,7 +164,7 @@ def test_an_open_request_for_another_value_is_not_taken_for_ours(run, cloud, quo
     done = run(*ASK, "--yes")
     shown = json.loads(done.stdout)
     assert done.exit_code == 3 and [row["region"] for row in shown["requests"]] == [WEST]
-    assert "open already" in shown["error"]["message"]
+    assert "already open" in shown["error"]["message"]
 
 
 def test_a_request_of_which_nothing_can_be_learnt_is_told_as_unknown(run, app, cloud, quotas):

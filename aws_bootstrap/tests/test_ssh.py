@@ -267,7 +267,7 @@ def test_a_login_or_connection_that_breaks_is_never_the_commands_exit_code(box, 
 @pytest.mark.parametrize(
     ("complaint", "helps"),
     [
-        ("Host key verification failed.", "forget the old one:  ssh-keygen -f {known_hosts} -R aws-gpu1"),
+        ("Host key verification failed.", "remove the old one: ssh-keygen -f {known_hosts} -R aws-gpu1"),
         ("ssh: Could not resolve hostname aws-gpu1", None),
         ("Permission denied (publickey).", None),
     ],

@@ -161,7 +161,7 @@ def test_an_instance_of_which_ec2_says_nothing_is_unknown(client, stub, lacking)
     told = {"InstanceId": "i-1", "PreviousState": {"Name": "running"}, "CurrentState": {"Name": "shutting-down"}}
     half = {k: v for k, v in told.items() if k != lacking} | {"InstanceId": "i-2"}
     stub.add_response("terminate_instances", {"TerminatingInstances": [told, half]})
-    with pytest.raises(AwsError, match="what became of i-2, i-3") as caught:
+    with pytest.raises(AwsError, match="the state of i-2, i-3") as caught:
         ec2.terminate_instances(client, ["i-3", "i-2", "i-1"])
     assert caught.value.outcome_known is False
 
