@@ -47,7 +47,7 @@ _DRIVER_MAX = re.compile(r"CUDA(?: UMD)? Version: *(\d+\.\d+)")
 
 @dataclass(frozen=True)
 class GpuInfo:
-    """The first GPU of a box and its CUDA versions; None where the box did not report one."""
+    """The first GPU of a box and its CUDA versions; None where the box did not say."""
 
     name: str
     architecture: str | None
