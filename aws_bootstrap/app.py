@@ -69,7 +69,7 @@ class App:
         result = output.with_warnings(result)
         error = outcomes.error_for(result)
         if error:
-            self.failure = error.with_result(result)
+            self.failure = error.attach_result(result)
             return
         try:
             output.emit(result)
@@ -82,7 +82,7 @@ class App:
         if result.resources():
             error_type = IncompleteError
         error = error_type(f"The result could not be written: {cause.strerror or cause}.", code="output-failed")
-        return error.with_facts(resources=result.resources())
+        return error.add_details(resources=result.resources())
 
     def require_answer(self, *, yes: bool) -> None:
         """Raise UsageError if nobody can give the confirmation that will be needed: before any work is done."""

@@ -63,7 +63,7 @@ class Group(click.Group):
         given = list(args)
         app = extra.setdefault("obj", None) or App()
         app.begin(_requested_format(given))
-        silence.tell_by(partial(output.warn, code="region-failed"))
+        silence.report_to(partial(output.warn, code="region-failed"))
         extra |= {"obj": app, "standalone_mode": False, "prog_name": "aws-bootstrap"}
         with startup.watched():
             try:
@@ -105,10 +105,10 @@ def _fail(exc: BaseException, app: App, *, debug: bool) -> NoReturn:
 
 def _with_failure(error: Interrupted, failure: BootstrapError) -> BootstrapError:
     """Return the error of a signal that came after a command had failed, with all that the failure knows."""
-    error.with_facts(hint=failure.hint, resources=failure.report.resources, regions=failure.report.regions)
+    error.add_details(hint=failure.hint, resources=failure.report.resources, regions=failure.report.regions)
     if failure.result is None:
         return error
-    return error.with_result(failure.result)
+    return error.attach_result(failure.result)
 
 
 def _to_error(exc: BaseException) -> BootstrapError:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from .config import SSH_PORT
 
@@ -17,29 +16,31 @@ from .config import SSH_PORT
 class Part:
     """Files that cloud-init writes at the first boot, and commands that it runs after all files are written."""
 
+    #: (path, content) of each.
     files: tuple[tuple[str, str], ...] = ()
-    """(path, content) of each."""
+    #: The words of each.
     commands: tuple[tuple[str, ...], ...] = ()
-    """The words of each."""
 
 
 def user_data(parts: Sequence[Part]) -> str | None:
     """Return the parts as one cloud-config, in their order; None where there is nothing to do.
 
-    JSON is YAML as well, and quotes every content rightly.
+    JSON is YAML as well, and quotes any content correctly.
     """
-    config: dict[str, Any] = {}
+    config: dict[str, list[dict[str, str]] | list[list[str]]] = {}
     files = [{"path": path, "content": content} for part in parts for path, content in part.files]
     commands = [list(words) for part in parts for words in part.commands]
     if files:
         config["write_files"] = files
     if commands:
         config["runcmd"] = commands
-    return f"#cloud-config\n{json.dumps(config, indent=1)}\n" if config else None
+    if not config:
+        return None
+    return f"#cloud-config\n{json.dumps(config, indent=1)}\n"
 
 
 def ssh_port(port: int) -> Part:
-    """Return what has sshd listen on that port alone; an empty part for the usual one.
+    """Return the part that makes sshd listen on that port alone; an empty part for the usual one.
 
     Ubuntu 24.04 listens through ssh.socket, older ones and Amazon Linux through a service; SELinux guards ports.
     """

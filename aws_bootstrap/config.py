@@ -1,4 +1,4 @@
-"""What a launch is asked to be, the defaults, the tags, and where this tool keeps its few files."""
+"""The options of a launch, the defaults, the tags, and where this tool keeps its files."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ DEFAULT_REGION = "us-west-2"
 
 TAG_CREATED_BY = "created-by"
 CREATED_BY = "aws-bootstrap-g4dn"
+#: On a data volume: the instance it is for.
 TAG_INSTANCE = "aws-bootstrap-instance"
-"""On a data volume: the instance it is for."""
+#: On a data volume: never deleted with its instance, nor by cleanup.
 TAG_KEEP = "aws-bootstrap-keep"
-"""On a data volume: never deleted with its instance, nor by cleanup."""
 TAG_FORMAT = "aws-bootstrap-format"
+#: On a new data volume: permission to format it. Removed before the volume is formatted, so that happens once only.
 FORMAT_ONCE = "once"
-"""On a new data volume: leave to format it. Removed before that is used, so a volume is formatted once in its life."""
 
+#: List price in most regions: https://aws.amazon.com/ebs/pricing/
 GP3_USD_PER_GB_MONTH = 0.08
-"""List price in most regions: https://aws.amazon.com/ebs/pricing/"""
 
 SSH_PORT = 22
+#: The login user where the image does not determine another: that of the default image.
 DEFAULT_USER = "ubuntu"
-"""Who logs in where no image says otherwise: the default image's own user."""
-LOGIN_REFUSED_SECONDS = 30.0
-"""A booting box opens its port before cloud-init has put the key in place; refusals count only after this."""
+#: A booting box opens its port before cloud-init has put the key in place; refusals count only after this.
+LOGIN_RETRY_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
 class LaunchConfig:
-    """Everything `launch` was asked for. Built once, from options; never changed."""
+    """The options of `launch`. Built once; never changed."""
 
     instance_type: tuple[str, ...] = ("g4dn.xlarge",)
     ami_filter: str = "Deep Learning Base OSS Nvidia Driver GPU AMI (Ubuntu 24.04)*"
@@ -87,17 +87,17 @@ class Paths:
 
     @property
     def home(self) -> Path:
-        """Return our own folder, absolute."""
+        """Return the folder of this tool, absolute."""
         return Path(self.environ.get("AWS_BOOTSTRAP_HOME", "~/.aws-bootstrap")).expanduser().absolute()
 
     @property
     def known_hosts(self) -> Path:
-        """Return the file of our boxes' host keys, by instance id."""
+        """Return the file of the boxes' host keys, by instance id."""
         return self.home / "known_hosts"
 
     @property
     def ssh_config(self) -> Path:
-        """Return the OpenSSH config that holds our aliases."""
+        """Return the OpenSSH config that holds the aliases of the boxes."""
         return Path(self.environ.get("AWS_BOOTSTRAP_SSH_CONFIG", "~/.ssh/config")).expanduser()
 
     @property
@@ -130,12 +130,12 @@ def _executable(environ: Mapping[str, str]) -> str:
 
     `uv run` puts the project's environment on PATH for the command alone, so what is found there does not count.
     """
-    ours = Path(sys.argv[0]).absolute()
+    script = Path(sys.argv[0]).absolute()
     folders = environ.get("PATH", "").split(os.pathsep)
     if "UV_RUN_RECURSION_DEPTH" in environ:
-        folders = [folder for folder in folders if Path(folder).absolute() != ours.parent]
-    if ours.name != "aws-bootstrap" or shutil.which("aws-bootstrap", path=os.pathsep.join(folders)):
+        folders = [folder for folder in folders if Path(folder).absolute() != script.parent]
+    if script.name != "aws-bootstrap" or shutil.which("aws-bootstrap", path=os.pathsep.join(folders)):
         return "aws-bootstrap"
-    if ours.is_relative_to(Path.cwd()):
-        return shlex.quote(str(ours.relative_to(Path.cwd())))
-    return shlex.quote(str(ours))
+    if script.is_relative_to(Path.cwd()):
+        return shlex.quote(str(script.relative_to(Path.cwd())))
+    return shlex.quote(str(script))

@@ -1,14 +1,14 @@
-"""Every failure we can explain, and the table that explains AWS's.
+"""Every failure that is reported without a traceback, and the table that translates AWS's errors.
 
     BootstrapError          something the user can act on; exit code 1
-      UsageError            the command was put wrongly; exit code 2
-      IncompleteError       part of it was done and still exists; exit code 3
+      UsageError            usage error, nothing was changed; exit code 2
+      IncompleteError       part of the work is done and still exists; exit code 3
         Interrupted         stopped by a signal; exit code 129, 130 or 143
       AwsError              AWS refused; carries AWS's own error code
-        CapacityError       no machines of this kind here, now, at this price
-        QuotaError          the account may not have this many
-        TransientError      throttled, broken or unreachable: the same request may go through later
-      SshError              the box does not answer as hoped
+        CapacityError       no capacity for this instance type, in this place, at this price
+        QuotaError          the account's quota does not allow this many
+        TransientError      throttled, broken or unreachable: the same request may succeed later
+      SshError              SSH failed
 
 An error's type fixes the exit code; its `code` is the stable word that scripts read. The words are
 listed in docs/errors.md, and a test holds that list equal to the ones used here.
@@ -17,7 +17,7 @@ listed in docs/errors.md, and a test holds that list equal to the ones used here
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TypedDict, Unpack
 
 from .invocation import PROFILE, PROGRAM
 from .models import RegionReason, Resource, Result
@@ -34,26 +34,34 @@ class ErrorReport:
     regions: tuple[RegionReason, ...] = ()
 
 
-class Terminated(KeyboardInterrupt):
-    """SIGTERM, told like Ctrl-C: nothing that catches errors stops it on its way."""
+class Details(TypedDict, total=False):
+    """The fields of an ErrorReport that are known only after its error was raised."""
+
+    hint: str | None
+    resources: tuple[Resource, ...]
+    regions: tuple[RegionReason, ...]
 
 
-class HungUp(KeyboardInterrupt):
-    """SIGHUP: the terminal is gone."""
+class SigtermReceived(KeyboardInterrupt):
+    """SIGTERM, raised like Ctrl-C: code that catches errors does not stop it."""
 
 
-SIGNALS: dict[int, type[KeyboardInterrupt]] = {1: HungUp, 2: KeyboardInterrupt, 15: Terminated}
-"""What each signal raises, by its number."""
+class SighupReceived(KeyboardInterrupt):
+    """SIGHUP: the terminal was closed."""
+
+
+#: What each signal raises, by its number.
+SIGNALS: dict[int, type[KeyboardInterrupt]] = {1: SighupReceived, 2: KeyboardInterrupt, 15: SigtermReceived}
 
 
 def interrupt_behind(exc: BaseException | None) -> KeyboardInterrupt | None:
-    """The interrupt that an exception is or came from, the oldest of them; None if no signal is behind it.
+    """Return the interrupt that an exception is or came from, the oldest of them; None if no signal is behind it.
 
-    Click and a question at the terminal make an exception of their own of it.
+    Click and a prompt at the terminal raise an exception of their own in place of it.
     """
     oldest = None
     seen: set[int] = set()
-    while exc is not None and id(exc) not in seen:  # an error raised from itself would be gone round for ever
+    while exc is not None and id(exc) not in seen:  # an error raised from itself would loop without end
         seen.add(id(exc))
         if isinstance(exc, KeyboardInterrupt):
             oldest = exc
@@ -62,7 +70,7 @@ def interrupt_behind(exc: BaseException | None) -> KeyboardInterrupt | None:
 
 
 class BootstrapError(Exception):
-    """A failure shown as one line and, where we know one, what to do about it. Never a traceback."""
+    """A failure shown as one line and, where one is known, a hint. Never a traceback."""
 
     exit_code = 1
     code = "failed"
@@ -71,27 +79,27 @@ class BootstrapError(Exception):
         super().__init__(message)
         self.report = ErrorReport(code or self.code, message, hint)
         self.code = self.report.code
+        #: What the command found or did before it failed: its document carries these keys too.
         self.result: Result | None = None
-        """What the command found or did before it failed: its document carries these keys too."""
 
     @property
     def hint(self) -> str | None:
-        """What to do about it."""
+        """Return what to do about it."""
         return self.report.hint
 
-    def with_facts(self, **facts: Any) -> BootstrapError:
-        """This error, its report completed by `resources`, `regions`, `hint`, …; the error itself comes back."""
-        self.report = replace(self.report, **facts)
+    def add_details(self, **details: Unpack[Details]) -> BootstrapError:
+        """Set these fields of this error's report; return the error itself."""
+        self.report = replace(self.report, **details)
         return self
 
-    def with_result(self, result: Result) -> BootstrapError:
-        """This error, carrying what is known of the command's result; the error itself comes back."""
+    def attach_result(self, result: Result) -> BootstrapError:
+        """Attach what is known of the command's result to this error; return the error itself."""
         self.result = result
         return self
 
 
 class UsageError(BootstrapError):
-    """The command was put in a way that cannot work; nothing was tried."""
+    """The command line or the settings cannot work; nothing was changed."""
 
     exit_code = 2
     code = "usage"
@@ -105,45 +113,45 @@ class IncompleteError(BootstrapError):
 
 
 class Interrupted(IncompleteError):
-    """The user (or the system) stopped us."""
+    """A signal of the user or the system stopped the command."""
 
     code = "interrupted"
 
-    def __init__(self, signal_number: int, **kwargs: Any) -> None:
+    def __init__(self, signal_number: int, *, hint: str | None = None) -> None:
         names = {1: "Stopped by SIGHUP.", 15: "Stopped by SIGTERM."}
-        super().__init__(names.get(signal_number, "Interrupted."), **kwargs)
+        super().__init__(names.get(signal_number, "Interrupted."), hint=hint)
         self.exit_code = 128 + signal_number
 
     @classmethod
-    def of(cls, exc: BaseException, **kwargs: Any) -> Interrupted:
-        """The error for an interrupt: the signal that it came from decides the exit code."""
+    def of(cls, exc: BaseException, *, hint: str | None = None) -> Interrupted:
+        """Return the error for an interrupt: the signal that it came from decides the exit code."""
         number = 2
-        for candidate, kind in SIGNALS.items():
-            if type(interrupt_behind(exc)) is kind:
+        for candidate, exception in SIGNALS.items():
+            if type(interrupt_behind(exc)) is exception:
                 number = candidate
-        return cls(number, **kwargs)
+        return cls(number, hint=hint)
 
 
 class AwsError(BootstrapError):
-    """AWS refused a call. `aws_code` is AWS's own word for it."""
+    """AWS refused a call. `aws_code` is AWS's own error code."""
 
     code = "aws-error"
 
     def __init__(self, message: str, *, aws_code: str, hint: str | None = None, code: str | None = None) -> None:
         super().__init__(message, hint=hint, code=code)
         self.aws_code = aws_code
-        self.answered = True
-        """Whether AWS itself said so; if not, the request may have taken effect."""
+        #: Whether AWS itself reported the error; if not, the request may have taken effect.
+        self.outcome_known = True
 
 
 class CapacityError(AwsError):
-    """AWS has none of this instance type to give, here and now, at this price."""
+    """No capacity for this instance type is available right now, in this place, at this price."""
 
     code = "no-capacity"
 
 
 class QuotaError(AwsError):
-    """The account's service quota does not allow it."""
+    """The account's service quota does not allow the request."""
 
     code = "quota"
 
@@ -155,16 +163,16 @@ class TransientError(AwsError):
 
 
 class SshError(BootstrapError):
-    """The box, or the local ssh, does not do as hoped."""
+    """SSH failed: the local ssh, the connection, or the box."""
 
     code = "ssh-failed"
 
 
 @dataclass(frozen=True)
 class Known:
-    """What a foreign error means to us. `message` None keeps AWS's own sentence."""
+    """How one of AWS's errors is reported. `message` None keeps AWS's own sentence."""
 
-    kind: type[AwsError] = AwsError
+    error_class: type[AwsError] = AwsError
     code: str | None = None
     message: str | None = None
     hint: str | None = None
@@ -172,23 +180,23 @@ class Known:
 
 _DENIED = Known(
     code="access-denied",
-    hint="See who you are: aws sts get-caller-identity\n"
-    "Which permission an action needs: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/ec2-api-permissions.html",
+    hint="Check your identity: aws sts get-caller-identity\n"
+    "Required permissions: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/ec2-api-permissions.html",
 )
 _EXPIRED = Known(
     code="expired-credentials",
     message="Your AWS credentials have expired, or this machine's clock is wrong.",
-    hint=f"Renew them: aws sso login{PROFILE}  (or however you got them), then run the command again.",
+    hint=f"Renew them: aws sso login{PROFILE}  (or as you obtained them), then run the command again.",
 )
 _INVALID = Known(
     code="invalid-credentials",
     message="AWS does not accept these credentials, or the region is not enabled for the account.",
-    hint=f"See which are used with: aws configure list{PROFILE}\nSee the enabled regions with: "
-    "aws account list-regions",
+    hint=f"Show the credentials in use: aws configure list{PROFILE}\nList enabled regions: aws account list-regions",
 )
-_CAPACITY = Known(CapacityError, hint="Try later, another --instance-type, another --region, or --on-demand.")
+_CAPACITY = Known(CapacityError, hint="Try again later, or another --instance-type, another --region, or --on-demand.")
 _PRICE = Known(CapacityError, hint="Raise --max-price, or try later or in another --region.")
-_QUOTA = Known(QuotaError, hint=f"Ask for more with: {PROGRAM} quota request --help")
+_QUOTA = Known(QuotaError, hint=f"Request a higher quota: {PROGRAM} quota request --help")
+#: AWS's codes for a request that was rejected before anything was done.
 THROTTLING_CODES = frozenset(
     {
         "EC2ThrottledException",
@@ -201,7 +209,6 @@ THROTTLING_CODES = frozenset(
         "TooManyRequestsException",
     }
 )
-"""AWS's codes for a request that was turned away before anything was done."""
 
 _BUSY = Known(TransientError, hint="AWS is busy; run the command again in a minute.")
 _CLOCK = Known(
@@ -214,12 +221,12 @@ _VERIFYING = Known(
     hint="New accounts are verified by AWS, usually within minutes, at most four hours. Run the command again later.",
 )
 
-# To explain one more AWS error, add one more line here. Codes:
+# To translate one more AWS error, add a row here. Codes:
 # https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
 KNOWN_CODES: dict[str, Known] = {
     "ExpiredToken": _EXPIRED,
     "ExpiredTokenException": _EXPIRED,
-    # EC2 says this of expired session credentials, too, not only of a wrong clock.
+    # EC2 reports expired session credentials by this code too, not only a wrong clock.
     "RequestExpired": _EXPIRED,
     "RequestTimeTooSkewed": _CLOCK,
     "AuthFailure": _INVALID,
@@ -246,7 +253,7 @@ KNOWN_CODES: dict[str, Known] = {
     "VcpuLimitExceeded": _QUOTA,
     "InstanceLimitExceeded": _QUOTA,
     "VolumeLimitExceeded": Known(
-        code="quota", hint="Ask for more EBS storage at: https://console.aws.amazon.com/servicequotas/"
+        code="quota", hint="Request more EBS storage: https://console.aws.amazon.com/servicequotas/"
     ),
     "RequestLimitExceeded": _BUSY,
     "EC2ThrottledException": _BUSY,
@@ -266,55 +273,55 @@ KNOWN_CODES: dict[str, Known] = {
     "Unavailable": _BUSY,
     "InvalidInstanceType": Known(
         code="bad-instance-type",
-        hint="List what a region offers: aws ec2 describe-instance-types --filters Name=instance-type,Values='g4dn*'",
+        hint="List instance types: aws ec2 describe-instance-types --filters Name=instance-type,Values='g4dn*'",
     ),
     "AuthFailure.ServiceLinkedRoleCreationNotPermitted": Known(
         code="access-denied",
         hint="Have an administrator run once: aws iam create-service-linked-role --aws-service-name spot.amazonaws.com",
     ),
-    "InvalidInstanceID.NotFound": Known(code="not-found", hint=f"List yours with: {PROGRAM} status"),
-    "InvalidInstanceID.Malformed": Known(code="not-found", hint=f"List yours with: {PROGRAM} status"),
-    "InvalidSubnetID.NotFound": Known(code="not-found", hint="List yours with: aws ec2 describe-subnets"),
-    "InvalidSubnet": Known(code="not-found", hint="List yours with: aws ec2 describe-subnets"),
-    "InvalidAMIID.NotFound": Known(code="not-found", hint="Run the command again: the image was withdrawn just now."),
-    "InvalidVolume.NotFound": Known(code="not-found", hint=f"List yours with: {PROGRAM} status"),
+    "InvalidInstanceID.NotFound": Known(code="not-found", hint=f"List your boxes: {PROGRAM} status"),
+    "InvalidInstanceID.Malformed": Known(code="not-found", hint=f"List your boxes: {PROGRAM} status"),
+    "InvalidSubnetID.NotFound": Known(code="not-found", hint="List your subnets: aws ec2 describe-subnets"),
+    "InvalidSubnet": Known(code="not-found", hint="List your subnets: aws ec2 describe-subnets"),
+    "InvalidAMIID.NotFound": Known(code="not-found", hint="The image was withdrawn meanwhile. Run the command again."),
+    "InvalidVolume.NotFound": Known(code="not-found", hint=f"List your boxes: {PROGRAM} status"),
     "ResourceAlreadyExistsException": Known(
         code="quota-pending",
-        message="A request for this quota is open already.",
-        hint=f"See what became of it: {PROGRAM} quota history",
+        message="A request for this quota is already open.",
+        hint=f"Show the request: {PROGRAM} quota history",
     ),
     "QuotaExceededException": Known(
         code="quota-pending",
         message="Too many quota requests of this account are open.",
-        hint=f"Wait until AWS has decided some; see them with: {PROGRAM} quota history --status PENDING",
+        hint=f"Wait until AWS has decided some of them: {PROGRAM} quota history --status PENDING",
     ),
-    "InvalidResourceStateException": Known(
-        code="quota-pending", hint=f"See what became of it: {PROGRAM} quota history"
-    ),
-    "NoSuchResourceException": Known(code="not-found", hint=f"See the quotas there are: {PROGRAM} quota show"),
-    "IllegalArgumentException": Known(code="bad-quota-value", hint=f"See the quotas: {PROGRAM} quota show"),
+    "InvalidResourceStateException": Known(code="quota-pending", hint=f"Show the request: {PROGRAM} quota history"),
+    "NoSuchResourceException": Known(code="not-found", hint=f"List the available quotas: {PROGRAM} quota show"),
+    "IllegalArgumentException": Known(code="bad-quota-value", hint=f"Show the quotas: {PROGRAM} quota show"),
     "DependencyAccessDeniedException": _DENIED,
     "ServiceException": _BUSY,
     "RulesPerSecurityGroupLimitExceeded": Known(
-        code="quota", hint="Remove rules that nobody needs: aws ec2 describe-security-group-rules"
+        code="quota", hint="Remove unused rules: aws ec2 describe-security-group-rules"
     ),
-    "InvalidPermission.NotFound": Known(code="not-found", hint="Run the command again: the rule went just now."),
-    "InvalidGroup.NotFound": Known(code="not-found", hint="Run the command again: the group went just now."),
+    "InvalidPermission.NotFound": Known(
+        code="not-found", hint="The rule was deleted meanwhile. Run the command again."
+    ),
+    "InvalidGroup.NotFound": Known(code="not-found", hint="The group was deleted meanwhile. Run the command again."),
     "OperationNotPermitted": Known(
         code="protected",
-        hint="Lift the protection: aws ec2 modify-instance-attribute --no-disable-api-termination --instance-id ID",
+        hint="Remove the protection: aws ec2 modify-instance-attribute --no-disable-api-termination --instance-id ID",
     ),
 }
 
 _UNREACHABLE = Known(
     TransientError,
     code="unreachable",
-    hint="Is the region's name right, and is this machine online?",
+    hint=f"Check the region's name and this machine's network: aws sts get-caller-identity{PROFILE}",
 )
 _NO_CREDENTIALS = Known(
     code="no-credentials",
     message="No AWS credentials found.",
-    hint=f"Set them up with: aws configure{PROFILE}\nor rehearse without an account: {PROGRAM} --sandbox launch",
+    hint=f"Set them up: aws configure{PROFILE}\nOr try it without an account: {PROGRAM} --sandbox launch",
 )
 _SSO = Known(
     code="expired-credentials", message="Your AWS SSO session has expired.", hint=f"Renew it: aws sso login{PROFILE}"
@@ -324,14 +331,12 @@ _SSO = Known(
 KNOWN_EXCEPTIONS: dict[str, Known] = {
     "NoCredentialsError": _NO_CREDENTIALS,
     "CredentialRetrievalError": Known(
-        code="no-credentials", hint=f"See where they come from with: aws configure list{PROFILE}"
+        code="no-credentials", hint=f"Show where they come from: aws configure list{PROFILE}"
     ),
-    "PartialCredentialsError": Known(code="partial-credentials", hint=f"Complete them with: aws configure{PROFILE}"),
-    "ProfileNotFound": Known(code="no-profile", hint="List your profiles with: aws configure list-profiles"),
-    "ConfigParseError": Known(
-        code="bad-aws-config", hint="Mend the file named above; its format: aws help config-vars"
-    ),
-    "ConfigNotFound": Known(code="bad-aws-config", hint="Check AWS_CONFIG_FILE, or make the file with: aws configure"),
+    "PartialCredentialsError": Known(code="partial-credentials", hint=f"Complete them: aws configure{PROFILE}"),
+    "ProfileNotFound": Known(code="no-profile", hint="List your profiles: aws configure list-profiles"),
+    "ConfigParseError": Known(code="bad-aws-config", hint="Fix the file named above; its format: aws help config-vars"),
+    "ConfigNotFound": Known(code="bad-aws-config", hint="Check AWS_CONFIG_FILE, or create the file: aws configure"),
     "SSOTokenLoadError": _SSO,
     "UnauthorizedSSOTokenError": _SSO,
     "TokenRetrievalError": _SSO,
@@ -352,7 +357,7 @@ KNOWN_EXCEPTIONS: dict[str, Known] = {
 
 
 def unexpected_reply(cause: Exception) -> AwsError:
-    """The error for a reply of AWS's that lacks something, or holds what cannot be read. What it did is not known."""
+    """Return the error for a reply of AWS that lacks a key or cannot be read. The outcome of the call is not known."""
     what = f"it lacks {cause}" if isinstance(cause, KeyError) else f"{type(cause).__name__}: {cause}"
     error = AwsError(
         f"AWS's reply could not be read: {what}.",
@@ -360,16 +365,16 @@ def unexpected_reply(cause: Exception) -> AwsError:
         hint="Run the command again. If it happens again, report what --debug shows.",
         code="unexpected-reply",
     )
-    error.answered = False
+    error.outcome_known = False
     return error
 
 
-def explain(name: str, message: str) -> AwsError:
-    """Our error for AWS's error code, or botocore's exception class, of that name.
+def to_aws_error(name: str, message: str) -> AwsError:
+    """Return the AwsError for AWS's error code, or botocore's exception class, of that name.
 
     Its hint may hold marks of printed commands (invocation.py), which the console fills in.
     """
-    # A proxy's or gateway's HTML page carries no code of AWS's: botocore gives the HTTP status instead.
+    # A proxy's or gateway's HTML page carries no AWS error code: botocore gives the HTTP status instead.
     gateway = _BUSY if name.isdigit() and int(name) >= 500 else None
     known = KNOWN_CODES.get(name) or KNOWN_EXCEPTIONS.get(name) or gateway or Known()
-    return known.kind(known.message or message, aws_code=name, hint=known.hint, code=known.code)
+    return known.error_class(known.message or message, aws_code=name, hint=known.hint, code=known.code)

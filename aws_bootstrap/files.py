@@ -23,8 +23,8 @@ def write_whole(
 ) -> None:
     """Write a file whole or not at all: a draft beside it is renamed over it. OSError if it fails.
 
-    `owner`: user and group id, where they are to be set. `draft_name` stands in the draft's name, so that a draft
-    whose writer was killed is known again.
+    `owner`: user and group id, where they are to be set. `draft_name` is part of the draft's name, so that a draft
+    whose writer was killed can be recognized.
     """
     prefix = f".{path.name}.{draft_name}"
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=prefix, delete=False) as draft:

@@ -29,6 +29,7 @@ ARCHITECTURES = {
     "12.1": "Blackwell",
 }
 
+#: The shell script whose output `parse` reads; a toolkit that is not installed is no failure.
 QUERY = """\
 export PATH="$PATH:/usr/local/cuda/bin"
 nvidia-smi --query-gpu=name,compute_cap,driver_version --format=csv,noheader | head -n 1
@@ -38,10 +39,9 @@ echo '---'
 nvcc --version 2>/dev/null
 true
 """
-"""The shell script whose output `parse` reads; a toolkit that is not installed is no failure."""
 
 _NVCC_RELEASE = re.compile(r"release (\d+\.\d+)")
-# Newer drivers tell the kernel's and the user's side apart: "CUDA UMD Version".
+# Newer drivers have a version each for the kernel's and the user's side: "CUDA UMD Version".
 _DRIVER_MAX = re.compile(r"CUDA(?: UMD)? Version: *(\d+\.\d+)")
 
 

@@ -13,20 +13,20 @@ from .config import LaunchConfig
 from .errors import BootstrapError, UsageError
 from .files import ensure_private_folder, write_whole
 
+#: The key types that ImportKeyPair accepts: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/create-key-pairs.html
 EC2_KEY_TYPES = ("ssh-ed25519", "ssh-rsa")
-"""What ImportKeyPair takes: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/create-key-pairs.html"""
 
 
 @dataclass(frozen=True)
 class LocalKey:
-    """The key that will open the box. `public_key` is type and body; None if the pair has yet to be made."""
+    """The key that will open the box. `public_key` is type and body; None if the pair has yet to be created."""
 
     public_path: Path
+    #: What ssh's IdentityFile names: the private key, or the public one where an agent holds the other half.
     identity_file: Path
-    """What ssh's IdentityFile names: the private key, or the public one where an agent holds the other half."""
     public_key: str | None
+    #: Whether the public key's file exists.
     on_disk: bool = True
-    """Whether the public key's file exists."""
 
     @property
     def digest(self) -> str:
@@ -36,7 +36,7 @@ class LocalKey:
 
 
 def inspect(config: LaunchConfig) -> LocalKey:
-    """Return the key as it is, changing nothing. UsageError or BootstrapError where it could never open a box."""
+    """Return the key as it is, changing nothing. UsageError or BootstrapError if no box can be opened with it."""
     try:
         return _inspected(config.public_key, config.private_key)
     except OSError as exc:
@@ -67,7 +67,7 @@ def ensure(key: LocalKey) -> LocalKey:
     except OSError as exc:
         raise BootstrapError(
             f"Cannot write the SSH key {key.public_path}: {exc.strerror}.",
-            hint="Name another place: --key-path PATH.pub",
+            hint="Choose another path: --key-path PATH.pub",
             code="ssh-key",
         ) from exc
     body = parse_public(_read(key.public_path), key.public_path)
@@ -75,31 +75,31 @@ def ensure(key: LocalKey) -> LocalKey:
 
 
 def parse_public(text: str, path: Path) -> str:
-    """Return the type and base64 body of an OpenSSH public key of a type that EC2 takes. UsageError otherwise."""
+    """Return the type and base64 body of an OpenSSH public key of a type that EC2 accepts. UsageError otherwise."""
     if "PRIVATE KEY" in text:
         raise _not_public(path)
     words = text.split()
     if len(words) < 2 or not _is_blob(words[0], words[1]):
         raise UsageError(
-            f"{path} is not an OpenSSH public key.", hint="Make one: ssh-keygen -t ed25519", code="ssh-key"
+            f"{path} is not an OpenSSH public key.", hint="Create one: ssh-keygen -t ed25519", code="ssh-key"
         )
     if words[0] not in EC2_KEY_TYPES:
         raise UsageError(
-            f"{path} is a key of type {words[0]}; EC2 takes Ed25519 and RSA only.",
-            hint="Make one: ssh-keygen -t ed25519 -f ~/.ssh/id_ed25519",
+            f"{path} is a key of type {words[0]}; EC2 accepts Ed25519 and RSA only.",
+            hint="Create one: ssh-keygen -t ed25519 -f ~/.ssh/id_ed25519",
             code="ssh-key",
         )
     return f"{words[0]} {words[1]}"
 
 
-def _is_blob(kind: str, body: str) -> bool:
+def _is_blob(key_type: str, body: str) -> bool:
     """Return whether the base64 body begins, as RFC 4253 §6.6 has it, with its own type's name."""
     try:
         blob = base64.b64decode(body, validate=True)
     except (binascii.Error, ValueError):
         return False
     length = int.from_bytes(blob[:4], "big")
-    return blob[4 : 4 + length] == kind.encode()
+    return blob[4 : 4 + length] == key_type.encode()
 
 
 def _read(path: Path) -> str:
@@ -116,7 +116,7 @@ def _not_public(path: Path) -> UsageError:
     else:
         what = f"{path} is not named like a public key, whose file ends in .pub."
     public = path.with_name(f"{path.name}.pub")
-    return UsageError(what, hint=f"Give the public half: {ssh.quoted('--key-path', str(public))}", code="ssh-key")
+    return UsageError(what, hint=f"Name the public half: {ssh.quoted('--key-path', str(public))}", code="ssh-key")
 
 
 def _identity(public: Path, private: Path, body: str) -> Path:
@@ -172,7 +172,7 @@ def _generate(private: Path) -> None:
     if code:
         reason = (complaint.strip().splitlines() or ["ssh-keygen failed"])[-1]
         raise BootstrapError(
-            f"Cannot make the SSH key {private}: {reason}.",
-            hint="Name another place: --key-path PATH.pub",
+            f"Cannot create the SSH key {private}: {reason}.",
+            hint="Choose another path: --key-path PATH.pub",
             code="ssh-key",
         )

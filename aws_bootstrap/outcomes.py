@@ -63,7 +63,7 @@ def _quota_requests_error(result: QuotaRequests) -> BootstrapError | None:
     names = ", ".join(reason.region for reason in reasons)
     hint = f"See what was sent: {PROGRAM} quota history"
     what = f"The request failed in {names}: {reasons[0].reason}"
-    return IncompleteError(what, hint=hint).with_facts(regions=reasons)
+    return IncompleteError(what, hint=hint).add_details(regions=reasons)
 
 
 @error_for.register
@@ -120,7 +120,7 @@ def _unread_before_removal(failed: Sequence[RegionFailure]) -> BootstrapError | 
     if error is None:
         return None
     hint = "So nothing is removed or deleted: what lives there is unknown. Run it again once the region answers."
-    return error.with_facts(hint=hint)
+    return error.add_details(hint=hint)
 
 
 @error_for.register
@@ -129,7 +129,7 @@ def _launch_error(result: LaunchReport) -> BootstrapError | None:
     error = _box_error(result)
     if error is None:
         return None
-    return error.with_facts(resources=result.resources())
+    return error.add_details(resources=result.resources())
 
 
 @error_for.register

@@ -6,13 +6,24 @@ https://docs.aws.amazon.com/ec2/latest/instancetypes/ec2-instance-quotas.html
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
-from .aws import explained, pages
+from .aws import translate_aws_errors
 from .errors import AwsError
 from .models import Quota, QuotaChange
+
+if TYPE_CHECKING:
+    from types_boto3_service_quotas import ServiceQuotasClient
+    from types_boto3_service_quotas.literals import RequestStatusType
+    from types_boto3_service_quotas.type_defs import (
+        GetAWSDefaultServiceQuotaResponseTypeDef,
+        GetServiceQuotaResponseTypeDef,
+        RequestedServiceQuotaChangeTypeDef,
+    )
+
+    type QuotaReply = GetServiceQuotaResponseTypeDef | GetAWSDefaultServiceQuotaResponseTypeDef
 
 SERVICE = "ec2"
 MARKETS = ("spot", "on-demand")
@@ -28,42 +39,42 @@ CODES: dict[str, dict[str, str]] = {
 }
 FAMILIES = tuple(CODES)
 
+#: AWS has been folding the P5 spot quota into P's: a region may not know its code any more.
 _FALLBACK = {("p5", "spot"): "p"}
-"""AWS has been folding the P5 spot quota into P's: a region may not know its code any more."""
 
 
 @dataclass(frozen=True)
-class Kind:
-    """One line of the table above."""
+class QuotaKey:
+    """What a quota limits: one instance family in one market. A row of the table above."""
 
     family: str
     market: str
 
     @property
     def code(self) -> str:
-        """Return AWS's code for it."""
+        """Return AWS's code of the quota."""
         return CODES[self.family][self.market]
 
     @property
-    def fallback(self) -> Kind | None:
-        """Return the one that counts where a region does not know this code."""
+    def fallback(self) -> QuotaKey | None:
+        """Return the key that applies in a region that does not know this code."""
         family = _FALLBACK.get((self.family, self.market))
         if family is None:
             return None
-        return Kind(family, self.market)
+        return QuotaKey(family, self.market)
 
 
-def kinds(family: str | None = None, market: str | None = None) -> tuple[Kind, ...]:
-    """Return the lines of the table for a family (None: all) and a market (None: both)."""
-    chosen: list[Kind] = []
+def quota_keys(family: str | None = None, market: str | None = None) -> tuple[QuotaKey, ...]:
+    """Return the keys of a family (None: all) and a market (None: both)."""
+    keys: list[QuotaKey] = []
     for each_family in FAMILIES:
         for each_market in MARKETS:
             if family in (None, each_family) and market in (None, each_market):
-                chosen.append(Kind(each_family, each_market))
-    return tuple(chosen)
+                keys.append(QuotaKey(each_family, each_market))
+    return tuple(keys)
 
 
-def find_quotas(client: Any, codes: Iterable[str]) -> dict[str, Quota]:
+def find_quotas(client: ServiceQuotasClient, codes: Iterable[str]) -> dict[str, Quota]:
     """Return the quotas that the region knows, by code; each code is looked up once."""
     found: dict[str, Quota] = {}
     for code in dict.fromkeys(codes):
@@ -73,48 +84,57 @@ def find_quotas(client: Any, codes: Iterable[str]) -> dict[str, Quota]:
     return found
 
 
-def find_quota(client: Any, code: str) -> Quota | None:
-    """Return the quota as the account has it; AWS's default if it was never changed; None if the region has no such."""
-    current = _answer(client.get_service_quota, code)
+def find_quota(client: ServiceQuotasClient, code: str) -> Quota | None:
+    """Return the account's quota; AWS's default if it was never changed; None if the region does not know it."""
+    current = _read(client.get_service_quota, code)
     if current:
         return current
-    return _answer(client.get_aws_default_service_quota, code)
+    return _read(client.get_aws_default_service_quota, code)
 
 
-@explained()
-def find_changes(client: Any, status: str | None = None) -> list[QuotaChange]:
-    """Return every request that was made for an EC2 quota in the client's region."""
-    filters = {"ServiceCode": SERVICE}
+@translate_aws_errors()
+def find_changes(client: ServiceQuotasClient, status: str | None = None) -> list[QuotaChange]:
+    """Return every request for an EC2 quota in the client's region, or those of a status."""
+    paginator = client.get_paginator("list_requested_service_quota_change_history")
     if status:
-        filters["Status"] = status
-    made = pages(client, "list_requested_service_quota_change_history", "RequestedQuotas", **filters)
-    return [_change(raw) for raw in made]
+        pages = paginator.paginate(ServiceCode=SERVICE, Status=cast("RequestStatusType", status))
+    else:
+        pages = paginator.paginate(ServiceCode=SERVICE)
+    found: list[QuotaChange] = []
+    for page in pages:
+        for raw in page["RequestedQuotas"]:
+            found.append(_change(raw))
+    return found
 
 
-@explained()
-def find_open_change(client: Any, code: str) -> QuotaChange | None:
+@translate_aws_errors()
+def find_open_change(client: ServiceQuotasClient, code: str) -> QuotaChange | None:
     """Return the request for this quota that AWS has yet to decide."""
-    operation = "list_requested_service_quota_change_history_by_quota"
-    for raw in pages(client, operation, "RequestedQuotas", ServiceCode=SERVICE, QuotaCode=code):
-        if raw.get("Status") in OPEN:
-            return _change(raw)
+    paginator = client.get_paginator("list_requested_service_quota_change_history_by_quota")
+    for page in paginator.paginate(ServiceCode=SERVICE, QuotaCode=code):
+        for raw in page["RequestedQuotas"]:
+            if raw.get("Status") in OPEN:
+                return _change(raw)
     return None
 
 
-def request_increase(client: Any, code: str, desired_value: float) -> QuotaChange:
+@translate_aws_errors()
+def request_increase(client: ServiceQuotasClient, code: str, desired_value: float) -> QuotaChange:
     """Send a request for this quota; return it as AWS answers."""
-    with explained():
-        reply = client.request_service_quota_increase(
-            ServiceCode=SERVICE, QuotaCode=code, DesiredValue=float(desired_value)
-        )
-        # What was requested stands in for what the reply does not say.
-        return _change({"QuotaCode": code, "DesiredValue": desired_value, **reply["RequestedQuota"]})
+    reply = client.request_service_quota_increase(
+        ServiceCode=SERVICE, QuotaCode=code, DesiredValue=float(desired_value)
+    )
+    raw = reply["RequestedQuota"]
+    # The request replaces what the reply lacks.
+    raw.setdefault("QuotaCode", code)
+    raw.setdefault("DesiredValue", desired_value)
+    return _change(raw)
 
 
-def _answer(operation: Any, code: str) -> Quota | None:
-    """Return what this operation answers about the quota; None where AWS knows no such."""
+def _read(operation: Callable[..., QuotaReply], code: str) -> Quota | None:
+    """Return the quota that this operation reads; None if AWS does not know it."""
     try:
-        with explained():
+        with translate_aws_errors():
             raw = operation(ServiceCode=SERVICE, QuotaCode=code)["Quota"]
             return Quota(raw.get("QuotaCode", code), raw.get("QuotaName", ""), float(raw["Value"]))
     except AwsError as exc:
@@ -123,7 +143,8 @@ def _answer(operation: Any, code: str) -> Quota | None:
         raise
 
 
-def _change(raw: dict[str, Any]) -> QuotaChange:
+def _change(raw: RequestedServiceQuotaChangeTypeDef) -> QuotaChange:
+    """Return the request of a reply."""
     return QuotaChange(
         request_id=raw.get("Id", "unknown"),
         status=raw.get("Status", "unknown"),

@@ -1,4 +1,4 @@
-"""Which requests to AWS wait for an answer, and for how long: a region that falls silent is not waited for.
+"""Which requests to AWS wait for an answer, and for how long, so that a silent region is not waited for.
 
 Only a request that has no answer counts, and only the time in which no other region's answer came either. So a large
 account, which takes long page by page, is not silent; nor is a region that throttles, or a machine that is busy.
@@ -9,7 +9,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from botocore.client import BaseClient
 
 
 class Silence:
@@ -17,27 +20,27 @@ class Silence:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
+        #: The region that each thread waits for, by the thread's identifier.
         self._waiting: dict[int, str] = {}
-        """The region that each thread waits for, by the thread's identifier."""
+        #: When a request was sent or answered, in any region.
         self._last_event = clock()
-        """When a request was sent or answered, in any region."""
         self._lock = threading.Lock()
 
-    def watch(self, client: Any) -> None:
+    def watch(self, client: BaseClient) -> None:
         """Follow the requests of a boto3 client from now on."""
         region = client.meta.region_name
 
-        def sent(**_: Any) -> None:
+        def sent(**_: object) -> None:
             with self._lock:
                 if threading.get_ident() not in self._waiting:  # a repeated attempt does not end the silence
                     self._waiting[threading.get_ident()] = region
                     self._last_event = self._clock()
 
-        def received(response_dict: Any = None, **_: Any) -> None:
+        def received(response_dict: object = None, **_: object) -> None:
             if response_dict is not None:  # None: the connection broke
                 self._answered()
 
-        def ended(**_: Any) -> None:
+        def ended(**_: object) -> None:
             self._answered()
 
         events = client.meta.events
@@ -65,13 +68,13 @@ SILENCE = Silence()
 _listener: Callable[[str], None] | None = None
 
 
-def tell_by(listener: Callable[[str], None]) -> None:
-    """Have `listener` told when a region is given up."""
+def report_to(listener: Callable[[str], None]) -> None:
+    """Call `listener` with a message whenever a region is given up."""
     global _listener
     _listener = listener
 
 
-def tell(message: str) -> None:
-    """Tell a person at once."""
+def report(message: str) -> None:
+    """Hand the message to the listener at once."""
     if _listener is not None:
         _listener(message)

@@ -1,4 +1,4 @@
-"""The only door to subprocesses: ssh, ssh-keygen and ssh-add, and what is asked of a box through them.
+"""The only door to subprocesses: ssh, ssh-keygen and ssh-add, and what is run on a box through them.
 
 Every wait on a box is bounded. `ssh_frame` marks a command and reads what comes back; `ssh_mount` mounts a data volume.
 """
@@ -16,10 +16,10 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import IO, Any
 
 from . import gpu
-from .config import LOGIN_REFUSED_SECONDS, Paths
+from .config import LOGIN_RETRY_SECONDS, Paths
 from .errors import SshError
 from .gpu import GpuInfo
 from .retry import poll
@@ -46,20 +46,20 @@ __all__ = [
     "wrapped",
 ]
 
+#: For how long a connection may take to be answered by an SSH server: its greeting, not only an open port.
 CONNECT_SECONDS = 10
-"""For how long a connection may take to be answered by an SSH server: its greeting, not only an open port."""
 
+#: From the start of ssh until the command runs, the login's rc files included. As sshd's own LoginGraceTime.
 LOGIN_SECONDS = 120.0
-"""From the start of ssh until the command runs, the login's rc files included. As sshd's own LoginGraceTime."""
 
+#: For how long a command may print nothing: longer than any step of the setup may take (a test holds that).
 SILENCE_SECONDS = 5400.0
-"""For how long a command may say nothing: longer than any step of the setup may take (a test holds that)."""
 
+#: For the whole query of a GPU: one box that hangs must not hold back the status of all.
 GPU_SECONDS = 20.0
-"""For a whole question about a GPU: one box that hangs must not hold back the view of all."""
 
-# What the user sets for all hosts must not bend what is run here: a terminal, a command of his own, forwarded ports,
-# or a shared connection, whose keepalive would be his and not ours.
+# What the user sets for all hosts must not change what is run here: a terminal, a command, forwarded ports, or a shared
+# connection, whose keepalive would not be the one below.
 _OPTIONS = (
     *("-o", "BatchMode=yes"),
     *("-o", f"ConnectTimeout={CONNECT_SECONDS}"),
@@ -73,11 +73,11 @@ _OPTIONS = (
 )
 
 _CHANGED_KEY = ("HOST IDENTIFICATION HAS CHANGED", "Host key verification failed")
+#: Other messages of ssh after which a retry cannot help.
 _FINAL = ("Could not resolve hostname", "Bad owner")
-"""What else ssh says when trying again cannot help."""
 
+#: Of ssh's own messages, among which an rc file may write.
 _KEPT_WORDS = 64 * 1024
-"""Of ssh's own words, among which an rc file may write."""
 _CHUNK = 65536
 _LOOK_EVERY = 0.5
 
@@ -88,7 +88,7 @@ def _ignore(line: str) -> None:
 
 @dataclass
 class Ssh:
-    """Runs the real ssh client against our aliases."""
+    """Runs the real ssh client against the aliases of boxes."""
 
     paths: Paths = field(default_factory=Paths)
     clock: Callable[[], float] = time.monotonic
@@ -103,7 +103,7 @@ class Ssh:
             nonlocal was_open
             with contextlib.suppress(OSError), socket.create_connection((host, port), timeout=2) as connection:
                 was_open = True
-                # A port may accept and never answer: a firewall between us, or a box that is frozen.
+                # A port may accept and never answer: a firewall on the way, or a box that is frozen.
                 connection.settimeout(max(0.1, min(CONNECT_SECONDS, end - self.clock())))
                 if connection.recv(4):
                     return True
@@ -124,13 +124,13 @@ class Ssh:
         *,
         stdin: bytes = b"",
         on_line: Callable[[str], None] = _ignore,
-        patience: float = LOGIN_REFUSED_SECONDS,
+        login_timeout: float = LOGIN_RETRY_SECONDS,
         limit: float | None = None,
     ) -> Remote:
         """Run a command in bash on the box. Return its exit code and the end of its output (8 MiB at most).
 
-        Each line is also handed to `on_line` as it comes. A booting box refuses logins for some seconds: refusals are
-        retried until `patience` seconds have passed, then raised as SshError `ssh-refused` in ssh's own words.
+        Each line is also handed to `on_line` as it comes. A booting box refuses logins for some seconds: they are
+        retried until `login_timeout` seconds have passed, then raised as SshError `ssh-refused` with ssh's message.
         A connection that breaks later is `ssh-lost`. `ssh-timeout`: no login within LOGIN_SECONDS, or the whole took
         longer than `limit` seconds.
         """
@@ -148,34 +148,34 @@ class Ssh:
                 refusals.append(exc)
                 return None
 
-        done = poll(attempt, timeout=patience, every=1.0, clock=self.clock, sleep=self.sleep)
+        done = poll(attempt, timeout=login_timeout, every=1.0, clock=self.clock, sleep=self.sleep)
         if done is None:
             last = refusals[-1]
             raise _refused(alias, last) from last
         return done
 
     def _host_key_hint(self, alias: str) -> str:
-        """Return what to do about a host key that is not the pinned one. Only its user knows whether he replaced it."""
+        """Return the hint for a host key that is not the pinned one. Only the user knows if the key was replaced."""
         pinned_as = effective_options(alias, *self.paths.ssh_flags).get("hostkeyalias", alias)
         forget = quoted("ssh-keygen", "-f", str(self.paths.known_hosts), "-R", pinned_as)
         return (
-            "The host key is not the one of the first login: another machine may answer at the box's address.\n"
-            f"If you replaced the box's host key yourself, forget the old one:  {forget}"
+            "The host key differs from the first login's: another machine may answer at the box's address.\n"
+            f"If you replaced the box's host key yourself, remove the old one: {forget}"
         )
 
     def query_gpu(self, alias: str) -> GpuInfo | None:
-        """Return the box's first GPU; None if it has none that answers. SshError if the box does not."""
-        done = self.run(alias, f"{{ {gpu.QUERY}}} 2>/dev/null", patience=0.0, limit=GPU_SECONDS)
+        """Return the box's first GPU; None if none answers. SshError if the box does not answer."""
+        done = self.run(alias, f"{{ {gpu.QUERY}}} 2>/dev/null", login_timeout=0.0, limit=GPU_SECONDS)
         return gpu.parse("\n".join(done.lines) + "\n")
 
     def mount_ebs_volume(
         self, alias: str, package: bytes, volume_id: str, *, format_if_empty: bool
     ) -> tuple[dict[str, Any], tuple[str, ...]]:
-        """As the function of that name."""
+        """Mount a volume on a box, as `ssh_mount.mount_ebs_volume` does."""
         return mount_ebs_volume(self, alias, package, volume_id, format_if_empty=format_if_empty)
 
     def _once(self, alias: str, command: str, stdin: bytes, output: Output, limit: float | None) -> Remote:
-        """Run the command in one connection. Raise _Refused where ssh never got as far as running it."""
+        """Run the command in one connection. Raise _Refused if ssh ended before the command ran."""
         argv = ["ssh", *self.paths.ssh_flags, *_OPTIONS, alias, framed(command)]
         words = Tail(_KEPT_WORDS)
         with tempfile.TemporaryFile() as source, _process(argv, source, stdin) as process:
@@ -190,7 +190,7 @@ class Ssh:
             cause = _last_line(said) or f"ssh ended with status {status}"
             raise SshError(f"The connection to {alias} broke: {cause}", code="ssh-lost")
         if status == 255:
-            raise _Refused(said or output.noise or "ssh failed without a word")
+            raise _Refused(said or output.noise or "ssh failed without a message")
         raise _no_command(alias, output.noise or _last_line(said), status)
 
     def _listen(
@@ -200,7 +200,7 @@ class Ssh:
 
         Return the bound, in seconds, that was passed before that, or None.
         """
-        assert process.stdout and process.stderr  # noqa: S101 (pipes, as `_process` asks)
+        assert process.stdout and process.stderr  # noqa: S101 (`_process` opens pipes)
         began = heard = self.clock()
         with selectors.DefaultSelector() as pipes:
             pipes.register(process.stdout, selectors.EVENT_READ, output.take)
@@ -236,15 +236,15 @@ def _passed(now: float, began: float, heard: float, limit: float | None, output:
 
 
 class _Refused(Exception):
-    """ssh never got as far as running the command; its own words."""
+    """ssh ended before the command ran; its own message."""
 
     def says(self, phrases: Sequence[str]) -> bool:
-        """Return whether ssh's words hold one of these phrases."""
+        """Return whether ssh's message contains one of these phrases."""
         return any(phrase in str(self) for phrase in phrases)
 
 
 def _refused(alias: str, cause: Exception, hint: str | None = None) -> SshError:
-    """Return the error for a login that failed in ssh's own words."""
+    """Return the error for a login that failed, with ssh's own message."""
     words = str(cause)
     last = _last_line(words)
     if "connect to host" in words or "timed out" in words:
@@ -252,18 +252,21 @@ def _refused(alias: str, cause: Exception, hint: str | None = None) -> SshError:
     return SshError(f"{alias} refuses the login: {last}", hint=hint, code="ssh-refused")
 
 
-def _no_command(alias: str, word: str, status: int) -> SshError:
-    """Return the error for a login that ended by itself, by an `exit` in an rc file or since the account is barred."""
-    what = f"{alias} ended the login before the command ran: {word or f'exit status {status}'}"
-    return SshError(what, hint=f"Look at what the account runs at login (~/.bashrc): ssh {alias}")
+def _no_command(alias: str, message: str, status: int) -> SshError:
+    """Return the error for a login that ended by itself: an `exit` in an rc file, or an account that is locked."""
+    cause = message or f"exit status {status}"
+    return SshError(
+        f"{alias} ended the login before the command ran: {cause}",
+        hint=f"Check what the account runs at login (~/.bashrc): ssh {alias}",
+    )
 
 
 def _too_late(alias: str, seconds: float, output: Output) -> SshError:
     """Return the error for a bound of so many seconds that was passed."""
     if not output.began:
-        return SshError(f"{alias} did not log us in within {seconds:.0f} s.", code="ssh-timeout")
+        return SshError(f"{alias} did not complete the login within {seconds:.0f} s.", code="ssh-timeout")
     if seconds == SILENCE_SECONDS:
-        return SshError(f"The connection to {alias} broke: not a word for {seconds:.0f} s.", code="ssh-lost")
+        return SshError(f"The connection to {alias} broke: no output for {seconds:.0f} s.", code="ssh-lost")
     return SshError(f"{alias} did not finish within {seconds:.0f} s.", code="ssh-timeout")
 
 
@@ -275,7 +278,7 @@ def _last_line(words: str) -> str:
 
 
 @contextlib.contextmanager
-def _process(argv: Sequence[str], source: Any, stdin: bytes) -> Iterator[subprocess.Popen[bytes]]:
+def _process(argv: Sequence[str], source: IO[bytes], stdin: bytes) -> Iterator[subprocess.Popen[bytes]]:
     """Yield the running process, its input read from `source` (a pipe could block before ssh listens); then end it."""
     source.write(stdin)
     source.seek(0)
@@ -298,7 +301,7 @@ def _status(process: subprocess.Popen[bytes]) -> int:
 
 
 def check_installed() -> None:
-    """Raise SshError if there is no ssh to reach a box with."""
+    """Raise SshError `no-ssh` if ssh is not installed."""
     if not shutil.which("ssh"):
         hint = "Install the OpenSSH client, for example: sudo apt-get install openssh-client"
         raise SshError("ssh is not installed.", hint=hint, code="no-ssh")
@@ -307,11 +310,11 @@ def check_installed() -> None:
 def effective_options(alias: str, *flags: str) -> dict[str, str]:
     """Return what ssh would use for the alias: the first value of each keyword, in lower case.
 
-    `flags` name the config, as in `Paths.ssh_flags`. SshError in ssh's own words if ssh cannot read its configuration.
+    `flags` name the config, as in `Paths.ssh_flags`. SshError with ssh's message if ssh cannot read its config.
     """
     code, text, complaint = _local("ssh", "-G", *flags, "--", alias)
     if code:
-        words = complaint.strip().splitlines() or ["ssh failed without a word"]
+        words = complaint.strip().splitlines() or ["ssh failed without a message"]
         raise SshError(words[0], code="ssh-config")
     options: dict[str, str] = {}
     for line in text.splitlines():
@@ -321,7 +324,7 @@ def effective_options(alias: str, *flags: str) -> dict[str, str]:
 
 
 def keygen(*arguments: str) -> tuple[int, str, str]:
-    """Return exit code, output and complaint of ssh-keygen. SshError if it is not installed."""
+    """Return exit code, output and error output of ssh-keygen. SshError if it is not installed."""
     return _local("ssh-keygen", *arguments)
 
 
@@ -334,15 +337,15 @@ def agent_keys() -> list[str]:
 
 
 def _local(*argv: str) -> tuple[int, str, str]:
-    """Run a program of this machine. Return its exit code, its output and what it says on standard error."""
+    """Run a program of this machine. Return its exit code, output and error output."""
     try:
         done = subprocess.run(
             argv, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL, timeout=30
         )
     except subprocess.TimeoutExpired as exc:
-        hint = "Is the ssh-agent hung? unset SSH_AUTH_SOCK"
+        hint = "If the ssh-agent hangs: unset SSH_AUTH_SOCK"
         if argv[0] == "ssh":
-            hint = f"See where it waits: {shlex.join(argv)}"
+            hint = f"Run it by hand to see where it waits: {shlex.join(argv)}"
         raise SshError(f"{argv[0]} did not answer.", hint=hint) from exc
     except FileNotFoundError as exc:
         hint = "Install the OpenSSH client, for example: sudo apt-get install openssh-client"

@@ -1,7 +1,7 @@
 """What is sent through ssh and what comes back: a command between two marks, and the readers of its streams. Pure.
 
-Whatever the account's shell and its rc files are, the command runs in a bash of its own, and only what stands between
-the marks is its output. Nothing that a box says can fill this machine's memory.
+Whatever the account's shell and its rc files are, the command runs in a bash of its own, and only what is between the
+marks is its output. No output of a box can fill this machine's memory.
 """
 
 from __future__ import annotations
@@ -12,20 +12,20 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+#: The line that begins a command's output: what precedes it is the login's, ssh's or an rc file's.
 _CONNECTED = "@aws-bootstrap-connected"
-"""The line that begins a command's output: what precedes it is the login's, ssh's or an rc file's."""
 
+#: Begins the line after the output, which gives the exit code. Without it the connection broke.
 _ENDED = "@aws-bootstrap-ended"
-"""Begins the line after the output, which gives the exit code. Without it the connection broke."""
 
+#: Of a command's output: the end of it, which holds the report. A report takes some kilobytes.
 _KEPT_BYTES = 8 * 1024 * 1024
-"""Of a command's output: the end of it, which holds the report. A report takes some kilobytes."""
 _LONGEST_LINE = 1024 * 1024
 
 
 @dataclass(frozen=True)
 class Remote:
-    """What a remote command said and how it ended."""
+    """What a remote command printed and how it ended."""
 
     exit_code: int
     lines: tuple[str, ...]
@@ -54,7 +54,7 @@ def in_bash(script: str) -> str:
 
 
 def wrapped(script: str) -> str:
-    """Return a remote command whose standard error joins its output, so that it cannot pass for ssh's own words."""
+    """Return a remote command whose standard error joins its output, so that it is not taken for ssh's own messages."""
     return f"{{ {script}; }} 2>&1"
 
 
@@ -71,7 +71,7 @@ class Tail:
         self._bytes = bytearray()
 
     def take(self, chunk: bytes) -> None:
-        """Read on."""
+        """Add the next bytes."""
         self._bytes += chunk
         if len(self._bytes) > 2 * self._size:
             del self._bytes[: -self._size]
@@ -87,8 +87,8 @@ class Output:
     def __init__(self, on_line: Callable[[str], None]) -> None:
         self.began = False
         self.exit_code: int | None = None
+        #: The last line before the command began.
         self.noise = ""
-        """The last line before the command began."""
         self._on_line = on_line
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._rest = ""
@@ -96,7 +96,7 @@ class Output:
         self._size = 0
 
     def take(self, chunk: bytes) -> None:
-        """Read on; an empty chunk is the end."""
+        """Read the next bytes; an empty chunk is the end."""
         text = self._rest + self._decoder.decode(chunk, final=not chunk)
         *lines, self._rest = text.split("\n")
         for line in lines:
@@ -106,14 +106,14 @@ class Output:
             self._rest = ""
 
     def lines(self) -> tuple[str, ...]:
-        """Return what was kept, without the empty line that stands before the mark of the end."""
+        """Return what was kept, without the empty line before the mark of the end."""
         kept = list(self._lines)
         if kept and not kept[-1]:
             kept.pop()
         return tuple(kept)
 
     def _read(self, line: str) -> None:
-        """Take a line for what it is: noise of the login, a mark, or output."""
+        """Classify a line: noise of the login, a mark, or output."""
         if not self.began:
             # An rc file's last line may lack its end.
             self.began = line.endswith(_CONNECTED)

@@ -9,20 +9,20 @@ from typing import Any, Protocol
 from .errors import SshError
 from .ssh_frame import Remote, quoted
 
+#: For the whole mount of a data volume: longer than it waits for another mount and for the disk (7 minutes), and
+#: than e2fsck takes for some terabytes, of which it reads the metadata alone. It prints at its end only, so that the
+#: bound of silence would hold a launch for 90 minutes.
 MOUNT_SECONDS = 1800.0
-"""For the whole mount of a data volume: longer than it waits for another mount and for the disk (7 minutes), and than
-e2fsck takes for some terabytes, of which it reads the metadata alone. It speaks at its end only, so that the bound of
-silence would hold a launch for 90 minutes."""
 
 _MOUNT = """\
 mkdir -p ~/.aws-bootstrap && chmod 700 ~/.aws-bootstrap && folder=$(mktemp -d ~/.aws-bootstrap/mount.XXXXXX) || exit 1
 trap 'rm -rf "$folder"' EXIT
 tar xzf - -C "$folder" && bash "$folder/mount_data_volume.sh" "$@"
 """
+#: Exit status of mount_data_volume.sh if only the permission to format is missing.
 _UNFORMATTED = 3
-"""Exit status of mount_data_volume.sh where only the leave to format is missing."""
+#: Begins a line of mount_data_volume.sh that is for the user.
 _NOTE = "note: "
-"""Begins a line of mount_data_volume.sh that is for the user."""
 
 
 class Runner(Protocol):
@@ -33,7 +33,7 @@ class Runner(Protocol):
 
 
 class VolumeUnformatted(SshError):
-    """The volume is empty and carries no filesystem, and there is no leave to format it."""
+    """The volume is empty, has no filesystem, and may not be formatted without permission."""
 
 
 def mount_command(*arguments: str) -> str:
@@ -50,8 +50,8 @@ def mount_ebs_volume(
     """Mount a volume on a box by the scripts in `package`, a gzipped tar.
 
     Return the script's report (device, mount_point, fstype, formatted) and its notes for the user. Raise
-    VolumeUnformatted where only the leave to format is missing, SshError `mount-failed` for any other failure,
-    `ssh-timeout` after MOUNT_SECONDS; the box goes on with what it is at.
+    VolumeUnformatted if only the permission to format is missing, SshError `mount-failed` for any other failure,
+    `ssh-timeout` after MOUNT_SECONDS; the box then goes on with the mount.
     """
     arguments = [volume_id]
     if format_if_empty:
@@ -64,5 +64,6 @@ def mount_ebs_volume(
         raise SshError(last, code="mount-failed")
     notes = tuple(line.removeprefix(_NOTE) for line in others if line.startswith(_NOTE))
     with contextlib.suppress(json.JSONDecodeError):
-        return json.loads(last), notes
+        report: dict[str, Any] = json.loads(last)
+        return report, notes
     raise SshError(f"The mount ended without a report: {last}", code="mount-failed")

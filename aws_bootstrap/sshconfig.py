@@ -1,6 +1,6 @@
-"""Our marked blocks in an OpenSSH config: text in, text out. Only `edit` touches a file.
+"""The marked blocks of this tool in an OpenSSH config: text in, text out. Only `edit` touches a file.
 
-Every byte outside our markers belongs to the user and stays as it is. A block that lacks its end is left alone and
+Every byte outside the markers belongs to the user and stays as it is. A block that lacks its end is left alone and
 reported by `broken`.
 
 OpenSSH takes the first value that it finds for each keyword, so a block is put at the very top of the file. It ends
@@ -31,8 +31,8 @@ _BLOCK = re.compile(
 )
 _MARKER = re.compile(r"^# (?:>>>|<<<) aws-bootstrap \[(?P<id>[^\]\r\n]+)\]", re.MULTILINE)
 _CLOSING_LINE = "Host *"
+#: The first name of a block. ssh and printed commands are given it as it is.
 _ALIAS = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(?:\s|\Z)")
-"""The first name of a block. ssh and printed commands are given it as it is."""
 _HOST_LINE = re.compile(r"^[\s=]*Host[\s=](?P<patterns>.*)", re.IGNORECASE)
 
 # A draft is renamed over the file. One that is still there under the lock was left by an editor that was killed.
@@ -57,7 +57,7 @@ class Host:
 
 
 def hosts(text: str) -> list[Host]:
-    """Return our hosts in the text; a block without an address, or an alias that is a plain word, is skipped."""
+    """Return the managed hosts in the text, without blocks that lack an address, or an alias that is a plain word."""
     found: list[Host] = []
     for block in _BLOCK.finditer(text):
         words = _words(block["body"])
@@ -67,7 +67,7 @@ def hosts(text: str) -> list[Host]:
 
 
 def find(text: str, alias_or_id: str) -> Host | None:
-    """Return our host of that alias or instance id."""
+    """Return the managed host of that alias or instance id."""
     return find_in(hosts(text), alias_or_id)
 
 
@@ -80,7 +80,7 @@ def find_in(found: Iterable[Host], alias_or_id: str) -> Host | None:
 
 
 def broken(text: str) -> list[str]:
-    """Return the instance ids whose begin or end marker stands alone, each once."""
+    """Return the instance ids whose begin or end marker has no counterpart, each once."""
     blocks = [block.span() for block in _BLOCK.finditer(text)]
     alone: list[str] = []
     for marker in _MARKER.finditer(text):
@@ -111,7 +111,7 @@ def without_host(text: str, instance_id: str) -> str:
 
 
 def _line_end_undone(before: str, block: str) -> str:
-    """Return what stood before the block, as it was before older versions put the block there.
+    """Return the text before the block, as it was before older versions put the block there.
 
     They put it below the last line. If that line had no end, it got one like the block's own, and the block had none.
     """
@@ -249,7 +249,7 @@ def check_path(path: Path) -> None:
     is_printable = all(_is_printable(character) for character in text)
     if not is_printable or '"' in text or "\\" in text or "${" in text:
         raise BootstrapError(
-            f"ssh cannot be given the path {text!r}: it holds a quote, a backslash, ${{ or a control character.",
+            f"An SSH config cannot hold the path {text!r}: it has a quote, a backslash, ${{ or a control character.",
             hint="Use a path without them.",
             code="ssh-config",
         )
@@ -274,14 +274,14 @@ def _cannot(verb: str, path: Path, exc: OSError) -> BootstrapError:
     """Return the error for an SSH config that cannot be read or written."""
     return BootstrapError(
         f"Cannot {verb} the SSH config {path}: {exc.strerror or exc}.",
-        hint="Mend its permissions, or name another file: export AWS_BOOTSTRAP_SSH_CONFIG=…",
+        hint="Fix its permissions, or choose another file: export AWS_BOOTSTRAP_SSH_CONFIG=…",
         code="ssh-config",
     )
 
 
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[bool]:
-    """Let one editor in at a time, and yield whether that is certain: NFS homes cannot lock a folder.
+    """Admit one editor at a time, and yield whether that is certain: NFS homes cannot lock a folder.
 
     The folder itself is locked: the file is replaced, and a lock file would be litter.
     """
@@ -318,7 +318,7 @@ def _delete_dead_drafts(path: Path, *, alone: bool) -> None:
 
 
 def _is_dead_draft(entry: os.DirEntry[str], name: str, alone: bool) -> bool:
-    """Return whether the entry is a draft of the file of that name, and certainly nobody's who still writes."""
+    """Return whether the entry is a draft of the file of that name, and certainly not one that is being written."""
     if not entry.is_file(follow_symlinks=False):
         return False
     facts = entry.stat(follow_symlinks=False)
@@ -329,7 +329,7 @@ def _is_dead_draft(entry: os.DirEntry[str], name: str, alone: bool) -> bool:
     if re.fullmatch(start + _DRAFT_NAME + _RANDOM_NAME, entry.name):
         return alone or old
     if re.fullmatch(start + _RANDOM_NAME, entry.name):
-        # Older versions named drafts so, and so may other programs: only the content tells that it is ours.
+        # Older versions named drafts so, and so may other programs: only the content shows whose it is.
         return old and _MARKER_BYTES in Path(entry.path).read_bytes()
     return False
 

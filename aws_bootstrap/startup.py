@@ -1,8 +1,8 @@
-"""The process itself, from its first moment on: what signals do to it, and its standard streams.
+"""The process itself, from its first moment on: how it handles signals, and its standard streams.
 
-SIGINT, SIGTERM and SIGHUP end a command with what exists told, whenever they come: before the program is loaded they
-are noted, later they raise, and once the telling has begun they are ignored. This module is imported before all others
-and imports next to nothing, not even typing or contextlib, so that a Ctrl-C during start-up finds it in place.
+SIGINT, SIGTERM and SIGHUP end a command with a report of what exists, whenever they come: before the program is loaded
+they are noted, later they raise, and once the report has begun they are ignored. This module is imported before all
+others and imports next to nothing, not even typing or contextlib, so that it is in place for a Ctrl-C during start-up.
 """
 
 from __future__ import annotations
@@ -14,23 +14,26 @@ import sys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, NoReturn
+    from types import FrameType
+    from typing import NoReturn
+
+    type Handler = Callable[[int, FrameType | None], object] | int | None
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _is_program = False
 _noted: int | None = None
+#: Returns what a signal raises; None as long as signals are only noted.
 _make_interrupt: Callable[[int], BaseException] | None = None
-"""Makes what a signal raises; None as long as signals are only noted."""
 
 
 def is_program(argument_zero: str) -> bool:
-    """Whether this process was started as our command, by the script of that name."""
+    """Return whether this process was started as the command itself, by the script of that name."""
     return os.path.basename(argument_zero) == "aws-bootstrap"
 
 
 def begin() -> None:
-    """Take over signals and standard streams of this process. For the program alone, never for who imports it."""
+    """Take over signals and standard streams of this process. For the program alone, never for code that imports it."""
     global _is_program
     _is_program = True
     _install()
@@ -42,10 +45,10 @@ def begin() -> None:
 
 
 class watched:
-    """A block with signals under our care. What stood before is put back at its end, but in the program itself."""
+    """A block in which this module handles signals. The handlers before are restored at its end, but in the program."""
 
     def __enter__(self) -> None:
-        self._before: dict[int, Any] = {} if _is_program else _install()
+        self._before: dict[int, Handler] = {} if _is_program else _install()
 
     def __exit__(self, *_: object) -> None:
         global _make_interrupt
@@ -55,7 +58,7 @@ class watched:
 
 
 def raise_signals(make: Callable[[int], BaseException]) -> None:
-    """Have a signal raise what `make` makes of its number from now on; at once, if one came before."""
+    """Raise what `make` returns for a signal's number, from the next signal on; at once, if one came before."""
     global _make_interrupt, _noted
     _make_interrupt = make
     if _noted is not None:
@@ -64,14 +67,14 @@ def raise_signals(make: Callable[[int], BaseException]) -> None:
 
 
 def ignore_signals() -> None:
-    """Let no signal disturb what is told from now on."""
+    """Ignore signals from now on: none may interrupt the report of what exists."""
     for number in _SIGNALS:
         _set(number, signal.SIG_IGN)
 
 
-def _install() -> dict[int, Any]:
-    """Handle the signals; the handlers before. SIGHUP that is ignored stays so: somebody used nohup."""
-    before: dict[int, Any] = {}
+def _install() -> dict[int, Handler]:
+    """Handle the signals; return the handlers before. A SIGHUP that is ignored stays ignored: somebody used nohup."""
+    before: dict[int, Handler] = {}
     for number in _SIGNALS:
         handler = signal.getsignal(number)
         is_nohup = number == signal.SIGHUP and handler is signal.SIG_IGN
@@ -80,8 +83,8 @@ def _install() -> dict[int, Any]:
     return before
 
 
-def _set(number: int, handler: Any) -> bool:
-    """Whether the handler was set: a thread other than the main one cannot, and no signal interrupts it."""
+def _set(number: int, handler: Handler) -> bool:
+    """Set the handler; return whether it was set. Only the main thread can, and no signal interrupts another."""
     try:
         signal.signal(number, handler)
     except ValueError:
@@ -89,7 +92,7 @@ def _set(number: int, handler: Any) -> bool:
     return True
 
 
-def _handle(number: int, _: Any) -> None:
+def _handle(number: int, _: FrameType | None) -> None:
     global _noted
     if _make_interrupt is not None:
         _interrupt(number)

@@ -68,7 +68,7 @@ def request(app: App, market: str, desired_value: int, family: str, regions: tup
     """
     from ..workflows import quota as workflow
 
-    checked = workflow.check(app, quotas.Kind(family, market), desired_value, regions)
+    checked = workflow.check(app, quotas.QuotaKey(family, market), desired_value, regions)
     if not app.confirm(workflow.question(checked), yes=yes):
         checked = ()
     app.show(workflow.request(app, checked))
@@ -90,4 +90,4 @@ def history(app: App, family: str | None, market: str | None, status: str | None
     """
     from ..workflows import quota as workflow
 
-    app.show(workflow.history(app, quotas.kinds(family, market), status, regions))
+    app.show(workflow.history(app, quotas.quota_keys(family, market), status, regions))

@@ -1,5 +1,6 @@
 """EC2 verbs, one file a resource. Each takes a client first, returns facts and prints nothing."""
 
+from ..models.facts import Market
 from .images import find_images, image_names, image_owner, latest_ami, login_user
 from .instances import (
     ENDED,
@@ -13,10 +14,10 @@ from .instances import (
     wait_running,
 )
 from .keypairs import ensure_key_pair, find_key_pairs, key_pair_for
-from .network import ensure_let_in, ensure_security_group, find_network, find_security_groups, group_in, missing_cidrs
+from .network import ensure_ingress, ensure_security_group, find_network, find_security_groups, group_in, missing_cidrs
 from .prices import on_demand_price, spot_prices
-from .requests import InstanceRequest, Market
-from .rules import authorize, find_rules, lets_in, opens, revoke, rule_changes
+from .requests import InstanceRequest
+from .rules import allows, authorize, covers_port, find_rules, revoke, rule_changes
 from .types import find_instance_types, quota_family
 from .volumes import (
     EBS_DEVICE_NAME,
@@ -31,7 +32,7 @@ from .volumes import (
     find_volume,
     find_volumes,
     keep_ebs_volume,
-    take_format_leave,
+    revoke_format_permission,
     validate_ebs_volume,
     wait_detached,
 )
@@ -50,7 +51,7 @@ __all__ = [
     "delete_ebs_volume",
     "detach_ebs_volume",
     "ensure_key_pair",
-    "ensure_let_in",
+    "ensure_ingress",
     "ensure_security_group",
     "find_by_token",
     "find_deletion",
@@ -72,17 +73,17 @@ __all__ = [
     "keep_ebs_volume",
     "key_pair_for",
     "latest_ami",
-    "lets_in",
+    "allows",
     "login_user",
     "missing_cidrs",
     "on_demand_price",
-    "opens",
+    "covers_port",
     "quota_family",
     "revoke",
     "rule_changes",
     "spot_prices",
     "start_instances",
-    "take_format_leave",
+    "revoke_format_permission",
     "terminate_instances",
     "validate_ebs_volume",
     "wait_detached",

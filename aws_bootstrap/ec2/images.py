@@ -1,20 +1,24 @@
-"""AMIs: the newest that matches, and who logs in to it."""
+"""AMIs: the newest that matches, and its login user."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
-from ..aws import explained, pages
+from ..aws import translate_aws_errors
 from ..config import DEFAULT_USER
 from ..models import Image
 
+if TYPE_CHECKING:
+    from types_boto3_ec2 import EC2Client
+    from types_boto3_ec2.type_defs import FilterTypeDef, ImageTypeDef
+
+#: Canonical's and Red Hat's accounts, by how their image names begin; Amazon publishes the rest.
 _OWNERS = {"ubuntu": "099720109477", "rhel": "309956199498", "red hat": "309956199498"}
-"""Canonical's and Red Hat's accounts, by how their image names begin; Amazon publishes the rest."""
 
 
 def image_owner(name_filter: str) -> str:
-    """Return the account that publishes images of such names."""
+    """Return the AWS account that publishes images of such names."""
     name = name_filter.lower()
     for prefix, owner in _OWNERS.items():
         if name.startswith(prefix):
@@ -23,7 +27,7 @@ def image_owner(name_filter: str) -> str:
 
 
 def login_user(image_name: str) -> str:
-    """Return the account that the image's cloud-init gives our key to."""
+    """Return the login user: the account for which the image's cloud-init installs the key pair."""
     name = image_name.lower()
     if "amazon linux" in name:
         return "ec2-user"
@@ -32,15 +36,17 @@ def login_user(image_name: str) -> str:
     return DEFAULT_USER
 
 
-@explained()
-def find_images(ec2: Any, name_filter: str) -> list[Image]:
+@translate_aws_errors()
+def find_images(ec2: EC2Client, name_filter: str) -> list[Image]:
     """Return the available images of that name pattern, newest first."""
-    filters = [
+    filters: list[FilterTypeDef] = [
         {"Name": "name", "Values": [name_filter]},
         {"Name": "state", "Values": ["available"]},
     ]
-    found = pages(ec2, "describe_images", "Images", Owners=[image_owner(name_filter)], Filters=filters)
-    images = [_image(raw) for raw in found]
+    images: list[Image] = []
+    for page in ec2.get_paginator("describe_images").paginate(Owners=[image_owner(name_filter)], Filters=filters):
+        for raw in page["Images"]:
+            images.append(_image(raw))
     return sorted(images, key=_creation_date, reverse=True)
 
 
@@ -49,13 +55,14 @@ def _creation_date(image: Image) -> str:
     return image.creation_date
 
 
-@explained()
-def image_names(ec2: Any, image_ids: Iterable[str]) -> dict[str, str]:
+@translate_aws_errors()
+def image_names(ec2: EC2Client, image_ids: Iterable[str]) -> dict[str, str]:
     """Return the names of these images, by id; those that were withdrawn are left out."""
-    filters = [{"Name": "image-id", "Values": sorted(image_ids)}]
+    filters: list[FilterTypeDef] = [{"Name": "image-id", "Values": sorted(image_ids)}]
     names: dict[str, str] = {}
-    for raw in pages(ec2, "describe_images", "Images", Filters=filters):
-        names[raw["ImageId"]] = raw.get("Name", "")
+    for page in ec2.get_paginator("describe_images").paginate(Filters=filters):
+        for raw in page["Images"]:
+            names[raw["ImageId"]] = raw.get("Name", "")
     return names
 
 
@@ -67,14 +74,13 @@ def latest_ami(images: Sequence[Image], architectures: Sequence[str]) -> Image |
     return None
 
 
-def _image(raw: dict[str, Any]) -> Image:
-    """Return the image of a reply. Its root size is 0 where the reply does not say it."""
+def _image(raw: ImageTypeDef) -> Image:
+    """Return the image of a reply. Its root size is 0 if the reply lacks it."""
     root = raw.get("RootDeviceName") or "/dev/sda1"
     sizes: list[int] = []
     for mapping in raw.get("BlockDeviceMappings", []):
         if mapping.get("DeviceName") == root:
-            ebs = mapping.get("Ebs", {})
-            sizes.append(ebs.get("VolumeSize", 0))
+            sizes.append(mapping.get("Ebs", {}).get("VolumeSize", 0))
     return Image(
         image_id=raw["ImageId"],
         name=raw.get("Name", ""),

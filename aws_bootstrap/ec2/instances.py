@@ -1,59 +1,67 @@
-"""Instances: one safe way to start one, and ways to find, await and end ours."""
+"""Instances: one safe way to start some, and ways to find, await and terminate those that this tool created."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Final
 
-from ..aws import explained, pages
+from ..aws import translate_aws_errors
 from ..errors import THROTTLING_CODES, AwsError, BootstrapError, TransientError
 from ..invocation import PROGRAM
 from ..models import Instance, StateChange
+from ..models.facts import InstanceState, Market
 from ..retry import backoff, poll
 from . import tags
 from .requests import InstanceRequest, run_parameters
 
-ALIVE = ("pending", "running", "stopping", "stopped", "shutting-down")
-ENDED = ("shutting-down", "terminated")
+if TYPE_CHECKING:
+    from types_boto3_ec2 import EC2Client
+    from types_boto3_ec2.type_defs import (
+        FilterTypeDef,
+        InstanceStateChangeTypeDef,
+        InstanceTypeDef,
+        ReservationTypeDef,
+        RunInstancesRequestTypeDef,
+    )
+
+ALIVE: tuple[InstanceState, ...] = ("pending", "running", "stopping", "stopped", "shutting-down")
+ENDED: tuple[InstanceState, ...] = ("shutting-down", "terminated")
+#: EC2 is eventually consistent: what was created a second ago may not be found yet.
 _NOT_YET_SEEN = ("InvalidKeyPair.NotFound", "InvalidGroup.NotFound")
-"""EC2 is eventually consistent: what was made a second ago may not be found yet."""
-UNKNOWN = "unknown"
-"""In place of a state or type of which EC2's reply does not tell."""
+#: In place of a state or type that EC2's reply lacks.
+UNKNOWN: Final = "unknown"
 _ATTEMPTS = 5
 
 
-def find_instances(ec2: Any) -> list[Instance]:
-    """Return our instances in the client's region that are not terminated, oldest first."""
-    filters = [tags.OURS, {"Name": "instance-state-name", "Values": list(ALIVE)}]
-    found = _described(ec2, Filters=filters)
-    return sorted(found, key=_age)
+def find_instances(ec2: EC2Client) -> list[Instance]:
+    """Return this tool's instances in the client's region that are not terminated, oldest first."""
+    filters: list[FilterTypeDef] = [tags.CREATED_BY_FILTER, {"Name": "instance-state-name", "Values": list(ALIVE)}]
+    return sorted(_filtered(ec2, filters), key=_age)
 
 
 def _age(instance: Instance) -> datetime:
-    """Return what to sort by: when it was launched; one of which EC2 does not say comes first."""
+    """Return what to sort by: when it was launched; one without a launch time comes first."""
     return instance.launch_time or datetime.min.replace(tzinfo=UTC)
 
 
-def get_instances(ec2: Any, instance_ids: Sequence[str]) -> list[Instance]:
-    """Return those of the instances that are ours, whatever their state; unknown ids are left out."""
-    filters = [tags.OURS, {"Name": "instance-id", "Values": list(instance_ids)}]
-    return _described(ec2, Filters=filters)
+def get_instances(ec2: EC2Client, instance_ids: Sequence[str]) -> list[Instance]:
+    """Return those of the instances that this tool created, whatever their state; unknown ids are left out."""
+    return _filtered(ec2, [tags.CREATED_BY_FILTER, {"Name": "instance-id", "Values": list(instance_ids)}])
 
 
-def find_by_token(ec2: Any, client_token: str) -> list[Instance]:
+def find_by_token(ec2: EC2Client, client_token: str) -> list[Instance]:
     """Return the instances that a RunInstances with this token started."""
-    filters = [{"Name": "client-token", "Values": [client_token]}]
-    return _described(ec2, Filters=filters)
+    return _filtered(ec2, [{"Name": "client-token", "Values": [client_token]}])
 
 
 def start_instances(
-    ec2_once: Any, request: InstanceRequest, count: int = 1, *, sleep: Callable[[float], None] = time.sleep
+    ec2_once: EC2Client, request: InstanceRequest, count: int = 1, *, sleep: Callable[[float], None] = time.sleep
 ) -> list[Instance]:
     """Start so many instances, or none; return them. `ec2_once` must be a client without SDK retries.
 
-    Throttling and lost answers are tried again here, with the same client token, so that nothing can start twice.
+    Throttled requests and lost answers are retried here, with the same client token, so that nothing can start twice.
     """
     parameters = run_parameters(request, count)
     waits = backoff(0.5, 8.0)
@@ -75,41 +83,41 @@ def start_instances(
     raise AssertionError("unreachable: the last attempt returns or raises")
 
 
-@explained()
-def _run_instances(ec2_once: Any, parameters: dict[str, Any]) -> list[Instance]:
+@translate_aws_errors()
+def _run_instances(ec2_once: EC2Client, parameters: RunInstancesRequestTypeDef) -> list[Instance]:
     """Send one RunInstances; return what it started."""
     reply = ec2_once.run_instances(**parameters)
     region = ec2_once.meta.region_name
-    # An answer without an instance is one that cannot be read: what was started is looked up.
+    # A reply without an instance cannot be read: what was started is looked up.
     first, *others = reply["Instances"]
     return [_instance(raw, region) for raw in (first, *others)]
 
 
 def _may_have_started(error: AwsError) -> bool:
-    """Return whether the request that failed may have started an instance: no answer came, or EC2 failed within."""
+    """Return whether the failed request may have started an instance: no answer came, or EC2 itself failed."""
     is_throttled = error.aws_code in THROTTLING_CODES
     failed_within = isinstance(error, TransientError) and not is_throttled
-    return failed_within or not error.answered
+    return failed_within or not error.outcome_known
 
 
-def _started_by(ec2: Any, client_token: str) -> list[Instance]:
+def _started_by(ec2: EC2Client, client_token: str) -> list[Instance]:
     """Return the instances that a request whose answer was lost has started.
 
-    AwsError, not answered, where EC2 cannot be asked: what the request did is then not known.
+    AwsError with an unknown outcome if EC2 does not answer: what the request did is then not known.
     """
     try:
         return find_by_token(ec2, client_token)
     except AwsError as exc:
-        exc.answered = False
+        exc.outcome_known = False
         raise
 
 
 def wait_running(
-    ec2: Any, instance_id: str, *, timeout: float = 300.0, address_within: float = 20.0, every: float = 1.0
+    ec2: EC2Client, instance_id: str, *, timeout: float = 300.0, address_within: float = 20.0, every: float = 1.0
 ) -> Instance:
-    """Return the instance, running and with its public address. BootstrapError if it ends instead, or gets no address.
+    """Return the instance, running and with a public address. BootstrapError if it ends instead, or gets no address.
 
-    Replies that do not tell the state are put up with for `address_within` seconds, then `unexpected-reply` is raised.
+    Replies without a state are tolerated for `address_within` seconds, then `unexpected-reply` is raised.
     """
     running_since: list[float] = []
     unknown_since: list[float] = []
@@ -122,7 +130,7 @@ def wait_running(
             now = time.monotonic()
             unknown_since.append(now)
             if now - unknown_since[0] > address_within:
-                raise BootstrapError(f"EC2 does not tell the state of {instance_id}.", code="unexpected-reply")
+                raise BootstrapError(f"EC2 did not report the state of {instance_id}.", code="unexpected-reply")
             return None
         if instance.state != "running":
             raise _ended_early(instance)
@@ -146,52 +154,52 @@ def get_address(instance: Instance) -> str:
     if instance.state != "running":
         raise BootstrapError(
             f"{instance.instance_id} is {instance.state} and has no public address.",
-            hint=f"See its state: {PROGRAM} status",
+            hint=f"Show its state: {PROGRAM} status",
             code="no-public-ip",
         )
     raise BootstrapError(
         f"{instance.instance_id} runs without a public address.",
-        hint="Name a subnet with a route to an internet gateway: --subnet-id",
+        hint="Name a subnet with a route to an internet gateway: --subnet-id SUBNET",
         code="no-public-ip",
     )
 
 
 def _ended_early(instance: Instance) -> BootstrapError:
-    """Return the error for an instance that has ended or stopped before it ran."""
+    """Return the error for an instance that was terminated or stopped before it ran."""
     reason = instance.state_reason or "no reason given"
     what = f"{instance.instance_id} is {instance.state} instead of running: {reason}"
-    hint = "Launch again; if it happens again, try another --instance-type or --region."
+    hint = "Launch again. If that fails too, try another --instance-type or --region."
     if instance.state in ENDED:
         return BootstrapError(what, hint=hint, code="instance-ended")
     return BootstrapError(what, hint=hint, code="instance-stopped")
 
 
-def terminate_instances(ec2: Any, instance_ids: Sequence[str]) -> list[StateChange]:
-    """End the instances; return what EC2 says of each. AwsError, not answered, where it says nothing of one."""
-    with explained():
+def terminate_instances(ec2: EC2Client, instance_ids: Sequence[str]) -> list[StateChange]:
+    """Terminate the instances; return their state changes. AwsError with an unknown outcome if EC2 omits one."""
+    with translate_aws_errors():
         reply = ec2.terminate_instances(InstanceIds=list(instance_ids))
-    reported: list[dict[str, Any]] = []
+    reported: list[InstanceStateChangeTypeDef] = []
     for raw in reply.get("TerminatingInstances", []):
         if "PreviousState" in raw and "CurrentState" in raw:
             reported.append(raw)
     reported_ids = {raw["InstanceId"] for raw in reported}
     unreported = sorted(set(instance_ids) - reported_ids)
     if unreported:
-        error = AwsError(f"EC2 did not say what became of {', '.join(unreported)}.", aws_code="")
-        error.answered = False
+        error = AwsError(f"EC2 did not report the state of {', '.join(unreported)}.", aws_code="")
+        error.outcome_known = False
         raise error
     return [_state_change(raw) for raw in reported]
 
 
-def _state_change(raw: dict[str, Any]) -> StateChange:
+def _state_change(raw: InstanceStateChangeTypeDef) -> StateChange:
     """Return the state change of a reply."""
     return StateChange(raw["InstanceId"], raw["PreviousState"]["Name"], raw["CurrentState"]["Name"])
 
 
-def _seen(ec2: Any, instance_id: str) -> Instance | None:
+def _seen(ec2: EC2Client, instance_id: str) -> Instance | None:
     """Return the instance, or None while EC2 does not know it yet."""
     try:
-        found = _described(ec2, InstanceIds=[instance_id])
+        found = _by_ids(ec2, [instance_id])
     except AwsError as exc:
         if exc.aws_code == "InvalidInstanceID.NotFound":
             return None
@@ -201,23 +209,39 @@ def _seen(ec2: Any, instance_id: str) -> Instance | None:
     return found[0]
 
 
-@explained()
-def _described(ec2: Any, **params: Any) -> list[Instance]:
-    """Return the instances that DescribeInstances answers with."""
-    region = ec2.meta.region_name
+@translate_aws_errors()
+def _by_ids(ec2: EC2Client, instance_ids: list[str]) -> list[Instance]:
+    """Return the instances of these ids. AwsError `not-found` if EC2 does not know one."""
     found: list[Instance] = []
-    for reservation in pages(ec2, "describe_instances", "Reservations", **params):
+    for page in ec2.get_paginator("describe_instances").paginate(InstanceIds=instance_ids):
+        found += _described(page["Reservations"], ec2.meta.region_name)
+    return found
+
+
+@translate_aws_errors()
+def _filtered(ec2: EC2Client, filters: list[FilterTypeDef]) -> list[Instance]:
+    """Return the instances that DescribeInstances finds by these filters."""
+    found: list[Instance] = []
+    for page in ec2.get_paginator("describe_instances").paginate(Filters=filters):
+        found += _described(page["Reservations"], ec2.meta.region_name)
+    return found
+
+
+def _described(reservations: Iterable[ReservationTypeDef], region: str) -> list[Instance]:
+    """Return the instances of these reservations."""
+    found: list[Instance] = []
+    for reservation in reservations:
         for raw in reservation["Instances"]:
             found.append(_instance(raw, region))
     return found
 
 
-def _instance(raw: dict[str, Any], region: str) -> Instance:
+def _instance(raw: InstanceTypeDef, region: str) -> Instance:
     """Return the instance of a reply.
 
-    All but its id may be missing: a box of which little is said must still be shown.
+    All but its id may be missing: a box of which little is known must still be shown.
     """
-    lifecycle = "on-demand"
+    lifecycle: Market = "on-demand"
     if raw.get("InstanceLifecycle") == "spot":
         lifecycle = "spot"
     group_ids: list[str] = []

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
-from ..aws import explained
+from ..aws import translate_aws_errors
 from ..errors import AwsError
 from ..keys import LocalKey
 from ..models import KeyPair
 from . import tags
 
+if TYPE_CHECKING:
+    from types_boto3_ec2 import EC2Client
+    from types_boto3_ec2.type_defs import FilterTypeDef, KeyPairInfoTypeDef
 
-@explained()
-def find_key_pairs(ec2: Any, name: str) -> tuple[KeyPair, ...]:
-    """Return the pair of that name, and those that we named after it."""
-    filters = [{"Name": "key-name", "Values": [name, f"{name}-*"]}]
+
+@translate_aws_errors()
+def find_key_pairs(ec2: EC2Client, name: str) -> tuple[KeyPair, ...]:
+    """Return the pair of that name, and those that this tool named after it."""
+    filters: list[FilterTypeDef] = [{"Name": "key-name", "Values": [name, f"{name}-*"]}]
     found = ec2.describe_key_pairs(Filters=filters, IncludePublicKey=True)["KeyPairs"]
     return tuple(_key_pair(raw) for raw in found)
 
 
-def _key_pair(raw: dict[str, Any]) -> KeyPair:
+def _key_pair(raw: KeyPairInfoTypeDef) -> KeyPair:
     """Return the key pair of a reply: of its public key the type and the body, without the comment."""
     words = raw.get("PublicKey", "").split()
     public_key = " ".join(words[:2])
@@ -27,7 +31,7 @@ def _key_pair(raw: dict[str, Any]) -> KeyPair:
 
 
 def key_pair_for(found: tuple[KeyPair, ...], name: str, key: LocalKey) -> tuple[str, bool]:
-    """Return the name under which EC2 has or will have this key, and whether it has yet to be imported."""
+    """Return the name of the pair that holds or will hold this key, and whether it has yet to be imported."""
     if key.public_key is None:
         return name, True
     known = {pair.name: pair.public_key for pair in found}
@@ -40,13 +44,13 @@ def key_pair_for(found: tuple[KeyPair, ...], name: str, key: LocalKey) -> tuple[
     return own_name, True
 
 
-def ensure_key_pair(ec2: Any, name: str, key: LocalKey, found: tuple[KeyPair, ...]) -> tuple[str, bool]:
+def ensure_key_pair(ec2: EC2Client, name: str, key: LocalKey, found: tuple[KeyPair, ...]) -> tuple[str, bool]:
     """Import the key unless EC2 has it. Return the name of the pair that holds it, and whether it was imported now."""
     chosen, is_missing = key_pair_for(found, name, key)
     if not is_missing:
         return chosen, False
     try:
-        with explained():
+        with translate_aws_errors():
             ec2.import_key_pair(
                 KeyName=chosen,
                 PublicKeyMaterial=(key.public_key or "").encode(),
@@ -55,7 +59,7 @@ def ensure_key_pair(ec2: Any, name: str, key: LocalKey, found: tuple[KeyPair, ..
     except AwsError as exc:
         if exc.aws_code != "InvalidKeyPair.Duplicate":
             raise
-        # Another launch was quicker. What is there now decides, and it cannot be missing again.
+        # Another launch was quicker. The existing pairs decide, and the name cannot be missing again.
         existing = find_key_pairs(ec2, name)
         chosen, _ = key_pair_for(existing, name, key)
         return chosen, False

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
-from ..aws import explained, pages
+from ..aws import translate_aws_errors
 from ..errors import AwsError, BootstrapError
 from ..models import Network, SecurityGroup
 from ..retry import poll
 from . import tags
 from .rules import authorize
 
+if TYPE_CHECKING:
+    from types_boto3_ec2 import EC2Client
+    from types_boto3_ec2.type_defs import FilterTypeDef, IpPermissionOutputTypeDef, SecurityGroupTypeDef
 
-def find_network(ec2: Any, subnet_id: str | None) -> Network:
-    """Return the requested subnet with its VPC, or the region's default VPC. BootstrapError where there is neither."""
-    with explained():
+
+def find_network(ec2: EC2Client, subnet_id: str | None) -> Network:
+    """Return the requested subnet with its VPC, or the region's default VPC. BootstrapError if neither exists."""
+    with translate_aws_errors():
         if subnet_id:
             subnet = ec2.describe_subnets(SubnetIds=[subnet_id])["Subnets"][0]
             return Network(subnet["VpcId"], subnet_id)
@@ -25,17 +29,20 @@ def find_network(ec2: Any, subnet_id: str | None) -> Network:
             return Network(vpcs[0]["VpcId"])
     raise BootstrapError(
         f"There is no default VPC in {ec2.meta.region_name}.",
-        hint="Name a public subnet with --subnet-id, or make one: aws ec2 create-default-vpc",
+        hint="Name a public subnet with --subnet-id, or create a default VPC: aws ec2 create-default-vpc",
         code="no-default-vpc",
     )
 
 
-@explained()
-def find_security_groups(ec2: Any, name: str) -> list[SecurityGroup]:
+@translate_aws_errors()
+def find_security_groups(ec2: EC2Client, name: str) -> list[SecurityGroup]:
     """Return the groups of that name in the region, one a VPC, with their ingress rules."""
-    filters = [{"Name": "group-name", "Values": [name]}]
-    found = pages(ec2, "describe_security_groups", "SecurityGroups", Filters=filters)
-    return [_group(raw) for raw in found]
+    filters: list[FilterTypeDef] = [{"Name": "group-name", "Values": [name]}]
+    found: list[SecurityGroup] = []
+    for page in ec2.get_paginator("describe_security_groups").paginate(Filters=filters):
+        for raw in page["SecurityGroups"]:
+            found.append(_group(raw))
+    return found
 
 
 def group_in(groups: Iterable[SecurityGroup], vpc_id: str) -> SecurityGroup | None:
@@ -53,7 +60,7 @@ def missing_cidrs(group: SecurityGroup | None, port: int, cidrs: Sequence[str]) 
     return tuple(cidr for cidr in cidrs if not _is_allowed(group, port, cidr))
 
 
-def ensure_security_group(ec2: Any, vpc_id: str, name: str) -> tuple[SecurityGroup, bool]:
+def ensure_security_group(ec2: EC2Client, vpc_id: str, name: str) -> tuple[SecurityGroup, bool]:
     """Return the VPC's group of that name, and whether it was created now."""
     group = group_in(find_security_groups(ec2, name), vpc_id)
     if group:
@@ -61,7 +68,9 @@ def ensure_security_group(ec2: Any, vpc_id: str, name: str) -> tuple[SecurityGro
     return _create(ec2, vpc_id, name)
 
 
-def ensure_let_in(ec2: Any, group: SecurityGroup, port: int, cidrs: Sequence[str], timeout: float = 15.0) -> None:
+def ensure_ingress(
+    ec2: EC2Client, group: SecurityGroup, port: int, cidrs: Sequence[str], timeout: float = 15.0
+) -> None:
     """Add the rules that the group lacks to allow the CIDRs on the port.
 
     A group that was created a second ago may not be found at first.
@@ -83,10 +92,10 @@ def ensure_let_in(ec2: Any, group: SecurityGroup, port: int, cidrs: Sequence[str
         raise refusals[-1]
 
 
-def _create(ec2: Any, vpc_id: str, name: str) -> tuple[SecurityGroup, bool]:
+def _create(ec2: EC2Client, vpc_id: str, name: str) -> tuple[SecurityGroup, bool]:
     """Create the group; return it, and True. Where another launch was quicker, return that one's group, and False."""
     try:
-        with explained():
+        with translate_aws_errors():
             created = ec2.create_security_group(
                 GroupName=name,
                 Description="SSH access for aws-bootstrap",
@@ -103,7 +112,7 @@ def _create(ec2: Any, vpc_id: str, name: str) -> tuple[SecurityGroup, bool]:
         return group, False
 
 
-def _group(raw: dict[str, Any]) -> SecurityGroup:
+def _group(raw: SecurityGroupTypeDef) -> SecurityGroup:
     """Return the security group of a reply."""
     rules: set[tuple[int, int, str]] = set()
     for permission in raw.get("IpPermissions", []):
@@ -116,10 +125,10 @@ def _group(raw: dict[str, Any]) -> SecurityGroup:
     return SecurityGroup(raw["GroupId"], raw["VpcId"], frozenset(rules))
 
 
-def _ports(permission: dict[str, Any]) -> tuple[int, int] | None:
+def _ports(permission: IpPermissionOutputTypeDef) -> tuple[int, int] | None:
     """Return the first and last TCP port that the permission is about.
 
-    None for another protocol, and for a reply that does not say which ports: that is no proof that ours is open.
+    None for another protocol, and for a reply that names no ports, which is no proof that the SSH port is open.
     """
     protocol = permission.get("IpProtocol")
     if protocol == "-1":
@@ -129,13 +138,13 @@ def _ports(permission: dict[str, Any]) -> tuple[int, int] | None:
     return None
 
 
-def _cidrs(permission: dict[str, Any]) -> list[str]:
+def _cidrs(permission: IpPermissionOutputTypeDef) -> list[str]:
     """Return the CIDRs that the permission names."""
     named: list[str | None] = []
-    for ip_range in permission.get("IpRanges", []):
-        named.append(ip_range.get("CidrIp"))
-    for ip_range in permission.get("Ipv6Ranges", []):
-        named.append(ip_range.get("CidrIpv6"))
+    for ipv4_range in permission.get("IpRanges", []):
+        named.append(ipv4_range.get("CidrIp"))
+    for ipv6_range in permission.get("Ipv6Ranges", []):
+        named.append(ipv6_range.get("CidrIpv6"))
     return [cidr for cidr in named if cidr]
 
 
@@ -147,10 +156,10 @@ def _is_allowed(group: SecurityGroup, port: int, cidr: str) -> bool:
 def _allows(rule: tuple[int, int, str], port: int, cidr: str) -> bool:
     """Return whether the rule allows the whole CIDR on the port."""
     first, last, allowed = rule
-    ours = ipaddress.ip_network(cidr)
-    theirs = ipaddress.ip_network(allowed)
+    network = ipaddress.ip_network(cidr)
+    allowed_network = ipaddress.ip_network(allowed)
     if not first <= port <= last:
         return False
-    if ours.version != theirs.version:
+    if network.version != allowed_network.version:
         return False
-    return ours.subnet_of(theirs)  # type: ignore[arg-type]
+    return network.subnet_of(allowed_network)  # type: ignore[arg-type]

@@ -5,52 +5,54 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
-from ..aws import explained, pages
+from ..aws import translate_aws_errors
 from ..models import SpotPrice
 
+if TYPE_CHECKING:
+    from types_boto3_ec2 import EC2Client
+    from types_boto3_ec2.literals import InstanceTypeType
+    from types_boto3_ec2.type_defs import SpotPriceTypeDef
+    from types_boto3_pricing import PricingClient
+    from types_boto3_pricing.type_defs import FilterTypeDef
 
-@explained()
-def spot_prices(ec2: Any, instance_types: Iterable[str]) -> dict[tuple[str, str], SpotPrice]:
+
+@translate_aws_errors()
+def spot_prices(ec2: EC2Client, instance_types: Iterable[str]) -> dict[tuple[str, str], SpotPrice]:
     """Return the current price of each type in each zone of the region, by (type, zone).
 
     A history that starts now holds the price that was in force at its start, once a zone:
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSpotPriceHistory.html
     """
-    names = sorted(set(instance_types))
+    names = cast("list[InstanceTypeType]", sorted(set(instance_types)))
     if not names:
         return {}
-    history = pages(
-        ec2,
-        "describe_spot_price_history",
-        "SpotPriceHistory",
-        InstanceTypes=names,
-        ProductDescriptions=["Linux/UNIX"],
-        StartTime=datetime.now(UTC),
-    )
     newest: dict[tuple[str, str], SpotPrice] = {}
-    for raw in history:
-        price = _spot_price(raw)
-        if price is None:
-            continue
-        key = (price.instance_type, price.availability_zone)
-        if key not in newest or newest[key].timestamp < price.timestamp:
-            newest[key] = price
+    for page in ec2.get_paginator("describe_spot_price_history").paginate(
+        InstanceTypes=names, ProductDescriptions=["Linux/UNIX"], StartTime=datetime.now(UTC)
+    ):
+        for raw in page["SpotPriceHistory"]:
+            price = _spot_price(raw)
+            if price is None:
+                continue
+            key = (price.instance_type, price.availability_zone)
+            if key not in newest or newest[key].timestamp < price.timestamp:
+                newest[key] = price
     return newest
 
 
-def _spot_price(raw: dict[str, Any]) -> SpotPrice | None:
-    """Return the price of a record; None for one that names no type, zone, time or number."""
+def _spot_price(raw: SpotPriceTypeDef) -> SpotPrice | None:
+    """Return the price of a record; None if it lacks the type, the zone, the time or the number."""
     try:
         return SpotPrice(raw["InstanceType"], raw["AvailabilityZone"], float(raw["SpotPrice"]), raw["Timestamp"])
     except (KeyError, ValueError):
         return None
 
 
-@explained()
-def on_demand_price(pricing: Any, region: str, instance_type: str) -> float | None:
-    """Return the list price of a Linux instance of this type, or None where the price list has none.
+@translate_aws_errors()
+def on_demand_price(pricing: PricingClient, region: str, instance_type: str) -> float | None:
+    """Return the list price of a Linux instance of this type, or None if the price list has none.
 
     `pricing` is a client of the Price List service, which lives in a few regions only (aws.py: PRICING_REGION):
     https://docs.aws.amazon.com/awsaccountbilling/latest/aboutv2/price-list-query-api.html
@@ -63,11 +65,12 @@ def on_demand_price(pricing: Any, region: str, instance_type: str) -> float | No
         "tenancy": "Shared",
         "capacitystatus": "Used",
     }
-    filters = [{"Type": "TERM_MATCH", "Field": field, "Value": value} for field, value in attributes.items()]
-    with explained():
-        found = pricing.get_products(ServiceCode="AmazonEC2", Filters=filters)["PriceList"]
+    filters: list[FilterTypeDef] = []
+    for field, value in attributes.items():
+        filters.append({"Type": "TERM_MATCH", "Field": field, "Value": value})
+    reply = pricing.get_products(ServiceCode="AmazonEC2", Filters=filters)
     prices: list[float] = []
-    for product in found:
+    for product in reply["PriceList"]:
         for price in _on_demand_terms(json.loads(product)):
             prices.append(float(price))
     positive = [price for price in prices if price > 0]

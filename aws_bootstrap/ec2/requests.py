@@ -1,15 +1,25 @@
-"""What RunInstances is asked for: a plain request, and the parameters that it becomes. Pure."""
+"""A request to start instances, and the parameters of RunInstances that it becomes. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, cast
 
 from ..models import Image, Network
+from ..models.facts import Market
 from . import tags
 
-Market = Literal["spot", "on-demand"]
+if TYPE_CHECKING:
+    from types_boto3_ec2.literals import InstanceTypeType, ResourceTypeType
+    from types_boto3_ec2.type_defs import (
+        BlockDeviceMappingTypeDef,
+        InstanceMarketOptionsRequestTypeDef,
+        InstanceNetworkInterfaceSpecificationTypeDef,
+        RunInstancesRequestTypeDef,
+        SpotMarketOptionsTypeDef,
+        TagSpecificationTypeDef,
+    )
 
 
 @dataclass(frozen=True)
@@ -22,24 +32,24 @@ class InstanceRequest:
     network: Network
     group_id: str
     key_name: str
+    #: EC2 starts nothing twice for requests with one token.
     client_token: str
-    """EC2 starts nothing twice for requests with one token."""
+    #: Of the root volume, in GiB.
     volume_size: int
-    """Of the root volume, in GiB."""
     metadata_hop_limit: int = 1
+    #: USD per hour, for the spot market alone: EC2 ends the instance when its price rises above that.
     max_price: float | None = None
-    """USD per hour, for the spot market alone: EC2 ends the instance when its price rises above that."""
+    #: None: EC2 chooses.
     availability_zone: str | None = None
-    """None: EC2 chooses."""
     user_data: str | None = None
     user_tags: Mapping[str, str] = field(default_factory=dict)
 
 
-def run_parameters(request: InstanceRequest, count: int) -> dict[str, Any]:
-    """Return the parameters of RunInstances for exactly so many instances; everything they make is tagged."""
-    parameters: dict[str, Any] = {
+def run_parameters(request: InstanceRequest, count: int) -> RunInstancesRequestTypeDef:
+    """Return the parameters of RunInstances for exactly so many instances; everything that it creates is tagged."""
+    parameters: RunInstancesRequestTypeDef = {
         "ImageId": request.image.image_id,
-        "InstanceType": request.instance_type,
+        "InstanceType": cast("InstanceTypeType", request.instance_type),
         "MinCount": count,
         "MaxCount": count,
         "KeyName": request.key_name,
@@ -59,42 +69,45 @@ def run_parameters(request: InstanceRequest, count: int) -> dict[str, Any]:
         parameters["Placement"] = {"AvailabilityZone": request.availability_zone}
     if request.market == "spot":
         parameters["InstanceMarketOptions"] = _spot_options(request.max_price)
-    return parameters | _network_parameters(request.network, request.group_id)
+    if request.network.subnet_id:
+        parameters["NetworkInterfaces"] = [_network_interface(request.network.subnet_id, request.group_id)]
+    else:
+        parameters["SecurityGroupIds"] = [request.group_id]
+    return parameters
 
 
-def _root_volume(request: InstanceRequest) -> dict[str, Any]:
-    volume = {
-        "VolumeSize": request.volume_size,
-        "VolumeType": "gp3",
-        "Encrypted": True,
-        "DeleteOnTermination": True,
+def _root_volume(request: InstanceRequest) -> BlockDeviceMappingTypeDef:
+    return {
+        "DeviceName": request.image.root_device,
+        "Ebs": {
+            "VolumeSize": request.volume_size,
+            "VolumeType": "gp3",
+            "Encrypted": True,
+            "DeleteOnTermination": True,
+        },
     }
-    return {"DeviceName": request.image.root_device, "Ebs": volume}
 
 
-def _tag_specifications(request: InstanceRequest) -> list[dict[str, Any]]:
+def _tag_specifications(request: InstanceRequest) -> list[TagSpecificationTypeDef]:
     name = f"aws-bootstrap-{request.instance_type}"
-    resource_types = ["instance", "volume", "network-interface"]
+    resource_types: list[ResourceTypeType] = ["instance", "volume", "network-interface"]
     if request.market == "spot":
         resource_types.append("spot-instances-request")
     return [tags.specification(resource_type, name, request.user_tags) for resource_type in resource_types]
 
 
-def _spot_options(max_price: float | None) -> dict[str, Any]:
-    options = {"SpotInstanceType": "one-time", "InstanceInterruptionBehavior": "terminate"}
+def _spot_options(max_price: float | None) -> InstanceMarketOptionsRequestTypeDef:
+    options: SpotMarketOptionsTypeDef = {"SpotInstanceType": "one-time", "InstanceInterruptionBehavior": "terminate"}
     if max_price is not None:
         options["MaxPrice"] = f"{max_price:.8f}".rstrip("0").rstrip(".")
     return {"MarketType": "spot", "SpotOptions": options}
 
 
-def _network_parameters(network: Network, group_id: str) -> dict[str, Any]:
-    """Return where it goes: in a subnet of the user's choice the public address must be asked for."""
-    if not network.subnet_id:
-        return {"SecurityGroupIds": [group_id]}
-    interface = {
+def _network_interface(subnet_id: str, group_id: str) -> InstanceNetworkInterfaceSpecificationTypeDef:
+    """Return the interface in a subnet of the user's choice, where the public address must be requested."""
+    return {
         "DeviceIndex": 0,
-        "SubnetId": network.subnet_id,
+        "SubnetId": subnet_id,
         "Groups": [group_id],
         "AssociatePublicIpAddress": True,
     }
-    return {"NetworkInterfaces": [interface]}

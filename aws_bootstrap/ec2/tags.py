@@ -1,34 +1,40 @@
-"""The tags that find our resources again: AWS is the only record of what this tool made."""
+"""The tags by which resources are found again: AWS is the only record of what this tool created."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from ..config import CREATED_BY, TAG_CREATED_BY
 
-OURS = {"Name": f"tag:{TAG_CREATED_BY}", "Values": [CREATED_BY]}
-"""Describe* filter for what this tool made."""
+if TYPE_CHECKING:
+    from types_boto3_ec2.literals import ResourceTypeType
+    from types_boto3_ec2.type_defs import FilterTypeDef, TagSpecificationTypeDef, TagTypeDef
+
+#: Describe* filter for what this tool created.
+CREATED_BY_FILTER: FilterTypeDef = {"Name": f"tag:{TAG_CREATED_BY}", "Values": [CREATED_BY]}
 
 
-def specification(resource_type: str, name: str, extra: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """Return one TagSpecification: the Name, the user's tags (perhaps another Name), and ours, which always stays."""
+def specification(
+    resource_type: ResourceTypeType, name: str, extra: Mapping[str, str] | None = None
+) -> TagSpecificationTypeDef:
+    """Return one TagSpecification: the Name, the user's tags (perhaps another Name), and the tag of this tool."""
     tags = {"Name": name, **(extra or {}), TAG_CREATED_BY: CREATED_BY}
     return {"ResourceType": resource_type, "Tags": as_list(tags)}
 
 
-def as_list(tags: Mapping[str, str]) -> list[dict[str, str]]:
-    """Return the tags as EC2 takes them."""
-    pairs: list[dict[str, str]] = []
+def as_list(tags: Mapping[str, str]) -> list[TagTypeDef]:
+    """Return the tags in the form of a request."""
+    pairs: list[TagTypeDef] = []
     for key, value in tags.items():
         pairs.append({"Key": key, "Value": value})
     return pairs
 
 
-def values(raw: Mapping[str, Any]) -> dict[str, str]:
+def values(tags: Iterable[TagTypeDef]) -> dict[str, str]:
     """Return a described resource's tags as a dictionary."""
     found: dict[str, str] = {}
-    for tag in raw.get("Tags", []):
+    for tag in tags:
         if "Key" in tag:
             found[tag["Key"]] = tag.get("Value", "")
     return found

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
-from ..aws import explained, pages
+from ..aws import translate_aws_errors
 from ..models import InstanceType
 
+if TYPE_CHECKING:
+    from types_boto3_ec2 import EC2Client
+    from types_boto3_ec2.type_defs import FilterTypeDef, GpuDeviceInfoTypeDef, InstanceTypeInfoTypeDef
+
+#: The quota family by how an instance type begins; the first that fits.
 _FAMILY_BY_PREFIX = {"p5": "p5", "p": "p", "g": "gvt", "vt": "gvt", "dl": "dl"}
-"""The quota family by how an instance type begins; the first that fits."""
 
 
 def quota_family(instance_type: str) -> str | None:
@@ -20,15 +24,18 @@ def quota_family(instance_type: str) -> str | None:
     return None
 
 
-@explained()
-def find_instance_types(ec2: Any, patterns: Sequence[str]) -> list[InstanceType]:
-    """Return the types of these names (`*` stands for anything) that the region has. A name it lacks is left out."""
-    filters = [{"Name": "instance-type", "Values": list(patterns)}]
-    found = pages(ec2, "describe_instance_types", "InstanceTypes", Filters=filters)
-    return [_instance_type(raw) for raw in found]
+@translate_aws_errors()
+def find_instance_types(ec2: EC2Client, patterns: Sequence[str]) -> list[InstanceType]:
+    """Return the region's types of these names (`*` matches anything). A name that it lacks is left out."""
+    filters: list[FilterTypeDef] = [{"Name": "instance-type", "Values": list(patterns)}]
+    found: list[InstanceType] = []
+    for page in ec2.get_paginator("describe_instance_types").paginate(Filters=filters):
+        for raw in page["InstanceTypes"]:
+            found.append(_instance_type(raw))
+    return found
 
 
-def _instance_type(raw: dict[str, Any]) -> InstanceType:
+def _instance_type(raw: InstanceTypeInfoTypeDef) -> InstanceType:
     return InstanceType(
         name=raw["InstanceType"],
         vcpus=raw.get("VCpuInfo", {}).get("DefaultVCpus", 0),
@@ -38,14 +45,14 @@ def _instance_type(raw: dict[str, Any]) -> InstanceType:
     )
 
 
-def _gpu(raw: dict[str, Any]) -> str | None:
-    """Return the type's GPUs in words; None where it has none."""
+def _gpu(raw: InstanceTypeInfoTypeDef) -> str | None:
+    """Return the type's GPUs as text; None if it has none."""
     gpus: list[str] = []
     for gpu in raw.get("GpuInfo", {}).get("Gpus", []):
         gpus.append(_one_gpu(gpu))
     return ", ".join(gpus) or None
 
 
-def _one_gpu(raw: dict[str, Any]) -> str:
+def _one_gpu(raw: GpuDeviceInfoTypeDef) -> str:
     memory = raw.get("MemoryInfo", {}).get("SizeInMiB", "unknown")
     return f"{raw.get('Count', '?')}x {raw.get('Name', 'unknown')} ({memory} MiB)"

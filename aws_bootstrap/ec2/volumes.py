@@ -1,11 +1,11 @@
-"""EBS data volumes: found by the tag that names their instance, deleted only if this tool made them."""
+"""EBS data volumes: found by the tag that names their instance, deleted only if this tool created them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
-from ..aws import explained, pages
+from ..aws import translate_aws_errors
 from ..config import CREATED_BY, FORMAT_ONCE, TAG_CREATED_BY, TAG_FORMAT, TAG_INSTANCE, TAG_KEEP
 from ..errors import AwsError, BootstrapError, TransientError
 from ..models import Instance, Volume
@@ -13,43 +13,46 @@ from ..retry import poll
 from . import tags
 from .instances import UNKNOWN
 
+if TYPE_CHECKING:
+    from types_boto3_ec2 import EC2Client
+    from types_boto3_ec2.type_defs import FilterTypeDef, VolumeResponseTypeDef, VolumeTypeDef
+
 EBS_DEVICE_NAME = "/dev/sdf"
 EBS_MOUNT_POINT = "/data"
 
 
-@explained()
-def find_volumes(ec2: Any) -> list[Volume]:
-    """Return every data volume of ours in the client's region, and those of the user's that were attached for a box."""
-    filters = [{"Name": "tag-key", "Values": [TAG_INSTANCE]}]
-    return _volumes(ec2, filters)
+@translate_aws_errors()
+def find_volumes(ec2: EC2Client) -> list[Volume]:
+    """Return the data volumes of this tool in the client's region, and those of the user that it attached to a box."""
+    return _filtered(ec2, [{"Name": "tag-key", "Values": [TAG_INSTANCE]}])
 
 
-@explained()
-def find_ebs_volumes_for_instance(ec2: Any, instance_id: str) -> list[Volume]:
+@translate_aws_errors()
+def find_ebs_volumes_for_instance(ec2: EC2Client, instance_id: str) -> list[Volume]:
     """Return the data volumes that are meant for this instance."""
-    filters = [{"Name": f"tag:{TAG_INSTANCE}", "Values": [instance_id]}]
-    return _volumes(ec2, filters)
+    return _filtered(ec2, [{"Name": f"tag:{TAG_INSTANCE}", "Values": [instance_id]}])
 
 
-def _volumes(ec2: Any, filters: list[dict[str, Any]]) -> list[Volume]:
-    """Return the volumes that EC2 finds by the tag of their instance.
+def _filtered(ec2: EC2Client, filters: list[FilterTypeDef]) -> list[Volume]:
+    """Return the volumes that DescribeVolumes finds by the tag of their instance.
 
-    A reply that does not show that tag is not believed: whose the volume is, and whether it is to be deleted with
-    its instance, stands in its tags alone.
+    KeyError for a reply without complete tags: they alone record who created the volume, and whether it is to be
+    deleted with its instance.
     """
     found: list[Volume] = []
-    for raw in pages(ec2, "describe_volumes", "Volumes", Filters=filters):
-        for tag in raw["Tags"]:
-            if "Key" not in tag or "Value" not in tag:
-                raise KeyError("Tags")
-        found.append(_volume(raw, ec2.meta.region_name))
+    for page in ec2.get_paginator("describe_volumes").paginate(Filters=filters):
+        for raw in page["Volumes"]:
+            for tag in raw["Tags"]:
+                if "Key" not in tag or "Value" not in tag:
+                    raise KeyError("Tags")
+            found.append(_volume(raw, ec2.meta.region_name))
     return found
 
 
-def find_volume(ec2: Any, volume_id: str) -> Volume | None:
-    """Return the volume of that id; None where EC2 does not know it (any more)."""
+def find_volume(ec2: EC2Client, volume_id: str) -> Volume | None:
+    """Return the volume of that id; None if EC2 does not know it, or no longer."""
     try:
-        with explained():
+        with translate_aws_errors():
             return _described(ec2, volume_id)
     except AwsError as exc:
         if exc.aws_code == "InvalidVolume.NotFound":
@@ -57,56 +60,60 @@ def find_volume(ec2: Any, volume_id: str) -> Volume | None:
         raise
 
 
-def _described(ec2: Any, volume_id: str) -> Volume:
-    """Return the volume of that id, as DescribeVolumes answers."""
+def _described(ec2: EC2Client, volume_id: str) -> Volume:
+    """Return the volume of that id, as DescribeVolumes reports it."""
     reply = ec2.describe_volumes(VolumeIds=[volume_id])
     return _volume(reply["Volumes"][0], ec2.meta.region_name)
 
 
-def create_ebs_volume(ec2: Any, instance: Instance, size_gb: int, extra: Mapping[str, str] | None = None) -> Volume:
+def create_ebs_volume(
+    ec2: EC2Client, instance: Instance, size_gb: int, extra: Mapping[str, str] | None = None
+) -> Volume:
     """Create an encrypted gp3 volume in the instance's zone, tagged in the call that creates it; return it."""
     name = f"aws-bootstrap-data-{instance.instance_id}"
     volume_tags = dict(extra or {})
     volume_tags.pop("Name", None)
     volume_tags[TAG_INSTANCE] = instance.instance_id
     volume_tags[TAG_FORMAT] = FORMAT_ONCE
-    with explained():
+    with translate_aws_errors():
         raw = ec2.create_volume(
             AvailabilityZone=instance.availability_zone,
             Size=size_gb,
             VolumeType="gp3",
             Encrypted=True,
-            ClientToken=f"data-{instance.instance_id}",  # one data volume an instance, however often it is asked for
+            ClientToken=f"data-{instance.instance_id}",  # one data volume an instance, however often it is requested
             TagSpecifications=[tags.specification("volume", name, volume_tags)],
         )
-        # The request stands in for what the reply does not say.
-        known = {"Size": size_gb, "State": "creating", "AvailabilityZone": instance.availability_zone}
-        return _volume({**known, **raw}, ec2.meta.region_name)
+        # The request replaces what the reply lacks.
+        raw.setdefault("Size", size_gb)
+        raw.setdefault("State", "creating")
+        raw.setdefault("AvailabilityZone", instance.availability_zone)
+        return _volume(raw, ec2.meta.region_name)
 
 
-def validate_ebs_volume(ec2: Any, volume_id: str) -> Volume:
-    """Return the user's volume, free to be attached. BootstrapError where it is unknown or in use."""
-    with explained():
+def validate_ebs_volume(ec2: EC2Client, volume_id: str) -> Volume:
+    """Return the user's volume, available to be attached. BootstrapError if it is unknown or in use."""
+    with translate_aws_errors():
         volume = _described(ec2, volume_id)
         if not volume.availability_zone:
             raise KeyError("AvailabilityZone")  # it decides where the box goes
     if volume.state != "available":
         raise BootstrapError(
             f"{volume_id} is {volume.state}; a volume must be available to be attached.",
-            hint=f"See who has it: aws ec2 describe-volumes --region {volume.region} --volume-ids {volume_id}",
+            hint=f"Show its attachment: aws ec2 describe-volumes --region {volume.region} --volume-ids {volume_id}",
             code="volume-in-use",
         )
     return volume
 
 
-def claim_ebs_volume(ec2: Any, volume_id: str, instance_id: str) -> None:
-    """Tag the user's volume as the instance's, to be kept when that ends."""
+def claim_ebs_volume(ec2: EC2Client, volume_id: str, instance_id: str) -> None:
+    """Tag the user's volume as the instance's, and as kept when that is terminated."""
     claim = tags.as_list({TAG_INSTANCE: instance_id, TAG_KEEP: "true"})
-    with explained():
+    with translate_aws_errors():
         ec2.create_tags(Resources=[volume_id], Tags=claim)
 
 
-def attach_ebs_volume(ec2: Any, volume_id: str, instance_id: str, timeout: float = 60.0) -> None:
+def attach_ebs_volume(ec2: EC2Client, volume_id: str, instance_id: str, timeout: float = 60.0) -> None:
     """Attach the volume to the running instance, once both are ready for it.
 
     A volume is `creating` for some seconds; EC2 answers IncorrectState until volume and instance are ready.
@@ -114,7 +121,7 @@ def attach_ebs_volume(ec2: Any, volume_id: str, instance_id: str, timeout: float
 
     def attempt() -> bool | None:
         try:
-            with explained():
+            with translate_aws_errors():
                 ec2.attach_volume(VolumeId=volume_id, InstanceId=instance_id, Device=EBS_DEVICE_NAME)
         except AwsError as exc:
             if exc.aws_code in ("IncorrectState", "InvalidVolume.NotFound"):
@@ -134,53 +141,53 @@ def _may_have_attached(error: AwsError) -> bool:
 
     It may where no answer came, and where the SDK repeated the request after an answer was lost.
     """
-    return error.aws_code == "VolumeInUse" or not error.answered or isinstance(error, TransientError)
+    return error.aws_code == "VolumeInUse" or not error.outcome_known or isinstance(error, TransientError)
 
 
-def _is_attached(ec2: Any, volume_id: str, instance_id: str) -> bool:
-    """Return whether EC2 says that the instance has the volume."""
+def _is_attached(ec2: EC2Client, volume_id: str, instance_id: str) -> bool:
+    """Return whether EC2 reports the volume as attached to the instance."""
     volume = find_volume(ec2, volume_id)
     return volume is not None and volume.attached_to == instance_id
 
 
-def detach_ebs_volume(ec2: Any, volume_id: str) -> None:
-    """Ask EC2 to detach the volume; `wait_detached` tells when it is free."""
-    with explained():
+def detach_ebs_volume(ec2: EC2Client, volume_id: str) -> None:
+    """Request that EC2 detach the volume; `wait_detached` waits until it is available."""
+    with translate_aws_errors():
         ec2.detach_volume(VolumeId=volume_id)
 
 
-def wait_detached(ec2: Any, volume_id: str, instance_id: str, timeout: float = 600.0) -> None:
-    """Return once the instance has let go of the volume; one that is gone counts.
+def wait_detached(ec2: EC2Client, volume_id: str, instance_id: str, timeout: float = 600.0) -> None:
+    """Return once the volume is detached from the instance, or no longer exists.
 
     BootstrapError `volume-in-use` if that takes too long, or if another instance has it.
     """
 
-    def free() -> bool | None:
+    def is_free() -> bool | None:
         volume = find_volume(ec2, volume_id)
         if volume is None or volume.state == "available":
             return True
         if volume.state == UNKNOWN and volume.attached_to is None:
-            return True  # EC2 does not say its state, but nothing has it
+            return True  # its state is missing, but it is attached to nothing
         if volume.attached_to not in (None, instance_id, UNKNOWN):
             raise BootstrapError(f"{volume_id} is attached to {volume.attached_to}.", code="volume-in-use")
         return None
 
-    if not poll(free, timeout=timeout, every=1.0):
+    if not poll(is_free, timeout=timeout, every=1.0):
         raise BootstrapError(f"{volume_id} did not detach within {timeout:.0f} s.", code="volume-in-use")
 
 
-def delete_ebs_volume(ec2: Any, volume_id: str) -> None:
-    """Delete the volume, for good; one that is gone already is fine."""
+def delete_ebs_volume(ec2: EC2Client, volume_id: str) -> None:
+    """Delete the volume for good; one that no longer exists is no error."""
     try:
-        with explained():
+        with translate_aws_errors():
             ec2.delete_volume(VolumeId=volume_id)
     except AwsError as exc:
         if exc.aws_code != "InvalidVolume.NotFound":
             raise
 
 
-def find_deletion(ec2: Any, volume_id: str) -> bool | None:
-    """Return True once the volume is deleted or on its way; None while it is not."""
+def find_deletion(ec2: EC2Client, volume_id: str) -> bool | None:
+    """Return True once the volume is deleted or being deleted; None while it is not."""
     volume = find_volume(ec2, volume_id)
     if volume is None:
         return True
@@ -189,36 +196,36 @@ def find_deletion(ec2: Any, volume_id: str) -> bool | None:
     return None
 
 
-def keep_ebs_volume(ec2: Any, volume_id: str) -> None:
-    """Mark the volume as meant to stay."""
-    with explained():
+def keep_ebs_volume(ec2: EC2Client, volume_id: str) -> None:
+    """Tag the volume as kept."""
+    with translate_aws_errors():
         ec2.create_tags(Resources=[volume_id], Tags=[{"Key": TAG_KEEP, "Value": "true"}])
 
 
-def take_format_leave(ec2: Any, volume_id: str, timeout: float = 10.0) -> bool:
-    """Use up the volume's leave to be formatted: remove its tag.
+def revoke_format_permission(ec2: EC2Client, volume_id: str, timeout: float = 10.0) -> bool:
+    """Remove the tag that permits formatting the volume, so that it is formatted once only.
 
-    Return True only where the tag was seen, the removal was answered, and the tag was then seen to be gone. AwsError
-    where a call failed: the tag may be gone all the same, and must then never be taken for removed by us.
+    Return True only if the tag was seen, the removal was answered, and the tag was then seen to be missing. AwsError if
+    a call failed: the tag may be missing all the same, but this call must then not count as the one that removed it.
     """
     volume = find_volume(ec2, volume_id)
     if volume is None or not volume.format_once:
         return False
-    with explained():
+    with translate_aws_errors():
         ec2.delete_tags(Resources=[volume_id], Tags=[{"Key": TAG_FORMAT}])
 
-    def is_gone() -> bool | None:
-        left = find_volume(ec2, volume_id)
-        if left is None or left.format_once:
+    def is_removed() -> bool | None:
+        current = find_volume(ec2, volume_id)
+        if current is None or current.format_once:
             return None
         return True
 
-    return bool(poll(is_gone, timeout=timeout, every=0.5))
+    return bool(poll(is_removed, timeout=timeout, every=0.5))
 
 
-def _volume(raw: dict[str, Any], region: str) -> Volume:
+def _volume(raw: VolumeTypeDef | VolumeResponseTypeDef, region: str) -> Volume:
     """Return the volume of a reply."""
-    named = tags.values(raw)
+    named = tags.values(raw.get("Tags", []))
     is_blank = not raw.get("SnapshotId")
     return Volume(
         volume_id=raw["VolumeId"],
@@ -234,10 +241,9 @@ def _volume(raw: dict[str, Any], region: str) -> Volume:
     )
 
 
-def _attached_to(raw: dict[str, Any]) -> str | None:
-    """Return the instance that has the volume, `unknown` where EC2 does not say which; None where none has it."""
+def _attached_to(raw: VolumeTypeDef | VolumeResponseTypeDef) -> str | None:
+    """Return the instance that the volume is attached to: `unknown` if the reply lacks its id, None if none."""
     attachments = raw.get("Attachments", [])
     if not attachments:
         return None
-    instance_id: str = attachments[0].get("InstanceId", UNKNOWN)
-    return instance_id
+    return attachments[0].get("InstanceId", UNKNOWN)

@@ -1,9 +1,15 @@
-"""Facts: what was learnt of the account, plain and frozen."""
+"""Facts: what was read of the account, plain and frozen."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Literal
+
+#: How an instance is bought.
+Market = Literal["spot", "on-demand"]
+#: EC2's states of an instance; `unknown` in place of one that its reply lacks.
+InstanceState = Literal["pending", "running", "shutting-down", "terminated", "stopping", "stopped", "unknown"]
 
 
 @dataclass(frozen=True)
@@ -20,7 +26,7 @@ class Image:
 
 @dataclass(frozen=True)
 class InstanceType:
-    """What one instance type is. `memory_mib` in MiB; `gpu` like "1x T4 (16384 MiB)", or None."""
+    """One instance type. `memory_mib` in MiB; `gpu` like "1x T4 (16384 MiB)", or None."""
 
     name: str
     vcpus: int
@@ -31,7 +37,7 @@ class InstanceType:
 
 @dataclass(frozen=True)
 class KeyPair:
-    """A key pair as EC2 has it. `public_key` is the key's type and base64 body, without comment."""
+    """A key pair of EC2. `public_key` is the key's type and base64 body, without comment."""
 
     name: str
     public_key: str | None
@@ -39,7 +45,7 @@ class KeyPair:
 
 @dataclass(frozen=True)
 class Network:
-    """Where an instance goes: the VPC, and the subnet if one was asked for."""
+    """Where an instance is launched: the VPC, and the subnet if one was requested."""
 
     vpc_id: str
     subnet_id: str | None = None
@@ -47,17 +53,17 @@ class Network:
 
 @dataclass(frozen=True)
 class SecurityGroup:
-    """A security group of one VPC, and who may reach what."""
+    """A security group of one VPC, and what it allows."""
 
     group_id: str
     vpc_id: str
+    #: (first port, last port, CIDR) of each TCP (or all-traffic) ingress rule.
     rules: frozenset[tuple[int, int, str]] = frozenset()
-    """(first port, last port, CIDR) of each TCP (or all-traffic) ingress rule."""
 
 
 @dataclass(frozen=True)
 class IngressRule:
-    """One rule of a security group that lets TCP traffic in. `source` is a CIDR, a prefix list or another group."""
+    """One rule of a security group that allows TCP traffic. `source` is a CIDR, a prefix list or another group."""
 
     rule_id: str
     group_id: str
@@ -70,7 +76,7 @@ class IngressRule:
 
 @dataclass(frozen=True)
 class Volume:
-    """One data volume, as EC2's tags and attachments tell."""
+    """One data volume, as EC2's tags and attachments describe it."""
 
     volume_id: str
     region: str
@@ -79,30 +85,30 @@ class Volume:
     availability_zone: str
     created_by_us: bool
     kept: bool
+    #: The instance it is or was meant for (tag `aws-bootstrap-instance`).
     instance_id: str | None = None
-    """The instance it is or was meant for (tag `aws-bootstrap-instance`)."""
+    #: The instance that has it now.
     attached_to: str | None = None
-    """The instance that has it now."""
+    #: Whether it may be formatted: it was created empty, and its tag `aws-bootstrap-format` has not been used.
     format_once: bool = False
-    """Whether it may be formatted: it was made blank, and its tag `aws-bootstrap-format` has not been used."""
 
 
 @dataclass(frozen=True)
 class Instance:
-    """One EC2 instance of ours."""
+    """One EC2 instance that this tool created."""
 
     instance_id: str
     region: str
-    state: str
+    state: InstanceState
     instance_type: str
-    lifecycle: str
+    lifecycle: Market
     availability_zone: str
     launch_time: datetime | None
     public_ip: str | None = None
     state_reason: str | None = None
     image_id: str = ""
+    #: Its security groups.
     group_ids: tuple[str, ...] = ()
-    """Its security groups."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +123,7 @@ class SpotPrice:
 
 @dataclass(frozen=True)
 class StateChange:
-    """What TerminateInstances says of one instance."""
+    """What TerminateInstances reports of one instance."""
 
     instance_id: str
     previous_state: str

@@ -80,7 +80,7 @@ class Sandbox:
         from botocore.config import Config
 
         identifier, secret = self.home.access_key()
-        return boto3.client(
+        return boto3.client(  # type: ignore[call-overload]
             service,
             region_name=region or self.region,
             endpoint_url=f"http://127.0.0.1:{self.port}",

@@ -13,7 +13,7 @@ import boto3
 from moto.core.models import botocore_stubber
 
 from aws_bootstrap.aws import Aws
-from aws_bootstrap.errors import SshError, explain
+from aws_bootstrap.errors import SshError, to_aws_error
 from aws_bootstrap.tests.faults import Faults
 
 REGIONS = ("eu-west-1", "us-east-1", "us-west-2")
@@ -49,7 +49,7 @@ class Cloud(Aws):
     def regions(self) -> list[str]:
         """Fewer than moto has, so that tests are quick."""
         if self._denied >= {(region, None) for region in REGIONS}:
-            raise explain("UnauthorizedOperation", "You are not authorized to perform this operation.")
+            raise to_aws_error("UnauthorizedOperation", "You are not authorized to perform this operation.")
         return list(REGIONS)
 
     def deny(self, region: str, operation: str | None = None) -> None:

@@ -21,7 +21,7 @@ ME, HOME = "203.0.113.7", "198.51.100.1/32"
 def make_group(client, name="ssh", port=22, cidrs=(HOME,)) -> str:
     vpc = ec2.find_network(client, None).vpc_id
     group, _ = ec2.ensure_security_group(client, vpc, name)
-    ec2.ensure_let_in(client, group, port, cidrs)
+    ec2.ensure_ingress(client, group, port, cidrs)
     return group.group_id
 
 
@@ -73,7 +73,7 @@ def test_the_whole_document_of_two_boxes_in_one_region(run, app, cloud, my_addre
     west = cloud.ec2(WEST)
     first, group = make_box(cloud, name="first", cidrs=["198.51.100.9/32", HOME])
     by_others(west, group, f"{ME}/32")
-    ec2.ensure_let_in(west, ec2.find_security_groups(west, "first")[0], 2222, ["192.0.2.0/24"])
+    ec2.ensure_ingress(west, ec2.find_security_groups(west, "first")[0], 2222, ["192.0.2.0/24"])
     second, other = make_box(cloud, name="second", cidrs=["192.0.2.0/24"])
     sshconfig.add(app.paths.ssh_config, replace(BOX, instance_id=second))
     done = run("access", first, second, "--ssh-cidr", HOME, "-o", "json")
@@ -398,4 +398,4 @@ def test_rules_that_cannot_be_read_or_hold_no_address_leave_nobody_out(run, clou
     [("203.0.113.0/24", True), ("0.0.0.0/0", True), ("198.51.100.1/32", False), ("::/0", False), ("pl-1", None)],
 )
 def test_who_is_let_in(source, let_in):
-    assert ec2.lets_in([IngressRule("sgr-1", "sg-1", 22, 22, source, False)], ME) is let_in
+    assert ec2.allows([IngressRule("sgr-1", "sg-1", 22, 22, source, False)], ME) is let_in

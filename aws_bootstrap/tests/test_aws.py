@@ -9,6 +9,7 @@ import threading
 from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import boto3
 import pytest
@@ -21,12 +22,12 @@ from aws_bootstrap.aws import (
     Aws,
     change_each_region,
     each_region,
-    explained,
     my_address,
-    together,
+    translate_aws_errors,
     without_waiting,
 )
 from aws_bootstrap.errors import AwsError, BootstrapError
+from aws_bootstrap.parallel import gather, run_parallel
 from aws_bootstrap.silence import SILENCE
 
 
@@ -43,7 +44,7 @@ def test_an_error_is_raised_only_when_the_other_calls_have_ended():
         ended.append("slow")
 
     with pytest.raises(BootstrapError):
-        together(slow, refuse)
+        gather(slow, refuse)
     raised.set()
     assert ended == ["slow"]
 
@@ -60,7 +61,7 @@ def test_the_first_error_in_order_is_raised():
         raise BootstrapError("second")
 
     with pytest.raises(BootstrapError, match="first"):
-        together(first, second)
+        gather(first, second)
 
 
 def test_a_region_alone_needs_no_list_of_reasons():
@@ -79,7 +80,7 @@ def test_a_bug_is_no_failed_region(ask):
 
 
 def test_a_command_that_ends_waits_for_no_call():
-    assert together(lambda: threading.current_thread().daemon) == [True]
+    assert run_parallel([lambda: threading.current_thread().daemon]) == [True]
 
 
 # --- clients and regions ---------------------------------------------------------------------------------
@@ -130,14 +131,15 @@ def test_secrets_that_are_renewed_are_known_too(monkeypatch, tmp_path):
 
 def test_a_client_tells_who_we_are_and_has_bounds():
     aws = Aws(timeouts={"connect_timeout": 1, "read_timeout": 2})
-    again, once = aws.ec2("eu-west-1").meta.config, aws.ec2_once("eu-west-1").meta.config
+    again: Any = aws.ec2("eu-west-1").meta.config
+    once: Any = aws.ec2_once("eu-west-1").meta.config
     assert again.user_agent_extra == "aws-bootstrap" and again.max_pool_connections == 20
     assert (again.connect_timeout, again.read_timeout) == (1, 2)
     assert [client.retries for client in (again, once)] == [
         {"mode": "standard", "total_max_attempts": 5},
         {"mode": "standard", "total_max_attempts": 1},
     ]
-    usual = Aws().ec2("eu-west-1").meta.config
+    usual: Any = Aws().ec2("eu-west-1").meta.config
     assert (usual.connect_timeout, usual.read_timeout) == (5, 20)
     assert aws.ec2("eu-west-1") is aws.ec2("eu-west-1"), "made once"
 
@@ -152,7 +154,7 @@ def test_prices_are_asked_where_the_price_list_lives(app):
 
 
 def test_an_error_without_a_message_still_says_something():
-    with pytest.raises(AwsError, match="DescribeThings"), explained():
+    with pytest.raises(AwsError, match="DescribeThings"), translate_aws_errors():
         raise ClientError({"Error": {"Code": "SomethingNew"}}, "DescribeThings")
 
 
@@ -240,7 +242,7 @@ def silent():
         def ask(region):
             keys = {"aws_access_key_id": "x", "aws_secret_access_key": "x"}
             config = Config(read_timeout=5, retries={"total_max_attempts": 1})
-            client = boto3.client("sts", region_name=region, endpoint_url=url, config=config, **keys)
+            client = boto3.client("sts", region_name=region, endpoint_url=url, config=config, **keys)  # type: ignore[call-overload]
             SILENCE.watch(client)
             return client.get_caller_identity()
 
@@ -250,9 +252,9 @@ def silent():
 def test_a_region_that_falls_silent_does_not_hold_up_the_others(silent, monkeypatch):
     monkeypatch.setenv("AWS_BOOTSTRAP_REGION_TIMEOUT", "0.3")
     told: list[str] = []
-    silence.tell_by(told.append)
+    silence.report_to(told.append)
     found, failed = each_region(["a", "b", "c"], lambda r: silent(r) if r == "b" else r)
-    silence.tell_by(lambda message: None)
+    silence.report_to(lambda message: None)
     assert found == {"a": "a", "c": "c"} and [f.region for f in failed] == ["b"]
     assert "no answer within 0.3 s" in failed[0].error and told == ["b does not answer; going on without it"]
 

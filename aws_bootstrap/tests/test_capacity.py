@@ -199,7 +199,7 @@ def test_giving_up_names_every_region_and_reason():
 
 def missed(kind: str, error: AwsError, hint: str | None = None) -> Miss:
     if hint:
-        error.with_facts(hint=hint)
+        error.add_details(hint=hint)
     return Miss(Attempt("r1", kind, SPOT), error)
 
 
@@ -354,7 +354,7 @@ def test_an_unknown_answer_ends_the_search_everywhere():
 def test_an_answer_that_never_came_ends_the_search_whatever_was_the_matter():
     """mutants.md, `_goes_on` (now `_may_go_on`): the next region was tried, and two boxes billed."""
     lost = AwsError("the connection broke in an unknown way", aws_code="SomeNewClientError")
-    lost.answered = False
+    lost.outcome_known = False
     with pytest.raises(AwsError) as caught:
         acquire(TWO, Search(failing(lost), never_asked))
     assert caught.value is lost

@@ -262,7 +262,7 @@ def test_boxes_without_an_alias_get_one_and_addresses_are_followed(run, app, clo
 def test_an_added_alias_has_the_port_of_our_rule_and_the_user_asked_for(run, app, cloud, public_key):
     client = cloud.ec2(WEST)
     group, _ = ec2.ensure_security_group(client, ec2.find_network(client, None).vpc_id, "ssh")
-    ec2.ensure_let_in(client, group, 2222, ["192.0.2.0/24"])
+    ec2.ensure_ingress(client, group, 2222, ["192.0.2.0/24"])
     start_box(client, SecurityGroupIds=[group.group_id])
     cleanup(run, "--sync", "--ssh-user", "ec2-user")
     assert [(h.port, h.user) for h in sshconfig.hosts(config(app))] == [(2222, "ec2-user")]
@@ -455,7 +455,7 @@ def test_a_cleanup_that_fails_half_way_says_what_it_has_done(run, app, cloud, wr
     assert "cleanup --include-ebs" in failed["error"]["hint"]
 
 
-MEND = "Mend its permissions, or name another file: export AWS_BOOTSTRAP_SSH_CONFIG=…"
+FIX = "Fix its permissions, or choose another file: export AWS_BOOTSTRAP_SSH_CONFIG=…"
 
 
 def broken_off(app, todo, wishes) -> tuple[ErrorReport, CleanupReport]:
@@ -476,7 +476,7 @@ def test_the_error_of_a_cleanup_broken_off_names_the_cause_the_rest_and_its_comm
     assert error == ErrorReport(
         code="ssh-config",
         message=f"Cannot read the SSH config {app.paths.known_hosts}: it is not a regular file.",
-        hint=f"{MEND}\nDo the rest:  {PROGRAM} cleanup --include-ebs",
+        hint=f"{FIX}\nDo the rest:  {PROGRAM} cleanup --include-ebs",
         resources=(Resource("volume", volume, WEST, billing=True),),
     )
     left = DeletedVolume(volume, 9, False, "It was not deleted before the command was stopped.", WEST)

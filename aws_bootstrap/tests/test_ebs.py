@@ -114,10 +114,10 @@ def lose(client, operation: str, *, after: bool) -> None:
 
 def test_the_leave_to_format_is_taken_once(aws):
     volume = ec2.create_ebs_volume(aws, BOX, 8).volume_id
-    assert ec2.take_format_leave(aws, volume) is True
+    assert ec2.revoke_format_permission(aws, volume) is True
     assert "aws-bootstrap-format" not in {t["Key"] for t in aws.describe_volumes()["Volumes"][0]["Tags"]}
-    assert ec2.take_format_leave(aws, volume) is False
-    assert ec2.take_format_leave(aws, "vol-0123456789abcdef0") is False
+    assert ec2.revoke_format_permission(aws, volume) is False
+    assert ec2.revoke_format_permission(aws, "vol-0123456789abcdef0") is False
 
 
 @pytest.mark.parametrize("after", [False, True])
@@ -125,7 +125,7 @@ def test_a_removal_whose_answer_is_lost_is_no_leave(aws, after):
     volume = ec2.create_ebs_volume(aws, BOX, 8).volume_id
     lose(aws, "DeleteTags", after=after)
     with pytest.raises(AwsError):
-        ec2.take_format_leave(aws, volume)
+        ec2.revoke_format_permission(aws, volume)
     assert ec2.validate_ebs_volume(aws, volume).format_once is not after
 
 
@@ -140,7 +140,7 @@ def test_a_tag_that_stays_is_no_leave(aws):
         stub.add_response("describe_volumes", described())
         stub.add_response("delete_tags", {})
         stub.add_response("describe_volumes", described())
-        assert ec2.take_format_leave(aws, "vol-1", timeout=0.0) is False
+        assert ec2.revoke_format_permission(aws, "vol-1", timeout=0.0) is False
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_a_tag_that_stays_is_no_leave(aws):
 def test_a_volume_from_a_snapshot_or_without_the_tag_has_no_leave(aws, more):
     with Stubber(aws) as stub:
         stub.add_response("describe_volumes", described(**more))
-        assert ec2.take_format_leave(aws, "vol-1") is False
+        assert ec2.revoke_format_permission(aws, "vol-1") is False
 
 
 class Boxes:
@@ -209,7 +209,7 @@ def test_a_lost_removal_formats_nothing_and_the_hint_leads_on(app, run, with_vol
 
 def test_died_between_removal_and_mkfs_only_the_users_word_formats(app, run, cloud, with_volume):
     client, volume_id = with_volume
-    assert ec2.take_format_leave(client, volume_id)
+    assert ec2.revoke_format_permission(client, volume_id)
     failed = documents(run("setup", "aws-gpu1", "-o", "json"))["error"]
     assert failed["code"] == "mount-failed" and "setup aws-gpu1 --format-volume" in failed["hint"]
     sent = len(cloud.calls)

@@ -56,7 +56,7 @@ def request(network: Network = VPC, market: Market = "spot", **more: Any) -> Ins
 
 def parameters(*args: Any, **more: Any) -> dict[str, Any]:
     """What RunInstances is sent for such a request."""
-    return run_parameters(request(*args, **more), 1)
+    return dict(run_parameters(request(*args, **more), 1))
 
 
 SENT = parameters()
@@ -182,14 +182,14 @@ def test_a_refusal_after_a_lost_answer_stands_where_nothing_was_started(client, 
     stub.add_response("describe_instances", {"Reservations": []}, BY_TOKEN)
     with pytest.raises(CapacityError) as caught:
         ec2.start_instances(client, lost_then_refused, sleep=lambda seconds: None)
-    assert caught.value.answered
+    assert caught.value.outcome_known
 
 
 def test_a_lost_answer_that_cannot_be_looked_up_is_no_refusal(client, stub, lost_then_refused):
     stub.add_client_error("describe_instances", "UnauthorizedOperation", expected_params=BY_TOKEN)
     with pytest.raises(AwsError) as caught:
         ec2.start_instances(client, lost_then_refused, sleep=lambda seconds: None)
-    assert not caught.value.answered
+    assert not caught.value.outcome_known
 
 
 def test_a_refusal_after_a_failure_within_ec2_does_not_hide_what_the_failed_request_started(client, stub):
@@ -214,7 +214,7 @@ def test_a_refusal_after_throttling_is_believed(client, stub):
     stub.add_client_error("run_instances", "InsufficientInstanceCapacity", http_status_code=500, expected_params=SENT)
     with pytest.raises(CapacityError) as caught:
         ec2.start_instances(client, asked, sleep=lambda seconds: None)
-    assert caught.value.answered
+    assert caught.value.outcome_known
 
 
 @pytest.mark.parametrize(
@@ -233,7 +233,7 @@ def test_a_refusal_is_sent_once(client, stub, code, status, kind):
     stub.add_client_error("run_instances", code, http_status_code=status, expected_params=SENT)
     with pytest.raises(kind) as caught:
         ec2.start_instances(client, asked, sleep=lambda seconds: pytest.fail("waited"))
-    assert caught.value.aws_code == code and caught.value.answered
+    assert caught.value.aws_code == code and caught.value.outcome_known
 
 
 def test_a_key_not_found_yet_is_tried_again(client, stub):
@@ -250,14 +250,14 @@ def test_a_refusal_after_a_key_not_found_yet_is_believed(client, stub):
     stub.add_client_error("run_instances", "InsufficientInstanceCapacity", http_status_code=500, expected_params=SENT)
     with pytest.raises(CapacityError) as caught:
         ec2.start_instances(client, asked, sleep=lambda seconds: None)
-    assert caught.value.answered
+    assert caught.value.outcome_known
 
 
 def test_replies_that_never_tell_the_state_end_the_wait(client, stub):
     reply = {"Reservations": [{"Instances": [{**described(), "State": {}}]}]}
     for _ in range(2):
         stub.add_response("describe_instances", reply, {"InstanceIds": ["i-1"]})
-    with pytest.raises(BootstrapError, match="does not tell the state of i-1") as caught:
+    with pytest.raises(BootstrapError, match="did not report the state of i-1") as caught:
         ec2.wait_running(client, "i-1", address_within=0.0, every=0.001)
     assert caught.value.code == "unexpected-reply"
 
@@ -445,11 +445,11 @@ def rules_of(aws, group_id) -> list[tuple[int, list[str]]]:
 def test_the_group_is_made_once_and_opened_for_those_who_are_missing(aws):
     vpc = ec2.find_network(aws, None).vpc_id
     group, made = ec2.ensure_security_group(aws, vpc, "ssh")
-    ec2.ensure_let_in(aws, group, 22, ["203.0.113.7/32"])
+    ec2.ensure_ingress(aws, group, 22, ["203.0.113.7/32"])
     assert made and rules_of(aws, group.group_id) == [(22, ["203.0.113.7/32"])]
     again, made = ec2.ensure_security_group(aws, vpc, "ssh")
-    ec2.ensure_let_in(aws, again, 2222, ["203.0.113.0/24", "2001:db8::1/128"])
-    ec2.ensure_let_in(aws, group, 22, ["203.0.113.7/32"])
+    ec2.ensure_ingress(aws, again, 2222, ["203.0.113.0/24", "2001:db8::1/128"])
+    ec2.ensure_ingress(aws, group, 22, ["203.0.113.7/32"])
     assert again.group_id == group.group_id and not made
     assert (2222, ["203.0.113.0/24", "2001:db8::1/128"]) in rules_of(aws, group.group_id)
     tags = aws.describe_security_groups(GroupIds=[group.group_id])["SecurityGroups"][0]["Tags"]

@@ -12,17 +12,17 @@ from botocore import exceptions as boto
 from botocore import parsers
 
 from aws_bootstrap import errors
-from aws_bootstrap.aws import explained
+from aws_bootstrap.aws import translate_aws_errors
 from aws_bootstrap.errors import (
     KNOWN_CODES,
     KNOWN_EXCEPTIONS,
     AwsError,
     BootstrapError,
     CapacityError,
-    Terminated,
+    SigtermReceived,
     TransientError,
-    explain,
     interrupt_behind,
+    to_aws_error,
 )
 
 PACKAGE = Path(__file__).parents[1]
@@ -53,21 +53,21 @@ def test_explained_exceptions_exist(name):
 
 @pytest.mark.parametrize("name", [*KNOWN_CODES, *KNOWN_EXCEPTIONS])
 def test_every_explained_error_has_a_remedy(name):
-    assert explain(name, "what AWS said").hint
+    assert to_aws_error(name, "what AWS said").hint
 
 
 @pytest.mark.parametrize("name", [*KNOWN_CODES, *KNOWN_EXCEPTIONS])
 def test_no_hint_names_a_file_of_the_repository(name):
     """A wheel does not contain it."""
-    assert "docs/" not in str(explain(name, "what AWS said").hint).replace("https://docs.", "")
+    assert "docs/" not in str(to_aws_error(name, "what AWS said").hint).replace("https://docs.", "")
 
 
 def test_who_lacks_a_permission_is_shown_where_permissions_are_explained():
-    assert "https://" in str(explain("UnauthorizedOperation", "what AWS said").hint)
+    assert "https://" in str(to_aws_error("UnauthorizedOperation", "what AWS said").hint)
 
 
 def test_an_unknown_code_keeps_awss_sentence():
-    error = explain("SomethingNew", "what AWS said")
+    error = to_aws_error("SomethingNew", "what AWS said")
     assert str(error) == "what AWS said" and error.aws_code == "SomethingNew" and error.code == "aws-error"
 
 
@@ -93,7 +93,7 @@ def client_error(code: str) -> boto.ClientError:
     ids=lambda value: getattr(value, "__name__", None) or str(value)[:40],
 )
 def test_botocores_exceptions_become_ours(raised, kind, code):
-    with pytest.raises(kind) as caught, explained():
+    with pytest.raises(kind) as caught, translate_aws_errors():
         raise raised
     assert caught.value.code == code and caught.value.hint
 
@@ -117,9 +117,9 @@ def test_the_type_fixes_the_exit_code(error, exit_code):
 def test_the_signal_behind_what_click_makes_of_it_decides():
     question = KeyboardInterrupt()
     question.__cause__ = click.Abort()
-    question.__cause__.__context__ = errors.Terminated()
+    question.__cause__.__context__ = errors.SigtermReceived()
     assert errors.Interrupted.of(question).exit_code == 143
-    assert errors.Interrupted.of(errors.HungUp()).exit_code == 129
+    assert errors.Interrupted.of(errors.SighupReceived()).exit_code == 129
     assert errors.Interrupted.of(KeyboardInterrupt()).exit_code == 130
     assert errors.interrupt_behind(ValueError()) is None
 
@@ -128,7 +128,7 @@ def test_an_error_that_was_raised_from_itself_is_not_gone_round_for_ever():
     """`launch` raises the cause of a failure again where nothing was made; a signal may come while that is handled."""
     broken = BootstrapError("broken")
     broken.__cause__ = broken
-    signalled = Terminated()
+    signalled = SigtermReceived()
     signalled.__context__ = broken
     assert interrupt_behind(signalled) is signalled
     assert interrupt_behind(broken) is None

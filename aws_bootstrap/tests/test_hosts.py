@@ -91,8 +91,8 @@ def test_without_a_key_the_error_names_the_option(app, three):
     public = LaunchConfig().public_key
     assert (raised.value.code, raised.value.hint, str(raised.value)) == (
         "ssh-key",
-        "Name the one that opens your boxes: --key-path PATH.pub",
-        f"No SSH key {public} for the aliases to add.",
+        "Name the key that opens your boxes: --key-path PATH.pub",
+        f"There is no SSH key {public} for the aliases to add.",
     )
 
 

@@ -197,7 +197,7 @@ def test_a_named_box_whose_region_no_block_says_is_looked_for_in_these_regions_o
     assert asked(cloud) == [(WEST, "DescribeInstances")]
 
 
-NOWHERE = f"List your boxes: {PROGRAM} status\nForget aliases of boxes that are gone: {PROGRAM} cleanup"
+NOWHERE = f"List your boxes: {PROGRAM} status\nRemove aliases without a box: {PROGRAM} cleanup"
 
 
 @pytest.mark.parametrize(
@@ -215,7 +215,7 @@ def test_a_name_without_a_box_is_told_as_it_was_typed(app, cloud, names, told):
     with pytest.raises(BootstrapError) as caught:
         read(app, [], names)
     assert type(caught.value) is BootstrapError
-    assert caught.value.report == ErrorReport("not-found", f"No box of aws-bootstrap named {told}.", NOWHERE)
+    assert caught.value.report == ErrorReport("not-found", f"No box named {told}.", NOWHERE)
 
 
 def test_a_name_that_is_neither_an_alias_nor_an_id_is_looked_for_nowhere(app, cloud):

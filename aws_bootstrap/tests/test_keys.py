@@ -165,7 +165,7 @@ def test_a_private_key_that_cannot_be_read_is_told_in_ssh_keygens_last_words(pri
 
 def test_a_place_that_cannot_hold_a_key_is_told(tmp_path):
     (tmp_path / "file").write_text("")
-    with refused(BootstrapError, "Cannot (write|make) the SSH key") as caught:
+    with refused(BootstrapError, "Cannot (write|create) the SSH key") as caught:
         keys.ensure(keys.LocalKey(tmp_path / "file" / "id.pub", tmp_path / "file" / "id", None, on_disk=False))
     assert "--key-path" in str(caught.value.hint)
 
@@ -178,7 +178,7 @@ def test_a_public_half_that_cannot_be_written_is_told(tmp_path):
 
 
 def test_a_key_that_cannot_be_made_is_told_in_ssh_keygens_words():
-    with refused(BootstrapError, "Cannot make the SSH key .*: Saving key .* failed") as caught:
+    with refused(BootstrapError, "Cannot create the SSH key .*: Saving key .* failed") as caught:
         keys.ensure(keys.LocalKey(Path("/proc/id.pub"), Path("/proc/id"), None, on_disk=False))
     assert "--key-path" in str(caught.value.hint)
 

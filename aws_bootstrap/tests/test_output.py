@@ -218,11 +218,11 @@ def test_an_unset_optional_key_is_left_out_and_a_null_one_is_not():
 
 
 def failure() -> BootstrapError:
-    error = IncompleteError("It broke.", hint="Do this.", code="ssh-timeout").with_facts(
+    error = IncompleteError("It broke.", hint="Do this.", code="ssh-timeout").add_details(
         resources=(Resource("instance", "i-1", "us-west-2", billing=True),),
         regions=(RegionReason("us-west-2", "none", "g4dn.xlarge", "spot"),),
     )
-    return error.with_result(LAUNCHED)
+    return error.attach_result(LAUNCHED)
 
 
 def test_a_failure_is_told_on_stderr_and_is_one_document(fmt, capsys):
@@ -246,7 +246,7 @@ def test_a_bare_list_has_no_room_for_an_error(fmt, capsys):
     rows = InstanceTypeList((InstanceTypeRow("a", "g4dn.xlarge", 4, 16384, "gvt", None),), (RegionFailure("b", "x"),))
     problem = error_for(rows)
     assert problem and problem.exit_code == 3
-    output.emit_error(problem.with_result(rows))
+    output.emit_error(problem.attach_result(rows))
     shown = capsys.readouterr()
     assert "Could not read b: x" in shown.err
     if fmt is OutputFormat.JSON:

@@ -337,7 +337,7 @@ def test_a_key_that_the_ssh_config_cannot_name_is_refused(launch, cloud, tmp_pat
     path = tmp_path / f"{name}.pub"
     done = launch("--key-path", str(path))
     assert done.exit_code == 1 and changes(cloud) == [] and not path.exists()
-    assert "ssh cannot be given the path" in done.stderr
+    assert "An SSH config cannot hold the path" in done.stderr
 
 
 @pytest.mark.parametrize("name", ["a b", "100%h", "it's", "#1", "=", "é", "a  b#c%%d"])

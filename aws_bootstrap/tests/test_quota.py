@@ -17,7 +17,7 @@ EAST, WEST = "us-east-1", "us-west-2"
 @pytest.fixture
 def quotas(cloud):
     """Each region knows every code; 4 vCPUs each."""
-    codes = {kind.code for kind in quota.kinds()}
+    codes = {kind.code for kind in quota.quota_keys()}
     cloud.quotas.values = {(region, code): 4.0 for region in (EAST, WEST) for code in codes}
     return cloud.quotas
 
@@ -138,7 +138,7 @@ def test_a_request_that_is_open_already_is_told_with_its_id(run, cloud, quotas):
 def test_a_request_opened_by_another_just_now_is_told_in_our_words(run, cloud, quotas):
     quotas.refuse = {EAST: "ResourceAlreadyExistsException", WEST: "ResourceAlreadyExistsException"}
     error = json.loads(run(*ASK, "--yes").stdout)["error"]
-    assert error["code"] == "quota-pending" and error["message"] == "A request for this quota is open already."
+    assert error["code"] == "quota-pending" and error["message"] == "A request for this quota is already open."
 
 
 def test_one_region_that_refuses_leaves_the_others_request_listed(run, cloud, quotas):
@@ -164,7 +164,7 @@ def test_an_open_request_for_another_value_is_not_taken_for_ours(run, cloud, quo
     done = run(*ASK, "--yes")
     shown = json.loads(done.stdout)
     assert done.exit_code == 3 and [row["region"] for row in shown["requests"]] == [WEST]
-    assert "open already" in shown["error"]["message"]
+    assert "already open" in shown["error"]["message"]
 
 
 def test_a_request_of_which_nothing_can_be_learnt_is_told_as_unknown(run, app, cloud, quotas):

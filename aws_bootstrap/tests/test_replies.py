@@ -138,7 +138,7 @@ def test_a_reply_that_lacks_a_field_is_read_or_told(cloud, operation):
         try:
             found = ask(client)
         except AwsError as exc:
-            assert exc.code == "unexpected-reply" and not exc.answered, path
+            assert exc.code == "unexpected-reply" and not exc.outcome_known, path
         else:
             read += 1
             if isinstance(whole, list) and isinstance(path[-1], str):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from aws_bootstrap.aws import Aws, explained, my_address
+from aws_bootstrap.aws import Aws, my_address, translate_aws_errors
 from aws_bootstrap.config import LaunchConfig
 from aws_bootstrap.errors import BootstrapError
 from aws_bootstrap.sandbox.home import Home
@@ -190,7 +190,7 @@ def test_no_secret_is_in_a_warning(program):
 def test_a_proxys_password_is_not_shown(monkeypatch):
     monkeypatch.setenv("HTTP_PROXY", "http://me:hunter2@127.0.0.1:9")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://ec2.invalid")
-    with pytest.raises(BootstrapError) as caught, explained():
+    with pytest.raises(BootstrapError) as caught, translate_aws_errors():
         Aws().ec2_once("us-west-2").describe_regions()
     assert "127.0.0.1:9" in str(caught.value) and "hunter2" not in str(caught.value)
 

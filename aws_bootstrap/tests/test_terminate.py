@@ -163,7 +163,7 @@ def test_the_error_of_a_box_that_cannot_be_ended_names_cause_and_ways_on(run, cl
     volume = make_volume(cloud.ec2(WEST), protected)
     cloud.fail("TerminateInstances", "OperationNotPermitted")
     code, failed = end(run, protected)
-    lift = "Lift the protection: aws ec2 modify-instance-attribute --no-disable-api-termination --instance-id ID"
+    lift = "Remove the protection: aws ec2 modify-instance-attribute --no-disable-api-termination --instance-id ID"
     reason = "EC2 said OperationNotPermitted."
     assert code == 1 and failed["terminated"] == []
     assert failed["error"] == {

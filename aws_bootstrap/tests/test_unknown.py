@@ -6,13 +6,13 @@ import threading
 
 import pytest
 
-from aws_bootstrap.errors import AwsError, BootstrapError, CapacityError, TransientError, explain
+from aws_bootstrap.errors import AwsError, BootstrapError, CapacityError, TransientError, to_aws_error
 from aws_bootstrap.workflows.unknown import Calls, is_unknown, look_up
 
 
 def lost() -> AwsError:
-    error = explain("ConnectionClosedError", "Connection was closed before we received a valid response")
-    error.answered = False
+    error = to_aws_error("ConnectionClosedError", "Connection was closed before we received a valid response")
+    error.outcome_known = False
     return error
 
 
@@ -116,6 +116,6 @@ def interrupted():
 def test_nothing_more_is_sent_once_they_are_settled():
     calls, sent = Calls(0), []
     calls.settle()
-    with pytest.raises(BootstrapError, match="nothing more is sent"):
+    with pytest.raises(BootstrapError, match="no further calls are sent"):
         calls.make("late", lambda: sent.append("late"), look=answers(None), note=sent.append)
     assert sent == []

@@ -70,9 +70,8 @@ def reserved(*raw: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_tags_are_read_whatever_they_lack():
-    raw = {"Tags": [{"Key": "a", "Value": "1"}, {"Key": "b"}, {"Value": "no key"}]}
-    assert tags.values(raw) == {"a": "1", "b": ""} and tags.values({}) == {}
-    assert tags.OURS == OURS
+    assert tags.values([{"Key": "a", "Value": "1"}, {"Key": "b"}, {"Value": "no key"}]) == {"a": "1", "b": ""}
+    assert tags.CREATED_BY_FILTER == OURS
 
 
 # --- instances -------------------------------------------------------------------------------------------
@@ -162,9 +161,9 @@ def test_an_instance_of_which_ec2_says_nothing_is_unknown(client, stub, lacking)
     told = {"InstanceId": "i-1", "PreviousState": {"Name": "running"}, "CurrentState": {"Name": "shutting-down"}}
     half = {k: v for k, v in told.items() if k != lacking} | {"InstanceId": "i-2"}
     stub.add_response("terminate_instances", {"TerminatingInstances": [told, half]})
-    with pytest.raises(AwsError, match="what became of i-2, i-3") as caught:
+    with pytest.raises(AwsError, match="the state of i-2, i-3") as caught:
         ec2.terminate_instances(client, ["i-3", "i-2", "i-1"])
-    assert caught.value.answered is False
+    assert caught.value.outcome_known is False
 
 
 # --- images and types ------------------------------------------------------------------------------------
@@ -352,13 +351,13 @@ def test_a_group_not_found_yet_is_opened_when_it_is_and_a_refusal_is_told(client
     group = SecurityGroup("sg-1", "vpc-1", frozenset({(22, 22, "198.51.100.0/24")}))
     stub.add_client_error("authorize_security_group_ingress", "InvalidGroup.NotFound", "")
     stub.add_response("authorize_security_group_ingress", {}, opened(22, IpRanges=["192.0.2.1/32"]))
-    ec2.ensure_let_in(client, group, 22, ["192.0.2.1/32", "198.51.100.7/32"])
+    ec2.ensure_ingress(client, group, 22, ["192.0.2.1/32", "198.51.100.7/32"])
     stub.add_client_error("authorize_security_group_ingress", "UnauthorizedOperation", "")
     with refused("UnauthorizedOperation"):
-        ec2.ensure_let_in(client, group, 22, ["192.0.2.1/32"])
+        ec2.ensure_ingress(client, group, 22, ["192.0.2.1/32"])
     stub.add_client_error("authorize_security_group_ingress", "InvalidGroup.NotFound", "")
     with refused("InvalidGroup.NotFound"):
-        ec2.ensure_let_in(client, group, 22, ["192.0.2.1/32"], timeout=0.0)
+        ec2.ensure_ingress(client, group, 22, ["192.0.2.1/32"], timeout=0.0)
 
 
 def test_every_field_of_a_rule_is_read(client, stub):
@@ -396,11 +395,11 @@ def rule(source: str, first: int = 22, last: int = 22, **more: Any) -> IngressRu
 
 
 def test_which_rules_are_about_a_port_and_an_address():
-    assert [ec2.opens(rule("x", 20, 30), port) for port in (19, 20, 30, 31)] == [False, True, True, False]
-    assert ec2.lets_in([rule("192.0.2.0/24")], "192.0.2.7") is True
-    assert ec2.lets_in([rule("192.0.2.0/24")], "198.51.100.1") is False
-    assert ec2.lets_in([rule("pl-1"), rule("192.0.2.0/24")], "198.51.100.1") is None
-    assert ec2.lets_in([rule("pl-1"), rule("192.0.2.0/24")], "192.0.2.7") is True
+    assert [ec2.covers_port(rule("x", 20, 30), port) for port in (19, 20, 30, 31)] == [False, True, True, False]
+    assert ec2.allows([rule("192.0.2.0/24")], "192.0.2.7") is True
+    assert ec2.allows([rule("192.0.2.0/24")], "198.51.100.1") is False
+    assert ec2.allows([rule("pl-1"), rule("192.0.2.0/24")], "198.51.100.1") is None
+    assert ec2.allows([rule("pl-1"), rule("192.0.2.0/24")], "192.0.2.7") is True
 
 
 def test_our_rules_of_that_port_and_group_are_replaced_and_no_others():
@@ -656,15 +655,15 @@ def test_leave_to_format_is_used_up_before_it_is_given(client, stub):
     stub.add_response("describe_volumes", described(VOLUME), {"VolumeIds": ["vol-1"]})
     stub.add_response("delete_tags", {}, taken)
     stub.add_response("describe_volumes", described(without))
-    assert volumes.take_format_leave(client, "vol-1") is True
+    assert volumes.revoke_format_permission(client, "vol-1") is True
 
 
 def test_without_its_tag_a_volume_may_not_be_formatted(client, stub):
     without = VOLUME | {"Tags": VOLUME["Tags"][:-1]}
     stub.add_response("describe_volumes", described(without))
-    assert volumes.take_format_leave(client, "vol-1") is False
+    assert volumes.revoke_format_permission(client, "vol-1") is False
     stub.add_client_error("describe_volumes", "InvalidVolume.NotFound", "")
-    assert volumes.take_format_leave(client, "vol-1") is False
+    assert volumes.revoke_format_permission(client, "vol-1") is False
 
 
 @pytest.mark.parametrize("gone", [True, False])
@@ -675,7 +674,7 @@ def test_a_tag_that_is_not_seen_to_go_gives_no_leave(client, stub, gone):
         stub.add_client_error("describe_volumes", "InvalidVolume.NotFound", "")
     else:
         stub.add_response("describe_volumes", described(VOLUME))
-    assert volumes.take_format_leave(client, "vol-1", timeout=0.0) is False
+    assert volumes.revoke_format_permission(client, "vol-1", timeout=0.0) is False
 
 
 @pytest.mark.parametrize(("holder", "works"), [("i-1", True), ("i-2", False)])

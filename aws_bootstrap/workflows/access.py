@@ -85,7 +85,7 @@ def explained_timeout(app: App, host: Host) -> Iterator[None]:
         hints = [exc.hint]
         if exc.code == "ssh-timeout" or "timed out" in str(exc):
             hints.append(locked_out(app, host))
-        exc.with_facts(hint="\n".join(filter(None, hints)) or None)
+        exc.add_details(hint="\n".join(filter(None, hints)) or None)
         raise
 
 
@@ -112,7 +112,7 @@ def _is_locked_out(client: Any, host: Host, address: str) -> bool:
     for instance in instances:
         box = Box(instance, host)
         if not box.has_ended:
-            return ec2.lets_in(_box_rules(box, rules).rules, address) is False
+            return ec2.allows(_box_rules(box, rules).rules, address) is False
     return False
 
 
@@ -162,7 +162,7 @@ def _box_rules(box: Box, rules: Iterable[IngressRule]) -> BoxRules:
     """Return the box with those of the rules that are about its SSH port."""
     own_rules = [rule for rule in rules if rule.group_id in box.instance.group_ids]
     port = box.host.port if box.host else ssh_port(own_rules)
-    return BoxRules(box, port, tuple(rule for rule in own_rules if ec2.opens(rule, port)))
+    return BoxRules(box, port, tuple(rule for rule in own_rules if ec2.covers_port(rule, port)))
 
 
 def _change(
@@ -248,7 +248,7 @@ def _shown(box_rules: BoxRules, address: str | None, changes: Changes | None) ->
         added, removed = _change_of(box_rules, changes)
     reachable = None
     if address:
-        reachable = ec2.lets_in(box_rules.rules, address)
+        reachable = ec2.allows(box_rules.rules, address)
     return BoxAccess(
         instance_id=box.instance_id,
         region=box.region,

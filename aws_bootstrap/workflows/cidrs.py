@@ -1,4 +1,4 @@
-"""Who may reach the SSH port, as the user says it: CIDRs, and `me` for the caller's own address."""
+"""The addresses that may reach the SSH port, as options name them: CIDRs, and `me` for the caller's own address."""
 
 from __future__ import annotations
 

@@ -11,11 +11,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .. import ec2, output, sshconfig
-from ..aws import together
 from ..config import DEFAULT_USER, LaunchConfig
 from ..errors import BootstrapError, IncompleteError, Interrupted
 from ..invocation import PROGRAM
 from ..models import AliasAddress, AliasEntry, CleanupPlan, CleanupReport, DeletedVolume, Resource, Volume, VolumeEntry
+from ..parallel import run_parallel
 from ..sshconfig import Host
 from .hosts import read_hosts
 from .inventory import Inventory, orphan_volumes, read, read_region
@@ -195,8 +195,8 @@ def _broken_off(work: Work, cause: BootstrapError) -> BootstrapError:
         if not outcome.deleted:
             left.append(Resource("volume", volume.volume_id, volume.region, billing=True))
     hints = [error.hint, f"Do the rest:  {work.todo.shown.command}"]
-    error.with_facts(resources=tuple(left), hint="\n".join(filter(None, hints)))
-    return error.with_result(work.report())
+    error.add_details(resources=tuple(left), hint="\n".join(filter(None, hints)))
+    return error.attach_result(work.report())
 
 
 def _left_outcome(work: Work, volume: VolumeEntry) -> DeletedVolume:
@@ -314,7 +314,7 @@ def _delete_orphans(work: Work) -> None:
     for region, volumes in by_region.items():
         client = work.app.aws.ec2(region)
         calls.append(partial(_delete_all, work, client, volumes))
-    together(*calls)
+    run_parallel(calls)
 
 
 def _delete_all(work: Work, client: Any, volumes: Sequence[VolumeEntry]) -> None:

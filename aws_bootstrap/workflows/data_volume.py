@@ -60,7 +60,7 @@ def _take_format_leave(client: Any, volume: Volume) -> bool:
     if not volume.format_once:
         return False
     try:
-        taken = ec2.take_format_leave(client, volume.volume_id)
+        taken = ec2.revoke_format_permission(client, volume.volume_id)
         reason = "it is still there, or was removed by somebody else"
     except BootstrapError as exc:
         taken = False
@@ -75,7 +75,7 @@ def _forget_format_leave(client: Any, volume: Volume) -> None:
     """Remove the tag of a volume that is formatted by the user's own word. BootstrapError if it stays."""
     if not volume.format_once:
         return
-    if not ec2.take_format_leave(client, volume.volume_id):
+    if not ec2.revoke_format_permission(client, volume.volume_id):
         raise BootstrapError(f"The tag {TAG_FORMAT} of {volume.volume_id} could not be removed. Nothing was formatted.")
 
 

@@ -1,25 +1,24 @@
-"""How ssh reaches a box: the one place where a Host is made, from what a launch or EC2 says."""
+"""How ssh reaches a box: the one place where a Host is created, from a launch or from what EC2 reports."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import ec2, keys, sshconfig
-from ..aws import together
 from ..config import SSH_PORT, LaunchConfig, Paths
 from ..errors import BootstrapError, unexpected_reply
 from ..models import IngressRule, Instance
+from ..parallel import map_parallel
 from ..sshconfig import Host
 
 if TYPE_CHECKING:
     from ..app import App
 
 _NO_INSTANCE = "i-00000000000000000"
+#: RFC 5737: for documentation.
 _NO_ADDRESS = "192.0.2.1"
-"""RFC 5737: for documentation."""
 
 
 def new_host(paths: Paths, instance: Instance | None, *, user: str, port: int, identity_file: Path) -> Host:
@@ -52,23 +51,24 @@ def new_host(paths: Paths, instance: Instance | None, *, user: str, port: int, i
 def read_hosts(app: App, instances: Sequence[Instance], config: LaunchConfig) -> list[Host]:
     """Return hosts, still without aliases, for instances that this machine has no alias for.
 
-    The config says key and user. BootstrapError `ssh-key` if there is no such key.
+    The config names key and user. BootstrapError `ssh-key` if there is no such key.
     """
     identity_file = _find_identity(config)
     by_region: dict[str, list[Instance]] = {}
     for instance in instances:
         by_region.setdefault(instance.region, []).append(instance)
-    calls: list[Callable[[], list[Host]]] = []
-    for group in by_region.values():
-        calls.append(partial(_read_in_region, app, group, config.ssh_user, identity_file))
+
+    def read(group: Sequence[Instance]) -> list[Host]:
+        return _read_in_region(app, group, config.ssh_user, identity_file)
+
     hosts: list[Host] = []
-    for found in together(*calls):
+    for found in map_parallel(read, by_region.values()):
         hosts += found
     return hosts
 
 
 def _read_in_region(app: App, instances: Sequence[Instance], user: str | None, identity_file: Path) -> list[Host]:
-    """Return the hosts of one region's instances: the user follows from the image, the port from our rules.
+    """Return the hosts of one region's instances: the user follows from the image, the port from this tool's rules.
 
     AwsError `unexpected-reply` for an instance without a security group: an alias with a guessed port would stay.
     """
@@ -99,15 +99,15 @@ def _find_identity(config: LaunchConfig) -> Path:
     key = keys.inspect(config)
     if key.public_key is None:
         raise BootstrapError(
-            f"No SSH key {key.public_path} for the aliases to add.",
-            hint="Name the one that opens your boxes: --key-path PATH.pub",
+            f"There is no SSH key {key.public_path} for the aliases to add.",
+            hint="Name the key that opens your boxes: --key-path PATH.pub",
             code="ssh-key",
         )
     return key.identity_file
 
 
 def ssh_port(rules: Iterable[IngressRule]) -> int:
-    """Return the port that sshd listens on, as far as our own rules say."""
+    """Return the port that sshd listens on, as far as the rules of this tool show."""
     ports = [rule.first_port for rule in rules if rule.created_by_us]
     if not ports or SSH_PORT in ports:
         return SSH_PORT

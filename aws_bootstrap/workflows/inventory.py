@@ -8,27 +8,30 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from .. import ec2, sshconfig
-from ..aws import each_region, together
+from ..aws import each_region
 from ..errors import BootstrapError
 from ..invocation import PROGRAM
 from ..models import Instance, RegionFailure, Volume
 from ..outcomes import unread_regions
+from ..parallel import gather
 from ..sshconfig import Host
 from .aliases import alias_order
 
 if TYPE_CHECKING:
+    from types_boto3_ec2 import EC2Client
+
     from ..app import App
 
+#: When to read data volumes: at the same time as the instances, before them, or not at all.
 type VolumeReading = Literal["beside", "first", "none"]
-"""When to read data volumes: at the same time as the instances, before them, or not at all."""
 
 
 @dataclass(frozen=True)
 class Box:
-    """An instance of ours, how ssh reaches it (None if this machine has no alias for it), and its data volumes."""
+    """An instance of this tool, how ssh reaches it (None if this machine has no alias for it), and its data volumes."""
 
     instance: Instance
     host: Host | None = None
@@ -69,7 +72,7 @@ class Box:
             return False
         if volume.attached_to is None or volume.attached_to == self.instance_id:
             return True
-        # Of a volume that EC2 does not say who has, the deletion waits until it is free, as of any other.
+        # If EC2 does not report the instance that it is attached to, the deletion waits until it is free, as always.
         return volume.attached_to == ec2.UNKNOWN
 
     @property
@@ -92,12 +95,12 @@ class Inventory:
     failed: tuple[RegionFailure, ...]
 
     def orphans(self) -> tuple[Volume, ...]:
-        """Return the volumes that are detached and whose instance is gone, the user's own among them."""
+        """Return the volumes that are detached and whose instance no longer exists, the user's own among them."""
         instances = [box.instance for box in self.boxes]
         return orphan_volumes(self.volumes, instances)
 
     def stale_hosts(self) -> tuple[Host, ...]:
-        """Return the hosts whose instance is certainly gone, by alias."""
+        """Return the hosts whose instance certainly no longer exists, by alias."""
         stale, _ = self._hosts_without_box()
         return tuple(stale)
 
@@ -154,8 +157,8 @@ def regions_to_read(app: App, regions: Sequence[str]) -> tuple[str, ...]:
     return tuple(app.aws.regions())
 
 
-def hosts_of_ours(app: App) -> list[Host]:
-    """Return our hosts in the SSH config of this machine. BootstrapError if it cannot be read."""
+def managed_hosts(app: App) -> list[Host]:
+    """Return the managed hosts in the SSH config of this machine. BootstrapError if it cannot be read."""
     return sshconfig.hosts(sshconfig.read(app.paths.ssh_config))
 
 
@@ -167,13 +170,13 @@ def read(
     volumes: VolumeReading = "beside",
     hosts: Sequence[Host] | None = None,
 ) -> Inventory:
-    """Return the boxes named, or all of ours in these regions. See `read_with`."""
+    """Return the boxes named, or all boxes in these regions. See `read_with`."""
     inventory, _ = read_with(_nothing_more, app, regions, names, volumes=volumes, hosts=hosts)
     return inventory
 
 
 def read_with[T](
-    more: Callable[[Any, Sequence[Instance]], T],
+    more: Callable[[EC2Client, Sequence[Instance]], T],
     app: App,
     regions: Sequence[str] = (),
     names: Sequence[str] = (),
@@ -183,15 +186,15 @@ def read_with[T](
 ) -> tuple[Inventory, dict[str, T]]:
     """Return the inventory, and what `more` reads in each region once the region's instances are known.
 
-    A name is an alias or an instance id. It is looked up in the region that its block in the SSH config says, else in
-    these regions, else in all. A named box may have ended. `hosts` are ours in the SSH config, which is read if they
-    are not given: before the instances, so that the host of a box launched meanwhile never looks stale.
+    A name is an alias or an instance id. It is looked up in the region that its block in the SSH config names, else in
+    these regions, else in all. A named box may have ended. `hosts` are the managed ones of the SSH config, which is
+    read if they are not given: before the instances, so that the host of a box launched meanwhile never looks stale.
 
     BootstrapError `not-found` unless every box that was named is found, `region-failed` where a region that could not
-    be read may have it: nothing is done on the strength of a partial view.
+    be read may have it: nothing is changed on the basis of a partial view.
     """
     if hosts is None:
-        hosts = hosts_of_ours(app)
+        hosts = managed_hosts(app)
     scope = _scope(app, regions, names, hosts)
 
     def read_one(region: str) -> tuple[list[Instance], list[Volume], T]:
@@ -220,7 +223,7 @@ def select(
 ) -> tuple[Box, ...]:
     """Return the boxes named, each once, by alias or instance id; none where none is named. See `read_with`.
 
-    BootstrapError `not-found` for a box that has ended, unless `ended` asks for those as well.
+    BootstrapError `not-found` for a box that has ended, unless `ended` includes those.
     """
     if not names:
         return ()
@@ -240,16 +243,16 @@ def check_none_ended(boxes: Iterable[Box]) -> None:
         raise not_found(ended)
 
 
-def _nothing_more(client: Any, instances: Sequence[Instance]) -> None:
+def _nothing_more(client: EC2Client, instances: Sequence[Instance]) -> None:
     """Read nothing besides instances and volumes."""
 
 
 def read_region(
-    client: Any, instance_ids: Sequence[str] = (), volumes: VolumeReading = "beside"
+    client: EC2Client, instance_ids: Sequence[str] = (), volumes: VolumeReading = "beside"
 ) -> tuple[list[Instance], list[Volume]]:
     """Return one region's instances and data volumes.
 
-    The instances are those of these ids, whatever their state, or all of ours that are not terminated.
+    The instances are those of these ids, whatever their state, or all that are not terminated.
     """
     if instance_ids:
         read_instances = partial(ec2.get_instances, client, instance_ids)
@@ -260,8 +263,7 @@ def read_region(
     if volumes == "first":
         found_volumes = ec2.find_volumes(client)
         return read_instances(), found_volumes
-    instances, found_volumes = together(read_instances, partial(ec2.find_volumes, client))
-    return instances, found_volumes
+    return gather(read_instances, partial(ec2.find_volumes, client))
 
 
 def _join(instances: Iterable[Instance], hosts: Iterable[Host], volumes: Sequence[Volume]) -> tuple[Box, ...]:
@@ -281,12 +283,12 @@ def _join(instances: Iterable[Instance], hosts: Iterable[Host], volumes: Sequenc
 
 @dataclass(frozen=True)
 class _Scope:
-    """What to read: the instance ids by region (without any: all of ours there), and the hosts they may have."""
+    """What to read: the instance ids by region (without any: all boxes there), and the hosts they may have."""
 
     ids_by_region: Mapping[str, Sequence[str]]
     hosts: tuple[Host, ...]
+    #: What the user typed for each box, by its instance id; empty where no box was named.
     typed: Mapping[str, str] = field(default_factory=dict)
-    """What the user typed for each box, by its instance id; empty where no box was named."""
 
     def inventory(
         self, instances: Sequence[Instance], volumes: Sequence[Volume], failed: tuple[RegionFailure, ...]
@@ -321,14 +323,14 @@ class _Scope:
 
 
 def _scope(app: App, regions: Sequence[str], names: Sequence[str], hosts: Sequence[Host]) -> _Scope:
-    """Return the scope of these names, or of all our boxes in these regions where none is named."""
+    """Return the scope of these names, or of all boxes in these regions if none is named."""
     if names:
         return _named(app, regions, names, hosts)
     return _everything(app, regions, hosts)
 
 
 def _everything(app: App, regions: Sequence[str], hosts: Sequence[Host]) -> _Scope:
-    """Return the scope of all our boxes in these regions; where there are none, in all."""
+    """Return the scope of all boxes in these regions; without any, in all regions."""
     ids_by_region: dict[str, Sequence[str]] = {}
     for region in regions_to_read(app, regions):
         ids_by_region[region] = ()
@@ -364,7 +366,7 @@ def _named(app: App, regions: Sequence[str], names: Sequence[str], hosts: Sequen
 
 
 def _find_host(hosts: Sequence[Host], name: str) -> Host | None:
-    """Return our host of that alias or instance id; None for an id without a host.
+    """Return the managed host of that alias or instance id; None for an id without a host.
 
     BootstrapError `not-found` for anything else.
     """
@@ -375,9 +377,9 @@ def _find_host(hosts: Sequence[Host], name: str) -> Host | None:
 
 
 def not_found(names: Sequence[str]) -> BootstrapError:
-    """Return the error for names by which there is no box of ours."""
+    """Return the error for names that no box has."""
     return BootstrapError(
-        f"No box of aws-bootstrap named {', '.join(names)}.",
-        hint=f"List your boxes: {PROGRAM} status\nForget aliases of boxes that are gone: {PROGRAM} cleanup",
+        f"No box named {', '.join(names)}.",
+        hint=f"List your boxes: {PROGRAM} status\nRemove aliases without a box: {PROGRAM} cleanup",
         code="not-found",
     )

@@ -7,9 +7,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from .. import ec2
-from ..aws import each_region, together
+from ..aws import each_region
 from ..models import Image, ImageList, ImageRow, InstanceType, InstanceTypeList, InstanceTypeRow
-from ..quota import Kind
+from ..parallel import run_parallel
+from ..quota import QuotaKey
 from . import quota
 
 if TYPE_CHECKING:
@@ -46,8 +47,8 @@ def _enough(app: App, rows: Sequence[InstanceTypeRow], regions: Sequence[str]) -
             smallest[row.quota_family] = min(row.vcpus, smallest.get(row.quota_family, row.vcpus))
     calls: list[Callable[[], int]] = []
     for family, vcpus in smallest.items():
-        calls.append(partial(quota.enough, app, Kind(family, "spot"), regions, vcpus))
-    return dict(zip(smallest, together(*calls), strict=True))
+        calls.append(partial(quota.enough, app, QuotaKey(family, "spot"), regions, vcpus))
+    return dict(zip(smallest, run_parallel(calls), strict=True))
 
 
 def images(app: App, name_filter: str, regions: Sequence[str]) -> ImageList:

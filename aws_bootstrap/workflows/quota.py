@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .. import quota
-from ..aws import ask_each_region, change_each_region, each_region, together, without_waiting
+from ..aws import call_each_region, change_each_region, each_region, without_waiting
 from ..errors import AwsError, BootstrapError, Interrupted
 from ..invocation import PROGRAM
 from ..models import (
@@ -23,7 +23,8 @@ from ..models import (
     QuotaRow,
     RegionReason,
 )
-from ..quota import Kind
+from ..parallel import run_parallel
+from ..quota import QuotaKey
 from .unknown import Calls
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class CheckedRequest:
     """A request that may be sent: it was checked against what the region has."""
 
     region: str
-    kind: Kind
+    kind: QuotaKey
     quota: Quota
     desired_value: int
 
@@ -48,9 +49,9 @@ class CheckedRequest:
 def show(app: App, family: str | None, regions: Sequence[str]) -> QuotaReport:
     """Return what the account may run in each region."""
     queried = _regions(app, regions)
-    kinds = quota.kinds(family)
+    kinds = quota.quota_keys(family)
 
-    def read(region: str) -> list[tuple[Kind, Quota]]:
+    def read(region: str) -> list[tuple[QuotaKey, Quota]]:
         return _read(app.aws.service_quotas(region), kinds)
 
     found, failed = each_region(queried, read)
@@ -61,20 +62,20 @@ def show(app: App, family: str | None, regions: Sequence[str]) -> QuotaReport:
     return QuotaReport(tuple(rows), queried, failed)
 
 
-def enough(app: App, kind: Kind, regions: Sequence[str], vcpus: int) -> int:
+def enough(app: App, kind: QuotaKey, regions: Sequence[str], vcpus: int) -> int:
     """Return the value to request in these regions for boxes of so many vCPUs.
 
     It is above each quota, which may be in use, and twice the need, since AWS reviews each request.
     """
     calls = [partial(_current, app, region, kind) for region in regions]
-    highest = max(together(*calls), default=0)
+    highest = max(run_parallel(calls), default=0)
     return int(highest) + 2 * vcpus
 
 
-def _current(app: App, region: str, kind: Kind) -> float:
+def _current(app: App, region: str, kind: QuotaKey) -> float:
     """Return the region's quota; 0 where it has none, or cannot say: the command is printed all the same."""
 
-    def read(where: str) -> list[tuple[Kind, Quota]]:
+    def read(where: str) -> list[tuple[QuotaKey, Quota]]:
         return _read(app.aws.service_quotas(where), [kind])
 
     try:
@@ -87,7 +88,7 @@ def _current(app: App, region: str, kind: Kind) -> float:
     return current.value
 
 
-def check(app: App, kind: Kind, desired_value: int, regions: Sequence[str]) -> tuple[CheckedRequest, ...]:
+def check(app: App, kind: QuotaKey, desired_value: int, regions: Sequence[str]) -> tuple[CheckedRequest, ...]:
     """Return what may be sent, one request a region.
 
     BootstrapError if a request must not be sent in one region: then nothing is sent anywhere.
@@ -98,7 +99,7 @@ def check(app: App, kind: Kind, desired_value: int, regions: Sequence[str]) -> t
 
     checked: list[CheckedRequest] = []
     problems: dict[str, BootstrapError] = {}
-    answers = ask_each_region(_regions(app, regions), check_region)
+    answers = call_each_region(_regions(app, regions), check_region)
     for region, answer in answers.items():
         if isinstance(answer, BootstrapError):
             problems[region] = answer
@@ -152,10 +153,10 @@ def _interrupted(cause: KeyboardInterrupt, app: App, calls: Calls, sent: tuple[Q
     """Return the error of an interrupt, with the requests that AWS has by now."""
     hints = [f"Whether AWS took {name} is not known." for name in calls.unknown]
     hints.append(f"See what was sent: {PROGRAM} quota history")
-    return Interrupted.of(cause, hint="\n".join(hints)).with_result(QuotaRequests(sent))
+    return Interrupted.of(cause, hint="\n".join(hints)).attach_result(QuotaRequests(sent))
 
 
-def history(app: App, kinds: Sequence[Kind], status: str | None, regions: Sequence[str]) -> QuotaHistory:
+def history(app: App, kinds: Sequence[QuotaKey], status: str | None, regions: Sequence[str]) -> QuotaHistory:
     """Return the requests for these quotas, newest first."""
     queried = _regions(app, regions)
 
@@ -182,7 +183,7 @@ def _created(row: QuotaHistoryRow) -> datetime:
     return row.created or datetime.min.replace(tzinfo=UTC)
 
 
-def _read(client: Any, kinds: Sequence[Kind]) -> list[tuple[Kind, Quota]]:
+def _read(client: Any, kinds: Sequence[QuotaKey]) -> list[tuple[QuotaKey, Quota]]:
     """Return the region's quotas of these kinds. One that it lacks and that nothing stands in for is left out."""
     known = quota.find_quotas(client, [kind.code for kind in kinds])
     stand_ins: list[str] = []
@@ -191,7 +192,7 @@ def _read(client: Any, kinds: Sequence[Kind]) -> list[tuple[Kind, Quota]]:
         if kind.code not in known and fallback and fallback.code not in known:
             stand_ins.append(fallback.code)
     known |= quota.find_quotas(client, stand_ins)
-    found: list[tuple[Kind, Quota]] = []
+    found: list[tuple[QuotaKey, Quota]] = []
     for kind in kinds:
         current = known.get(_code(kind, known))
         if current:
@@ -199,7 +200,7 @@ def _read(client: Any, kinds: Sequence[Kind]) -> list[tuple[Kind, Quota]]:
     return found
 
 
-def _code(kind: Kind, known: dict[str, Quota]) -> str:
+def _code(kind: QuotaKey, known: dict[str, Quota]) -> str:
     """Return the code that counts for this kind in a region that knows these."""
     fallback = kind.fallback
     if kind.code not in known and fallback:
@@ -207,18 +208,18 @@ def _code(kind: Kind, known: dict[str, Quota]) -> str:
     return kind.code
 
 
-def _note(kind: Kind, current: Quota) -> str | None:
+def _note(kind: QuotaKey, current: Quota) -> str | None:
     if current.code == kind.code:
         return None
     return f"The region has no {kind.family} {kind.market} quota of its own any more; {current.code} counts."
 
 
-def _row(region: str, kind: Kind, current: Quota) -> QuotaRow:
+def _row(region: str, kind: QuotaKey, current: Quota) -> QuotaRow:
     note = _note(kind, current)
     return QuotaRow(region, kind.family, kind.market, current.code, current.name, current.value, note)
 
 
-def _checked(app: App, region: str, kind: Kind, desired_value: int) -> CheckedRequest:
+def _checked(app: App, region: str, kind: QuotaKey, desired_value: int) -> CheckedRequest:
     """Return the request for one region. BootstrapError if it must not be sent."""
     client = app.aws.service_quotas(region)
     quotas = _read(client, [kind])
@@ -247,7 +248,7 @@ def _nothing_sent(problems: dict[str, BootstrapError]) -> BootstrapError:
     where = ", ".join(problems)
     error = BootstrapError(f"Nothing was sent, because of {where}: {first}", hint=first.hint, code=first.code)
     reasons = [RegionReason(region, str(problem)) for region, problem in problems.items()]
-    return error.with_facts(regions=tuple(reasons))
+    return error.add_details(regions=tuple(reasons))
 
 
 def _send(app: App, checked: CheckedRequest, calls: Calls, sent: dict[str, QuotaRequestRow]) -> None:
@@ -300,10 +301,10 @@ def _request_row(checked: CheckedRequest, change: QuotaChange) -> QuotaRequestRo
     )
 
 
-def _history(client: Any, region: str, kinds: Sequence[Kind], status: str | None) -> list[QuotaHistoryRow]:
+def _history(client: Any, region: str, kinds: Sequence[QuotaKey], status: str | None) -> list[QuotaHistoryRow]:
     """Return one region's requests for the quotas of these kinds."""
     changes = quota.find_changes(client, status)
-    kind_by_code: dict[str, Kind] = {}
+    kind_by_code: dict[str, QuotaKey] = {}
     for kind in kinds:
         kind_by_code.setdefault(kind.code, kind)
     for kind in kinds:
@@ -320,7 +321,7 @@ def _history(client: Any, region: str, kinds: Sequence[Kind], status: str | None
     return rows
 
 
-def _history_row(change: QuotaChange, region: str, kind: Kind) -> QuotaHistoryRow:
+def _history_row(change: QuotaChange, region: str, kind: QuotaKey) -> QuotaHistoryRow:
     return QuotaHistoryRow(
         request_id=change.request_id,
         status=change.status,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import output
-from ..config import LOGIN_REFUSED_SECONDS
+from ..config import LOGIN_RETRY_SECONDS
 from ..errors import UsageError
 from ..ssh import Remote, Ssh, wrapped
 
@@ -79,7 +79,7 @@ def set_up(
     *,
     python_version: str | None = None,
     script: bytes | None = None,
-    patience: float = LOGIN_REFUSED_SECONDS,
+    patience: float = LOGIN_RETRY_SECONDS,
 ) -> SetupOutcome:
     """Upload what the box needs, run the setup there and print its progress; return how it ended.
 
@@ -87,7 +87,7 @@ def set_up(
     """
     command = _UPLOAD_AND_RUN.format(not_uploaded=_NOT_UPLOADED, report=_REPORT)
     upload = _pack(_settings(python_version), script)
-    done = ssh.run(alias, wrapped(command), stdin=upload, on_line=_progress_printer(), patience=patience)
+    done = ssh.run(alias, wrapped(command), stdin=upload, on_line=_progress_printer(), login_timeout=patience)
     report = _report(done.lines)
     if report is None:
         return _without_report(done)

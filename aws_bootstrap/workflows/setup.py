@@ -17,7 +17,7 @@ from ..sshconfig import Host
 from . import data_volume, remote, ssh_options
 from .access import explained_timeout
 from .hosts import read_hosts
-from .inventory import hosts_of_ours, select
+from .inventory import managed_hosts, select
 
 if TYPE_CHECKING:
     from ..app import App
@@ -30,7 +30,7 @@ def find_host(app: App, name: str, config: LaunchConfig) -> Host:
     with the config's key and user.
     BootstrapError `not-found` where there is no such box.
     """
-    known = sshconfig.find_in(hosts_of_ours(app), name)
+    known = sshconfig.find_in(managed_hosts(app), name)
     if known:
         return known
     (box,) = select(app, [name], volumes="none")
@@ -116,9 +116,9 @@ def _named(app: App, host: Host) -> Iterator[None]:
         yield
     except SshError as exc:
         step = "connection" if exc.code == "ssh-lost" else "login"
-        raise exc.with_result(_broken_off(app, host, step)) from exc
+        raise exc.attach_result(_broken_off(app, host, step)) from exc
     except KeyboardInterrupt as exc:
-        raise Interrupted.of(exc).with_result(_broken_off(app, host, "connection")) from exc
+        raise Interrupted.of(exc).attach_result(_broken_off(app, host, "connection")) from exc
 
 
 def _broken_off(app: App, host: Host, step: str) -> SetupReport:
@@ -152,8 +152,8 @@ def _remove_useless_alias(app: App, host: Host, error: SshError) -> None:
     if error.code == "ssh-refused":
         again = f"{PROGRAM} setup {host.instance_id} --key-path PATH.pub"
         hint = f"{hint} If another key opens the box, name it: {again}"
-    error.with_facts(hint="\n".join(filter(None, [error.hint, hint])))
-    error.with_result(_broken_off(app, replace(host, alias=""), "login"))
+    error.add_details(hint="\n".join(filter(None, [error.hint, hint])))
+    error.attach_result(_broken_off(app, replace(host, alias=""), "login"))
 
 
 def _mount(app: App, host: Host, to_format: Volume | None) -> tuple[Volume | None, BootstrapError | None]:

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .. import ec2, output, sshconfig
-from ..aws import together, without_waiting
+from ..aws import without_waiting
 from ..config import DEFAULT_USER, GP3_USD_PER_GB_MONTH
 from ..errors import BootstrapError
 from ..gpu import GpuInfo
@@ -24,8 +24,9 @@ from ..models import (
     Volume,
     VolumeStatus,
 )
+from ..parallel import run_parallel
 from .access import locked_out
-from .inventory import Box, hosts_of_ours, read_with, regions_to_read
+from .inventory import Box, managed_hosts, read_with, regions_to_read
 
 if TYPE_CHECKING:
     from ..app import App
@@ -37,11 +38,11 @@ type Prices = Mapping[tuple[str, str], SpotPrice]
 def gather(app: App, regions: Sequence[str], *, instructions: bool = True, gpu: bool = False) -> StatusReport:
     """Return what exists now, joined with the aliases of the SSH config."""
     regions = regions_to_read(app, regions)
-    hosts = hosts_of_ours(app)
+    hosts = managed_hosts(app)
     try:
         inventory, prices = read_with(_spot_prices, app, regions, hosts=hosts)
     except BootstrapError as exc:
-        raise exc.with_result(_unread(app, regions, exc)) from exc
+        raise exc.attach_result(_unread(app, regions, exc)) from exc
     now = datetime.now(UTC)
     instances = [instance_status(box, prices[box.region], now) for box in inventory.boxes]
     _warn_of_unpriced_boxes(instances)
@@ -163,7 +164,7 @@ def _uptime(instance: Instance, now: datetime) -> int | None:
 def _with_gpus(app: App, instances: Sequence[InstanceStatus]) -> list[InstanceStatus]:
     """Return the instances, each running one with its GPU, all read at the same time."""
     calls = [partial(_with_gpu, app, instance) for instance in instances]
-    return together(*calls)
+    return run_parallel(calls)
 
 
 def _with_gpu(app: App, instance: InstanceStatus) -> InstanceStatus:
@@ -189,7 +190,7 @@ def _read_gpu(app: App, instance: InstanceStatus) -> GpuInfo | None:
 
 def _warn_if_locked_out(app: App, instance: InstanceStatus, alias: str) -> None:
     """Warn where the box does not answer since this machine's address is not let in."""
-    host = sshconfig.find_in(hosts_of_ours(app), alias)
+    host = sshconfig.find_in(managed_hosts(app), alias)
     if host is None:
         return
     shut = locked_out(app, host)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from .. import output
-from ..aws import together
+from ..parallel import run_parallel
 
 
 def _always(_: object) -> bool:
@@ -65,7 +65,7 @@ def _run[P, S](group: list[Step[P, S]], state: S) -> None:
         group[0].run(state)
         return
     calls = [partial(step.run, state) for step in group]
-    together(*calls)
+    run_parallel(calls)
 
 
 def _groups[P, S](steps: Sequence[Step[P, S]]) -> list[list[Step[P, S]]]:

@@ -8,10 +8,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .. import ec2, output, sshconfig
-from ..aws import together
 from ..errors import BootstrapError, IncompleteError, Interrupted
 from ..invocation import PROGRAM
 from ..models import RegionReason, Resource, StateChange, TerminateReport, Termination, Volume
+from ..parallel import run_parallel
 from .inventory import Box, read, select
 from .unknown import Calls, is_unknown, note_nothing
 
@@ -196,15 +196,15 @@ def _incomplete(run: Run, failed: Sequence[Ending]) -> BootstrapError:
     for ending in failed:
         for reason in ending.errors:
             reasons.append(RegionReason(ending.region, f"{ending.instance_id}: {reason}"))
-    return error.with_facts(regions=tuple(reasons))
+    return error.add_details(regions=tuple(reasons))
 
 
 def _with_outcome(error: BootstrapError, run: Run) -> BootstrapError:
     """Return the error with what became of each target, what still bills, and the commands that end that."""
     billing = _billing(run)
     hints = [error.hint, *_ways_on(run)]
-    error.with_facts(resources=billing, hint="\n".join(filter(None, hints)) or None)
-    return error.with_result(_report(run))
+    error.add_details(resources=billing, hint="\n".join(filter(None, hints)) or None)
+    return error.attach_result(_report(run))
 
 
 def _billing(run: Run) -> tuple[Resource, ...]:
@@ -242,7 +242,7 @@ def _end_all(run: Run) -> None:
     """End the targets, each region at the same time."""
     by_region = _by_region(run.endings)
     calls = [partial(_end, run, in_region) for in_region in by_region.values()]
-    together(*calls)
+    run_parallel(calls)
 
 
 def _end(run: Run, endings: Sequence[Ending]) -> None:
@@ -336,7 +336,7 @@ def _find_mark(client: Any, volume_id: str) -> Volume | None:
 def _delete_all_volumes(run: Run) -> None:
     """Delete what goes with the boxes that end, all at the same time."""
     calls = [partial(_delete_volumes, run, ending) for ending in run.ended]
-    together(*calls)
+    run_parallel(calls)
 
 
 def _delete_volumes(run: Run, ending: Ending) -> None:
@@ -345,7 +345,7 @@ def _delete_volumes(run: Run, ending: Ending) -> None:
     volumes = ending.left
     _report_waiting(volumes)
     calls = [partial(_delete, run, client, ending, volume.volume_id) for volume in volumes]
-    together(*calls)
+    run_parallel(calls)
 
 
 def _delete(run: Run, client: Any, ending: Ending, volume_id: str) -> None:

@@ -14,17 +14,17 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from .. import output
-from ..aws import together
 from ..errors import AwsError, BootstrapError, TransientError
+from ..parallel import run_parallel
 from ..retry import poll
 
+#: For how long the last look may take: a region that hangs must not hold back what is known.
 LAST_LOOK_SECONDS = 8.0
-"""For how long the last look may take: a region that hangs must not hold back what is known."""
 
 
 @dataclass(frozen=True)
 class Lookup[T]:
-    """What a look found, and whether AWS could be asked. Without an answer the outcome stays unknown."""
+    """What a look found, and whether AWS answered it. Without an answer the outcome stays unknown."""
 
     found: T | None
     answered: bool
@@ -42,14 +42,14 @@ def is_unknown(error: BaseException) -> bool:
     and where the answer could not be read. It did not where AWS refused.
     """
     if isinstance(error, AwsError):
-        return not error.answered or isinstance(error, TransientError)
+        return not error.outcome_known or isinstance(error, TransientError)
     return not isinstance(error, BootstrapError)
 
 
 def look_up[T](look: Callable[[], T | None], seconds: float, last_look: float = LAST_LOOK_SECONDS) -> Lookup[T]:
-    """Ask `look` for the effect of a call until it shows, for so many seconds: it may come after the call broke.
+    """Look for the effect of a call until it shows, for so many seconds: it may come after the call broke.
 
-    `look` returns what the call made or ended, None while nothing shows. A look whose answer is lost is repeated.
+    `look` returns what the call created or ended, None while nothing shows. A look whose answer is lost is repeated.
     Where the last one fails, or takes longer than `last_look` seconds more, the outcome stays unknown.
     """
     answers: SimpleQueue[Lookup[T]] = SimpleQueue()
@@ -75,7 +75,7 @@ def _look_until_it_shows[T](look: Callable[[], T | None], seconds: float) -> Loo
         except TransientError:
             last_look_failed = True
             return None
-        except Exception:  # a refusal, or an answer that cannot be read: asking again would not help
+        except Exception:  # a refusal, or an answer that cannot be read: a repetition would not help
             return Lookup(None, answered=False)
         last_look_failed = False
         if found is None:
@@ -88,31 +88,39 @@ def _look_until_it_shows[T](look: Callable[[], T | None], seconds: float) -> Loo
     return Lookup(None, answered=not last_look_failed)
 
 
-class Calls:
-    """The calls of a command that create or end something: made, noted, and looked up where no answer came.
+@dataclass(frozen=True)
+class _UnderWay[T]:
+    """A call that is under way: what finds its effect, and what records it."""
 
-    Each has a name that says what is made or ended ("the data volume"), a `look` that finds what it did, and a `note`
-    that writes down what it did: the answer, or what the look found.
+    look: Callable[[], T | None]
+    note: Callable[[T], None]
+
+
+class Calls:
+    """The calls of a command that create or end something: sent, noted, and looked up where no answer came.
+
+    Each has a name that says what is created or ended ("the data volume"), a `look` that finds its effect, and a `note`
+    that records its effect: the answer, or what the look found.
     """
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._under_way: dict[str, tuple[Callable[[], Any | None], Callable[[Any], None]]] = {}
+        self._under_way: dict[str, _UnderWay[Any]] = {}
         self._closed = False
+        #: The names of the calls whose outcome is not known though they were looked up.
         self.unknown: list[str] = []
-        """The names of the calls whose outcome is not known though they were looked up."""
 
     def make[T](
         self, name: str, call: Callable[[], T], *, look: Callable[[], T | None], note: Callable[[T], None]
     ) -> T:
-        """Make the call and note what it did; return that. Where no answer comes, it is what `look` finds.
+        """Make the call and note its effect; return that. Where no answer comes, it is what `look` finds.
 
         Raises the call's error where it was refused, or where nothing is found. A call that is interrupted stays
         under way, for `settle`.
         """
-        self._under_way[name] = (look, note)
+        self._under_way[name] = _UnderWay(look, note)
         if self._closed:
-            raise BootstrapError("Interrupted: nothing more is sent.", code="interrupted")
+            raise BootstrapError("Interrupted: no further calls are sent.", code="interrupted")
         try:
             done = self._outcome(name, call, look)
             note(done)
@@ -138,20 +146,20 @@ class Calls:
             raise
 
     def settle(self) -> None:
-        """Let nothing more be sent, and look up the calls still under way: after an interrupt or an error."""
+        """Look up the calls still under way, and refuse any further ones: after an interrupt or an error."""
         self._closed = True
         under_way = self._under_way.copy()
         lookups: list[Callable[[], None]] = []
-        for name, (look, note) in under_way.items():
-            lookups.append(partial(self._settle, name, look, note))
-        together(*lookups)
+        for name, call in under_way.items():
+            lookups.append(partial(self._settle, name, call))
+        run_parallel(lookups)
 
-    def _settle(self, name: str, look: Callable[[], Any | None], note: Callable[[Any], None]) -> None:
+    def _settle[T](self, name: str, call: _UnderWay[T]) -> None:
         """Look up one call that is still under way; note what is found, or that its outcome is not known."""
         _report_look(name)
-        lookup = look_up(look, self._seconds)
+        lookup = look_up(call.look, self._seconds)
         if lookup.found is not None:
-            note(lookup.found)
+            call.note(lookup.found)
         if lookup.unknown and name not in self.unknown:
             self.unknown.append(name)
 

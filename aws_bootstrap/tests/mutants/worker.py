@@ -44,7 +44,7 @@ def load() -> None:
     import pytest  # noqa: F401
 
     read = functools.cache(botocore.loaders.JSONFileLoader.load_file)
-    botocore.loaders.JSONFileLoader.load_file = read
+    botocore.loaders.JSONFileLoader.load_file = read  # type: ignore[method-assign]
     import boto3
 
     for service in ("ec2", "service-quotas", "pricing", "sts"):

@@ -216,7 +216,7 @@ def _may_go_on(policy: Policy, error: AwsError) -> bool:
     """
     if isinstance(error, CapacityError | QuotaError):
         return True
-    if not error.answered or isinstance(error, TransientError):
+    if not error.outcome_known or isinstance(error, TransientError):
         return False
     regions = {region for region, _ in policy.pairs}
     return len(regions) > 1
@@ -246,7 +246,7 @@ def given_up(policy: Policy, tried: Tried) -> AwsError:
     regions = [_region_reason(miss) for miss in last]
     hints = dict.fromkeys(_hints(policy, tried, last))
     error = _search_error(policy, last)
-    error.with_facts(regions=tuple(regions), hint="\n".join(hints) or None)
+    error.add_details(regions=tuple(regions), hint="\n".join(hints) or None)
     return error
 
 

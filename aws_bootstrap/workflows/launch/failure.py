@@ -31,8 +31,8 @@ def _incomplete(launch: Launch, cause: BaseException) -> BootstrapError:
     still_runs = node.instance is not None and not ended
     bills = still_runs or launch.created_volume(node) is not None or bool(_unknown(launch))
     error = _as_error(cause, left_behind=bills)
-    error.with_facts(resources=_resources(launch, ended), hint=_hints(launch, error, ended))
-    return error.with_result(report(launch))
+    error.add_details(resources=_resources(launch, ended), hint=_hints(launch, error, ended))
+    return error.attach_result(report(launch))
 
 
 def _unknown(launch: Launch) -> list[str]:
@@ -61,7 +61,7 @@ def _as_error(cause: BaseException, *, left_behind: bool) -> BootstrapError:
     if not left_behind:
         return cause
     error = error_type(str(cause), hint=cause.hint, code=cause.code)
-    error.with_facts(regions=cause.report.regions)
+    error.add_details(regions=cause.report.regions)
     return error
 
 

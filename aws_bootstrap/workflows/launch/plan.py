@@ -8,10 +8,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ... import aws, cloud_init, ec2, keys, sshconfig
-from ...config import DEFAULT_USER, LOGIN_REFUSED_SECONDS, LaunchConfig
+from ...config import DEFAULT_USER, LOGIN_RETRY_SECONDS, LaunchConfig
 from ...errors import BootstrapError, UsageError
 from ...invocation import PROGRAM
 from ...models import DryRun, Image, InstanceType, KeyPair, Network, RegionFailure, SecurityGroup, Volume
+from ...parallel import gather
 from ...ssh import check_installed
 from .. import remote, ssh_options
 from ..cidrs import resolve_cidrs
@@ -77,7 +78,7 @@ class LaunchPlan:
     @property
     def patience(self) -> float:
         """Return for how many seconds refused logins are taken for a box that still boots."""
-        return min(LOGIN_REFUSED_SECONDS, self.config.ssh_timeout)
+        return min(LOGIN_RETRY_SECONDS, self.config.ssh_timeout)
 
     @property
     def user_data(self) -> str | None:
@@ -173,7 +174,7 @@ def make_plan(config: LaunchConfig, app: App) -> LaunchPlan:
     def read_region(region: str) -> RegionPlan:
         return _region_plan(app.aws.ec2(region), region, config)
 
-    (found, failed), cidrs, volume = aws.together(
+    (found, failed), cidrs, volume = gather(
         partial(aws.each_region, regions, read_region),
         partial(resolve_cidrs, config.ssh_cidr, aws.my_address),
         partial(_volume, app, regions[0], config.ebs_volume_id),
@@ -211,12 +212,12 @@ def _volume(app: App, region: str, volume_id: str | None) -> Volume | None:
     def read(_: str) -> Volume:
         return ec2.validate_ebs_volume(app.aws.ec2(region), volume_id)
 
-    return aws.ask_region(region, read)
+    return aws.call_region(region, read)
 
 
 def _region_plan(client: Any, region: str, config: LaunchConfig) -> RegionPlan:
     """Return what a launch needs to know of the region. BootstrapError where it has none of the types."""
-    found, images, network, groups, key_pairs = aws.together(
+    found, images, network, groups, key_pairs = gather(
         partial(ec2.find_instance_types, client, config.instance_type),
         partial(ec2.find_images, client, config.ami_filter),
         partial(ec2.find_network, client, config.subnet_id),

@@ -6,8 +6,8 @@ from functools import partial
 from typing import Any
 
 from ... import ec2
-from ...aws import together
 from ...models import Resource, SecurityGroup
+from ...parallel import gather
 from ..unknown import note_nothing
 from .plan import RegionPlan
 from .state import Launch
@@ -78,7 +78,7 @@ def _allow_cidrs(launch: Launch, client: Any, group: SecurityGroup, region: str)
             return None
         return True
 
-    ensure = partial(ec2.ensure_let_in, client, group, port, cidrs)
+    ensure = partial(ec2.ensure_ingress, client, group, port, cidrs)
     launch.calls.make(f"the rules of the security group in {region}", ensure, look=find, note=note_nothing)
 
 
@@ -87,7 +87,7 @@ def prepare(launch: Launch, region: str) -> None:
     if region in launch.key_names and region in launch.group_ids:
         return
     region_plan = launch.plan.of(region)
-    together(
+    gather(
         partial(import_key, launch, region_plan),
         partial(open_ssh_port, launch, region_plan),
     )

@@ -8,7 +8,7 @@ from uuid import uuid4
 from ... import ec2, output
 from ...errors import QuotaError
 from ...models import Instance
-from ...quota import Kind
+from ...quota import QuotaKey
 from .. import quota
 from . import capacity, pricing
 from .capacity import Attempt, Miss, Policy, Search, Tried
@@ -60,7 +60,7 @@ def _start(launch: Launch, attempt: Attempt) -> Instance:
     try:
         started = launch.calls.make(INSTANCE, start, look=look, note=note)
     except QuotaError as exc:
-        raise exc.with_facts(hint=_quota_hint(launch, attempt)) from exc
+        raise exc.add_details(hint=_quota_hint(launch, attempt)) from exc
     return started[0]
 
 
@@ -73,7 +73,7 @@ def _quota_hint(launch: Launch, attempt: Attempt) -> str:
     desired_value = 0
     if family:
         instance_type = launch.plan.of(attempt.region).types[attempt.instance_type]
-        quota_kind = Kind(family, attempt.market)
+        quota_kind = QuotaKey(family, attempt.market)
         desired_value = quota.enough(launch.app, quota_kind, [attempt.region], instance_type.vcpus)
     return capacity.quota_commands(attempt, desired_value)
 

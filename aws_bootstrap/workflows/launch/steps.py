@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 from ... import ec2, keys, output, sshconfig
-from ...aws import together
+from ...parallel import run_parallel
 from .. import remote
 from ..hosts import new_host
 from ..steps import Step
@@ -28,7 +28,7 @@ def each_node(act: Callable[[Launch, Node], None]) -> Callable[[Launch], None]:
             act(launch, launch.node)
         else:
             calls = [partial(act, launch, node) for node in launch.nodes]
-            together(*calls)
+            run_parallel(calls)
 
     return run
 
@@ -59,7 +59,7 @@ def wait_for_ssh(launch: Launch, node: Node) -> None:
     assert node.instance and node.instance.public_ip and node.alias
     launch.app.ssh.wait_open(node.instance.public_ip, launch.config.ssh_port, launch.config.ssh_timeout)
     if launch.config.no_setup:
-        launch.app.ssh.run(node.alias, "true", patience=launch.plan.patience)
+        launch.app.ssh.run(node.alias, "true", login_timeout=launch.plan.patience)
         node.outcome = remote.SetupOutcome("skipped")
 
 

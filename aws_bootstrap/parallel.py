@@ -1,0 +1,84 @@
+"""Calls at the same time, each in a thread of its own.
+
+The threads are daemons: an interrupted command ends at once instead of waiting for the slowest answer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterable
+from functools import partial
+from queue import Empty, SimpleQueue
+from typing import Any, overload
+
+#: Seconds between two looks at signals while waiting: one that comes just before the wait begins is acted on only when
+#: the wait is over.
+WAKE_SECONDS = 0.2
+
+
+def map_parallel[T, R](function: Callable[[T], R], items: Iterable[T]) -> list[R]:
+    """Return the function's results for the items, in their order. See `run_parallel`."""
+    calls: list[Callable[[], R]] = []
+    for item in items:
+        calls.append(partial(function, item))
+    return run_parallel(calls)
+
+
+def run_parallel[R](calls: Iterable[Callable[[], R]]) -> list[R]:
+    """Return the results of the calls, in their order, once all have ended. Raise the first error in that order."""
+    results: dict[int, R] = {}
+    errors: dict[int, BaseException] = {}
+    ended: SimpleQueue[int] = SimpleQueue()
+
+    def run(number: int, call: Callable[[], R]) -> None:
+        try:
+            results[number] = call()
+        except BaseException as exc:
+            errors[number] = exc
+        ended.put(number)
+
+    count = 0
+    for call in calls:
+        threading.Thread(target=run, args=(count, call), daemon=True).start()
+        count += 1
+    for _ in range(count):
+        _wait(ended)
+    if errors:
+        raise errors[min(errors)]
+    return [results[number] for number in range(count)]
+
+
+@overload
+def gather[A, B](first: Callable[[], A], second: Callable[[], B], /) -> tuple[A, B]:
+    """Return the results of two calls."""
+
+
+@overload
+def gather[A, B, C](first: Callable[[], A], second: Callable[[], B], third: Callable[[], C], /) -> tuple[A, B, C]:
+    """Return the results of three calls."""
+
+
+@overload
+def gather[A, B, C, D, E](
+    first: Callable[[], A],
+    second: Callable[[], B],
+    third: Callable[[], C],
+    fourth: Callable[[], D],
+    fifth: Callable[[], E],
+    /,
+) -> tuple[A, B, C, D, E]:
+    """Return the results of five calls."""
+
+
+def gather(*calls: Callable[[], Any]) -> tuple[Any, ...]:
+    """Return the results of different calls, in their order. See `run_parallel`."""
+    return tuple(run_parallel(calls))
+
+
+def _wait(ended: SimpleQueue[int]) -> None:
+    """Wait for the next call to end."""
+    while True:
+        with contextlib.suppress(Empty):
+            ended.get(timeout=WAKE_SECONDS)
+            return
