@@ -32,7 +32,7 @@ ZEROS = bytes(MIB)
 
 
 class NotEmpty(Exception):
-    """The disk is not provably empty; the message says why."""
+    """The disk is not provably empty. The message gives the reason."""
 
 
 def ext_backups(length):

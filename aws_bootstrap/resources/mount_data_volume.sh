@@ -137,17 +137,17 @@ is_empty() {
 
 # refuse_if_no_filesystem DEVICE FSTYPE: fail if the signature is not that of a filesystem, and name its type.
 refuse_if_no_filesystem() {
-  local what
+  local description
   case $2 in
-    LVM2_member) what="a physical volume of LVM ($2): activate its volume group with 'sudo vgchange -ay'" ;;
-    crypto_LUKS) what="encrypted ($2): open it with 'sudo cryptsetup open $1 data'" ;;
-    zfs_member) what="part of a zfs pool ($2): import it with 'sudo zpool import'" ;;
-    *raid_member) what="part of a RAID array ($2): assemble it with 'sudo mdadm --assemble --scan'" ;;
-    swap | swsuspend) what="swap space ($2), which holds no files" ;;
-    *_member | bcache | ceph_bluestore) what="part of something larger ($2), not a filesystem of its own" ;;
+    LVM2_member) description="a physical volume of LVM ($2): activate its volume group with 'sudo vgchange -ay'" ;;
+    crypto_LUKS) description="encrypted ($2): open it with 'sudo cryptsetup open $1 data'" ;;
+    zfs_member) description="part of a zfs pool ($2): import it with 'sudo zpool import'" ;;
+    *raid_member) description="part of a RAID array ($2): assemble it with 'sudo mdadm --assemble --scan'" ;;
+    swap | swsuspend) description="swap space ($2), which holds no files" ;;
+    *_member | bcache | ceph_bluestore) description="part of something larger ($2), not a filesystem of its own" ;;
     *) return 0 ;;
   esac
-  die "$1 is $what. Nothing was mounted or formatted"
+  die "$1 is $description. Nothing was mounted or formatted"
 }
 
 # refuse_if_partitioned DEVICE: fail if there is a partition table, and name the filesystems of its partitions.
