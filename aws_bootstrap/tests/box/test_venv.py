@@ -289,7 +289,7 @@ def test_a_venv_that_cannot_be_replaced_stays(box, fails, tries, said):
     making = box.home / "scratch" / "venv.making"
     assert not making.exists() and (f"rm -f {making}" in box.calls()) == ("trial" not in fails)
     back = f"mv -T {done}.old-NOW {done}"
-    assert (back in box.calls()) == ("is back" in said)
+    assert (back in box.calls()) == ("was restored" in said)
 
 
 def test_a_first_venv_is_made_in_its_place(box):
