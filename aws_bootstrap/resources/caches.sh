@@ -1,7 +1,7 @@
 # shellcheck shell=sh
-# Sourced when a shell starts: the caches of Hugging Face, uv and pip go to the data volume, else to the instance
-# store, where one is mounted and may be written. They survive the box on the first and spare its disk on both. What is
-# set already stays. It prints nothing and fails nothing.
+# Sourced when a shell starts. It puts the caches of Hugging Face, uv and pip on the data volume, or else on the
+# instance store, if one is mounted and writable. Caches on the data volume outlive the box. Both save the root disk.
+# Variables that are set already stay. It prints nothing and never fails.
 _aws_bootstrap_mounts=$(cat /proc/mounts 2>/dev/null || true)
 for _aws_bootstrap_folder in /data /opt/dlami/nvme; do
   case $_aws_bootstrap_mounts in
@@ -12,7 +12,7 @@ for _aws_bootstrap_folder in /data /opt/dlami/nvme; do
   export HF_HOME="${HF_HOME:-$_aws_bootstrap_folder/.cache/huggingface}"
   export PIP_CACHE_DIR="${PIP_CACHE_DIR:-$_aws_bootstrap_folder/.cache/pip}"
   if [ -z "${UV_CACHE_DIR:-}" ]; then
-    # ~/venv is on another disk, where uv cannot link its files to.
+    # ~/venv is on another disk, and uv cannot link from one disk to another.
     export UV_CACHE_DIR="$_aws_bootstrap_folder/.cache/uv" UV_LINK_MODE="${UV_LINK_MODE:-copy}"
   fi
   break

@@ -2,13 +2,13 @@
 
     python3 empty_disk.py DEVICE
 
-A new EBS volume reads as zeros. Read are both ends of the disk, the places where filesystems, volume managers and
-partition tables keep their headers and backup headers, and blocks spread evenly over the whole disk. Exit status 0
-and a line that begins with "empty:" only where every one of them was read in full and is zero. In every other case
-the status is 1, and the line says what was found or what could not be read.
+A new EBS volume reads as zeros. This program reads both ends of the disk, the places where filesystems, volume
+managers and partition tables keep their headers and backup headers, and blocks spread evenly over the whole disk. If it
+reads all of them in full and all are zero, it prints a line that begins with "empty:" and exits with status 0.
+Otherwise the status is 1, and the line gives the reason.
 
-A disk that carries data in a few blocks alone can still pass: this is the second guard. The first is the tag that a
-volume loses before it is formatted. Standard library only; Python 3.8 is enough.
+A disk with data in only a few blocks can still pass. So this is the second guard. The first is the tag that is removed
+from a volume before it is formatted. Standard library only, Python 3.8 or newer.
 """
 
 import os
@@ -17,13 +17,13 @@ import time
 
 KIB, MIB, GIB, TIB = 2**10, 2**20, 2**30, 2**40
 
-# Read whole at both ends. The front holds the first headers (partition tables, LVM, swap, zfs, LUKS and the last
-# place of its second header at 4 MiB, bcache, md 1.1 and 1.2) and the first partition, which begins at 1 MiB. The end
-# holds backup GPT, md 0.90 and 1.0, the last zfs labels, NTFS's second boot sector.
+# Both ends are read in full. The start has the first headers (partition tables, LVM, swap, zfs, LUKS and the last place
+# of its second header at 4 MiB, bcache, md 1.1 and 1.2) and the first partition, which begins at 1 MiB. The end has the
+# backup GPT, md 0.90 and 1.0, the last zfs labels and NTFS's second boot sector.
 END_BYTES = 8 * MIB
 SAMPLES = 4096
 SAMPLE_BYTES = 4 * KIB
-# Read at each place of a backup header: some room for one that is not where the arithmetic says.
+# Read this much at each place of a backup header. It is more than a header, in case the computed place is not exact.
 PLACE_BYTES = 16 * KIB
 # Filesystems begin at the start of the disk, or of the first partition of a table that has been lost.
 STARTS = (0, MIB)
@@ -32,11 +32,11 @@ ZEROS = bytes(MIB)
 
 
 class NotEmpty(Exception):
-    """The disk is not provably empty; the message says why."""
+    """The disk is not provably empty. The message gives the reason."""
 
 
 def ext_backups(length):
-    """Return where ext2, ext3 and ext4 keep backup superblocks in a filesystem of so many bytes.
+    """Return where ext2, ext3 and ext4 keep backup superblocks in a filesystem of LENGTH bytes.
 
     A group has eight blocks for each byte of a block. With sparse_super the groups 1 and the powers of 3, 5 and 7
     have a backup: https://www.kernel.org/doc/html/latest/filesystems/ext4/globals.html#super-block
@@ -58,9 +58,9 @@ def ext_backups(length):
 
 
 def xfs_backups(length):
-    """Return where xfs keeps the headers of its allocation groups in a filesystem of so many bytes.
+    """Return where xfs keeps the headers of its allocation groups in a filesystem of LENGTH bytes.
 
-    mkfs.xfs makes 4 groups, on arrays up to 32, and groups of 1 TiB on what is larger than 4 TiB.
+    mkfs.xfs creates 4 groups, on arrays up to 32, and groups of 1 TiB above 4 TiB.
     """
     block = 4 * KIB
     blocks = length // block
@@ -79,10 +79,10 @@ def btrfs_mirrors():
 
 
 def backup_places(size):
-    """Return where a backup header would begin on a disk of so many bytes."""
+    """Return where a backup header would begin on a disk of SIZE bytes."""
     places = []
     for start in STARTS:
-        # A partition that reaches to the end leaves 33 sectors for the backup GPT; newer tools align its end to 1 MiB.
+        # A partition up to the end leaves 33 sectors for the backup GPT. Newer tools align its end to 1 MiB.
         lengths = [size] if start == 0 else [size - start - 33 * 512, size - 2 * start]
         for length in lengths:
             if length > 0:
@@ -92,15 +92,15 @@ def backup_places(size):
 
 
 def ranges_to_read(size):
-    """Return the (begin, end) that must be zero on a disk of so many bytes, in order and without overlaps."""
-    wanted = [(0, END_BYTES), (size - END_BYTES, size)]
+    """Return the (begin, end) that must be zero on a disk of SIZE bytes, in order and without overlaps."""
+    ranges = [(0, END_BYTES), (size - END_BYTES, size)]
     for place in backup_places(size):
-        wanted.append((place, place + PLACE_BYTES))
+        ranges.append((place, place + PLACE_BYTES))
     for number in range(SAMPLES):
         begin = size * number // SAMPLES
-        wanted.append((begin, begin + SAMPLE_BYTES))
+        ranges.append((begin, begin + SAMPLE_BYTES))
     merged: list = []
-    for begin, end in sorted(wanted):
+    for begin, end in sorted(ranges):
         begin, end = max(begin, 0), min(end, size)
         if begin >= end:
             continue
@@ -112,7 +112,7 @@ def ranges_to_read(size):
 
 
 def read_zeros(disk, begin, end):
-    """Read a range of the open disk. NotEmpty at the first byte that is not zero, or where a read fails or is short."""
+    """Read a range of the open disk. Raises NotEmpty at a byte that is not zero, or if a read fails or is short."""
     at = begin
     while at < end:
         try:
@@ -127,7 +127,7 @@ def read_zeros(disk, begin, end):
 
 
 def check(path, seconds=SECONDS, clock=time.monotonic):
-    """Return the number of bytes read from the disk, all of them zero. NotEmpty otherwise, also when time runs out."""
+    """Return the number of bytes read, if all are zero. Raises NotEmpty otherwise, and when SECONDS have passed."""
     deadline = clock() + seconds
     try:
         # O_EXCL fails on a block device that the kernel uses: mounted, or part of LVM, md or a crypt device.
@@ -150,7 +150,7 @@ def check(path, seconds=SECONDS, clock=time.monotonic):
 
 
 def main(arguments):
-    """Print the verdict on the device; return the exit status."""
+    """Print whether the device is empty, or why not, and return the exit status."""
     try:
         total = check(arguments[0])
     except NotEmpty as reason:

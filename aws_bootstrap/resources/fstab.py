@@ -1,11 +1,11 @@
 """Read and edit /etc/fstab for a mount point. Run on the box as root, by mount_data_volume.sh:
 
-    python3 fstab.py others FSTAB MOUNT_POINT      print the device of each entry for it that is not this tool's
-    python3 fstab.py write FSTAB LINE              make LINE the only entry of this tool for its mount point
+    python3 fstab.py others FSTAB MOUNT_POINT      print the device of each entry for it that this tool did not write
+    python3 fstab.py write FSTAB LINE              make LINE this tool's only entry for its mount point
 
-An entry is this tool's if its options carry x-aws-bootstrap. Every other byte of the file stays as it was. The new
-file is written beside the old one and renamed over it. What it was before the first change is kept as
-FSTAB.before-aws-bootstrap, which is never overwritten. Standard library only; Python 3.8 is enough.
+This tool's entries have the option x-aws-bootstrap. Every other byte of the file stays unchanged. The new file is
+written beside the old one and renamed over it. A copy from before the first change is kept as
+FSTAB.before-aws-bootstrap, and is never overwritten. Standard library only, Python 3.8 or newer.
 """
 
 import os
@@ -18,7 +18,7 @@ SEPARATORS = b" \t"
 
 
 def fields(line):
-    """Return the fields of an entry; none of a comment or an empty line."""
+    """Return the fields of an entry. A comment or an empty line has none."""
     text = line.rstrip(b"\r\n").lstrip(SEPARATORS)
     if not text or text.startswith(b"#"):
         return []
@@ -26,24 +26,24 @@ def fields(line):
 
 
 def mount_point(line):
-    """Return an entry's mount point without a slash at its end; None of a line that is no entry."""
+    """Return an entry's mount point without a trailing slash, or None if the line is no entry."""
     found = fields(line)
     if len(found) < 2:
         return None
     return found[1].rstrip(b"/") or b"/"
 
 
-def is_ours(line):
+def is_own_entry(line):
     """Return whether this tool wrote the entry."""
     found = fields(line)
     return len(found) >= 4 and MARK in found[3].split(b",")
 
 
 def other_devices(content, point):
-    """Return the device field of each entry for the mount point that is not this tool's."""
+    """Return the device field of each entry for the mount point that this tool did not write."""
     devices = []
     for line in content.split(b"\n"):
-        if mount_point(line) == point and not is_ours(line):
+        if mount_point(line) == point and not is_own_entry(line):
             devices.append(fields(line)[0])
     return devices
 
@@ -52,7 +52,7 @@ def with_entry(content, entry):
     """Return the file with `entry` (without its line end) as this tool's only entry for that mount point."""
     point = mount_point(entry)
     lines = content.split(b"\n")
-    own = [line for line in lines if is_ours(line) and mount_point(line) == point]
+    own = [line for line in lines if is_own_entry(line) and mount_point(line) == point]
     if own == [entry]:
         return content
     kept = [line for line in lines if line not in own]
@@ -63,7 +63,7 @@ def with_entry(content, entry):
 
 
 def replace(target, content, like):
-    """Write a file whole: a draft with the mode and owner of `like` (a stat result), renamed over it."""
+    """Replace a file by a draft with the mode and owner in `like` (a stat result), which is renamed over it."""
     draft = target + ".aws-bootstrap"
     try:
         with open(draft, "wb") as file:
@@ -80,7 +80,7 @@ def replace(target, content, like):
 
 
 def write(path, entry):
-    """Write the file anew, if that changes it. What it was before the first change is kept once."""
+    """Write the entry, if that changes the file. Keep one copy from before the first change."""
     target = os.path.realpath(path)
     with open(target, "rb") as file:
         old = file.read()
@@ -95,7 +95,7 @@ def write(path, entry):
 
 
 def main(arguments):
-    """Do what the arguments say; return the exit status."""
+    """Run the action that the arguments name and return the exit status."""
     action, path, argument = arguments
     try:
         if action == "write":

@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 """Measure what the GPU does in training: a CNN on MNIST and a GPT-style Transformer on synthetic text.
 
-    python ~/gpu_benchmark.py                              both, in the precision that suits the card
+    python ~/gpu_benchmark.py                              both, in the best precision for the card
     python ~/gpu_benchmark.py --mode transformer --precision bf16 --json
-    python ~/gpu_benchmark.py --diagnose                   is the GPU working at all?
+    python ~/gpu_benchmark.py --diagnose                   check that the GPU works
     python ~/gpu_benchmark.py --device cpu --batches 3     a dry run
 
-What is timed is a whole training step: forward, loss, backward, optimiser. The data lies in the device's memory before
-the clock starts, so no loader is measured. FLOPs are counted from the layers' shapes (a multiply-add is two, the
-backward pass twice the forward pass, causal attention half), not from what the hardware executed.
+It times complete training steps: forward, loss, backward, optimiser. The data is in the device's memory before the
+clock starts, so no loader is measured. FLOPs are computed from the layers' shapes (a multiply-add is two, the backward
+pass twice the forward pass, causal attention half). They do not count the instructions that the hardware executed.
 """
 
 from __future__ import annotations
@@ -57,11 +57,11 @@ Batches = Iterator[tuple[torch.Tensor, torch.Tensor]]
 
 
 class Unusable(Exception):
-    """The benchmark cannot run as asked; the text says why and what to do."""
+    """The benchmark cannot run with these options. The text gives the reason and a remedy."""
 
 
 def default_precision(device: torch.device) -> str:
-    """Return what the card is good at: bf16 from Ampere on, fp16 on Volta and Turing, else fp32."""
+    """Return the best precision for the card: bf16 from Ampere on, fp16 on Volta and Turing, else fp32."""
     if device.type != "cuda":
         return "fp32"
     major, _ = torch.cuda.get_device_capability(device)
@@ -69,7 +69,7 @@ def default_precision(device: torch.device) -> str:
 
 
 def check_precision(precision: str, device: torch.device) -> str | None:
-    """Return a warning if the card is no good at the precision; raise Unusable if it has none of it."""
+    """Return a warning if the card is slow in the precision. Raise Unusable if the card does not support it."""
     if device.type != "cuda":
         if precision in ("tf32", "fp16"):
             raise Unusable(f"{precision} needs a GPU; on the CPU use --precision fp32 or bf16")
@@ -81,14 +81,14 @@ def check_precision(precision: str, device: torch.device) -> str | None:
 
 
 def peak_tflops(name: str, precision: str) -> float | None:
-    """Return the card's published peak, or None where the table has none."""
+    """Return the card's published peak, or None if the table has none."""
     return next((peaks.get(precision) for card, peaks in PEAKS.items() if re.search(card, name)), None)
 
 
 def set_tf32(allowed: bool) -> None:
-    """Let fp32 products use TF32, or not."""
+    """Allow or forbid TF32 in fp32 products."""
     with warnings.catch_warnings():
-        # PyTorch 2.9 renamed these switches; the old names work in every version that a CUDA tag has wheels of.
+        # PyTorch 2.9 renamed these switches. The old names work in every version that a CUDA tag has wheels of.
         warnings.simplefilter("ignore")
         torch.backends.cuda.matmul.allow_tf32 = allowed
         torch.backends.cudnn.allow_tf32 = allowed
@@ -98,7 +98,7 @@ class Cnn(nn.Module):
     """The small convolutional network that MNIST examples use."""
 
     def __init__(self) -> None:
-        """Make two convolutions and two linear layers."""
+        """Create two convolutions and two linear layers."""
         super().__init__()
         self.conv1 = nn.Conv2d(1, 32, 3)
         self.conv2 = nn.Conv2d(32, 64, 3)
@@ -140,7 +140,7 @@ class Block(nn.Module):
     """One pre-norm Transformer block."""
 
     def __init__(self, shape: GptShape) -> None:
-        """Make causal self-attention and a feed-forward layer four times as wide."""
+        """Create causal self-attention and a feed-forward layer four times as wide."""
         super().__init__()
         self.heads = shape.heads
         self.norm1, self.norm2 = nn.LayerNorm(shape.width), nn.LayerNorm(shape.width)
@@ -164,7 +164,7 @@ class Gpt(nn.Module):
     """A GPT-style language model with tied embeddings."""
 
     def __init__(self, shape: GptShape) -> None:
-        """Make the embeddings and the blocks."""
+        """Create the embeddings and the blocks."""
         super().__init__()
         self.tokens = nn.Embedding(shape.vocabulary, shape.width)
         self.positions = nn.Parameter(torch.zeros(shape.length, shape.width))
@@ -187,13 +187,13 @@ def synthetic_mnist(count: int = 10_000) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def load_mnist() -> tuple[torch.Tensor, torch.Tensor, str]:
-    """Return images, labels and where they come from: MNIST, or synthetic where it cannot be had."""
+    """Return images, labels and their source: MNIST, or synthetic data if MNIST is not available."""
     before = socket.getdefaulttimeout()
     try:
         from torchvision.datasets import MNIST
 
         socket.setdefaulttimeout(DOWNLOAD_TIMEOUT_SECONDS)
-        with redirect_stdout(sys.stderr):  # torchvision prints; stdout may be for JSON
+        with redirect_stdout(sys.stderr):  # torchvision prints, and stdout may be for JSON
             mnist = MNIST(str(MNIST_FOLDER), train=True, download=True)
         images = (mnist.data.float().unsqueeze(1) / 255 - 0.1307) / 0.3081
         return images, mnist.targets, "MNIST"
@@ -215,7 +215,7 @@ def batches_of(images: torch.Tensor, labels: torch.Tensor, size: int) -> Batches
 
 
 def synthetic_text(shape: GptShape, size: int, device: torch.device) -> Batches:
-    """Yield (tokens, next tokens) for ever: random text, the same few batches again."""
+    """Yield (tokens, next tokens) for ever: random text in a few batches that repeat."""
     text = torch.randint(0, shape.vocabulary, (4, size, shape.length + 1), device=device)
     while True:
         for batch in text:
@@ -223,7 +223,7 @@ def synthetic_text(shape: GptShape, size: int, device: torch.device) -> Batches:
 
 
 def mark(device: torch.device) -> Any:
-    """Return this point in time: on a GPU an event, which it passes when it has done the work before."""
+    """Return this point in time. On a GPU it is an event that is recorded after all work queued so far."""
     if device.type != "cuda":
         return time.perf_counter()
     event = torch.cuda.Event(enable_timing=True)
@@ -237,7 +237,7 @@ def milliseconds(start: Any, end: Any) -> float:
 
 
 def catch_up(device: torch.device) -> None:
-    """Wait until the device has done everything asked of it."""
+    """Wait until the device has completed all queued work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
@@ -255,7 +255,7 @@ class Trainer:
         self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
 
     def step(self, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """Train on one batch and return its loss, still on the device: reading it would wait for the GPU."""
+        """Train on one batch and return its loss, still on the device, because reading it would wait for the GPU."""
         self.optimizer.zero_grad(set_to_none=True)
         lower = AUTOCAST.get(self.precision)
         with torch.autocast(self.device.type, dtype=lower, enabled=lower is not None):
@@ -268,7 +268,7 @@ class Trainer:
 
 @dataclass(frozen=True)
 class Work:
-    """What is to be measured: a model's step over batches, and what one step amounts to."""
+    """A model, its batches, and the size and FLOPs of one training step."""
 
     benchmark: str
     trainer: Trainer
@@ -309,7 +309,7 @@ def timed_steps(work: Work, count: int, warmup: int) -> tuple[list[float], float
 
 
 def measure(work: Work, count: int, warmup: int) -> dict[str, Any]:
-    """Run the work and return what it came to; times are per training step."""
+    """Run the work and return its figures. Times are per training step."""
     device, precision = work.trainer.device, work.trainer.precision
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
@@ -353,7 +353,7 @@ def check_copy(device: torch.device) -> str:
     catch_up(device)
     rate = data.numel() / (time.perf_counter() - began) / 1e9
     if not torch.equal(there.cpu(), data):
-        raise RuntimeError("the data came back changed")
+        raise RuntimeError("the data was changed by the copy")
     return f"{rate:.1f} GB/s to the device"
 
 
@@ -369,7 +369,7 @@ def check_training(device: torch.device, precision: str) -> str:
 
 
 def diagnose(device: torch.device, precision: str) -> list[dict]:
-    """Try the device piece by piece and return [{"check", "ok", "detail"}]."""
+    """Run each check on the device and return [{"check", "ok", "detail"}]."""
     checks: dict[str, Callable[[], str]] = {
         "fp32 matrix product": lambda: check_product(device, torch.float32, 1e-5),
         "fp16 matrix product": lambda: check_product(device, torch.float16, 5e-3),
@@ -378,7 +378,7 @@ def diagnose(device: torch.device, precision: str) -> list[dict]:
         "training": lambda: check_training(device, precision),
     }
     if device.type == "cuda" and torch.cuda.get_device_capability(device) < (8, 0):
-        del checks["bf16 matrix product"]  # not of this card's kind
+        del checks["bf16 matrix product"]  # cards before Ampere only emulate it
     found = []
     for name, check in checks.items():
         try:
@@ -389,7 +389,7 @@ def diagnose(device: torch.device, precision: str) -> list[dict]:
 
 
 def about(device: torch.device) -> dict:
-    """Return what the figures were measured on."""
+    """Return the device and the versions behind the figures."""
     facts = {"name": "CPU", "torch": torch.__version__, "cuda": torch.version.cuda}
     if device.type == "cuda":
         card = torch.cuda.get_device_properties(device)
@@ -400,7 +400,7 @@ def about(device: torch.device) -> dict:
 
 
 def as_text(result: dict[str, Any]) -> str:
-    """Return the lines that a person reads."""
+    """Return a result as text."""
     tokens, share, memory = result["tokens_per_second"], result["share_of_peak"], result["peak_memory_mib"]
     return "\n".join(
         [
@@ -416,7 +416,7 @@ def as_text(result: dict[str, Any]) -> str:
 
 
 def run_benchmarks(options: argparse.Namespace, device: torch.device, precision: str) -> list[dict[str, Any]]:
-    """Return the results of the benchmarks asked for."""
+    """Run the requested benchmarks and return their results."""
     gpu = device.type == "cuda"
     makers = {
         "cnn": lambda: cnn_work(device, precision, options.cnn_batch_size),
@@ -430,7 +430,7 @@ def run_benchmarks(options: argparse.Namespace, device: torch.device, precision:
             work = makers[name]()
             results.append(measure(work, options.batches or (100 if gpu else 3), options.warmup or (10 if gpu else 1)))
         except torch.cuda.OutOfMemoryError as error:
-            raise Unusable(f"{name}: the GPU's memory is too small; try a smaller --{name}-batch-size") from error
+            raise Unusable(f"{name}: the GPU's memory is too small; use a smaller --{name}-batch-size") from error
         if not options.json:
             print(as_text(results[-1]), flush=True)
     return results
@@ -449,21 +449,21 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         description=summary, epilog=rest, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--mode", choices=("cnn", "transformer", "both"), default="both")
-    parser.add_argument("--precision", choices=PRECISIONS, help="default: what the card is good at")
+    parser.add_argument("--precision", choices=PRECISIONS, help="default: the best one for the card")
     parser.add_argument("--device", choices=("cuda", "cpu"), help="default: cuda")
     parser.add_argument("--batches", type=positive, help="training steps to measure (default 100; on the CPU 3)")
     parser.add_argument("--warmup", type=positive, help="steps before that (default 10; on the CPU 1)")
     parser.add_argument("--cnn-batch-size", type=positive, default=256, help="default 256")
     parser.add_argument("--transformer-batch-size", type=positive, help="default 32, safe on a T4 (on the CPU 2)")
-    parser.add_argument("--diagnose", action="store_true", help="check that the GPU works instead; exit 1 if not")
+    parser.add_argument("--diagnose", action="store_true", help="check that the GPU works, and exit with 1 if not")
     parser.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
     return parser.parse_args(arguments)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Do what the options ask for and return the exit status."""
+    """Run the benchmark or the diagnosis and return the exit status."""
     if options.device != "cpu" and not torch.cuda.is_available():
-        raise Unusable("PyTorch sees no GPU: see `nvidia-smi`, or use --device cpu for a dry run")
+        raise Unusable("PyTorch finds no GPU: check `nvidia-smi`, or use --device cpu for a dry run")
     device = torch.device(options.device or "cuda")
     precision = options.precision or default_precision(device)
     warning = check_precision(precision, device)
@@ -484,7 +484,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the benchmark; what cannot be done is said in one sentence."""
+    """Run the benchmark, report an error in one sentence, and return the exit status."""
     options = parse(arguments)
     try:
         return run(options)

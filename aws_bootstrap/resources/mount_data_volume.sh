@@ -4,10 +4,11 @@
 #   bash mount_data_volume.sh vol-0123456789abcdef0 [--format-if-empty] [--wait SECONDS]
 #   bash mount_data_volume.sh --choose vol-0123456789abcdef0 [--format-if-empty] < LSBLK    # the choice alone, no root
 #
-# empty_disk.py and fstab.py lie beside it. The volume is known by its serial. It is formatted only with leave, and only
-# if every tool says in its own clean words that it is empty. Safe to repeat, also at the same time. Lines on stdout that
-# begin with "note: " are for the user; the last line is {"device", "mount_point", "fstype", "formatted"}. A failure is one
-# sentence on stderr and exit status 1; exit status 3 says that the volume is empty and lacks nothing but the leave.
+# empty_disk.py and fstab.py must be beside it. It finds the volume by its serial. It formats the volume only with
+# --format-if-empty, and only if every check succeeds and finds the volume empty. It is safe to repeat, also at the same
+# time. Lines on stdout that begin with "note: " are for the user. The last line is
+# {"device", "mount_point", "fstype", "formatted"}. A failure is one sentence on stderr and exit status 1. Exit status 3
+# means that the volume is empty and was not formatted, because --format-if-empty was not given.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -18,9 +19,9 @@ WAIT_SECONDS=120
 LOCK_SECONDS=300
 READ_SECONDS=90
 UNFORMATTED=3
-# A fallback must be the only answer for this many looks in a row: a disk that has just appeared may lack its serial.
+# A fallback must be the only result this many times in a row, because a new disk may lack its serial at first.
 STEADY_LOOKS=5
-# nofail: a boot goes on without the volume. systemd would look out for it for 90 s all the same.
+# nofail: a boot continues without the volume. Without a timeout systemd would still wait 90 s for it.
 OPTIONS=nofail,x-systemd.device-timeout=30s
 LSBLK_COLUMNS=NAME,TYPE,SERIAL,MODEL,FSTYPE,PTTYPE,MOUNTPOINT,PKNAME
 
@@ -33,7 +34,7 @@ note() { echo "note: $*"; }
 
 as_root() { sudo -n "$@"; }
 
-# What a tool said, in one line. sudo complains of its own where the host's name does not resolve.
+# A tool's output in one line, without sudo's own warning about a host name that does not resolve.
 in_short() { grep -v '^sudo: ' <<<"$1" | head -n 2 | paste -s -d ' ' -; }
 
 list_disks() { lsblk -p -P -o "$LSBLK_COLUMNS"; }
@@ -42,10 +43,10 @@ list_disks() { lsblk -p -P -o "$LSBLK_COLUMNS"; }
 #
 # EC2 gives a volume's id, without the dash, as the serial of its NVMe device:
 # https://docs.aws.amazon.com/ebs/latest/userguide/identify-nvme-ebs-device.html
-# Xen types show no serial at all. Only there do the usual names count, and only for a disk that nothing uses; where
-# it may be formatted, only for a bare one. An instance store is never the answer.
+# Xen instance types show no serial. Only for them the usual device names are a fallback, and only for an unused disk.
+# If the disk may be formatted, it must also be blank. An instance store is never chosen.
 choose_device() {
-  awk -v wanted="${1//-/}" -v format="$2" '
+  awk -v volume="${1//-/}" -v format="$2" '
     function field(key,   at, rest) {
       at = index(" " $0, " " key "=\"")
       if (!at) return ""
@@ -56,7 +57,7 @@ choose_device() {
       name = field("NAME"); type = field("TYPE"); parent = field("PKNAME")
       if (type == "disk") {
         serial = field("SERIAL"); gsub(/[- ]|\\x20/, "", serial)
-        if (tolower(serial) == tolower(wanted)) chosen = name
+        if (tolower(serial) == tolower(volume)) chosen = name
         disk[name] = 1
         if (serial != "" || field("MODEL") ~ /Instance.*Storage/) barred[name] = 1
         if (format && (field("FSTYPE") != "" || field("PTTYPE") != "")) barred[name] = 1
@@ -64,7 +65,7 @@ choose_device() {
         if (format) barred[parent] = 1
         if (field("MOUNTPOINT") != "") barred[parent] = 1
       }
-      # A mounted disk is somebody'"'"'s; the one that is at our mount point already is found by its serial.
+      # A mounted disk is in use. A data volume that is mounted already is found by its serial.
       if (field("MOUNTPOINT") != "" && field("MOUNTPOINT") != "'"$MOUNT_POINT"'") barred[name] = 1
     }
     END {
@@ -76,7 +77,7 @@ choose_device() {
     }'
 }
 
-# wait_for_device VOLUME FORMAT SECONDS: print the device once it is there.
+# wait_for_device VOLUME FORMAT SECONDS: wait for the device and print it.
 wait_for_device() {
   local ends=$((SECONDS + $3)) steady=0 last="" how device
   while true; do
@@ -102,17 +103,17 @@ partition_table_of() { as_root blkid -p -o value -s PTTYPE "$1" 2>/dev/null || t
 
 is_read_only() { [[ $(lsblk -d -n -o RO "$1" | tr -d ' ') == 1 ]]; }
 
-# The box has this before any setup; `python3` alone may be that of an active venv.
+# The box has this Python before any setup. `python3` alone may be that of an active venv.
 run_python() {
   local program=/usr/bin/python3
   [[ -x $program ]] || program=python3
   as_root timeout "$READ_SECONDS" "$program" -I "$@"
 }
 
-# is_empty DEVICE: whether the disk is provably empty; sets REASON to why it is not.
+# is_empty DEVICE: whether the disk is provably empty. If not, sets REASON.
 #
-# Only a clean answer of each tool counts. blkid ends with 2 for "nothing found", but also where it could not read, and
-# with 8 where it found several signatures. So what is read is proven apart, by empty_disk.py.
+# Only the success of each tool counts. blkid exits with 2 for "nothing found", but also if it cannot read the disk, and
+# with 8 if it finds several signatures. So empty_disk.py also checks that the disk is readable.
 is_empty() {
   local device=$1 status=0 signatures rows said
   as_root blkid -p "$device" >/dev/null 2>&1 || status=$?
@@ -134,22 +135,22 @@ is_empty() {
   fi
 }
 
-# refuse_if_no_filesystem DEVICE FSTYPE: fail where the signature is that of something else, with what that is.
+# refuse_if_no_filesystem DEVICE FSTYPE: fail if the signature is not that of a filesystem, and name its type.
 refuse_if_no_filesystem() {
-  local what
+  local description
   case $2 in
-    LVM2_member) what="a physical volume of LVM ($2): activate its volume group with 'sudo vgchange -ay'" ;;
-    crypto_LUKS) what="encrypted ($2): open it with 'sudo cryptsetup open $1 data'" ;;
-    zfs_member) what="part of a zfs pool ($2): import that with 'sudo zpool import'" ;;
-    *raid_member) what="part of a RAID array ($2): assemble that with 'sudo mdadm --assemble --scan'" ;;
-    swap | swsuspend) what="swap space ($2), which holds no files" ;;
-    *_member | bcache | ceph_bluestore) what="part of something larger ($2), not a filesystem of its own" ;;
+    LVM2_member) description="a physical volume of LVM ($2): activate its volume group with 'sudo vgchange -ay'" ;;
+    crypto_LUKS) description="encrypted ($2): open it with 'sudo cryptsetup open $1 data'" ;;
+    zfs_member) description="part of a zfs pool ($2): import it with 'sudo zpool import'" ;;
+    *raid_member) description="part of a RAID array ($2): assemble it with 'sudo mdadm --assemble --scan'" ;;
+    swap | swsuspend) description="swap space ($2), which holds no files" ;;
+    *_member | bcache | ceph_bluestore) description="part of something larger ($2), not a filesystem of its own" ;;
     *) return 0 ;;
   esac
-  die "$1 is $what. Nothing was mounted or formatted"
+  die "$1 is $description. Nothing was mounted or formatted"
 }
 
-# refuse_if_partitioned DEVICE: fail where there is a partition table, with what its partitions carry.
+# refuse_if_partitioned DEVICE: fail if there is a partition table, and name the filesystems of its partitions.
 refuse_if_partitioned() {
   local table names carried
   table=$(partition_table_of "$1")
@@ -169,9 +170,9 @@ owner_options() {
   esac
 }
 
-# own_entry DEVICE: whether the user's own entry of fstab for the mount point is about this device. Fails where it is
-# about another.
-own_entry() {
+# has_user_entry DEVICE: whether an fstab entry of the user mounts this device at the mount point. Fails if such an
+# entry names another device.
+has_user_entry() {
   local entries
   entries=$(run_python "$here/fstab.py" others "$FSTAB" "$MOUNT_POINT") || die "$FSTAB could not be read"
   [[ -n $entries ]] || return 1
@@ -179,7 +180,7 @@ own_entry() {
     "$1" | "UUID=$(blkid_value "$1" UUID)" | "LABEL=$(blkid_value "$1" LABEL)") return 0 ;;
   esac
   [[ $entries == /dev/* && $(readlink -f "$entries") == "$1" ]] ||
-    die "$FSTAB has an entry for $MOUNT_POINT that is not this tool's and is about another device:" "${entries//$'\n'/, }"
+    die "$FSTAB has an entry for $MOUNT_POINT that this tool did not write, for another device:" "${entries//$'\n'/, }"
 }
 
 blkid_value() { as_root blkid -p -o value -s "$2" "$1" 2>/dev/null || echo none; }
@@ -191,25 +192,25 @@ check_mount_point() {
   elsewhere=$(findmnt -n -o TARGET --source "$device" 2>/dev/null | grep -vx "$MOUNT_POINT" | head -n 1 || true)
   [[ -z $elsewhere || -n $source ]] || die "$device is already mounted at $elsewhere"
   [[ -z $source && -d $MOUNT_POINT ]] || return 0
-  # As root: a folder that the login user cannot look into is not an empty one.
+  # As root, because a folder that the login user cannot list is not necessarily empty.
   content=$(as_root ls -A "$MOUNT_POINT") || die "$MOUNT_POINT cannot be listed"
-  [[ -z $content ]] || die "$MOUNT_POINT is not empty on the root volume: mounting $device there would hide what is in it"
+  [[ -z $content ]] || die "$MOUNT_POINT is not empty on the root volume: mounting $device there would hide its files"
 }
 
-# format_if_empty DEVICE FORMAT: make a filesystem, if that is allowed and nothing would be lost.
+# format_if_empty DEVICE FORMAT: create a filesystem, if that is allowed and the disk is empty.
 format_if_empty() {
-  ! is_read_only "$1" || die "$1 carries no filesystem and is read-only: nothing was formatted"
+  ! is_read_only "$1" || die "$1 has no filesystem and is read-only. Nothing was formatted"
   is_empty "$1" ||
-    die "$1 carries no filesystem that is known, and is not provably empty: $REASON. Nothing was formatted"
+    die "$1 has no known filesystem, and is not provably empty: $REASON. Nothing was formatted"
   if [[ $2 != 1 ]]; then
-    echo "$1 is empty and carries no filesystem. Nothing was formatted" >&2
+    echo "$1 is empty and has no filesystem. Nothing was formatted" >&2
     exit "$UNFORMATTED"
   fi
   as_root mkfs.ext4 -q "$1" >&2 || die "$1 could not be formatted"
 }
 
-# check_filesystem DEVICE FSTYPE: replay the journal of an ext filesystem and repair what is safe to repair, as a boot
-# would. e2fsck is never told to go further than that.
+# check_filesystem DEVICE FSTYPE: replay the journal of an ext filesystem and make safe repairs, as a boot does. e2fsck
+# never goes beyond safe repairs here.
 check_filesystem() {
   local said status=0
   [[ $2 == ext* ]] && as_root e2fsck -V >/dev/null 2>&1 || return 0
@@ -218,27 +219,27 @@ check_filesystem() {
     0) ;;
     1 | 2 | 3) note "e2fsck has repaired the filesystem of $1: $(in_short "$said")" ;;
     *)
-      die "$1 carries $2 with errors that need your decision (e2fsck: status $status)." \
+      die "$1 has an $2 filesystem with errors that need your decision (e2fsck: status $status)." \
         "Nothing was mounted. Run: sudo e2fsck $1"
       ;;
   esac
 }
 
-# mount_now DEVICE FSTYPE OPTIONS BY_USER(0|1): mount it, unless it is. With an entry of the user's own, as that says.
+# mount_now DEVICE FSTYPE OPTIONS BY_USER(0|1): mount it, unless it is mounted. With BY_USER 1, use the user's entry.
 mount_now() {
   local said
   [[ -z $(mounted_from "$MOUNT_POINT") ]] || return 0
   [[ $3 == *,ro ]] || check_filesystem "$1" "$2"
-  as_root mkdir -p "$MOUNT_POINT" || die "$MOUNT_POINT could not be made"
+  as_root mkdir -p "$MOUNT_POINT" || die "$MOUNT_POINT could not be created"
   if [[ $4 == 1 ]]; then
     said=$(as_root mount "$MOUNT_POINT" 2>&1) || die "$1 could not be mounted as $FSTAB says: $(in_short "$said")"
   else
     said=$(as_root mount -t "$2" -o "defaults$3" "$1" "$MOUNT_POINT" 2>&1) ||
-      die "$1 carries $2, which could not be mounted: $(in_short "$said")"
+      die "$1 has the filesystem $2, and could not be mounted: $(in_short "$said")"
   fi
 }
 
-# give_to_user OPTIONS: make the login user the owner of the mount point, where the filesystem can be written.
+# give_to_user OPTIONS: make the login user the owner of the mount point, if the filesystem is writable.
 give_to_user() {
   local content
   case ,$(findmnt -n -o OPTIONS --mountpoint "$MOUNT_POINT"), in
@@ -250,24 +251,24 @@ give_to_user() {
   [[ -z $1 && $(stat -c %u "$MOUNT_POINT") != "$(id -u)" ]] || return 0
   content=$(as_root ls -A "$MOUNT_POINT") || true
   [[ -z $content || $content == lost+found ]] ||
-    note "what is on the data volume belongs to other users; $MOUNT_POINT itself was given to $(id -un)"
+    note "files on the data volume keep their owners; $MOUNT_POINT itself now belongs to $(id -un)"
   as_root chown "$(id -u):$(id -g)" "$MOUNT_POINT" ||
-    die "$MOUNT_POINT is mounted, but could not be given to $(id -un)"
+    die "$MOUNT_POINT is mounted, but its owner could not be changed to $(id -un)"
 }
 
-# write_entry DEVICE FSTYPE OPTIONS: have the volume mounted at each boot.
+# write_entry DEVICE FSTYPE OPTIONS: write the fstab entry that mounts the volume at each boot.
 write_entry() {
   local uuid pass=0 said
-  uuid=$(as_root blkid -p -o value -s UUID "$1") || die "$1 carries $2 without a UUID"
+  uuid=$(as_root blkid -p -o value -s UUID "$1") || die "the filesystem $2 of $1 has no UUID"
   [[ $2 != ext* ]] || pass=2
   said=$(run_python "$here/fstab.py" write "$FSTAB" \
     "UUID=$uuid $MOUNT_POINT $2 defaults,$OPTIONS,x-aws-bootstrap$3 0 $pass" 2>&1) ||
-    die "$MOUNT_POINT is mounted, but $FSTAB could not be written: it will not be there after a reboot: $(in_short "$said")"
+    die "$MOUNT_POINT is mounted, but will not be after a reboot: $FSTAB could not be written: $(in_short "$said")"
   as_root systemctl daemon-reload || true
 }
 
-# One mount at a time on a box: the second waits for the first and finds its work done. The lock is on the home folder
-# itself, which is there even on a disk that is full, and ends with this process.
+# Only one mount at a time runs on a box. A second one waits, and then finds the volume mounted. The lock is on the home
+# folder itself, which exists even if the disk is full. The lock ends with this process.
 wait_for_others() {
   exec 9<"$HOME"
   flock -w "$LOCK_SECONDS" 9 || die "another mount has been running on this box for $LOCK_SECONDS s"
@@ -288,7 +289,7 @@ mount_volume() {
   refuse_if_no_filesystem "$device" "$fstype"
   options=$(owner_options "$fstype")
   ! is_read_only "$device" || options+=,ro
-  if own_entry "$device"; then by_user=1; fi
+  if has_user_entry "$device"; then by_user=1; fi
   mount_now "$device" "$fstype" "$options" "$by_user"
   give_to_user "$options"
   [[ $by_user == 1 ]] || write_entry "$device" "$fstype" "$options"
@@ -313,5 +314,5 @@ main() {
   "$action" "$volume" "$format" "$seconds"
 }
 
-# Tests read this file for its functions alone.
+# Tests source this file for its functions.
 [[ ${BASH_SOURCE[0]} != "$0" ]] || main "$@"

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Put the block of aws-bootstrap at the top of a file of the user's: put_block.py FILE < BLOCK.
+"""Put the block of aws-bootstrap at the top of one of the user's files: put_block.py FILE < BLOCK.
 
 Standard library only, Python 3.8 or newer. Every byte outside the block is kept. The file is replaced by a draft beside
-it, so it is never half written; a link stays a link, and the file that it leads to is replaced. Before the first change
-a copy is kept as FILE.before-aws-bootstrap, which is never overwritten.
+it, so it is never half written. A link stays a link, and its target is replaced. Before the first change a copy is kept
+as FILE.before-aws-bootstrap, which is never overwritten.
 
-Prints "changed" or "unchanged". A block that lacks its first or last line cannot be told from what the user wrote: the
-file is left alone and a sentence that begins with its name is printed instead. Exit status 1, with a sentence: the file
-cannot be read or written.
+Prints "changed" or "unchanged". If a block lacks its first or last line, its extent is not known. Then the file stays
+unchanged, and a sentence that begins with the file's name is printed. If the file cannot be read or written, prints a
+sentence and exits with status 1.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ NEW_FILE_MODE = 0o644
 
 
 class BrokenBlock(Exception):
-    """The marks of a file's blocks do not come in pairs."""
+    """A block in the file lacks its first or last line."""
 
 
 class NotAFile(Exception):
-    """Something other than a regular file has the name."""
+    """The path is not a regular file."""
 
 
 def mark_of(line: bytes) -> bytes | None:
-    """Return the mark that a line is, or None for any other line. An editor may have given it a CR."""
+    """Return the mark if the line is one, else None. An editor may have added a CR."""
     text = line.rstrip(b"\n")
     if text.endswith(b"\r"):
         text = text[:-1]
@@ -45,10 +45,10 @@ def mark_of(line: bytes) -> bytes | None:
 
 
 def without_block(content: bytes) -> bytes:
-    """Return the content without our blocks. Raises BrokenBlock, which names the line."""
+    """Return the content without the blocks of aws-bootstrap. Raises BrokenBlock, which names the line."""
     kept = []
     begun_at = 0
-    # Not splitlines: a lone CR is no end of a line for a shell.
+    # Not splitlines: a lone CR does not end a line for a shell.
     for number, line in enumerate(re.findall(rb"[^\n]*\n|[^\n]+", content), start=1):
         mark = mark_of(line)
         if mark == FIRST and not begun_at:
@@ -56,18 +56,18 @@ def without_block(content: bytes) -> bytes:
         elif mark == LAST and begun_at:
             begun_at = 0
         elif mark == LAST:
-            raise BrokenBlock(f"line {number} ends a block of aws-bootstrap that does not begin")
+            raise BrokenBlock(f"the block of aws-bootstrap that ends in line {number} has no first line")
         elif mark == FIRST:
             break
         elif not begun_at:
             kept.append(line)
     if begun_at:
-        raise BrokenBlock(f"line {begun_at} begins a block of aws-bootstrap that does not end")
+        raise BrokenBlock(f"the block of aws-bootstrap that begins in line {begun_at} has no last line")
     return b"".join(kept)
 
 
 def read(path: Path) -> bytes | None:
-    """Return what the file holds, or None if there is none. Raises NotAFile for a folder, a FIFO and the like."""
+    """Return the file's content, or None if it does not exist. Raises NotAFile for a folder, a FIFO and so on."""
     try:
         status = path.stat()
     except FileNotFoundError:
@@ -80,7 +80,7 @@ def read(path: Path) -> bytes | None:
 def write(path: Path, content: bytes, like: Path) -> None:
     """Replace the file at PATH by the content, with the mode and the owner of LIKE if that exists."""
     draft = path.with_name(path.name + DRAFT)
-    # Left by a run that was killed.
+    # A killed run may have left one.
     draft.unlink(missing_ok=True)
     try:
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as output:
@@ -98,38 +98,38 @@ def write(path: Path, content: bytes, like: Path) -> None:
 def _copy_access(like: Path, descriptor: int) -> None:
     """Give an open file the mode and the owner of another one."""
     try:
-        wanted = like.stat()
+        expected = like.stat()
     except FileNotFoundError:
         os.fchmod(descriptor, NEW_FILE_MODE)
         return
-    made = os.fstat(descriptor)
-    if (made.st_uid, made.st_gid) != (wanted.st_uid, wanted.st_gid):
-        os.fchown(descriptor, wanted.st_uid, wanted.st_gid)
-    os.fchmod(descriptor, stat.S_IMODE(wanted.st_mode))
+    current = os.fstat(descriptor)
+    if (current.st_uid, current.st_gid) != (expected.st_uid, expected.st_gid):
+        os.fchown(descriptor, expected.st_uid, expected.st_gid)
+    os.fchmod(descriptor, stat.S_IMODE(expected.st_mode))
 
 
 def put_block(path: Path, block: bytes) -> bool:
     """Put the block at the top of the file and return whether that changed the file."""
-    # Where the name is a link, the file that it leads to.
+    # If the path is a link, change its target.
     target = Path(os.path.realpath(path))
     content = read(target)
-    wanted = block + without_block(content or b"")
-    if content == wanted:
+    new_content = block + without_block(content or b"")
+    if content == new_content:
         return False
     copy = path.with_name(path.name + COPY)
     if content is not None and not os.path.lexists(copy):
         write(copy, content, target)
-    write(target, wanted, target)
+    write(target, new_content, target)
     return True
 
 
 def main(arguments: list[str]) -> int:
-    """Put the block on stdin into the file that is named."""
+    """Put the block from stdin into the file that the first argument names, and return the exit status."""
     path = Path(arguments[0])
     try:
         print("changed" if put_block(path, sys.stdin.buffer.read()) else "unchanged")
     except BrokenBlock as broken:
-        print(f"{path} is left as it is: {broken}. Remove what is left of that block and run the setup again")
+        print(f"{path} was not changed: {broken}. Remove the rest of that block and run the setup again")
     except NotAFile:
         print(f"{path} is not a file: move it away and run the setup again")
         return 1

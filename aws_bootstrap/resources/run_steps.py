@@ -1,24 +1,24 @@
 #!/usr/bin/env python3
-"""Run the steps of the remote setup, those that do not need one another at the same time.
+"""Run the steps of the remote setup. Steps that do not depend on each other run at the same time.
 
-Standard library only, Python 3.8 or newer: it runs on the box before anything is installed there.
-A step is setup.d/NN-name.sh. Comment lines at its head say how it is run:
+Standard library only, Python 3.8 or newer, because it runs on the box before anything is installed there.
+A step is setup.d/NN-name.sh. Comment lines at its head say how to run it:
 
-    # title: ...     what a person reads
-    # needs: a b     run after these, and skipped if one of them failed ("all": every other step)
-    # after: a b     run after these, whatever became of them
-    # limit: 600     seconds after which it is stopped (default 900)
-    # optional: yes  the box is as good without it: that it failed, or was stopped at its limit, is a warning
-    # if: FILE       the step exists only if FILE lies beside this program
+    # title: ...     the name that a person reads
+    # needs: a b     run after these, and skip the step if one of them failed ("all": every other step)
+    # after: a b     run after these, even if they failed
+    # limit: 600     stop the step after so many seconds (default 900)
+    # optional: yes  a failure, or a stop at the limit, is only a warning
+    # if: FILE       the step exists only if FILE is beside this program
 
-A step ends with status 0 or it has failed. What else it has to say it writes to $STEP_REPORT, a line each (by the
-functions of lib.sh): "changed" (or "passed", of a check), "warning TEXT", "note TEXT", "error TEXT", "fact KEY VALUE".
+A step fails if its exit status is not 0. It reports details in $STEP_REPORT, one a line, with the functions of lib.sh:
+"changed" (or "passed", for a check), "warning TEXT", "note TEXT", "error TEXT", "fact KEY VALUE".
 
-settings.json beside this program has the settings that were given this time, as in {"python_version": "3.13"}.
-~/.aws-bootstrap/settings.json keeps those of all setups, so that none has to be given twice.
+settings.json beside this program has the settings of this run, as in {"python_version": "3.13"}.
+~/.aws-bootstrap/settings.json keeps those of all setups, so that a later setup uses them again.
 
-The outcome is written to ~/.aws-bootstrap/setup.json and, where SETUP_REPORT is set, printed below a line of that text:
-a full disk takes no file, and a file may be that of an older run.
+The outcome is written to ~/.aws-bootstrap/setup.json. If SETUP_REPORT is set, the outcome is also printed below a line
+with that text: a full disk takes no file, and the file may be from an older run.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ from pathlib import Path
 from typing import IO
 
 TAIL_LINES = 20
-LOCK_PATIENCE_SECONDS = 900
+LOCK_TIMEOUT_SECONDS = 900
 STOP_GRACE_SECONDS = 10
-# An upload that was cut off is removed after this time: no setup takes that long to begin.
+# An incomplete upload is removed after this time. No setup takes that long to begin.
 UPLOAD_SECONDS = 2 * 3600
 FULL_BYTES = 64 * 1024
 RECORD = "record"
@@ -56,7 +56,7 @@ ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """One script of setup.d and what its head says about it."""
+    """One script of setup.d, with the settings in its head."""
 
     name: str
     title: str
@@ -70,7 +70,7 @@ class Step:
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """What became of one step."""
+    """The outcome of one step."""
 
     name: str
     title: str
@@ -91,15 +91,15 @@ class Report:
         verdict = {
             "ok": took,
             "unchanged": "unchanged" + (f" ({self.message})" if self.message else ""),
-            "warning": f"WARNING {self.message}",
-            "failed": f"FAILED {self.message}",
-            "skipped": f"skipped, {self.message}",
+            "warning": f"WARNING: {self.message}",
+            "failed": f"FAILED: {self.message}",
+            "skipped": f"skipped: {self.message}",
         }[self.outcome]
         return "\n".join([f"    {self.title}: {verdict}", *(f"    | {line}" for line in self.tail)])
 
 
 class Interrupted(Exception):
-    """A signal asks the run to end."""
+    """A signal ended the run."""
 
 
 # --- Reading the steps -------------------------------------------------------------------------------------------
@@ -142,23 +142,25 @@ def awaited(step: Step, steps: list[Step], names: tuple[str, ...]) -> list[str]:
 
 
 def read_report(path: Path) -> dict[str, list[str]]:
-    """Return what a step wrote to its report: kind -> texts."""
+    """Return the texts in a step's report by the word that begins their line."""
     found: dict[str, list[str]] = {}
-    for line in path.read_text(errors="replace").splitlines() if path.exists() else ():
-        kind, _, text = line.partition(" ")
-        found.setdefault(kind, []).append(text.strip())
+    if not path.exists():
+        return found
+    for line in path.read_text(errors="replace").splitlines():
+        word, _, text = line.partition(" ")
+        found.setdefault(word, []).append(text.strip())
     return found
 
 
 def last_lines(path: Path) -> tuple[str, ...]:
-    """Return the end of a step's output, as a terminal would show it."""
+    """Return the last lines of a step's output, as a terminal would show them."""
     text = ESCAPES.sub("", path.read_text(errors="replace")) if path.exists() else ""
     lines = [line.split("\r")[-1].rstrip() for line in text.replace("\r\n", "\n").split("\n")]
     return tuple([line for line in lines if line][-TAIL_LINES:])
 
 
 def stop(process: subprocess.Popen) -> None:
-    """End a step and what it started: asked first, then killed."""
+    """End a step and its processes, first with SIGTERM, then with SIGKILL."""
     for signum in (signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signum)
@@ -178,13 +180,13 @@ class Setup:
         self.settings = keep_settings(folder / SETTINGS, home / SETTINGS)
         self.steps = read_steps(folder)
         self.log_folder, self.state_folder = home / "log", home / "state"
-        for made in (self.log_folder, self.state_folder):
-            made.mkdir(parents=True, exist_ok=True)
+        for folder_to_create in (self.log_folder, self.state_folder):
+            folder_to_create.mkdir(parents=True, exist_ok=True)
         self.started, self.clock = time.gmtime(), time.monotonic()
         self.done: dict[str, Report] = {}
         self.running: dict[str, subprocess.Popen] = {}
         self.ending = False
-        self.unwritten: str | None = None  # what kept setup.json from being written
+        self.unwritten: str | None = None  # the reason why setup.json could not be written
 
     def environment(self, step: Step, scratch: str) -> dict[str, str]:
         """Return the environment of a step."""
@@ -196,12 +198,12 @@ class Setup:
             "STEP_REPORT": str(Path(scratch) / "report"),
             "LC_ALL": "C.UTF-8",
         }
-        # A version in our own environment is one that was given by hand.
+        # A version in the environment of this process was given by hand.
         version = os.environ.get("PYTHON_VERSION") or self.settings.get("python_version") or ""
         return {**os.environ, "PYTHON_VERSION": version, **own}
 
     def execute(self, step: Step, lock: int) -> Report:
-        """Run one step to its end or its limit and return what became of it."""
+        """Run one step to its end or its limit and return its report."""
         began = time.monotonic()
         log = self.log_folder / f"{step.name}.log"
         said: dict[str, list[str]] = {}
@@ -209,14 +211,14 @@ class Setup:
             # Under HOME, not /tmp: a name in /tmp can be taken by another user of the box.
             scratch = tempfile.mkdtemp(prefix="step.", dir=self.home)
         except OSError as error:
-            return self.judge(step, said, explained(error, self.home), 0.0, log)
+            return self.judge(step, said, describe_error(error, self.home), 0.0, log)
         try:
             with log.open("wb") as output:
                 process = self.start(step, scratch, output, lock)
             trouble = self.wait_for(process, step)
             said = read_report(Path(scratch) / "report")
         except OSError as error:
-            trouble = explained(error, log)
+            trouble = describe_error(error, log)
         finally:
             self.running.pop(step.name, None)
             remove(Path(scratch))
@@ -232,25 +234,25 @@ class Setup:
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            # A step that outlives us (kill -9) keeps the lock, so the next run waits for it. The user's own
-            # script does not get it: a server that it leaves running would hold the lock for good.
+            # A step that outlives this program (kill -9) keeps the lock, so the next run waits for it. The user's
+            # script does not get the lock: a server that it leaves running would hold it for ever.
             pass_fds=() if step.only_if else (lock,),
         )
         self.running[step.name] = process
         return process
 
     def wait_for(self, process: subprocess.Popen, step: Step) -> str | None:
-        """Wait for a step and return what went wrong, or None."""
+        """Wait for a step and return the reason of its failure, or None."""
         try:
             status = process.wait(step.limit)
         except subprocess.TimeoutExpired:
             stop(process)
-            return f"stopped: not done after {step.limit} s"
+            return f"stopped: not finished after {step.limit} s"
         if self.ending:
             return "interrupted"
         if not status:
             return None
-        # What the step had to say of it may not have found room either.
+        # The step's own report may not have fitted on the disk either.
         full = shutil.disk_usage(self.home).free < FULL_BYTES
         return f"exit status {status}" + (f"; the disk of {self.home} is full" if full else "")
 
@@ -262,10 +264,10 @@ class Setup:
         notes = said.get("note", [])
         if trouble:
             cause = "; ".join(said.get("error", [])) or trouble
-            # What was interrupted did not get its chance, so that says nothing of the step.
+            # An interrupted step could not complete, so its failure is not a mere warning, even if it is optional.
             if self.ending or not step.optional:
                 return Report(step.name, step.title, "failed", seconds, cause, last_lines(log), facts)
-            warnings = [*warnings, f"{cause}; the next setup tries again, see ~/.aws-bootstrap/setup.log"]
+            warnings = [*warnings, f"{cause}; the next setup tries again; log: ~/.aws-bootstrap/setup.log"]
         message = "; ".join([*warnings, *notes]) or None
         if warnings:
             outcome = "warning"
@@ -306,7 +308,7 @@ class Setup:
         return outcome
 
     def start_ready(self, pool: ThreadPoolExecutor, pending: dict[Future, Step], lock: int) -> None:
-        """Start every step that waits for nothing more, and skip those whose need failed."""
+        """Start every step that waits for no other, and skip those that need a failed one."""
         for step in self.steps:
             started = step.name in self.done or step in pending.values()
             needs = awaited(step, self.steps, step.needs)
@@ -315,14 +317,14 @@ class Setup:
                 continue
             broken = [name for name in needs if self.done[name].outcome in ("failed", "skipped")]
             if broken:
-                message = f"it needs {', '.join(broken)}"
+                message = f"it needs {', '.join(broken)}, which did not complete"
                 self.finish(Report(step.name, step.title, "skipped", 0.0, message))
                 return self.start_ready(pool, pending, lock)
             say(f"==> {step.title}")
             pending[pool.submit(self.execute, step, lock)] = step
 
     def finish(self, report: Report) -> None:
-        """Tell what became of a step: on the screen, in the log, in setup.json."""
+        """Report a step's outcome on the screen, in the log and in setup.json."""
         self.done[report.name] = report
         say(report.as_text())
         log = self.log_folder / f"{report.name}.log"
@@ -330,13 +332,13 @@ class Setup:
         if report.outcome != "skipped" and log.exists():
             output = log.read_text(errors="replace")
         verdict = f"--- {report.name}: {report.outcome}, {report.seconds} s, {report.message or 'no message'}\n"
-        # What keeps the log from being written is told by `write`, which meets it as well.
+        # An error here is not lost: `write` fails for the same reason and reports it.
         with contextlib.suppress(OSError), (self.home / "setup.log").open("a", errors="replace") as whole:
             whole.write(f"==> {report.title} [{report.name}]\n{output}{verdict}")
         self.write("running")
 
     def state(self, outcome: str) -> dict:
-        """Return what setup.json says."""
+        """Return the document of setup.json."""
         names = [*(step.name for step in self.steps), RECORD]
         reports = [self.done[name] for name in names if name in self.done]
         facts = dict(fact for report in reports for fact in report.facts)
@@ -358,25 +360,25 @@ class Setup:
             os.replace(draft, target)
             self.unwritten = None
         except OSError as error:
-            self.unwritten = explained(error, draft)
-            # The old file tells of a moment that is over.
+            self.unwritten = describe_error(error, draft)
+            # The old file is out of date.
             remove(draft)
             with contextlib.suppress(OSError):
                 target.unlink()
 
 
-def explained(error: OSError, path: Path) -> str:
-    """Return what the system refused, of which file (PATH where the error does not name it), and what helps."""
-    what = f"{error.filename or path}: {error.strerror or error}"
+def describe_error(error: OSError, path: Path) -> str:
+    """Return the error with its file (PATH if the error names none) and a command that helps."""
+    text = f"{error.filename or path}: {error.strerror or error}"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"{what} (see it with: df -h ~)"
+        return f"{text} (see it with: df -h ~)"
     if error.errno in (errno.EACCES, errno.EPERM):
-        return f"{what} (if it belongs to another user: sudo chown -R {getpass.getuser()} ~/.aws-bootstrap)"
-    return what
+        return f"{text} (if it belongs to another user: sudo chown -R {getpass.getuser()} ~/.aws-bootstrap)"
+    return text
 
 
 def remove(path: Path) -> None:
-    """Remove a file, a link or a folder of ours; what cannot be removed stays."""
+    """Remove a file, a link or a folder of the setup. Ignore what cannot be removed."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
         return
@@ -385,19 +387,20 @@ def remove(path: Path) -> None:
 
 
 def put_in_place(uploaded: Path, home: Path) -> Path:
-    """Make the folder that was uploaded ~/.aws-bootstrap/setup and return that path. Call it with the lock held.
+    """Move the uploaded folder to ~/.aws-bootstrap/setup and return that path. Call it with the lock held.
 
-    What was there before goes: a step that this version no longer has must not run. So does what killed runs left.
+    The previous folder is removed, because a step that this version no longer has must not run. Leftovers of killed
+    runs are removed as well.
     """
     place, old = home / "setup", home / "setup.old"
     for left in (old, *home.glob("step.*")):
         remove(left)
     for upload in home.glob("setup.new.*"):
-        # A younger one may be that of a setup that waits for the lock.
+        # A newer one may belong to a setup that waits for the lock.
         if upload != uploaded and time.time() - upload.lstat().st_mtime > UPLOAD_SECONDS:
             remove(upload)
     if uploaded.parent != home or not uploaded.name.startswith("setup.new."):
-        return uploaded  # run by hand, from wherever the files lie
+        return uploaded  # run by hand, from another folder
     if os.path.lexists(place):
         os.rename(place, old)
     os.rename(uploaded, place)
@@ -406,7 +409,7 @@ def put_in_place(uploaded: Path, home: Path) -> Path:
 
 
 def read_settings(path: Path) -> dict[str, str]:
-    """Return the settings of a file: texts by name. Empty where there is none; what makes no sense is left out."""
+    """Return a file's settings, texts by name. A missing file has none. Values that are no texts are left out."""
     try:
         found = json.loads(path.read_text())
     except FileNotFoundError:
@@ -419,7 +422,7 @@ def read_settings(path: Path) -> dict[str, str]:
 
 
 def keep_settings(given: Path, kept: Path) -> dict[str, str]:
-    """Add the settings that were given this time to those that the box keeps, and return them all."""
+    """Add the settings of this run to those that the box keeps, and return them all."""
     before = read_settings(kept)
     settings = {**before, **read_settings(given)}
     if settings != before:
@@ -430,34 +433,34 @@ def keep_settings(given: Path, kept: Path) -> dict[str, str]:
 
 
 def say(text: str) -> None:
-    """Print whole lines for the person who watches; nobody may be there any more."""
+    """Print whole lines for the person who watches. The connection may be closed already."""
     try:
         sys.stdout.write(text + "\n")
         sys.stdout.flush()
     except OSError:
-        # The connection is gone; the setup goes on, and setup.json tells the next one who asks.
+        # The connection is closed. The setup continues, and setup.json keeps the outcome.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def say_report(state: dict) -> None:
-    """Print the outcome for the program that started us, if it asks for it: one line of JSON below its mark."""
+    """Print the outcome as one line of JSON below the mark in SETUP_REPORT, if that is set."""
     mark = os.environ.get("SETUP_REPORT")
     if mark:
         say(f"{mark}\n{json.dumps(state)}")
 
 
 def refuse(message: str) -> int:
-    """Say why no step was run, and return the exit status."""
+    """Report why no step was run, and return the exit status."""
     report = Report("start", "Start of the setup", "failed", 0.0, message)
     say(report.as_text())
     say_report({"schema": 1, "outcome": "failed", "failed_step": report.name, "steps": [report.as_json()]})
     return 1
 
 
-def take_lock(path: Path, patience: float) -> int | None:
-    """Return the lock that keeps two setups apart (None: another one held it for longer than PATIENCE seconds)."""
+def take_lock(path: Path, timeout: float) -> int | None:
+    """Return the lock that keeps two setups apart, or None if another setup held it for TIMEOUT seconds."""
     lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    ends, told = time.monotonic() + patience, False
+    ends, reported = time.monotonic() + timeout, False
     while True:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -465,9 +468,9 @@ def take_lock(path: Path, patience: float) -> int | None:
         except OSError:
             if time.monotonic() >= ends:
                 return None
-        if not told:
+        if not reported:
             say("    another setup is running on this box: waiting for it to end")
-            told = True
+            reported = True
         time.sleep(0.5)
 
 
@@ -482,32 +485,32 @@ def run_locked(uploaded: Path, home: Path, lock: int) -> int:
     """Run all steps with the lock held and return the exit status."""
     for signum in ENDING:
         signal.signal(signum, interrupt)
-    # The laptop's lid closes: the box finishes what it began.
+    # The setup completes even if the connection is lost.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         outcome = Setup(put_in_place(uploaded, home), home).run(lock)
     except OSError:
-        remove(home / "setup.json")  # it tells of an older run
+        remove(home / "setup.json")  # it describes an older run
         raise
     return 0 if outcome == "completed" else 1
 
 
 def main(arguments: list[str]) -> int:
-    """Run the setup whose files lie in the folder given."""
+    """Run the setup with the files of the folder that the first argument names."""
     home = Path.home() / ".aws-bootstrap"
-    patience = float(os.environ.get("SETUP_LOCK_PATIENCE", LOCK_PATIENCE_SECONDS))
+    timeout = float(os.environ.get("SETUP_LOCK_TIMEOUT", LOCK_TIMEOUT_SECONDS))
     try:
         home.mkdir(exist_ok=True)
-        home = home.resolve()  # a link to a larger disk, perhaps
-        home.chmod(0o700)  # the upload made it; it may come to hold a Jupyter token
-        lock = take_lock(home / "setup.lock", patience)
+        home = home.resolve()  # it may be a link to a larger disk
+        home.chmod(0o700)  # the upload created it, and the setup writes a Jupyter token to it
+        lock = take_lock(home / "setup.lock", timeout)
         if lock is None:
-            return refuse("another setup is still running on this box; see ~/.aws-bootstrap/setup.log")
+            return refuse("another setup is still running on this box; log: ~/.aws-bootstrap/setup.log")
         return run_locked(Path(arguments[0]).resolve(), home, lock)
     except Interrupted:
         return refuse("interrupted")
     except OSError as error:
-        return refuse(explained(error, home))
+        return refuse(describe_error(error, home))
 
 
 if __name__ == "__main__":

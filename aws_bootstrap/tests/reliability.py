@@ -11,8 +11,8 @@ PAGE = ROOT / "docs" / "reliability.md"
 _HEAD = """\
 # Reliability
 
-What was tried against this tool, and what held. Each part is written by the tier that measured it, named in the part;
-nothing here is edited by hand.
+This page has the results of the fault and mutation tests. Each part is written by the check that measured it, and names
+it. Nothing here is edited by hand.
 """
 
 

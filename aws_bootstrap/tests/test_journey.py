@@ -54,7 +54,7 @@ def test_after_termination_nothing_is_left(program, wait_for):
 def test_the_printed_commands_work_as_printed(program):
     # A type without a GPU, for trying things out: that is told and no failure.
     launched = program("launch", "--instance-type", "t3.medium")
-    assert launched.exit_code == 0 and "GPU and driver: WARNING no NVIDIA GPU" in launched.err
+    assert launched.exit_code == 0 and "GPU and driver: WARNING: no NVIDIA GPU" in launched.err
     printed = launched.out.splitlines()
     login = next(line.split(None, 1)[1] for line in printed if line.split()[:1] == ["SSH"])
     assert login.split()[:2] == ["ssh", "-F"]

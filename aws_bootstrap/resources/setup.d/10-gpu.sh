@@ -7,33 +7,33 @@ source "$SETUP_DIR/setup.d/lib.sh"
 # shellcheck source-path=SCRIPTDIR source=cuda.sh
 source "$SETUP_DIR/setup.d/cuda.sh"
 
-# How long the driver may take to come up after boot, in seconds.
-DRIVER_PATIENCE=$((PATIENCE < 120 ? PATIENCE : 120))
+# How long the driver may take to load after boot, in seconds.
+DRIVER_SECONDS=$((RETRY_SECONDS < 120 ? RETRY_SECONDS : 120))
 
-# know STATE [DRIVER] [ARCH]: note for the other steps what was found. STATE: works, absent or broken.
-know() {
+# record STATE [DRIVER] [ARCH]: save the GPU's state for the other steps. STATE: works, absent or broken.
+record() {
   printf '%s\n' "state $1" "toolkit $toolkit" "driver ${2:-}" "arch ${3:-$DEFAULT_ARCH}" >"$STATE_DIR/gpu.new"
   mv "$STATE_DIR/gpu.new" "$STATE_DIR/gpu"
 }
 
-# A box for trying things out, such as a t3.medium.
+# A box without a GPU, such as a t3.medium for a cheap trial.
 no_card() {
-  know absent
-  warn "no NVIDIA GPU on this instance type: what needs one does not run here"
+  record absent
+  warn "no NVIDIA GPU on this instance type: programs that need a GPU do not run here"
   exit 0
 }
 
-ask_cards() { smi --query-gpu=name,driver_version,memory.total --format=csv,noheader >"$STEP_TMP/cards"; }
+query_cards() { smi --query-gpu=name,driver_version,memory.total --format=csv,noheader >"$STEP_TMP/cards"; }
 
-# Statuses of timeout: the command was ended.
+# Whether STATUS is one of those with which timeout reports that it ended the command.
 timed_out() { [[ $1 == 124 || $1 == 137 ]]; }
 
-# Ask until the cards answer. Returns the status of nvidia-smi. One that hangs is asked twice.
+# Query the cards until they answer, and return the status of nvidia-smi. After two queries that hang, give up.
 wait_for_cards() {
-  local ends=$((SECONDS + DRIVER_PATIENCE)) status hung=0
+  local ends=$((SECONDS + DRIVER_SECONDS)) status hung=0
   while true; do
     status=0
-    ask_cards || status=$?
+    query_cards || status=$?
     [[ $status != 0 ]] || return 0
     echo "nvidia-smi: status $status"
     if timed_out "$status"; then hung=$((hung + 1)); fi
@@ -45,8 +45,8 @@ wait_for_cards() {
 }
 
 toolkit=$(toolkit_version)
-# Until more is known, and if this step is stopped.
-know broken
+# The state until the cards answer, and if this step is stopped.
+record broken
 [[ -z $toolkit ]] || fact cuda_version "$toolkit"
 
 if ! have nvidia-smi; then
@@ -58,7 +58,7 @@ status=0
 wait_for_cards || status=$?
 if [[ $status == 0 ]]; then
   driver=$(driver_version)
-  know works "$driver" "$(gpu_arch)"
+  record works "$driver" "$(gpu_arch)"
   [[ -n $toolkit || -z $driver ]] || fact cuda_version "$driver"
   note "$(paste -sd ';' "$STEP_TMP/cards")"
   passed
@@ -66,7 +66,7 @@ if [[ $status == 0 ]]; then
 elif ! has_nvidia_device; then
   no_card
 elif timed_out "$status"; then
-  die "nvidia-smi does not answer within $SMI_LIMIT s: the driver or the card hangs; try: sudo reboot"
+  die "nvidia-smi did not answer within $SMI_LIMIT s: the driver or the card hangs; try: sudo reboot"
 else
   die "nvidia-smi finds no working GPU"
 fi

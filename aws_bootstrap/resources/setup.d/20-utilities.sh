@@ -7,7 +7,7 @@ source "$SETUP_DIR/setup.d/lib.sh"
 # shellcheck source-path=SCRIPTDIR source=packages.sh
 source "$SETUP_DIR/setup.d/packages.sh"
 
-# python3-dev: the headers that compiling an extension against the system's Python needs.
+# python3-dev: the headers for extensions that are compiled against the system's Python.
 APT_PACKAGES=(build-essential curl git htop jq python3-dev tmux tree unzip)
 DNF_PACKAGES=(gcc-c++ git htop jq make python3-devel tmux tree unzip)
 

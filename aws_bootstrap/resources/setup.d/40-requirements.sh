@@ -7,8 +7,8 @@ set -euo pipefail
 source "$SETUP_DIR/setup.d/lib.sh"
 
 stamp="$VENV_NOTES/requirements"
-wanted="$(checksum "$SETUP_DIR/requirements.txt") $(venv_python)"
-if [[ -x $VENV/bin/jupyter && $(cat "$stamp" 2>/dev/null) == "$wanted" ]]; then exit 0; fi
+required="$(checksum "$SETUP_DIR/requirements.txt") $(venv_python)"
+if [[ -x $VENV/bin/jupyter && $(cat "$stamp" 2>/dev/null) == "$required" ]]; then exit 0; fi
 uv_install requirements -r "$SETUP_DIR/requirements.txt" || die "uv could not install requirements.txt"
-echo "$wanted" >"$stamp"
+echo "$required" >"$stamp"
 changed

@@ -8,7 +8,7 @@ source "$SETUP_DIR/setup.d/lib.sh"
 # shellcheck source-path=SCRIPTDIR source=cuda.sh
 source "$SETUP_DIR/setup.d/cuda.sh"
 
-# A failure warns and never aborts: the box is still good for finding out why.
+# A failure is only a warning: the user needs the box to find the cause.
 version=$(gpu_fact toolkit)
 try_cuda() {
   timeout 180 "$VENV/bin/python" - "$version" <<'PYTHON'
@@ -32,7 +32,7 @@ PYTHON
 
 # CUDA would wait for a driver that hangs.
 if [[ $(gpu_fact state) != works ]]; then
-  warn "no working GPU, so PyTorch could not be tried on one"
+  warn "no working GPU: PyTorch was not tested on one"
 elif try_cuda; then
   passed
 else

@@ -6,12 +6,13 @@ set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 source "$SETUP_DIR/setup.d/lib.sh"
 
-# It stands at the top of ~/.bashrc: Ubuntu's returns early from shells that are not interactive, and bash reads the
-# file for `ssh box 'python ...'` too. It prints nothing, or scp and rsync would break. zsh reads the same text.
+# The block goes to the top of ~/.bashrc. Bash reads that file for `ssh box 'python ...'` too, and Ubuntu's version
+# returns early from shells that are not interactive. The block prints nothing, because output would break scp and
+# rsync. zsh reads the same text.
 # shellcheck disable=SC2016 # expanded when the shell starts, not now
 block() {
   echo '# >>> aws-bootstrap >>>'
-  echo '# Written by the setup, which replaces what lies between these two marks.'
+  echo '# Written by the setup, which replaces everything between these two marks.'
   echo "for _aws_bootstrap_folder in \"\$HOME/.local/bin\" /usr/local/cuda/bin $1; do"
   echo '  case ":$PATH:" in'
   echo '    *":$_aws_bootstrap_folder:"*) ;;'
@@ -24,7 +25,7 @@ block() {
   echo '# <<< aws-bootstrap <<<'
 }
 
-# The same for fish, as a file of its own. Every fish reads it.
+# The same for fish, as a separate file. Every fish shell reads it.
 # shellcheck disable=SC2016
 fish_file() {
   echo "for _aws_bootstrap_folder in \$HOME/.local/bin /usr/local/cuda/bin $1"
@@ -73,5 +74,5 @@ if [[ $login_shell == fish || -d $HOME/.config/fish ]]; then
 fi
 case $login_shell in
   bash | zsh | fish) ;;
-  *) warn "your login shell, $login_shell, does not find the python of ~/venv by itself: use ~/venv/bin/python" ;;
+  *) warn "your login shell, $login_shell, does not activate ~/venv: use ~/venv/bin/python" ;;
 esac

@@ -6,7 +6,8 @@ set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 source "$SETUP_DIR/setup.d/lib.sh"
 
-# Routers forget an idle connection after minutes; sshd asks every minute and gives up after ten without an answer.
+# Routers drop idle connections after some minutes. sshd sends a message every minute, and closes a connection that did
+# not answer ten of them.
 settings() {
   echo 'ClientAliveInterval 60'
   echo 'ClientAliveCountMax 10'

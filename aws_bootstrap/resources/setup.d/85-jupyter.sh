@@ -6,13 +6,13 @@ set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 source "$SETUP_DIR/setup.d/lib.sh"
 
-ours="$HOME/.aws-bootstrap"
-settings="$ours/jupyter.env"
+home="$HOME/.aws-bootstrap"
+settings="$home/jupyter.env"
 umask 077
 
-# On 127.0.0.1 only, on no other port if this one is taken, and with a token: on a shared laptop the end of the SSH
-# tunnel is open to all its users. The token is passed by a file that the login user alone can read; a command line
-# (`ps`) or a unit (`systemctl show`) would show it to every user of the box.
+# Jupyter listens on 127.0.0.1 and on this port only. It requires a token, because on a shared laptop the end of the SSH
+# tunnel is open to all users. The token is passed in a file that only the login user can read. A command line (`ps`) or
+# a unit (`systemctl show`) would show it to every user of the box.
 unit() {
   cat <<UNIT
 [Unit]
@@ -24,13 +24,13 @@ User=$(id -un)
 WorkingDirectory=$HOME
 Environment=PATH=$VENV/bin:/usr/local/cuda/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 Environment=VIRTUAL_ENV=$VENV SHELL=/bin/bash
-# Without the file Jupyter would make up a token of its own, which jupyter-link could not tell.
+# Without the file Jupyter would generate another token, and jupyter-link would not find it.
 EnvironmentFile=$settings
 # Another program on the port would answer in its place.
 ExecStartPre=/bin/bash -c '! (</dev/tcp/127.0.0.1/8888) 2>/dev/null'
 ExecStart=$VENV/bin/jupyter lab --no-browser --ServerApp.ip=127.0.0.1 --ServerApp.port=8888 \\
     --ServerApp.port_retries=0 --ServerApp.root_dir=$HOME
-# Started means: it answers. Not waited for once it has ended.
+# Jupyter counts as started when the port answers. Stop waiting if it has exited.
 ExecStartPost=/bin/bash -c 'for i in {1..99}; do (</dev/tcp/127.0.0.1/8888) 2>&- && exit; \\
     test -z "\$MAINPID" || kill -0 \$MAINPID 2>&- || exit 1; sleep 0.5; done; exit 1'
 TimeoutStartSec=90
@@ -42,8 +42,8 @@ WantedBy=multi-user.target
 UNIT
 }
 
-# make_token: true if there was none yet. A token that is there, the user's own included, stays.
-make_token() {
+# create_token: succeed if there was no token yet. An existing token stays, the user's own included.
+create_token() {
   local draft="$STEP_TMP/jupyter.env" token
   if grep -q '^JUPYTER_TOKEN=' "$settings" 2>/dev/null; then return 1; fi
   token=$(od -An -N24 -tx1 /dev/urandom | tr -d ' \n')
@@ -55,22 +55,22 @@ make_token() {
 
 port_is_open() { (: </dev/tcp/127.0.0.1/8888) 2>/dev/null; }
 
-# Why it does not start, for the log and in one sentence.
-refused() {
+# fail_to VERB: fail with the reason why Jupyter does not VERB, in the log and in one sentence.
+fail_to() {
   local listener users='.*users:\(\("([^"]+)",pid=([0-9]+).*'
   if port_is_open; then
     listener=$(as_root ss -Hltnp 'sport = :8888' 2>/dev/null | sed -nE "s/$users/\1, process \2/p" || true)
-    die "jupyter does not start: port 8888 is taken by another program${listener:+ ($listener)}"
+    die "jupyter does not start: another program uses port 8888${listener:+ ($listener)}"
   fi
   as_root journalctl -u jupyter -n 20 --no-pager || true
   die "jupyter does not $1: sudo journalctl -u jupyter"
 }
 
-if make_token; then : >"$STATE_DIR/jupyter.restart"; fi
+if create_token; then : >"$STATE_DIR/jupyter.restart"; fi
 chmod 600 "$settings"
-if ! cmp -s "$SETUP_DIR/jupyter-link" "$ours/jupyter-link"; then
+if ! cmp -s "$SETUP_DIR/jupyter-link" "$home/jupyter-link"; then
   install -m 700 "$SETUP_DIR/jupyter-link" "$STEP_TMP/jupyter-link"
-  mv "$STEP_TMP/jupyter-link" "$ours/jupyter-link"
+  mv "$STEP_TMP/jupyter-link" "$home/jupyter-link"
   changed
 fi
 due="$STATE_DIR/jupyter.unit"
@@ -81,8 +81,8 @@ if put_root_file "$due" /etc/systemd/system/jupyter.service < <(unit); then
   rm "$due"
 fi
 if [[ -e $STATE_DIR/jupyter.restart ]] || ! systemctl is-active --quiet jupyter; then
-  as_root systemctl restart jupyter || refused start
+  as_root systemctl restart jupyter || fail_to start
   rm -f "$STATE_DIR/jupyter.restart"
   changed
 fi
-systemctl is-active --quiet jupyter || refused "stay up"
+systemctl is-active --quiet jupyter || fail_to "stay up"

@@ -1,10 +1,10 @@
 # shellcheck shell=bash
-# Choosing a build of PyTorch and looking at the one that is installed. The step sets uv and STEP_TMP.
+# Choose a build of PyTorch, and inspect the installed one. The step sets uv and STEP_TMP.
 
 PACKAGES=(torch torchvision)
 
-# "2.9.0+cu128 0.24.0+cu128 12.8": what is in the venv, by its files (an import would take seconds), and torch's CUDA.
-# A torchvision that is missing is "none". Fails if torch is.
+# Print the versions in the venv and torch's CUDA: "2.9.0+cu128 0.24.0+cu128 12.8". They are read from files, because an
+# import would take seconds. A missing torchvision is "none". Fails if torch is missing.
 installed() {
   "$VENV/bin/python" - 2>/dev/null <<'PYTHON'
 import importlib.metadata
@@ -25,8 +25,8 @@ print(torch, torchvision, cuda[1] if cuda else "none")
 PYTHON
 }
 
-# fits TAG [alone]: whether the installed build is that of the tag; "default": one of no CUDA index. "alone": torch's,
-# where there is no torchvision.
+# fits TAG [alone]: whether the installed build is that of the tag. "default" is a build from no CUDA index. With
+# "alone" a missing torchvision is allowed.
 fits() {
   local torch vision cuda
   read -r torch vision cuda <<<"$(installed)"
@@ -40,18 +40,18 @@ fits() {
   elif [[ $torch == *+* || $vision == *+* ]]; then
     [[ $torch == *+"$1" && $vision == *+"$1" ]]
   else
-    # The package registry's own build says its CUDA in its files alone.
+    # The package registry's own build shows its CUDA only in its files.
     [[ cu${cuda/./} == "$1" ]]
   fi
 }
 
-# want TAG: set WANTED to what uv is asked for. torch and torchvision come from the index of the tag and from no other,
-# what they need from the default index: PyTorch's own lacks some of it at times.
-want() {
+# require TAG: set REQUIRED to the arguments for uv. torch and torchvision come only from the index of the tag. Their
+# dependencies come from the default index, because PyTorch's own index sometimes lacks some of them.
+require() {
   local name
-  WANTED=("${PACKAGES[@]}")
+  REQUIRED=("${PACKAGES[@]}")
   [[ $1 != default ]] || return 0
-  WANTED=(-r "$STEP_TMP/pyproject.toml")
+  REQUIRED=(-r "$STEP_TMP/pyproject.toml")
   {
     printf '[project]\nname = "box"\nversion = "0"\ndependencies = ["torch", "torchvision"]\n'
     printf '[[tool.uv.index]]\nname = "pytorch"\nurl = "%s"\nexplicit = true\n[tool.uv.sources]\n' "$TORCH_WHEELS/$1"
@@ -61,15 +61,15 @@ want() {
 
 REINSTALL=(--reinstall-package torch --reinstall-package torchvision)
 
-# resolve OPTIONS...: what would be installed, to $STEP_TMP/resolved; 1 if it cannot be, 2 if the index could not be asked
-# (uv's own exit statuses).
+# resolve OPTIONS...: write the packages that uv would install to $STEP_TMP/resolved. Returns uv's exit status: 1 if it
+# finds no solution, 2 if the index does not answer.
 resolve() {
   local attempt status
   for attempt in 1 2; do
     ((attempt == 1)) || sleep "$RETRY_PAUSE"
     status=0
     # shellcheck disable=SC2154 # the step sets uv
-    "$uv" pip install --python "$VENV/bin/python" --dry-run "${REINSTALL[@]}" "$@" "${WANTED[@]}" \
+    "$uv" pip install --python "$VENV/bin/python" --dry-run "${REINSTALL[@]}" "$@" "${REQUIRED[@]}" \
       >"$STEP_TMP/resolved" 2>&1 || status=$?
     cat "$STEP_TMP/resolved"
     [[ $status == 0 || $status == 1 ]] && return "$status"
@@ -78,15 +78,15 @@ resolve() {
   return 2
 }
 
-# The version of torch in what was resolved.
+# The version of torch in $STEP_TMP/resolved.
 resolved_torch() { sed -n 's/^ + torch==//p' "$STEP_TMP/resolved"; }
 
-# try_tag TAG: set NEWEST, the newest torch of the tag, and PLANNED, the newest whose needs can be had. Returns 1 if there
-# is none for this Python, 2 if PyTorch's index and 3 if the default one could not be asked.
+# try_tag TAG: set NEWEST, the newest torch of the tag, and PLANNED, the newest whose dependencies are available.
+# Returns 1 if there is none for this Python, 2 if PyTorch's index does not answer, 3 if the default index does not.
 # shellcheck disable=SC2034 # for the step
 try_tag() {
   local status=0
-  want "$1"
+  require "$1"
   resolve --no-deps || return
   NEWEST=$(resolved_torch)
   resolve || status=$?
@@ -95,12 +95,12 @@ try_tag() {
   return "$status"
 }
 
-# hold_against_plan HAD NOW TAG: tell where the torch that is there now is not the newest of the tag, and why.
-hold_against_plan() {
+# compare_with_plan HAD NOW TAG: if the installed torch is not the newest of the tag, report that with the reason.
+compare_with_plan() {
   local had=$1 now=$2 tag=$3
   if [[ $now == "$PLANNED" ]]; then
     [[ $NEWEST == "$PLANNED" ]] ||
-      warn "torch $NEWEST is the newest for $tag, but what it needs cannot be had: installed $PLANNED"
+      warn "torch $NEWEST is the newest for $tag, but its dependencies are not available: installed $PLANNED"
   elif [[ $now == "$had" ]]; then
     note "kept torch $had, which fits; a new environment would get $PLANNED"
   else
@@ -108,8 +108,8 @@ hold_against_plan() {
   fi
 }
 
-# index_refuses TAGS...: whether PyTorch's index answers for none of these tags; sets ANSWER, the last HTTP status. It
-# says 403 of what it does not have, so that one answer alone tells nothing.
+# index_refuses TAGS...: whether PyTorch's index refuses all of these tags. Sets ANSWER, the last HTTP status. The index
+# also answers 403 for a tag that does not exist, so a single answer proves nothing.
 index_refuses() {
   local tag
   for tag in "$@"; do

@@ -1,12 +1,12 @@
 # shellcheck shell=bash
-# Making ~/venv by $uv, and replacing one. Nothing that lies in ~/venv is ever removed: it is moved, and said where to.
-# Whatever line the setup dies at, the next one puts the venv back that was there.
+# Create or replace ~/venv with $uv. The contents of ~/venv are never removed: they are moved, and a note says where.
+# Whatever line the setup dies at, the next setup restores the previous venv.
 
-# While the venv is replaced: where the one before was moved to (an empty line: there was none).
+# While the venv is replaced, this file holds the path to which the previous one is moved (empty: there was none).
 MAKING="$STATE_DIR/venv.making"
 TRIAL="$STATE_DIR/venv.trial"
 
-# Whether the venv has the Python that was asked for (any, if none was).
+# Whether the venv has the requested Python. Without a request any version fits.
 venv_fits() {
   local version
   version=$(venv_python 2>/dev/null) || return 1
@@ -15,7 +15,7 @@ venv_fits() {
 
 exists() { [[ -e $1 || -L $1 ]]; }
 
-# A name beside ~/venv that nothing has yet.
+# An unused name beside ~/venv.
 free_name() {
   local name suffix=1
   name="$VENV.old-$(date +%Y%m%d-%H%M%S)"
@@ -26,16 +26,16 @@ free_name() {
   echo "$name"
 }
 
-# After a setup that died while it replaced the venv: the one before comes back. What that setup had begun may have
-# become the user's since, so it is moved and not removed.
+# Restore the previous venv after a setup that died while it replaced it. The user may have used the unfinished venv
+# since then, so it is moved, not removed.
 recover() {
   local before
   exists "$MAKING" || return 0
   before=$(cat "$MAKING")
-  # Moved nowhere yet, or back already.
+  # There was none, or it was moved and is still there.
   if [[ -z $before ]] || exists "$before"; then
     if exists "$VENV"; then
-      note "a setup was cut short while it made $VENV"
+      note "an earlier setup was interrupted while it created $VENV"
       mv -T "$VENV" "$(free_name)"
     fi
     [[ -z $before ]] || mv -T "$before" "$VENV"
@@ -44,59 +44,60 @@ recover() {
 }
 
 # --seed: people expect pip in a venv.
-make_venv_at() {
+create_venv_at() {
   # shellcheck disable=SC2154 # the step sets it
   "$uv" venv --seed ${PYTHON_VERSION:+--python "$PYTHON_VERSION"} "$1" && return 0
-  # A try that failed leaves a folder that uv would not touch again.
+  # A failed attempt leaves a folder that uv would refuse to use.
   rm -rf "$1"
   return 1
 }
 
-# An environment cannot be moved, as its programs carry its path. So one is made elsewhere first, which shows that it
-# can be had; then the one before is moved away, and comes back should the new one fail after all.
+# An environment cannot be moved, because its programs contain its path. So a trial one is created elsewhere first, to
+# show that it works. Then the previous one is moved away. It is restored if the new one fails after all.
 replace_venv() {
   local before=$1
-  retry 3 make_venv_at "$TRIAL" || die "uv could not make a virtual environment: $VENV is as it was"
+  retry 3 create_venv_at "$TRIAL" || die "uv could not create a virtual environment: $VENV is unchanged"
   rm -rf "$TRIAL"
   begin_making "$before"
   mv -T "$VENV" "$before" || { rm -f "$MAKING" && die "$VENV could not be moved to $before"; }
-  if ! retry 3 make_venv_at "$VENV"; then
+  if ! retry 3 create_venv_at "$VENV"; then
     mv -T "$before" "$VENV"
     rm -f "$MAKING"
-    die "uv could not make $VENV: the one before is back"
+    die "uv could not create $VENV: the previous one was restored"
   fi
   note "$VENV was replaced"
 }
 
-# Said by every setup, also by the next one after one that died before it could.
-tell_kept() {
+# Every setup reports these, because an earlier one may have died before it could.
+note_kept() {
   local old
   for old in "$VENV".old-*; do
-    if exists "$old"; then note "the one before is kept; when you do not need it: rm -r $old"; fi
+    if exists "$old"; then note "a previous environment is kept; delete it with: rm -r $old"; fi
   done
 }
 
-# begin_making BEFORE
+# begin_making BEFORE: record that the venv is being replaced, and where the previous one goes.
 begin_making() {
-  # Jupyter must not run on from files that were moved away.
+  # Jupyter must not continue to run from files that were moved away.
   : >"$STATE_DIR/jupyter.restart"
   echo "$1" >"$MAKING.draft"
   sync "$MAKING.draft"
   mv -T "$MAKING.draft" "$MAKING"
 }
 
-make_venv() {
+create_venv() {
   rm -rf "$TRIAL"
   if [[ -n $PYTHON_VERSION ]] && ! "$uv" python find --no-project "$PYTHON_VERSION" >/dev/null 2>&1; then
     retry 3 "$uv" python install "$PYTHON_VERSION" || die "uv could not install Python $PYTHON_VERSION"
   fi
   if exists "$VENV" && ! rmdir "$VENV" 2>/dev/null; then
     exists "$VENV/pyvenv.cfg" ||
-      die "$VENV is no virtual environment (it has no pyvenv.cfg) and is left alone: move it away (mv $VENV $VENV-mine), then run the setup again"
+      die "$VENV is not a virtual environment (no pyvenv.cfg) and was not changed: move it away" \
+        "(mv $VENV $VENV-mine), then run the setup again"
     replace_venv "$(free_name)"
   else
     begin_making ""
-    retry 3 make_venv_at "$VENV" || { rm -f "$MAKING" && die "uv could not make $VENV"; }
+    retry 3 create_venv_at "$VENV" || { rm -f "$MAKING" && die "uv could not create $VENV"; }
   fi
   rm -f "$MAKING"
   changed

@@ -298,7 +298,7 @@ def failure(outcome: SetupOutcome) -> tuple[str | None, str | None]:
 
 def test_your_script_runs_after_the_rest_and_only_when_it_is_given(box, client):
     outcome = client.set_up(script=b"#!/bin/sh\npython -c 'import sys; print(sys.prefix)' >~/seen\nexit 3\n")
-    assert failure(outcome) == ("setup-script", "it ended with status 3")
+    assert failure(outcome) == ("setup-script", "exit status 3")
     assert outcome.output
     assert box.says("cat ~/seen") == "/home/ubuntu/venv"
     assert client.set_up() == COMPLETED
@@ -363,7 +363,7 @@ ALONE = {
     "jupyter": Fault(
         f"sudo systemctl stop jupyter; ({THIEF})",
         "kill $(cat ~/thief)",
-        "jupyter does not start: port 8888 is taken by another program (python3, process ",
+        "jupyter does not start: another program uses port 8888 (python3, process ",
     ),
 }
 FAILURES = {
@@ -406,7 +406,7 @@ def test_a_step_that_fails_is_named_and_mended_it_passes(box, client, capsys, gr
     assert list(said) == list(faults) and state(box)["outcome"] == "failed", told
     for step, fault in faults.items():
         assert fault.message in said[step]
-        assert f": FAILED {said[step]}\n" in told
+        assert f": FAILED: {said[step]}\n" in told
     first = next(iter(faults))
     assert (outcome.setup, outcome.failed_step, outcome.message) == ("failed", first, said[first])
     assert client.set_up() == COMPLETED

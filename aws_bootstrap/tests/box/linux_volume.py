@@ -105,7 +105,7 @@ def test_without_leave_to_format_an_empty_volume_is_left_alone(first, network):
     image = disk(network, VOLUME)
     before = digest(image)
     first.attach(VOLUME, image)
-    with pytest.raises(VolumeUnformatted, match=r"is empty and carries no filesystem\. Nothing was formatted$"):
+    with pytest.raises(VolumeUnformatted, match=r"is empty and has no filesystem\. Nothing was formatted$"):
         client(first).mount(VOLUME)
     assert digest(image) == before
 
@@ -194,7 +194,7 @@ def test_a_filesystem_with_the_error_flag_is_checked_first_and_that_is_said(seco
 
 def test_errors_that_need_a_decision_are_the_users(second):
     said = refusal(second, BROKEN)
-    assert "carries ext4 with errors that need your decision (e2fsck: status 4). Nothing was mounted." in said
+    assert "has an ext4 filesystem with errors that need your decision (e2fsck: status 4). Nothing was mounted." in said
     assert "/data" not in second.says("findmnt -l")
 
 
@@ -214,7 +214,7 @@ def test_the_users_own_entry_is_used_and_kept(second):
 def test_another_filesystem_is_mounted_as_it_is(second):
     done, notes = client(second).mount(XFS, leave=True)
     assert (done["fstype"], done["formatted"]) == ("xfs", False)
-    assert "what is on the data volume belongs to other users" in str(notes)
+    assert "files on the data volume keep their owners" in str(notes)
     assert second.says("touch /data/mine && findmnt -no FSTYPE /data") == "xfs"
     assert second.says("grep /data /etc/fstab").endswith(" 0 0")
     second.says("sudo umount /data")

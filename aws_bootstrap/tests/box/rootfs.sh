@@ -47,7 +47,7 @@ cp "$certificate" "$root/usr/local/share/ca-certificates/box-test.crt"
 chroot "$root" update-ca-certificates >/dev/null 2>&1
 # Every login finds the mirrors by these, and a setup that meets a fault does not try for minutes.
 cat >>"$root/etc/environment" <<'ENVIRONMENT'
-SETUP_PATIENCE=3
+SETUP_RETRY_SECONDS=3
 SETUP_RETRY_PAUSE=0
 UV_HTTP_RETRIES=0
 SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt

@@ -145,7 +145,7 @@ class FakeBox:
     def environment(self, **more: str) -> dict[str, str]:
         """Return the environment that a command over ssh has."""
         path = f"{self.bin}:/usr/bin:/bin"
-        short = {"SETUP_PATIENCE": "0", "SETUP_RETRY_PAUSE": "0"}
+        short = {"SETUP_RETRY_SECONDS": "0", "SETUP_RETRY_PAUSE": "0"}
         return {"HOME": str(self.home), "PATH": path, "SHELL": "/bin/bash", **short, **more}
 
     def start(self, **more: str) -> subprocess.Popen[str]:

@@ -93,7 +93,7 @@ def test_a_driver_that_comes_up_late_is_waited_for(box):
 [[ $(wc -l <~/asked) -gt 3 ]] || {{ echo 'Failed to initialize NVML: Driver Not Loaded'; exit 9; }}
 {TOOLS["nvidia-smi"]}"""
     box.tool("nvidia-smi", late)
-    status, report, noted = gpu(box, SETUP_PATIENCE="20")
+    status, report, noted = gpu(box, SETUP_RETRY_SECONDS="20")
     assert status == 0 and "passed" in report and noted["state"] == "works"
 
 
@@ -101,10 +101,10 @@ def test_a_driver_may_take_two_minutes_within_the_limit_of_the_step():
     """Longer than any that was seen to come up; the last question begins at the end of that time."""
     script = RESOURCES / "setup.d" / "10-gpu.sh"
     [bound] = re.findall(
-        r"^DRIVER_PATIENCE=\$\(\(PATIENCE < (\d+) \? PATIENCE : \1\)\)$", script.read_text(), re.MULTILINE
+        r"^DRIVER_SECONDS=\$\(\(RETRY_SECONDS < (\d+) \? RETRY_SECONDS : \1\)\)$", script.read_text(), re.MULTILINE
     )
     [question] = re.findall(r"SETUP_SMI_LIMIT:-(\d+)", (script.parent / "cuda.sh").read_text())
-    [patience] = re.findall(r"SETUP_PATIENCE:-(\d+)", (script.parent / "lib.sh").read_text())
+    [patience] = re.findall(r"SETUP_RETRY_SECONDS:-(\d+)", (script.parent / "lib.sh").read_text())
     assert int(patience) >= int(bound) >= 120
     assert read_step(script).limit >= int(bound) + int(question)
 
@@ -118,13 +118,13 @@ def test_a_card_without_a_working_driver_is_a_failure(box):
 
 def test_a_driver_that_hangs_costs_a_bounded_time_once(box):
     box.tool("nvidia-smi", "sleep 600")
-    status, report, noted = gpu(box, SETUP_SMI_LIMIT="0.3", SETUP_PATIENCE="20")
-    assert status == 1 and "nvidia-smi does not answer within 0.3 s" in report[-1]
+    status, report, noted = gpu(box, SETUP_SMI_LIMIT="0.3", SETUP_RETRY_SECONDS="20")
+    assert status == 1 and "nvidia-smi did not answer within 0.3 s" in report[-1]
     assert len(box.calls("nvidia-smi")) == 2 and noted["state"] == "broken"
     # Nobody after it asks again.
     assert "-arch=sm_75" in box.step("vscode")[0].stdout + (box.home / "workspace/.vscode/tasks.json").read_text()
     box.step("venv")
-    assert "warning no working GPU, so PyTorch could not be tried on one" in box.step("cuda-test")[1]
+    assert "warning no working GPU: PyTorch was not tested on one" in box.step("cuda-test")[1]
     assert len(box.calls("nvidia-smi")) == 2
 
 
@@ -142,9 +142,9 @@ def test_a_box_without_a_card_is_told_and_no_failure(box, driver):
         box.tool("nvidia-smi", driver)
     else:
         (box.bin / "nvidia-smi").unlink()
-    status, report, noted = gpu(box, SETUP_PATIENCE="20")
+    status, report, noted = gpu(box, SETUP_RETRY_SECONDS="20")
     assert status == 0 and noted["state"] == "absent"
-    assert report[-1] == "warning no NVIDIA GPU on this instance type: what needs one does not run here"
+    assert report[-1] == "warning no NVIDIA GPU on this instance type: programs that need a GPU do not run here"
 
 
 def test_a_card_without_a_driver_is_a_failure(box):
@@ -191,7 +191,7 @@ def answers_from(box: FakeBox, question: int, before: str) -> None:
     box.tool("timeout", f'if [[ $* == *nvidia-smi* ]] && {count}; then {before}; fi; exec /usr/bin/timeout "$@"')
 
 
-HANGS = "error nvidia-smi does not answer within 30 s: the driver or the card hangs; try: sudo reboot"
+HANGS = "error nvidia-smi did not answer within 30 s: the driver or the card hangs; try: sudo reboot"
 FAILS = "error nvidia-smi finds no working GPU"
 
 
@@ -201,7 +201,7 @@ FAILS = "error nvidia-smi finds no working GPU"
 )
 def test_how_often_a_driver_is_asked_before_it_is_called_broken(box, smi_status, patience, asked, said):
     answers_from(box, asked + 1, f"exit {smi_status}")
-    status, report, noted = gpu(box, SETUP_PATIENCE=str(patience), SETUP_RETRY_PAUSE="0")
+    status, report, noted = gpu(box, SETUP_RETRY_SECONDS=str(patience), SETUP_RETRY_PAUSE="0")
     assert (status, report, noted["state"]) == (1, ["fact cuda_version 12.8", said], "broken")
     asks = "timeout -k 2 30 nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader"
     assert [call for call in box.calls("timeout") if "nvidia-smi" in call] == [asks] * asked
@@ -210,7 +210,7 @@ def test_how_often_a_driver_is_asked_before_it_is_called_broken(box, smi_status,
 def test_a_driver_that_is_waited_for_is_asked_again_after_a_pause_and_noted_as_broken_until_then(box):
     answers_from(box, 4, 'cat "$STATE_DIR/gpu" >>~/meanwhile; exit 9')
     box.tool("sleep", "exit 0")
-    status, report, noted = gpu(box, SETUP_PATIENCE="20", SETUP_RETRY_PAUSE="3")
+    status, report, noted = gpu(box, SETUP_RETRY_SECONDS="20", SETUP_RETRY_PAUSE="3")
     assert status == 0 and "passed" in report and noted["state"] == "works"
     assert box.calls("sleep") == ["sleep 3"] * 3
     assert (box.home / "meanwhile").read_text() == "state broken\ntoolkit 12.8\ndriver \narch sm_75\n" * 3
@@ -219,8 +219,8 @@ def test_a_driver_that_is_waited_for_is_asked_again_after_a_pause_and_noted_as_b
 def test_a_driver_without_a_card_is_asked_once(box):
     box.tool("lspci", "exit 0")
     answers_from(box, 2, "exit 9")
-    status, report, noted = gpu(box, SETUP_PATIENCE="20")
-    told = "warning no NVIDIA GPU on this instance type: what needs one does not run here"
+    status, report, noted = gpu(box, SETUP_RETRY_SECONDS="20")
+    told = "warning no NVIDIA GPU on this instance type: programs that need a GPU do not run here"
     assert (status, report, noted["state"]) == (0, ["fact cuda_version 12.8", told], "absent")
 
 
@@ -321,8 +321,8 @@ def test_without_lspci_a_card_is_looked_for_among_the_kernel_s_files(box, status
     [
         ("works", "cat >/dev/null", "passed"),
         ("works", "exit 1", "warning PyTorch cannot use the GPU: see ~/.aws-bootstrap/setup.log"),
-        ("broken", "exit 0", "warning no working GPU, so PyTorch could not be tried on one"),
-        ("absent", "exit 0", "warning no working GPU, so PyTorch could not be tried on one"),
+        ("broken", "exit 0", "warning no working GPU: PyTorch was not tested on one"),
+        ("absent", "exit 0", "warning no working GPU: PyTorch was not tested on one"),
     ],
 )
 def test_pytorch_is_tried_within_a_bound_and_only_where_the_card_works(box, state, python, said):

@@ -187,7 +187,7 @@ def test_a_port_that_is_taken_is_named_with_the_program_that_took_it(settled, po
     settled.tool("ss", ss)
     settled.faults(("^systemctl restart", 1, "Job failed"))
     status, report, _ = jupyter(settled)
-    told = f"error jupyter does not start: port {number} is taken by another program{who}"
+    told = f"error jupyter does not start: another program uses port {number}{who}"
     assert (status, report[-1]) == (1, told)
     assert settled.calls("ss") == [f"ss -Hltnp sport = :{number}"] and settled.calls("journalctl") == []
     assert (ours(settled) / "state" / "jupyter.restart").exists(), "the next run starts it"

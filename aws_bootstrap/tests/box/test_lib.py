@@ -34,8 +34,8 @@ def quiet(box: FakeBox, code: str, **more: str) -> None:
 
 
 def test_where_everything_is_and_how_long_others_are_waited_for(box):
-    shown = 'printf "%s\\n" "$VENV" "$VENV_NOTES" "$NSIGHT_SYSTEMS" "$TORCH_WHEELS" "$PATIENCE" "$RETRY_PAUSE"'
-    assert lib(box, shown, SETUP_PATIENCE="", SETUP_RETRY_PAUSE="").stdout.splitlines() == [
+    shown = 'printf "%s\\n" "$VENV" "$VENV_NOTES" "$NSIGHT_SYSTEMS" "$TORCH_WHEELS" "$RETRY_SECONDS" "$RETRY_PAUSE"'
+    assert lib(box, shown, SETUP_RETRY_SECONDS="", SETUP_RETRY_PAUSE="").stdout.splitlines() == [
         f"{box.home}/venv",
         f"{box.home}/venv/.aws-bootstrap",
         "/opt/nvidia/nsight-systems",
@@ -43,7 +43,9 @@ def test_where_everything_is_and_how_long_others_are_waited_for(box):
         "300",
         "2",
     ]
-    assert lib(box, 'echo "$PATIENCE $RETRY_PAUSE"', SETUP_PATIENCE="7", SETUP_RETRY_PAUSE="3").stdout == "7 3\n"
+    assert (
+        lib(box, 'echo "$RETRY_SECONDS $RETRY_PAUSE"', SETUP_RETRY_SECONDS="7", SETUP_RETRY_PAUSE="3").stdout == "7 3\n"
+    )
 
 
 # --- The report --------------------------------------------------------------------------------------------------
@@ -237,12 +239,12 @@ def test_a_folder_in_the_place_of_a_file_of_the_setup_s_own_is_not_filled(box):
         ("link", None, False),
     ],
 )
-def test_a_file_is_ours_if_it_is_as_any_setup_left_it(box, target, stamp, ours):
+def test_a_file_is_unmodified_if_it_is_as_any_setup_left_it(box, target, stamp, ours):
     (box.home / "file").touch()
     (box.home / "link").symlink_to("file")
     if stamp:
         (box.home / "stamp").write_text(stamp)
-    done = lib(box, f'if is_ours "$HOME/{target}" "$HOME/stamp"; then echo ours; fi')
+    done = lib(box, f'if is_unmodified "$HOME/{target}" "$HOME/stamp"; then echo ours; fi')
     assert (done.returncode, done.stdout, done.stderr) == (0, "ours\n" if ours else "", "")
 
 

@@ -163,7 +163,7 @@ def test_any_other_answer_than_a_clean_one_is_not_empty(box, answers):
 def test_only_an_empty_disk_with_leave_is_formatted(box):
     done = box.mount(leave=0)
     assert (done.returncode, done.stdout) == (3, "") and box.calls("mkfs.ext4", "mount") == []
-    assert done.stderr == f"{box.disk} is empty and carries no filesystem. Nothing was formatted\n"
+    assert done.stderr == f"{box.disk} is empty and has no filesystem. Nothing was formatted\n"
     assert report(box.mount()) == {
         "device": str(box.disk),
         "mount_point": str(box.data),
@@ -298,7 +298,7 @@ def test_a_disk_with_data_is_not_formatted(box, leave):
     done = box.mount(leave)
     assert done.returncode == 1 and box.calls("mkfs.ext4", "mount") == []
     assert done.stderr == (
-        f"{box.disk} carries no filesystem that is known, and is not provably empty: "
+        f"{box.disk} has no known filesystem, and is not provably empty: "
         "there is data at byte 20971520. Nothing was formatted\n"
     )
 
@@ -477,7 +477,7 @@ def test_an_entry_by_path_may_lead_to_the_device_by_a_link(box):
     box.carries("xfs")
     link = "/dev/disk/by-id/nvme-1"
     readlink = f'readlink() {{ [[ "$*" == "-f {link}" ]] && echo {box.disk}; }}'
-    done = box.run(f"own_entry {box.disk}", f"run_python() {{ echo {link}; }}", readlink)
+    done = box.run(f"has_user_entry {box.disk}", f"run_python() {{ echo {link}; }}", readlink)
     assert done.returncode == 0, done.stderr
 
 
@@ -491,14 +491,14 @@ def test_a_filesystem_without_owners_is_mounted_for_the_login_user(box, kind):
 
 
 TROUBLE = {
-    "mkdir() { return 1; }": "DATA could not be made",
+    "mkdir() { return 1; }": "DATA could not be created",
     "mount() { echo sudo: no host; echo wrong fs type; echo see dmesg; echo more; return 32; }": (
-        "DISK carries xfs, which could not be mounted: wrong fs type see dmesg"
+        "DISK has the filesystem xfs, and could not be mounted: wrong fs type see dmesg"
     ),
-    "stat() { echo 1; }; chown() { return 1; }": "DATA is mounted, but could not be given to USER",
-    "blkid() { case $* in *TYPE*) echo xfs ;; *) return 2 ;; esac; }": "DISK carries xfs without a UUID",
+    "stat() { echo 1; }; chown() { return 1; }": "DATA is mounted, but its owner could not be changed to USER",
+    "blkid() { case $* in *TYPE*) echo xfs ;; *) return 2 ;; esac; }": "the filesystem xfs of DISK has no UUID",
     "run_python() { [[ $2 == others ]] || { echo no room; return 1; }; }": (
-        "DATA is mounted, but FSTAB could not be written: it will not be there after a reboot: no room"
+        "DATA is mounted, but will not be after a reboot: FSTAB could not be written: no room"
     ),
     "run_python() { return 1; }": "FSTAB could not be read",
     "findmnt() { [[ $* != *SOURCE* ]] || echo /dev/other; }": "DATA is already the mount point of /dev/other",
@@ -531,7 +531,7 @@ def test_an_entry_of_the_users_for_another_volume_is_not_touched(box, device):
     box.carries("xfs")
     box.fstab.write_text(f"{device} {box.data}/ xfs noatime 0 0\n")
     done = box.mount()
-    assert done.returncode == 1 and f"is about another device: {device}" in done.stderr and box.calls("mount") == []
+    assert done.returncode == 1 and f"for another device: {device}" in done.stderr and box.calls("mount") == []
 
 
 def test_a_folder_that_is_not_empty_is_not_hidden(box):
@@ -573,7 +573,7 @@ def test_a_volume_that_is_mounted_elsewhere_too_is_where_it_should_be(box):
 def test_files_of_other_users_keep_their_owners_and_that_is_said(box):
     box.carries("ext4")
     others = box.run("give_to_user ''", "stat() { echo 1; }", "ls() { echo theirs; }")
-    assert others.stdout.startswith("note: what is on the data volume belongs to other users; ")
+    assert others.stdout.startswith("note: files on the data volume keep their owners; ")
     alone = box.run("give_to_user ''", "stat() { echo 1; }", "ls() { echo lost+found; }")
     assert alone.stdout == ""
     assert box.calls("chown") == [f"chown {os.getuid()}:{os.getgid()} {box.data}"] * 2

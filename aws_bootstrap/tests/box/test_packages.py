@@ -228,13 +228,13 @@ def test_lists_that_cannot_be_fetched_are_no_reason_not_to_install(debian):
 
 @pytest.mark.parametrize(("patience", "within"), [(0, 0), (59, 59), (60, 60), (61, 60), (300, 60)])
 def test_apt_waits_for_a_lock_for_a_minute_at_most(debian, patience, within):
-    assert libraries(debian, "apt update", SETUP_PATIENCE=str(patience)).returncode == 0
+    assert libraries(debian, "apt update", SETUP_RETRY_SECONDS=str(patience)).returncode == 0
     assert debian.calls("sudo") == [apt("update", within)]
 
 
 def test_a_lock_or_a_silent_mirror_is_waited_for_with_fresh_lists_each_time(debian):
     failing(debian, 7, LOCKED)
-    done = libraries(debian, "apt_install jq tree", SETUP_PATIENCE="3000")
+    done = libraries(debian, "apt_install jq tree", SETUP_RETRY_SECONDS="3000")
     assert done.returncode == 0 and debian.calls("sudo") == install(["jq", "tree"], 60) * 8
     assert debian.calls("sleep") == [f"sleep {pause}" for pause in (2, 4, 8, 16, 32, 30, 30)]
     assert done.stdout.count(LOCKED) == 7
@@ -249,7 +249,7 @@ def test_a_lock_or_a_silent_mirror_is_waited_for_with_fresh_lists_each_time(debi
 )
 def test_utilities_are_not_waited_for_longer_than_the_patience(debian, says, trouble):
     failing(debian, 99, says)
-    done = libraries(debian, 'if ! apt_install jq; then echo "$TROUBLE"; fi', SETUP_PATIENCE="20")
+    done = libraries(debian, 'if ! apt_install jq; then echo "$TROUBLE"; fi', SETUP_RETRY_SECONDS="20")
     assert done.returncode == 0 and done.stdout.splitlines()[-1] == trouble
     assert debian.calls("sleep") == [f"sleep {pause}" for pause in (2, 4, 8, 16)]
 
@@ -257,7 +257,7 @@ def test_utilities_are_not_waited_for_longer_than_the_patience(debian, says, tro
 @pytest.mark.parametrize(("failures", "report"), [(1, "changed"), (9, "error apt-get could not install: {}")])
 def test_what_waiting_does_not_mend_is_tried_twice(debian, failures, report):
     failing(debian, failures, "E: Unable to locate package jq")
-    assert debian.step("utilities", SETUP_PATIENCE="3000")[1] == [report.format(words(APT_PACKAGES))]
+    assert debian.step("utilities", SETUP_RETRY_SECONDS="3000")[1] == [report.format(words(APT_PACKAGES))]
     assert debian.calls("sleep") == ["sleep 2"] and debian.calls("sudo") == install(APT_PACKAGES, 60) * 2
 
 
@@ -282,7 +282,7 @@ UBUNTU = "http://us-west-2.ec2.archive.ubuntu.com/ubuntu"
 )
 def test_what_stops_apt_is_said_in_one_sentence(debian, said, trouble):
     (debian.home / "said").write_text(f"Reading package lists...\n{said}\n")
-    done = libraries(debian, 'apt_trouble "$HOME/said" jq tree', SETUP_PATIENCE="7")
+    done = libraries(debian, 'apt_trouble "$HOME/said" jq tree', SETUP_RETRY_SECONDS="7")
     locked = "apt was locked by another process for 7 s (unattended-upgrades?)"
     sentence = trouble.replace("MIRROR", "the package mirror does not answer:").replace("LOCKED", locked)
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{sentence}\n", "")

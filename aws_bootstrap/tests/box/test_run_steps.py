@@ -140,7 +140,7 @@ def test_a_second_setup_that_waited_too_long_says_so_and_leaves_the_first_one_al
     flag = hang(box, box.folder)
     first = begin(box)
     until(flag.exists)
-    _, report = report_of(begin(box, before="export SETUP_LOCK_PATIENCE=0;"))
+    _, report = report_of(begin(box, before="export SETUP_LOCK_TIMEOUT=0;"))
     assert (report["failed_step"], report["outcome"]) == ("start", "failed")
     assert "another setup is still running" in report["steps"][0]["message"]
     assert box.state()["outcome"] == "running"
@@ -155,7 +155,7 @@ def test_a_disk_without_room_is_told_in_one_sentence(box):
     assert report["outcome"] == "failed" and report["failed_step"] == "samples"
     record = report["steps"][-1]
     assert record["name"] == "record" and "setup.json.new: File too large" in record["message"]
-    assert f"    Record of the setup: FAILED {record['message']}\n" in before
+    assert f"    Record of the setup: FAILED: {record['message']}\n" in before
     assert not (ours(box) / "setup.json").exists(), "it would tell of an older run"
 
 
@@ -179,7 +179,7 @@ def test_a_setup_that_cannot_begin_says_why(box, name):
     assert process.returncode == 1 and report["failed_step"] == "start"
     place = path if name == "setup.lock" else path.parent
     assert report["steps"][0]["message"].startswith(f"{place}: ")
-    assert re.fullmatch(r"    Start of the setup: FAILED .*\n", before)
+    assert re.fullmatch(r"    Start of the setup: FAILED: .*\n", before)
 
 
 # --- what the user asked for ------------------------------------------------------------------------------------------
@@ -242,7 +242,7 @@ def test_a_slow_mirror_fails_no_setup_by_what_is_optional(tmp_path, step, progra
     done = box.setup()
     assert done.returncode == 0, done.stdout
     assert box.outcomes() == {step: "warning", "setup-script": "ok"} and (box.home / "script-ran").exists()
-    assert ": WARNING stopped: not done after 1 s; the next setup tries again, see " in done.stdout
+    assert ": WARNING: stopped: not finished after 1 s; the next setup tries again; log: " in done.stdout
     assert (box.state()["outcome"], box.state()["failed_step"]) == ("completed", None)
 
 
@@ -270,7 +270,7 @@ def test_a_warning_does_not_hide_the_notes(box):
     step.write_text("printf '%s\\n' 'note replaced' 'warning the default one' changed >>$STEP_REPORT\n")
     before, report = report_of(begin(box))
     assert report["steps"][0]["message"] == "the default one; replaced"
-    assert "    samples: WARNING the default one; replaced\n" in before
+    assert "    samples: WARNING: the default one; replaced\n" in before
 
 
 # --- Jupyter -----------------------------------------------------------------------------------------------------

@@ -104,7 +104,7 @@ def test_a_second_run_changes_nothing(box):
 FAILURES = {
     "gpu": (r"^nvidia-smi --query-gpu=name", 9, "No devices were found", "finds no working GPU"),
     "utilities": (r"apt-get .* install", 100, "E: Could not get lock /var/lib/dpkg/lock-frontend", "apt was locked"),
-    "venv": (r"^uv venv", 2, "error: No interpreter found", "could not make"),
+    "venv": (r"^uv venv", 2, "error: No interpreter found", "could not create"),
     "requirements": (r"^uv pip install .*-r ", 1, "error: no route to host", "could not install requirements.txt"),
     "pytorch": (r"^uv pip install .*dry-run", 2, "error: Failed to fetch", "wheel index does not answer"),
     "nsight": (r"^sudo -n install .*modprobe", 1, "read-only file system", "could not be written"),
@@ -124,7 +124,7 @@ def test_a_step_that_fails_is_named_with_the_end_of_its_output(box, step):
     assert (state["outcome"], state["failed_step"], report["outcome"]) == ("failed", step, "failed")
     assert message in report["message"]
     assert any(says in line for line in report["tail"]) and len(report["tail"]) <= 20
-    assert f"    {report['title']}: FAILED {report['message']}\n" in done.stdout
+    assert f"    {report['title']}: FAILED: {report['message']}\n" in done.stdout
     assert f"    | {report['tail'][-1]}" in done.stdout
 
 
@@ -177,14 +177,14 @@ def test_what_needs_a_failed_step_is_skipped_and_the_rest_still_runs(box):
         "jupyter",
     ]
     assert all(outcomes[name] == "ok" for name in ("gpu", "utilities", "shell", "samples", "vscode", "keepalive"))
-    assert "    Jupyter: skipped, it needs requirements\n" in stdout
+    assert "    Jupyter: skipped: it needs requirements, which did not complete\n" in stdout
 
 
 def test_a_gpu_that_pytorch_cannot_use_is_a_warning(box):
     (box.home / "torch.py").write_text(TORCHLESS)
     done = box.setup()
     assert done.returncode == 0 and box.outcomes()["cuda-test"] == "warning"
-    assert "    CUDA smoke test: WARNING PyTorch cannot use the GPU" in done.stdout
+    assert "    CUDA smoke test: WARNING: PyTorch cannot use the GPU" in done.stdout
 
 
 TORCHLESS = (
@@ -255,7 +255,7 @@ def test_a_venv_that_is_replaced_is_said_on_the_screen(box):
     assert f"{box.home}/venv was replaced; " in shown and f"rm -r {old})" in shown
 
 
-def test_a_file_is_ours_again_when_the_setup_died_between_the_file_and_its_note(box):
+def test_a_file_is_unmodified_again_when_the_setup_died_between_the_file_and_its_note(box):
     box.step("samples")
     first = (box.home / "gpu_benchmark.py").read_text()
     (box.folder / "gpu_benchmark.py").write_text("newer")
@@ -297,7 +297,7 @@ def test_your_script_that_fails_is_named(box):
     (box.folder / "user-setup-script").write_text("echo about to fail\nexit 3\n")
     assert box.setup().returncode == 1
     report = box.state()["steps"][-1]
-    assert (box.state()["failed_step"], report["message"]) == ("setup-script", "it ended with status 3")
+    assert (box.state()["failed_step"], report["message"]) == ("setup-script", "exit status 3")
     assert report["tail"][0] == "about to fail"
 
 
@@ -351,7 +351,7 @@ def test_two_runs_do_not_meet(box):
     flag = hang(box, "samples")
     with box.start() as first:
         until(lambda: flag.exists())
-        second = box.setup(SETUP_LOCK_PATIENCE="0")
+        second = box.setup(SETUP_LOCK_TIMEOUT="0")
         flag.unlink()
         first.communicate(timeout=60)
     assert second.returncode == 1 and "still running" in second.stdout
@@ -374,4 +374,5 @@ def test_a_step_that_takes_too_long_is_stopped(box):
     path.write_text(path.read_text().replace("# limit: 60", "# limit: 1"))
     assert box.setup().returncode == 1
     assert box.state()["failed_step"] == "samples"
-    assert "stopped: not done after 1 s" in next(s["message"] for s in box.state()["steps"] if s["name"] == "samples")
+    stopped = next(s["message"] for s in box.state()["steps"] if s["name"] == "samples")
+    assert "stopped: not finished after 1 s" in stopped

@@ -123,7 +123,7 @@ def test_the_heavier_more_packages_warn_where_they_cannot_be_had_and_are_tried_a
     venv.faults(("requirements-more.txt$", 1, "error: no route to host"))
     done, report = venv.step("more-packages")
     later = f"uv pip install -r {venv.folder}/requirements-more.txt"
-    assert done.returncode == 0 and report == [f"warning uv could not install all of them; later: {later}"]
+    assert done.returncode == 0 and report == [f"warning uv could not install all of them; try later: {later}"]
     venv.faults()
     assert step(venv, "more-packages") == ["changed"]
     venv.forget_calls()
@@ -277,7 +277,7 @@ def test_nsight_whose_initramfs_cannot_be_made_fails_until_it_is_made(nsight):
 def test_nsight_says_when_the_counters_are_open(nsight, admin_only, told):
     (nsight.home / "params").write_text(f"Mobile: 4294967295\nRmProfilingAdminOnly: {admin_only}\n")
     done, report = nsight.step("nsight")
-    said = "ncu works for you after a reboot; until then with sudo"
+    said = "ncu works without sudo after a reboot"
     assert report == ([f"note {said}"] if told else []) and done.stdout == (f"note: {said}\n" if told else "")
 
 
@@ -425,5 +425,5 @@ def test_a_setup_script_that_fails_is_named_and_runs_again(box, status):
     runs = own(box, f"echo run >>seen\nexit {status}\n")
     for count in (1, 2):
         done, report = box.step("setup-script")
-        assert (done.returncode, report) == (1, [f"error it ended with status {status}"])
+        assert (done.returncode, report) == (1, [f"error exit status {status}"])
         assert seen(runs) == ["run"] * count

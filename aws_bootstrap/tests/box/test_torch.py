@@ -124,7 +124,10 @@ def test_a_build_without_a_tag_is_judged_by_the_cuda_in_its_files(box):
 def test_what_was_installed_is_held_against_the_plan(box):
     box.tool("uv", TOOLS["uv"].replace('"$version$tag" >"$about', '"$version+cu118" >"$about'))
     status, report = pytorch(box)
-    assert status == 1 and report[-1] == "error PyTorch is not what was planned (cu128): 2.0+cu118 2.0+cu118 none"
+    assert (
+        status == 1
+        and report[-1] == "error the installed PyTorch is not the planned one (cu128): 2.0+cu118 2.0+cu118 none"
+    )
     assert not (box.home / "venv" / ".aws-bootstrap" / "pytorch").exists()
 
 
@@ -179,7 +182,7 @@ def test_a_newest_torch_whose_needs_nobody_has_is_told(box):
     (box.home / "needs").write_text("cu128\n")
     status, report = pytorch(box)
     assert status == 0 and "fact torch 1.0+cu128" in report
-    assert "warning torch 2.0 is the newest for cu128, but what it needs cannot be had: installed 1.0" in [
+    assert "warning torch 2.0 is the newest for cu128, but its dependencies are not available: installed 1.0" in [
         line.replace("+cu128", "") for line in report
     ]
 
@@ -208,7 +211,7 @@ def test_an_index_that_refuses_every_tag_is_no_index_without_wheels(box, answer)
     ("pattern", "says"),
     [
         (r"--no-deps -r", "the PyTorch wheel index does not answer: https://download.pytorch.org/whl/cu128"),
-        (r"--reinstall-package torchvision -r", "the package index does not answer for what PyTorch needs"),
+        (r"--reinstall-package torchvision -r", "the package index does not answer for PyTorch's dependencies"),
     ],
 )
 def test_an_index_that_does_not_answer_is_named(box, pattern, says):
@@ -220,7 +223,7 @@ def test_an_index_that_does_not_answer_is_named(box, pattern, says):
 def test_packages_that_do_not_fit_each_other_are_told(box):
     box.faults(("^uv pip check", 1, "torchvision requires torch==1.0"))
     status, report = pytorch(box)
-    assert status == 0 and "warning packages of ~/venv do not fit each other: uv pip check" in report
+    assert status == 0 and "warning packages in ~/venv conflict; show them with: uv pip check" in report
 
 
 def test_a_default_build_that_replaces_another_says_so_on_the_screen(box):
@@ -229,7 +232,7 @@ def test_a_default_build_that_replaces_another_says_so_on_the_screen(box):
     box.tool("nvcc", "echo 'Cuda compilation tools, release 12.6, V12.6.85'")
     has_wheels(box, "none")
     shown = box.setup().stdout
-    assert "WARNING no PyTorch wheels for CUDA 12.6" in shown and "; replaced torch 2.0+cu128" in shown
+    assert "WARNING: no PyTorch wheels for CUDA 12.6" in shown and "; replaced torch 2.0+cu128" in shown
 
 
 def test_setup_json_says_what_is_installed(box):

@@ -70,7 +70,7 @@ def test_which_build_fits_which_tag(box, there, tag, fits):
 
 
 def test_a_tag_is_asked_for_by_a_project_that_names_its_index_for_two_packages_alone(box):
-    asked = torch(box, 'want cu128; echo "${WANTED[*]}"')
+    asked = torch(box, 'require cu128; echo "${REQUIRED[*]}"')
     project = box.home / "scratch" / "pyproject.toml"
     assert (asked.returncode, asked.stdout) == (0, f"-r {project}\n")
     assert project.read_text() == (
@@ -81,7 +81,7 @@ def test_a_tag_is_asked_for_by_a_project_that_names_its_index_for_two_packages_a
 
 
 def test_the_default_build_is_asked_for_by_its_names(box):
-    asked = torch(box, 'want default; echo "${WANTED[*]}"')
+    asked = torch(box, 'require default; echo "${REQUIRED[*]}"')
     assert (asked.returncode, asked.stdout) == (0, "torch torchvision\n")
     assert not (box.home / "scratch" / "pyproject.toml").exists()
 
@@ -94,7 +94,7 @@ def test_an_index_that_does_not_answer_is_asked_once_more_after_a_pause(box, ans
     (box.home / "answers").write_text(" ".join(["before", *answers.split()]).replace(" ", "\n"))
     box.tool("uv", "echo it says; sed -i 1d ~/answers; exit $(head -n 1 ~/answers)")
     box.tool("sleep", "exit 0")
-    done = torch(box, "want default; resolve --no-deps", SETUP_RETRY_PAUSE="7")
+    done = torch(box, "require default; resolve --no-deps", SETUP_RETRY_PAUSE="7")
     asked = 1 if answers in ("0", "1") else 2
     call = f"uv pip install --python {box.home}/venv/bin/python --dry-run --reinstall-package torch"
     call += " --reinstall-package torchvision --no-deps torch torchvision"
@@ -139,14 +139,14 @@ def test_a_tag_is_tried_alone_and_with_what_it_needs(box, alone, with_needs, sta
             "",
             "2.0",
             "2.1",
-            ["warning torch 2.1 is the newest for cu128, but what it needs cannot be had: installed 2.0"],
+            ["warning torch 2.1 is the newest for cu128, but its dependencies are not available: installed 2.0"],
         ),
         ("1.0", "1.0", "2.0", ["note kept torch 1.0, which fits; a new environment would get 2.0"]),
         ("1.0", "1.5", "2.0", ["warning torch 2.0 was planned, but uv installed 1.5"]),
     ],
 )
 def test_what_differs_from_the_plan_is_told(box, had, now, newest, said):
-    torch(box, f"NEWEST={newest} PLANNED=2.0; hold_against_plan '{had}' {now} cu128")
+    torch(box, f"NEWEST={newest} PLANNED=2.0; compare_with_plan '{had}' {now} cu128")
     assert box.reported() == said
 
 
@@ -324,14 +324,14 @@ def test_where_no_tag_can_be_had_the_default_build_is_installed(quick, toolkit, 
     ("fault", "after", "said"),
     [
         (("--no-deps", 2, ""), "", f"the PyTorch wheel index does not answer: {WHEELS}/cu128"),
-        (("dry-run.* torchvision -r", 2, ""), "", "the package index does not answer for what PyTorch needs"),
+        (("dry-run.* torchvision -r", 2, ""), "", "the package index does not answer for PyTorch's dependencies"),
         (("venv/bin/python -r", 2, ""), "", "uv could not install PyTorch (cu128)"),
         (
             ("^never", 2, ""),
             "2.0+cu126 0.2+cu126 12.6",
-            "PyTorch is not what was planned (cu128): 2.0+cu126 0.2+cu126 12.6",
+            "the installed PyTorch is not the planned one (cu128): 2.0+cu126 0.2+cu126 12.6",
         ),
-        (("^never", 2, ""), "", "PyTorch is not what was planned (cu128):"),
+        (("^never", 2, ""), "", "the installed PyTorch is not the planned one (cu128):"),
     ],
 )
 def test_what_stops_the_step_is_said_in_one_sentence(quick, fault, after, said):
@@ -359,7 +359,7 @@ def test_packages_that_do_not_fit_each_other_are_told(quick):
     (state / "gpu").write_text("toolkit 12.8\ndriver 12.8\n")
     (quick.home / "after").write_text("2.0+cu128 0.2+cu128 12.8\n")
     done, report = quick.step("pytorch", KNOWN_CUDA_TAGS_LIST="128")
-    told = "warning packages of ~/venv do not fit each other: uv pip check"
+    told = "warning packages in ~/venv conflict; show them with: uv pip check"
     assert done.returncode == 0 and report[-2:] == ["note cu128", told]
 
 

@@ -61,7 +61,7 @@ def test_what_is_no_venv_is_left_alone(box):
     done, report = box.step("venv")
     assert done.returncode == 1 and thesis.read_text() == "mine" and not box.calls("uv venv")
     assert [line for line in report if line.startswith("error")] == [
-        f"error {box.home}/venv is no virtual environment (it has no pyvenv.cfg) and is left alone: move it away "
+        f"error {box.home}/venv is not a virtual environment (no pyvenv.cfg) and was not changed: move it away "
         f"(mv {box.home}/venv {box.home}/venv-mine), then run the setup again"
     ]
 
@@ -74,7 +74,7 @@ def test_a_file_or_a_link_to_nowhere_in_its_place_is_left_alone(box, kind):
     else:
         venv.write_text("mine")
     done, report = box.step("venv")
-    assert done.returncode == 1 and "has no pyvenv.cfg" in report[-1]
+    assert done.returncode == 1 and "no pyvenv.cfg" in report[-1]
     assert venv.is_symlink() if kind == "link" else venv.read_text() == "mine"
 
 
@@ -90,7 +90,7 @@ def test_a_venv_whose_python_broke_is_kept_and_that_is_said(box):
     [old] = kept(box)
     assert done.returncode == 0 and (old / "lib" / "mine.py").read_text() == "mine" and not mine.exists()
     assert f"note {box.home}/venv was replaced" in report
-    told = f"note the one before is kept; when you do not need it: rm -r {old}"
+    told = f"note a previous environment is kept; delete it with: rm -r {old}"
     assert told in report and told in box.step("venv")[1], "by every setup"
 
 
@@ -105,8 +105,8 @@ def test_another_python_keeps_the_venv_before_and_its_notes(box):
 @pytest.mark.parametrize(
     ("call", "says"),
     [
-        (r"^uv venv .*venv\.trial$", "is as it was"),
-        (r"^uv venv .*box/venv$", "the one before is back"),
+        (r"^uv venv .*venv\.trial$", "is unchanged"),
+        (r"^uv venv .*box/venv$", "the previous one was restored"),
         (r"^uv python (find|install)", "could not install Python 3.99"),
     ],
 )
@@ -130,8 +130,8 @@ def test_a_first_venv_cut_short_is_not_believed_whole(box):
     done, report = box.step("venv")
     [aside] = kept(box)
     assert done.returncode == 0 and "fact python 3.12.4" in report
-    assert f"note a setup was cut short while it made {box.home}/venv" in report
-    assert f"note the one before is kept; when you do not need it: rm -r {aside}" in report
+    assert f"note an earlier setup was interrupted while it created {box.home}/venv" in report
+    assert f"note a previous environment is kept; delete it with: rm -r {aside}" in report
 
 
 # --- The parts ---------------------------------------------------------------------------------------------------
@@ -205,7 +205,7 @@ def test_what_a_setup_that_was_cut_short_left_is_put_right(box, before, there, m
     assert box.calls("mv") == [f"mv -T {paths(move)}" for move in moves] and not making.exists()
     assert box.calls("rm") == ([] if before is None else [f"rm -f {making}"])
     assert {str(path) for path in box.home.glob("[vb]e*")} == set(paths(after).split())
-    told = [f"note a setup was cut short while it made {box.home}/venv"]
+    told = [f"note an earlier setup was interrupted while it created {box.home}/venv"]
     assert box.reported() == (told if "venv KEPT" in moves else [])
     if before and "before" in there:
         assert (box.home / "venv" / "was-before").exists()
@@ -214,10 +214,10 @@ def test_what_a_setup_that_was_cut_short_left_is_put_right(box, before, there, m
 @pytest.mark.parametrize(("wanted", "options"), [("", ""), ("3.13", "--python 3.13 ")])
 def test_a_try_that_failed_leaves_no_folder_behind(box, wanted, options):
     box.tool("uv", 'mkdir -p "${!#}/bin"; exit 2')
-    assert parts(box, 'make_venv_at "$HOME/new"', PYTHON_VERSION=wanted).returncode == 1
+    assert parts(box, 'create_venv_at "$HOME/new"', PYTHON_VERSION=wanted).returncode == 1
     assert not (box.home / "new").exists() and box.calls("uv") == [f"uv venv --seed {options}{box.home}/new"]
     box.tool("uv", 'mkdir -p "${!#}/bin"')
-    assert parts(box, 'make_venv_at "$HOME/new"', PYTHON_VERSION=wanted).returncode == 0
+    assert parts(box, 'create_venv_at "$HOME/new"', PYTHON_VERSION=wanted).returncode == 0
     assert (box.home / "new" / "bin").exists()
 
 
@@ -230,12 +230,12 @@ def test_before_a_venv_is_moved_it_is_written_down_where_to(box):
 
 
 def test_only_what_is_there_is_told_as_kept(box):
-    parts(box, "tell_kept")
+    parts(box, "note_kept")
     assert box.reported() == []
     for name in ("venv.old-1", "venv.old-2", "venv.other"):
         (box.home / name).mkdir()
-    parts(box, "tell_kept")
-    told = "note the one before is kept; when you do not need it: rm -r"
+    parts(box, "note_kept")
+    told = "note a previous environment is kept; delete it with: rm -r"
     assert box.reported() == [f"{told} {box.home}/venv.old-{number}" for number in (1, 2)]
 
 
@@ -253,7 +253,7 @@ def old_venv(box: FakeBox) -> None:
 
 def test_a_venv_is_tried_elsewhere_then_moved_away_and_made_anew(box):
     old_venv(box)
-    assert parts(box, "make_venv").returncode == 0
+    assert parts(box, "create_venv").returncode == 0
     venv, scratch = f"{box.home}/venv", f"{box.home}/scratch"
     assert [call for call in box.calls() if not call.startswith("date")] == [
         f"rm -rf {scratch}/venv.trial",
@@ -272,8 +272,8 @@ def test_a_venv_is_tried_elsewhere_then_moved_away_and_made_anew(box):
 @pytest.mark.parametrize(
     ("fails", "tries", "said"),
     [
-        ("^uv venv .*trial", 3, "uv could not make a virtual environment: VENV is as it was"),
-        ("^uv venv .*/venv$", 3, "uv could not make VENV: the one before is back"),
+        ("^uv venv .*trial", 3, "uv could not create a virtual environment: VENV is unchanged"),
+        ("^uv venv .*/venv$", 3, "uv could not create VENV: the previous one was restored"),
         ("^mv -T .*old-NOW$", 1, "VENV could not be moved to VENV.old-NOW"),
     ],
 )
@@ -281,7 +281,7 @@ def test_a_venv_that_cannot_be_replaced_stays(box, fails, tries, said):
     old_venv(box)
     box.faults((fails, 2, ""))
     done = box.home / "venv"
-    code = "make_venv 2>/dev/null"
+    code = "create_venv 2>/dev/null"
     assert parts(box, code).returncode == 1
     assert box.reported() == [f"error {said.replace('VENV', str(done))}"]
     assert (done / "pyvenv.cfg").read_text() == "old\n" and kept(box) == []
@@ -289,12 +289,12 @@ def test_a_venv_that_cannot_be_replaced_stays(box, fails, tries, said):
     making = box.home / "scratch" / "venv.making"
     assert not making.exists() and (f"rm -f {making}" in box.calls()) == ("trial" not in fails)
     back = f"mv -T {done}.old-NOW {done}"
-    assert (back in box.calls()) == ("is back" in said)
+    assert (back in box.calls()) == ("was restored" in said)
 
 
 def test_a_first_venv_is_made_in_its_place(box):
     box.tool("uv", MAKES)
-    assert parts(box, "make_venv").returncode == 0 and box.reported() == ["changed"]
+    assert parts(box, "create_venv").returncode == 0 and box.reported() == ["changed"]
     making = f"{box.home}/scratch/venv.making"
     assert box.calls("uv") == [f"uv venv --seed {box.home}/venv"] and box.calls("mv") == [
         f"mv -T {making}.draft {making}"
@@ -304,8 +304,8 @@ def test_a_first_venv_is_made_in_its_place(box):
 
 def test_a_first_venv_that_cannot_be_made_leaves_nothing(box):
     box.faults(("^uv venv", 2, ""))
-    assert parts(box, "make_venv 2>/dev/null").returncode == 1
-    assert box.reported() == [f"error uv could not make {box.home}/venv"]
+    assert parts(box, "create_venv 2>/dev/null").returncode == 1
+    assert box.reported() == [f"error uv could not create {box.home}/venv"]
     making = box.home / "scratch" / "venv.making"
     assert box.calls("uv") == [f"uv venv --seed {box.home}/venv"] * 3 and box.calls("rm")[-1] == f"rm -f {making}"
     assert not making.exists() and not (box.home / "venv").exists()
@@ -322,7 +322,7 @@ def test_a_first_venv_that_cannot_be_made_leaves_nothing(box):
 def test_a_python_that_is_not_there_is_installed(box, fails, calls):
     box.tool("uv", MAKES)
     box.faults((fails, 2, ""))
-    status = parts(box, "make_venv 2>/dev/null", PYTHON_VERSION="3.13").returncode
+    status = parts(box, "create_venv 2>/dev/null", PYTHON_VERSION="3.13").returncode
     assert box.calls("uv python") == [f"uv python {call}" for call in calls]
     made = [] if fails == "^uv python" else [f"uv venv --seed --python 3.13 {box.home}/venv"]
     assert box.calls("uv venv") == made and (status == 0) == bool(made)
@@ -363,7 +363,7 @@ def test_uv_is_installed_once_by_its_installer_which_was_fetched_whole(bare):
     [
         ("", "curl", 4, "https://astral.sh/uv/install.sh does not answer"),
         ("broken", "installer", 3, "uv's installer failed"),
-        ("empty", "installer", 1, "uv is not there after its installer ran"),
+        ("empty", "installer", 1, "uv is still missing after its installer ran"),
     ],
 )
 def test_a_uv_that_cannot_be_installed_is_tried_again_and_named(bare, trouble, call, tries, said):

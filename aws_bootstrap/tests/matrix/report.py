@@ -31,8 +31,8 @@ Every AWS call that a command makes (from the sandbox's log of a clean run) met 
 every SSH command the faults of SSH, and every field that is read of a reply was missing once. Before a command has
 changed anything, a call that it makes in several of its forms is tried once. After each case: every resource that
 exists is tagged, shown by `status`, and named in the output unless the process was killed; nothing of the user's is
-listed as ours or changed; no traceback; one document; the contract's exit code; the same command again, or the printed
-undo and `cleanup`, reaches the goal or a clean account.
+listed as created by this tool, or changed; no traceback; one document; the contract's exit code; the same command
+again, or the printed undo and `cleanup`, reaches the goal or a clean account.
 
 *once*: the next attempt is answered. *reset*: the connection breaks before the call takes effect; *lost*: after;
 *timeout*: it takes effect and no answer ever comes. `.ci/faults --case ID` repeats a case.
