@@ -10,7 +10,7 @@ import pytest
 from aws_bootstrap import output, sshconfig
 from aws_bootstrap.errors import SshError
 from aws_bootstrap.ssh import Ssh
-from aws_bootstrap.tests import schemas
+from aws_bootstrap.tests import schema_check
 from aws_bootstrap.tests.cloud import make_volume, start_box
 from aws_bootstrap.tests.test_output import RESULTS
 from aws_bootstrap.tests.test_ssh_config import BOX
@@ -41,7 +41,7 @@ def box(app, cloud):
 def status(run, *words):
     done = run("status", "-r", WEST, *words, "-o", "json")
     shown = json.loads(done.stdout)
-    schemas.check(("status",), shown)
+    schema_check.check(("status",), shown)
     return done.exit_code, shown
 
 
