@@ -13,8 +13,12 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
 
+import boto3
 import pytest
+from botocore.config import Config
+from botocore.stub import Stubber
 from click.testing import CliRunner
 
 # Moto reads this once, when it is imported. Its own images cost half a second a test.
@@ -26,13 +30,16 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 from moto import mock_aws
 
+from aws_bootstrap import keys, sshconfig
 from aws_bootstrap.app import App
 from aws_bootstrap.cli import main
-from aws_bootstrap.config import Paths
+from aws_bootstrap.config import LaunchConfig, Paths
 from aws_bootstrap.errors import SshError
+from aws_bootstrap.keys import LocalKey
 from aws_bootstrap.retry import poll
 from aws_bootstrap.sandbox.testing import Sandbox
-from aws_bootstrap.tests.cloud import Boxes, Cloud
+from aws_bootstrap.tests import factories
+from aws_bootstrap.tests.cloud import Boxes, Cloud, start_box
 from aws_bootstrap.tests.programs import Program
 
 # Under nohup SIGHUP is ignored, which the program respects: tests of SIGHUP would wait for ever.
@@ -149,6 +156,54 @@ def launch(run, app, cloud, boxes, tmp_path):
         return done.exit_code, json.loads(done.stdout)
 
     return launched
+
+
+@pytest.fixture
+def client() -> Any:
+    """A client of EC2 that sends each request once."""
+    return boto3.client("ec2", factories.REGION, config=Config(retries={"total_max_attempts": 1}))
+
+
+@pytest.fixture
+def stub(client) -> Iterator[Stubber]:
+    """The answers to that client, each given once, and none left over."""
+    with Stubber(client) as stubber:
+        yield stubber
+        stubber.assert_no_pending_responses()
+
+
+@pytest.fixture
+def aws() -> Iterator[Any]:
+    """A client of moto's EC2."""
+    with mock_aws():
+        yield boto3.client("ec2", factories.REGION)
+
+
+@pytest.fixture
+def key(app) -> LocalKey:
+    """The default SSH key, created by this tool."""
+    return keys.ensure(keys.inspect(LaunchConfig()))
+
+
+@pytest.fixture
+def box(app, cloud):
+    """Start a box with an alias and return its id. `in_block`: the region that its block in the SSH config names."""
+
+    def start(region: str = factories.REGION, *, in_block: str | None = "same", user: str = "ubuntu", **more) -> str:
+        instance_id = start_box(cloud.ec2(region), **more)["InstanceId"]
+        named = region if in_block == "same" else in_block
+        host = factories.host(alias="", instance_id=instance_id, region=named, user=user)
+        sshconfig.add(app.paths.ssh_config, host)
+        return instance_id
+
+    return start
+
+
+@pytest.fixture
+def own_volume(cloud) -> str:
+    """A volume of the user's, in the only zone where boxes start."""
+    made = cloud.ec2(factories.REGION).create_volume(AvailabilityZone=factories.ZONE, Size=3)
+    return made["VolumeId"]
 
 
 @pytest.fixture

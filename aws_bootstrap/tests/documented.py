@@ -30,7 +30,7 @@ from aws_bootstrap.cli import main
 from aws_bootstrap.config import Paths
 from aws_bootstrap.errors import BootstrapError
 from aws_bootstrap.sandbox.testing import Sandbox
-from aws_bootstrap.tests.reference import ROOT, commands
+from reference import ROOT, commands
 
 PAGES = ("README.md", "aws-bootstrap-skill/skills/aws-bootstrap/SKILL.md", "docs/*.md")
 _INTERESTING = re.compile(r"(?<![\w./-])(aws-bootstrap|ssh|scp|sftp) (?!\.\.\.)")

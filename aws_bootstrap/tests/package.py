@@ -70,9 +70,10 @@ def test_it_holds_every_file_of_the_package(built, kind):
     assert {"aws_bootstrap/resources/saxpy.cu", "aws_bootstrap/sandbox/boxes/boot.sh"} <= wanted
 
 
-def test_the_wheel_is_small_and_has_no_tests(built):
+def test_the_wheel_is_small_and_has_neither_tests_nor_docs(built):
     assert built["wheel"].stat().st_size < 300_000
     assert not [name for name in contents(built["wheel"]) if "/tests/" in name]
+    assert not [name for name in contents(built["wheel"]) if name.startswith("docs/")]
 
 
 @pytest.mark.parametrize("kind", KINDS)

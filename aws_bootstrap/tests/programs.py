@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aws_bootstrap.sandbox.testing import Sandbox
-from aws_bootstrap.tests import schemas
+from aws_bootstrap.tests import schema_check
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Program:
     def json(self, *args: str, **kwargs: Any) -> tuple[int, Any]:
         """Exit code and document of the command with `-o json`; the document is as its schema in the docs says."""
         outcome = self(*args, "-o", "json", **kwargs)
-        schemas.check(args, outcome.document)
+        schema_check.check(args, outcome.document)
         return outcome.exit_code, outcome.document
 
     def ssh(self, *words: str, client: str = "ssh") -> subprocess.CompletedProcess[str]:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import signal
-from dataclasses import replace
 
 import pytest
 
 from aws_bootstrap import ec2, sshconfig
 from aws_bootstrap.errors import SshError
 from aws_bootstrap.models import IngressRule
+from aws_bootstrap.tests import factories
 from aws_bootstrap.tests.cloud import start_box
-from aws_bootstrap.tests.test_ssh_config import BOX
 
 EAST, WEST = "us-east-1", "us-west-2"
 ME, HOME = "203.0.113.7", "198.51.100.1/32"
@@ -75,7 +74,7 @@ def test_the_whole_document_of_two_boxes_in_one_region(run, app, cloud, my_addre
     by_others(west, group, f"{ME}/32")
     ec2.ensure_ingress(west, ec2.find_security_groups(west, "first")[0], 2222, ["192.0.2.0/24"])
     second, other = make_box(cloud, name="second", cidrs=["192.0.2.0/24"])
-    sshconfig.add(app.paths.ssh_config, replace(BOX, instance_id=second))
+    sshconfig.add(app.paths.ssh_config, factories.host(instance_id=second))
     done = run("access", first, second, "--ssh-cidr", HOME, "-o", "json")
     assert "DescribeVolumes" not in {operation for _, operation in cloud.calls}, "nothing is told of them"
     by_first, by_second = rule_ids(west, group), rule_ids(west, other)
@@ -270,7 +269,7 @@ def test_only_the_boxes_named_are_changed(run, cloud, my_address):
 def test_the_port_is_the_aliass_or_that_of_our_rule(run, cloud, my_address, app):
     box, group = make_box(cloud, port=2222, cidrs=[f"{ME}/32"])
     assert [(b["ssh_port"], b["reachable"]) for b in shown(run("access", "-o", "json"))] == [(2222, True)]
-    sshconfig.add(app.paths.ssh_config, replace(BOX, instance_id=box, port=22))
+    sshconfig.add(app.paths.ssh_config, factories.host(instance_id=box, port=22))
     (after,) = shown(run("access", "aws-gpu1", "--ssh-cidr", "me", "-o", "json"))
     assert (after["ssh_port"], after["ssh_alias"], after["added"]) == (22, "aws-gpu1", [f"{ME}/32"])
 
@@ -332,7 +331,7 @@ SHUT_OUT = f"Your address {ME} is not let in. Change that: aws-bootstrap access 
 def silent_box(app, cloud, cidr=HOME, region: str | None = WEST, ssh: SilentSsh | None = None) -> str:
     """A box with an alias; its region is not in the block where it is None."""
     box, _ = make_box(cloud, region or WEST, cidrs=[cidr])
-    sshconfig.add(app.paths.ssh_config, replace(BOX, instance_id=box, region=region))
+    sshconfig.add(app.paths.ssh_config, factories.host(instance_id=box, region=region))
     app.ssh = ssh or SilentSsh()
     return box
 

@@ -15,6 +15,7 @@ from botocore.stub import Stubber
 from aws_bootstrap.ec2 import Market
 from aws_bootstrap.errors import AwsError, CapacityError, ErrorReport, QuotaError, TransientError
 from aws_bootstrap.models import RegionReason
+from aws_bootstrap.tests.factories import Clock
 from aws_bootstrap.workflows.launch.capacity import (
     AskOnDemand,
     Attempt,
@@ -135,20 +136,6 @@ def failing(*errors):
 
 def never_asked() -> bool:
     raise AssertionError("asked")
-
-
-class Clock:
-    """Time that passes only by sleeping."""
-
-    def __init__(self, now=0.0):
-        self.now = now
-
-    def __call__(self):
-        return self.now
-
-    def sleep(self, seconds):
-        assert seconds > 0
-        self.now += seconds
 
 
 def test_acquire_asks_once_and_reports_each_miss():

@@ -24,8 +24,8 @@ from aws_bootstrap.models import (
     Resource,
     VolumeEntry,
 )
+from aws_bootstrap.tests import factories
 from aws_bootstrap.tests.cloud import REGIONS, make_volume, start_box
-from aws_bootstrap.tests.test_ssh_config import BOX
 from aws_bootstrap.workflows import cleanup as workflow
 
 EAST, WEST = "us-east-1", "us-west-2"
@@ -38,7 +38,7 @@ def write(app):
     app.paths.ssh_config.write_text(MINE)
 
     def add(instance_id: str, **changes) -> None:
-        sshconfig.add(app.paths.ssh_config, replace(BOX, alias="", **{"instance_id": instance_id} | changes))
+        sshconfig.add(app.paths.ssh_config, factories.host(alias="", **{"instance_id": instance_id} | changes))
         app.paths.home.mkdir(exist_ok=True)
         with app.paths.known_hosts.open("a") as known:
             known.write(f"{instance_id} ssh-ed25519 AAAA\n")
@@ -252,7 +252,12 @@ def test_boxes_without_an_alias_get_one_and_addresses_are_followed(run, app, clo
         == [{"instance_id": moved["InstanceId"], "alias": "aws-gpu1", "public_ip": moved["PublicIpAddress"]}]
     )
     one, two = sorted(sshconfig.hosts(config(app)), key=lambda host: host.alias)
-    assert (one.hostname, one.port, one.region, one.user) == (moved["PublicIpAddress"], 2222, EAST, BOX.user)
+    assert (one.hostname, one.port, one.region, one.user) == (
+        moved["PublicIpAddress"],
+        2222,
+        EAST,
+        factories.host().user,
+    )
     assert (two.hostname, two.region, two.port) == (new["PublicIpAddress"], WEST, 22)
     assert two.identity_file == str(public_key.with_suffix("")) and two.known_hosts == str(app.paths.known_hosts)
     again = document(cleanup(run, "--sync"))
@@ -501,13 +506,13 @@ def test_a_config_that_breaks_between_two_hosts_says_which_was_written(app, clou
     todo = workflow.plan(app, workflow.Wishes())
 
     def hosts():
-        yield BOX
+        yield factories.host()
         app.paths.ssh_config.unlink()
         app.paths.ssh_config.mkdir()
-        yield replace(BOX, instance_id="i-0other", alias="aws-gpu2")
+        yield factories.host(instance_id="i-0other", alias="aws-gpu2")
 
     _, done = broken_off(app, replace(todo, **{kind: hosts()}), workflow.Wishes())
-    written = (AliasAddress(BOX.instance_id, "aws-gpu1", BOX.hostname),)
+    written = (AliasAddress(factories.host().instance_id, "aws-gpu1", factories.host().hostname),)
     assert (done.updated, done.added) == {
         "moved_hosts": (written, ()),
         "new_hosts": ((), written),

@@ -6,14 +6,13 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import replace
 
 import click
 import pytest
 
 from aws_bootstrap import sshconfig
 from aws_bootstrap.cli import main
-from aws_bootstrap.tests.test_ssh_config import BOX
+from aws_bootstrap.tests import factories
 
 
 def pages(group: click.Group = main, path: tuple[str, ...] = ()):
@@ -43,7 +42,7 @@ def complete(*words: str) -> list[str]:
 @pytest.mark.parametrize("command", ["terminate", "setup", "access"])
 def test_aliases_are_completed_from_the_ssh_config(app, command):
     for number in (1, 2):
-        host = replace(BOX, instance_id=f"i-{number}", alias=f"aws-gpu{number}")
+        host = factories.host(instance_id=f"i-{number}", alias=f"aws-gpu{number}")
         sshconfig.add(app.paths.ssh_config, host)
     assert complete(command, "aws") == ["aws-gpu1", "aws-gpu2"]
     assert complete(command, "zz") == []

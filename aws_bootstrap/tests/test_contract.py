@@ -22,7 +22,7 @@ from aws_bootstrap.config import Paths
 from aws_bootstrap.console import OutputFormat
 from aws_bootstrap.sandbox.testing import Sandbox
 from aws_bootstrap.tests.cloud import OURS, make_volume
-from aws_bootstrap.tests.schemas import validate
+from aws_bootstrap.tests.schema_check import validate
 
 EAST, WEST = "us-east-1", "us-west-2"
 DENIED = {"error": "UnauthorizedOperation", "message": "You are not authorized to perform this operation."}

@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 import json
 import tarfile
-from dataclasses import replace
 
 import pytest
 
@@ -16,8 +15,8 @@ from aws_bootstrap import sshconfig
 from aws_bootstrap.config import TAG_FORMAT, TAG_INSTANCE, TAG_KEEP
 from aws_bootstrap.errors import SshError
 from aws_bootstrap.ssh import VolumeUnformatted
+from aws_bootstrap.tests import factories
 from aws_bootstrap.tests.cloud import Boxes, make_volume, start_box
-from aws_bootstrap.tests.test_ssh_config import BOX
 from aws_bootstrap.workflows import data_volume
 
 EAST, WEST = "us-east-1", "us-west-2"
@@ -28,12 +27,6 @@ def boxes(app, cloud) -> Boxes:
     """Boxes that let everybody in, and mount what they are asked to."""
     app.ssh = Boxes()
     return app.ssh
-
-
-@pytest.fixture
-def own_volume(cloud) -> str:
-    """A volume of the user's, in the only zone where boxes start."""
-    return cloud.ec2(WEST).create_volume(AvailabilityZone=f"{WEST}a", Size=3)["VolumeId"]
 
 
 def volumes(cloud) -> list[dict]:
@@ -216,7 +209,7 @@ def fresh(app, cloud) -> str:
     """A volume that may be formatted once, of a box with an alias in the east."""
     client = cloud.ec2(EAST)
     instance_id = start_box(client)["InstanceId"]
-    sshconfig.add(app.paths.ssh_config, replace(BOX, instance_id=instance_id, region=EAST))
+    sshconfig.add(app.paths.ssh_config, factories.host(instance_id=instance_id, region=EAST))
     volume_id = make_volume(client, instance_id)
     tag(client, volume_id, **{TAG_FORMAT: "once"})
     return volume_id

@@ -5,34 +5,22 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable
-from dataclasses import replace
-from datetime import UTC, datetime
 
-import boto3
 import pytest
 from botocore.exceptions import EndpointConnectionError
 from botocore.stub import ANY, Stubber
 from click.testing import CliRunner
-from moto import mock_aws
 
 from aws_bootstrap import ec2
 from aws_bootstrap.app import App
 from aws_bootstrap.cli import main
 from aws_bootstrap.errors import AwsError, BootstrapError
-from aws_bootstrap.models import Instance
 from aws_bootstrap.ssh import Remote, VolumeUnformatted
-from aws_bootstrap.sshconfig import Host, add, hosts, read
+from aws_bootstrap.sshconfig import add, hosts, read
+from aws_bootstrap.tests import factories
 from aws_bootstrap.tests.cloud import make_volume, start_box
 
-BOX = Instance(
-    "i-0aaa", "us-west-2", "running", "g4dn.xlarge", "spot", "us-west-2a", datetime(2026, 1, 1, tzinfo=UTC), "54.1.2.3"
-)
-
-
-@pytest.fixture
-def aws():
-    with mock_aws():
-        yield boto3.client("ec2", "us-west-2")
+BOX = factories.instance(instance_id="i-0aaa")
 
 
 def test_a_volume_is_made_encrypted_and_tagged_in_one_call(aws):
@@ -178,9 +166,8 @@ def with_volume(app, cloud):
     """Our client, the instance and its new data volume, the alias aws-gpu1 for it."""
     client = cloud.ec2("us-west-2")
     instance_id = start_box(client)["InstanceId"]
-    volume = ec2.create_ebs_volume(client, replace(BOX, instance_id=instance_id), 8)
-    host = Host(instance_id, "aws-gpu1", "54.1.2.3", "ubuntu", "/k", "/h", 22, "us-west-2")
-    add(app.paths.ssh_config, host)
+    volume = ec2.create_ebs_volume(client, factories.instance(instance_id=instance_id), 8)
+    add(app.paths.ssh_config, factories.host(instance_id=instance_id))
     app.ssh = Boxes(client)
     return client, volume.volume_id
 

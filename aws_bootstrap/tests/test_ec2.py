@@ -9,38 +9,19 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ConnectionClosedError
 from botocore.stub import ANY, Stubber
-from moto import mock_aws
 
 from aws_bootstrap import ec2
 from aws_bootstrap.ec2 import InstanceRequest, Market
 from aws_bootstrap.ec2.requests import run_parameters
 from aws_bootstrap.errors import AwsError, BootstrapError, CapacityError, QuotaError, TransientError
 from aws_bootstrap.keys import LocalKey
-from aws_bootstrap.models import Image, KeyPair, Network, SecurityGroup
+from aws_bootstrap.models import KeyPair, Network, SecurityGroup
+from aws_bootstrap.tests import factories
 
-IMAGE = Image("ami-1", "Deep Learning Base …", "x86_64", "2026-01-01", "/dev/sda1", 60)
+IMAGE = factories.image()
 VPC = Network("vpc-1")
-
-
-@pytest.fixture
-def client() -> Any:
-    return boto3.client("ec2", "us-west-2", config=Config(retries={"total_max_attempts": 1}))
-
-
-@pytest.fixture
-def stub(client):
-    with Stubber(client) as stubber:
-        yield stubber
-        stubber.assert_no_pending_responses()
-
-
-@pytest.fixture
-def aws():
-    with mock_aws():
-        yield boto3.client("ec2", "us-west-2")
 
 
 def key(body="ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ1ZrP6J5nJ0o1y2z3x4w5v6u7t8s9r0q1p2o3n4m5l6", path=None) -> LocalKey:
@@ -51,7 +32,7 @@ def key(body="ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ1ZrP6J5nJ0o1y2z3x4w5v6u7t8s9
 
 
 def request(network: Network = VPC, market: Market = "spot", **more: Any) -> InstanceRequest:
-    return InstanceRequest(IMAGE, "g4dn.xlarge", market, network, "sg-1", "k", "t", volume_size=100, **more)
+    return factories.request(network=network, market=market, **more)
 
 
 def parameters(*args: Any, **more: Any) -> dict[str, Any]:
@@ -336,8 +317,8 @@ def test_images_are_asked_of_their_publisher_alone_and_the_newest_comes_first(cl
 
 
 def test_the_newest_image_of_the_right_architecture_wins():
-    arm = Image("ami-3", "n", "arm64", "2026-03-01", "/dev/sda1", 8)
-    new = Image("ami-2", "n", "x86_64", "2026-02-01", "/dev/sda1", 8)
+    arm = factories.image(image_id="ami-3", architecture="arm64", creation_date="2026-03-01")
+    new = factories.image(image_id="ami-2", creation_date="2026-02-01")
     assert ec2.latest_ami([arm, new, IMAGE], ["x86_64"]) == new
     assert ec2.latest_ami([arm], ["x86_64"]) is None
 

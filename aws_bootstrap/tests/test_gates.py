@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 GATES = {
     "lint": ("ruff", "check", "."),
     "format": ("ruff", "format", "--check", "."),
-    "types": ("mypy", "aws_bootstrap"),
+    "types": ("mypy", "aws_bootstrap", "docs/make"),
 }
 
 

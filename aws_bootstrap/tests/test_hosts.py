@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from aws_bootstrap import ec2, keys
+from aws_bootstrap import ec2
 from aws_bootstrap.config import LaunchConfig, Paths
 from aws_bootstrap.errors import AwsError, BootstrapError
 from aws_bootstrap.models import IngressRule, Instance
@@ -17,12 +17,6 @@ from aws_bootstrap.tests.test_access import make_group
 from aws_bootstrap.workflows.hosts import new_host, read_hosts, ssh_port
 
 EAST, WEST = "us-east-1", "us-west-2"
-
-
-@pytest.fixture
-def key(app):
-    """The default SSH key, made by this tool."""
-    return keys.ensure(keys.inspect(LaunchConfig()))
 
 
 def instances(cloud, *regions: str) -> list[Instance]:

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import UTC, datetime
-
 import pytest
 
 from aws_bootstrap import ec2, sshconfig
 from aws_bootstrap.errors import BootstrapError, ErrorReport, IncompleteError
 from aws_bootstrap.invocation import PROGRAM
-from aws_bootstrap.models import Instance, RegionFailure, Volume
+from aws_bootstrap.models import RegionFailure
+from aws_bootstrap.tests import factories
 from aws_bootstrap.tests.cloud import REGIONS, make_volume, start_box
-from aws_bootstrap.tests.test_ssh_config import BOX as HOST
 from aws_bootstrap.workflows.inventory import Box, Inventory, read, read_with, select
 
 EAST, WEST = "us-east-1", "us-west-2"
-LAUNCHED = datetime(2026, 1, 1, tzinfo=UTC)
-INSTANCE = Instance("i-1", WEST, "running", "g4dn.xlarge", "spot", f"{WEST}a", LAUNCHED)
-VOLUME = Volume("vol-1", WEST, 10, "available", f"{WEST}a", created_by_us=True, kept=False, instance_id="i-1")
+INSTANCE = factories.instance()
+VOLUME = factories.volume()
 
 
 def inventory(instances=(INSTANCE,), volumes=(), hosts=(), regions=(EAST, WEST), failed=()) -> Inventory:
@@ -35,23 +31,23 @@ def test_a_volume_that_an_existing_box_has_yet_to_attach_is_no_orphan():
 
 
 def test_a_detached_volume_whose_box_is_gone_is_an_orphan():
-    other = replace(INSTANCE, instance_id="i-2")
+    other = factories.instance(instance_id="i-2")
     assert inventory([other], [VOLUME]).orphans() == (VOLUME,)
 
 
 def test_a_volume_in_use_is_no_orphan():
-    assert inventory([], [replace(VOLUME, state="in-use")]).orphans() == ()
+    assert inventory([], [factories.volume(state="in-use")]).orphans() == ()
 
 
 def test_a_volume_of_which_the_state_is_not_known_is_no_orphan():
-    assert inventory([], [replace(VOLUME, state="unknown")]).orphans() == ()
+    assert inventory([], [factories.volume(state="unknown")]).orphans() == ()
 
 
 # --- stale hosts -----------------------------------------------------------------------------------------
 
 
 def host(number: int, region: str | None = WEST):
-    return replace(HOST, instance_id=f"i-{number}", alias=f"aws-gpu{number}", region=region)
+    return factories.host(instance_id=f"i-{number}", alias=f"aws-gpu{number}", region=region)
 
 
 def test_hosts_without_a_box_are_stale_in_the_order_of_their_numbers():
@@ -89,7 +85,7 @@ def test_an_older_block_without_a_region_is_judged_by_all_regions():
     ],
 )
 def test_a_box_is_reachable_once_it_runs_and_has_an_address(state, address, reachable):
-    assert Box(replace(INSTANCE, state=state, public_ip=address)).is_reachable is reachable
+    assert Box(factories.instance(state=state, public_ip=address)).is_reachable is reachable
 
 
 @pytest.mark.parametrize(
@@ -105,30 +101,18 @@ def test_a_box_is_reachable_once_it_runs_and_has_an_address(state, address, reac
     ids=str,
 )
 def test_which_volumes_go_with_a_box(changes, goes):
-    volume = replace(VOLUME, **changes)
+    volume = factories.volume(**changes)
     assert Box(INSTANCE, volumes=(volume,)).deletable_volumes == ((volume,) if goes else ())
 
 
 def test_a_box_is_called_as_its_instance_and_its_alias_say():
-    box = Box(INSTANCE, replace(HOST, instance_id="i-1", alias="aws-gpu7"))
+    box = Box(INSTANCE, factories.host(instance_id="i-1", alias="aws-gpu7"))
     assert (box.instance_id, box.region, box.alias, box.has_ended) == ("i-1", WEST, "aws-gpu7", False)
     assert Box(INSTANCE).alias is None
-    assert all(Box(replace(INSTANCE, state=state)).has_ended for state in ("shutting-down", "terminated"))
+    assert all(Box(factories.instance(state=state)).has_ended for state in ("shutting-down", "terminated"))
 
 
 # --- what is read ----------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def box(app, cloud):
-    """Start a box with an alias, and give its id."""
-
-    def start(region: str, *, in_block: str | None) -> str:
-        instance_id = start_box(cloud.ec2(region))["InstanceId"]
-        sshconfig.add(app.paths.ssh_config, replace(HOST, alias="", instance_id=instance_id, region=in_block))
-        return instance_id
-
-    return start
 
 
 def alone(app) -> tuple:
@@ -211,7 +195,7 @@ NOWHERE = f"List your boxes: {PROGRAM} status\nRemove aliases without a box: {PR
     ids=str,
 )
 def test_a_name_without_a_box_is_told_as_it_was_typed(app, cloud, names, told):
-    sshconfig.add(app.paths.ssh_config, replace(HOST, alias="", instance_id="i-0gone"))
+    sshconfig.add(app.paths.ssh_config, factories.host(alias="", instance_id="i-0gone"))
     with pytest.raises(BootstrapError) as caught:
         read(app, [], names)
     assert type(caught.value) is BootstrapError

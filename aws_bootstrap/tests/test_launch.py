@@ -13,6 +13,8 @@ import sys
 
 import pytest
 
+from aws_bootstrap.tests.cloud import make_volume
+
 DRY_SPOT = {"action": "RunInstances", "match": {"InstanceMarketOptions.MarketType": "spot"}}
 NO_ROOM = {"error": "InsufficientInstanceCapacity", "message": "There is no Spot capacity available."}
 READS = ("Describe", "Get", "List")
@@ -306,13 +308,7 @@ def test_no_color_is_respected_on_a_terminal(program):
 
 
 def data_volume(program, instance_id: str) -> str:
-    tags = [
-        {"Key": "created-by", "Value": "aws-bootstrap-g4dn"},
-        {"Key": "aws-bootstrap-instance", "Value": instance_id},
-    ]
-    specification = [{"ResourceType": "volume", "Tags": tags}]
-    client = program.sandbox.client()
-    return client.create_volume(AvailabilityZone="us-west-2a", Size=1, TagSpecifications=specification)["VolumeId"]
+    return make_volume(program.sandbox.client(), instance_id, size=1)
 
 
 def test_one_volume_that_stays_does_not_save_the_other_and_is_told(program):

@@ -170,13 +170,6 @@ def test_a_box_that_ec2_takes_back_and_that_leaves_nothing_is_a_failure(launch, 
 # --- the user's own volume -------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def own_volume(cloud) -> str:
-    """A volume of the user's, in the only zone where boxes start."""
-    made = cloud.ec2(WEST).create_volume(AvailabilityZone=f"{WEST}a", Size=3)
-    return made["VolumeId"]
-
-
 def test_the_users_volume_is_not_listed_as_made_by_a_launch(launch, cloud, own_volume):
     cloud.faults.lose("CreateTags")
     code, failed = launch("--ebs-volume-id", own_volume)

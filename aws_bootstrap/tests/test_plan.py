@@ -15,7 +15,8 @@ from aws_bootstrap import cloud_init, sshconfig
 from aws_bootstrap.config import LaunchConfig, Paths
 from aws_bootstrap.keys import LocalKey
 from aws_bootstrap.models import Image, InstanceType, Network
-from aws_bootstrap.tests.test_ssh_config import BOX, GLOBAL_OPTIONS
+from aws_bootstrap.tests import factories
+from aws_bootstrap.tests.test_ssh_config import GLOBAL_OPTIONS
 from aws_bootstrap.workflows.launch.plan import LaunchPlan, RegionPlan
 
 READS = ("Describe", "Get", "List")
@@ -348,7 +349,7 @@ def test_ssh_finds_the_key_by_what_the_block_says(tmp_path, name):
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / "id")], check=True)
     sshconfig.check_path(folder / "id")
     config = tmp_path / "config"
-    sshconfig.add(config, replace(BOX, identity_file=str(folder / "id"), known_hosts=str(folder / "hosts")))
+    sshconfig.add(config, factories.host(identity_file=str(folder / "id"), known_hosts=str(folder / "hosts")))
     found = sshconfig.hosts(sshconfig.read(config))[0]
     assert (found.identity_file, found.known_hosts) == (str(folder / "id"), str(folder / "hosts"))
     told = subprocess.run(

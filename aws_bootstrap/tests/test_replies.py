@@ -15,9 +15,8 @@ from botocore.exceptions import ClientError
 
 from aws_bootstrap import ec2, keys, quota, sshconfig
 from aws_bootstrap.config import LaunchConfig
-from aws_bootstrap.ec2 import InstanceRequest
 from aws_bootstrap.errors import AwsError
-from aws_bootstrap.models import Image, Instance, Network
+from aws_bootstrap.tests import factories
 from aws_bootstrap.tests.cloud import make_volume, start_box
 
 REGION = "us-west-2"
@@ -83,8 +82,8 @@ def paths(value: Any, before: Path = ()) -> Iterator[Path]:
         yield from paths(value[0], (*before, 0))
 
 
-INSTANCE = Instance("i-0123456789abcdef0", REGION, "running", "g4dn.xlarge", "spot", f"{REGION}a", None)
-IMAGE = Image("ami-12c6146b", "image", "x86_64", "2026-01-01", "/dev/sda1", 8)
+INSTANCE = factories.instance(instance_id="i-0123456789abcdef0")
+IMAGE = factories.image(image_id="ami-12c6146b")
 
 
 def start_instances(client):
@@ -92,7 +91,7 @@ def start_instances(client):
     with contextlib.suppress(ClientError):
         client.create_key_pair(KeyName="key")
     group_id = default_group(client)
-    request = InstanceRequest(IMAGE, "g4dn.xlarge", "spot", Network("vpc"), group_id, "key", str(uuid4()), 100)
+    request = factories.request(image=IMAGE, group_id=group_id, client_token=str(uuid4()))
     return ec2.start_instances(client, request)
 
 

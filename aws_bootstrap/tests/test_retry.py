@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aws_bootstrap.retry import backoff, parse_duration, poll
+from aws_bootstrap.tests.factories import Clock
 
 
 @pytest.mark.parametrize(
@@ -26,18 +27,6 @@ def test_backoff_doubles_up_to_its_cap_and_never_waits_nothing(chance, count):
     for number in range(count):
         full = min(2.0**number, 30.0)
         assert full / 2 <= next(waits) <= full
-
-
-class Clock:
-    def __init__(self):
-        self.now = 0.0
-
-    def __call__(self):
-        return self.now
-
-    def sleep(self, seconds):
-        assert seconds > 0
-        self.now += seconds
 
 
 def test_poll_answers_as_soon_as_there_is_an_answer():

@@ -7,10 +7,10 @@ import json
 import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
+import schemas
 from aws_bootstrap import models
 from aws_bootstrap.models import Result, document
-from aws_bootstrap.tests import schemas
-from aws_bootstrap.tests.schemas import validate
+from aws_bootstrap.tests.schema_check import FIRST, open_to_keys, validate
 from aws_bootstrap.tests.test_output import RESULTS, failure
 
 ALL = schemas.schemas()
@@ -20,7 +20,7 @@ NAMES = {kind: name for name, kind in schemas.DOCUMENTS.items()}
 @pytest.mark.parametrize("name", ALL)
 def test_the_schemas_in_the_docs_are_fresh(name):
     path = schemas.FOLDER / f"{name}.json"
-    assert path.read_text() == schemas.text(ALL[name]), "run: python -m aws_bootstrap.tests.schemas"
+    assert path.read_text() == schemas.text(ALL[name]), "run: python docs/make/schemas.py"
     Draft202012Validator.check_schema(ALL[name])
 
 
@@ -38,10 +38,10 @@ def test_every_document_is_as_its_schema_says(result):
         validate(NAMES[type(result)], shown | {"error": document(failure().report)})
 
 
-@pytest.mark.parametrize("name", sorted(path.stem for path in schemas.FIRST.iterdir()))
+@pytest.mark.parametrize("name", sorted(path.stem for path in FIRST.iterdir()))
 def test_keys_are_added_to_a_schema_and_never_taken_away(name):
     """`validate` holds each document against the first schema, too; here it is the schemas that are compared."""
-    first = json.loads((schemas.FIRST / f"{name}.json").read_text())
+    first = json.loads((FIRST / f"{name}.json").read_text())
     for path, older in objects(first):
         newer = ALL[name]
         for word in path:
@@ -58,7 +58,7 @@ def objects(schema: dict) -> list[tuple[tuple[str, ...], dict]]:
 
 def test_a_document_that_lacks_a_key_of_the_first_schema_is_refused():
     shown = json.loads(json.dumps(RESULTS[1].to_dict())) | {"surprise": 1}
-    older = schemas.open_to_keys(json.loads((schemas.FIRST / "launch.json").read_text()))
+    older = open_to_keys(json.loads((FIRST / "launch.json").read_text()))
     Draft202012Validator(older).validate(shown)
     del shown["instance_id"]
     with pytest.raises(ValidationError):

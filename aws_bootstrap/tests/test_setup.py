@@ -6,18 +6,17 @@ import io
 import json
 import signal
 import tarfile
-from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
-from aws_bootstrap import keys, sshconfig
-from aws_bootstrap.config import LaunchConfig
+from aws_bootstrap import sshconfig
 from aws_bootstrap.errors import SshError
-from aws_bootstrap.models import SetupReport, Volume
+from aws_bootstrap.models import SetupReport
 from aws_bootstrap.ssh import VolumeUnformatted
+from aws_bootstrap.tests import factories
 from aws_bootstrap.tests.cloud import Boxes, make_volume, start_box
-from aws_bootstrap.tests.test_ssh_config import BOX, GLOBAL_OPTIONS
+from aws_bootstrap.tests.test_ssh_config import GLOBAL_OPTIONS
 from aws_bootstrap.workflows import setup
 
 EAST, WEST = "us-east-1", "us-west-2"
@@ -40,12 +39,6 @@ def test_a_running_box_without_an_alias_here_is_set_up_by_its_id(program):
     assert done["setup"] == "completed"
     assert done["ssh_alias"] == "aws-gpu1"
     assert program.ssh("aws-gpu1", "true").returncode == 0
-
-
-@pytest.fixture
-def key(app):
-    """The default SSH key, made by this tool."""
-    return keys.ensure(keys.inspect(LaunchConfig()))
 
 
 @pytest.mark.parametrize("name", ["aws-gpu9", "i-0123456789abcdef0"])
@@ -145,7 +138,7 @@ def test_an_alias_that_was_added_stays_where_the_connection_broke_later(run, app
 
 def test_an_alias_that_existed_stays_though_the_login_is_refused(run, app, cloud, key):
     instance_id = start_box(cloud.ec2(WEST))["InstanceId"]
-    sshconfig.add(app.paths.ssh_config, replace(BOX, instance_id=instance_id))
+    sshconfig.add(app.paths.ssh_config, factories.host(instance_id=instance_id))
     app.ssh = NoLogin("ssh-refused")
     done = json.loads(run("setup", instance_id, "-o", "json").stdout)
     assert (done["error"]["code"], done["error"]["hint"]) == ("ssh-refused", None)
@@ -174,7 +167,7 @@ def box(request, app, cloud) -> SimpleNamespace:
     region = request.param or WEST
     client = cloud.ec2(region)
     instance_id = start_box(client)["InstanceId"]
-    sshconfig.add(app.paths.ssh_config, replace(BOX, instance_id=instance_id, region=request.param))
+    sshconfig.add(app.paths.ssh_config, factories.host(instance_id=instance_id, region=request.param))
     return SimpleNamespace(id=instance_id, region=region, client=client)
 
 
@@ -379,9 +372,9 @@ def test_without_a_volume_there_is_nothing_to_format(run, boxes, box):
     }
 
 
-@pytest.mark.parametrize("host", [BOX, replace(BOX, alias="", region=None)], ids=["alias", "id"])
+@pytest.mark.parametrize("host", [factories.host(), factories.host(alias="", region=None)], ids=["alias", "id"])
 def test_a_user_who_declines_is_told_of_the_box_as_it_is(app, cloud, host):
     assert setup.declined(app, host) == SetupReport("i-0aaa", host.alias or None, "skipped", region=WEST, declined=True)
-    volume = Volume("vol-1", WEST, 8, "available", f"{WEST}a", True, False)
+    volume = factories.volume(size_gb=8, instance_id=None)
     asked = setup.question(host, volume)
     assert "vol-1, 8 GB" in asked and (host.alias or host.instance_id) in asked

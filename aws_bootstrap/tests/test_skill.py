@@ -7,7 +7,9 @@ import json
 import pytest
 from skills_ref import read_properties, validate
 
-from aws_bootstrap.tests import reference
+import reference
+import schemas
+from aws_bootstrap.cli import main
 
 ROOT = reference.ROOT
 PLUGIN = ROOT / "aws-bootstrap-skill"
@@ -15,21 +17,21 @@ SKILL = PLUGIN / "skills" / "aws-bootstrap"
 
 
 def test_the_reference_is_fresh():
-    assert reference.FILE.read_text() == reference.text(), "run: python -m aws_bootstrap.tests.reference"
+    assert reference.FILE.read_text() == reference.text(), "run: python docs/make/reference.py"
 
 
 def test_every_command_and_option_is_in_the_reference():
     text = reference.FILE.read_text()
-    for path, command in reference.commands(reference.main):
+    for path, command in reference.commands(main):
         section = text.partition(f"## {' '.join(path)}\n")[2].partition("\n## ")[0]
         names = [name for option in reference.own_options(command) for name in option.opts]
         assert section and [name for name in names if f"`{name}`" not in section] == [], path
 
 
 def test_every_schema_is_in_the_reference():
-    sections = {"-".join(path) for path, _ in reference.commands(reference.main)}
+    sections = {"-".join(path) for path, _ in reference.commands(main)}
     shown = sections | {f"{name}-dry-run" for name in sections} | {"error"}
-    assert set(reference.schemas.schemas()) <= shown
+    assert set(schemas.schemas()) <= shown
 
 
 def test_the_skill_is_as_the_standard_says():

@@ -33,25 +33,10 @@ from aws_bootstrap.ssh import (
     Ssh,
     in_bash,
 )
+from aws_bootstrap.tests.factories import Clock
 
 SHELLS = ("bash", "dash", "ksh", "zsh", "fish", "tcsh")
 SETUP_STEPS = Path(__file__).parents[1] / "resources" / "setup.d"
-
-
-class Clock:
-    """Time that passes only by sleeping; `at` does something when a moment comes."""
-
-    def __init__(self, at: float = 1e9, act=lambda: None):
-        self.now, self.at, self.act = 0.0, at, act
-
-    def __call__(self):
-        return self.now
-
-    def sleep(self, seconds):
-        self.now += seconds
-        if self.now >= self.at:
-            self.at = 1e9
-            self.act()
 
 
 class Answering(Ssh):

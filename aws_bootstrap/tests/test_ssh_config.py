@@ -22,9 +22,9 @@ from hypothesis import strategies as st
 
 from aws_bootstrap import sshconfig
 from aws_bootstrap.errors import BootstrapError
-from aws_bootstrap.sshconfig import Host
+from aws_bootstrap.tests import factories
 
-BOX = Host("i-0aaa", "aws-gpu1", "54.1.2.3", "ubuntu", "~/.ssh/id", "~/.aws-bootstrap/known_hosts", 22, "us-west-2")
+BOX = factories.host()
 
 LINES = st.sampled_from(
     [

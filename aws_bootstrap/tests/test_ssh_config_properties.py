@@ -11,10 +11,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from aws_bootstrap import sshconfig
-from aws_bootstrap.sshconfig import Host
+from aws_bootstrap.tests import factories
 from aws_bootstrap.tests.properties import cases
 
-BOX = Host("i-0new", "aws-gpu1", "54.1.2.3", "ubuntu", "/k/id", "/k/hosts", 2222, "us-west-2")
+BOX = factories.host(instance_id="i-0new", identity_file="/k/id", known_hosts="/k/hosts", port=2222)
 BLOCK = sshconfig.with_host("", replace(BOX, instance_id="i-0old", alias="aws-gpu7"))
 OLDER_BLOCK = BLOCK.replace("Host *\n", "").replace("i-0old", "i-0older").replace("aws-gpu7", "aws-gpu8")
 

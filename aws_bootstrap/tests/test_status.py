@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from aws_bootstrap.models import Instance, SpotPrice, Volume
+from aws_bootstrap.models import SpotPrice
 from aws_bootstrap.sandbox.testing import Sandbox
+from aws_bootstrap.tests import factories
 from aws_bootstrap.tests.programs import Program
 from aws_bootstrap.workflows.inventory import Box
 from aws_bootstrap.workflows.status import instance_status
@@ -81,10 +82,8 @@ def _pending(sandbox: Sandbox) -> bool:
 # --- what is shown of a box ------------------------------------------------------------------------------
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
-INSTANCE = Instance(
-    "i-1", "us-west-2", "running", "g4dn.xlarge", "spot", "us-west-2a", NOW - timedelta(hours=2, minutes=30)
-)
-DATA = Volume("vol-1", "us-west-2", 10, "available", "us-west-2a", created_by_us=True, kept=False, instance_id="i-1")
+INSTANCE = factories.instance(launch_time=NOW - timedelta(hours=2, minutes=30))
+DATA = factories.volume()
 
 
 def test_the_estimated_cost_is_the_price_of_an_hour_times_the_hours():

@@ -7,24 +7,22 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from aws_bootstrap import output, sshconfig
+from aws_bootstrap import output
 from aws_bootstrap.console import Console, OutputFormat
 from aws_bootstrap.errors import BootstrapError, SshError
 from aws_bootstrap.gpu import GpuInfo
 from aws_bootstrap.invocation import PROGRAM
 from aws_bootstrap.models import (
-    Instance,
     InstanceStatus,
     Notice,
     OrphanVolume,
     RegionFailure,
     SpotPrice,
     StatusReport,
-    Volume,
     VolumeStatus,
 )
+from aws_bootstrap.tests import factories
 from aws_bootstrap.tests.cloud import REGIONS, make_volume, start_box
-from aws_bootstrap.tests.test_ssh_config import BOX
 from aws_bootstrap.workflows.inventory import Box
 from aws_bootstrap.workflows.status import gather, instance_status
 
@@ -37,8 +35,8 @@ PRICED = "DescribeSpotPriceHistory"
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 LAUNCHED = NOW - timedelta(hours=2, minutes=30)
-INSTANCE = Instance("i-1", WEST, "running", "g4dn.xlarge", "spot", f"{WEST}a", LAUNCHED, public_ip="192.0.2.1")
-DATA = Volume("vol-1", WEST, 10, "in-use", f"{WEST}a", created_by_us=True, kept=False, instance_id="i-1")
+INSTANCE = factories.instance(launch_time=LAUNCHED, public_ip="192.0.2.1")
+DATA = factories.volume(state="in-use")
 PRICES = {("g4dn.xlarge", f"{WEST}a"): SpotPrice("g4dn.xlarge", f"{WEST}a", 0.123456, NOW)}
 ROW = InstanceStatus(
     instance_id="i-1",
@@ -60,7 +58,7 @@ UNPRICED = {"spot_price_per_hour": None, "estimated_cost": None}
 
 
 def test_everything_that_is_shown_of_a_box():
-    host = replace(BOX, alias="aws-gpu3", user="me")
+    host = factories.host(alias="aws-gpu3", user="me")
     assert instance_status(Box(INSTANCE, host, (DATA,)), PRICES, NOW) == ROW
     assert instance_status(Box(INSTANCE), PRICES, NOW) == replace(ROW, ssh_alias=None, user="ubuntu", ebs_volumes=())
 
@@ -94,18 +92,6 @@ def warned(report: StatusReport) -> set[Notice]:
 def no_warnings():
     """None of an earlier test."""
     output.use(Console(OutputFormat.JSON))
-
-
-@pytest.fixture
-def box(app, cloud):
-    """Start a box with an alias, and give its id."""
-
-    def start(region: str = WEST, *, user: str = "ubuntu", **more) -> str:
-        instance_id = start_box(cloud.ec2(region), **more)["InstanceId"]
-        sshconfig.add(app.paths.ssh_config, replace(BOX, alias="", instance_id=instance_id, region=region, user=user))
-        return instance_id
-
-    return start
 
 
 @pytest.fixture

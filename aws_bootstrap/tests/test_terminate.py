@@ -4,31 +4,17 @@ from __future__ import annotations
 
 import json
 import signal
-from dataclasses import replace
 
 import pytest
 
 from aws_bootstrap import ec2, sshconfig
 from aws_bootstrap.models import StateChange, TerminateReport, Termination
 from aws_bootstrap.tests.cloud import make_volume, start_box
-from aws_bootstrap.tests.test_ssh_config import BOX
 from aws_bootstrap.workflows import terminate
 from aws_bootstrap.workflows.unknown import Calls
 
 EAST, WEST = "us-east-1", "us-west-2"
 SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
-
-
-@pytest.fixture
-def box(app, cloud):
-    """Start a box with an alias, and give its id."""
-
-    def start(region: str = WEST, **more) -> str:
-        instance_id = start_box(cloud.ec2(region), **more)["InstanceId"]
-        sshconfig.add(app.paths.ssh_config, replace(BOX, alias="", instance_id=instance_id, region=region))
-        return instance_id
-
-    return start
 
 
 def end(run, *words):

@@ -10,7 +10,6 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ConnectionClosedError
 from botocore.stub import ANY, Stubber
 
@@ -19,34 +18,13 @@ from aws_bootstrap.ec2 import keypairs, rules, tags, volumes
 from aws_bootstrap.ec2.instances import find_by_token, get_instances
 from aws_bootstrap.errors import AwsError, BootstrapError
 from aws_bootstrap.keys import LocalKey
-from aws_bootstrap.models import Image, IngressRule, Instance, KeyPair, Network, SecurityGroup, StateChange
+from aws_bootstrap.models import IngressRule, Instance, KeyPair, Network, SecurityGroup, StateChange
+from aws_bootstrap.tests import factories
 
 OURS = {"Name": "tag:created-by", "Values": ["aws-bootstrap-g4dn"]}
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ1ZrP6J5nJ0o1y2z3x4w5v6u7t8s9r0q1p2o3n4m5l6"
-REQUEST = ec2.InstanceRequest(
-    Image("ami-1", "image", "x86_64", "2026-01-01", "/dev/sda1", 8),
-    "g4dn.xlarge",
-    "spot",
-    Network("vpc-1"),
-    group_id="sg-1",
-    key_name="k",
-    client_token="t",
-    volume_size=100,
-)
-BOX = Instance("i-1", "us-west-2", "running", "g4dn.xlarge", "spot", "us-west-2b", NOW)
-
-
-@pytest.fixture
-def client() -> Any:
-    return boto3.client("ec2", "us-west-2", config=Config(retries={"total_max_attempts": 1}))
-
-
-@pytest.fixture
-def stub(client):
-    with Stubber(client) as stubber:
-        yield stubber
-        stubber.assert_no_pending_responses()
+BOX = factories.instance(availability_zone="us-west-2b")
 
 
 @contextlib.contextmanager
@@ -249,7 +227,7 @@ def test_the_lowest_price_above_zero_is_the_on_demand_price(listed, price):
 def test_what_ec2_does_not_know_yet_is_asked_for_again(client, stub, code):
     stub.add_client_error("run_instances", code, "")
     stub.add_response("run_instances", {"Instances": [FULL]})
-    assert ec2.start_instances(client, REQUEST, sleep=lambda _: None)[0].instance_id == "i-1"
+    assert ec2.start_instances(client, factories.request(), sleep=lambda _: None)[0].instance_id == "i-1"
 
 
 def test_the_address_of_an_instance_that_has_none_is_an_error(client, stub):

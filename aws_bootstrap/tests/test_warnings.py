@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import pytest
 
 from aws_bootstrap import output, sshconfig
 from aws_bootstrap.errors import SshError
 from aws_bootstrap.ssh import Ssh
-from aws_bootstrap.tests import schemas
+from aws_bootstrap.tests import factories, schema_check
 from aws_bootstrap.tests.cloud import make_volume, start_box
 from aws_bootstrap.tests.test_output import RESULTS
-from aws_bootstrap.tests.test_ssh_config import BOX
 
 WEST = "us-west-2"
 SPOT = {"InstanceMarketOptions": {"MarketType": "spot"}}
@@ -34,14 +32,14 @@ def box(app, cloud):
     """A running spot box with an alias, that refuses logins."""
     app.ssh = Mute(app.paths)
     started = start_box(cloud.ec2(WEST), **SPOT)["InstanceId"]
-    sshconfig.add(app.paths.ssh_config, replace(BOX, alias="", instance_id=started, region=WEST))
+    sshconfig.add(app.paths.ssh_config, factories.host(alias="", instance_id=started, region=WEST))
     return started
 
 
 def status(run, *words):
     done = run("status", "-r", WEST, *words, "-o", "json")
     shown = json.loads(done.stdout)
-    schemas.check(("status",), shown)
+    schema_check.check(("status",), shown)
     return done.exit_code, shown
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from jsonschema import ValidationError
 
-from aws_bootstrap.tests import schemas
+from aws_bootstrap.tests import schema_check
 from aws_bootstrap.tests.matrix import faults
 from aws_bootstrap.tests.matrix.account import Thing
 from aws_bootstrap.tests.matrix.bench import FOREIGN_CONFIG, HUNG, Outcome
@@ -69,7 +69,7 @@ def it_writes_exactly_one_document(evidence: Evidence) -> Iterator[str]:
         yield f"stdout is not one document: {evidence.outcome.out[:200]!r}"
         return
     try:
-        schemas.check(evidence.case.scenario.argv, document)
+        schema_check.check(evidence.case.scenario.argv, document)
     except ValidationError as problem:
         yield f"the document is not as its schema says: {problem.message}"
     error = _error(evidence.outcome)

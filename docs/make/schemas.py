@@ -1,22 +1,18 @@
-"""The JSON Schemas of docs/schemas/v1, made from the results themselves: a key is listed in one place.
+"""Generate the JSON Schemas of docs/schemas/v1 from the results themselves, so that a key is listed in one place.
 
-    python -m aws_bootstrap.tests.schemas
+    python docs/make/schemas.py
 
-writes them; test_schemas.py fails where they are stale. Keys may be added to a version, never renamed or taken away:
-`first_schemas/` keeps them as a script was first written against them, and every document has to satisfy those too.
+writes them. `tests/test_schemas.py` fails if they are stale. Keys may be added to a version, never renamed or removed.
 """
 
 from __future__ import annotations
 
 import json
 import types
-from collections.abc import Sequence
 from dataclasses import is_dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
-
-from jsonschema import Draft202012Validator
 
 from aws_bootstrap import models
 from aws_bootstrap.errors import ErrorReport
@@ -24,10 +20,8 @@ from aws_bootstrap.models import Result
 from aws_bootstrap.models.base import Listing, ordered_fields
 
 FOLDER = Path(__file__).parents[2] / "docs" / "schemas" / "v1"
-FIRST = Path(__file__).parent / "first_schemas"
-"""The schemas of version 1 as they were first kept. Never made again: what a script relies on stands here."""
 
-# To document one more command, add one more line here.
+#: The result of each command, by the name of its schema. To document one more command, add one more line here.
 DOCUMENTS: dict[str, type[Result]] = {
     "access": models.AccessReport,
     "cleanup": models.CleanupReport,
@@ -56,7 +50,7 @@ _SCALARS: dict[Any, dict[str, Any]] = {
 
 
 def schemas() -> dict[str, dict[str, Any]]:
-    """Every schema, by the name of its file."""
+    """Return every schema, by the name of its file."""
     return {name: _document(kind) for name, kind in DOCUMENTS.items()} | {"error": _failure()}
 
 
@@ -122,38 +116,8 @@ def _type(hint: Any, defs: dict[str, Any]) -> dict[str, Any]:
 
 
 def text(schema: dict[str, Any]) -> str:
-    """A schema as it stands in its file."""
+    """Return a schema as its file holds it."""
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
-
-
-def validate(name: str, shown: Any) -> None:
-    """Raise unless the document is as the schema of that name in the docs says."""
-    schema = json.loads((FOLDER / f"{name}.json").read_text())
-    Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER).validate(shown)
-    first = FIRST / f"{name}.json"
-    if first.exists():
-        older = open_to_keys(json.loads(first.read_text()))
-        Draft202012Validator(older, format_checker=Draft202012Validator.FORMAT_CHECKER).validate(shown)
-
-
-def open_to_keys(schema: Any) -> Any:
-    """The schema without its ban on further keys: an addition breaks no script."""
-    if isinstance(schema, dict):
-        kept = {key: value for key, value in schema.items() if (key, value) != ("additionalProperties", False)}
-        return {key: open_to_keys(value) for key, value in kept.items()}
-    if isinstance(schema, list):
-        return [open_to_keys(item) for item in schema]
-    return schema
-
-
-def check(args: Sequence[str], shown: Any) -> None:
-    """Raise unless the document is as the schema of this command line says; commands without a schema are let be."""
-    words = [word for word in args if not word.startswith("-")]
-    dry = ["dry", "run"] if "--dry-run" in args or (isinstance(shown, dict) and "dry_run" in shown) else []
-    names = ("-".join([*words[:length], *dry]) for length in (2, 1))
-    name = next((name for name in names if name in DOCUMENTS), None)
-    if name:
-        validate("error" if isinstance(shown, dict) and set(shown) == {"error"} else name, shown)
 
 
 if __name__ == "__main__":

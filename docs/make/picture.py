@@ -1,8 +1,9 @@
-"""The README's terminal picture, made by the program itself in a sandbox.
+"""Generate the README's terminal picture by running the program in a sandbox.
 
-    python -m aws_bootstrap.tests.picture
+    python docs/make/picture.py
 
-writes docs/terminal.svg. What differs from run to run (ids, addresses, times, prices) is replaced by placeholders.
+writes docs/terminal.svg. No test compares it: drawing it takes a whole launch. What differs from run to run (ids,
+addresses, times, prices) is replaced by placeholders.
 """
 
 from __future__ import annotations

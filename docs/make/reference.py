@@ -1,8 +1,8 @@
-"""The skill's command reference, made from the commands and the JSON Schemas: each key is listed in one place.
+"""Generate the skill's command reference from the commands and the JSON Schemas, so that a key is listed in one place.
 
-    python -m aws_bootstrap.tests.reference
+    python docs/make/reference.py
 
-writes it; test_skill.py fails where it is stale.
+writes it. `tests/test_skill.py` fails if it is stale.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from typing import Any
 
 import click
 
+import schemas
 from aws_bootstrap.cli import main
 from aws_bootstrap.commands.command import GLOBAL_OPTIONS
-from aws_bootstrap.tests import schemas
 
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "aws-bootstrap-skill" / "skills" / "aws-bootstrap" / "references" / "commands.md"
@@ -26,7 +26,7 @@ FILE = ROOT / "aws-bootstrap-skill" / "skills" / "aws-bootstrap" / "references" 
 HEAD = """\
 # Commands of aws-bootstrap
 
-Made by `python -m aws_bootstrap.tests.reference` from the program itself; do not edit.
+Generated from the program itself by `python docs/make/reference.py`; do not edit.
 
 Every command takes `--output/-o text|json|yaml|table` (before or after its name), `--profile NAME`, `--debug` and
 `--help`. Each option but `--yes` can come from the environment variable `AWS_BOOTSTRAP_<COMMAND>_<OPTION>`, for example
@@ -146,7 +146,7 @@ def _shape(schema: dict[str, Any], whole: dict[str, Any], *, told: frozenset[str
     if schema["type"] == "array":
         return f"[{_shape(schema['items'], whole, told=told, depth=depth)}]"
     if schema["type"] != "object":
-        return schema["type"]
+        return str(schema["type"])
     if "properties" not in schema:
         return f"{{string: {_shape(schema['additionalProperties'], whole, told=told, depth=depth)}}}"
     return _braced(_keys(schema, whole, told, depth), depth)
