@@ -15,7 +15,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from .cloud import boto3_stub
+from .cloud import boto3_stub, moto_settings
 from .home import Home, Record
 from .process import start_time
 
@@ -78,6 +78,7 @@ def main() -> None:
     """Run a sandbox in the folder that the command line names."""
     gc.disable()
     boto3_stub.stub_boto3()
+    moto_settings.configure()
     options = _options(sys.argv[1:])
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(threadName)s %(name)s %(message)s")
     logging.getLogger("asyncssh").setLevel(logging.WARNING)

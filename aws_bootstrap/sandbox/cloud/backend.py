@@ -6,14 +6,7 @@ volumes), the source of public addresses, the list of images and the filters tha
 
 from __future__ import annotations
 
-import os
 from typing import Any, ClassVar
-
-# moto reads these when it is imported. Real EC2 validates all three.
-os.environ.setdefault("MOTO_ENABLE_AMI_VALIDATION", "1")
-os.environ.setdefault("MOTO_ENABLE_KEYPAIR_VALIDATION", "1")
-os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
-os.environ["MOTO_ACCOUNT_ID"] = "123456789012"
 
 from moto.core.base_backend import BackendDict
 from moto.ec2 import models as moto_ec2
@@ -21,7 +14,7 @@ from moto.ec2 import utils as moto_utils
 from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models import EC2Backend, elastic_block_store, elastic_network_interfaces, instances
 
-from . import catalog
+from . import catalog, moto_settings
 from .images import SandboxImage
 from .instances import SandboxInstance
 from .launches import Launches
@@ -87,6 +80,7 @@ class Backends(BackendDict[SandboxBackend]):
 
 def install(world: World) -> Backends:
     """Replace moto's classes by those of this package; return the backends."""
+    moto_settings.require()
     SandboxBackend.world = world
     instances.Instance = SandboxInstance  # type: ignore[misc]
     elastic_block_store.Volume = SandboxVolume  # type: ignore[misc]
