@@ -19,7 +19,7 @@ def place(path: str) -> Path:
     return Path(ROOT + path)
 
 
-def inside(path: str) -> str:
+def box_path(path: str) -> str:
     """Return the path inside the box of a path that `place` returned."""
     if ROOT and path.startswith(ROOT):
         return path[len(ROOT) :] or "/"

@@ -52,7 +52,7 @@ def _words(arguments: list[str]) -> list[str]:
 def _point(words: list[str]) -> str:
     """Return the mount point on the command line, else the one in /etc/fstab; empty if there is none."""
     if len(words) > 1:
-        return box.inside(words[1])
+        return box.box_path(words[1])
     for row in _fstab():
         if words[0] in (row[0], row[1]):
             return row[1]
@@ -136,7 +136,7 @@ def _points_of(word: str) -> list[str]:
     disk = disks.find(word)
     found = []
     for point, name in disks.volume_mounts().items():
-        if point == box.inside(word) or (disk and name == disk["name"]):
+        if point == box.box_path(word) or (disk and name == disk["name"]):
             found.append(point)
     return found
 
@@ -151,7 +151,7 @@ def eject(program: str, arguments: list[str]) -> int:
 
 def mountpoint(program: str, arguments: list[str]) -> int:
     """Print whether a folder is a mount point."""
-    path = box.inside(box.words(arguments)[0])
+    path = box.box_path(box.words(arguments)[0])
     is_one = _is_mount_point(path)
     if "-q" not in arguments:
         box.say(f"{path} is a mountpoint" if is_one else f"{path} is not a mountpoint")
@@ -196,9 +196,9 @@ def _findmnt_options(arguments: list[str]) -> tuple[list[str], list[str], bool]:
         if name in ("-o", "--output"):
             columns = value or rest.pop(0)
         elif name in ("--source", "-S", "--target", "-T", "--mountpoint", "-M"):
-            requested.append(box.inside(value or rest.pop(0)))
+            requested.append(box.box_path(value or rest.pop(0)))
         elif not word.startswith("-"):
-            requested.append(box.inside(word))
+            requested.append(box.box_path(word))
         elif "n" in word:  # -n, --noheadings, or an n among other letters
             header = False
     return columns.upper().split(","), requested, header

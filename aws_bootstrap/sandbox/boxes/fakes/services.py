@@ -309,6 +309,6 @@ def sshd(program: str, arguments: list[str]) -> int:
         for number, line in enumerate(file.read_text().splitlines(), 1):
             words = line.split("#")[0].split()
             if words and not re.fullmatch(r"[A-Za-z]+", words[0].split("=")[0]):
-                place = f"{box.inside(str(file))}: line {number}"
+                place = f"{box.box_path(str(file))}: line {number}"
                 return box.complain(f"{place}: Bad configuration option: {words[0]}", status=SSHD_FAILED)
     return 0
