@@ -1,6 +1,6 @@
 """A local EC2 and local boxes behind the same doors: no account, no cost, no network.
 
-This module stays light: the command line imports it before it knows whether a sandbox is wanted. Everything
+This module stays light: the command line imports it before it knows whether a sandbox is requested. Everything
 heavy (moto, asyncssh) lives in the background process that `environment` starts.
 """
 
@@ -13,6 +13,6 @@ from .home import Home
 
 
 def environment(home: Path | None = None) -> dict[str, str | None]:
-    """The variables that point any AWS tool at the sandbox, which is started if need be; None means unset."""
+    """Return the variables that point any AWS tool at the sandbox, started if it does not run; None means unset."""
     place = Home.of(home)
     return place.environment(process.ensure_running(place))

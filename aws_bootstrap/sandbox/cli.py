@@ -1,4 +1,4 @@
-"""`aws-bootstrap sandbox …`: the sandbox itself, from outside. The commands rehearsed in it never come here."""
+"""`aws-bootstrap sandbox …`: controls the sandbox itself. Commands run with --sandbox never use this module."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..errors import UsageError
 from . import process, results
 from .home import Home
 
-_MATCH_HELP = "A request parameter and a regular expression that must fit whole; repeatable."
+_MATCH_HELP = "A request parameter and a regular expression that must match in full; repeatable."
 
 
 @click.group(cls=Group)
@@ -31,13 +31,15 @@ def sandbox() -> None:
 
 @sandbox.command()
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=0, metavar="PORT", help="Port to answer on.  [default: a free one]"
+    "--port", type=click.IntRange(0, 65535), default=0, metavar="PORT", help="Port to listen on.  [default: a free one]"
 )
 @click.option("--boxes/--no-boxes", default=True, help="Boxes behind the instances, reached by SSH.  [default: boxes]")
-@click.option("--timing", "timings", multiple=True, metavar="NAME=SECONDS", help="How long EC2 takes; repeatable.")
+@click.option(
+    "--timing", "timings", multiple=True, metavar="NAME=SECONDS", help="How long a state change takes; repeatable."
+)
 @click.pass_obj
 def start(app: App, port: int, boxes: bool, timings: tuple[str, ...]) -> None:
-    """Start the sandbox. Every command with --sandbox does so by itself.
+    """Start the sandbox. Every command with --sandbox starts it if needed.
 
     \b
     Examples:
@@ -47,7 +49,10 @@ def start(app: App, port: int, boxes: bool, timings: tuple[str, ...]) -> None:
     home = Home.of()
     words = [f"--port={port}", *([] if boxes else ["--no-boxes"]), *(f"--timing={one}" for one in _checked(timings))]
     if process.running(home) and (port or not boxes or timings):
-        raise UsageError("The sandbox runs already, as it was started.", hint="First: aws-bootstrap sandbox stop")
+        raise UsageError(
+            "The sandbox is already running; options apply at its start.",
+            hint="Stop it first: aws-bootstrap sandbox stop",
+        )
     process.ensure_running(home, *words)
     app.show(_status(home))
 
@@ -101,19 +106,19 @@ def env(app: App) -> None:
     default=0,
     show_default=True,
     metavar="N",
-    help="Let this many matching calls pass.",
+    help="Skip this many matching calls first.",
 )
-@click.option("--times", type=click.IntRange(1), metavar="N", help="Hit this many calls.  [default: all]")
-@click.option("--error", metavar="CODE", help="Answer with this AWS error, in the service's own format.")
+@click.option("--times", type=click.IntRange(1), metavar="N", help="Affect this many calls.  [default: all]")
+@click.option("--error", metavar="CODE", help="Respond with this AWS error, in the service's own format.")
 @click.option("--message", help="The error's message.")
-@click.option("--http", type=click.IntRange(100, 599), metavar="STATUS", help="Answer with this bare HTTP status.")
+@click.option("--http", type=click.IntRange(100, 599), metavar="STATUS", help="Respond with this bare HTTP status.")
 @click.option("--delay", type=click.FloatRange(0), metavar="SECONDS", help="Wait this many seconds first.")
 @click.option("--reset", is_flag=True, help="Break the connection before the call takes effect.")
-@click.option("--reset-after", is_flag=True, help="Break it after: the reply is lost.")
-@click.option("--clear", is_flag=True, help="End all faults.")
+@click.option("--reset-after", is_flag=True, help="Break it afterwards: the response is lost.")
+@click.option("--clear", is_flag=True, help="Remove all faults.")
 @click.pass_obj
-def fault(app: App, /, **asked: Any) -> None:
-    """Have calls fail, or take long. Without options: show the faults in force.
+def fault(app: App, /, **options: Any) -> None:
+    """Make AWS calls fail or take long. Without options: show the active faults.
 
     \b
     Examples:
@@ -124,20 +129,20 @@ def fault(app: App, /, **asked: Any) -> None:
     """
     home = Home.of()
     process.ensure_running(home)
-    if asked.pop("clear"):
-        process.ask(home, "faults", method="DELETE")
-    rule = _rule(asked)
+    if options.pop("clear"):
+        process.request(home, "faults", method="DELETE")
+    rule = _rule(options)
     if rule:
-        process.ask(home, "faults", rule)
-    app.show(results.SandboxFaults(tuple(results.FaultRule(**one) for one in process.ask(home, "faults"))))
+        process.request(home, "faults", rule)
+    app.show(results.SandboxFaults(tuple(results.FaultRule(**one) for one in process.request(home, "faults"))))
 
 
 @sandbox.command()
 @click.option("--action", "actions", multiple=True, metavar="NAME", help="Only calls of this action; repeatable.")
-@click.option("--clear", is_flag=True, help="Forget the calls after showing them.")
+@click.option("--clear", is_flag=True, help="Clear the log after showing it.")
 @click.pass_obj
 def log(app: App, actions: tuple[str, ...], clear: bool) -> None:
-    """Show every AWS call that was made, with its parameters (-o json), times and outcome.
+    """Show every AWS call, with its parameters (-o json), times and outcome.
 
     \b
     Examples:
@@ -145,9 +150,9 @@ def log(app: App, actions: tuple[str, ...], clear: bool) -> None:
       aws-bootstrap sandbox log -o json
     """
     home = Home.of()
-    calls = [results.LoggedCall(**one) for one in process.ask(home, "log")]
+    calls = [results.LoggedCall(**one) for one in process.request(home, "log")]
     if clear:
-        process.ask(home, "log", method="DELETE")
+        process.request(home, "log", method="DELETE")
     app.show(results.SandboxLog(tuple(call for call in calls if not actions or call.action in actions)))
 
 
@@ -155,21 +160,21 @@ def log(app: App, actions: tuple[str, ...], clear: bool) -> None:
 @click.argument("instance_id")
 @click.pass_obj
 def interrupt(app: App, instance_id: str) -> None:
-    """Have EC2 take a spot instance back, as it does when it needs the machine.
+    """Interrupt a spot instance, as EC2 does when it needs the capacity.
 
     \b
     Example:
       aws-bootstrap sandbox interrupt i-0123456789abcdef0
     """
-    process.ask(Home.of(), "interrupt", {"instance_id": instance_id})
+    process.request(Home.of(), "interrupt", {"instance_id": instance_id})
     app.show(results.SandboxInterrupted(instance_id))
 
 
 @sandbox.command()
-@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@click.option("--yes", "-y", is_flag=True, help="Skip the confirmation prompt.")
 @click.pass_obj
 def reset(app: App, yes: bool) -> None:
-    """Stop the sandbox and erase all that is in it: instances, boxes, volumes, keys.
+    """Stop the sandbox and erase its contents: instances, boxes, volumes, keys.
 
     \b
     Example:
@@ -178,19 +183,19 @@ def reset(app: App, yes: bool) -> None:
     home = Home.of()
     if not app.confirm(f"Erase {home.root}?", yes=yes):
         raise click.Abort
-    if home.root.exists() and not home.is_ours():
-        raise UsageError(f"{home.root} is no sandbox's folder; nothing was erased.")
+    if home.root.exists() and not home.is_sandbox():
+        raise UsageError(f"{home.root} is not a sandbox folder; nothing was erased.")
     stopped = process.stop(home)
     shutil.rmtree(home.root, ignore_errors=True)
     app.show(results.SandboxStopped(stopped=stopped, erased=True, home=str(home.root)))
 
 
 def _status(home: Home) -> results.SandboxStatus:
-    """What runs in the home."""
+    """Return what runs in the home."""
     record = process.running(home)
     if record is None:
         return results.SandboxStatus(running=False, home=str(home.root))
-    facts = process.ask(home, "status")
+    facts = process.request(home, "status")
     return results.SandboxStatus(
         running=True,
         home=str(home.root),
@@ -204,7 +209,7 @@ def _status(home: Home) -> results.SandboxStatus:
 
 
 def _checked(timings: tuple[str, ...]) -> list[str]:
-    """The timings, each a known name and a number."""
+    """Return the timings; raise UsageError unless each is a known name and a number."""
     for one in timings:
         name, _, seconds = one.partition("=")
         if name not in process.TIMINGS or not seconds.replace(".", "", 1).isdigit():
@@ -214,20 +219,21 @@ def _checked(timings: tuple[str, ...]) -> list[str]:
     return list(timings)
 
 
-def _rule(asked: dict[str, Any]) -> dict[str, Any] | None:
-    """The rule that the options describe; None when they describe none."""
-    match = {name: asked[name] for name in ("service", "action", "region") if asked[name]}
-    match |= dict(_pair(one) for one in asked["matches"])
+def _rule(options: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the rule that the options describe; None if they describe none."""
+    match = {name: options[name] for name in ("service", "action", "region") if options[name]}
+    match |= dict(_pair(one) for one in options["matches"])
     names = ("error", "message", "http", "delay", "reset", "reset_after")
-    effect = {name: asked[name] for name in names if asked[name] not in (None, False)}
+    effect = {name: options[name] for name in names if options[name] not in (None, False)}
     if not effect:
         if match:
-            raise UsageError("The fault does nothing.", hint="Add --error, --http, --delay, --reset or --reset-after.")
+            raise UsageError("The fault has no effect.", hint="Add --error, --http, --delay, --reset or --reset-after.")
         return None
-    return {"match": match, "do": effect, "skip": asked["skip"], "times": asked["times"]}
+    return {"match": match, "do": effect, "skip": options["skip"], "times": options["times"]}
 
 
 def _pair(text: str) -> tuple[str, str]:
+    """Return the parameter and the pattern; raise UsageError without a `=`."""
     name, sign, pattern = text.partition("=")
     if not sign:
         raise UsageError(f"'{text}' is not PARAMETER=REGEX.")

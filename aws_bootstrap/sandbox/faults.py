@@ -1,17 +1,17 @@
-"""Faults on request: rules that match calls, and what befalls a call that is hit. Pure but for the counting.
+"""Fault injection: rules that match calls, and the effect on a matching call. Pure but for the counting.
 
 A rule is `{"match": {...}, "skip": n, "times": n, "do": {...}}`. `match` compares `service`, `action`,
 `region` and any request parameter (`InstanceMarketOptions.MarketType`) with a regular expression that must
-fit whole; a parameter that the call lacks is the empty text. `skip` lets the first n matching calls pass,
-`times` bounds how many are hit (absent: all). `do` is one or more of
+match in full; a parameter that the call lacks is the empty string. `skip` leaves the first n matching calls alone,
+`times` limits how many are affected (absent: all). `do` is one or more of
 
     error        an AWS error code, in the service's own format (with `message`, `status`)
-    http         a bare HTTP status (with `body`), as from a broken load balancer
+    http         a bare HTTP status (with `body`), as from a failing load balancer
     delay        seconds to wait before anything else
     reset        true: the connection breaks before the call takes effect
-    reset_after  true: the call takes effect, then the connection breaks: a lost reply
-    hold         true: the call waits until it is released, then takes effect and is answered
-    silent       true: the call takes effect, and no answer ever comes (until the faults are cleared)
+    reset_after  true: the call takes effect, then the connection breaks: a lost response
+    hold         true: the call waits until it is released, then takes effect and gets its response
+    silent       true: the call takes effect, and no response is sent (until the faults are cleared)
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 EFFECTS = frozenset({"error", "message", "status", "http", "body", "delay", "reset", "reset_after", "hold", "silent"})
+#: How long a call is held at most.
 HOLD_SECONDS = 300.0
 _FIELDS = frozenset({"match", "skip", "times", "do"})
 # HTTP statuses that AWS sends with a code, where it is not 400. Missing capacity is a 500:
@@ -45,7 +46,7 @@ STATUS_OF_CODE = {
 
 
 class BadRule(ValueError):
-    """A fault rule that cannot be understood; the message says what is wrong with it."""
+    """An invalid fault rule; the message says what is wrong with it."""
 
 
 @dataclass
@@ -59,8 +60,8 @@ class Rule:
     seen: int = 0
     patterns: dict[str, re.Pattern[str]] = field(default_factory=dict, repr=False)
 
-    def takes(self, call: Mapping[str, str]) -> bool:
-        """Return whether this call is hit; count it if the rule matches at all."""
+    def applies(self, call: Mapping[str, str]) -> bool:
+        """Return whether the rule affects this call; count the call if it matches."""
         for name, pattern in self.patterns.items():
             if not pattern.fullmatch(call.get(name, "")):
                 return False
@@ -70,7 +71,7 @@ class Rule:
         return self.times is None or self.seen <= self.skip + self.times
 
     def facts(self) -> dict[str, Any]:
-        """Return the rule as it was given, and how many calls it hit."""
+        """Return the rule as it was added, and how many calls it affected."""
         hits = max(self.seen - self.skip, 0)
         if self.times is not None:
             hits = min(hits, self.times)
@@ -78,12 +79,12 @@ class Rule:
 
 
 def parse(raw: Any) -> Rule:
-    """Return the rule that `raw` describes; raise BadRule with the reason when it describes none."""
+    """Return the rule that `raw` describes; raise BadRule with the reason if it is invalid."""
     if not isinstance(raw, dict) or not isinstance(raw.get("do"), dict) or not raw["do"]:
         raise BadRule('a rule is an object with at least "do"')
     unknown = sorted((set(raw) - _FIELDS) | (set(raw["do"]) - EFFECTS))
     if unknown:
-        raise BadRule(f"unknown words in the rule: {', '.join(unknown)}")
+        raise BadRule(f"unknown keys in the rule: {', '.join(unknown)}")
     match = {name: str(value) for name, value in raw.get("match", {}).items()}
     try:
         patterns = {name: re.compile(value, re.DOTALL) for name, value in match.items()}
@@ -93,7 +94,7 @@ def parse(raw: Any) -> Rule:
 
 
 class Faults:
-    """The rules in force, asked once a call. The first rule that takes the call decides."""
+    """The active rules. The first one that applies to a call decides."""
 
     def __init__(self) -> None:
         self._rules: list[Rule] = []
@@ -103,13 +104,13 @@ class Faults:
         self._releases = 0
 
     def add(self, raw: Iterable[Any]) -> None:
-        """Put more rules in force, after those already there; none of them if one is bad."""
+        """Add rules after the existing ones; none of them if one is invalid."""
         rules = [parse(one) for one in raw]
         with self._lock:
             self._rules += rules
 
     def clear(self) -> None:
-        """End every rule, and let go the calls that are held."""
+        """Remove every rule, and release the held calls."""
         with self._lock:
             self._rules.clear()
         self.release()
@@ -124,26 +125,26 @@ class Faults:
             self._held -= 1
 
     def release(self) -> None:
-        """Let every held call go on."""
+        """Release every held call."""
         with self._changed:
             self._releases += 1
             self._changed.notify_all()
 
     def wait_held(self, seconds: float) -> bool:
-        """Return whether a call is held, or comes to be held within so many seconds."""
+        """Return whether a call is held, or becomes held within so many seconds."""
         with self._changed:
             return self._changed.wait_for(lambda: self._held > 0, seconds)
 
     def facts(self) -> list[dict[str, Any]]:
-        """Return the rules in force, in their order."""
+        """Return the active rules, in their order."""
         with self._lock:
             return [rule.facts() for rule in self._rules]
 
     def hit(self, call: Mapping[str, str]) -> dict[str, Any] | None:
-        """Return what is to befall this call, or None."""
+        """Return the effect of the first rule that applies to this call, or None."""
         with self._lock:
             for rule in self._rules:
-                if rule.takes(call):
+                if rule.applies(call):
                     return rule.do
         return None
 

@@ -1,6 +1,6 @@
-"""Where a sandbox keeps its things: one folder, nothing outside it.
+"""The files of a sandbox: one folder, nothing outside it.
 
-The folder is its owner's alone (mode 0700): the access key in it is what admits a caller to the sandbox.
+Only its owner can read the folder (mode 0700): the access key in it grants access to the sandbox.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from ..files import ensure_private_folder
 
 PATH_VARIABLE = "AWS_BOOTSTRAP_SANDBOX_HOME"
 PROGRAM = "aws-bootstrap --sandbox"
+#: Above 1024, so that a box can be reached without being root.
 LOGIN_PORT = 2222
-"""Above 1024, so that a box can be reached without being root."""
 
 CONTROL_PATH = "/_sandbox"
 _UNSET = ("AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_CA_BUNDLE")
@@ -26,7 +26,7 @@ _KEY_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 
 @dataclass(frozen=True)
 class Record:
-    """What a running sandbox writes down about itself. `started` tells a reused pid from ours."""
+    """The process of a running sandbox. `started` distinguishes it from a later process with the same pid."""
 
     pid: int
     port: int
@@ -41,42 +41,47 @@ class Home:
 
     @classmethod
     def of(cls, root: Path | None = None) -> Home:
-        """The sandbox in `root`, or in the place that the environment or custom gives."""
+        """Return the sandbox in `root`, else in the folder that the environment names, else in the default one."""
         chosen = root or os.environ.get(PATH_VARIABLE) or Path.home() / ".aws-bootstrap" / "sandbox"
         return cls(Path(chosen).expanduser().absolute())
 
     @property
     def boxes(self) -> Path:
+        """Return the folder of the boxes' file trees."""
         return self.root / "boxes"
 
     @property
     def volumes(self) -> Path:
+        """Return the folder of the volumes' contents."""
         return self.root / "volumes"
 
     @property
     def state(self) -> Path:
+        """Return the file of the EC2 side's state."""
         return self.root / "state.pickle"
 
     @property
     def record_file(self) -> Path:
+        """Return the file of the running process's record."""
         return self.root / "server.json"
 
     @property
     def log(self) -> Path:
+        """Return the log file of the process."""
         return self.root / "server.log"
 
-    def is_ours(self) -> bool:
-        """Whether a sandbox has lived in this folder: nothing else may be erased."""
+    def is_sandbox(self) -> bool:
+        """Return whether this is a sandbox's folder: no other may be erased."""
         return (self.root / "access-key").exists()
 
-    def make(self) -> None:
-        """Makes the folder and the files that stand in for ~/.aws, where they are missing.
+    def create(self) -> None:
+        """Create the folder and the files used in place of ~/.aws, if they are missing.
 
-        Raises for a folder that holds something else: it would be closed to others, and erased by `reset`.
+        Raise BootstrapError for a folder that holds something else: its mode would change, and `reset` would erase it.
         """
-        if self.root.exists() and any(self.root.iterdir()) and not self.is_ours():
+        if self.root.exists() and any(self.root.iterdir()) and not self.is_sandbox():
             raise BootstrapError(
-                f"{self.root} is not empty, and no sandbox's folder.",
+                f"{self.root} is not empty and is not a sandbox folder.",
                 hint=f"Name another folder in {PATH_VARIABLE}.",
                 code="sandbox-failed",
             )
@@ -88,22 +93,23 @@ class Home:
             (self.root / name).touch(mode=0o600)
 
     def access_key(self) -> tuple[str, str]:
-        """The key pair (id, secret) that this sandbox, and no other, answers to."""
+        """Return the access key (id, secret) that this sandbox, and no other, accepts."""
         identifier, secret = (self.root / "access-key").read_text().split()
         return identifier, secret
 
     def record(self) -> Record | None:
-        """What the last server wrote down, whether or not it still runs."""
+        """Return the record of the last process, whether or not it still runs; None if there is none."""
         try:
             return Record(**json.loads(self.record_file.read_text()))
         except (OSError, ValueError, TypeError):
             return None
 
     def write_record(self, record: Record) -> None:
+        """Write the record of the running process."""
         _write_private(self.record_file, json.dumps(asdict(record)))
 
     def environment(self, port: int) -> dict[str, str | None]:
-        """The variables for a sandbox that answers on `port`; None means unset."""
+        """Return the variables for a sandbox that listens on `port`; None means unset."""
         identifier, secret = self.access_key()
         endpoint = f"http://127.0.0.1:{port}"
         return {
@@ -125,7 +131,7 @@ class Home:
 
 
 def _write_private(path: Path, text: str) -> None:
-    """Writes a file that only its owner can read, whole or not at all."""
+    """Write a file that only its owner can read, whole or not at all."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     draft.touch(mode=0o600)
     draft.write_text(text)
@@ -133,7 +139,7 @@ def _write_private(path: Path, text: str) -> None:
 
 
 def _write_once(path: Path, text: str) -> None:
-    """Writes a file that only its owner can read, unless it is there: of two that begin at once the first wins."""
+    """Write a file that only its owner can read, unless it exists: of two that start at once the first wins."""
     try:
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as handle:
             handle.write(text)

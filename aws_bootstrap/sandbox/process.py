@@ -1,7 +1,7 @@
-"""The background process: started when needed, found again by its record, ended by its pid.
+"""The background process: started when needed, found by its record, ended by its pid.
 
-Only a process that answers with our access key is ours. Whoever starts one holds the folder's lock, so two
-commands that begin at once get one sandbox; a record whose process is gone is a crash, and is cleared away.
+Only a process that accepts the home's access key is the home's sandbox. Starting one takes the folder's lock, so two
+commands that start at once get one sandbox. A record whose process has ended is left over from a crash, and deleted.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import BootstrapError
-from . import control
+from . import control_client
 from .home import Home, Record
 
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0
 POLL_SECONDS = 0.02
-_NEEDED = ("moto", "asyncssh")
+_REQUIRED_PACKAGES = ("moto", "asyncssh")
+#: The fields of `cloud.world.Timing`, which is too slow to import here.
 TIMINGS = (
     "pending",
     "stopping",
@@ -36,53 +37,52 @@ TIMINGS = (
     "detaching",
     "forget_terminated",
 )
-"""The fields of `cloud.world.Timing`, which is not to be imported here."""
 
 
 def ensure_running(home: Home, *options: str) -> int:
-    """The port of the home's sandbox, which is started with `options` if it does not answer."""
+    """Return the port of the home's sandbox, started with `options` if it does not respond."""
     found = running(home)
     if found:
         return found.port
     _require_extra()
-    home.make()
+    home.create()
     with _lock(home):
         found = running(home) or _start(home, options)
     return found.port
 
 
 def running(home: Home) -> Record | None:
-    """The record of the home's sandbox if that process lives and answers."""
+    """Return the record of the home's sandbox if its process runs and responds, else None."""
     record = home.record()
-    if record is None or birth(record.pid) != record.started:
+    if record is None or start_time(record.pid) != record.started:
         return None
     try:
-        control.ask(home, record.port, "ping", timeout=10)
+        control_client.request(home, record.port, "ping", timeout=10)
     except (OSError, BootstrapError):
         return None
     return record
 
 
 def stop(home: Home) -> bool:
-    """Ends the home's sandbox, whose state stays on disk; False when none ran."""
-    if not home.is_ours():
+    """Stop the home's sandbox; its state stays on disk. Return False if none was running."""
+    if not home.is_sandbox():
         return False
     with _lock(home):
         return _end(home)
 
 
-def ask(home: Home, path: str, body: Any = None, **options: Any) -> Any:
-    """The answer of the home's running sandbox to one control call."""
+def request(home: Home, path: str, body: Any = None, **options: Any) -> Any:
+    """Return the response of the home's running sandbox to one control request."""
     record = running(home)
     if record is None:
         raise BootstrapError(
             "The sandbox is not running.", hint="Start it with: aws-bootstrap sandbox start", code="not-running"
         )
-    return control.ask(home, record.port, path, body, **options)
+    return control_client.request(home, record.port, path, body, **options)
 
 
-def birth(pid: int) -> str:
-    """A text that tells this process from any other that had or gets its pid; empty when there is none."""
+def start_time(pid: int) -> str:
+    """Return when the process started, which distinguishes it from others with its pid; empty if there is none."""
     try:
         # Field 22 of /proc/PID/stat is the start time in clock ticks (proc(5)); field 2 may hold blanks.
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
@@ -94,7 +94,7 @@ def birth(pid: int) -> str:
 
 
 def _start(home: Home, options: tuple[str, ...]) -> Record:
-    """A fresh sandbox process, once it answers. Clears away what a crashed one left."""
+    """Return the record of a new sandbox process, once it responds. Delete what a crashed one left."""
     _end(home)
     home.record_file.unlink(missing_ok=True)
     with home.log.open("ab") as log:
@@ -114,44 +114,45 @@ def _start(home: Home, options: tuple[str, ...]) -> Record:
         if child.poll() is not None:
             break
         time.sleep(POLL_SECONDS)
-    raise BootstrapError("The sandbox did not start.", hint=f"Its last words are in {home.log}", code="sandbox-failed")
+    raise BootstrapError("The sandbox did not start.", hint=f"See its log: {home.log}", code="sandbox-failed")
 
 
 def _server_environment(home: Home) -> dict[str, str]:
-    """Our environment, less what would change how the AWS libraries behave in the server.
+    """Return this environment without the variables that would change the AWS libraries in the server.
 
-    Where Python is told to keep no bytecode it compiles moto at every start, which takes two seconds: it keeps it
-    in the home then.
+    With PYTHONDONTWRITEBYTECODE Python would compile moto at every start, which takes two seconds: the home keeps the
+    bytecode then.
     """
-    kept = {name: value for name, value in os.environ.items() if _harmless(name)}
+    kept = {name: value for name, value in os.environ.items() if _is_harmless(name)}
     if kept.pop("PYTHONDONTWRITEBYTECODE", None):
         kept.setdefault("PYTHONPYCACHEPREFIX", str(home.root / "bytecode"))
     package_parent = str(Path(__file__).resolve().parents[2])
     return kept | {"PYTHONPATH": os.pathsep.join(filter(None, [package_parent, kept.get("PYTHONPATH")]))}
 
 
-def _harmless(name: str) -> bool:
+def _is_harmless(name: str) -> bool:
+    """Return whether the AWS libraries ignore this variable."""
     return name.startswith("AWS_BOOTSTRAP_SANDBOX_") or not name.startswith(("AWS_", "MOTO_"))
 
 
 def _end(home: Home) -> bool:
-    """Ends the recorded process, kindly and then not; False when it was gone."""
+    """End the recorded process by SIGTERM, then SIGKILL. Return False if it had ended already."""
     record = home.record()
-    if record is None or birth(record.pid) != record.started:
+    if record is None or start_time(record.pid) != record.started:
         return False
     for number in (signal.SIGTERM, signal.SIGKILL):
         with suppress(ProcessLookupError):
             os.kill(record.pid, number)
-        if _gone(record):
+        if _wait_ended(record):
             break
     home.record_file.unlink(missing_ok=True)
     return True
 
 
-def _gone(record: Record) -> bool:
-    """Whether the process ended within the time that a clean end may take."""
+def _wait_ended(record: Record) -> bool:
+    """Return whether the process ends within STOP_SECONDS."""
     deadline = time.monotonic() + STOP_SECONDS
-    while birth(record.pid) == record.started and not _reaped(record.pid):
+    while start_time(record.pid) == record.started and not _reaped(record.pid):
         if time.monotonic() > deadline:
             return False
         time.sleep(POLL_SECONDS)
@@ -159,7 +160,7 @@ def _gone(record: Record) -> bool:
 
 
 def _reaped(pid: int) -> bool:
-    """Whether the process was a dead child of ours (in tests the starter outlives the sandbox)."""
+    """Return whether the process was an ended child of this one (in tests the starter outlives the sandbox)."""
     try:
         return os.waitpid(pid, os.WNOHANG)[0] == pid
     except ChildProcessError:
@@ -167,9 +168,10 @@ def _reaped(pid: int) -> bool:
 
 
 def _require_extra() -> None:
-    if any(importlib.util.find_spec(name) is None for name in _NEEDED):
+    """Raise BootstrapError if the extra `sandbox` is not installed."""
+    if any(importlib.util.find_spec(name) is None for name in _REQUIRED_PACKAGES):
         raise BootstrapError(
-            "The sandbox needs libraries that are not installed.",
+            "The sandbox requires packages that are not installed.",
             hint="Install them with: pip install 'aws-bootstrap-g4dn[sandbox]'",
             code="sandbox-missing",
         )
@@ -177,7 +179,7 @@ def _require_extra() -> None:
 
 @contextmanager
 def _lock(home: Home) -> Iterator[None]:
-    """Holds the home's lock, so that one command at a time starts or stops the sandbox."""
+    """Hold the home's lock, so that one command at a time starts or stops the sandbox."""
     with (home.root / "lock").open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield

@@ -1,6 +1,6 @@
 """The pytest fixture `aws_bootstrap_sandbox`, for other people's suites (docs/sandbox.md).
 
-One sandbox serves a whole test session; each test gets it empty, and with its environment already pointed at it.
+One sandbox serves a whole test session; each test gets it empty, with its environment pointed at it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def _aws_bootstrap_sandbox_session(tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture
 def aws_bootstrap_sandbox(_aws_bootstrap_sandbox_session: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
-    """An empty sandbox, to which boto3, the AWS CLI and every subprocess of the test speak."""
+    """Return an empty sandbox; boto3, the AWS CLI and every subprocess of the test use it."""
     sandbox = _aws_bootstrap_sandbox_session
     sandbox.start()
     sandbox.wipe()

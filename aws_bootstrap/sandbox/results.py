@@ -1,4 +1,4 @@
-"""What the sandbox's own commands answer with, and what a person sees of it."""
+"""The results of the sandbox's own commands, and their text views."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class SandboxInstance:
 
 @dataclass(frozen=True)
 class SandboxStatus(Result):
-    """Whether the sandbox runs, and what is in it. `boxes` is how boxes are kept apart, or `none`."""
+    """Whether the sandbox runs, and what it holds. `boxes` is the isolation of the boxes, or `none`."""
 
     running: bool
     home: str
@@ -61,7 +61,7 @@ class SandboxEnvironment(Result):
 
 @dataclass(frozen=True)
 class FaultRule:
-    """One rule in force; `hits` counts the calls that it befell."""
+    """One active rule; `hits` counts the calls that it affected."""
 
     match: dict[str, str]
     do: dict[str, Any]
@@ -72,7 +72,7 @@ class FaultRule:
 
 @dataclass(frozen=True)
 class SandboxFaults(Result):
-    """The fault rules in force, in the order in which they are tried."""
+    """The active fault rules, in the order in which they are tried."""
 
     faults: tuple[FaultRule, ...]
 
@@ -87,7 +87,7 @@ class SandboxFaults(Result):
 
 @dataclass(frozen=True)
 class LoggedCall:
-    """One AWS call. `time` is in seconds since 1970; `status` is null while it runs or when it was cut off."""
+    """One AWS call. `time` is in seconds since 1970; `status` is null in flight and after a broken connection."""
 
     time: float
     service: str
@@ -121,16 +121,16 @@ class SandboxLog(Result):
 
 @dataclass(frozen=True)
 class SandboxInterrupted(Result):
-    """A spot instance that EC2 has taken back."""
+    """An interrupted spot instance."""
 
     instance_id: str
 
 
 @text.register
 def _(status: SandboxStatus) -> str:
-    """Return where it is and what is in it."""
+    """Return where the sandbox is and what it holds."""
     if not status.running:
-        return f"No sandbox runs in {status.home}.\nStart it with: {command('aws-bootstrap sandbox start')}"
+        return f"No sandbox is running in {status.home}.\nStart it with: {command('aws-bootstrap sandbox start')}"
     facts = [
         ("Endpoint", status.endpoint),
         ("Home", status.home),
@@ -140,21 +140,22 @@ def _(status: SandboxStatus) -> str:
     ]
     rows = [_row(one) for one in status.instances]
     use = f"Use it with any AWS tool: {command('eval "$(aws-bootstrap sandbox env)"')}"
-    return "\n".join([heading("The sandbox runs"), *pairs(facts), *rows, use])
+    return "\n".join([heading("The sandbox is running"), *pairs(facts), *rows, use])
 
 
 def _row(one: SandboxInstance) -> str:
+    """Return the line of one instance."""
     return f"  {one.instance_id}  {one.region}  {one.state}  {one.public_ip or ''}".rstrip()
 
 
 @text.register
 def _(stopped: SandboxStopped) -> str:
-    """Return what was ended, and what stays."""
+    """Return what was stopped or erased, and what stays."""
     if stopped.erased:
-        return f"The sandbox in {stopped.home} is as new."
+        return f"Erased {stopped.home}."
     if not stopped.stopped:
         return "No sandbox was running."
-    return f"Stopped. Its state stays in {stopped.home}; to erase it: {command('aws-bootstrap sandbox reset')}"
+    return f"Stopped. Its state stays in {stopped.home}. Erase it: {command('aws-bootstrap sandbox reset')}"
 
 
 @text.register
@@ -171,14 +172,15 @@ def _(result: SandboxEnvironment) -> str:
 
 @text.register
 def _(result: SandboxFaults) -> str:
-    """Return one line a rule."""
+    """Return one line per rule."""
     if not result.faults:
-        return "No faults are in force."
+        return "No active faults."
     rules = [_rule(rule) for rule in result.faults]
     return "\n".join([heading(plural(len(result.faults), "fault")), *rules])
 
 
 def _rule(rule: FaultRule) -> str:
+    """Return the line of one rule."""
     match = " ".join(f"{name}={value}" for name, value in rule.match.items()) or "every call"
     effect = " ".join(f"{name}={value}" for name, value in rule.do.items())
     bounds = []
@@ -192,11 +194,12 @@ def _rule(rule: FaultRule) -> str:
 
 @text.register
 def _(result: SandboxLog) -> str:
-    """Return one line a call."""
+    """Return one line per call."""
     return "\n".join(_call(call) for call in result.calls) or "No calls yet."
 
 
 def _call(call: LoggedCall) -> str:
+    """Return the line of one call."""
     clock = time.strftime("%H:%M:%S", time.localtime(call.time)) + f"{call.time % 1:.3f}"[1:]
     line = f"{clock}  {call.region:<14} {call.service}:{call.action}  {_outcome(call)}"
     if call.fault:
@@ -205,7 +208,7 @@ def _call(call: LoggedCall) -> str:
 
 
 def _outcome(call: LoggedCall) -> str:
-    """Return how the call ended: its error, else its status, else why it has none."""
+    """Return the outcome of the call: its error, else its status, else why it has none."""
     if call.error:
         return call.error
     if call.status:
@@ -217,5 +220,5 @@ def _outcome(call: LoggedCall) -> str:
 
 @text.register
 def _(result: SandboxInterrupted) -> str:
-    """Return what EC2 took."""
-    return f"EC2 has taken {result.instance_id} back."
+    """Return which instance was interrupted."""
+    return f"Interrupted {result.instance_id}."

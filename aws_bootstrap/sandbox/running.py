@@ -1,11 +1,11 @@
-"""A running sandbox: the EC2 side, the box side and the state on disk, put together. It loads moto."""
+"""A running sandbox: the EC2 side, the box side and the state on disk. Importing it imports moto."""
 
 from __future__ import annotations
 
 import threading
 
 from .boxes.fleet import Fleet
-from .calls import CallLog
+from .call_log import CallLog
 from .cloud import backend
 from .cloud.router import Router
 from .cloud.world import NoMachines, Timing, World
@@ -16,8 +16,8 @@ from .snapshots import Snapshots
 from .state import State
 
 
-class Sandbox:
-    """All that a sandbox holds, behind whatever door leads to it. `fleet` is None where there are no boxes."""
+class RunningSandbox:
+    """The parts of a running sandbox, without its HTTP server. `fleet` is None without boxes."""
 
     def __init__(self, home: Home, timing: Timing, *, boxes: bool) -> None:
         self.home = home
@@ -31,44 +31,44 @@ class Sandbox:
         self.access_key = home.access_key()[0]
         self.router = Router(self.backends, self.lock, self.access_key, self.changed)
         self.state = State(home, self.backends, self.router.quotas, self.lock)
-        self.snapshots = Snapshots(home, self.state, self.wipe, self.boot_again)
+        self.snapshots = Snapshots(home, self.state, self.wipe, self.resume_instances)
         self.faults = Faults()
         self.log = CallLog()
 
     def resume(self) -> None:
-        """Take up what the state holds: instances change on, and boot their boxes again."""
+        """Resume the loaded state: pending state changes go on, and running instances boot their boxes."""
         with self.lock:
             if self.fleet:
                 self.fleet.start(self.powered_off, self._instance_ids())
-            self.boot_again()
+            self.resume_instances()
 
     def _instance_ids(self) -> set[str]:
-        """Return the ids of the instances that live."""
+        """Return the ids of the instances that EC2 still shows."""
         found = set()
-        for region in self.backends.made().values():
+        for region in self.backends.existing().values():
             for instance in region.live_instances():
                 found.add(instance.id)
         return found
 
-    def boot_again(self) -> None:
-        """Boot the boxes of a state that was brought back."""
+    def resume_instances(self) -> None:
+        """Boot the boxes of a restored state."""
         with self.lock:
-            for region in self.backends.made().values():
+            for region in self.backends.existing().values():
                 region.resume()
 
-    def end(self) -> None:
-        """End everything that was started here; the state stays on disk."""
-        self.scheduler.end()
+    def stop(self) -> None:
+        """Stop the threads and the boxes; the state stays on disk."""
+        self.scheduler.stop()
         self.state.stop()
         if self.fleet:
-            self.fleet.end()
+            self.fleet.stop()
 
     def changed(self) -> None:
-        """Note that something happened which a restart must not forget."""
+        """Have the state saved soon."""
         self.state.changed()
 
     def wipe(self) -> None:
-        """Forget everything: instances with their boxes, volumes, quotas, faults, calls."""
+        """Delete everything: instances with their boxes, volumes, quotas, faults, calls."""
         with self.lock:
             self.scheduler.clear()
             self.backends.clear()
@@ -76,12 +76,12 @@ class Sandbox:
         self.faults.clear()
         self.log.clear()
         if self.fleet:
-            self.fleet.visits.clear()
+            self.fleet.ssh_commands.clear()
             self.fleet.wipe()
         self.changed()
 
     def powered_off(self, instance_id: str) -> None:
-        """Have the shutdown behaviour of an instance decide what follows when its box has shut itself down."""
+        """Stop or terminate an instance whose box has shut itself down."""
         with self.lock:
             instance = self.backends.find_instance(instance_id)
             if instance:

@@ -1,4 +1,4 @@
-"""Snapshots of a running sandbox: a test that needs the same account a thousand times makes it once.
+"""Snapshots of a running sandbox: a test that needs the same account a thousand times creates it once.
 
 A snapshot holds the EC2 side, and the boxes' disks with their host keys. It lasts as long as the process.
 """
@@ -16,37 +16,38 @@ from .state import State
 
 
 class Snapshots:
-    """What was kept, by name. `wipe` empties the sandbox, `boot_again` boots the boxes of a state brought back."""
+    """The snapshots, by name. `wipe` empties the sandbox, `resume` boots the boxes of a restored state."""
 
-    def __init__(self, home: Home, state: State, wipe: Callable[[], None], boot_again: Callable[[], None]) -> None:
+    def __init__(self, home: Home, state: State, wipe: Callable[[], None], resume: Callable[[], None]) -> None:
         self._home = home
         self._state = state
         self._wipe = wipe
-        self._boot_again = boot_again
-        self._kept: dict[str, bytes] = {}
+        self._resume = resume
+        self._snapshots: dict[str, bytes] = {}
 
     def take(self, name: str) -> None:
-        """Keep the present state under a name."""
-        self._kept[name] = self._state.pickled()
+        """Save the current state under a name."""
+        self._snapshots[name] = self._state.pickled()
         for folder in (self._home.boxes, self._home.volumes):
             _copy(folder, self._folder(name) / folder.name)
 
     def restore(self, name: str, *, boot: bool) -> None:
-        """Bring a state back, with no fault and no call; boxes of running instances boot if `boot` says so."""
-        saved = pickle.loads(self._kept[name])
+        """Restore a snapshot, with no faults and an empty log; boxes of running instances boot if `boot` is true."""
+        saved = pickle.loads(self._snapshots[name])
         self._wipe()
-        self._state.take_up(saved)
+        self._state.restore(saved)
         _copy(self._folder(name) / self._home.volumes.name, self._home.volumes)
         if boot:
             _copy(self._folder(name) / self._home.boxes.name, self._home.boxes)
-            self._boot_again()
+            self._resume()
 
     def _folder(self, name: str) -> Path:
+        """Return the folder with the snapshot's disks."""
         return self._home.root / "snapshots" / name
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Have `target` hold what `source` holds. `cp` copies pipes and modes too, which shutil does not."""
+    """Replace `target` by a copy of `source`. `cp` copies pipes and modes too, which shutil does not."""
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
     if source.is_dir():

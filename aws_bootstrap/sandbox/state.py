@@ -14,13 +14,13 @@ from .cloud.quotas import Quotas
 from .home import Home
 
 _LOG = logging.getLogger(__name__)
-#: State of another version is not taken up: it holds moto's own objects.
-VERSION = f"1 moto {metadata.version('moto')}"
+#: State of another version is not loaded: it holds pickled objects of moto's classes and of this package's.
+VERSION = f"2 moto {metadata.version('moto')}"
 WRITE_EVERY = 0.5
 
 
 class State:
-    """What the EC2 side holds, saved and loaded. Boxes and volumes are folders, and keep themselves."""
+    """The state of the EC2 side, saved and loaded. Boxes and volumes are folders on disk already."""
 
     def __init__(self, home: Home, backends: Backends, quotas: Quotas, lock: threading.RLock) -> None:
         self._home = home
@@ -28,11 +28,11 @@ class State:
         self._quotas = quotas
         self._lock = lock
         self._dirty = threading.Event()
-        self._ended = threading.Event()
+        self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="state", daemon=True)
 
     def load(self) -> None:
-        """Take up the saved state; one of another version, or a broken one, is set aside."""
+        """Load the saved state; one of another version, or an unreadable one, is renamed and ignored."""
         try:
             saved = pickle.loads(self._home.state.read_bytes())
             if saved["version"] != VERSION:
@@ -40,13 +40,13 @@ class State:
         except FileNotFoundError:
             return
         except Exception:
-            _LOG.exception("the saved state cannot be read; starting anew")
+            _LOG.exception("the saved state cannot be read; starting with an empty account")
             self._home.state.rename(self._home.state.with_suffix(".unreadable"))
             return
-        self.take_up(saved)
+        self.restore(saved)
 
-    def take_up(self, saved: dict[str, Any]) -> None:
-        """Have the EC2 side hold what was saved."""
+    def restore(self, saved: dict[str, Any]) -> None:
+        """Replace the state of the EC2 side by the saved one."""
         with self._lock:
             account = self._backends[catalog.ACCOUNT]
             for region, backend in saved["regions"].items():
@@ -54,34 +54,34 @@ class State:
             self._quotas.requests[:] = saved["quota_requests"]
 
     def pickled(self) -> bytes:
-        """Return what the EC2 side holds now."""
+        """Return the current state of the EC2 side."""
         with self._lock:
             return pickle.dumps(
                 {
                     "version": VERSION,
-                    "regions": self._backends.made(),
+                    "regions": self._backends.existing(),
                     "quota_requests": self._quotas.requests,
                 }
             )
 
     def start(self) -> None:
-        """Start writing after each change."""
+        """Start the thread that writes after each change."""
         self._thread.start()
 
     def changed(self) -> None:
-        """Have the state written soon."""
+        """Have the state written within WRITE_EVERY seconds."""
         self._dirty.set()
 
     def stop(self) -> None:
-        """Write what is to be written, and end."""
-        self._ended.set()
+        """Write the state a last time, and stop the thread."""
+        self._stopped.set()
         self._dirty.set()
         self._thread.join(timeout=10)
 
     def _run(self) -> None:
-        while not self._ended.is_set():
+        while not self._stopped.is_set():
             self._dirty.wait()
-            self._ended.wait(WRITE_EVERY)
+            self._stopped.wait(WRITE_EVERY)
             self._dirty.clear()
             try:
                 self._write()

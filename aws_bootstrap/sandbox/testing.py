@@ -1,4 +1,4 @@
-"""A private sandbox for tests: in a folder of the test's own, ended with it.
+"""A private sandbox for tests: in a folder of the test's own, stopped at its end.
 
     with Sandbox(tmp_path / "sandbox") as sandbox:
         sandbox.fault(action="RunInstances", do={"error": "InsufficientInstanceCapacity"}, times=1)
@@ -20,6 +20,7 @@ from typing import Any, Self
 from . import process
 from .home import Home
 
+#: EC2's timings for tests: every state still occurs.
 FAST = {
     "pending": 0.2,
     "stopping": 0.2,
@@ -29,7 +30,6 @@ FAST = {
     "attaching": 0.05,
     "detaching": 0.1,
 }
-"""EC2's times for tests: every state is still passed through."""
 
 
 class Sandbox:
@@ -48,34 +48,34 @@ class Sandbox:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self, error_class: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
 
     def start(self) -> None:
-        """Starts it, or starts it again with the state it had."""
+        """Start the sandbox, or start it again with its saved state."""
         self.port = process.ensure_running(self.home, *self._options)
 
     def stop(self) -> None:
-        """Ends it; its state stays in the folder."""
+        """Stop the sandbox; its state stays in the folder."""
         process.stop(self.home)
 
     def wipe(self) -> None:
-        """Makes it as new: no instances, volumes, keys, faults, calls."""
-        self._ask("wipe", {})
+        """Empty the sandbox: no instances, volumes, keys, faults, calls."""
+        self._request("wipe", {})
 
     @property
     def variables(self) -> dict[str, str | None]:
-        """What the sandbox adds to an environment; None means unset."""
+        """Return the variables that the sandbox adds to an environment; None means unset."""
         return self.home.environment(self.port) | {"AWS_DEFAULT_REGION": self.region, "AWS_REGION": None}
 
     @property
     def env(self) -> dict[str, str]:
-        """A whole environment for a subprocess."""
+        """Return a complete environment for a subprocess."""
         return {name: value for name, value in (dict(os.environ) | self.variables).items() if value is not None}
 
     def client(self, service: str = "ec2", region: str | None = None, read_timeout: float = 60.0) -> Any:
-        """A plain boto3 client of this sandbox, without retries: a test wants to see each answer."""
+        """Return a boto3 client of this sandbox, without retries: a test checks each response."""
         import boto3
         from botocore.config import Config
 
@@ -98,76 +98,76 @@ class Sandbox:
         match: Mapping[str, str] | None = None,
         **fields: str,
     ) -> None:
-        """Puts a rule in force. `fields` are `action`, `service`, `region`; request parameters go into `match`."""
-        self._ask("faults", {"match": dict(match or {}) | fields, "do": dict(do), "skip": skip, "times": times})
+        """Add a fault rule. `fields` are `action`, `service`, `region`; request parameters go into `match`."""
+        self._request("faults", {"match": dict(match or {}) | fields, "do": dict(do), "skip": skip, "times": times})
 
     def clear_faults(self) -> None:
-        """Ends every fault."""
-        self._ask("faults", method="DELETE")
+        """Remove every fault."""
+        self._request("faults", method="DELETE")
 
     def log(self, *actions: str) -> list[dict[str, Any]]:
-        """The calls so far, oldest first; those of these actions alone, if any are named."""
-        return [call for call in self._ask("log") if not actions or call["action"] in actions]
+        """Return the calls so far, oldest first; only those of these actions, if any are named."""
+        return [call for call in self._request("log") if not actions or call["action"] in actions]
 
     def clear_log(self) -> None:
-        """Forgets the calls so far."""
-        self._ask("log", method="DELETE")
+        """Clear the call log."""
+        self._request("log", method="DELETE")
 
     def timing(self, **seconds: float) -> None:
-        """Changes how long EC2 takes, from now on."""
-        self._ask("timing", seconds)
+        """Change how long state changes in EC2 take, from now on."""
+        self._request("timing", seconds)
 
     def quota(self, code: str, value: float, region: str | None = None) -> None:
-        """Sets a vCPU quota."""
-        self._ask("quota", {"region": region or self.region, "code": code, "value": value})
+        """Set a vCPU quota."""
+        self._request("quota", {"region": region or self.region, "code": code, "value": value})
 
     def decide(self, request_id: str, status: str = "APPROVED") -> None:
-        """Ends a request for a quota increase."""
-        self._ask("quota-request", {"request_id": request_id, "status": status})
+        """Set the final status of a quota increase request."""
+        self._request("quota-request", {"request_id": request_id, "status": status})
 
     def interrupt(self, instance_id: str) -> None:
-        """Has EC2 take a spot instance back."""
-        self._ask("interrupt", {"instance_id": instance_id})
+        """Interrupt a spot instance."""
+        self._request("interrupt", {"instance_id": instance_id})
 
     def wait_held(self, seconds: float = 10.0) -> bool:
-        """Whether a call is held by a fault of `hold` or `silent`, now or within so many seconds."""
-        return self._ask("held", {"seconds": seconds}, timeout=seconds + 30)
+        """Return whether a fault of `hold` or `silent` holds a call, now or within so many seconds."""
+        return self._request("held", {"seconds": seconds}, timeout=seconds + 30)
 
     def release(self) -> None:
-        """Lets every held call go on."""
-        self._ask("release", {})
+        """Release every held call."""
+        self._request("release", {})
 
     def regions(self, *enabled: str) -> None:
-        """Sets which regions are enabled for the account."""
-        self._ask("regions", {"enabled": enabled})
+        """Set which regions are enabled for the account."""
+        self._request("regions", {"enabled": enabled})
 
     def snapshot(self, name: str) -> None:
-        """Keeps what the account holds, until the sandbox stops."""
-        self._ask("snapshot", {"name": name})
+        """Save the state of the account under a name, until the sandbox stops."""
+        self._request("snapshot", {"name": name})
 
     def restore(self, name: str, *, boot: bool = False) -> None:
-        """Brings a snapshot back, with no fault and no call; its running boxes boot if `boot` is true."""
-        self._ask("restore", {"name": name, "boot": boot}, timeout=60)
+        """Restore a snapshot, with no faults and an empty log; its running boxes boot if `boot` is true."""
+        self._request("restore", {"name": name, "boot": boot}, timeout=60)
 
     def inventory(self) -> list[dict[str, Any]]:
-        """Every instance, volume, security group, ingress rule and key pair, with its tags."""
-        return self._ask("inventory")
+        """Return every instance, volume, security group, ingress rule and key pair, with its tags."""
+        return self._request("inventory")
 
-    def ssh_fault(self, kind: str, *, skip: int = 0, times: int | None = None) -> None:
-        """Has the boxes fail once `skip` commands came: `sandbox.boxes.visits` has the kinds."""
-        self._ask("ssh-fault", {"kind": kind, "skip": skip, "times": times})
+    def ssh_fault(self, fault: str, *, skip: int = 0, times: int | None = None) -> None:
+        """Set the SSH fault of the boxes, active after `skip` commands: one of `boxes.ssh_commands.FAULTS`."""
+        self._request("ssh-fault", {"fault": fault, "skip": skip, "times": times})
 
     def clear_ssh_fault(self) -> None:
-        """Ends the SSH fault and forgets the commands that came."""
-        self._ask("visits", method="DELETE")
+        """Remove the SSH fault and clear the log of SSH commands."""
+        self._request("ssh-commands", method="DELETE")
 
-    def visits(self) -> list[dict[str, str]]:
-        """The commands that came to the boxes by SSH, oldest first."""
-        return self._ask("visits")
+    def ssh_commands(self) -> list[dict[str, str]]:
+        """Return the commands that the boxes received by SSH, oldest first."""
+        return self._request("ssh-commands")
 
     def status(self) -> dict[str, Any]:
-        """What runs in it."""
-        return self._ask("status")
+        """Return the process, the address, and what the sandbox holds."""
+        return self._request("status")
 
-    def _ask(self, path: str, body: Any = None, **options: Any) -> Any:
-        return process.ask(self.home, path, body, **options)
+    def _request(self, path: str, body: Any = None, **options: Any) -> Any:
+        return process.request(self.home, path, body, **options)

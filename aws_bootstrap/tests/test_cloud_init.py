@@ -38,7 +38,7 @@ def test_sshd_listens_on_the_port_that_was_asked_for():
     read = reader.parse(text.encode())
     (file,) = read.files
     assert (file.path, file.content) == ("/etc/ssh/sshd_config.d/10-aws-bootstrap.conf", b"Port 2222\n")
-    assert len(read.commands) == 3 and not read.complaint
+    assert len(read.commands) == 3 and not read.error
     assert yaml.safe_load(text)["runcmd"] == [
         ["sh", "-c", "! command -v semanage || semanage port -a -t ssh_port_t -p tcp 2222 || true"],
         ["systemctl", "daemon-reload"],

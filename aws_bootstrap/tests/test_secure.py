@@ -84,10 +84,10 @@ def assert_pinned(home: Path, instance_id: str, alias: str) -> None:
 @pytest.mark.parametrize("umask", [0o000, 0o077], ids=["000", "077"])
 def test_the_sandboxs_folders_are_their_users_alone(tmp_path, umask):
     script = "import sys; from pathlib import Path; from aws_bootstrap.sandbox.home import Home; "
-    script += "Home(Path(sys.argv[1])).make()"
+    script += "Home(Path(sys.argv[1])).create()"
     home = tmp_path / ".aws-bootstrap" / "sandbox"
     subprocess.run([sys.executable, "-c", script, str(home)], check=True, umask=umask, cwd=ROOT)
-    assert Home(home).is_ours()
+    assert Home(home).is_sandbox()
     found = modes(tmp_path / ".aws-bootstrap") | {"": stat.S_IMODE(home.parent.stat().st_mode)}
     assert {path: f"{mode:o}" for path, mode in found.items() if mode & SHARED} == {}
 

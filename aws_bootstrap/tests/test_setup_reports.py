@@ -94,7 +94,7 @@ def test_an_interrupted_setup_names_its_box(program, box, wait_for):
     program.sandbox.clear_ssh_fault()
     program.sandbox.ssh_fault("hanging")
     process = program.started("setup", "aws-gpu1", "-o", "json")
-    wait_for(program.sandbox.visits)
+    wait_for(program.sandbox.ssh_commands)
     process.terminate()
     out, _ = process.communicate(timeout=40)
     assert process.returncode == 143

@@ -1,16 +1,16 @@
 #!/bin/bash
 # Becomes process 1 of a box: run by isolation.py in fresh mount, process, network and host-name namespaces.
 #   boot.sh TREE VOLUMES PYTHON_PREFIX HOST_NAME PYTHON
-# The machine's programs are shown read-only; everything that can be written is the box's own tree.
+# The machine's programs are mounted read-only; everything writable is the box's own tree.
 set -eu
-# The real programs: the box's stand-ins lie in /usr/local.
+# The real programs: the box's fakes are in /usr/local.
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin
 tree=$1 volumes=$2 python_prefix=$3 host_name=$4 python=$5
 
-# The old /proc still shows this shell by the number that the machine knows it by.
+# The machine's /proc still shows this shell with its pid outside the new namespace.
 read -r own_pid _ </proc/self/stat
 
-show() { # show SOURCE PLACE: the machine's folder, read-only, in the box
+bind_read_only() { # bind_read_only SOURCE TARGET: mount a folder of the machine read-only in the box
     mkdir -p "$tree$2"
     mount --bind "$1" "$tree$2"
     mount -o remount,bind,ro "$tree$2"
@@ -21,16 +21,16 @@ for name in bin sbin lib lib32 lib64 libx32 usr nix; do
     if [ -L "/$name" ]; then
         [ -L "$tree/$name" ] || ln -s "$(readlink "/$name")" "$tree/$name"
     elif [ -d "/$name" ]; then
-        show "/$name" "/$name"
+        bind_read_only "/$name" "/$name"
     fi
 done
 mount --bind "$tree/.local" "$tree/usr/local"
 for name in ssl alternatives ld.so.conf.d ca-certificates; do
-    [ ! -d "/etc/$name" ] || show "/etc/$name" "/etc/$name"
+    [ ! -d "/etc/$name" ] || bind_read_only "/etc/$name" "/etc/$name"
 done
 case $python_prefix in
     /usr | /usr/*) ;;
-    *) show "$python_prefix" "$python_prefix" ;;
+    *) bind_read_only "$python_prefix" "$python_prefix" ;;
 esac
 mkdir -p "$tree/run/sandbox/volumes"
 mount --bind "$volumes" "$tree/run/sandbox/volumes"
@@ -52,7 +52,7 @@ ln -s /proc/self/fd/1 "$tree/dev/stdout"
 ln -s /proc/self/fd/2 "$tree/dev/stderr"
 
 hostname "$host_name"
-# Brings up the loopback, the only interface there is (netdevice(7): SIOCSIFFLAGS with IFF_UP).
+# Set the loopback up, the only interface that exists (netdevice(7): SIOCSIFFLAGS with IFF_UP).
 "$python" -ISc 'import fcntl, socket, struct
 fcntl.ioctl(socket.socket(), 0x8914, struct.pack("16sh22x", b"lo", 1))'
 mkdir -p "$tree/.machine"
@@ -61,6 +61,6 @@ pivot_root . .machine
 umount -l /.machine
 rmdir /.machine
 cd /
-# From here on the machine's other files do not exist. Waits for the end of the input, which comes when the
-# sandbox ends in whatever way: with process 1 every process of the box goes. Bash reaps orphans meanwhile.
+# From here on the machine's other files do not exist. Wait for the end of the input, which comes when the sandbox
+# ends, even by SIGKILL: with process 1 every process of the box ends. Bash reaps orphans meanwhile.
 exec /bin/bash -c 'echo "ready $1"; while read -r _; do :; done' box "$own_pid"

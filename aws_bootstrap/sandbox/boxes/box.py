@@ -1,4 +1,4 @@
-"""One box: its boot and its end, its disks, what it asks of its machine. All of it runs in the fleet's event loop."""
+"""One box: boot and halt, its disks, its power commands. All of it runs in the fleet's event loop."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from .isolation import CHOICE_VARIABLE, NONE, Isolation
 from .ports import LoginPorts
 from .processes import Processes
 from .relay import Relay
+from .ssh_commands import SshCommands
 from .tree import Tree
-from .visits import Visits
 
 _LOG = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ class Box:
         machine: Machine,
         isolation: Isolation,
         powered_off: Callable[[str], None],
-        visits: Visits,
+        ssh_commands: SshCommands,
     ) -> None:
         self.machine = machine
         self.isolation = isolation
@@ -40,43 +40,43 @@ class Box:
         self.lock = asyncio.Lock()
         self._processes = Processes(self.tree)
         self._relay = Relay(self._processes)
-        self.ports = LoginPorts(machine.instance_id, self._processes, self._relay, visits)
+        self.ports = LoginPorts(machine.instance_id, self._processes, self._relay, ssh_commands)
         self._powered_off = powered_off
         self._tasks: set[asyncio.Task[None]] = set()
 
     # --- boot and end -------------------------------------------------------------------------------------------
 
     async def boot(self) -> None:
-        """Start the box: tree, process 1, login ports, then the commands of its user data."""
+        """Start the box: tree, process 1, SSH ports, then the commands of its user data."""
         if self.isolation is NONE:
-            self.tree.say(f"no box: root without namespaces. Set {CHOICE_VARIABLE}=plain to have one all the same.")
+            self.tree.log(f"no box: root without namespaces. Set {CHOICE_VARIABLE}=plain to create one anyway.")
             return
         self.ports.prepare(self.machine.public_ip)
-        self.tree.say(f"box of {self.machine.instance_id} boots ({self.isolation.name})")
+        self.tree.log(f"box of {self.machine.instance_id} boots ({self.isolation.name})")
         first = not self.tree.root.exists()
         config = cloud_init.parse(self.machine.user_data)
         if first:
-            self.tree.make(self.machine, self.host_name)
+            self.tree.create(self.machine, self.host_name)
             cloud_init.write(self.tree.root, config.files)
         self._processes.end_left_behind()  # of a sandbox that was killed
-        self.tree.renew()
-        self._tell("machine.json", self._facts())
+        self.tree.reset_run()
+        self._write_document("machine.json", self._facts())
         self.write_devices()
-        self._keep(self._obey())
-        if self.isolation.apart:
+        self._spawn(self._serve_control_pipe())
+        if self.isolation.has_namespaces:
             await self._processes.start(self.host_name)
         if not first:
             await self._processes.run_as_root("mount -a")
-            self._keep(self._run_commands(("systemctl sandbox-boot",)))
+            self._spawn(self._run_commands(("systemctl sandbox-boot",)))
         await self.ports.listen()
-        if config.complaint:
-            self.tree.say(f"cloud-init: {config.complaint}")
+        if config.error:
+            self.tree.log(f"cloud-init: {config.error}")
         if first and config.commands:
-            self._keep(self._run_commands(config.commands))
+            self._spawn(self._run_commands(config.commands))
 
     async def halt(self) -> None:
         """Close the ports, break the connections and end every process."""
-        self.tree.say("box halts")
+        self.tree.log("box halts")
         await self.ports.close()
         for task in list(self._tasks):
             if task is not asyncio.current_task():
@@ -89,7 +89,7 @@ class Box:
         shutil.rmtree(self.tree.folder, ignore_errors=True)
 
     def _facts(self) -> dict[str, object]:
-        """Return what the stand-ins must know of the machine."""
+        """Return what the fake programs need to know of the machine."""
         instance_type = self.machine.instance_type
         return {
             "architecture": self.machine.architecture,
@@ -105,16 +105,17 @@ class Box:
         return f"ip-{self.machine.private_ip.replace('.', '-')}"
 
     async def _run_commands(self, commands: tuple[str, ...]) -> None:
+        """Run the commands one after another as root; log those that fail."""
         for command in commands:
             status = await self._processes.run_as_root(command)
             if status:
-                self.tree.say(f"cloud-init: runcmd ended with status {status}: {command}")
-        self.tree.say("cloud-init: finished")
+                self.tree.log(f"cloud-init: runcmd ended with status {status}: {command}")
+        self.tree.log("cloud-init: finished")
 
-    # --- what the box asks of its machine -----------------------------------------------------------------------
+    # --- the control pipe ---------------------------------------------------------------------------------------
 
-    async def _obey(self) -> None:
-        """Read the box's control pipe: lines such as `reboot`, `poweroff`, `sshd`."""
+    async def _serve_control_pipe(self) -> None:
+        """Execute the requests in the box's control pipe: lines such as `reboot`, `poweroff`, `sshd`."""
         reader = asyncio.StreamReader()
         # Open for writing too, or the pipe would end with its first writer.
         pipe = os.fdopen(os.open(self.tree.control, os.O_RDWR | os.O_NONBLOCK), "rb", 0)
@@ -122,68 +123,69 @@ class Box:
         transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, pipe)
         try:
             while line := (await reader.readline()).decode().strip():
-                self.tree.say(f"asked: {line}")
-                await self._do(line)
+                self.tree.log(f"requested: {line}")
+                await self._execute(line)
         finally:
             transport.close()
 
-    async def _do(self, asked: str) -> None:
-        if asked == "sshd":
+    async def _execute(self, request: str) -> None:
+        """Execute one request of the control pipe."""
+        if request == "sshd":
             await self.ports.listen()
-        elif asked == "poweroff":
+        elif request == "poweroff":
             await asyncio.get_running_loop().run_in_executor(None, self._powered_off, self.machine.instance_id)
-        elif asked == "reboot":
-            self._keep_outside(self.reboot())
+        elif request == "reboot":
+            self._spawn_outside(self.reboot())
 
     async def reboot(self) -> None:
-        """End everything and boot again; the disks stay."""
+        """Halt and boot again; the disks stay."""
         async with self.lock:
             await self.halt()
             await self.boot()
 
-    def _keep(self, work) -> None:
+    def _spawn(self, work) -> None:
         """Run the coroutine until it is done or the box halts."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        task.add_done_callback(_report)
+        task.add_done_callback(_log_failure)
 
-    def _keep_outside(self, work) -> None:
+    def _spawn_outside(self, work) -> None:
         """Run the coroutine even while the box halts."""
         task = asyncio.get_running_loop().create_task(work)
-        task.add_done_callback(_report)
+        task.add_done_callback(_log_failure)
         _OUTSIDE.add(task)
         task.add_done_callback(_OUTSIDE.discard)
 
     # --- disks --------------------------------------------------------------------------------------------------
 
     def write_devices(self) -> None:
-        """Tell the box's stand-ins which disks there are now."""
+        """Write the current list of disks for the box's fake programs."""
         self.volumes.mkdir(exist_ok=True)
         for volume in self.machine.volumes:
             (self.volumes / volume.volume_id).mkdir(exist_ok=True)
-        self._tell("devices.json", devices.listing(self.machine))
+        self._write_document("devices.json", devices.listing(self.machine))
 
-    def _tell(self, name: str, document: object) -> None:
-        """Leave a document for the box's stand-ins, whole or not at all."""
+    def _write_document(self, name: str, document: object) -> None:
+        """Write a document for the box's fake programs, whole or not at all."""
         draft = self.tree.root / "run/sandbox" / f"{name}.new"
         draft.write_text(json.dumps(document))
         draft.replace(draft.with_name(name))
 
     def attach(self, volume: Attachment) -> None:
-        """Show a new volume to the box."""
+        """Attach a volume to the box."""
         others = tuple(held for held in self.machine.volumes if held.volume_id != volume.volume_id)
         self.machine = devices.with_volumes(self.machine, (*others, volume))
         self.write_devices()
-        self.tree.say(f"kernel: nvme: {volume.volume_id} attached as {volume.device}")
+        self.tree.log(f"kernel: nvme: {volume.volume_id} attached as {volume.device}")
 
     async def detach(self, volume_id: str) -> None:
-        """Take a volume from the box, mounted or not, as when EC2 forces it."""
-        mounted = await self._processes.run_as_root(f"sandbox-eject {volume_id}")
+        """Detach a volume from the box, mounted or not, as a forced detachment does."""
+        status = await self._processes.run_as_root(f"sandbox-eject {volume_id}")
         left = tuple(held for held in self.machine.volumes if held.volume_id != volume_id)
         self.machine = devices.with_volumes(self.machine, left)
         self.write_devices()
-        self.tree.say(f"kernel: nvme: {volume_id} gone (status {mounted})")
+        self.tree.log(f"kernel: nvme: {volume_id} detached (umount status {status})")
 
 
 _OUTSIDE: set[asyncio.Task[None]] = set()
@@ -200,6 +202,7 @@ def login_user(image_name: str) -> str:
     return "ubuntu"
 
 
-def _report(task: asyncio.Task[None]) -> None:
+def _log_failure(task: asyncio.Task[None]) -> None:
+    """Log the exception of a task that failed."""
     if not task.cancelled() and task.exception():
-        _LOG.error("a box's work failed", exc_info=task.exception())
+        _LOG.error("a task of a box failed", exc_info=task.exception())

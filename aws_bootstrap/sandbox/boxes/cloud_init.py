@@ -1,4 +1,4 @@
-"""What cloud-init does with user data at the first boot: files are written, then commands run.
+"""cloud-init at the first boot: the user data's files are written, then its commands run.
 
 https://cloudinit.readthedocs.io/en/latest/explanation/format.html (cloud-config and shell scripts; nothing else)
 """
@@ -25,15 +25,15 @@ class File:
 
 @dataclass(frozen=True)
 class Config:
-    """What user data asks for. `commands` are shell scripts, to be run in order as root."""
+    """Parsed user data. `commands` are shell scripts, run in order as root; `error` is why it is invalid."""
 
     files: tuple[File, ...] = ()
     commands: tuple[str, ...] = ()
-    complaint: str = ""
+    error: str = ""
 
 
 def parse(user_data: bytes) -> Config:
-    """What the user data asks for. What cannot be read is told in `complaint`, as cloud-init tells it in its log."""
+    """Return the parsed user data. Invalid user data is reported in `error`, as cloud-init reports it in its log."""
     if user_data[:2] == b"\x1f\x8b":
         user_data = gzip.decompress(user_data)
     text = user_data.decode(errors="replace")
@@ -43,22 +43,24 @@ def parse(user_data: bytes) -> Config:
         )
     if text.startswith("#cloud-config"):
         return _cloud_config(text)
-    return Config(complaint="user data is neither a script nor cloud-config" if text.strip() else "")
+    return Config(error="user data is neither a script nor cloud-config" if text.strip() else "")
 
 
 def _cloud_config(text: str) -> Config:
+    """Return a parsed cloud-config document."""
     import yaml
 
     try:
-        wanted = yaml.safe_load(text) or {}
-        files = tuple(_file(one) for one in wanted.get("write_files") or ())
-        commands = tuple(_command(one) for one in [*(wanted.get("bootcmd") or ()), *(wanted.get("runcmd") or ())])
+        document = yaml.safe_load(text) or {}
+        files = tuple(_file(one) for one in document.get("write_files") or ())
+        commands = tuple(_command(one) for one in [*(document.get("bootcmd") or ()), *(document.get("runcmd") or ())])
     except (yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError) as error:
-        return Config(complaint=f"cloud-config cannot be read: {error}")
+        return Config(error=f"cloud-config cannot be parsed: {error}")
     return Config(files, commands)
 
 
 def _file(one: dict[str, Any]) -> File:
+    """Return one file of `write_files`."""
     content = str(one.get("content", "")).encode()
     if one.get("encoding") in ("b64", "base64"):
         content = base64.b64decode(content)
@@ -66,12 +68,12 @@ def _file(one: dict[str, Any]) -> File:
 
 
 def _command(one: str | list[Any]) -> str:
-    """A line of `runcmd`: a text is for the shell, a list is run word by word."""
+    """Return one entry of `runcmd` as a shell command: a string is one already, a list is its arguments."""
     return one if isinstance(one, str) else shlex.join(str(word) for word in one)
 
 
 def write(root: Path, files: tuple[File, ...]) -> None:
-    """Writes the files into the tree, and never outside it."""
+    """Write the files into the tree, and never outside it."""
     for file in files:
         target = root / PurePosixPath(file.path).relative_to("/")
         if ".." in target.parts or not target.parent.resolve().is_relative_to(root.resolve()):

@@ -1,8 +1,8 @@
 """The disks of a box as a Nitro instance shows them. Pure.
 
-On a g4dn the root volume and the instance store are there from the boot, so a data volume is never nvme1n1:
+On a g4dn the root volume and the instance store exist from the boot on, so a data volume is never nvme1n1:
 https://docs.aws.amazon.com/ebs/latest/userguide/nvme-ebs-volumes.html says that the order is not fixed, and that a
-volume is to be known by its serial, which is its id without the dash.
+volume is identified by its serial, which is its id without the dash.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _XEN = ("p2.", "p3.2", "p3.8", "p3.16", "g3.", "g3s.", "t2.", "m4.", "c4.")
 
 
 def listing(machine: Machine) -> list[dict[str, Any]]:
-    """Every disk of the machine: name, serial, model, size in bytes, and what it is there for."""
+    """Return every disk of the machine: name, serial, model, size in bytes, and its use."""
     volumes = sorted(machine.volumes, key=lambda volume: volume.device)
     if machine.instance_type.startswith(_XEN):
         return [_xen_root(machine), *(_xen_volume(volume) for volume in volumes)]
@@ -49,19 +49,21 @@ def listing(machine: Machine) -> list[dict[str, Any]]:
 
 
 def with_volumes(machine: Machine, volumes: tuple[Attachment, ...]) -> Machine:
-    """The machine with these data volumes."""
+    """Return the machine with these data volumes."""
     return replace(machine, volumes=volumes)
 
 
 def _disk(use: str, serial: str, model: str, size: int) -> dict[str, Any]:
+    """Return one disk, without its name. `use` is `root`, `store` or a volume id."""
     return {"use": use, "serial": serial, "model": model, "size": size, "name": ""}
 
 
 def _xen_root(machine: Machine) -> dict[str, Any]:
+    """Return the root disk of a Xen instance."""
     return _disk("root", "", "", machine.root_gb * GIB) | {"name": "xvda"}
 
 
 def _xen_volume(volume: Attachment) -> dict[str, Any]:
-    """Xen shows /dev/sdf as xvdf, and no serial."""
+    """Return a data volume of a Xen instance, where /dev/sdf is xvdf and has no serial."""
     name = volume.device.removeprefix("/dev/").replace("sd", "xvd", 1)
     return _disk(volume.volume_id, "", "", volume.size_gb * GIB) | {"name": name}

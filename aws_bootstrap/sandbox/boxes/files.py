@@ -1,7 +1,7 @@
 """SFTP (and so modern scp) on a box's files.
 
-Paths are those of the box: its root, its links, what is mounted in it. Links are followed here, one by one, so that
-an absolute link in the box leads to the box's file and never to the machine's.
+Paths are those of the box: its root, its links, its mounts. Links are followed here, one by one, so that an absolute
+link in the box leads to the box's file and never to the machine's.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import asyncssh
 from .processes import Processes
 
 VOLUMES = b"/run/sandbox/volumes"
-MOST_LINKS = 40  # as the kernel: path_resolution(7)
+MAX_LINKS = 40  # as the kernel: path_resolution(7)
 
 
 class BoxFiles(asyncssh.SFTPServer):
@@ -25,7 +25,7 @@ class BoxFiles(asyncssh.SFTPServer):
         self._root = os.fsencode(processes.view())
         self._inside = os.fsencode(tree.inside("/"))
         self._volumes = b""
-        if not tree.isolation.apart:
+        if not tree.isolation.has_namespaces:
             self._volumes = os.fsencode(tree.volumes)
         self._start = os.fsencode(f"/home/{tree.user}")
 
@@ -34,21 +34,22 @@ class BoxFiles(asyncssh.SFTPServer):
         self.channel.exit(0)
 
     def map_path(self, path: bytes) -> bytes:
-        """Return where a path of the box is for us; its last part is taken as it is."""
+        """Return the machine's path of a box's path; its last part is not resolved."""
         folder, name = os.path.split(self._absolute(path))
-        return self._ours(os.path.join(self._resolve(folder), name))
+        return self._outside(os.path.join(self._resolve(folder), name))
 
-    def _ours(self, path: bytes) -> bytes:
-        """Return our path for a resolved one. A plain box's mounts are links to the volumes, outside its tree."""
+    def _outside(self, path: bytes) -> bytes:
+        """Return the machine's path of a resolved path. A plain box's mounts are links to volumes outside its tree."""
         if self._volumes and path.startswith(VOLUMES):
             return self._volumes + path.removeprefix(VOLUMES)
         return self._root + path
 
     def reverse_map_path(self, path: bytes) -> bytes:
-        """Return the box's name for a path of ours."""
+        """Return the box's path of a machine's path."""
         return path.removeprefix(self._root) or b"/"
 
     def realpath(self, path: bytes) -> bytes:
+        """Return the box's path with every link followed."""
         return self._resolve(self._absolute(path))
 
     def open(self, path: bytes, pflags: int, attrs: asyncssh.SFTPAttrs):
@@ -70,25 +71,25 @@ class BoxFiles(asyncssh.SFTPServer):
         os.symlink(oldpath, self.map_path(newpath))
 
     def _absolute(self, path: bytes) -> bytes:
-        """Return the path from the root, `..` taken out. A box without namespaces knows its files by our names too."""
+        """Return the absolute path without `..`. In a box without namespaces it may be the machine's path."""
         if len(self._inside) > 1 and path.startswith(self._inside):
             path = b"/" + path.removeprefix(self._inside)
         return os.path.normpath(b"/" + os.path.join(self._start, path).lstrip(b"/"))
 
     def _resolve(self, path: bytes) -> bytes:
-        """Return the path with every link followed inside the box. What does not exist is taken as it is."""
+        """Return the path with every link followed inside the box. Missing parts stay as they are."""
         done, rest, links = b"/", _parts(path), 0
         while rest:
             here = os.path.join(done, rest.pop(0))
             try:
-                target = os.readlink(self._ours(here))
+                target = os.readlink(self._outside(here))
             except OSError:
                 done = here
                 continue
             if self._volumes and target.startswith(self._volumes):
                 target = VOLUMES + target.removeprefix(self._volumes)
             links += 1
-            if links > MOST_LINKS:
+            if links > MAX_LINKS:
                 raise asyncssh.SFTPFailure("Too many levels of symbolic links")
             followed = os.path.normpath(os.path.join(done, target))
             done, rest = b"/", _parts(followed) + rest
@@ -96,5 +97,5 @@ class BoxFiles(asyncssh.SFTPServer):
 
 
 def _parts(path: bytes) -> list[bytes]:
-    """Return the names that a path is made of."""
+    """Return the parts of a path."""
     return [part for part in path.split(b"/") if part]

@@ -1,4 +1,4 @@
-"""All boxes of a sandbox, and the event loop they live in. The EC2 side calls from its own threads."""
+"""All boxes of a sandbox, and their event loop. The EC2 side calls from its own threads."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..cloud.world import Attachment, Machine
 from ..home import Home
 from .addresses import Addresses
 from .isolation import Isolation, choose
-from .visits import Visits
+from .ssh_commands import SshCommands
 
 if TYPE_CHECKING:
     from .box import Box
@@ -28,16 +28,16 @@ class Fleet:
         self._home = home
         self.isolation: Isolation = choose()
         self._addresses = Addresses(home)
-        self.visits = Visits()
+        self.ssh_commands = SshCommands()
         self._boxes: dict[str, Box] = {}
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="boxes", daemon=True)
         self._powered_off: Callable[[str], None] = lambda instance_id: None
 
     def start(self, powered_off: Callable[[str], None], known: set[str]) -> None:
-        """Start the event loop; `powered_off` is told of boxes that shut themselves down.
+        """Start the event loop; `powered_off` is called for boxes that shut themselves down.
 
-        Boxes that no `known` instance owns are a crash's leavings and go.
+        Delete boxes of instances that are not `known`: a crash left them.
         """
         self._powered_off = powered_off
         for folder in (self._home.boxes, self._home.volumes):
@@ -48,30 +48,30 @@ class Fleet:
         self._thread.start()
 
     def _run(self) -> None:
-        from . import box  # noqa: F401  (asyncssh takes long to import: not before the first answer)
+        from . import box  # noqa: F401  (importing asyncssh is slow: it must not delay the first response)
 
         asyncio.set_event_loop(self._loop)
         self._loop.run_forever()
 
-    def end(self) -> None:
-        """Halt every box; their disks stay."""
-        self._do(self._halt_all()).result(timeout=30)
+    def stop(self) -> None:
+        """Halt every box and stop the event loop; the disks stay."""
+        self._run_coroutine(self._halt_all()).result(timeout=30)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout=10)
-        self._addresses.end()
+        self._addresses.release()
 
     def wipe(self) -> None:
-        """End and erase every box and every volume."""
-        self._do(self._wipe()).result(timeout=30)
+        """Halt and delete every box and every volume."""
+        self._run_coroutine(self._wipe()).result(timeout=30)
 
-    def adapt(self) -> None:
-        """Have every box's SSH port behave as the fault in force says."""
-        self._do(self._adapt()).result(timeout=30)
+    def apply_ssh_fault(self) -> None:
+        """Apply the active SSH fault to every box's ports."""
+        self._run_coroutine(self._apply_ssh_fault()).result(timeout=30)
 
-    async def _adapt(self) -> None:
+    async def _apply_ssh_fault(self) -> None:
         for box in list(self._boxes.values()):
             async with box.lock:
-                await box.ports.adapt()
+                await box.ports.apply_fault()
 
     async def _wipe(self) -> None:
         await asyncio.gather(*(self._destroy(instance_id) for instance_id in list(self._boxes)), return_exceptions=True)
@@ -82,10 +82,10 @@ class Fleet:
     async def _halt_all(self) -> None:
         await asyncio.gather(*(self._halt(instance_id) for instance_id in list(self._boxes)), return_exceptions=True)
 
-    def _do(self, work: Coroutine[Any, Any, None]) -> Any:
-        """Have the coroutine run in the event loop; what goes wrong is logged."""
+    def _run_coroutine(self, work: Coroutine[Any, Any, None]) -> Any:
+        """Run the coroutine in the event loop and return its future; its exception is logged."""
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
-        future.add_done_callback(_report)
+        future.add_done_callback(_log_failure)
         return future
 
     # --- Machines -----------------------------------------------------------------------------------------------
@@ -94,22 +94,22 @@ class Fleet:
         return self._addresses.next()
 
     def boot(self, machine: Machine) -> None:
-        self._do(self._boot(machine))
+        self._run_coroutine(self._boot(machine))
 
     def halt(self, instance_id: str) -> None:
-        self._do(self._halt(instance_id))
+        self._run_coroutine(self._halt(instance_id))
 
     def destroy(self, instance_id: str) -> None:
-        self._do(self._destroy(instance_id))
+        self._run_coroutine(self._destroy(instance_id))
 
     def reboot(self, instance_id: str) -> None:
-        self._do(self._reboot(instance_id))
+        self._run_coroutine(self._reboot(instance_id))
 
     def attach(self, instance_id: str, volume: Attachment) -> None:
-        self._do(self._attach(instance_id, volume))
+        self._run_coroutine(self._attach(instance_id, volume))
 
     def detach(self, instance_id: str, volume_id: str) -> None:
-        self._do(self._detach(instance_id, volume_id))
+        self._run_coroutine(self._detach(instance_id, volume_id))
 
     def delete_volume(self, volume_id: str) -> None:
         shutil.rmtree(self._home.volumes / volume_id, ignore_errors=True)
@@ -127,14 +127,14 @@ class Fleet:
 
         box = self._boxes.get(machine.instance_id)
         if box is None:
-            box = Box(self._home, machine, self.isolation, self._powered_off, self.visits)
+            box = Box(self._home, machine, self.isolation, self._powered_off, self.ssh_commands)
             self._boxes[machine.instance_id] = box
         box.machine = machine
         async with box.lock:
             try:
                 await box.boot()
             except Exception as error:
-                box.tree.say(f"the boot failed: {error!r}")
+                box.tree.log(f"the boot failed: {error!r}")
                 raise
 
     async def _halt(self, instance_id: str) -> None:
@@ -164,6 +164,7 @@ class Fleet:
                 await box.detach(volume_id)
 
 
-def _report(future: Any) -> None:
+def _log_failure(future: Any) -> None:
+    """Log the exception of a coroutine that failed."""
     if not future.cancelled() and future.exception():
-        _LOG.error("a box failed", exc_info=future.exception())
+        _LOG.error("a call to a box failed", exc_info=future.exception())

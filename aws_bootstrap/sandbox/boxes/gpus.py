@@ -1,4 +1,4 @@
-"""The GPUs that an instance type has, as its driver would name them. Pure.
+"""The GPUs of an instance type, named as its driver names them. Pure.
 
 https://docs.aws.amazon.com/ec2/latest/instancetypes/ac.html and NVIDIA's own names for the cards.
 """
@@ -58,6 +58,6 @@ _COUNTS = {
 
 
 def cards(instance_type: str) -> list[dict[str, Any]]:
-    """The type's cards; none for a type without NVIDIA GPUs."""
+    """Return the type's cards; none for a type without NVIDIA GPUs."""
     card = _CARDS.get(instance_type.partition(".")[0])
     return [asdict(card)] * _COUNTS.get(instance_type, 1) if card else []

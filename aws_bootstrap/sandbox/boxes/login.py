@@ -1,4 +1,4 @@
-"""The SSH server of a box: who gets in, and what he gets there."""
+"""The SSH server of a box: authentication, and the sessions of its connections."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from asyncssh.stream import SSHServerStreamSession, SSHTCPStreamSession
 from .files import BoxFiles
 from .processes import Processes
 from .relay import Relay
-from .visits import Visits
+from .ssh_commands import SshCommands
 
 CHUNK = 65536
 FLOOD = 1 << 20
@@ -34,27 +34,27 @@ _SIGNALS = {
 }
 _EXEC = 'cd "$HOME" 2>/dev/null; exec "$SHELL" -c "$1"'
 _LOGIN = '[ -f "$HOME/.hushlogin" ] || cat "$SANDBOX_ROOT/etc/motd"; cd "$HOME" 2>/dev/null; exec -a -bash "$SHELL"'
-# Makes the terminal the controlling one of a new session, then becomes the shell.
+# Start a session with this terminal as its controlling one, then execute the shell.
 _ON_TERMINAL = "import os, sys; os.login_tty(0); os.execv(sys.argv[1], sys.argv[1:])"
 
 
 @dataclass
 class Logins:
-    """What the logins of one box share."""
+    """The shared state of one box's connections."""
 
     instance_id: str
     processes: Processes
     relay: Relay
-    visits: Visits
-    #: Awaited after each command: it may have been the last before an SSH fault comes into force.
-    adapt: Callable[[], Awaitable[None]]
+    ssh_commands: SshCommands
+    #: Awaited after each command: it may have been the last one before an SSH fault becomes active.
+    apply_fault: Callable[[], Awaitable[None]]
     connections: set[asyncssh.SSHServerConnection] = field(default_factory=set)
-    #: Whether the box runs; one that halts takes no new connection.
+    #: Whether the box runs; a halting box accepts no new connections.
     up: bool = False
 
 
 class LoginServer(asyncssh.SSHServer):
-    """One connection. Admits the login user with a key of his authorized_keys, and nobody else."""
+    """One connection. Accepts only the login user, with a key of authorized_keys."""
 
     def __init__(self, logins: Logins) -> None:
         self._logins = logins
@@ -63,39 +63,43 @@ class LoginServer(asyncssh.SSHServer):
         self._connection: asyncssh.SSHServerConnection | None = None
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        """Register the connection; abort it if the box has halted in between."""
         self._peer = conn.get_extra_info("peername")[:2]
         self._connection = conn
         self._logins.connections.add(conn)
-        if not self._logins.up:  # it was on its way in when the box halted
+        if not self._logins.up:
             asyncio.get_running_loop().call_soon(conn.abort)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Hang up the terminals of a client that is gone, as a modem line once did."""
+        """Close the terminals of a disconnected client."""
         if self._connection:
             self._logins.connections.discard(self._connection)
         for session in self._sessions:
             session.hang_up()
 
     def begin_auth(self, username: str) -> bool:
+        """Require authentication of every user."""
         return True
 
     def public_key_auth_supported(self) -> bool:
+        """Allow public keys."""
         return True
 
     def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
-        """Return whether the key is listed.
+        """Return whether authorized_keys has the key.
 
-        The list is read anew each time, as sshd does it: a key that is added in the box works at once.
+        The file is read at each login, as sshd does: a key that is added in the box works at once.
         """
-        if username != self._logins.processes.tree.user or self._logins.visits.refuses_key():
+        if username != self._logins.processes.tree.user or self._logins.ssh_commands.rejects_key():
             return False
         try:
-            listed = (self._logins.processes.tree.home / ".ssh/authorized_keys").read_text()
+            authorized = (self._logins.processes.tree.home / ".ssh/authorized_keys").read_text()
         except OSError:
             return False
-        return key.public_data in {other.public_data for other in _keys(listed)}
+        return key.public_data in {other.public_data for other in _keys(authorized)}
 
     def session_requested(self) -> SSHServerStreamSession:
+        """Return the session of a new channel: a command, a shell or SFTP."""
         session = Session(self._logins, self._peer)
         self._sessions.append(session)
         return SSHServerStreamSession(session.run, self._files, sftp_version=3)
@@ -109,21 +113,21 @@ class LoginServer(asyncssh.SSHServer):
     async def _forward(self, host: str, port: int):
         """Return the session that carries one forwarded connection (`ssh -L`)."""
         try:
-            made = await self._logins.relay.connect(host, port)
+            connection = await self._logins.relay.connect(host, port)
         except OSError as error:
             raise asyncssh.ChannelOpenError(asyncssh.OPEN_CONNECT_FAILED, str(error)) from error
-        inner_reader, inner_writer = await asyncio.open_connection(sock=made)
+        inner_reader, inner_writer = await asyncio.open_connection(sock=connection)
 
-        async def carry(reader: asyncssh.SSHReader[bytes], writer: asyncssh.SSHWriter[bytes]) -> None:
-            await asyncio.gather(_pour(reader, inner_writer), _pour(inner_reader, writer))
+        async def copy_both(reader: asyncssh.SSHReader[bytes], writer: asyncssh.SSHWriter[bytes]) -> None:
+            await asyncio.gather(_copy(reader, inner_writer), _copy(inner_reader, writer))
             inner_writer.close()
             writer.close()
 
-        return SSHTCPStreamSession(carry)
+        return SSHTCPStreamSession(copy_both)
 
 
 def _keys(text: str) -> list[asyncssh.SSHKey]:
-    """Return the public keys of an authorized_keys file; lines that hold none are passed over."""
+    """Return the public keys of an authorized_keys file; other lines are ignored."""
     found = []
     for line in text.splitlines():
         with contextlib.suppress(asyncssh.KeyImportError):
@@ -132,8 +136,8 @@ def _keys(text: str) -> list[asyncssh.SSHKey]:
     return found
 
 
-async def _pour(source, sink) -> None:
-    """Carry bytes until the source ends, then end the sink's input."""
+async def _copy(source, sink) -> None:
+    """Copy bytes until the source ends, then send EOF to the sink."""
     with contextlib.suppress(OSError, asyncssh.Error):
         while data := await source.read(CHUNK):
             sink.write(data)
@@ -151,10 +155,10 @@ class Session:
         self._screen: asyncio.BaseTransport | None = None
 
     async def run(self, stdin, stdout, stderr) -> None:
-        """Start the process and carry its input and output until it ends."""
+        """Start the process and copy its input and output until it ends."""
         channel = stdin.channel
-        fault = self._logins.visits.begin(self._logins.instance_id, channel.get_command() or "")
-        if await self._befallen(fault, channel, stdin, stderr):
+        fault = self._logins.ssh_commands.begin(self._logins.instance_id, channel.get_command() or "")
+        if await self._apply_fault(fault, channel, stdin, stderr):
             return
         try:
             process = await self._start(channel)
@@ -163,17 +167,17 @@ class Session:
             channel.exit(SSH_FAILED)
             return
         with self._logins.processes.holding(process):
-            feeding = asyncio.ensure_future(self._feed(stdin, process))
+            input_task = asyncio.ensure_future(self._copy_input(stdin, process))
             try:
-                await self._carry(process, stdout, stderr)
+                await self._copy_output(process, stdout, stderr)
             finally:
-                feeding.cancel()
+                input_task.cancel()
                 self.hang_up()
-        await self._logins.adapt()
+        await self._logins.apply_fault()
         channel.exit(_exit_status(process.returncode or 0))
 
-    async def _befallen(self, fault: str | None, channel, stdin, stderr) -> bool:
-        """Return whether an SSH fault takes the place of the command."""
+    async def _apply_fault(self, fault: str | None, channel, stdin, stderr) -> bool:
+        """Apply an SSH fault; return whether it replaces the command."""
         if fault == "flood":
             for _ in range(FLOOD // CHUNK):
                 stderr.write(NOISE)
@@ -189,15 +193,16 @@ class Session:
             return True
         return False
 
-    async def _carry(self, process: asyncio.subprocess.Process, stdout, stderr) -> None:
-        """Carry output until it ends, then await the end of the process. A channel that breaks ends the process."""
+    async def _copy_output(self, process: asyncio.subprocess.Process, stdout, stderr) -> None:
+        """Copy output until it ends, then wait for the process."""
         if self._terminal is None:
-            await asyncio.gather(_drain(process.stdout, stdout), _drain(process.stderr, stderr))
+            await asyncio.gather(_copy_to_client(process.stdout, stdout), _copy_to_client(process.stderr, stderr))
         else:
-            await _drain(await self._open_screen(self._terminal), stdout)
+            await _copy_to_client(await self._open_screen(self._terminal), stdout)
         await process.wait()
 
     async def _start(self, channel) -> asyncio.subprocess.Process:
+        """Return the started process of the session, with pipes or a terminal."""
         command, term = channel.get_command(), channel.get_terminal_type()
         shell = ["/bin/bash", "-c", _LOGIN, "sshd", ""]
         if command is not None:
@@ -228,7 +233,7 @@ class Session:
             os.close(inner)
 
     def _environment(self, channel, term: str | None) -> dict[str, str]:
-        """Return the box's environment and what sshd adds. Of the client's it takes what AcceptEnv does by custom."""
+        """Return the box's environment, sshd's variables, and the client's LANG and LC_*, as Ubuntu's AcceptEnv."""
         host, port = self._peer
         own, own_port = channel.get_extra_info("sockname")[:2]
         environment = self._logins.processes.tree.environment()
@@ -241,8 +246,8 @@ class Session:
             environment["TERM"] = term
         return environment
 
-    async def _feed(self, stdin, process: asyncio.subprocess.Process) -> None:
-        """Carry the client's input to the process, and its signals and window sizes to where they belong."""
+    async def _copy_input(self, stdin, process: asyncio.subprocess.Process) -> None:
+        """Copy the client's input to the process, and pass on its signals and window sizes."""
         with contextlib.suppress(OSError):
             while True:
                 try:
@@ -261,6 +266,7 @@ class Session:
             self._end_input(process)
 
     async def _write(self, process: asyncio.subprocess.Process, data: bytes) -> None:
+        """Write input to the terminal or the pipe."""
         if self._terminal is not None:
             await asyncio.to_thread(os.write, self._terminal, data)
         elif process.stdin:
@@ -268,11 +274,12 @@ class Session:
             await process.stdin.drain()
 
     def _end_input(self, process: asyncio.subprocess.Process) -> None:
-        """Close the input. On a terminal its end is a key (Ctrl-D), not an event."""
+        """Close the input pipe. A terminal has none: its end is a character (Ctrl-D)."""
         if self._terminal is None and process.stdin:
             process.stdin.close()
 
     def _resize(self, size: tuple[int, int, int, int]) -> None:
+        """Set the size of the terminal, if there is one."""
         if self._terminal is not None:
             columns, rows, width, height = size
             fcntl.ioctl(
@@ -280,7 +287,7 @@ class Session:
             )
 
     async def _open_screen(self, terminal: int) -> asyncio.StreamReader:
-        """Return what the terminal shows, as a stream."""
+        """Return the terminal's output as a stream."""
         reader = asyncio.StreamReader()
         screen = os.fdopen(os.dup(terminal), "rb", 0)
         protocol = asyncio.StreamReaderProtocol(reader)
@@ -288,7 +295,7 @@ class Session:
         return reader
 
     def hang_up(self) -> None:
-        """Close the terminal, if there is one: the kernel tells its session (SIGHUP)."""
+        """Close the terminal, if there is one: the kernel sends SIGHUP to its session."""
         if self._screen is not None:
             self._screen.close()
             self._screen = None
@@ -305,12 +312,13 @@ def _exit_status(status: int) -> int:
 
 
 def _send(process: asyncio.subprocess.Process, number: int) -> None:
+    """Send a signal to the process group."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, number)
 
 
-async def _drain(source, sink) -> None:
-    """Carry output to the client, at the client's pace. A terminal ends with an error when its last user goes."""
+async def _copy_to_client(source, sink) -> None:
+    """Copy output to the client, at the client's pace. A terminal ends with an error at its last process's exit."""
     with contextlib.suppress(OSError):
         while data := await source.read(CHUNK):
             sink.write(data)

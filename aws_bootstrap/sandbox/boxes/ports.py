@@ -1,4 +1,4 @@
-"""The login ports of one box: which are open, and how they behave under an SSH fault."""
+"""The SSH ports of one box: which are open, and how they behave under an SSH fault."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ import sys
 import asyncssh
 
 from . import sshd_config
-from .addresses import more
+from .addresses import how_to_add
 from .login import Logins, LoginServer
 from .processes import Processes
 from .relay import Relay
+from .ssh_commands import SshCommands
 from .tree import Tree
-from .visits import Visits
 
 
 class LoginPorts:
-    """The listeners of one box, and the connections that came by them."""
+    """The listeners of one box, and their connections."""
 
-    def __init__(self, instance_id: str, processes: Processes, relay: Relay, visits: Visits) -> None:
+    def __init__(self, instance_id: str, processes: Processes, relay: Relay, ssh_commands: SshCommands) -> None:
         self._tree: Tree = processes.tree
-        self._visits = visits
-        self._logins = Logins(instance_id, processes, relay, visits, self.adapt)
+        self._ssh_commands = ssh_commands
+        self._logins = Logins(instance_id, processes, relay, ssh_commands, self.apply_fault)
         self._host: str | None = None
-        self._manner = ""
+        self._fault = ""
         self._listeners: dict[int, asyncssh.SSHAcceptor | asyncio.Server] = {}
 
     def prepare(self, host: str | None) -> None:
-        """Take the address of the box that boots, and the SSH fault in force. `listen` opens the ports."""
+        """Set the address of the booting box, and the active SSH fault. `listen` opens the ports."""
         self._host = host
-        self._manner = self._visits.manner()
+        self._fault = self._ssh_commands.port_fault()
         self._logins.up = True
 
     async def listen(self) -> None:
-        """Open the login ports that the tree's sshd configuration names, and close those it does not."""
+        """Open the ports that the tree's sshd configuration names, and close all others."""
         requested = sshd_config.ports(self._tree.root)
         for port in set(self._listeners) - set(requested):
             self._listeners.pop(port).close()
@@ -44,13 +44,13 @@ class LoginPorts:
             if port not in self._listeners:
                 await self._listen_on(port)
 
-    async def adapt(self) -> None:
-        """Have the login ports behave as the SSH fault in force says."""
-        manner = self._visits.manner()
-        if not self._logins.up or manner == self._manner:
+    async def apply_fault(self) -> None:
+        """Apply the active SSH fault to the ports."""
+        fault = self._ssh_commands.port_fault()
+        if not self._logins.up or fault == self._fault:
             return
         self._close_listeners()
-        self._manner = manner
+        self._fault = fault
         await self.listen()
 
     async def close(self) -> None:
@@ -67,7 +67,7 @@ class LoginPorts:
         self._listeners.clear()
 
     async def _stop_accepting(self) -> None:
-        """Let what was accepted become a connection: asyncio forgets a socket whose server closes in between."""
+        """Stop accepting, and wait for accepted sockets: asyncio loses one whose server closes too soon."""
         loop = asyncio.get_running_loop()
         for listener in self._listeners.values():
             for held in listener.sockets:
@@ -76,29 +76,30 @@ class LoginPorts:
             await asyncio.sleep(0)
 
     async def _listen_on(self, port: int) -> None:
+        """Open one port; write the outcome to the console."""
         host = self._host
         if host is None:
-            self._tree.say("no public address: no login from outside")
+            self._tree.log("sshd: no public address to listen on")
             return
-        if self._manner == "refused":
+        if self._fault == "refused":
             return
         try:
             self._listeners[port] = await self._open(host, port)
         except OSError as error:
             reason = error.strerror or error
-            self._tree.say(f"sshd: cannot listen on {host} port {port}: {reason} ({_remedy(error, host)})")
+            self._tree.log(f"sshd: cannot listen on {host} port {port}: {reason} ({_remedy(error, host)})")
         else:
-            self._tree.say(f"sshd: listening on {host} port {port}")
+            self._tree.log(f"sshd: listening on {host} port {port}")
 
     async def _open(self, host: str, port: int) -> asyncssh.SSHAcceptor | asyncio.Server:
-        """Return the listener of a login port: sshd's, or under a fault one that accepts and says nothing."""
-        if self._manner == "mute":
-            return await asyncio.start_server(_say_nothing, host, port, reuse_address=True)
+        """Return the listener of a port: an SSH server's, or under a fault one that accepts and sends nothing."""
+        if self._fault == "mute":
+            return await asyncio.start_server(_send_nothing, host, port, reuse_address=True)
         return await asyncssh.listen(
             host,
             port,
             server_factory=self._server,
-            server_host_keys=[self._shown_key()],
+            server_host_keys=[self._presented_key()],
             encoding=None,
             line_editor=False,
             reuse_address=True,
@@ -111,14 +112,14 @@ class LoginPorts:
         """Return the SSH server of one new connection."""
         return LoginServer(self._logins)
 
-    def _shown_key(self) -> asyncssh.SSHKey:
+    def _presented_key(self) -> asyncssh.SSHKey:
         """Return the box's host key, or under a fault another one."""
-        if self._manner == "changed-key":
+        if self._fault == "changed-key":
             return asyncssh.generate_private_key("ssh-ed25519")
         return self._host_key()
 
     def _host_key(self) -> asyncssh.SSHKey:
-        """Return the box's host key. It is created at the first boot, as an image does it."""
+        """Return the box's host key, created at the first boot as on an EC2 instance."""
         path = self._tree.folder / "host_key"
         if not path.exists():
             asyncssh.generate_private_key("ssh-ed25519").write_private_key(str(path))
@@ -126,8 +127,8 @@ class LoginPorts:
         return asyncssh.read_private_key(str(path))
 
 
-async def _say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Hold a connection open until the client goes away."""
+async def _send_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Keep a connection open until the client closes it."""
     with contextlib.suppress(OSError):
         while await reader.read(4096):
             continue
@@ -135,9 +136,9 @@ async def _say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWrite
 
 
 def _remedy(error: OSError, host: str) -> str:
-    """Return what helps against a port that cannot be listened on."""
+    """Return a hint for a port that cannot be opened."""
     if isinstance(error, PermissionError):
         return "ports below 1024 need root: use another --ssh-port"
     if error.errno == errno.EADDRINUSE and sys.platform == "darwin":
-        return more(host)
+        return how_to_add(host)
     return "is it in use?"

@@ -1,4 +1,4 @@
-"""The processes of one box: process 1, which holds its namespaces, and every process that is started inside."""
+"""The processes of one box: process 1, which holds its namespaces, and every process started inside."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ END_SECONDS = 5
 
 
 class Processes:
-    """The inside of one box, with its file tree."""
+    """The processes of one box, and its file tree."""
 
     def __init__(self, tree: Tree) -> None:
         self.tree = tree
-        self._apart = tree.isolation.apart
+        self._has_namespaces = tree.isolation.has_namespaces
         self._holder: asyncio.subprocess.Process | None = None
         self._pid = 0
         self._others: set[asyncio.subprocess.Process] = set()
 
     async def start(self, host_name: str) -> None:
-        """Start process 1 of the box's namespaces. It lives as long as our end of its input is open."""
+        """Start process 1 of the box's namespaces. It runs as long as its standard input is open."""
         command = self.tree.isolation.holder(self.tree.root, self.tree.volumes, host_name)
         with self.tree.console.open("ab") as console:
             self._holder = await asyncio.create_subprocess_exec(
@@ -36,19 +36,19 @@ class Processes:
                 env=self.tree.environment(),
                 start_new_session=True,
             )
-        assert self._holder.stdout is not None  # noqa: S101 (a pipe, as asked above)
+        assert self._holder.stdout is not None  # noqa: S101 (a pipe, as requested above)
         line = await asyncio.wait_for(self._holder.stdout.readline(), BOOT_SECONDS)
         if not line.startswith(b"ready "):
             raise RuntimeError(f"the box did not boot: {self.tree.console}")
         self._pid = int(line.split()[1])
 
     async def end(self) -> None:
-        """End every process. With process 1 all of a namespace's go; without namespaces each goes by its group."""
+        """End every process: in namespaces all end with process 1, without namespaces each process group is ended."""
         if self._holder and self._holder.stdin:
             self._holder.stdin.close()
             try:
                 await asyncio.wait_for(self._holder.wait(), END_SECONDS)
-            except TimeoutError:  # it never got as far as waiting for the end of its input
+            except TimeoutError:  # it never reached the read of its standard input
                 self._holder.kill()
                 await self._holder.wait()
             self._holder = None
@@ -58,7 +58,7 @@ class Processes:
 
     def end_left_behind(self) -> None:
         """Kill the daemons that a box without namespaces left: their environment names its tree."""
-        if self._apart:
+        if self._has_namespaces:
             return
         mark = f"SANDBOX_ROOT={self.tree.root}".encode()
         for entry in Path("/proc").glob("[0-9]*"):
@@ -67,18 +67,18 @@ class Processes:
                     os.kill(int(entry.name), signal.SIGKILL)
 
     def command(self, *words: str) -> list[str]:
-        """Return these words as a command that runs inside the box."""
+        """Return a command that runs these words inside the box."""
         return [*self.tree.isolation.enter(self._pid), *words]
 
     def view(self) -> str:
-        """Return the box's root as seen from outside, with what is mounted in it (proc(5), /proc/PID/root)."""
-        if self._apart:
+        """Return the machine's path of the box's root, with its mounts (proc(5), /proc/PID/root)."""
+        if self._has_namespaces:
             return f"/proc/{self._pid}/root"
         return str(self.tree.root)
 
     @contextlib.contextmanager
     def holding(self, process: asyncio.subprocess.Process):
-        """Have the process end with the box, while the block lasts."""
+        """End the process with the box, while the block lasts."""
         self._others.add(process)
         try:
             yield
@@ -101,7 +101,7 @@ class Processes:
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """End a process and its group: ask first, then kill."""
+    """End a process and its group by SIGTERM, then SIGKILL."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         if process.returncode is not None:
             return

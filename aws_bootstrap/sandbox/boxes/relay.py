@@ -1,7 +1,7 @@
 """Connections to ports inside a box, for SSH port forwarding.
 
-A box with namespaces has a loopback of its own. A small helper inside it opens the connection there and hands the
-socket over (SCM_RIGHTS, unix(7)), so that the data itself takes no detour. It starts with the first forward.
+A box with namespaces has a loopback of its own. A small helper inside it opens the connection there and passes the
+socket (SCM_RIGHTS, unix(7)), so that the data is not copied a second time. It starts with the first forward.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from .processes import Processes
 _HELPER = """
 import json, socket
 line = socket.socket(fileno=0)
-while asked := line.recv(4096):
+while request := line.recv(4096):
     try:
-        made = socket.create_connection(json.loads(asked), 10)
-        made.settimeout(None)
-        socket.send_fds(line, [b"ok"], [made.fileno()])
-        made.close()
+        connection = socket.create_connection(json.loads(request), 10)
+        connection.settimeout(None)
+        socket.send_fds(line, [b"ok"], [connection.fileno()])
+        connection.close()
     except OSError as error:
         line.send(("no " + str(error)).encode())
 """
@@ -40,38 +40,40 @@ class Relay:
         self._lock = asyncio.Lock()
 
     async def connect(self, host: str, port: int) -> socket.socket:
-        """Return a socket that is connected to that port as the box sees it. Raises OSError."""
-        if not self._tree.isolation.apart:
+        """Return a socket that is connected to that port inside the box; raise OSError if it cannot connect."""
+        if not self._tree.isolation.has_namespaces:
             return await asyncio.to_thread(_connect_plain, host, self._plain_port(host, port))
         async with self._lock:
-            return await asyncio.to_thread(self._ask, host, port)
+            return await asyncio.to_thread(self._request, host, port)
 
     def _plain_port(self, host: str, port: int) -> int:
-        """Return the port that a server took: without a loopback of its own it may not have got the one it named."""
+        """Return the port of a server of the box: on the shared loopback its own port may have been in use."""
         moved = self._tree.root / f"run/sandbox/ports/{port}"
         if host in _LOCAL and moved.exists():
             return int(moved.read_text())
         return port
 
-    def _ask(self, host: str, port: int) -> socket.socket:
+    def _request(self, host: str, port: int) -> socket.socket:
+        """Return a connected socket from the helper; raise OSError if it cannot connect."""
         line = self._line or self._start()
         line.send(json.dumps([host, port]).encode())
-        words, handed, _, _ = socket.recv_fds(line, 4096, 1)
-        if not handed:
-            raise OSError(words.decode() or "the box is gone")
-        return socket.socket(fileno=handed[0])
+        message, descriptors, _, _ = socket.recv_fds(line, 4096, 1)
+        if not descriptors:
+            raise OSError(message.decode() or "the box has halted")
+        return socket.socket(fileno=descriptors[0])
 
     def _start(self) -> socket.socket:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        """Start the helper; return the socket to it."""
+        local, remote = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._helper = subprocess.Popen(
             self._processes.command(python_path(), "-ISc", _HELPER),
-            stdin=theirs.fileno(),
+            stdin=remote.fileno(),
             env=self._tree.environment(),
             start_new_session=True,
         )
-        theirs.close()
-        self._line = ours
-        return ours
+        remote.close()
+        self._line = local
+        return local
 
     def end(self) -> None:
         """End the helper."""
@@ -85,9 +87,9 @@ class Relay:
 
 
 def _connect_plain(host: str, port: int) -> socket.socket:
-    """Connect to the loopback, and to nothing else: a box has no way out."""
+    """Return a connection to the loopback; raise OSError for any other host: a box has no network."""
     if host not in _LOCAL:
         raise OSError("a box has no network")
-    made = socket.create_connection(("127.0.0.1", port), 10)
-    made.settimeout(None)
-    return made
+    connection = socket.create_connection(("127.0.0.1", port), 10)
+    connection.settimeout(None)
+    return connection

@@ -1,4 +1,4 @@
-"""The login ports of a box, read from its own tree as sshd would read them. Pure but for the reading."""
+"""The SSH ports of a box, read from its own tree as sshd would read them. Pure but for the reading."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _PORT = re.compile(r"^\s*Port[\s=]+(\d+)\s*(?:#.*)?$", re.IGNORECASE | re.MULTIL
 
 
 def ports(tree: Path) -> list[int]:
-    """Every port that the tree's sshd configuration names: sshd listens on each of them (sshd_config(5))."""
+    """Return every port that the tree's sshd configuration names: sshd listens on each of them (sshd_config(5))."""
     folder = tree / "etc/ssh"
     files = [*sorted((folder / "sshd_config.d").glob("*.conf")), folder / "sshd_config"]
     named = [int(port) for file in files if file.is_file() for port in _PORT.findall(file.read_text(errors="replace"))]

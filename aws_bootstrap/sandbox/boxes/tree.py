@@ -1,7 +1,7 @@
-"""A box's file tree: what a fresh Deep Learning AMI has, as far as scripts look at it.
+"""A box's file tree: the parts of a fresh Deep Learning AMI that scripts read.
 
 The layout beside the tree: `host_key`, `console.log`, `box.json`. Inside it: the box's own `etc`, `home`, `var`,
-`opt`, `tmp`, `run`, and `.local`, which becomes /usr/local. What the machine lends is mounted over it at boot.
+`opt`, `tmp`, `run`, and `.local`, which becomes /usr/local. The machine's programs are mounted over it at boot.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from ..cloud.world import Machine
 from .isolation import Isolation, python_path
 
-STANDINS = Path(__file__).with_name("standins")
+FAKES = Path(__file__).with_name("fakes")
 CUDA = "13.2"
 _FOLDERS = """
     boot etc/ssh/sshd_config.d etc/systemd/system etc/modprobe.d etc/profile.d home media mnt opt/nvidia opt/dlami/nvme
@@ -69,7 +69,7 @@ PasswordAuthentication no
 Subsystem sftp internal-sftp
 """
 _PASSWD = "root:x:0:0:root:/root:/bin/bash\nnobody:x:65534:65534::/:/bin/false\n"  # noqa: S105 (accounts)
-_MOTD = "This is a box of the aws-bootstrap sandbox: a stand-in for an EC2 instance. It has no GPU and no network.\n"
+_MOTD = "This is a box of the aws-bootstrap sandbox: a simulated EC2 instance. It has no GPU and no network.\n"
 
 
 @dataclass(frozen=True)
@@ -87,34 +87,35 @@ class Tree:
 
     @property
     def home(self) -> Path:
-        """Return the login user's home as the machine sees it."""
+        """Return the machine's path of the login user's home."""
         return self.root / "home" / self.user
 
     @property
     def control(self) -> Path:
-        """Return the pipe by which the box's stand-ins tell the sandbox what has been asked of the machine."""
+        """Return the pipe by which the box's fake programs send requests to the sandbox."""
         return self.root / "run/sandbox/control"
 
     @property
     def console(self) -> Path:
         return self.folder / "console.log"
 
-    def say(self, words: str) -> None:
+    def log(self, message: str) -> None:
         """Write a line to the box's console."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with self.console.open("a") as console:
-            console.write(f"[{time.strftime('%H:%M:%S')}] {words}\n")
+            console.write(f"[{time.strftime('%H:%M:%S')}] {message}\n")
 
     def inside(self, path: str) -> str:
-        """Return how a process in the box names this path of the box."""
-        return path if self.isolation.apart else str(self.root) + path
+        """Return this path of the box as a process in the box uses it."""
+        return path if self.isolation.has_namespaces else str(self.root) + path
 
     def environment(self) -> dict[str, str]:
         """Return the environment of the box's processes."""
         home = self.inside(f"/home/{self.user}")
-        path = _SYSTEM_PATH
-        if not self.isolation.apart:
+        path, root, volumes = _SYSTEM_PATH, "", "/run/sandbox/volumes"
+        if not self.isolation.has_namespaces:
             path = f"{self.root}/.local/bin:{self.root}/.local/cuda/bin:{_SYSTEM_PATH}"
+            root, volumes = str(self.root), str(self.volumes)
         return {
             "HOME": home,
             "LANG": "C.UTF-8",
@@ -122,32 +123,33 @@ class Tree:
             "PATH": path,
             "SANDBOX_PATH": path,
             "SANDBOX_PYTHON": python_path(),
-            "SANDBOX_ROOT": "" if self.isolation.apart else str(self.root),
-            "SANDBOX_VOLUMES": self.inside("/run/sandbox/volumes") if self.isolation.apart else str(self.volumes),
+            "SANDBOX_ROOT": root,
+            "SANDBOX_VOLUMES": volumes,
             "SHELL": "/bin/bash",
             "USER": self.user,
         }
 
-    def make(self, machine: Machine, host_name: str) -> None:
+    def create(self, machine: Machine, host_name: str) -> None:
         """Create a fresh tree."""
         for name in _FOLDERS.split():
             (self.root / name).mkdir(parents=True, exist_ok=True)
         for name in _OPEN_FOLDERS:
             (self.root / name).chmod(0o1777)
-        self._etc(machine, host_name)
-        self._home(machine.public_key)
-        self._standins()
+        self._write_etc(machine, host_name)
+        self._write_home(machine.public_key)
+        self._install_fakes()
 
-    def renew(self) -> None:
-        """Create afresh what does not outlive a boot."""
+    def reset_run(self) -> None:
+        """Empty /run, and create the control pipe."""
         shutil.rmtree(self.root / "run", ignore_errors=True)
         (self.root / "run/sandbox").mkdir(parents=True)
         os.mkfifo(self.control)
 
-    def _etc(self, machine: Machine, host_name: str) -> None:
+    def _write_etc(self, machine: Machine, host_name: str) -> None:
+        """Write the files of /etc."""
         home = f"/home/{self.user}"
         # The login user is the machine's user that runs the sandbox (in a namespace: uid 0), under its EC2 name.
-        uid, gid = (0, 0) if self.isolation.apart else (os.getuid(), os.getgid())
+        uid, gid = (0, 0) if self.isolation.has_namespaces else (os.getuid(), os.getgid())
         files = {
             "fstab": "LABEL=cloudimg-rootfs / ext4 discard,commit=30,errors=remount-ro 0 1\n",
             "group": f"{self.user}:x:{gid}:\nroot:x:0:\nnogroup:x:65534:\n",
@@ -170,7 +172,8 @@ class Tree:
             if Path("/etc", name).is_file():
                 shutil.copyfile(f"/etc/{name}", self.root / "etc" / name)
 
-    def _home(self, public_key: str) -> None:
+    def _write_home(self, public_key: str) -> None:
+        """Write the login user's home, with the key pair's public key."""
         ssh = self.home / ".ssh"
         ssh.mkdir(parents=True)
         ssh.chmod(0o700)
@@ -180,15 +183,15 @@ class Tree:
         (self.home / ".bashrc").write_text(_BASHRC)
         (self.home / ".profile").write_text(_PROFILE)
 
-    def _standins(self) -> None:
-        """Install the programs that stand in for a driver, a toolkit, a package manager, an init system."""
+    def _install_fakes(self) -> None:
+        """Install the fake programs of a driver, a toolkit, a package manager, an init system."""
         library = self.root / ".local/lib/sandbox"
-        shutil.copytree(STANDINS, library, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+        shutil.copytree(FAKES, library, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
         cuda = self.root / f".local/cuda-{CUDA}/bin"
         cuda.mkdir(parents=True)
         (self.root / ".local/cuda").symlink_to(f"cuda-{CUDA}")
         for name in programs(library, self.user):
-            _program(cuda / name if name in CUDA_TOOLS else self.root / ".local/bin" / name, name)
+            _write_program(cuda / name if name in CUDA_TOOLS else self.root / ".local/bin" / name, name)
         if not Path("/usr/bin/python3").exists():
             (self.root / ".local/bin/python3").symlink_to(python_path())
 
@@ -197,7 +200,7 @@ CUDA_TOOLS = frozenset({"nvcc", "cuda-gdb"})
 
 
 def programs(library: Path, user: str) -> list[str]:
-    """Return the programs that the library of stand-ins has for boxes with this login user."""
+    """Return the fake programs that boxes with this login user have."""
     found = []
     for line in (library / "programs.txt").read_text().splitlines():
         row = line.split()
@@ -206,8 +209,8 @@ def programs(library: Path, user: str) -> list[str]:
     return found
 
 
-def _program(path: Path, name: str) -> None:
-    """Write a program that hands over to its stand-in. It needs no PATH and no environment of its own."""
+def _write_program(path: Path, name: str) -> None:
+    """Write a program that executes its fake. It needs no PATH and no other variable."""
     path.write_text(
         "#!/bin/sh\n"
         'library=$(dirname "$0")/../lib/sandbox\n'

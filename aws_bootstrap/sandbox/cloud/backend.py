@@ -1,4 +1,4 @@
-"""The EC2 backend: moto's, with our parts mixed in, one for each enabled region.
+"""The EC2 backend: moto's, with the mixins of this package, one for each enabled region.
 
 This is the one place that replaces names inside moto: the classes that it instantiates by name (instances,
 volumes), the source of public addresses, the list of images and the filters that DescribeInstances knows.
@@ -6,14 +6,7 @@ volumes), the source of public addresses, the list of images and the filters tha
 
 from __future__ import annotations
 
-import os
 from typing import Any, ClassVar
-
-# moto reads these when it is imported. Real EC2 validates all three.
-os.environ.setdefault("MOTO_ENABLE_AMI_VALIDATION", "1")
-os.environ.setdefault("MOTO_ENABLE_KEYPAIR_VALIDATION", "1")
-os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
-os.environ["MOTO_ACCOUNT_ID"] = "123456789012"
 
 from moto.core.base_backend import BackendDict
 from moto.ec2 import models as moto_ec2
@@ -21,10 +14,10 @@ from moto.ec2 import utils as moto_utils
 from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models import EC2Backend, elastic_block_store, elastic_network_interfaces, instances
 
-from . import catalog
+from . import catalog, moto_settings
 from .images import SandboxImage
+from .instances import SandboxInstance
 from .launches import Launches
-from .life import SandboxInstance
 from .placement import Placement
 from .volumes import SandboxVolume, Volumes
 from .world import World
@@ -43,11 +36,12 @@ class SandboxBackend(Launches, Placement, Volumes, EC2Backend):  # type: ignore[
         EC2Backend.__init__(self, region_name, account_id)
 
     def _load_amis(self) -> None:
-        made = (SandboxImage.of(image, self) for image in catalog.images())
-        self.amis.update({image.id: image for image in made})
+        for image in catalog.images():
+            ami = SandboxImage.of(image, self)
+            self.amis[ami.id] = ami
 
     def describe_regions(self, region_names: list[str] | None = None) -> list[Any]:
-        """The enabled regions, or those named; a name that is none of AWS's is refused.
+        """Return the enabled regions, or those named; raise EC2's error for a name that is not an enabled region.
 
         https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeRegions.html
         """
@@ -58,34 +52,35 @@ class SandboxBackend(Launches, Placement, Volumes, EC2Backend):  # type: ignore[
         return [enabled[name] for name in region_names or sorted(enabled)]
 
     def resume(self) -> None:
-        """Takes up again what a restart of the sandbox cut short."""
+        """Resume the state changes that a restart of the sandbox interrupted."""
         self.resume_volumes()
         for instance in self.live_instances():
             instance.resume()
 
 
 class Backends(BackendDict[SandboxBackend]):
-    """The regions' backends, made when first asked for. Only the enabled regions exist."""
+    """The regions' backends, each created at its first use. Only the enabled regions exist."""
 
     def __init__(self) -> None:
         super().__init__(SandboxBackend, "ec2", use_boto3_regions=False, additional_regions=list(catalog.REGIONS))
 
     def region(self, name: str) -> SandboxBackend:
-        """The region's backend; raises KeyError for a region that is not enabled."""
+        """Return the region's backend; raise KeyError for a region that is not enabled."""
         return self[catalog.ACCOUNT][name]
 
-    def made(self) -> dict[str, SandboxBackend]:
-        """The backends that exist already, by region."""
+    def existing(self) -> dict[str, SandboxBackend]:
+        """Return the backends created so far, by region."""
         return dict(self[catalog.ACCOUNT].items())
 
     def find_instance(self, instance_id: str) -> SandboxInstance | None:
-        """The instance of that id, in whatever region."""
-        found = (backend.get_instance_by_id(instance_id) for backend in self.made().values())
+        """Return the instance of that id, in whatever region; None if there is none."""
+        found = (backend.get_instance_by_id(instance_id) for backend in self.existing().values())
         return next((instance for instance in found if isinstance(instance, SandboxInstance)), None)
 
 
 def install(world: World) -> Backends:
-    """Puts our classes in moto's place and gives back the regions."""
+    """Replace moto's classes by those of this package; return the backends."""
+    moto_settings.require()
     SandboxBackend.world = world
     instances.Instance = SandboxInstance  # type: ignore[misc]
     elastic_block_store.Volume = SandboxVolume  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""What this AWS offers: regions, images, prices, quotas. Plain data and pure functions.
+"""The catalog of this AWS: regions, images, prices, quotas. Plain data and pure functions.
 
 Figures are AWS's published ones of late 2025, rounded; a rehearsal needs the right order of magnitude.
 """
@@ -54,11 +54,11 @@ class Image:
 
     @property
     def root_gb(self) -> int:
-        """The size of its snapshot, and so of a root volume that nobody asked to be larger."""
+        """Return the size of its snapshot, and so of a root volume whose size is not requested."""
         return 75 if self.name.startswith("Deep Learning") else 8
 
     def moto(self, region: str) -> dict[str, Any]:
-        """The image as moto loads it. An image has another id in each region, as on AWS."""
+        """Return the image as moto loads it. An image has another id in each region, as on AWS."""
         digest = hashlib.sha256(f"{region} {self.architecture} {self.name}".encode()).hexdigest()
         return {
             "ami_id": f"ami-0{digest[:16]}",
@@ -106,7 +106,7 @@ def _deep_learning(date: str) -> list[Image]:
 
 
 def images() -> list[Image]:
-    """Every public image, oldest first within a kind."""
+    """Return every public image, oldest first within a family."""
     ubuntu = "ubuntu/images/hvm-ssd-gp3/ubuntu-noble-24.04"
     return [
         *(image for date in DLAMI_DATES for image in _deep_learning(date)),
@@ -129,7 +129,7 @@ def images() -> list[Image]:
     ]
 
 
-# USD an hour for Linux on demand in us-east-1: https://aws.amazon.com/ec2/pricing/on-demand/
+# USD per hour for Linux on demand in us-east-1: https://aws.amazon.com/ec2/pricing/on-demand/
 ON_DEMAND = {
     "g4dn.xlarge": 0.526,
     "g4dn.2xlarge": 0.752,
@@ -168,7 +168,7 @@ _REGION_FACTOR = {"us-east-1": 1.0, "us-east-2": 1.0, "us-west-2": 1.0, "us-west
 
 
 def on_demand_price(instance_type: str, region: str) -> float:
-    """USD an hour on demand; a type without a listed price costs what its size suggests."""
+    """Return USD per hour on demand; a type without a listed price is priced by its size."""
     base = ON_DEMAND.get(instance_type)
     if base is None:
         digits = re.search(r"(\d+)xlarge", instance_type)
@@ -203,14 +203,14 @@ QUOTAS = {
     )
 }
 P5_SPOT = "L-C4BD4855"
-# AWS has been folding the P5 spot quota into P: these regions do not know its code.
+# AWS has been folding the P5 spot quota into P: its code does not exist in these regions.
 P5_FOLDED = frozenset({"us-west-1", "ca-central-1", "eu-west-3", "sa-east-1", "ap-northeast-3"})
+#: The account's quotas: enough to rehearse with, and low enough to reach.
 GRANTED = {"gvt": 64.0, "p": 192.0, "p5": 192.0, "dl": 96.0, "standard": 256.0}
-"""What this account has been granted: enough to rehearse with, and low enough to run out."""
 
 
 def quota_family(instance_type: str) -> str:
-    """The quota family of a type, from its first letters."""
+    """Return the quota family of a type, from its first letters."""
     if instance_type.startswith("p5"):
         return "p5"
     found = re.match(r"(g|vt|p|dl)\d", instance_type)
@@ -218,12 +218,12 @@ def quota_family(instance_type: str) -> str:
 
 
 def quota_codes(region: str) -> list[Quota]:
-    """The quotas that a region knows."""
+    """Return the quotas that exist in a region."""
     return [quota for quota in QUOTAS.values() if not (quota.code == P5_SPOT and region in P5_FOLDED)]
 
 
 def quota_for(instance_type: str, region: str, *, spot: bool) -> Quota:
-    """The quota that an instance of this type and market counts against."""
+    """Return the quota that an instance of this type and market counts against."""
     family = quota_family(instance_type)
     if family == "p5" and (not spot or region in P5_FOLDED):
         family = "p"  # on-demand P5 counts as P everywhere

@@ -1,4 +1,4 @@
-"""IAM as far as EC2 tools ask: moto's, and a policy simulation in which the account's owner may do everything."""
+"""IAM as far as EC2 tools call it: moto's, and a policy simulation that allows everything."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from moto.iam.responses import IamResponse
 
 
 class Identity(IamResponse):
-    """IAM as a caller sees it."""
+    """The IAM actions."""
 
     def simulate_principal_policy(self) -> ActionResult:
-        """Every action is allowed: the caller is the account's root user.
+        """Return `allowed` for every action: the caller is the account's root user.
 
         https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html
         """

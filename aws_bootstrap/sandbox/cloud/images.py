@@ -13,21 +13,22 @@ from . import catalog
 
 
 class SandboxImage(amis.Ami):
-    """moto's image with a root device as a real one has it."""
+    """moto's image, with the root device of a real one."""
 
     root_gb: int = 8
 
     @classmethod
     def of(cls, image: catalog.Image, backend: Any) -> SandboxImage:
-        """The image as one region holds it."""
+        """Return the image in the backend's region."""
         facts = image.moto(backend.region_name)
         facts["creation_date"] = amis.parse_timestamp(facts["creation_date"])
-        made = cls(backend, region_name=f"{backend.region_name}a", **facts)
-        made.root_gb = image.root_gb
-        return made
+        ami = cls(backend, region_name=f"{backend.region_name}a", **facts)
+        ami.root_gb = image.root_gb
+        return ami
 
     @property
     def block_device_mappings(self) -> list[dict[str, Any]]:
+        """Return the mapping of the root device."""
         root = {
             "DeleteOnTermination": True,
             "Encrypted": False,

@@ -1,4 +1,4 @@
-"""What the account holds, in one document: for tests that compare it before and after a command."""
+"""All resources of the account, in one document: for tests that compare it before and after a command."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from .backend import Backends, SandboxBackend
 
 
 def inventory(backends: Backends) -> list[dict[str, Any]]:
-    """Return every instance, volume, security group, ingress rule and key pair of every region that was ever asked."""
+    """Return every instance, volume, security group, ingress rule and key pair of every region used so far."""
     found: list[dict[str, Any]] = []
-    for region, backend in backends.made().items():
+    for region, backend in backends.existing().items():
         found += [entry | {"region": region} for entry in _in_region(backend)]
     return found
 
@@ -27,9 +27,10 @@ def _in_region(backend: SandboxBackend) -> list[dict[str, Any]]:
     return found
 
 
-def _entry(kind: str, name: str, resource: Any, **more: Any) -> dict[str, Any]:
+def _entry(resource_type: str, name: str, resource: Any, **more: Any) -> dict[str, Any]:
+    """Return one entry: its type, its id, its tags, and what else is given."""
     tags = {tag["key"]: tag["value"] for tag in resource.get_tags()}
-    return {"type": kind, "id": name, "tags": tags, **more}
+    return {"type": resource_type, "id": name, "tags": tags, **more}
 
 
 def _instance(instance: Any) -> dict[str, Any]:
@@ -37,7 +38,7 @@ def _instance(instance: Any) -> dict[str, Any]:
 
 
 def _volume(volume: Any) -> dict[str, Any]:
-    """Return a volume. A root volume goes with its instance."""
+    """Return the entry of a volume. A root volume is deleted with its instance."""
     attached_to, is_root = None, False
     if volume.attachment:
         instance = volume.attachment.instance

@@ -1,4 +1,4 @@
-"""RunInstances as EC2 decides it: token first, then what was asked for, then quota, then placement."""
+"""RunInstances, with EC2's checks in EC2's order: client token, request, quota, placement."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models.instance_types import INSTANCE_TYPE_OFFERINGS, INSTANCE_TYPES
 
 from . import catalog
-from .life import SandboxInstance
+from .instances import SandboxInstance
 from .tokens import Tokens
 
 _TOKEN_IGNORES = frozenset({"client_token", "region_name", "subnet_id"})
-_NO_TOKEN = "ABCDE"  # noqa: S105 (a client token): what moto makes of a request without one
+_NO_TOKEN = "ABCDE"  # noqa: S105 (a client token): moto's default for a request without one
 _COUNTED = frozenset({"pending", "running"})
 
 
@@ -26,13 +26,13 @@ class Launches(Tokens):
         super().__init__()
         self.quotas: dict[str, float] = {}
         self.launched = 0
+        #: True while a launch attaches volumes: EC2's own attachments are not checked.
         self.launching = False
-        """Whether volumes are being attached by a launch, which asks nobody."""
 
     def run_instances(
         self, image_id: str, count: int, user_data: Any, security_group_names: list[str], **kwargs: Any
     ) -> Any:
-        """The reservation: a new one, or the token's old one."""
+        """Return the reservation: a new one, or that of the same client token."""
         token = kwargs["client_token"] if kwargs.get("client_token") != _NO_TOKEN else ""
         kwargs["client_token"] = token
         requested = _signature(image_id, count, str(user_data), security_group_names, kwargs)
@@ -57,7 +57,7 @@ class Launches(Tokens):
         security_group_names: list[str],
         kwargs: dict[str, Any],
     ) -> Any:
-        """A new reservation, if type, quota and placement allow it."""
+        """Return a new reservation; raise EC2's error if type, quota or placement do not allow it."""
         self._check_type(kwargs["instance_type"])
         self._check_quota(kwargs["instance_type"], count, spot=bool(kwargs["instance_market_options"]))
         self._place(kwargs)
@@ -73,7 +73,7 @@ class Launches(Tokens):
         return reservation
 
     def _check_type(self, instance_type: str) -> None:
-        """Raises when no such type exists, or the region has none.
+        """Raise EC2's error if no such type exists, or the region does not offer it.
 
         Error codes: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
         """
@@ -82,21 +82,20 @@ class Launches(Tokens):
         if not self.offering_zones(instance_type):
             raise EC2ClientError(
                 "Unsupported",
-                "The requested configuration is currently not supported. "
-                "Please check the documentation for supported configurations.",
+                "The requested configuration is currently not supported.",
             )
 
     def offering_zones(self, instance_type: str) -> list[str]:
-        """The region's zones that offer the type, in order."""
+        """Return the region's zones that offer the type, in order."""
         offered = INSTANCE_TYPE_OFFERINGS["availability-zone"].get(self.region_name, [])
         return sorted({offer["Location"] for offer in offered if offer["InstanceType"] == instance_type})
 
     def quota(self, code: str) -> float:
-        """The account's value of a quota in this region."""
+        """Return the account's value of a quota in this region."""
         return self.quotas.get(code, catalog.GRANTED[catalog.QUOTAS[code].family])
 
     def _check_quota(self, instance_type: str, count: int, *, spot: bool) -> None:
-        """vCPU quotas, counted over pending and running instances, as EC2 counts them.
+        """Raise EC2's error if the launch exceeds its vCPU quota. Pending and running instances count, as on EC2.
 
         https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-on-demand-instances.html#ec2-on-demand-instances-limits
         https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/using-spot-limits.html
@@ -110,12 +109,11 @@ class Launches(Tokens):
         raise EC2ClientError(
             "VcpuLimitExceeded",
             f"You have requested more vCPU capacity than your current vCPU limit of {int(limit)} allows for the "
-            "instance bucket that the specified instance type belongs to. Please visit "
-            "http://aws.amazon.com/contact-us/ec2-request to request an adjustment to this limit.",
+            "instance bucket that the specified instance type belongs to.",
         )
 
     def vcpus_in_use(self, quota: catalog.Quota) -> int:
-        """How many vCPUs count against this quota now."""
+        """Return how many vCPUs count against this quota now."""
         return sum(
             vcpus(instance.instance_type)
             for instance in self.live_instances()
@@ -124,24 +122,24 @@ class Launches(Tokens):
         )
 
     def live_instances(self) -> list[SandboxInstance]:
-        """Every instance of the region that EC2 still shows."""
+        """Return every instance of the region that EC2 still shows."""
         return [instance for reservation in self.reservations.values() for instance in reservation.instances]  # type: ignore[attr-defined]
 
     def _place(self, kwargs: dict[str, Any]) -> None:
-        """Puts a request that names no subnet into the default subnet of a zone that offers the type.
+        """Choose the default subnet of a zone that offers the type, for a request without a subnet.
 
         https://docs.aws.amazon.com/vpc/latest/userguide/default-vpc.html
         """
         zones = self.offering_zones(kwargs["instance_type"])
-        wanted = kwargs.get("placement")
-        if wanted and wanted not in zones and any(zone.startswith(wanted[:-1]) for zone in zones):
-            raise _unsupported_zone(kwargs["instance_type"], wanted, zones)
+        requested = kwargs.get("placement")
+        if requested and requested not in zones and any(zone.startswith(requested[:-1]) for zone in zones):
+            raise _unsupported_zone(kwargs["instance_type"], requested, zones)
         if kwargs.get("subnet_id") or kwargs.get("nics") or kwargs.get("launch_template"):
             return
         defaults = self.get_default_subnets()  # type: ignore[attr-defined]
         if self.get_default_vpc() is None or not defaults:  # type: ignore[attr-defined]
             raise EC2ClientError("VPCIdNotSpecified", "No default VPC for this user")
-        candidates = [zone for zone in ([wanted] if wanted else zones) if zone in defaults]
+        candidates = [zone for zone in ([requested] if requested else zones) if zone in defaults]
         if candidates:
             kwargs["subnet_id"] = defaults[candidates[self.launched % len(candidates)]].id
             kwargs["associate_public_ip"] = None  # as the subnet says
@@ -149,12 +147,12 @@ class Launches(Tokens):
 
 
 def vcpus(instance_type: str) -> int:
-    """How many vCPUs an instance of this type has."""
+    """Return how many vCPUs an instance of this type has."""
     return int(INSTANCE_TYPES[instance_type]["VCpuInfo"]["DefaultVCpus"])
 
 
 def _signature(image_id: str, count: int, user_data: str, groups: list[str], kwargs: dict[str, Any]) -> Any:
-    """What must be the same for a token to mean the same request."""
+    """Return the parameters that must be equal for a client token to mean the same request."""
     rest = sorted((name, repr(value)) for name, value in kwargs.items() if name not in _TOKEN_IGNORES)
     return image_id, count, user_data, tuple(groups), repr(kwargs.get("subnet_id")), tuple(rest)
 
@@ -163,5 +161,5 @@ def _unsupported_zone(instance_type: str, zone: str, zones: list[str]) -> EC2Cli
     return EC2ClientError(
         "Unsupported",
         f"Your requested instance type ({instance_type}) is not supported in your requested Availability Zone "
-        f"({zone}). Please retry your request by not specifying an Availability Zone or choosing {', '.join(zones)}.",
+        f"({zone}). Retry your request by not specifying an Availability Zone or choosing {', '.join(zones)}.",
     )

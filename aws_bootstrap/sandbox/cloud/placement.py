@@ -11,7 +11,7 @@ from typing import Any
 
 from moto.ec2.exceptions import EC2ClientError
 
-from .life import NOT_LIVE
+from .instances import NOT_LIVE
 
 STRATEGIES = frozenset({"cluster", "spread", "partition"})
 
@@ -41,7 +41,7 @@ class PlacementGroup:
 
 
 class Placement:
-    """The part of the EC2 backend that keeps groups. Mixed into `SandboxBackend`, whose state it uses."""
+    """The part of the EC2 backend that stores groups. Mixed into `SandboxBackend`, whose state it uses."""
 
     region_name: str
 
@@ -61,7 +61,7 @@ class Placement:
         return group
 
     def find_placement_groups(self, names: list[str], filters: dict[str, list[str]]) -> list[PlacementGroup]:
-        """Return the groups of these names (all, if none are given) that pass the filters."""
+        """Return the groups of these names (all, if there are none) that pass the filters."""
         for name in names:
             self.get_placement_group(name)
         chosen = [self.placement_groups[name] for name in names] or list(self.placement_groups.values())
@@ -70,13 +70,13 @@ class Placement:
         return chosen
 
     def get_placement_group(self, name: str) -> PlacementGroup:
-        """Return the group, or raise EC2's error where there is none."""
+        """Return the group; raise EC2's error if there is none."""
         if name not in self.placement_groups:
             raise EC2ClientError("InvalidPlacementGroup.Unknown", f"The Placement Group '{name}' is unknown.")
         return self.placement_groups[name]
 
     def delete_placement_group(self, name: str) -> None:
-        """Delete a group that no live instance is in."""
+        """Delete a group; raise EC2's error if a live instance is in it."""
         self.get_placement_group(name)
         for instance in self._all():
             if instance.placement.group_name == name and instance.state not in NOT_LIVE:
@@ -86,10 +86,11 @@ class Placement:
         del self.placement_groups[name]
 
     def _all(self) -> list[Any]:
+        """Return every instance of the region."""
         return [instance for held in self.reservations.values() for instance in held.instances]  # type: ignore[attr-defined]
 
     def _delete_security_group(self, vpc_id: str | None, group_id: str) -> Any:
-        """Delete a group that nothing uses; EC2 refuses while an instance's interface is in it.
+        """Delete a security group; raise EC2's error while an instance's interface uses it.
 
         https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteSecurityGroup.html
         """

@@ -1,4 +1,4 @@
-"""From a call to its answer. moto is not made for parallel callers: one lock guards everything it holds."""
+"""Routes each call to its service. moto is not thread-safe: one lock guards its state."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from typing import Any
 
 from moto.core.request import Request
 
-from . import catalog, replies
+from . import catalog
+from .aws_call import AwsCall
 from .backend import Backends
-from .call import Call
-from .others import Parameters, Pricing
+from .ec2_actions import SandboxEC2
+from .http_responses import HttpResponse, ServiceError, error_response, json_response
 from .quotas import Quotas
-from .replies import Refusal, Reply
-from .responses import SandboxEC2
+from .ssm_and_pricing import ParameterStore, Pricing
 
 _LOG = logging.getLogger(__name__)
-# Services that moto answers as it is, imported when first asked: most rehearsals never do.
+# Imported at the first call of the service: most rehearsals never call them.
 _MOTO_SERVICES = {
     "sts": ("moto.sts.responses", "TokenResponse"),
     "iam": ("aws_bootstrap.sandbox.cloud.identity", "Identity"),
@@ -30,72 +30,75 @@ _INVALID_KEYS = "AWS was not able to validate the provided access credentials"
 
 
 class Router:
-    """Answers calls; the only way in to the EC2 side."""
+    """Handles calls; the only entry point to the EC2 side."""
 
     def __init__(self, backends: Backends, lock: threading.RLock, access_key: str, changed: Callable[[], None]) -> None:
         self.quotas = Quotas(backends)
         self._lock = lock
         self._access_key = access_key
         self._changed = changed
-        self._documents: dict[str, Callable[[Call], Any]] = {
-            "servicequotas": self.quotas.answer,
-            "ssm": Parameters(backends).answer,
-            "pricing": Pricing().answer,
+        self._documents: dict[str, Callable[[AwsCall], Any]] = {
+            "servicequotas": self.quotas.handle,
+            "ssm": ParameterStore(backends).handle,
+            "pricing": Pricing().handle,
         }
 
-    def answer(self, call: Call) -> Reply:
-        """The reply to any call, errors included."""
+    def handle(self, call: AwsCall) -> HttpResponse:
+        """Return the response to any call, errors included."""
         try:
-            self._admit(call)
+            self._authenticate(call)
             with self._lock:
-                reply = self._answer(call)
+                response = self._dispatch(call)
             if not _READS.match(call.action):
                 self._changed()
-            return reply
-        except Refusal as refused:
-            return replies.refusal(call, refused.code, refused.message, refused.status)
+            return response
+        except ServiceError as error:
+            return error_response(call, error.code, error.message, error.status)
         except (KeyError, TypeError, ValueError) as error:
             _LOG.exception("%s %s", call.service, call.action)
-            return replies.refusal(call, "ValidationException", f"The request was not understood: {error!r}")
+            return error_response(call, "ValidationException", f"Invalid request: {error!r}")
         except NotImplementedError as error:
-            return replies.refusal(call, "NotImplemented", f"The sandbox does not do this: {error}", 501)
+            return error_response(call, "NotImplemented", f"The sandbox does not implement this: {error}", 501)
         except Exception as error:
             _LOG.exception("%s %s", call.service, call.action)
-            return replies.refusal(call, "InternalError", f"The sandbox broke: {error!r}", 500)
+            return error_response(call, "InternalError", f"The sandbox failed: {error!r}", 500)
 
-    def _admit(self, call: Call) -> None:
-        """Lets in who holds this sandbox's key, in a region that is enabled."""
+    def _authenticate(self, call: AwsCall) -> None:
+        """Raise ServiceError unless the call has this sandbox's access key and a region that is enabled."""
         if call.access_key != self._access_key:
-            # An unknown key: EC2 says AuthFailure, STS InvalidClientTokenId, JSON services UnrecognizedClientException.
+            # EC2 reports an unknown key as AuthFailure, STS as InvalidClientTokenId, JSON services by the third code.
             code = {"ec2": "AuthFailure", "sts": "InvalidClientTokenId", "iam": "InvalidClientTokenId"}
             status = 401 if call.service == "ec2" else 403
-            raise Refusal(code.get(call.service, "UnrecognizedClientException"), _INVALID_KEYS, status)
+            raise ServiceError(code.get(call.service, "UnrecognizedClientException"), _INVALID_KEYS, status)
         if call.region not in catalog.REGIONS:
             # https://docs.aws.amazon.com/accounts/latest/reference/manage-acct-regions.html
-            raise Refusal("AuthFailure" if call.service == "ec2" else "UnrecognizedClientException", _INVALID_KEYS, 401)
+            raise ServiceError(
+                "AuthFailure" if call.service == "ec2" else "UnrecognizedClientException", _INVALID_KEYS, 401
+            )
 
-    def _answer(self, call: Call) -> Reply:
+    def _dispatch(self, call: AwsCall) -> HttpResponse:
+        """Return the response of the called service."""
         if call.service in self._documents:
-            return replies.document(self._documents[call.service](call))
+            return json_response(self._documents[call.service](call))
         if call.service == "ec2":
             return _from_moto(SandboxEC2, call)
         if call.service in _MOTO_SERVICES:
             module, name = _MOTO_SERVICES[call.service]
             return _from_moto(getattr(importlib.import_module(module), name), call)
-        raise Refusal("UnknownService", f"The sandbox has no {call.service or 'such'} service.", 501)
+        raise ServiceError("UnknownService", f"The sandbox has no {call.service or 'such'} service.", 501)
 
 
-def _from_moto(responder: Any, call: Call) -> Reply:
-    """moto's own answer to the call."""
+def _from_moto(action_class: Any, call: AwsCall) -> HttpResponse:
+    """Return moto's response to the call."""
     url = f"http://{call.service}.{call.region}.amazonaws.com{call.path}"
     request = Request.from_primitives(call.method, url, dict(call.headers), call.body)
-    status, headers, body = responder.dispatch(request)
+    status, headers, body = action_class.dispatch(request)
     content = body.encode() if isinstance(body, str) else body
     kept = {name: str(value) for name, value in headers.items() if name.lower() in ("content-type", "x-amzn-requestid")}
-    return Reply(int(status), content, kept, _error_code(content) if int(status) >= 400 else None)
+    return HttpResponse(int(status), content, kept, _error_code(content) if int(status) >= 400 else None)
 
 
 def _error_code(body: bytes) -> str | None:
-    """The error code in an XML error, for the log."""
+    """Return the error code of an XML error, for the log; None if it has none."""
     _, found, rest = body.partition(b"<Code>")
     return rest.partition(b"</Code>")[0].decode() if found else None

@@ -1,4 +1,4 @@
-"""Client tokens: the same request sent again makes nothing new and answers as before.
+"""Client tokens: the same request sent again creates nothing and returns the first result.
 
 https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
 """
@@ -12,25 +12,25 @@ from moto.ec2.exceptions import EC2ClientError
 
 
 class Tokens:
-    """The part of the EC2 backend that remembers tokens. Mixed into `SandboxBackend`."""
+    """The part of the EC2 backend that stores client tokens. Mixed into `SandboxBackend`."""
 
     def __init__(self) -> None:
+        #: By action and token: the request, and what it created.
         self.tokens: dict[tuple[str, str], tuple[Any, Any]] = {}
-        """By action and token: what was requested, and what it made."""
 
-    def once[T](self, action: str, token: str, requested: Any, make: Callable[[], T]) -> T:
-        """What `make` returns, made at most once for a token. An empty token is none.
+    def once[T](self, action: str, token: str, requested: Any, create: Callable[[], T]) -> T:
+        """Return what `create` returns, called at most once for a token. An empty token is none.
 
-        The same token with another request is refused with `IdempotentParameterMismatch`. A request that failed
-        leaves nothing behind, so it may be sent again.
+        Raise `IdempotentParameterMismatch` for the same token with another request. A request that failed creates
+        nothing, so it may be sent again.
         """
         if not token:
-            return make()
+            return create()
         before = self.tokens.get((action, token))
         if before is None:
-            made = make()
-            self.tokens[action, token] = (requested, made)
-            return made
+            created = create()
+            self.tokens[action, token] = (requested, created)
+            return created
         if before[0] != requested:
             raise EC2ClientError(
                 "IdempotentParameterMismatch",

@@ -1,4 +1,4 @@
-"""EBS volumes: states that take time, and the refusals that moto leaves out.
+"""EBS volumes: states that take time, and the errors that moto lacks.
 
 https://docs.aws.amazon.com/ebs/latest/userguide/ebs-describing-volumes.html#volume-state
 """
@@ -25,31 +25,32 @@ _LARGEST_OF_OTHERS = 16384
 
 
 class SandboxVolume(Volume):
-    """moto's volume, which is `creating` for a moment and `in-use` until it has really let go."""
+    """moto's volume, with the state `creating`, and `in-use` until it is detached."""
 
     def __init__(self, ec2_backend: Any, *args: Any, **kwargs: Any) -> None:
         super().__init__(ec2_backend, *args, **kwargs)
         self.available_from = time.monotonic() + ec2_backend.world.timing.volume_creating
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """A volume that was saved has long been created; the clock of its time is gone."""
+        """Restore a saved volume as created: its monotonic time has no meaning in another process."""
         self.__dict__.update(state, available_from=0.0)
 
     @property
     def status(self) -> str:
+        """Return the volume's state."""
         if self.attachment:
             return "in-use"
         return "creating" if time.monotonic() < self.available_from else "available"
 
 
 class Volumes:
-    """The part of the EC2 backend that keeps volumes. Mixed into `SandboxBackend`, whose state it uses."""
+    """The part of the EC2 backend that stores volumes. Mixed into `SandboxBackend`, whose state it uses."""
 
     world: World
     launching: bool
 
     def create_volume(self, size: Any, zone_name: str, **kwargs: Any) -> Volume:
-        """The new volume; zone and size are checked, which moto does not."""
+        """Return a new volume; check zone and size, which moto does not."""
         if self.get_zone_by_name(zone_name) is None:  # type: ignore[attr-defined]
             raise EC2ClientError("InvalidZone.NotFound", f"The zone '{zone_name}' does not exist.")
         most = _LARGEST.get(kwargs.get("volume_type") or "gp2", _LARGEST_OF_OTHERS)
@@ -63,7 +64,7 @@ class Volumes:
     def attach_volume(
         self, volume_id: str, instance_id: str, device_path: str, delete_on_termination: bool = False
     ) -> VolumeAttachment:
-        """The attachment, which is `attaching` at first. EC2's own calls (root volumes) come before `running`."""
+        """Return the attachment, which is `attaching` at first. A launch attaches its volumes without checks."""
         volume, instance = self.get_volume(volume_id), self.get_instance(instance_id)  # type: ignore[attr-defined]
         if not self.launching:
             self._check_attach(volume, instance, device_path)
@@ -74,7 +75,7 @@ class Volumes:
         return attachment
 
     def _check_attach(self, volume: Volume, instance: Any, device: str) -> None:
-        """The refusals of AttachVolume.
+        """Raise the errors of AttachVolume.
 
         https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_AttachVolume.html
         """
@@ -101,20 +102,20 @@ class Volumes:
             )
 
     def _attached(self, attachment: VolumeAttachment) -> None:
-        """attaching → attached: the machine sees the device."""
+        """Change from `attaching` to `attached`: the machine has the device now."""
         if attachment.volume.attachment is attachment and attachment.status == "attaching":
             attachment.status = "attached"
-            seen = Attachment(attachment.volume.id, attachment.device, int(attachment.volume.size))
-            self.world.machines.attach(attachment.instance.id, seen)
+            device = Attachment(attachment.volume.id, attachment.device, int(attachment.volume.size))
+            self.world.machines.attach(attachment.instance.id, device)
 
     def detach_volume(self, volume_id: str, instance_id: str | None, device_path: str | None) -> VolumeAttachment:
-        """The attachment, `detaching`; the volume is in use until that is done."""
+        """Return the attachment, which is `detaching`; the volume is in use until it is detached."""
         volume = self.get_volume(volume_id)  # type: ignore[attr-defined]
         attachment = volume.attachment
         if attachment is None or (instance_id and attachment.instance.id != instance_id):
             raise EC2ClientError("IncorrectState", f"Volume '{volume_id}' is in the '{volume.status}' state.")
         if attachment.instance.state in ("shutting-down", "terminated"):
-            # EC2's own detach at the end of an instance
+            # EC2's own detach at the termination of an instance
             return super().detach_volume(volume_id, attachment.instance.id, device_path or attachment.device)  # type: ignore[misc]
         if attachment.device == attachment.instance.root_device_name and attachment.instance.state != "stopped":
             raise EC2ClientError(
@@ -127,18 +128,18 @@ class Volumes:
         return attachment
 
     def _detached(self, attachment: VolumeAttachment) -> None:
-        """detaching → available."""
+        """Change from `detaching` to `available`."""
         if attachment.volume.attachment is attachment:
             super().detach_volume(attachment.volume.id, attachment.instance.id, attachment.device)  # type: ignore[misc]
 
     def delete_volume(self, volume_id: str) -> Volume:
-        """The deleted volume; its contents are forgotten."""
+        """Delete the volume and its contents; return it."""
         volume = super().delete_volume(volume_id)  # type: ignore[misc]
         self.world.machines.delete_volume(volume_id)
         return volume
 
     def resume_volumes(self) -> None:
-        """Ends what a restart of the sandbox cut short."""
+        """Complete the attachments and detachments that a restart of the sandbox interrupted."""
         for volume in list(self.volumes.values()):  # type: ignore[attr-defined]
             attachment = volume.attachment
             if attachment and attachment.status == "detaching":

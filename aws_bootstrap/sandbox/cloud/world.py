@@ -1,4 +1,4 @@
-"""What the EC2 side is given: its clock, its times, and the machines that stand behind its instances."""
+"""What the EC2 side depends on: its scheduler, its timings, and the machines of its instances."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from . import catalog
 
 @dataclass
 class Timing:
-    """How long EC2 takes, in seconds. EC2's own are 10 to 60 times these; the order of events is the same."""
+    """How long state changes take, in seconds. EC2 takes 10 to 60 times longer; the order of events is the same."""
 
     pending: float = 1.0
     stopping: float = 1.0
@@ -26,7 +26,7 @@ class Timing:
 
 @dataclass(frozen=True)
 class Attachment:
-    """A volume as the machine sees it."""
+    """An attached volume, for the box side."""
 
     volume_id: str
     device: str
@@ -35,7 +35,7 @@ class Attachment:
 
 @dataclass(frozen=True)
 class Machine:
-    """What a machine must know of the instance that it stands for."""
+    """What the box side needs to know of an instance."""
 
     instance_id: str
     region: str
@@ -55,41 +55,41 @@ class Machines(Protocol):
     """The box side, as the EC2 side calls it. No call may block: the state's lock is held."""
 
     def address(self) -> str:
-        """A public address that no other instance has."""
+        """Return a public address that no other instance has."""
 
     def boot(self, machine: Machine) -> None:
-        """Starts the machine (again); its disks are as they were left."""
+        """Start the machine, on its existing disks if it has any."""
 
     def halt(self, instance_id: str) -> None:
-        """Ends the machine's processes and closes its ports; its disks stay."""
+        """End the machine's processes and close its ports; its disks stay."""
 
     def destroy(self, instance_id: str) -> None:
-        """Halts the machine and deletes its root disk."""
+        """Halt the machine and delete its root disk."""
 
     def reboot(self, instance_id: str) -> None:
-        """Halts the machine and starts it again."""
+        """Halt the machine and start it again."""
 
     def attach(self, instance_id: str, volume: Attachment) -> None:
-        """Shows the volume to the running machine."""
+        """Attach the volume to the running machine."""
 
     def detach(self, instance_id: str, volume_id: str) -> None:
-        """Takes the volume from the machine."""
+        """Detach the volume from the machine."""
 
     def delete_volume(self, volume_id: str) -> None:
-        """Forgets the volume's contents."""
+        """Delete the volume's contents."""
 
     def console(self, instance_id: str) -> str:
-        """What the machine has said since its first boot."""
+        """Return the machine's console output since its first boot."""
 
 
 class NoMachines:
-    """Instances without machines behind them: for scale tests, which need thousands and no login."""
+    """Instances without machines: for scale tests, which need thousands of them and no SSH."""
 
     def __init__(self) -> None:
         self._numbers = itertools.count(1)
 
     def address(self) -> str:
-        # 198.18.0.0/15 is set aside for benchmarks and never routed (RFC 2544).
+        # 198.18.0.0/15 is reserved for benchmarks and never routed (RFC 2544).
         number = next(self._numbers)
         return f"198.{18 + (number >> 16) % 2}.{number >> 8 & 255}.{number & 255}"
 
@@ -113,10 +113,10 @@ class NoMachines:
 
 @dataclass
 class World:
-    """Everything outside moto that the EC2 side needs."""
+    """Everything outside moto that the EC2 side uses."""
 
     scheduler: Scheduler
     machines: Machines
     timing: Timing
+    #: The account's enabled regions, which DescribeRegions returns.
     regions: tuple[str, ...] = catalog.REGIONS
-    """Those that DescribeRegions names: the account's enabled ones."""

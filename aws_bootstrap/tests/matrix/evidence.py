@@ -164,7 +164,7 @@ def _run_ssh_case(bench: Bench, case: Case, command: list[str], known: set[str])
 
 def _while_hanging(bench: Bench, case: Case, known: set[str], pid: int) -> None:
     """Do what befalls the command while the SSH command is under way."""
-    poll(lambda: len(bench.sandbox.visits()) > case.step or None, timeout=HELD_WITHIN, every=0.05)
+    poll(lambda: len(bench.sandbox.ssh_commands()) > case.step or None, timeout=HELD_WITHIN, every=0.05)
     _befall(bench, case, known, pid)
 
 

@@ -77,7 +77,7 @@ def record(bench: Bench, scenario: Scenario) -> Recording:
     outcome = bench.run(scenario.command(facts), watch=Watch(record=read))
     if outcome.code != scenario.clean_code:
         raise AssertionError(f"{scenario.name} fails with nothing in its way: {outcome}")
-    commands = tuple(visit["command"] for visit in bench.sandbox.visits())
+    commands = tuple(visit["command"] for visit in bench.sandbox.ssh_commands())
     return Recording(scenario, outcome.code, distinct(bench.sandbox.log()), commands, _fields(read))
 
 

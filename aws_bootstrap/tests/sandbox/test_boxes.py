@@ -405,7 +405,7 @@ def test_an_ssh_fault_befalls_a_command_until_it_is_cleared(login, kind, words):
     assert login.ssh("echo first").stdout == b"first\n", "one command may pass"
     failed = login.ssh("echo second", options=("-o", "ConnectTimeout=1", "-o", "LogLevel=INFO"))
     assert failed.returncode == 255 and re.search(words, failed.stderr.decode()) and failed.stdout == b""
-    assert "echo first" in login.sandbox.visits()[0]["command"]
+    assert "echo first" in login.sandbox.ssh_commands()[0]["command"]
     login.sandbox.clear_ssh_fault()
     assert login.said("echo third") == "third"
 

@@ -60,7 +60,7 @@ def test_faults_are_added_shown_and_cleared(run, cloud):
         }
     ]
     assert "RunInstances" in run("sandbox", "fault").stdout
-    assert run("sandbox", "fault", "--clear").stdout.strip() == "No faults are in force."
+    assert run("sandbox", "fault", "--clear").stdout.strip() == "No active faults."
 
 
 def test_a_fault_that_does_nothing_is_wrong_usage(run):

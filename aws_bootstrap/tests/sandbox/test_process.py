@@ -108,7 +108,7 @@ def test_two_that_begin_at_once_get_one_sandbox(tmp_path):
 
 def test_a_stranger_with_the_recorded_pid_is_left_alone(tmp_path):
     home = Home.of(tmp_path / "sandbox")
-    home.make()
+    home.create()
     home.write_record(Record(os.getpid(), 1, "another process's birth"))
     assert process.running(home) is None
     assert not process.stop(home)
@@ -116,15 +116,15 @@ def test_a_stranger_with_the_recorded_pid_is_left_alone(tmp_path):
 
 def test_a_stranger_on_the_recorded_port_is_not_taken_for_ours(tmp_path):
     home = Home.of(tmp_path / "sandbox")
-    home.make()
-    home.write_record(Record(os.getpid(), 9, process.birth(os.getpid())))
+    home.create()
+    home.write_record(Record(os.getpid(), 9, process.start_time(os.getpid())))
     assert process.running(home) is None
 
 
 def test_two_sandboxes_do_not_share_addresses(tmp_path):
     homes = [Home.of(tmp_path / name) for name in ("one", "two")]
     for home in homes:
-        home.make()
+        home.create()
     given = [Addresses(home) for home in homes]
     same = Addresses(homes[0])
     try:
@@ -132,27 +132,27 @@ def test_two_sandboxes_do_not_share_addresses(tmp_path):
             assert len({addresses.next().rpartition(".")[0] for addresses in (*given, same)}) == 3
     finally:
         for addresses in (*given, same):
-            addresses.end()
+            addresses.release()
 
 
 def test_where_addresses_are_few_they_come_in_turn(tmp_path):
     home = Home.of(tmp_path / "sandbox")
-    home.make()
+    home.create()
     few = Addresses(home, every=False)
     first = few.next()
     assert first == "127.0.0.1"
     assert few.next() == ("127.0.0.2" if sys.platform == "linux" else "127.0.0.1")
-    few.end()
+    few.release()
 
 
 def test_the_home_is_its_owners_alone_and_its_key_admits(tmp_path, cloud):
     assert cloud.home.root.stat().st_mode & 0o077 == 0
     with pytest.raises(BootstrapError):
         other = Home.of(tmp_path / "other")
-        other.make()
-        from aws_bootstrap.sandbox import control
+        other.create()
+        from aws_bootstrap.sandbox import control_client
 
-        control.ask(other, cloud.port, "ping")
+        control_client.request(other, cloud.port, "ping")
 
 
 def test_the_environment_points_at_the_sandbox_and_away_from_the_real_files(cloud):

@@ -1,0 +1,1 @@
+"""A fake torchvision of the aws-bootstrap sandbox: it can only be imported."""

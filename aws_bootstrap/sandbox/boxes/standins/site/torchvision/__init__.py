@@ -1,1 +1,0 @@
-"""A stand-in for torchvision in the aws-bootstrap sandbox: it can be imported, and that is all."""

@@ -1,0 +1,321 @@
+"""The EC2 actions that moto lacks or implements differently from EC2. Each calls the backend with its parameters."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from datetime import UTC, datetime
+from operator import attrgetter, itemgetter
+from typing import Any
+
+from moto.core.responses import ActionResult, EmptyResult
+from moto.core.types import Base64EncodedString
+from moto.core.utils import utcnow
+from moto.ec2.exceptions import EC2ClientError
+from moto.ec2.models.instance_types import INSTANCE_TYPE_OFFERINGS
+from moto.ec2.responses import EC2Response
+
+from . import catalog, prices
+from .backend import SandboxBackend
+from .launches import vcpus
+
+MAX_RESULTS = 1000
+_ACCEPTED_FILTERS = {"product-description", "instance-type", "availability-zone"}
+
+
+def _unchanged(state: Any) -> Any:
+    """Return the state: moto's own transformer shows every new instance as `pending`."""
+    return state
+
+
+class SandboxEC2(EC2Response):
+    """The EC2 actions."""
+
+    RESPONSE_KEY_PATH_TO_TRANSFORMER = EC2Response.RESPONSE_KEY_PATH_TO_TRANSFORMER | {
+        "RunInstances.Reservation.Instances.Instance.State": _unchanged,
+    }
+
+    @property
+    def backend(self) -> SandboxBackend:
+        """Return the backend of the called region."""
+        return self.ec2_backend
+
+    def _authenticate_and_authorize_normal_action(self, resource: str = "*") -> None:
+        """Check nothing: the router has checked the access key, and moto's own check would import its IAM and S3."""
+
+    def _list(self, *names: str) -> list[Any]:
+        """Return the first of these list parameters that the request has. Some lists of EC2 have two names."""
+        for name in names:
+            value = self._get_param(name)
+            if value:
+                return value
+        return []
+
+    def describe_instances(self) -> ActionResult:
+        """Return up to 1,000 instances at once without MaxResults, as EC2 does; moto returns 100."""
+        if not self._get_param("InstanceIds") and not self._get_param("MaxResults"):
+            self.params["MaxResults"] = MAX_RESULTS
+        return super().describe_instances()
+
+    def run_instances(self) -> ActionResult:
+        """Launch MaxCount instances: capacity is unlimited up to the quota."""
+        group = self._get_param("Placement.GroupName")
+        if group:
+            self.backend.get_placement_group(group)
+        least, most = self._get_int_param("MinCount", 1), self._get_int_param("MaxCount", 1)
+        if least > most:
+            raise EC2ClientError("InvalidParameterValue", "MinCount must not be greater than MaxCount")
+        self.params["MinCount"] = most
+        self._check_price()
+        self._complete_devices()
+        result = super().run_instances()
+        for instance in result.result.instances:  # type: ignore[attr-defined]
+            instance.placement.group_name = group or ""
+        return result
+
+    def _complete_devices(self) -> None:
+        """Complete the block device mappings from the image, as EC2 does.
+
+        NVMe instance stores need no mapping; one in the request is ignored:
+        https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/block-device-mapping-concepts.html
+        """
+        requested = [one for one in self._get_param("BlockDeviceMappings", []) if "VirtualName" not in one]
+        found = self.backend.amis.get(self._get_param("ImageId"))
+        if not requested or found is None:
+            self.params.pop("BlockDeviceMappings", None)
+            return
+        root, *_ = found.block_device_mappings
+        named = {one["DeviceName"]: one for one in requested}
+        given = named.pop(root["DeviceName"], {}).get("Ebs", {})
+        own = {key: root["Ebs"][key] for key in ("VolumeSize", "VolumeType", "DeleteOnTermination")}
+        merged = {"DeviceName": root["DeviceName"], "Ebs": own | given}
+        self.params["BlockDeviceMappings"] = [merged, *named.values()]
+
+    def _check_price(self) -> None:
+        """Raise EC2's error for a spot request whose maximum price is below the market's.
+
+        https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-requests.html
+        """
+        limit = self._get_param("InstanceMarketOptions.SpotOptions.MaxPrice")
+        instance_type = self._get_param("InstanceType", "")
+        zones = self.backend.offering_zones(instance_type)
+        if limit is None or not zones:
+            return
+        now = datetime.now(UTC)
+        lowest = min(prices.current(instance_type, zone, now).price for zone in zones)
+        if float(limit) < lowest:
+            raise EC2ClientError(
+                "SpotMaxPriceTooLow",
+                f"Your Spot request price of {limit} is lower than the minimum required Spot request fulfillment "
+                f"price of {lowest}.",
+            )
+
+    def terminate_instances(self) -> ActionResult:
+        """Terminate instances. moto would also update load balancers, whose import takes seconds."""
+        self.error_on_dryrun()
+        changed = self.backend.terminate_instances(self._list("InstanceIds"))
+        return ActionResult({"TerminatingInstances": _changes(changed)})
+
+    def stop_instances(self) -> ActionResult:
+        """Stop instances; return their states before and after."""
+        self.error_on_dryrun()
+        changed = self.backend.stop_instances(self._list("InstanceIds"))
+        return ActionResult({"StoppingInstances": _changes(changed)})
+
+    def describe_regions(self) -> ActionResult:
+        """Return the enabled regions; with AllRegions also those that require an opt-in."""
+        self.error_on_dryrun()
+        regions = []
+        for enabled in self.backend.describe_regions(self._list("RegionNames")):
+            regions.append(_region(enabled.name, "opt-in-not-required"))
+        if self._get_bool_param("AllRegions", False):
+            for name in catalog.OPT_IN_REGIONS:
+                regions.append(_region(name, "not-opted-in"))
+        filters = self._filters_from_querystring()
+        return ActionResult({"Regions": [region for region in regions if _region_passes(region, filters)]})
+
+    def describe_spot_price_history(self) -> ActionResult:
+        """Return prices by zone and time, with the price in effect at StartTime, as EC2 does.
+
+        https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSpotPriceHistory.html
+        """
+        filters = self._filters_from_querystring()
+        unknown = set(filters) - _ACCEPTED_FILTERS
+        if unknown:
+            raise EC2ClientError("InvalidParameterValue", f"The filter '{min(unknown)}' is invalid")
+        now = datetime.now(UTC)
+        start = _time(self._get_param("StartTime"), now - prices.HISTORY)
+        end = max(_time(self._get_param("EndTime"), now), start)
+        rows: list[prices.SpotPrice] = []
+        for instance_type, zone in self._priced(filters):
+            rows += prices.history(instance_type, zone, start, min(end, now))
+        rows.sort(key=attrgetter("since"), reverse=True)
+        return self._price_page(rows, self._product(filters))
+
+    def _product(self, filters: Any) -> str | None:
+        """Return the requested product; None if it has no prices here."""
+        requested = self._list("ProductDescriptions", "ProductDescription") or filters.get("product-description") or []
+        for product in prices.PRODUCTS:
+            if not requested or product in requested:
+                return product
+        return None
+
+    def _priced(self, filters: Any) -> list[tuple[str, str]]:
+        """Return the requested (type, zone) pairs."""
+        types = set(self._list("InstanceTypes") or filters.get("instance-type") or catalog.ON_DEMAND)
+        zones = set(filters.get("availability-zone") or [])
+        named = self._get_param("AvailabilityZone")
+        if named:
+            zones = {named}
+        found = []
+        for offer in INSTANCE_TYPE_OFFERINGS["availability-zone"].get(self.region, []):
+            instance_type, zone = offer["InstanceType"], offer["Location"]
+            if instance_type in types and (not zones or zone in zones):
+                found.append((instance_type, zone))
+        return found
+
+    def _price_page(self, rows: list[prices.SpotPrice], product: str | None) -> ActionResult:
+        """Return one page of prices, and the token of the next page if there is one."""
+        first = int(self._get_param("NextToken") or 0)
+        after = first + self._get_int_param("MaxResults", MAX_RESULTS)
+        if product is None:
+            return ActionResult({"SpotPriceHistory": [], "NextToken": ""})
+        shown = [_price(row, product) for row in rows[first:after]]
+        more = str(after) if after < len(rows) else ""
+        return ActionResult({"SpotPriceHistory": shown, "NextToken": more})
+
+    def get_spot_placement_scores(self) -> ActionResult:
+        """Return how likely a spot request of this size is to succeed, 1 to 10, best first.
+
+        https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_GetSpotPlacementScores.html
+        """
+        types, target = self._list("InstanceTypes"), self._get_int_param("TargetCapacity", 1)
+        regions = self._list("RegionNames") or catalog.REGIONS
+        shown = [{"Region": region, "Score": _score(region, types, target)} for region in sorted(regions)]
+        shown.sort(key=itemgetter("Score"), reverse=True)
+        return ActionResult({"SpotPlacementScores": shown[: self._get_int_param("MaxResults", 10)]})
+
+    def create_placement_group(self) -> ActionResult:
+        """Create a placement group."""
+        self.error_on_dryrun()
+        tags = [{"Key": key, "Value": value} for key, value in self._placement_tags().items()]
+        group = self.backend.create_placement_group(
+            self._get_param("GroupName"),
+            self._get_param("Strategy", "cluster"),
+            tags,
+            self._get_int_param("PartitionCount"),
+        )
+        return ActionResult({"PlacementGroup": group.facts()})
+
+    def _placement_tags(self) -> dict[str, str]:
+        """Return the tags that the request has for a placement group."""
+        return self._parse_tag_specification().get("placement-group", {})
+
+    def describe_placement_groups(self) -> ActionResult:
+        """Return the placement groups of these names and filters."""
+        groups = self.backend.find_placement_groups(
+            self._list("GroupNames", "GroupName"),
+            self._filters_from_querystring(),  # type: ignore[arg-type]
+        )
+        return ActionResult({"PlacementGroups": [group.facts() for group in groups]})
+
+    def delete_placement_group(self) -> ActionResult:
+        """Delete a placement group."""
+        self.error_on_dryrun()
+        self.backend.delete_placement_group(self._get_param("GroupName"))
+        return EmptyResult()
+
+    def _once(self, action: str, create: Callable[[], ActionResult]) -> ActionResult:
+        """Return the result of `create`, or that of an earlier identical request with this client token."""
+        self.error_on_dryrun()
+        requested = {name: value for name, value in self.params.items() if name != "ClientToken"}
+        return self.backend.once(action, self._get_param("ClientToken", ""), repr(sorted(requested.items())), create)
+
+    def create_volume(self) -> ActionResult:
+        """Create one volume per client token.
+
+        https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateVolume.html (ClientToken)
+        """
+        return self._once("CreateVolume", super().create_volume)
+
+    def detach_volume(self) -> ActionResult:
+        """Detach a volume; InstanceId is optional, as in EC2's documentation."""
+        self.error_on_dryrun()
+        attachment = self.backend.detach_volume(
+            self._get_param("VolumeId"), self._get_param("InstanceId"), self._get_param("Device")
+        )
+        return ActionResult(
+            {
+                "VolumeId": attachment.volume.id,
+                "InstanceId": attachment.instance.id,
+                "Device": attachment.device,
+                "State": "detaching",
+                "AttachTime": attachment.attach_time,
+            }
+        )
+
+    def get_console_output(self) -> ActionResult:
+        """Return the machine's console output, the last 64 KB.
+
+        https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_GetConsoleOutput.html
+        """
+        instance = self.backend.get_instance(self._get_param("InstanceId"))
+        console = self.backend.world.machines.console(instance.id).encode()[-65536:]
+        output = Base64EncodedString(base64.b64encode(console).decode())
+        return ActionResult({"InstanceId": instance.id, "Timestamp": utcnow(), "Output": output})
+
+
+def _price(row: prices.SpotPrice, product: str) -> dict[str, Any]:
+    """Return one entry of the price history."""
+    return {
+        "InstanceType": row.instance_type,
+        "ProductDescription": product,
+        "SpotPrice": f"{row.price:.6f}",
+        "AvailabilityZone": row.zone,
+        "Timestamp": row.since,
+    }
+
+
+def _changes(changed: Any) -> list[dict[str, Any]]:
+    """Return the entries for state changes of instances, from pairs of an instance and its previous state."""
+    found = []
+    for instance, previous in changed:
+        found.append({"InstanceId": instance.id, "CurrentState": instance.instance_state, "PreviousState": previous})
+    return found
+
+
+def _region(name: str, opted: str) -> dict[str, str]:
+    """Return one entry of DescribeRegions."""
+    return {"RegionName": name, "Endpoint": f"ec2.{name}.amazonaws.com", "OptInStatus": opted}
+
+
+def _region_passes(region: dict[str, str], filters: Any) -> bool:
+    """Return whether a region passes every filter; filters that this action lacks are ignored."""
+    fields = {"region-name": "RegionName", "opt-in-status": "OptInStatus", "endpoint": "Endpoint"}
+    for name, values in filters.items():
+        field = fields.get(name)
+        if field and region[field] not in values:
+            return False
+    return True
+
+
+def _time(value: datetime | str | None, default: datetime) -> datetime:
+    """Return the time in a request, else the default. moto parses some times, and leaves others as text."""
+    if not value:
+        return default
+    if isinstance(value, str):
+        value = datetime.fromisoformat(value.replace("Z", "+00:00"))
+    if value.tzinfo is None:
+        return value.replace(tzinfo=UTC)
+    return value
+
+
+def _score(region: str, types: list[str], target: int) -> int:
+    """Return a score: smaller requests and regions that offer more of the types score higher; the rest is by region."""
+    offered = {offer["InstanceType"] for offer in INSTANCE_TYPE_OFFERINGS["region"].get(region, [])}
+    fitting = offered & set(types)
+    if not fitting:
+        return 1
+    size = target * min(vcpus(instance_type) for instance_type in fitting)
+    variation = sum(region.encode()) % 4
+    return max(1, min(9, 9 - size // 64 - variation))
