@@ -12,7 +12,7 @@ folder is touched.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -129,6 +129,14 @@ class Sandbox:
         """Has EC2 take a spot instance back."""
         self._ask("interrupt", {"instance_id": instance_id})
 
+    def policy(self, *texts: str, scps: Sequence[str] = ()) -> None:
+        """Has the caller do what these IAM policies allow, and no more; without any, everything."""
+        self._ask("account", {"policies": _named("policy", texts), "scps": _named("scp", scps)})
+
+    def decisions(self) -> list[dict[str, Any]]:
+        """Each request that the policies in force decided about: action, resource, context, allowed, reason."""
+        return self._ask("account")["decisions"]
+
     def wait_held(self, seconds: float = 10.0) -> bool:
         """Whether a call is held by a fault of `hold` or `silent`, now or within so many seconds."""
         return self._ask("held", {"seconds": seconds}, timeout=seconds + 30)
@@ -171,3 +179,7 @@ class Sandbox:
 
     def _ask(self, path: str, body: Any = None, **options: Any) -> Any:
         return process.ask(self.home, path, body, **options)
+
+
+def _named(prefix: str, texts: Sequence[str]) -> list[dict[str, str]]:
+    return [{"name": f"{prefix} {number}", "text": text} for number, text in enumerate(texts, 1)]

@@ -14,6 +14,7 @@ from moto.core.request import Request
 from . import catalog, replies
 from .backend import Backends
 from .call import Call
+from .guard import Guard
 from .others import Parameters, Pricing
 from .quotas import Quotas
 from .replies import Refusal, Reply
@@ -34,6 +35,7 @@ class Router:
 
     def __init__(self, backends: Backends, lock: threading.RLock, access_key: str, changed: Callable[[], None]) -> None:
         self.quotas = Quotas(backends)
+        self.guard = Guard(backends)
         self._lock = lock
         self._access_key = access_key
         self._changed = changed
@@ -48,6 +50,7 @@ class Router:
         try:
             self._admit(call)
             with self._lock:
+                self.guard.authorize(call)
                 reply = self._answer(call)
             if not _READS.match(call.action):
                 self._changed()
