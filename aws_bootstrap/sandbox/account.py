@@ -48,8 +48,10 @@ class SandboxAccount(Result):
 
 
 @click.command(cls=Command)
-@click.option("--policy", "policies", type=click.File(encoding="utf-8"), multiple=True, help=_POLICY_HELP)
-@click.option("--scp", "scps", type=click.File(encoding="utf-8"), multiple=True, help=_SCP_HELP)
+@click.option(
+    "--policy", "policies", type=click.File(encoding="utf-8"), multiple=True, metavar="FILE", help=_POLICY_HELP
+)
+@click.option("--scp", "scps", type=click.File(encoding="utf-8"), multiple=True, metavar="FILE", help=_SCP_HELP)
 @click.option("--no-policy", is_flag=True, help="Remove all policies: the caller may do everything.")
 @click.pass_obj
 def account(app: App, policies: tuple[TextIO, ...], scps: tuple[TextIO, ...], no_policy: bool) -> None:

@@ -36,7 +36,7 @@ _BARE = ("launch", "--yes", "--no-setup", "--ssh-timeout", "10s")
 #: The life, command by command; words in braces are ids. Each must end with exit code 0 and without a warning.
 FIRST_BOX = (
     (*_BARE, "--dry-run"),
-    (*_BARE, "--ebs-storage", "5", "--tag", "team=vision", "--wait", "--wait-timeout", "2m"),
+    (*_BARE, "--ebs-storage", "1", "--tag", "team=vision", "--wait", "--wait-timeout", "2m"),
     ("terminate", "aws-gpu1", "--keep-ebs", "--yes"),
 )
 #: Between the two the kept volume loses its tags: it is the user's own.
