@@ -11,6 +11,7 @@ from ..app import App
 from ..commands.command import Group
 from ..errors import UsageError
 from . import process, results
+from .account import account
 from .home import Home
 
 _MATCH_HELP = "A request parameter and a regular expression that must match in full; repeatable."
@@ -154,6 +155,9 @@ def log(app: App, actions: tuple[str, ...], clear: bool) -> None:
     if clear:
         process.request(home, "log", method="DELETE")
     app.show(results.SandboxLog(tuple(call for call in calls if not actions or call.action in actions)))
+
+
+sandbox.add_command(account)
 
 
 @sandbox.command()

@@ -28,6 +28,8 @@ class ControlApi:
             ("GET", "faults"): self._faults,
             ("POST", "faults"): self._add_faults,
             ("DELETE", "faults"): self._clear_faults,
+            ("GET", "account"): self._account,
+            ("POST", "account"): self._load_policies,
             ("POST", "timing"): self._set_timing,
             ("POST", "quota"): self._set_quota,
             ("POST", "quota-request"): self._decide_quota_request,
@@ -140,6 +142,16 @@ class ControlApi:
                 raise KeyError(name)
             setattr(timing, name, float(seconds))
         return asdict(timing)
+
+    def _account(self, _: Any) -> dict[str, Any]:
+        """Return the policies in force and what they decided."""
+        with self._sandbox.lock:
+            return self._sandbox.router.guard.facts()
+
+    def _load_policies(self, body: dict[str, Any]) -> None:
+        """Put policies in force in place of those before. Raise ValueError for one that is not understood."""
+        with self._sandbox.lock:
+            self._sandbox.router.guard.load(body)
 
     def _set_regions(self, body: dict[str, Any]) -> None:
         """Change which regions are enabled for the account."""

@@ -30,6 +30,7 @@ class RunningSandbox:
         self.backends = backend.install(self.world)
         self.access_key = home.access_key()[0]
         self.router = Router(self.backends, self.lock, self.access_key, self.changed)
+        self.router.guard.keep_in(home.root / "policies.json")
         self.state = State(home, self.backends, self.router.quotas, self.lock)
         self.snapshots = Snapshots(home, self.state, self.wipe, self.resume_instances)
         self.faults = Faults()
@@ -73,6 +74,7 @@ class RunningSandbox:
             self.scheduler.clear()
             self.backends.clear()
             self.router.quotas.requests.clear()
+            self.router.guard.clear()
         self.faults.clear()
         self.log.clear()
         if self.fleet:

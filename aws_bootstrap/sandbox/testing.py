@@ -12,7 +12,7 @@ folder is touched.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -129,6 +129,14 @@ class Sandbox:
         """Interrupt a spot instance."""
         self._request("interrupt", {"instance_id": instance_id})
 
+    def policy(self, *texts: str, scps: Sequence[str] = ()) -> None:
+        """Put the caller under these IAM policies; without any, it may do everything."""
+        self._request("account", {"policies": _named("policy", texts), "scps": _named("scp", scps)})
+
+    def decisions(self) -> list[dict[str, Any]]:
+        """Return each request that the policies decided about: action, resource, context, allowed, reason."""
+        return self._request("account")["decisions"]
+
     def wait_held(self, seconds: float = 10.0) -> bool:
         """Return whether a fault of `hold` or `silent` holds a call, now or within so many seconds."""
         return self._request("held", {"seconds": seconds}, timeout=seconds + 30)
@@ -171,3 +179,7 @@ class Sandbox:
 
     def _request(self, path: str, body: Any = None, **options: Any) -> Any:
         return process.request(self.home, path, body, **options)
+
+
+def _named(prefix: str, texts: Sequence[str]) -> list[dict[str, str]]:
+    return [{"name": f"{prefix} {number}", "text": text} for number, text in enumerate(texts, 1)]

@@ -154,6 +154,8 @@ class World:
         (self.folder / ".aws-bootstrap" / "sandbox").symlink_to(self.sandbox.home.root)
         (self.folder / "my-setup.sh").write_text("#!/bin/sh\n")
         (self.folder / "train.py").write_text('open("result.json", "w").write("{}")\n')
+        for name in ("policy.json", "organization.json"):
+            (self.folder / name).write_text('{"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}\n')
         self.raise_quotas()
         self.volume = self._used_volume()
 

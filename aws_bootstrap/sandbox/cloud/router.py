@@ -15,6 +15,7 @@ from . import catalog
 from .aws_call import AwsCall
 from .backend import Backends
 from .ec2_actions import SandboxEC2
+from .guard import Guard
 from .http_responses import HttpResponse, ServiceError, error_response, json_response
 from .quotas import Quotas
 from .ssm_and_pricing import ParameterStore, Pricing
@@ -34,6 +35,7 @@ class Router:
 
     def __init__(self, backends: Backends, lock: threading.RLock, access_key: str, changed: Callable[[], None]) -> None:
         self.quotas = Quotas(backends)
+        self.guard = Guard(backends)
         self._lock = lock
         self._access_key = access_key
         self._changed = changed
@@ -48,6 +50,7 @@ class Router:
         try:
             self._authenticate(call)
             with self._lock:
+                self.guard.authorize(call)
                 response = self._dispatch(call)
             if not _READS.match(call.action):
                 self._changed()
