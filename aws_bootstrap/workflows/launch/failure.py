@@ -43,7 +43,7 @@ def _unknown_billable(launch: Launch) -> list[str]:
 
 
 def _has_ended(launch: Launch, node: Node, cause: BaseException) -> bool:
-    """Return whether the instance has been terminated: by the cause, or after an SSH error by the state EC2 reports."""
+    """Return whether the instance has ended: EC2 is queried after an SSH error, otherwise the cause decides."""
     if isinstance(cause, SshError) and node.instance:
         with contextlib.suppress(BootstrapError):
             current = ec2.get_instances(launch.client, [node.instance_id])
