@@ -72,8 +72,8 @@ class LaunchReport(Result):
     regions_failed: tuple[RegionFailure, ...] = ()
     volume_created: bool = private(False)
     """Whether this launch created the data volume; the user's own is not among what exists because of it."""
-    made_beside: tuple[Resource, ...] = private(())
-    """What this launch created besides, and does not bill: key pair, security group."""
+    other_resources: tuple[Resource, ...] = private(())
+    """What else this launch created, and does not bill: key pair, security group."""
     volume_error: str | None = private()
     volume_hint: str | None = private()
     volume_unformatted: bool = private(False)
@@ -88,7 +88,7 @@ class LaunchReport(Result):
             found.append(Resource("instance", self.instance_id, self.region, billing=True))
         if self.ebs_volume and self.volume_created:
             found.append(Resource("volume", self.ebs_volume.volume_id, self.region, billing=True))
-        return (*found, *self.made_beside)
+        return (*found, *self.other_resources)
 
 
 @dataclass(frozen=True)

@@ -19,16 +19,16 @@ from aws_bootstrap.tests.factories import Clock
 from aws_bootstrap.workflows.launch.capacity import (
     AskOnDemand,
     Attempt,
+    FailedAttempt,
     GiveUp,
-    Miss,
     Policy,
-    Search,
-    Tried,
+    SearchHooks,
+    SearchState,
     Wait,
     acquire,
-    given_up,
-    next_attempt,
+    next_action,
     quota_commands,
+    search_error,
 )
 from aws_bootstrap.workflows.launch.pricing import check_price
 
@@ -44,20 +44,26 @@ SPOT: Market = "spot"
 ON_DEMAND: Market = "on-demand"
 
 
-def dry(region="r1", kind="g4dn.xlarge", market: Market = SPOT, sweep=0) -> Miss:
-    return Miss(Attempt(region, kind, market), CapacityError("none", aws_code="InsufficientInstanceCapacity"), sweep)
+def dry(region="r1", kind="g4dn.xlarge", market: Market = SPOT, sweep=0) -> FailedAttempt:
+    return FailedAttempt(
+        Attempt(region, kind, market), CapacityError("none", aws_code="InsufficientInstanceCapacity"), sweep
+    )
 
 
-def quota(region="r1", kind="g4dn.xlarge", market: Market = SPOT, sweep=0) -> Miss:
-    return Miss(Attempt(region, kind, market), QuotaError("no more", aws_code="MaxSpotInstanceCountExceeded"), sweep)
+def quota(region="r1", kind="g4dn.xlarge", market: Market = SPOT, sweep=0) -> FailedAttempt:
+    return FailedAttempt(
+        Attempt(region, kind, market), QuotaError("no more", aws_code="MaxSpotInstanceCountExceeded"), sweep
+    )
 
 
-def refused(region="r1", kind="g4dn.xlarge", market: Market = SPOT, sweep=0) -> Miss:
-    return Miss(Attempt(region, kind, market), AwsError("you may not", aws_code="UnauthorizedOperation"), sweep)
+def refused(region="r1", kind="g4dn.xlarge", market: Market = SPOT, sweep=0) -> FailedAttempt:
+    return FailedAttempt(
+        Attempt(region, kind, market), AwsError("you may not", aws_code="UnauthorizedOperation"), sweep
+    )
 
 
-def tried(*misses, on_demand=None, sweep=0, elapsed=0.0) -> Tried:
-    return Tried(misses, sweep, elapsed, on_demand)
+def tried(*misses, on_demand=None, sweep=0, elapsed=0.0) -> SearchState:
+    return SearchState(misses, sweep, elapsed, on_demand)
 
 
 FIRST = Attempt("r1", "g4dn.xlarge", SPOT)
@@ -113,13 +119,13 @@ TABLE = [
 
 
 @pytest.mark.parametrize(("policy", "before", "move"), [row[1:] for row in TABLE], ids=[row[0] for row in TABLE])
-def test_next_attempt(policy, before, move):
-    assert next_attempt(policy, before) == move
+def test_next_action(policy, before, move):
+    assert next_action(policy, before) == move
 
 
 def test_what_was_tried_begins_at_nothing():
-    assert next_attempt(ONE, Tried()) == FIRST
-    assert next_attempt(PATIENT, Tried((Miss(FIRST, dry().error),))) == Wait(100.0)
+    assert next_action(ONE, SearchState()) == FIRST
+    assert next_action(PATIENT, SearchState((FailedAttempt(FIRST, dry().error),))) == Wait(100.0)
 
 
 def failing(*errors):
@@ -140,20 +146,20 @@ def never_asked() -> bool:
 
 def test_acquire_asks_once_and_reports_each_miss():
     asked: list[bool] = []
-    missed: list[Miss] = []
+    missed: list[FailedAttempt] = []
 
     def agree() -> bool:
         asked.append(True)
         return True
 
-    got, attempts = acquire(ONE, Search(failing(dry().error), agree, on_miss=missed.append))
+    got, attempts = acquire(ONE, SearchHooks(failing(dry().error), agree, on_failure=missed.append))
     assert [a.market for a in attempts] == [SPOT, ON_DEMAND] and got == attempts[-1]
     assert len(asked) == 1 and [m.attempt.market for m in missed] == [SPOT]
 
 
 def test_capacity_that_comes_back_is_taken_after_some_sweeps():
     clock, waits = Clock(), []
-    search = Search(
+    search = SearchHooks(
         failing(*[dry().error] * 3),
         never_asked,
         on_wait=lambda seconds, before: waits.append(before.sweep),
@@ -168,14 +174,14 @@ def test_capacity_that_comes_back_is_taken_after_some_sweeps():
 def test_waiting_ends_at_the_timeout_with_the_last_reason():
     clock = Clock()
     with pytest.raises(CapacityError, match="within 100 s") as caught:
-        acquire(PATIENT, Search(failing(*[dry().error] * 99), never_asked, clock=clock, sleep=clock.sleep))
+        acquire(PATIENT, SearchHooks(failing(*[dry().error] * 99), never_asked, clock=clock, sleep=clock.sleep))
     assert clock.now == pytest.approx(100)
     assert len(caught.value.report.regions) == 1
 
 
 def test_giving_up_names_every_region_and_reason():
     with pytest.raises(CapacityError) as caught:
-        acquire(TWO, Search(failing(*[m.error for m in (quota(), dry(), dry())]), lambda: False))
+        acquire(TWO, SearchHooks(failing(*[m.error for m in (quota(), dry(), dry())]), lambda: False))
     assert [(r.region, r.instance_type, r.reason) for r in caught.value.report.regions] == [
         ("r1", "g4dn.xlarge", "no more"),
         ("r2", "g4dn.xlarge", "none"),
@@ -184,17 +190,20 @@ def test_giving_up_names_every_region_and_reason():
     assert "--on-demand" in str(caught.value.hint) and "--wait" in str(caught.value.hint)
 
 
-def missed(kind: str, error: AwsError, hint: str | None = None) -> Miss:
+def missed(kind: str, error: AwsError, hint: str | None = None) -> FailedAttempt:
     if hint:
         error.add_details(hint=hint)
-    return Miss(Attempt("r1", kind, SPOT), error)
+    return FailedAttempt(Attempt("r1", kind, SPOT), error)
 
 
 def test_the_type_is_named_where_there_is_one_and_the_wait_where_there_was_one():
     one, other = missed("g4dn.xlarge", dry().error), missed("g5.xlarge", dry().error)
-    assert str(given_up(ONE, Tried((one,)))) == "EC2 has no g4dn.xlarge to give just now."
-    assert str(given_up(ONE, Tried((one, other)))) == "EC2 has no instance of these types to give just now."
-    assert str(given_up(PATIENT, Tried((one,)))) == "EC2 has no g4dn.xlarge to give within 100 s."
+    assert str(search_error(ONE, SearchState((one,)))) == "EC2 has no capacity for g4dn.xlarge right now."
+    assert (
+        str(search_error(ONE, SearchState((one, other))))
+        == "EC2 has no capacity for g4dn.xlarge or g5.xlarge right now."
+    )
+    assert str(search_error(PATIENT, SearchState((one,)))) == "EC2 had no capacity for g4dn.xlarge within 100 s."
 
 
 def test_what_helps_is_said_once_and_only_where_it_helps():
@@ -204,28 +213,28 @@ def test_what_helps_is_said_once_and_only_where_it_helps():
         missed("g5.xlarge", hinted, "ask for more"),
         missed("g6.xlarge", dry().error, "of one attempt"),
     )
-    shown = str(given_up(TWO, Tried(misses)).hint).splitlines()
+    shown = str(search_error(TWO, SearchState(misses)).hint).splitlines()
     assert shown == [
         "ask for more",
-        "Take on-demand, at its price: --on-demand",
-        "Keep trying for a while: --wait",
-        "Try another --instance-type or --region; both can be repeated.",
+        "Launch on-demand, at its price: --on-demand",
+        "Wait for capacity: --wait",
+        "Try another --instance-type or --region. Both can be repeated.",
     ]
-    assert given_up(TWO, Tried(misses[:2])).hint == "ask for more"
-    agreed = str(given_up(PATIENT, Tried(misses[2:], on_demand=True)).hint).splitlines()
-    assert agreed == ["Try another --instance-type or --region; both can be repeated."]
+    assert search_error(TWO, SearchState(misses[:2])).hint == "ask for more"
+    agreed = str(search_error(PATIENT, SearchState(misses[2:], on_demand=True)).hint).splitlines()
+    assert agreed == ["Try another --instance-type or --region. Both can be repeated."]
 
 
 @pytest.mark.parametrize("kind", [AwsError, QuotaError, CapacityError])
 def test_the_last_refusals_code_is_kept(kind):
-    error = given_up(ONE, Tried((missed("g4dn.xlarge", kind("no", aws_code="TheCode", code="the-code")),)))
+    error = search_error(ONE, SearchState((missed("g4dn.xlarge", kind("no", aws_code="TheCode", code="the-code")),)))
     assert error.aws_code == "TheCode" and type(error) is kind
     assert error.code == "the-code" or kind is not AwsError
 
 
 def test_a_pause_tells_each_second_what_is_left():
     clock, left = Clock(), []
-    search = Search(
+    search = SearchHooks(
         failing(*[dry().error] * 9),
         never_asked,
         on_wait=lambda seconds, tried: left.append(round(seconds, 3)),
@@ -240,10 +249,12 @@ def test_a_pause_tells_each_second_what_is_left():
 def test_each_attempt_is_told_with_what_went_before():
     """The pauses are those of docs/capacity.md: 5 s, doubling to 60 s, each shortened by chance to half at least."""
     clock, told = Clock(1000.0), []
-    search = Search(
+    search = SearchHooks(
         failing(*[dry().error] * 7),
         never_asked,
-        on_try=lambda attempt, before: told.append((attempt, before.sweep, len(before.misses), before.elapsed)),
+        on_attempt=lambda attempt, before: told.append(
+            (attempt, before.sweep, len(before.failed_attempts), before.elapsed)
+        ),
         clock=clock,
         sleep=clock.sleep,
     )
@@ -259,33 +270,33 @@ def test_each_attempt_is_told_with_what_went_before():
 def test_on_demand_that_is_declined_is_asked_about_once():
     answers = iter([False])
     with pytest.raises(CapacityError):
-        acquire(ONE, Search(failing(dry().error), lambda: next(answers)))
+        acquire(ONE, SearchHooks(failing(dry().error), lambda: next(answers)))
     assert list(answers) == []
 
 
 def test_a_quota_of_one_type_does_not_end_the_search_in_its_region():
-    _, attempts = acquire(MIXED, Search(failing(quota().error), never_asked))
+    _, attempts = acquire(MIXED, SearchHooks(failing(quota().error), never_asked))
     assert attempts == (FIRST, Attempt("r1", "p5.48xlarge", SPOT))
 
 
 def test_a_refusal_of_the_only_region_is_raised_itself():
     error = refused().error
     with pytest.raises(AwsError) as caught:
-        acquire(MIXED, Search(failing(error), never_asked))
+        acquire(MIXED, SearchHooks(failing(error), never_asked))
     assert caught.value is error
 
 
-ELSEWHERE = "Try another --instance-type or --region; both can be repeated."
+ELSEWHERE = "Try another --instance-type or --region. Both can be repeated."
 
 
 def test_what_is_told_in_the_end_where_there_was_no_room():
     misses = (quota(), dry("r2"), dry("r2", "g5.xlarge", ON_DEMAND), replace(dry("r2"), error=LATER))
-    error = given_up(TWO, tried(*misses))
+    error = search_error(TWO, tried(*misses))
     assert (type(error), error.exit_code, error.aws_code) == (CapacityError, 1, "InsufficientInstanceCapacity")
     assert error.report == ErrorReport(
         code="no-capacity",
-        message="EC2 has no instance of these types to give just now.",
-        hint=f"Take on-demand, at its price: --on-demand\nKeep trying for a while: --wait\n{ELSEWHERE}",
+        message="EC2 has no capacity for g4dn.xlarge or g5.xlarge right now.",
+        hint=f"Launch on-demand, at its price: --on-demand\nWait for capacity: --wait\n{ELSEWHERE}",
         regions=(
             RegionReason("r1", "no more", "g4dn.xlarge", SPOT),
             RegionReason("r2", "none, later", "g4dn.xlarge", SPOT),
@@ -298,12 +309,12 @@ LATER = CapacityError("none, later", aws_code="UnfulfillableCapacity")
 
 
 def test_what_is_told_in_the_end_of_quotas_and_refusals():
-    error = given_up(ONE, tried(quota()))
+    error = search_error(ONE, tried(quota()))
     reasons = (RegionReason("r1", "no more", "g4dn.xlarge", SPOT),)
-    what = "The account's quota does not allow one more g4dn.xlarge."
+    what = "The account's vCPU quota does not allow another g4dn.xlarge."
     assert (type(error), error.aws_code) == (QuotaError, "MaxSpotInstanceCountExceeded")
     assert error.report == ErrorReport("quota", what, regions=reasons), "no hint where there is none"
-    error = given_up(TWO, tried(quota(), refused("r2")))
+    error = search_error(TWO, tried(quota(), refused("r2")))
     assert (type(error), error.aws_code) == (AwsError, "UnauthorizedOperation")
     assert [(r.region, r.reason) for r in error.report.regions] == [("r1", "no more"), ("r2", "you may not")]
 
@@ -311,45 +322,45 @@ def test_what_is_told_in_the_end_of_quotas_and_refusals():
 @pytest.mark.parametrize(
     ("policy", "before", "hint"),
     [
-        (ON_DEMAND_ONLY, tried(dry(market=ON_DEMAND)), ["Keep trying for a while: --wait", ELSEWHERE]),
-        (PATIENT, tried(dry()), ["Take on-demand, at its price: --on-demand", ELSEWHERE]),
-        (ONE, tried(dry(), on_demand=True), ["Keep trying for a while: --wait", ELSEWHERE]),
+        (ON_DEMAND_ONLY, tried(dry(market=ON_DEMAND)), ["Wait for capacity: --wait", ELSEWHERE]),
+        (PATIENT, tried(dry()), ["Launch on-demand, at its price: --on-demand", ELSEWHERE]),
+        (ONE, tried(dry(), on_demand=True), ["Wait for capacity: --wait", ELSEWHERE]),
     ],
     ids=["on-demand alone", "waited", "agreed to"],
 )
 def test_no_option_is_advised_that_was_given(policy, before, hint):
-    assert str(given_up(policy, before).hint).splitlines() == hint
+    assert str(search_error(policy, before).hint).splitlines() == hint
 
 
 def test_quota_alone_is_a_quota_error():
     with pytest.raises(QuotaError):
-        acquire(ONE, Search(failing(quota().error), never_asked))
+        acquire(ONE, SearchHooks(failing(quota().error), never_asked))
 
 
 def test_a_refusal_drops_its_region_where_there_is_another():
     refused = AwsError("denied", aws_code="UnauthorizedOperation")
-    _, attempts = acquire(TWO, Search(failing(refused), never_asked))
+    _, attempts = acquire(TWO, SearchHooks(failing(refused), never_asked))
     assert attempts[-1] == Attempt("r2", "g4dn.xlarge", SPOT)
 
 
 def test_an_unknown_answer_ends_the_search_everywhere():
     """An instance may be starting: another attempt could make two."""
     with pytest.raises(TransientError):
-        acquire(TWO, Search(failing(TransientError("lost", aws_code="ReadTimeoutError")), never_asked))
+        acquire(TWO, SearchHooks(failing(TransientError("lost", aws_code="ReadTimeoutError")), never_asked))
 
 
 def test_an_answer_that_never_came_ends_the_search_whatever_was_the_matter():
-    """mutants.md, `_goes_on` (now `_may_go_on`): the next region was tried, and two boxes billed."""
+    """mutants.md, `_goes_on` (now `_may_continue`): the next region was tried, and two boxes billed."""
     lost = AwsError("the connection broke in an unknown way", aws_code="SomeNewClientError")
     lost.outcome_known = False
     with pytest.raises(AwsError) as caught:
-        acquire(TWO, Search(failing(lost), never_asked))
+        acquire(TWO, SearchHooks(failing(lost), never_asked))
     assert caught.value is lost
 
 
 def test_other_errors_end_the_search():
     with pytest.raises(AwsError, match="denied"):
-        acquire(ONE, Search(failing(AwsError("denied", aws_code="X")), never_asked))
+        acquire(ONE, SearchHooks(failing(AwsError("denied", aws_code="X")), never_asked))
 
 
 @pytest.mark.parametrize(
@@ -363,7 +374,7 @@ def test_quota_commands_are_pinned(kind, family):
 
 def test_a_quota_of_a_type_without_a_family_is_raised_at_the_console():
     where = "https://console.aws.amazon.com/servicequotas/"
-    assert quota_commands(Attempt("eu-west-1", "zz9.large", SPOT), 12) == f"Ask for more at: {where}"
+    assert quota_commands(Attempt("eu-west-1", "zz9.large", SPOT), 12) == f"Request an increase: {where}"
 
 
 # --- --max-price -----------------------------------------------------------------------------------------

@@ -59,7 +59,7 @@ def test_a_volume_is_in_one_region(launch, cloud, own_volume):
     cloud.calls.clear()
     code, failed = launch("--ebs-volume-id", own_volume, "-r", WEST, "-r", EAST)
     assert (code, failed["error"]["code"]) == (2, "usage") and cloud.calls == []
-    assert failed["error"]["hint"] == "Give that --region alone, with --ebs-volume-id."
+    assert failed["error"]["hint"] == "Pass only the --region of the volume."
 
 
 # --- a new volume ----------------------------------------------------------------------------------------
@@ -164,7 +164,10 @@ def test_a_claim_whose_answer_is_lost_is_looked_up(launch, cloud, boxes, own_vol
 def test_a_dry_run_tells_what_is_done_about_the_volume(launch, own_volume, existing):
     words = ("--ebs-volume-id", own_volume) if existing else ("--ebs-storage", "5")
     code, planned = launch("--dry-run", *words)
-    steps = [f"Attach {own_volume}" if existing else "Make a data volume of 5 GB", "Mount the data volume at /data"]
+    steps = [
+        f"Claim the data volume {own_volume}" if existing else "Create a data volume of 5 GB",
+        "Mount the data volume at /data",
+    ]
     assert code == 0 and [step for step in planned["steps"] if "/data" in step or step in steps] == steps
 
 

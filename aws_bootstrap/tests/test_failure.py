@@ -118,7 +118,7 @@ def test_where_there_is_no_room_the_search_has_the_word(launch, cloud):
     error = failed["error"]
     assert (code, error["code"], failed["instance_id"]) == (1, "no-capacity", None)
     assert [(r["region"], r["market"]) for r in error["regions"]][0] == (WEST, "spot")
-    assert "Keep trying for a while: --wait" in error["hint"] and "Undo" not in error["hint"]
+    assert "Wait for capacity: --wait" in error["hint"] and "Undo" not in error["hint"]
     assert unordered(error["resources"]) == of_kinds(cloud, *FREE)
 
 
@@ -128,8 +128,8 @@ def test_a_box_of_which_nothing_is_known_is_looked_for_by_hand(launch, app, clou
     cloud.deny(WEST, "DescribeInstances")
     code, failed = launch()
     error = failed["error"]
-    may = "EC2 may have started or created the instance; it could not be asked."
-    assert code == 3 and error["hint"].splitlines()[-2:] == [may, LOOK] and "costs nothing" not in error["hint"]
+    may = "EC2 may have created the instance, but looking that up failed."
+    assert code == 3 and error["hint"].splitlines()[-2:] == [may, LOOK] and "free of charge" not in error["hint"]
     assert [(r["type"], r["billing"]) for r in unordered(error["resources"])] == [(kind, False) for kind in FREE]
 
 
@@ -139,7 +139,7 @@ def test_a_volume_of_which_nothing_is_known_is_told_besides_the_box(launch, app,
     cloud.deny(WEST, "DescribeVolumes")
     breaks(broken())
     code, failed = launch("--ebs-storage", "5")
-    may = "EC2 may have started or created the data volume; it could not be asked."
+    may = "EC2 may have created the data volume, but looking that up failed."
     assert code == 3 and failed["error"]["hint"] == f"{may}\n{LOOK}\n{ways_on(failed)}"
     assert [r["type"] for r in failed["error"]["resources"] if r["billing"]] == ["instance"]
 
@@ -151,8 +151,7 @@ def test_what_costs_nothing_and_is_not_known_does_not_make_it_incomplete(launch,
     code, failed = launch()
     assert code == 1 and LOOK not in failed["error"]["hint"]
     assert failed["error"]["hint"].splitlines()[-1] == (
-        f"Whether EC2 made the key pair in {WEST} is not known. "
-        "It costs nothing, and the next launch uses what is there."
+        f"EC2 may have created the key pair in {WEST}. This is free of charge, and the next launch uses what exists."
     )
 
 
@@ -170,7 +169,10 @@ def in_state(cloud, state: str):
     return lambda: cloud.faults.change_answer("DescribeInstances", change)
 
 
-AGAIN = "EC2 has ended the instance. Launch again, perhaps in another --region or of another type."
+def launch_again(failed) -> str:
+    """The hint for a box that was terminated."""
+    terminated = f"The instance {failed['instance_id']} was terminated."
+    return f"{terminated} Launch again, or try another --region or --instance-type."
 
 
 @pytest.mark.parametrize("state", ["shutting-down", "terminated"])
@@ -178,9 +180,9 @@ def test_a_box_that_has_ended_is_not_named_but_its_volume_is(launch, cloud, brea
     breaks(broken(), in_state(cloud, state))
     code, failed = launch("--ebs-storage", "5")
     volume = failed["ebs_volume"]["volume_id"]
-    stays = f"The data volume {volume} (5 GB) stays, and bills."
-    undo = "Undo, once the volume is free:  aws-bootstrap cleanup --include-ebs"
-    assert code == 3 and failed["error"]["hint"] == f"{AGAIN}\n{stays}\n{undo}"
+    stays = f"The data volume {volume} (5 GB) still exists and is billed."
+    undo = "Undo, once the volume is detached:  aws-bootstrap cleanup --include-ebs"
+    assert code == 3 and failed["error"]["hint"] == f"{launch_again(failed)}\n{stays}\n{undo}"
     assert failed["error"]["resources"][:1] == of_kinds(cloud, "volume")
     assert unordered(failed["error"]["resources"][1:]) == of_kinds(cloud, *FREE)
 
@@ -188,7 +190,7 @@ def test_a_box_that_has_ended_is_not_named_but_its_volume_is(launch, cloud, brea
 def test_a_box_that_has_ended_and_left_nothing_asks_for_another_launch(launch, cloud, breaks):
     breaks(broken(), in_state(cloud, "terminated"))
     code, failed = launch()
-    assert (code, failed["error"]["code"], failed["error"]["hint"]) == (1, "ssh-lost", AGAIN)
+    assert (code, failed["error"]["code"], failed["error"]["hint"]) == (1, "ssh-lost", launch_again(failed))
     assert unordered(failed["error"]["resources"]) == of_kinds(cloud, *FREE)
 
 
@@ -196,7 +198,7 @@ def test_a_box_that_ends_before_it_runs_says_so_once(launch, cloud):
     in_state(cloud, "terminated")()
     code, failed = launch()
     assert (code, failed["error"]["code"]) == (1, "instance-ended")
-    assert AGAIN not in failed["error"]["hint"] and failed["error"]["hint"].count("Launch again") == 1
+    assert launch_again(failed) not in failed["error"]["hint"] and failed["error"]["hint"].count("Launch again") == 1
 
 
 @pytest.mark.parametrize("state", ["stopped", "running"])

@@ -87,7 +87,7 @@ def test_a_quota_leads_to_the_printed_commands(program, market, code, option):
     request = f"quota request --family gvt --region us-west-2 --type {market} --desired-value 72"
     assert request in failed["error"]["hint"], "64 vCPUs are the quota, 4 the need, and what is there may be in use"
     assert runs(program) == [market], "a quota ends it at once"
-    printed = failed["error"]["hint"].split("Ask for more:")[1].split()[1:]
+    printed = failed["error"]["hint"].split("Request an increase:")[1].split()[1:]
     assert program.json(*printed, "--yes")[0] == 0
 
 
@@ -265,7 +265,7 @@ def test_an_unknown_outcome_is_not_told_as_nothing(program):
     program.sandbox.fault(action="RunInstances", do={"reset_after": True})
     program.sandbox.fault(action="DescribeInstances", do={"error": "UnauthorizedOperation"})
     code, failed = program.json("launch", "--no-setup")
-    assert code == 3 and "may have started" in failed["error"]["hint"] and "status --region" in failed["error"]["hint"]
+    assert code == 3 and "may have created" in failed["error"]["hint"] and "status --region" in failed["error"]["hint"]
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["int", "term"])

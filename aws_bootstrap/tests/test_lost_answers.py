@@ -62,7 +62,7 @@ def test_a_volume_whose_creation_cannot_be_looked_up_is_told_as_unknown(launch, 
     cloud.faults.lose("CreateVolume")
     cloud.deny(WEST, "DescribeVolumes")
     code, failed = launch("--ebs-storage", "5")
-    assert code == 3 and "Whether a volume was created all the same is not known" in failed["error"]["message"]
+    assert code == 3 and "EC2 may have created the data volume anyway." in failed["error"]["message"]
     assert "ebs_volume" not in failed
 
 
@@ -101,7 +101,7 @@ def test_what_an_interrupt_overtook_and_cannot_be_looked_up_is_told_as_unknown(l
     cloud.deny(WEST, "DescribeInstances")
     code, failed = launch()
     assert code == 130 and failed["instance_id"] is None
-    assert "EC2 may have started or created the instance; it could not be asked." in failed["error"]["hint"]
+    assert "EC2 may have created the instance, but looking that up failed." in failed["error"]["hint"]
     assert f"aws-bootstrap status --region {WEST}" in failed["error"]["hint"]
 
 
@@ -111,7 +111,7 @@ def test_a_key_pair_that_may_have_been_made_is_told_though_it_costs_nothing(laun
     cloud.faults.drop("DescribeKeyPairs", skip=1)
     code, failed = launch()
     assert code == 1
-    assert "Whether EC2 made the key pair in us-west-2 is not known. It costs nothing" in failed["error"]["hint"]
+    assert "EC2 may have created the key pair in us-west-2. This is free of charge" in failed["error"]["hint"]
 
 
 def test_an_interrupt_while_an_error_is_looked_into_still_tells_what_exists(launch, cloud, boxes):

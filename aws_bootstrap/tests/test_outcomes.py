@@ -172,7 +172,7 @@ def test_what_a_launch_made_is_listed_with_its_error():
     """The user's own volume is not among it, and a box without an alias is named by its id."""
     group = Resource("security-group", "sg-1", WEST, billing=False)
     volume = EbsVolume("vol-1", "/data", 8, mounted=False)
-    broken = replace(LAUNCH, ssh_alias=None, volume_error="no disk", ebs_volume=volume, made_beside=(group,))
+    broken = replace(LAUNCH, ssh_alias=None, volume_error="no disk", ebs_volume=volume, other_resources=(group,))
     instance = Resource("instance", "i-1", WEST, billing=True)
     assert told(broken).report.resources == (instance, group)
     assert "terminate i-1" in str(told(broken).hint)

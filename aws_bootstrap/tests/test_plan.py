@@ -73,9 +73,9 @@ def test_a_plan_knows_its_places_and_what_holds_for_all_of_them():
     assert plan.of("r2") is regions[1] and plan.first is plan.of("r1") is regions[0]
     amazon, ubuntu = (Image("ami-1", name, "x86_64", "", "/dev/sda1", 8) for name in ("amzn2-ami", "ubuntu"))
     assert (plan.user(amazon), plan.user(ubuntu)) == ("ec2-user", "ubuntu")
-    assert (plan.patience, plan.user_data, plan.zone) == (30.0, None, None)
+    assert (plan.login_timeout, plan.user_data, plan.zone) == (30.0, None, None)
     other = replace(plan, config=LaunchConfig(ssh_timeout=5.0, ssh_port=2222, ssh_user="me"))
-    assert (other.patience, other.user(amazon)) == (5.0, "me")
+    assert (other.login_timeout, other.user(amazon)) == (5.0, "me")
     assert other.user_data == cloud_init.user_data([cloud_init.ssh_port(2222)])
 
 
@@ -193,7 +193,7 @@ def failure(done) -> dict:
 
 
 def lists(prefix: str, region: str) -> str:
-    return f"List what there is: aws-bootstrap list instance-types --prefix {prefix} --region {region}"
+    return f"List instance types: aws-bootstrap list instance-types --prefix {prefix} --region {region}"
 
 
 def test_a_type_that_the_only_region_lacks_is_an_error_with_the_list(launch, cloud):
@@ -231,8 +231,9 @@ def test_no_image_of_that_name_is_an_error_that_tells_the_pattern(launch, cloud)
     assert done.exit_code == 1 and changes(cloud) == []
     assert failure(done) == {
         "code": "not-found",
-        "message": "No AMI named 'ubuntu-none-*' for x86_64 in us-west-2.",
-        "hint": "Give another pattern with --ami-filter; quote it, and end it with *.",
+        "message": "No AMI in us-west-2 matches 'ubuntu-none-*' for x86_64.",
+        "hint": "Pass another --ami-filter, in quotes and with * at its end.\n"
+        "List AMIs: aws-bootstrap list amis --region us-west-2",
     }
 
 
@@ -250,7 +251,7 @@ def test_a_root_volume_smaller_than_the_image_is_an_error_that_tells_the_size(la
         return
     assert done.exit_code == 1 and failure(done) == {
         "code": "bad-volume-size",
-        "message": f"big needs a root volume of 120 GB; --volume-size says {size}.",
+        "message": f"The image big needs a root volume of 120 GB, but --volume-size is {size}.",
         "hint": "Add: --volume-size 120",
     }
 

@@ -11,7 +11,7 @@ from aws_bootstrap import output
 from aws_bootstrap.console import Console, OutputFormat
 from aws_bootstrap.errors import AwsError, CapacityError, QuotaError
 from aws_bootstrap.workflows.launch import search
-from aws_bootstrap.workflows.launch.capacity import Attempt, Miss, Policy
+from aws_bootstrap.workflows.launch.capacity import Attempt, FailedAttempt, Policy
 
 EAST, WEST = "us-east-1", "us-west-2"
 SPOT = {"InstanceMarketOptions.MarketType": "spot"}
@@ -31,7 +31,7 @@ def test_each_place_without_room_is_a_warning_of_its_region(launch, cloud):
     code, box = launch("-r", WEST, "-r", EAST)
     assert code == 0 and box["region"] == EAST
     assert warnings(box) == [("no-capacity", WEST)]
-    assert box["warnings"][0]["message"] == f"{WEST} g4dn.xlarge spot: EC2 said {NO_ROOM}."
+    assert box["warnings"][0]["message"] == f"Could not launch g4dn.xlarge (spot) in {WEST}: EC2 said {NO_ROOM}."
 
 
 def test_while_waiting_a_missing_capacity_is_no_warning_but_a_quota_is(launch, cloud):
@@ -48,8 +48,8 @@ def text():
     output.use(Console(OutputFormat.TEXT))
 
 
-def miss(error: AwsError) -> Miss:
-    return Miss(Attempt(WEST, "g4dn.xlarge", "spot"), error)
+def miss(error: AwsError) -> FailedAttempt:
+    return FailedAttempt(Attempt(WEST, "g4dn.xlarge", "spot"), error)
 
 
 ONE_SWEEP = Policy(((WEST, "g4dn.xlarge"),), spot=True)
@@ -59,10 +59,10 @@ WAITING = Policy(((WEST, "g4dn.xlarge"),), spot=True, wait_timeout=60)
 @pytest.mark.parametrize("policy", [ONE_SWEEP, WAITING])
 def test_a_quota_is_told_with_its_commands_at_once(capsys, text, policy):
     search._warn_failed_attempt(
-        policy, miss(QuotaError("No more.", hint="Ask for more: COMMAND", aws_code="VcpuLimitExceeded"))
+        policy, miss(QuotaError("No more.", hint="Request an increase: COMMAND", aws_code="VcpuLimitExceeded"))
     )
     told = capsys.readouterr().err
-    assert f"{WEST} g4dn.xlarge spot: No more." in told and "Ask for more: COMMAND" in told
+    assert f"Could not launch g4dn.xlarge (spot) in {WEST}: No more." in told and "Request an increase: COMMAND" in told
 
 
 def test_a_quota_without_a_hint_is_told_alone(capsys, text):
@@ -109,7 +109,9 @@ def test_on_demand_is_asked_about_with_its_price(launch, cloud, asked):
     cloud.fail("RunInstances", NO_ROOM, **SPOT)
     code, box = launch()
     assert code == 0 and box["pricing"] == "on-demand"
-    assert asked == [f"There is no g4dn.xlarge on spot in {WEST} just now. Launch on-demand at about $0.526 an hour?"]
+    assert asked == [
+        f"There is no spot capacity for g4dn.xlarge in {WEST} right now. Launch on-demand at about $0.526 an hour?"
+    ]
 
 
 @pytest.mark.parametrize(("limit", "pricing"), [("0.525", None), ("0.526", "on-demand"), ("0.527", "on-demand")])

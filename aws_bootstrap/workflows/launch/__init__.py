@@ -1,4 +1,4 @@
-"""Launch one box: plan (read-only), then apply, step by step."""
+"""Launch a box: plan it by reading, then apply the plan step by step."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from ... import output
 from ...config import LaunchConfig
 from ...models import LaunchReport
 from ..steps import run_steps, titles
-from .failure import incomplete
-from .plan import LaunchPlan, make_plan
+from .failure import launch_error
+from .plan import LaunchPlan, build_plan
 from .report import report
 from .state import Launch
 from .steps import STEPS
@@ -21,32 +21,32 @@ if TYPE_CHECKING:
 
 
 def plan(config: LaunchConfig, app: App) -> LaunchPlan:
-    """Return what `apply` would do. Reads only; changes nothing."""
-    facts = make_plan(config, app)
-    return replace(facts, steps=titles(STEPS, facts))
+    """Return what `apply` would do. Change nothing."""
+    bare_plan = build_plan(config, app)
+    return replace(bare_plan, steps=titles(STEPS, bare_plan))
 
 
 def apply(plan: LaunchPlan, app: App, ask_on_demand: Callable[[Callable[[], str]], bool]) -> LaunchReport:
-    """Do what was planned, and return its report.
+    """Launch the box as planned, and return the report.
 
-    Whatever breaks it, the error says what exists, how to go on and how to undo it.
+    If the launch breaks, raise an error that lists what exists, how to continue and how to undo it.
     """
     launch = Launch(plan, app, ask_on_demand, plan.key)
-    _warn_of_regions(plan)
+    _warn_of_skipped(plan)
     try:
         run_steps(STEPS, plan, launch)
     except (Exception, KeyboardInterrupt) as exc:
-        raise incomplete(launch, exc) from exc
+        raise launch_error(launch, exc) from exc
     return report(launch)
 
 
-def _warn_of_regions(plan: LaunchPlan) -> None:
-    """Warn of the regions that are left out, and of the types that a region does not have."""
+def _warn_of_skipped(plan: LaunchPlan) -> None:
+    """Warn of the regions that the launch skips, and of the types that a region does not offer."""
     for failure in plan.regions_failed:
-        what = f"{failure.region} is left out: {failure.error}"
-        output.warn(what, code="region-failed", region=failure.region)
+        message = f"The launch skips {failure.region}: {failure.error}"
+        output.warn(message, code="region-failed", region=failure.region)
     for region_plan in plan.regions:
         missing = [name for name in plan.config.instance_type if name not in region_plan.types]
         if missing:
-            what = f"{region_plan.region} has no {' or '.join(missing)}"
-            output.warn(what, code="bad-instance-type", region=region_plan.region)
+            message = f"The region {region_plan.region} does not offer {' or '.join(missing)}."
+            output.warn(message, code="bad-instance-type", region=region_plan.region)

@@ -1,4 +1,4 @@
-"""Where to try next: a pure policy over what was tried, and the loop that follows it (contract §2.3)."""
+"""What to attempt next: a pure policy over the search so far, and the loop that follows it (contract §2.3)."""
 
 from __future__ import annotations
 
@@ -12,30 +12,39 @@ from ...invocation import PROGRAM
 from ...models import Instance, RegionReason
 from ...retry import backoff
 
+#: Seconds of the first pause between two sweeps, and of the longest.
 FIRST_WAIT, LONGEST_WAIT = 5.0, 60.0
-"""Seconds between sweeps: the first pause, and the one that they grow to."""
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """One RunInstances: this type in this region and market."""
+    """One RunInstances: an instance type in a region and a market."""
 
     region: str
     instance_type: str
     market: Market
 
+    @property
+    def description(self) -> str:
+        """Return the attempt as messages name it."""
+        return f"{self.instance_type} ({self.market}) in {self.region}"
+
 
 @dataclass(frozen=True)
-class Miss:
-    """An attempt that EC2 turned down, and the sweep it was part of."""
+class FailedAttempt:
+    """An attempt that EC2 refused, and the number of its sweep."""
 
     attempt: Attempt
     error: AwsError
     sweep: int = 0
 
     @property
-    def kind(self) -> str:
-        """`capacity` may come back; `quota` stands in the family's way, `refused` in the region's, for this run."""
+    def cause(self) -> str:
+        """Return `capacity`, `quota` or `refused`.
+
+        Capacity may return while the search runs. A quota rules out the type's family in the region, and a refusal
+        rules out the region.
+        """
         if isinstance(self.error, CapacityError):
             return "capacity"
         if isinstance(self.error, QuotaError):
@@ -45,174 +54,183 @@ class Miss:
 
 @dataclass(frozen=True)
 class Policy:
-    """What may be tried: (region, type) in order of preference, and for how many seconds (None: one sweep)."""
+    """What a search may attempt, and for how long."""
 
+    #: (region, instance type), in order of preference.
     pairs: tuple[tuple[str, str], ...]
     spot: bool
+    #: Seconds during which sweeps are repeated. None means a single sweep.
     wait_timeout: float | None = None
 
 
 @dataclass(frozen=True)
-class Tried:
-    """What was tried so far, and whether on-demand was agreed to (None: not asked yet)."""
+class SearchState:
+    """The search so far."""
 
-    misses: tuple[Miss, ...] = ()
+    failed_attempts: tuple[FailedAttempt, ...] = ()
+    #: The number of the current sweep, from 0.
     sweep: int = 0
+    #: Seconds since the search began.
     elapsed: float = 0.0
+    #: Whether the user accepted on-demand. None until the question is answered.
     on_demand: bool | None = None
 
 
 @dataclass(frozen=True)
 class AskOnDemand:
-    """Spot has none: on-demand may, at its higher price."""
+    """Ask whether to launch on-demand: there is no spot capacity."""
 
 
 @dataclass(frozen=True)
 class Wait:
-    """Nothing now: sweep again after a pause, of so many seconds at most."""
+    """Pause, then begin the next sweep."""
 
-    at_most: float
+    #: The longest pause that the timeout allows, in seconds.
+    max_seconds: float
 
 
 @dataclass(frozen=True)
 class GiveUp:
-    """Nothing is left to try."""
+    """End the search: nothing is left to attempt."""
 
 
-Move = Attempt | AskOnDemand | Wait | GiveUp
+Action = Attempt | AskOnDemand | Wait | GiveUp
 
 
-def next_attempt(policy: Policy, tried: Tried) -> Move:
-    """Return what to do after what was tried. Pure."""
+def next_action(policy: Policy, state: SearchState) -> Action:
+    """Return what to do next. Pure."""
     first_market: Market = "on-demand"
     if policy.spot:
         first_market = "spot"
-    attempt = _untried(policy, tried, first_market)
+    attempt = _next_in_sweep(policy, state, first_market)
     if attempt:
         return attempt
     if policy.wait_timeout is not None:
-        return _after_sweep(policy, tried, policy.wait_timeout)
-    if policy.spot and "capacity" in _kinds(tried.misses):
-        return _after_spot(policy, tried)
+        return _after_sweep(policy, state, policy.wait_timeout)
+    if policy.spot and "capacity" in _causes(state.failed_attempts):
+        return _after_spot(policy, state)
     return GiveUp()
 
 
-def _after_spot(policy: Policy, tried: Tried) -> Attempt | AskOnDemand | GiveUp:
-    """Return what to do where spot lacks capacity: on-demand, if it is agreed to."""
-    if tried.on_demand is None:
+def _after_spot(policy: Policy, state: SearchState) -> Attempt | AskOnDemand | GiveUp:
+    """Return what to do where spot lacks capacity: attempt on-demand, once the user has accepted it."""
+    if state.on_demand is None:
         return AskOnDemand()
-    if not tried.on_demand:
+    if not state.on_demand:
         return GiveUp()
-    attempt = _untried(policy, tried, "on-demand")
+    attempt = _next_in_sweep(policy, state, "on-demand")
     if attempt:
         return attempt
     return GiveUp()
 
 
-def _after_sweep(policy: Policy, tried: Tried, timeout: float) -> Wait | GiveUp:
-    """Return what to do after a sweep: wait for the next one, while there is time and something left to try."""
-    seconds_left = timeout - tried.elapsed
+def _after_sweep(policy: Policy, state: SearchState, timeout: float) -> Wait | GiveUp:
+    """Return what to do after a sweep: wait for the next one while time and pairs are left."""
+    seconds_left = timeout - state.elapsed
     if seconds_left <= 0:
         return GiveUp()
     for region, instance_type in policy.pairs:
-        if not _is_dropped(tried, region, instance_type):
+        if not _is_ruled_out(state, region, instance_type):
             return Wait(seconds_left)
     return GiveUp()
 
 
-def _untried(policy: Policy, tried: Tried, market: Market) -> Attempt | None:
-    """Return the first attempt of this sweep in this market that was neither made nor dropped."""
-    made = {miss.attempt for miss in tried.misses if miss.sweep == tried.sweep}
+def _next_in_sweep(policy: Policy, state: SearchState, market: Market) -> Attempt | None:
+    """Return the next attempt of the current sweep in this market; None if the sweep is complete."""
+    failed_in_sweep = {failed.attempt for failed in state.failed_attempts if failed.sweep == state.sweep}
     for region, instance_type in policy.pairs:
         attempt = Attempt(region, instance_type, market)
-        if attempt in made:
+        if attempt in failed_in_sweep:
             continue
-        if not _is_dropped(tried, region, instance_type):
+        if not _is_ruled_out(state, region, instance_type):
             return attempt
     return None
 
 
-def _is_dropped(tried: Tried, region: str, instance_type: str) -> bool:
-    """Return whether a quota or a refusal rules out this type in this region, for the rest of the run."""
+def _is_ruled_out(state: SearchState, region: str, instance_type: str) -> bool:
+    """Return whether a quota or a refusal rules out this type in this region until the search ends."""
     family = quota_family(instance_type)
-    for miss in tried.misses:
-        if miss.attempt.region != region:
+    for failed in state.failed_attempts:
+        if failed.attempt.region != region:
             continue
-        if miss.kind == "refused":
+        if failed.cause == "refused":
             return True
-        if miss.kind == "quota" and quota_family(miss.attempt.instance_type) == family:
+        if failed.cause == "quota" and quota_family(failed.attempt.instance_type) == family:
             return True
     return False
 
 
-def _kinds(misses: Iterable[Miss]) -> set[str]:
-    """Return the kinds of these failed attempts."""
-    return {miss.kind for miss in misses}
+def _causes(failed_attempts: Iterable[FailedAttempt]) -> set[str]:
+    """Return the causes of these failed attempts."""
+    return {failed.cause for failed in failed_attempts}
 
 
 def _ignore(*_: object) -> None:
-    """Do nothing: for a caller of the loop that has nothing to report."""
+    """Do nothing: the default of a hook that only reports."""
 
 
 @dataclass(frozen=True)
-class Search:
-    """What the loop calls: each function is the caller's."""
+class SearchHooks:
+    """The caller's functions that the search loop calls."""
 
+    #: Starts an instance. Raises AwsError if EC2 does not start it.
     start: Callable[[Attempt], Instance]
-    """Start an instance; AwsError if EC2 does not."""
+    #: Returns whether the user accepts on-demand.
     ask_on_demand: Callable[[], bool]
-    on_try: Callable[[Attempt, Tried], None] = _ignore
-    on_miss: Callable[[Miss], None] = _ignore
-    on_wait: Callable[[float, Tried], None] = _ignore
-    """Called before each pause, and each second of it, with the seconds that are left."""
+    #: Called before each attempt.
+    on_attempt: Callable[[Attempt, SearchState], None] = _ignore
+    #: Called after each failed attempt.
+    on_failure: Callable[[FailedAttempt], None] = _ignore
+    #: Called with the seconds left: at the start of each pause, then once a second.
+    on_wait: Callable[[float, SearchState], None] = _ignore
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
 
 
-def acquire(policy: Policy, search: Search) -> tuple[Instance, tuple[Attempt, ...]]:
-    """Return the instance started, and the attempts made, the last of which gave it.
+def acquire(policy: Policy, hooks: SearchHooks) -> tuple[Instance, tuple[Attempt, ...]]:
+    """Start an instance. Return it with all attempts, of which the last one succeeded.
 
-    Raises CapacityError or QuotaError, with each region's reason, when there is none to be had.
+    Raises CapacityError, QuotaError or AwsError, with the reason of each attempt, if every attempt fails.
     """
-    began = search.clock()
+    began = hooks.clock()
     waits = backoff(FIRST_WAIT, LONGEST_WAIT)
-    tried = Tried()
+    state = SearchState()
     while True:
-        tried = replace(tried, elapsed=search.clock() - began)
-        move = next_attempt(policy, tried)
-        match move:
+        state = replace(state, elapsed=hooks.clock() - began)
+        action = next_action(policy, state)
+        match action:
             case Attempt():
-                outcome = _make(policy, search, move, tried)
-                if not isinstance(outcome, Miss):
-                    failed = [miss.attempt for miss in tried.misses]
-                    return outcome, (*failed, move)
-                search.on_miss(outcome)
-                tried = replace(tried, misses=(*tried.misses, outcome))
+                outcome = _run_attempt(policy, hooks, action, state)
+                if not isinstance(outcome, FailedAttempt):
+                    earlier = [failed.attempt for failed in state.failed_attempts]
+                    return outcome, (*earlier, action)
+                hooks.on_failure(outcome)
+                state = replace(state, failed_attempts=(*state.failed_attempts, outcome))
             case AskOnDemand():
-                tried = replace(tried, on_demand=search.ask_on_demand())
+                state = replace(state, on_demand=hooks.ask_on_demand())
             case Wait():
-                seconds = min(next(waits), move.at_most)
-                _pause(search, seconds, tried)
-                tried = replace(tried, sweep=tried.sweep + 1)
+                seconds = min(next(waits), action.max_seconds)
+                _pause(hooks, seconds, state)
+                state = replace(state, sweep=state.sweep + 1)
             case GiveUp():
-                raise given_up(policy, tried)
+                raise search_error(policy, state)
 
 
-def _make(policy: Policy, search: Search, attempt: Attempt, tried: Tried) -> Instance | Miss:
-    """Make the attempt. Return the instance, or the failed attempt where another may follow."""
-    search.on_try(attempt, tried)
+def _run_attempt(policy: Policy, hooks: SearchHooks, attempt: Attempt, state: SearchState) -> Instance | FailedAttempt:
+    """Run the attempt. Return the instance, or the failed attempt if the search may continue after it."""
+    hooks.on_attempt(attempt, state)
     try:
-        return search.start(attempt)
+        return hooks.start(attempt)
     except AwsError as exc:
-        if not _may_go_on(policy, exc):
+        if not _may_continue(policy, exc):
             raise
-        return Miss(attempt, exc, tried.sweep)
+        return FailedAttempt(attempt, exc, state.sweep)
 
 
-def _may_go_on(policy: Policy, error: AwsError) -> bool:
-    """Return whether another attempt may follow.
+def _may_continue(policy: Policy, error: AwsError) -> bool:
+    """Return whether the search may continue after this error.
 
-    None follows an answer that is not known: an instance may be starting.
+    It may not while the outcome of the attempt is unknown: an instance may be starting.
     """
     if isinstance(error, CapacityError | QuotaError):
         return True
@@ -222,83 +240,82 @@ def _may_go_on(policy: Policy, error: AwsError) -> bool:
     return len(regions) > 1
 
 
-def _pause(search: Search, seconds: float, tried: Tried) -> None:
-    """Sleep for so many seconds, and report each of them."""
-    end = search.clock() + seconds
-    while (left := end - search.clock()) > 0:
-        search.on_wait(left, tried)
-        search.sleep(min(left, 1.0))
+def _pause(hooks: SearchHooks, seconds: float, state: SearchState) -> None:
+    """Sleep for this many seconds, and report each of them."""
+    end = hooks.clock() + seconds
+    while (left := end - hooks.clock()) > 0:
+        hooks.on_wait(left, state)
+        hooks.sleep(min(left, 1.0))
 
 
 def quota_commands(attempt: Attempt, desired_value: int) -> str:
-    """Return the commands that show and raise the quota which turned this attempt down."""
+    """Return the commands that show and raise the quota that refused this attempt."""
     family = quota_family(attempt.instance_type)
     if family is None:
-        return "Ask for more at: https://console.aws.amazon.com/servicequotas/"
+        return "Request an increase: https://console.aws.amazon.com/servicequotas/"
     pinned = f"--family {family} --region {attempt.region}"
     request = f"{PROGRAM} quota request {pinned} --type {attempt.market} --desired-value {desired_value}"
-    return f"See the quota:  {PROGRAM} quota show {pinned}\nAsk for more:   {request}"
+    return f"Show the quota:       {PROGRAM} quota show {pinned}\nRequest an increase:  {request}"
 
 
-def given_up(policy: Policy, tried: Tried) -> AwsError:
-    """Return the error for a search that ended without an instance: the last reason of each attempt, and what helps."""
-    last = _last_misses(tried)
-    regions = [_region_reason(miss) for miss in last]
-    hints = dict.fromkeys(_hints(policy, tried, last))
-    error = _search_error(policy, last)
+def search_error(policy: Policy, state: SearchState) -> AwsError:
+    """Return the error for a search without success: the last reason of each attempt, and the hints."""
+    last = _last_failures(state)
+    regions = [_region_reason(failed) for failed in last]
+    hints = dict.fromkeys(_hints(policy, state, last))
+    error = _error_for(policy, last)
     error.add_details(regions=tuple(regions), hint="\n".join(hints) or None)
     return error
 
 
-def _last_misses(tried: Tried) -> list[Miss]:
-    """Return the last failure of each attempt, in the order in which the attempts were first made."""
-    last: dict[Attempt, Miss] = {}
-    for miss in tried.misses:
-        last[miss.attempt] = miss
+def _last_failures(state: SearchState) -> list[FailedAttempt]:
+    """Return the last failure of each attempt, in the order in which the attempts first ran."""
+    last: dict[Attempt, FailedAttempt] = {}
+    for failed in state.failed_attempts:
+        last[failed.attempt] = failed
     return list(last.values())
 
 
-def _region_reason(miss: Miss) -> RegionReason:
-    """Return why EC2 turned the attempt down."""
-    attempt = miss.attempt
-    return RegionReason(attempt.region, str(miss.error), attempt.instance_type, attempt.market)
+def _region_reason(failed: FailedAttempt) -> RegionReason:
+    """Return why the attempt failed."""
+    attempt = failed.attempt
+    return RegionReason(attempt.region, str(failed.error), attempt.instance_type, attempt.market)
 
 
-def _search_error(policy: Policy, last: list[Miss]) -> AwsError:
-    """Return the error that fits all reasons: a quota or a refusal only where there is no other."""
-    subject = _subject(last)
-    kinds = _kinds(last)
+def _error_for(policy: Policy, last: list[FailedAttempt]) -> AwsError:
+    """Return the error that fits all failures. Capacity takes precedence, since only capacity may return by itself."""
+    types = _instance_types(last)
+    causes = _causes(last)
     last_error = last[-1].error
     aws_code = last_error.aws_code
-    if kinds == {"quota"}:
-        return QuotaError(f"The account's quota does not allow one more {subject}.", aws_code=aws_code)
-    if "capacity" not in kinds:
-        return AwsError("Every region refuses.", aws_code=aws_code, code=last_error.code)
-    when = "just now"
-    if policy.wait_timeout is not None:
-        when = f"within {policy.wait_timeout:.0f} s"
-    return CapacityError(f"EC2 has no {subject} to give {when}.", aws_code=aws_code)
-
-
-def _subject(last: list[Miss]) -> str:
-    """Return what was tried: the instance type, or words for several."""
-    instance_types = {miss.attempt.instance_type for miss in last}
-    if len(instance_types) == 1:
-        return instance_types.pop()
-    return "instance of these types"
-
-
-def _hints(policy: Policy, tried: Tried, last: list[Miss]) -> list[str]:
-    """Return what helps: first the hints of quotas and refusals, then what to do about a lack of capacity."""
-    hints: list[str] = []
-    for miss in last:
-        if miss.kind != "capacity" and miss.error.hint:
-            hints.append(miss.error.hint)
-    if "capacity" not in _kinds(last):
-        return hints
-    if policy.spot and not tried.on_demand:
-        hints.append("Take on-demand, at its price: --on-demand")
+    if causes == {"quota"}:
+        return QuotaError(f"The account's vCPU quota does not allow another {types}.", aws_code=aws_code)
+    if "capacity" not in causes:
+        return AwsError(f"EC2 refused to launch {types} in every region.", aws_code=aws_code, code=last_error.code)
     if policy.wait_timeout is None:
-        hints.append("Keep trying for a while: --wait")
-    hints.append("Try another --instance-type or --region; both can be repeated.")
+        message = f"EC2 has no capacity for {types} right now."
+    else:
+        message = f"EC2 had no capacity for {types} within {policy.wait_timeout:.0f} s."
+    return CapacityError(message, aws_code=aws_code)
+
+
+def _instance_types(last: list[FailedAttempt]) -> str:
+    """Return the attempted instance types, each once, as a sentence names them."""
+    names = dict.fromkeys(failed.attempt.instance_type for failed in last)
+    return " or ".join(names)
+
+
+def _hints(policy: Policy, state: SearchState, last: list[FailedAttempt]) -> list[str]:
+    """Return the hints: first those of quotas and refusals, then the options that may find capacity."""
+    hints: list[str] = []
+    for failed in last:
+        if failed.cause != "capacity" and failed.error.hint:
+            hints.append(failed.error.hint)
+    if "capacity" not in _causes(last):
+        return hints
+    if policy.spot and not state.on_demand:
+        hints.append("Launch on-demand, at its price: --on-demand")
+    if policy.wait_timeout is None:
+        hints.append("Wait for capacity: --wait")
+    hints.append("Try another --instance-type or --region. Both can be repeated.")
     return hints

@@ -1,4 +1,4 @@
-"""What is reported when a launch breaks: what exists, how to go on, how to undo it. One place makes these errors."""
+"""The error of a broken launch: it lists what exists, how to continue and how to undo it."""
 
 from __future__ import annotations
 
@@ -13,44 +13,46 @@ from .report import report, setup_options
 from .state import INSTANCE, VOLUME, Launch, Node
 
 
-def incomplete(launch: Launch, cause: BaseException) -> BootstrapError:
-    """Return the error for a launch that broke.
+def launch_error(launch: Launch, cause: BaseException) -> BootstrapError:
+    """Return the error for a launch that this cause ended.
 
-    Its exit code is 3 (or a signal's) if something that bills exists or may exist, else the cause's.
+    Its exit code is 3 if something that bills exists or may exist, that of the signal after an interrupt, and
+    otherwise the cause's.
     """
     try:
-        return _incomplete(launch, cause)
-    except KeyboardInterrupt as exc:  # while that was looked up; no further signal comes
-        return _incomplete(launch, exc)
+        return _settled_error(launch, cause)
+    except KeyboardInterrupt as exc:  # a signal during the lookup; further signals are ignored
+        return _settled_error(launch, exc)
 
 
-def _incomplete(launch: Launch, cause: BaseException) -> BootstrapError:
+def _settled_error(launch: Launch, cause: BaseException) -> BootstrapError:
+    """Look up the calls that have not answered, and return the error with what exists, its hints and the report."""
     launch.calls.settle()
     node = launch.node
     ended = _has_ended(launch, node, cause)
     still_runs = node.instance is not None and not ended
-    bills = still_runs or launch.created_volume(node) is not None or bool(_unknown(launch))
-    error = _as_error(cause, left_behind=bills)
+    bills = still_runs or launch.created_volume(node) is not None or bool(_unknown_billable(launch))
+    error = _to_error(cause, left_behind=bills)
     error.add_details(resources=_resources(launch, ended), hint=_hints(launch, error, ended))
     return error.attach_result(report(launch))
 
 
-def _unknown(launch: Launch) -> list[str]:
-    """Return what may exist and bill: EC2 could not be asked."""
+def _unknown_billable(launch: Launch) -> list[str]:
+    """Return the names of what may exist and bill, because its call did not answer and its lookup failed."""
     return [name for name in (INSTANCE, VOLUME) if name in launch.calls.unknown]
 
 
 def _has_ended(launch: Launch, node: Node, cause: BaseException) -> bool:
-    """Return whether EC2 itself has ended the instance: as the cause says, or, where SSH broke, as EC2 says now."""
+    """Return whether the instance has ended: EC2 is queried after an SSH error, otherwise the cause decides."""
     if isinstance(cause, SshError) and node.instance:
         with contextlib.suppress(BootstrapError):
-            now = ec2.get_instances(launch.client, [node.instance_id])
-            return bool(now) and now[0].state in ec2.ENDED
+            current = ec2.get_instances(launch.client, [node.instance_id])
+            return bool(current) and current[0].state in ec2.ENDED
     return isinstance(cause, BootstrapError) and cause.code == "instance-ended"
 
 
-def _as_error(cause: BaseException, *, left_behind: bool) -> BootstrapError:
-    """Return the cause as an error of ours, with the exit code that says whether something was left behind."""
+def _to_error(cause: BaseException, *, left_behind: bool) -> BootstrapError:
+    """Return the cause as a BootstrapError whose exit code shows whether something that bills is left behind."""
     if isinstance(cause, KeyboardInterrupt):
         return Interrupted.of(cause)
     error_type = BootstrapError
@@ -66,7 +68,7 @@ def _as_error(cause: BaseException, *, left_behind: bool) -> BootstrapError:
 
 
 def _resources(launch: Launch, ended: bool) -> tuple[Resource, ...]:
-    """Return what exists because of this launch: first what bills."""
+    """Return what this launch created and still exists: first what bills."""
     found: list[Resource] = []
     node = launch.node
     if node.instance and not ended:
@@ -74,37 +76,35 @@ def _resources(launch: Launch, ended: bool) -> tuple[Resource, ...]:
     volume = launch.created_volume(node)
     if volume:
         found.append(Resource("volume", volume.volume_id, volume.region, billing=True))
-    return (*found, *launch.made_beside)
+    return (*found, *launch.other_resources)
 
 
 def _hints(launch: Launch, error: BootstrapError, ended: bool) -> str | None:
-    """Return what helps with the cause, then how to look, go on and undo."""
-    hints = [error.hint, _locked_out(launch, error), *_about_unknown(launch)]
+    """Return the hints: first those of the cause, then how to check, continue and undo."""
+    hints = [error.hint, _blocked_address_hint(launch, error), *_unknown_hints(launch)]
     if ended:
-        hints += _after_end(launch, error)
+        hints += _hints_after_termination(launch, error)
     else:
-        hints += _ways_on(launch)
+        hints += _continue_hints(launch)
     return "\n".join(filter(None, hints)) or None
 
 
-def _about_unknown(launch: Launch) -> list[str]:
-    """Return the hints about calls whose outcome is not known."""
+def _unknown_hints(launch: Launch) -> list[str]:
+    """Return the hints about the calls whose outcome is unknown."""
     hints: list[str] = []
-    unknown = _unknown(launch)
-    if unknown:
-        hints.append(f"EC2 may have started or created {' and '.join(unknown)}; it could not be asked.")
+    billable = _unknown_billable(launch)
+    if billable:
+        hints.append(f"EC2 may have created {' and '.join(billable)}, but looking that up failed.")
         hints.append(f"Look:   {PROGRAM} status --region {launch.region_plan.region}")
-    free_of_charge = [name for name in launch.calls.unknown if name not in unknown]
+    free_of_charge = [name for name in launch.calls.unknown if name not in billable]
     if free_of_charge:
         names = ", ".join(free_of_charge)
-        hints.append(
-            f"Whether EC2 made {names} is not known. It costs nothing, and the next launch uses what is there."
-        )
+        hints.append(f"EC2 may have created {names}. This is free of charge, and the next launch uses what exists.")
     return hints
 
 
-def _ways_on(launch: Launch) -> list[str]:
-    """Return how to go on with the box and how to undo it; nothing where there is none."""
+def _continue_hints(launch: Launch) -> list[str]:
+    """Return the commands that continue and undo the launch; none without an instance."""
     node = launch.node
     if node.instance is None:
         return []
@@ -115,20 +115,21 @@ def _ways_on(launch: Launch) -> list[str]:
     return hints
 
 
-def _after_end(launch: Launch, error: BootstrapError) -> list[str]:
-    """Return the hints where EC2 has ended the instance: how to launch again, and how to delete what it leaves."""
+def _hints_after_termination(launch: Launch, error: BootstrapError) -> list[str]:
+    """Return how to launch again after the instance was terminated, and how to delete its data volume."""
     hints: list[str] = []
-    if error.code != "instance-ended":  # that error says so itself
-        hints.append("EC2 has ended the instance. Launch again, perhaps in another --region or of another type.")
+    if error.code != "instance-ended":  # the message of that error says it already
+        terminated = f"The instance {launch.node.instance_id} was terminated."
+        hints.append(f"{terminated} Launch again, or try another --region or --instance-type.")
     volume = launch.created_volume(launch.node)
     if volume:
-        hints.append(f"The data volume {volume.volume_id} ({volume.size_gb} GB) stays, and bills.")
-        hints.append(f"Undo, once the volume is free:  {PROGRAM} cleanup --include-ebs")
+        hints.append(f"The data volume {volume.volume_id} ({volume.size_gb} GB) still exists and is billed.")
+        hints.append(f"Undo, once the volume is detached:  {PROGRAM} cleanup --include-ebs")
     return hints
 
 
-def _locked_out(launch: Launch, error: BootstrapError) -> str | None:
-    """Return a sentence where the SSH port stays shut because no rule allows this machine's address."""
+def _blocked_address_hint(launch: Launch, error: BootstrapError) -> str | None:
+    """Return a hint if SSH timed out because no rule allows this machine's address."""
     alias = launch.node.alias
     if error.code != "ssh-timeout" or alias is None:
         return None

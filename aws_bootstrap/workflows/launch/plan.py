@@ -1,4 +1,4 @@
-"""What a launch would do: facts read at once, in every region in parallel, and nothing changed."""
+"""Plan a launch: read the facts of all regions in parallel, and change nothing."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from ..hosts import new_host
 if TYPE_CHECKING:
     from ...app import App
 
+#: The fields of LaunchConfig that a dry run shows only if they differ from their defaults.
 _OPTIONAL_SETTINGS = (
     "ssh_port",
     "subnet_id",
@@ -31,43 +32,48 @@ _OPTIONAL_SETTINGS = (
     "ebs_storage",
     "ebs_volume_id",
 )
-"""The fields of LaunchConfig that a dry run shows only where they differ from their defaults."""
 
 
 @dataclass(frozen=True)
 class RegionPlan:
-    """What a launch needs to know of one region. `images` holds an image for each type that the region has."""
+    """The facts of one region that a launch uses."""
 
     region: str
+    #: The requested instance types that the region offers, by name.
     types: dict[str, InstanceType]
+    #: The image for each of these types.
     images: dict[str, Image]
     network: Network
+    #: The security group of the configured name; None if it is missing.
     group: SecurityGroup | None
     key_pairs: tuple[KeyPair, ...]
 
 
 @dataclass(frozen=True)
 class LaunchPlan:
-    """Everything a launch needs to know before it changes anything."""
+    """What a launch will do, as decided before it changes anything."""
 
     config: LaunchConfig
     regions: tuple[RegionPlan, ...]
     regions_failed: tuple[RegionFailure, ...]
+    #: The CIDRs that may reach the SSH port.
     cidrs: tuple[str, ...]
     key: keys.LocalKey
+    #: The content of the user's setup script.
     script: bytes | None = None
+    #: The existing data volume that --ebs-volume-id names.
     volume: Volume | None = None
-    """The user's own data volume."""
+    #: The titles of the steps that apply.
     steps: tuple[str, ...] = ()
 
     @property
     def first(self) -> RegionPlan:
-        """Return the region that is tried first."""
+        """Return the plan of the preferred region."""
         return self.regions[0]
 
     @property
     def pairs(self) -> tuple[tuple[str, str], ...]:
-        """Return (region, type) in the order of the attempts: the first type in every region, then the next."""
+        """Return (region, instance type) in the order of the attempts: by type, then by region."""
         pairs: list[tuple[str, str]] = []
         for instance_type in self.config.instance_type:
             for region_plan in self.regions:
@@ -76,40 +82,40 @@ class LaunchPlan:
         return tuple(pairs)
 
     @property
-    def patience(self) -> float:
-        """Return for how many seconds refused logins are taken for a box that still boots."""
+    def login_timeout(self) -> float:
+        """Return for how many seconds refused logins are retried: a booting box has no authorized key yet."""
         return min(LOGIN_RETRY_SECONDS, self.config.ssh_timeout)
 
     @property
     def user_data(self) -> str | None:
-        """Return what cloud-init does at the first boot; None where there is nothing to do."""
+        """Return the cloud-init user data; None if the first boot needs none."""
         ssh_port = cloud_init.ssh_port(self.config.ssh_port)
         return cloud_init.user_data([ssh_port])
 
     @property
     def zone(self) -> str | None:
-        """Return the zone that the data volume pins the launch to, if there is one."""
+        """Return the availability zone of the existing data volume; None without one."""
         if self.volume is None:
             return None
         return self.volume.availability_zone
 
     def of(self, region: str) -> RegionPlan:
-        """Return the plan of that region, which is one of `regions`."""
+        """Return the plan of this region. KeyError if the launch does not use it."""
         for region_plan in self.regions:
             if region_plan.region == region:
                 return region_plan
         raise KeyError(region)
 
     def key_name(self, region_plan: RegionPlan) -> tuple[str, bool]:
-        """Return the EC2 key pair that will hold the key in a region, and whether it has yet to be imported."""
+        """Return the name of the key pair that holds the SSH key in a region, and whether it must be imported."""
         return ec2.key_pair_for(region_plan.key_pairs, self.config.key_name, self.key)
 
     def missing_cidrs(self, region_plan: RegionPlan) -> tuple[str, ...]:
-        """Return the CIDRs that the SSH port has yet to be opened to in a region."""
+        """Return the CIDRs for which a region lacks a rule on the SSH port."""
         return ec2.missing_cidrs(region_plan.group, self.config.ssh_port, self.cidrs)
 
     def user(self, image: Image) -> str:
-        """Return who logs in to a box of that image."""
+        """Return the login name of a box with this image."""
         return self.config.ssh_user or ec2.login_user(image.name)
 
     def dry_run(self) -> DryRun:
@@ -137,7 +143,7 @@ class LaunchPlan:
             ssh_cidr=self.cidrs,
             regions_failed=self.regions_failed,
             availability_zone=self.zone,
-            **_given_settings(config),
+            **_non_default_settings(config),
         )
 
 
@@ -146,25 +152,25 @@ def _names(region_plans: Sequence[RegionPlan]) -> list[str]:
     return [region_plan.region for region_plan in region_plans]
 
 
-def _given_settings(config: LaunchConfig) -> dict[str, Any]:
+def _non_default_settings(config: LaunchConfig) -> dict[str, Any]:
     """Return the optional settings that differ from their defaults."""
     default = LaunchConfig()
-    given: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
     for name in _OPTIONAL_SETTINGS:
         value = getattr(config, name)
         if value != getattr(default, name):
-            given[name] = value
+            settings[name] = value
     if config.setup_script:
-        given["setup_script"] = str(config.setup_script)
+        settings["setup_script"] = str(config.setup_script)
     if config.tag:
-        given["tags"] = dict(config.tag)
+        settings["tags"] = dict(config.tag)
     if len(config.instance_type) > 1:
-        given["instance_types"] = config.instance_type
-    return given
+        settings["instance_types"] = config.instance_type
+    return settings
 
 
-def make_plan(config: LaunchConfig, app: App) -> LaunchPlan:
-    """Return the plan for this launch. Check here what can be checked, before anything costs money."""
+def build_plan(config: LaunchConfig, app: App) -> LaunchPlan:
+    """Return the plan of this launch. UsageError or BootstrapError if the launch could not succeed."""
     _check_volume_options(config)
     key = keys.inspect(config)
     script = remote.read_script(config.setup_script)
@@ -172,12 +178,12 @@ def make_plan(config: LaunchConfig, app: App) -> LaunchPlan:
     regions = config.region or (app.aws.region,)
 
     def read_region(region: str) -> RegionPlan:
-        return _region_plan(app.aws.ec2(region), region, config)
+        return _read_region(app.aws.ec2(region), region, config)
 
     (found, failed), cidrs, volume = gather(
         partial(aws.each_region, regions, read_region),
         partial(resolve_cidrs, config.ssh_cidr, aws.my_address),
-        partial(_volume, app, regions[0], config.ebs_volume_id),
+        partial(_existing_volume, app, regions[0], config.ebs_volume_id),
     )
     region_plans = tuple(found.values())
     _check_types(config, region_plans)
@@ -185,27 +191,31 @@ def make_plan(config: LaunchConfig, app: App) -> LaunchPlan:
 
 
 def _check_volume_options(config: LaunchConfig) -> None:
-    """Raise UsageError where the options about a data volume exclude one another."""
+    """Raise UsageError if the options about a data volume exclude each other."""
     if config.ebs_storage and config.ebs_volume_id:
-        raise UsageError("--ebs-storage makes a new volume, --ebs-volume-id takes an existing one: give one of them.")
+        raise UsageError(
+            "--ebs-storage creates a data volume, and --ebs-volume-id attaches an existing one.",
+            hint="Pass one of these options, not both.",
+        )
     if config.ebs_volume_id and len(config.region) > 1:
         raise UsageError(
-            "A data volume is in one region, and so is its box.", hint="Give that --region alone, with --ebs-volume-id."
+            f"The data volume {config.ebs_volume_id} is in one region, and {len(config.region)} regions were passed.",
+            hint="Pass only the --region of the volume.",
         )
 
 
 def _check_types(config: LaunchConfig, region_plans: Sequence[RegionPlan]) -> None:
-    """Raise BootstrapError for a type that no region has: it is more likely mistyped than rare."""
-    known: set[str] = set()
+    """Raise BootstrapError for an instance type that no region offers: it is probably misspelled."""
+    offered: set[str] = set()
     for region_plan in region_plans:
-        known.update(region_plan.types)
-    unknown = [instance_type for instance_type in config.instance_type if instance_type not in known]
-    if unknown:
-        raise _no_such_type(unknown, _names(region_plans))
+        offered.update(region_plan.types)
+    missing = [instance_type for instance_type in config.instance_type if instance_type not in offered]
+    if missing:
+        raise _no_such_type(missing, _names(region_plans))
 
 
-def _volume(app: App, region: str, volume_id: str | None) -> Volume | None:
-    """Return the user's data volume, free to be attached; None where none is named."""
+def _existing_volume(app: App, region: str, volume_id: str | None) -> Volume | None:
+    """Return the existing data volume after checking that it can be attached; None without an id."""
     if not volume_id:
         return None
 
@@ -215,8 +225,8 @@ def _volume(app: App, region: str, volume_id: str | None) -> Volume | None:
     return aws.call_region(region, read)
 
 
-def _region_plan(client: Any, region: str, config: LaunchConfig) -> RegionPlan:
-    """Return what a launch needs to know of the region. BootstrapError where it has none of the types."""
+def _read_region(client: Any, region: str, config: LaunchConfig) -> RegionPlan:
+    """Return the plan of a region. BootstrapError if it offers none of the instance types."""
     found, images, network, groups, key_pairs = gather(
         partial(ec2.find_instance_types, client, config.instance_type),
         partial(ec2.find_images, client, config.ami_filter),
@@ -227,36 +237,38 @@ def _region_plan(client: Any, region: str, config: LaunchConfig) -> RegionPlan:
     if not found:
         raise _no_such_type(config.instance_type, [region])
     types: dict[str, InstanceType] = {}
-    chosen_images: dict[str, Image] = {}
+    images_by_type: dict[str, Image] = {}
     for instance_type in found:
         types[instance_type.name] = instance_type
-        chosen_images[instance_type.name] = _image(images, instance_type, config, region)
+        images_by_type[instance_type.name] = _newest_image(images, instance_type, config, region)
     group = ec2.group_in(groups, network.vpc_id)
-    return RegionPlan(region, types, chosen_images, network, group, key_pairs)
+    return RegionPlan(region, types, images_by_type, network, group, key_pairs)
 
 
 def _no_such_type(instance_types: Sequence[str], regions: Sequence[str]) -> BootstrapError:
-    """Return the error for types that none of the regions has; its hint lists what the first of them has."""
+    """Return the error for instance types that none of the regions offers. Its hint lists those of the first region."""
     prefix, _, _ = instance_types[0].partition(".")
     return BootstrapError(
         f"There is no instance type {' or '.join(instance_types)} in {' or '.join(regions)}.",
-        hint=f"List what there is: {PROGRAM} list instance-types --prefix {prefix} --region {regions[0]}",
+        hint=f"List instance types: {PROGRAM} list instance-types --prefix {prefix} --region {regions[0]}",
         code="bad-instance-type",
     )
 
 
-def _image(images: list[Image], instance_type: InstanceType, config: LaunchConfig, region: str) -> Image:
-    """Return the newest image that boots on the type. BootstrapError where there is none, or if it needs more disk."""
+def _newest_image(images: list[Image], instance_type: InstanceType, config: LaunchConfig, region: str) -> Image:
+    """Return the newest image that boots on the type. BootstrapError if none does, or for a root volume too small."""
     image = ec2.latest_ami(images, instance_type.architectures)
     if image is None:
         raise BootstrapError(
-            f"No AMI named '{config.ami_filter}' for {' or '.join(instance_type.architectures)} in {region}.",
-            hint="Give another pattern with --ami-filter; quote it, and end it with *.",
+            f"No AMI in {region} matches '{config.ami_filter}' for {' or '.join(instance_type.architectures)}.",
+            hint="Pass another --ami-filter, in quotes and with * at its end.\n"
+            f"List AMIs: {PROGRAM} list amis --region {region}",
             code="not-found",
         )
     if config.volume_size < image.root_size_gb:
         raise BootstrapError(
-            f"{image.name} needs a root volume of {image.root_size_gb} GB; --volume-size says {config.volume_size}.",
+            f"The image {image.name} needs a root volume of {image.root_size_gb} GB, "
+            f"but --volume-size is {config.volume_size}.",
             hint=f"Add: --volume-size {image.root_size_gb}",
             code="bad-volume-size",
         )
@@ -264,7 +276,7 @@ def _image(images: list[Image], instance_type: InstanceType, config: LaunchConfi
 
 
 def _check_files(app: App, config: LaunchConfig, key: keys.LocalKey) -> None:
-    """Raise BootstrapError where the box could not be given an alias by which ssh reaches it."""
+    """Raise BootstrapError if ssh is missing, or if ssh could not reach the box by its alias."""
     check_installed()
     sshconfig.check_writable(app.paths.ssh_config)
     sshconfig.check_writable(app.paths.known_hosts)

@@ -1,4 +1,4 @@
-"""Whether an attempt costs no more than --max-price allows. EC2 holds spot to it; on-demand only we can."""
+"""Hold an attempt to --max-price. EC2 itself limits spot requests to it; on-demand is limited here alone."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ if TYPE_CHECKING:
 
 
 def check_price(app: App, attempt: Attempt, max_price: float | None) -> None:
-    """Raise CapacityError if the attempt costs more than that, or if its on-demand price is not known."""
+    """Raise CapacityError if the attempt costs more than `max_price`, or if its on-demand price is not known."""
     if max_price is None:
         return
     if attempt.market == "spot":
-        price = _spot(app, attempt)
+        price = _lowest_spot_price(app, attempt)
         if price is None:
             return  # no history: EC2 itself holds the request to --max-price
     else:
-        price = on_demand(app, attempt.region, attempt.instance_type)
+        price = on_demand_price(app, attempt.region, attempt.instance_type)
         if price is None:
-            raise _too_dear("its on-demand price is not known, and --max-price is set")
+            raise _price_error("The on-demand price is not known, and --max-price is set.")
     if price > max_price:
-        raise _too_dear(f"costs ${price:.4f} an hour, more than --max-price {max_price:g}")
+        raise _price_error(f"The price is ${price:.4f} an hour, more than --max-price {max_price:g}.")
 
 
-def on_demand(app: App, region: str, instance_type: str) -> float | None:
-    """Return the on-demand price, USD per hour; None where it cannot be known."""
+def on_demand_price(app: App, region: str, instance_type: str) -> float | None:
+    """Return the on-demand price in USD per hour; None if it cannot be read."""
 
     def read(_: str) -> float | None:
         return ec2.on_demand_price(app.aws.pricing(), region, instance_type)
@@ -42,8 +42,8 @@ def on_demand(app: App, region: str, instance_type: str) -> float | None:
         return None
 
 
-def _spot(app: App, attempt: Attempt) -> float | None:
-    """Return the price of the cheapest zone; None where it cannot be known."""
+def _lowest_spot_price(app: App, attempt: Attempt) -> float | None:
+    """Return the spot price of the cheapest zone in USD per hour; None if it cannot be read."""
 
     def read(region: str) -> dict[tuple[str, str], SpotPrice]:
         return ec2.spot_prices(app.aws.ec2(region), [attempt.instance_type])
@@ -56,6 +56,7 @@ def _spot(app: App, attempt: Attempt) -> float | None:
     return min(prices, default=None)
 
 
-def _too_dear(reason: str) -> CapacityError:
+def _price_error(reason: str) -> CapacityError:
+    """Return the error for an attempt whose price --max-price does not allow."""
     hint = "Raise --max-price, or try another --region or --instance-type."
     return CapacityError(reason, aws_code="SpotMaxPriceTooLow", hint=hint)

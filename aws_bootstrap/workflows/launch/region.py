@@ -1,4 +1,4 @@
-"""What an instance needs in its region before it can start: the key pair, and a security group that allows the user."""
+"""Provide what an instance needs in its region: the key pair, and a security group that allows the user's CIDRs."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from .plan import RegionPlan
 from .state import Launch
 
 
-def import_key(launch: Launch, region_plan: RegionPlan | None = None) -> None:
-    """Ensure that a region's EC2 has the key, by default the first region's; note under which name."""
+def ensure_key_pair(launch: Launch, region_plan: RegionPlan | None = None) -> None:
+    """Import the SSH key into a region, by default the first, unless a key pair holds it. Note the key pair's name."""
     region_plan = region_plan or launch.plan.first
     region = region_plan.region
     earlier_pairs = region_plan.key_pairs
@@ -34,14 +34,17 @@ def import_key(launch: Launch, region_plan: RegionPlan | None = None) -> None:
         key_name, imported = outcome
         launch.key_names[region] = key_name
         if imported:
-            launch.made_beside.append(Resource("key-pair", key_name, region, billing=False))
+            launch.other_resources.append(Resource("key-pair", key_name, region, billing=False))
 
     ensure = partial(ec2.ensure_key_pair, client, name, key, earlier_pairs)
     launch.calls.make(f"the key pair in {region}", ensure, look=find, note=note)
 
 
-def open_ssh_port(launch: Launch, region_plan: RegionPlan | None = None) -> None:
-    """Ensure a security group that allows the user's CIDRs on the SSH port, in a region, by default the first."""
+def ensure_security_group(launch: Launch, region_plan: RegionPlan | None = None) -> None:
+    """Provide a security group with rules for the user's CIDRs in a region, by default the first. Note the group's id.
+
+    The group is created if it is missing, and so is each rule.
+    """
     region_plan = region_plan or launch.plan.first
     region = region_plan.region
     vpc_id = region_plan.network.vpc_id
@@ -59,22 +62,22 @@ def open_ssh_port(launch: Launch, region_plan: RegionPlan | None = None) -> None
         group, created = outcome
         launch.group_ids[region] = group.group_id
         if created:
-            launch.made_beside.append(Resource("security-group", group.group_id, region, billing=False))
+            launch.other_resources.append(Resource("security-group", group.group_id, region, billing=False))
 
     ensure = partial(ec2.ensure_security_group, client, vpc_id, name)
     group, _ = launch.calls.make(f"the security group in {region}", ensure, look=find, note=note)
-    _allow_cidrs(launch, client, group, region)
+    _ensure_ingress(launch, client, group, region)
 
 
-def _allow_cidrs(launch: Launch, client: Any, group: SecurityGroup, region: str) -> None:
-    """Add the rules that the group lacks to allow the user's CIDRs on the SSH port."""
+def _ensure_ingress(launch: Launch, client: Any, group: SecurityGroup, region: str) -> None:
+    """Add the missing rules that allow the user's CIDRs on the SSH port."""
     port = launch.config.ssh_port
     cidrs = launch.plan.cidrs
 
     def find() -> bool | None:
         groups = ec2.find_security_groups(client, launch.config.security_group)
-        now = ec2.group_in(groups, group.vpc_id)
-        if ec2.missing_cidrs(now, port, cidrs):
+        current = ec2.group_in(groups, group.vpc_id)
+        if ec2.missing_cidrs(current, port, cidrs):
             return None
         return True
 
@@ -82,12 +85,12 @@ def _allow_cidrs(launch: Launch, client: Any, group: SecurityGroup, region: str)
     launch.calls.make(f"the rules of the security group in {region}", ensure, look=find, note=note_nothing)
 
 
-def prepare(launch: Launch, region: str) -> None:
-    """Ensure both, in a region that is tried for the first time."""
+def prepare_region(launch: Launch, region: str) -> None:
+    """Provide key pair and security group in a region before its first attempt."""
     if region in launch.key_names and region in launch.group_ids:
         return
     region_plan = launch.plan.of(region)
     gather(
-        partial(import_key, launch, region_plan),
-        partial(open_ssh_port, launch, region_plan),
+        partial(ensure_key_pair, launch, region_plan),
+        partial(ensure_security_group, launch, region_plan),
     )

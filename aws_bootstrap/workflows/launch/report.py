@@ -1,4 +1,4 @@
-"""The report of a launch, as far as it has come, and how `setup` goes on with it."""
+"""The report of a complete or broken launch, and the options with which `setup` continues it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .state import Launch, Node
 
 
 def report(launch: Launch) -> LaunchReport:
-    """Return what is known by now."""
+    """Return the launch as a result, with what is known so far."""
     node = launch.node
     facts = LaunchReport(
         instance_id=None,
@@ -26,7 +26,7 @@ def report(launch: Launch) -> LaunchReport:
         regions_tried=_regions_tried(launch),
         ssh_alias=node.alias,
         setup=None,
-        made_beside=tuple(launch.made_beside),
+        other_resources=tuple(launch.other_resources),
         regions_failed=launch.plan.regions_failed,
         setup_options=setup_options(launch, node),
         user=launch.plan.user(launch.image),
@@ -40,20 +40,20 @@ def report(launch: Launch) -> LaunchReport:
 
 
 def _market(launch: Launch) -> str:
-    """Return the market of the last attempt, or of the first to come."""
+    """Return the market of the last attempt, else the configured one."""
     if launch.attempts:
         return launch.attempts[-1].market
     return launch.config.market
 
 
 def _regions_tried(launch: Launch) -> tuple[str, ...]:
-    """Return the regions of the attempts, each once, in the order of their first attempt."""
+    """Return the regions of the attempts, each once, in order."""
     regions = [attempt.region for attempt in launch.attempts]
     return tuple(dict.fromkeys(regions))
 
 
 def _with_instance(facts: LaunchReport, instance: Instance) -> LaunchReport:
-    """Return the report with what is known of the instance."""
+    """Return the report with the facts of the instance."""
     return replace(
         facts,
         instance_id=instance.instance_id,
@@ -63,7 +63,7 @@ def _with_instance(facts: LaunchReport, instance: Instance) -> LaunchReport:
 
 
 def _with_setup(facts: LaunchReport, outcome: SetupOutcome) -> LaunchReport:
-    """Return the report with how the remote setup went."""
+    """Return the report with the outcome of the remote setup."""
     return replace(
         facts,
         setup=outcome.setup,
@@ -75,7 +75,7 @@ def _with_setup(facts: LaunchReport, outcome: SetupOutcome) -> LaunchReport:
 
 
 def _with_volume(facts: LaunchReport, launch: Launch, node: Node) -> LaunchReport:
-    """Return the report with the data volume, and the error where it could not be had or mounted."""
+    """Return the report with the data volume, and with the error if it is not mounted."""
     facts = replace(
         facts,
         ebs_volume=data_volume.in_report(node.volume, node.mounted),
@@ -93,9 +93,9 @@ def _with_volume(facts: LaunchReport, launch: Launch, node: Node) -> LaunchRepor
 
 
 def setup_options(launch: Launch, node: Node) -> str:
-    """Return the options that `setup` needs to do what the launch was asked to, each after a space.
+    """Return the options with which `setup` applies the launch's settings, each after a space.
 
-    A box that has its settings needs no Python version again. The user's script runs only where it is given.
+    A box that keeps its settings needs no Python version. The user's script runs only if it is passed.
     """
     config = launch.config
     outcome = node.outcome

@@ -1,4 +1,4 @@
-"""Find capacity for the instance: the capacity policy's moves, carried out and reported."""
+"""Find capacity for the instance: run the attempts that the capacity policy chooses, and report them."""
 
 from __future__ import annotations
 
@@ -11,27 +11,30 @@ from ...models import Instance
 from ...quota import QuotaKey
 from .. import quota
 from . import capacity, pricing
-from .capacity import Attempt, Miss, Policy, Search, Tried
-from .region import prepare
+from .capacity import Attempt, FailedAttempt, Policy, SearchHooks, SearchState
+from .region import prepare_region
 from .state import INSTANCE, Launch
 
 
-def find_room(launch: Launch) -> None:
-    """Start the instance. CapacityError or QuotaError, with every region's reason, if there is no capacity."""
+def acquire_instance(launch: Launch) -> None:
+    """Start the instance.
+
+    Raises CapacityError, QuotaError or AwsError, with the reason of each attempt, if every attempt fails.
+    """
     policy = _policy(launch)
-    search = Search(
+    hooks = SearchHooks(
         start=partial(_start, launch),
-        ask_on_demand=partial(_accept_on_demand, launch),
-        on_try=partial(_report_attempt, policy),
-        on_miss=partial(_warn_failed_attempt, policy),
+        ask_on_demand=partial(_accepts_on_demand, launch),
+        on_attempt=partial(_report_attempt, policy),
+        on_failure=partial(_warn_failed_attempt, policy),
         on_wait=_report_wait,
     )
-    instance, _ = capacity.acquire(policy, search)
+    instance, _ = capacity.acquire(policy, hooks)
     _report_instance(instance)
 
 
 def _policy(launch: Launch) -> Policy:
-    """Return what this launch may try, and for how long."""
+    """Return what this launch may attempt, and for how long."""
     config = launch.config
     wait_timeout = None
     if config.wait:
@@ -40,10 +43,10 @@ def _policy(launch: Launch) -> Policy:
 
 
 def _start(launch: Launch, attempt: Attempt) -> Instance:
-    """Start the instances in this region, of this type and in this market; return the first."""
+    """Start the attempt's instances, and return the first of them."""
     pricing.check_price(launch.app, attempt, launch.config.max_price)
     launch.attempts.append(attempt)
-    prepare(launch, attempt.region)
+    prepare_region(launch, attempt.region)
     request = _request(launch, attempt)
     client = launch.app.aws.ec2(attempt.region)
     client_once = launch.app.aws.ec2_once(attempt.region)
@@ -65,16 +68,16 @@ def _start(launch: Launch, attempt: Attempt) -> Instance:
 
 
 def _quota_hint(launch: Launch, attempt: Attempt) -> str:
-    """Return the commands that show and raise the quota that turned the attempt down.
+    """Return the commands that show and raise the quota that refused the attempt.
 
-    The value to ask for is above what it is now, or AWS would refuse.
+    The desired value is above the current one: AWS refuses a request that is not.
     """
     family = ec2.quota_family(attempt.instance_type)
     desired_value = 0
     if family:
         instance_type = launch.plan.of(attempt.region).types[attempt.instance_type]
-        quota_kind = QuotaKey(family, attempt.market)
-        desired_value = quota.enough(launch.app, quota_kind, [attempt.region], instance_type.vcpus)
+        quota_key = QuotaKey(family, attempt.market)
+        desired_value = quota.enough(launch.app, quota_key, [attempt.region], instance_type.vcpus)
     return capacity.quota_commands(attempt, desired_value)
 
 
@@ -100,8 +103,8 @@ def _request(launch: Launch, attempt: Attempt) -> ec2.InstanceRequest:
     )
 
 
-def _accept_on_demand(launch: Launch) -> bool:
-    """Return whether on-demand is agreed to. Under --max-price nobody is asked about what would be too dear."""
+def _accepts_on_demand(launch: Launch) -> bool:
+    """Return whether the user accepts on-demand. Under --max-price, ask only if a pair costs no more than that."""
     limit = launch.config.max_price
     if limit is not None and not _is_on_demand_within(launch, limit):
         return False
@@ -110,51 +113,54 @@ def _accept_on_demand(launch: Launch) -> bool:
 
 
 def _is_on_demand_within(launch: Launch, limit: float) -> bool:
-    """Return whether one of the pairs costs no more than the limit. Those after the first such are not looked up."""
+    """Return whether a pair costs no more than the limit on-demand. No price is read after the first such pair."""
     for region, instance_type in launch.plan.pairs:
-        price = pricing.on_demand(launch.app, region, instance_type)
+        price = pricing.on_demand_price(launch.app, region, instance_type)
         if price is not None and price <= limit:
             return True
     return False
 
 
 def _question(launch: Launch) -> str:
-    """Return the question whether to take on-demand, with its price where it is known."""
+    """Return the question whether to launch on-demand, with the price if it is known."""
     region, instance_type = launch.plan.pairs[0]
-    price = pricing.on_demand(launch.app, region, instance_type)
+    price = pricing.on_demand_price(launch.app, region, instance_type)
     cost = ""
     if price:
         cost = f" at about ${price:.3f} an hour"
-    return f"There is no {instance_type} on spot in {region} just now. Launch on-demand{cost}?"
+    return f"There is no spot capacity for {instance_type} in {region} right now. Launch on-demand{cost}?"
 
 
-def _report_attempt(policy: Policy, attempt: Attempt, tried: Tried) -> None:
-    """Report what is tried: on the live line while waiting; else only where there is more than one thing to try."""
-    what = f"{attempt.instance_type} {attempt.market} in {attempt.region}"
+def _report_attempt(policy: Policy, attempt: Attempt, state: SearchState) -> None:
+    """Report the attempt: on the live line while waiting, otherwise only if there are several pairs."""
     if policy.wait_timeout is not None:
-        output.live(f"Sweep {tried.sweep + 1}, {tried.elapsed:.0f} s: trying {what}")
+        output.live(f"Sweep {state.sweep + 1}, {state.elapsed:.0f} s: trying {attempt.description}")
     elif len(policy.pairs) > 1:
-        output.info(f"Trying {what}")
+        output.info(f"Trying {attempt.description}")
 
 
-def _warn_failed_attempt(policy: Policy, miss: Miss) -> None:
-    """Warn of a quota at once, with its commands; of missing capacity only where no live line reports it."""
-    attempt = miss.attempt
-    if miss.kind != "capacity" or policy.wait_timeout is None:
-        what = f"{attempt.region} {attempt.instance_type} {attempt.market}: {miss.error}"
-        output.warn(what, code=miss.error.code, region=attempt.region)
-    if miss.kind == "quota" and miss.error.hint:
-        output.echo(miss.error.hint)
+def _warn_failed_attempt(policy: Policy, failed: FailedAttempt) -> None:
+    """Warn of a failed attempt, and print the commands for a quota.
+
+    Missing capacity is no warning while the live line reports the search.
+    """
+    attempt = failed.attempt
+    if failed.cause != "capacity" or policy.wait_timeout is None:
+        message = f"Could not launch {attempt.description}: {failed.error}"
+        output.warn(message, code=failed.error.code, region=attempt.region)
+    if failed.cause == "quota" and failed.error.hint:
+        output.echo(failed.error.hint)
 
 
-def _report_wait(seconds: float, tried: Tried) -> None:
+def _report_wait(seconds: float, state: SearchState) -> None:
     """Report the pause on the live line."""
-    output.live(f"Sweep {tried.sweep + 1} found no room after {tried.elapsed:.0f} s; next in {seconds:.0f} s")
+    so_far = f"Sweep {state.sweep + 1} found no capacity after {state.elapsed:.0f} s."
+    output.live(f"{so_far} The next one starts in {seconds:.0f} s.")
 
 
 def _report_instance(instance: Instance) -> None:
     """Report the instance that was started."""
     output.live("")
     place = instance.availability_zone or instance.region
-    what = f"{instance.instance_type} {instance.lifecycle} in {place}"
-    output.val("Instance", f"{instance.instance_id} ({what})")
+    details = f"{instance.instance_type} {instance.lifecycle} in {place}"
+    output.val("Instance", f"{instance.instance_id} ({details})")

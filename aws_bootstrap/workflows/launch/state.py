@@ -1,4 +1,9 @@
-"""A launch under way: its plan, and what its steps have learnt so far."""
+"""The state of a launch: its plan, and what its steps have found and created so far.
+
+A step does not return the resources that it created. They are noted here as soon as each exists, by the `note` of
+`Calls.make`. An interrupted step returns nothing although what it created still bills, and the outcome of an unanswered
+call is found only after its step has ended (`Calls.settle`).
+"""
 
 from __future__ import annotations
 
@@ -19,58 +24,59 @@ from .plan import LaunchPlan, RegionPlan
 if TYPE_CHECKING:
     from ...app import App
 
+#: The name of RunInstances among the launch's calls.
 INSTANCE = "the instance"
-"""The name of RunInstances among the launch's calls."""
+#: The name of CreateVolume among the launch's calls.
 VOLUME = "the data volume"
-"""The name of CreateVolume among the launch's calls."""
 
 
 @dataclass
 class Node:
-    """What a launch has learnt about one box."""
+    """One box of a launch, as far as its steps have completed."""
 
     instance: Instance | None = None
+    #: The box's host alias in the SSH config.
     alias: str | None = None
     volume: Volume | None = None
+    #: Why the data volume is not mounted, if a step of it failed.
     volume_error: BootstrapError | None = None
     mounted: bool = False
+    #: How the remote setup ended.
     outcome: SetupOutcome | None = None
 
     @property
     def instance_id(self) -> str:
-        """Return the id of its instance, which has been started."""
+        """Return the id of the instance, which must have been started."""
         assert self.instance
         return self.instance.instance_id
 
 
 def _one_node() -> list[Node]:
-    """Return the boxes of a launch that has just begun."""
+    """Return the boxes of a new launch."""
     return [Node()]
 
 
 @dataclass
 class Launch:
-    """A launch under way: the plan, and what each step has learnt."""
+    """The state that the steps of a launch share."""
 
     plan: LaunchPlan
     app: App
+    #: Returns whether the user accepts on-demand. Its argument returns the question.
     ask_on_demand: Callable[[Callable[[], str]], bool]
-    """Whether to take on-demand, given what puts the question to a person together."""
     key: LocalKey
+    #: The name of the EC2 key pair, by region.
     key_names: dict[str, str] = field(default_factory=dict)
-    """The name of the EC2 key pair by region."""
+    #: The id of the security group, by region.
     group_ids: dict[str, str] = field(default_factory=dict)
-    """The id of the security group by region."""
-    made_beside: list[Resource] = field(default_factory=list)
-    """The key pairs and security groups that this launch created. They do not bill.
-
-    Noted as soon as each exists, not returned by its step: an interrupted step returns nothing.
-    """
+    #: The key pairs and security groups that this launch created. They do not bill.
+    other_resources: list[Resource] = field(default_factory=list)
+    #: The attempts of the search. The last one may be unanswered.
     attempts: list[Attempt] = field(default_factory=list)
-    """RunInstances sent, the last one perhaps unanswered."""
     nodes: list[Node] = field(default_factory=_one_node)
-    """The boxes of this launch."""
+    #: When the launch began, on the monotonic clock.
     began: float = field(default_factory=time.monotonic)
+    #: The calls that create something, with those whose outcome is unknown.
     calls: Calls = field(init=False)
 
     def __post_init__(self) -> None:
@@ -88,7 +94,7 @@ class Launch:
 
     @property
     def region_plan(self) -> RegionPlan:
-        """Return the plan of the region of the instance, or of the last attempt, or the one that comes first."""
+        """Return the plan of the instance's region, else of the last attempt's, else of the first region."""
         instance = self.node.instance
         if instance:
             return self.plan.of(instance.region)
@@ -103,7 +109,7 @@ class Launch:
 
     @property
     def instance_type(self) -> str:
-        """Return the type started, or tried last, or first in the order of preference."""
+        """Return the instance's type, else the last attempt's, else the preferred one."""
         instance = self.node.instance
         if instance:
             return instance.instance_type
@@ -114,7 +120,7 @@ class Launch:
 
     @property
     def image(self) -> Image:
-        """Return the image that it boots from."""
+        """Return the image that the instance boots from."""
         images = self.region_plan.images
         image = images.get(self.instance_type)
         if image:
@@ -123,7 +129,7 @@ class Launch:
         return first_image
 
     def created_volume(self, node: Node) -> Volume | None:
-        """Return the box's data volume, if this launch created it: the user's own was there before."""
+        """Return the box's data volume if this launch created it; None for an existing one."""
         if self.plan.volume:
             return None
         return node.volume

@@ -1,4 +1,4 @@
-"""The steps of a launch, in their order: what each is called, when it applies, and what it does."""
+"""The steps of a launch in order: the title of each, when it applies, and the function that runs it."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from .plan import LaunchPlan
 from .state import Launch, Node
 
 
-def make_key(launch: Launch) -> None:
-    """Create what is missing of the key pair on this machine."""
+def create_key(launch: Launch) -> None:
+    """Create the missing files of the SSH key on this machine."""
     launch.key = keys.ensure(launch.key)
 
 
-def each_node(act: Callable[[Launch, Node], None]) -> Callable[[Launch], None]:
-    """Return a step that does this for every box of the launch, at the same time."""
+def for_each_node(action: Callable[[Launch, Node], None]) -> Callable[[Launch], None]:
+    """Return a function that runs the action for all boxes of a launch at the same time."""
 
     def run(launch: Launch) -> None:
         if len(launch.nodes) == 1:
-            act(launch, launch.node)
+            action(launch, launch.node)
         else:
-            calls = [partial(act, launch, node) for node in launch.nodes]
+            calls = [partial(action, launch, node) for node in launch.nodes]
             run_parallel(calls)
 
     return run
 
 
 def wait_for_instance(launch: Launch, node: Node) -> None:
-    """Wait until EC2 says that the instance runs and has an address."""
+    """Wait until the instance is running and has a public address."""
     node.instance = ec2.wait_running(launch.client, node.instance_id)
     output.val("Address", f"{node.instance.public_ip} in {node.instance.availability_zone}")
 
 
 def add_alias(launch: Launch, node: Node) -> None:
-    """Give the box a name in the SSH config. The name is chosen under the file's lock."""
+    """Add a host for the box to the SSH config. The file's lock is held while its alias is chosen."""
     paths = launch.app.paths
     host = new_host(
         paths,
@@ -55,77 +55,81 @@ def add_alias(launch: Launch, node: Node) -> None:
 
 
 def wait_for_ssh(launch: Launch, node: Node) -> None:
-    """Wait until the box opens its SSH port; without a setup to come, log in once as well."""
+    """Wait until the box opens its SSH port. With --no-setup, log in once as well, since no later step does."""
     assert node.instance and node.instance.public_ip and node.alias
     launch.app.ssh.wait_open(node.instance.public_ip, launch.config.ssh_port, launch.config.ssh_timeout)
     if launch.config.no_setup:
-        launch.app.ssh.run(node.alias, "true", login_timeout=launch.plan.patience)
+        launch.app.ssh.run(node.alias, "true", login_timeout=launch.plan.login_timeout)
         node.outcome = remote.SetupOutcome("skipped")
 
 
 def set_up_box(launch: Launch, node: Node) -> None:
-    """Run the remote setup. One that fails leaves a usable box, so it does not end the launch."""
+    """Run the remote setup. A failed setup leaves a usable box, so it does not end the launch."""
     assert node.alias
     node.outcome = remote.set_up(
         launch.app.ssh,
         node.alias,
         python_version=launch.config.python_version,
         script=launch.plan.script,
-        patience=launch.plan.patience,
+        patience=launch.plan.login_timeout,
     )
 
 
 def _key_title(plan: LaunchPlan) -> str:
+    """Return the title of the step that creates the SSH key on this machine."""
     public_path = plan.key.public_path
     if plan.key.public_key:
-        return f"Complete the SSH key {public_path}"
+        return f"Write the public SSH key {public_path}"
     return f"Generate the SSH key {public_path}"
 
 
-def _import_title(plan: LaunchPlan) -> str:
+def _key_pair_title(plan: LaunchPlan) -> str:
+    """Return the title of the step that provides the EC2 key pair."""
     name, is_missing = plan.key_name(plan.first)
     if is_missing:
-        return f"Import the SSH key as {name}"
+        return f"Import the SSH key as the key pair {name}"
     return f"Use the key pair {name}"
 
 
 def _group_title(plan: LaunchPlan) -> str:
+    """Return the title of the step that provides the security group."""
     name = plan.config.security_group
     port = plan.config.ssh_port
     if plan.first.group is None:
-        return f"Make the security group {name}, port {port} open to {', '.join(plan.cidrs)}"
+        return f"Create the security group {name} and allow port {port} from {', '.join(plan.cidrs)}"
     missing = plan.missing_cidrs(plan.first)
     if missing:
-        return f"Use the security group {name}, opening port {port} to {', '.join(missing)}"
+        return f"Use the security group {name} and allow port {port} from {', '.join(missing)}"
     return f"Use the security group {name}"
 
 
-def _start_title(plan: LaunchPlan) -> str:
+def _launch_title(plan: LaunchPlan) -> str:
+    """Return the title of the step that starts the instance."""
     types = dict.fromkeys(instance_type for _, instance_type in plan.pairs)
     regions = [region_plan.region for region_plan in plan.regions]
-    return f"Launch a {plan.config.market} {' or '.join(types)} in {' or '.join(regions)}"
+    return f"Launch {' or '.join(types)} ({plan.config.market}) in {' or '.join(regions)}"
 
 
 def _is_key_missing(plan: LaunchPlan) -> bool:
-    """Return whether a part of the key pair is not yet on this machine."""
+    """Return whether a file of the SSH key is missing on this machine."""
     return not plan.key.on_disk
 
 
 def _has_setup(plan: LaunchPlan) -> bool:
-    """Return whether the box is to be set up."""
+    """Return whether the launch runs the remote setup."""
     return not plan.config.no_setup
 
 
 STEPS: tuple[Step[LaunchPlan, Launch], ...] = (
-    Step(_key_title, make_key, when=_is_key_missing),
-    Step(_import_title, region.import_key),
-    Step(_group_title, region.open_ssh_port, beside=True),
-    Step(_start_title, search.find_room),
-    Step("Wait for the instance", each_node(wait_for_instance)),
-    Step(volume.title, each_node(volume.provide), when=volume.is_requested, beside=True),
-    Step("Write the SSH alias", each_node(add_alias)),
-    Step("Attach the data volume", each_node(volume.attach), when=volume.is_requested, beside=True),
-    Step("Wait for SSH", each_node(wait_for_ssh)),
-    Step("Set up the box", each_node(set_up_box), when=_has_setup),
-    Step("Mount the data volume at /data", each_node(volume.mount), when=volume.is_requested),
+    Step(_key_title, create_key, when=_is_key_missing),
+    Step(_key_pair_title, region.ensure_key_pair),
+    Step(_group_title, region.ensure_security_group, beside=True),
+    Step(_launch_title, search.acquire_instance),
+    Step("Wait for the instance", for_each_node(wait_for_instance)),
+    Step(volume.step_title, for_each_node(volume.create_or_claim), when=volume.is_requested, beside=True),
+    Step("Write the SSH alias", for_each_node(add_alias)),
+    Step("Attach the data volume", for_each_node(volume.attach), when=volume.is_requested, beside=True),
+    Step("Wait for SSH", for_each_node(wait_for_ssh)),
+    Step("Set up the box", for_each_node(set_up_box), when=_has_setup),
+    Step("Mount the data volume at /data", for_each_node(volume.mount), when=volume.is_requested),
 )

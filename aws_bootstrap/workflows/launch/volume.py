@@ -1,6 +1,6 @@
 """The data volume of a launch: created or claimed, attached while the box boots, mounted at the end.
 
-A volume that cannot be had or mounted leaves a usable box: it is reported, and the launch goes on.
+A failure is reported and does not end the launch, since the box is usable without the volume.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ def is_requested(plan: LaunchPlan) -> bool:
     return bool(plan.config.ebs_storage or plan.volume)
 
 
-def title(plan: LaunchPlan) -> str:
-    """Return what is done about the data volume."""
+def step_title(plan: LaunchPlan) -> str:
+    """Return the title of the step that creates or claims the data volume."""
     if plan.volume:
-        return f"Attach {plan.volume.volume_id}"
-    return f"Make a data volume of {plan.config.ebs_storage} GB"
+        return f"Claim the data volume {plan.volume.volume_id}"
+    return f"Create a data volume of {plan.config.ebs_storage} GB"
 
 
-def provide(launch: Launch, node: Node) -> None:
-    """Create the volume, or claim the user's for the instance: as soon as the zone is known."""
+def create_or_claim(launch: Launch, node: Node) -> None:
+    """Create a data volume in the instance's zone, or claim the existing one for the instance."""
     assert node.instance
     try:
         if launch.plan.volume:
@@ -39,23 +39,25 @@ def provide(launch: Launch, node: Node) -> None:
         else:
             _create(launch, node, node.instance)
     except BootstrapError as exc:
-        _give_up(launch, node, exc)
+        _note_failure(launch, node, exc)
 
 
 def _claim(launch: Launch, volume_id: str, instance_id: str) -> None:
-    """Tag the user's volume as the instance's."""
+    """Tag the existing volume with the id of its instance."""
     client = launch.client
 
     def find() -> Volume | None:
         volume = ec2.find_volume(client, volume_id)
-        return volume if volume and volume.kept and volume.instance_id == instance_id else None
+        if volume and volume.kept and volume.instance_id == instance_id:
+            return volume
+        return None
 
     claim = partial(ec2.claim_ebs_volume, client, volume_id, instance_id)
     launch.calls.make(f"the tags of {volume_id}", claim, look=find, note=note_nothing)
 
 
 def _create(launch: Launch, node: Node, instance: Instance) -> None:
-    """Create the volume. One whose creation was not answered is found by the tag that names its instance."""
+    """Create the volume. If CreateVolume does not answer, find the volume by the tag with its instance's id."""
     client, config = launch.client, launch.plan.config
 
     def note(volume: Volume) -> None:
@@ -72,22 +74,22 @@ def _create(launch: Launch, node: Node, instance: Instance) -> None:
         if VOLUME not in launch.calls.unknown:
             raise
         look = f"Look:      {PROGRAM} status --region {instance.region}"
-        what = f"{exc} Whether a volume was created all the same is not known."
-        raise BootstrapError(what, hint=look, code=exc.code) from exc
+        message = f"{exc} EC2 may have created the data volume anyway."
+        raise BootstrapError(message, hint=look, code=exc.code) from exc
 
 
 def attach(launch: Launch, node: Node) -> None:
-    """Attach it, once the instance runs."""
+    """Attach the volume to the running instance."""
     if node.volume is None or node.volume_error:
         return
     try:
         ec2.attach_ebs_volume(launch.client, node.volume.volume_id, node.instance_id)
     except BootstrapError as exc:
-        _give_up(launch, node, exc)
+        _note_failure(launch, node, exc)
 
 
 def mount(launch: Launch, node: Node) -> None:
-    """Mount it on the box."""
+    """Mount the volume on the box."""
     assert node.alias
     if node.volume is None or node.volume_error:
         return
@@ -95,9 +97,13 @@ def mount(launch: Launch, node: Node) -> None:
         data_volume.mount_volume(launch.app, node.alias, node.volume)
         node.mounted = True
     except BootstrapError as exc:
-        _give_up(launch, node, exc)
+        _note_failure(launch, node, exc)
 
 
-def _give_up(launch: Launch, node: Node, error: BootstrapError) -> None:
+def _note_failure(launch: Launch, node: Node, error: BootstrapError) -> None:
+    """Note why the volume is not mounted, and warn of it."""
     node.volume_error = error
-    output.warn(f"The data volume: {error}", code=error.code, region=launch.region_plan.region)
+    name = "the data volume"
+    if node.volume:
+        name += f" {node.volume.volume_id}"
+    output.warn(f"Could not set up {name}: {error}", code=error.code, region=launch.region_plan.region)
