@@ -86,7 +86,7 @@ def test_what_is_planned_is_what_is_shown_asked_and_done(run, app, cloud, write,
         AliasAddress(box["InstanceId"], f"aws-gpu{number}", box["PublicIpAddress"]) for number, box in enumerate(new, 4)
     )
     updated = (AliasAddress(moved["InstanceId"], "aws-gpu2", moved["PublicIpAddress"]),)
-    wishes = workflow.Wishes(include_ebs=True, sync=True, config=LaunchConfig(key_path=public_key))
+    wishes = workflow.CleanupOptions(include_ebs=True, sync=True, config=LaunchConfig(key_path=public_key))
     todo = workflow.plan(app, wishes)
     assert todo.shown == CleanupPlan(
         regions_queried=REGIONS,
@@ -129,7 +129,7 @@ def test_a_plan_of_a_partial_view_keeps_everything_and_says_what(app, cloud, wri
     write("i-0gone", region=WEST)
     volume, kept = make_volume(cloud.ec2(WEST), "i-0gone"), make_volume(cloud.ec2(WEST), "i-0gone", kept=True)
     cloud.deny(EAST)
-    wishes = workflow.Wishes(include_ebs=True, include_kept=True)
+    wishes = workflow.CleanupOptions(include_ebs=True, include_kept=True)
     todo = workflow.plan(app, wishes)
     left = (VolumeEntry(volume, 8, WEST), VolumeEntry(kept, 8, WEST))
     expected = CleanupReport(
@@ -151,8 +151,8 @@ def test_without_a_wish_aliases_alone_are_looked_at(app, cloud, write):
     """No volume is read then, and the default wishes for nothing."""
     make_volume(cloud.ec2(WEST), "i-0gone")
     start_box(cloud.ec2(WEST))
-    todo = workflow.plan(app, workflow.Wishes())
-    assert todo.shown.is_empty and todo.new_hosts == () == todo.moved_hosts
+    todo = workflow.plan(app, workflow.CleanupOptions())
+    assert todo.shown.is_empty and todo.new_hosts == () == todo.updated_hosts
     assert todo.shown.command.endswith(" cleanup")
     assert {operation for _, operation in cloud.calls[2:]} - {"RunInstances"} == {"DescribeInstances"}
 
@@ -471,7 +471,7 @@ def test_the_error_of_a_cleanup_broken_off_names_the_cause_the_rest_and_its_comm
     volume = make_volume(cloud.ec2(WEST), "i-0gone", size=9)
     app.paths.known_hosts.unlink()
     app.paths.known_hosts.mkdir()
-    wishes = workflow.Wishes(include_ebs=True)
+    wishes = workflow.CleanupOptions(include_ebs=True)
     error, done = broken_off(app, workflow.plan(app, wishes), wishes)
     assert error == ErrorReport(
         code="ssh-config",
@@ -485,20 +485,20 @@ def test_the_error_of_a_cleanup_broken_off_names_the_cause_the_rest_and_its_comm
 
 def test_a_cleanup_that_has_done_nothing_fails_plainly(run, app, cloud, write):
     write("i-0gone", region=WEST)
-    todo = workflow.plan(app, workflow.Wishes())
+    todo = workflow.plan(app, workflow.CleanupOptions())
     app.paths.ssh_config.unlink()
     app.paths.ssh_config.mkdir()
     with pytest.raises(BootstrapError) as caught:
-        workflow.apply(app, todo, workflow.Wishes())
+        workflow.apply(app, todo, workflow.CleanupOptions())
     assert (type(caught.value), caught.value.code) == (BootstrapError, "ssh-config")
     assert caught.value.result == workflow.nothing_done(todo.shown)
 
 
-@pytest.mark.parametrize("kind", ["moved_hosts", "new_hosts"])
+@pytest.mark.parametrize("kind", ["updated_hosts", "new_hosts"])
 def test_a_config_that_breaks_between_two_hosts_says_which_was_written(app, cloud, write, kind):
     write("i-0gone", region=WEST)
     app.paths.ssh_config.write_text("")
-    todo = workflow.plan(app, workflow.Wishes())
+    todo = workflow.plan(app, workflow.CleanupOptions())
 
     def hosts():
         yield BOX
@@ -506,10 +506,10 @@ def test_a_config_that_breaks_between_two_hosts_says_which_was_written(app, clou
         app.paths.ssh_config.mkdir()
         yield replace(BOX, instance_id="i-0other", alias="aws-gpu2")
 
-    _, done = broken_off(app, replace(todo, **{kind: hosts()}), workflow.Wishes())
+    _, done = broken_off(app, replace(todo, **{kind: hosts()}), workflow.CleanupOptions())
     written = (AliasAddress(BOX.instance_id, "aws-gpu1", BOX.hostname),)
     assert (done.updated, done.added) == {
-        "moved_hosts": (written, ()),
+        "updated_hosts": (written, ()),
         "new_hosts": ((), written),
     }[kind]
 
@@ -517,7 +517,7 @@ def test_a_config_that_breaks_between_two_hosts_says_which_was_written(app, clou
 def test_known_hosts_that_cannot_be_made_break_off_a_cleanup_that_has_added_an_alias(app, cloud, public_key):
     box = start_box(cloud.ec2(WEST))
     app.paths.home.write_text("in the way of the folder")
-    wishes = workflow.Wishes(sync=True, config=LaunchConfig(key_path=public_key))
+    wishes = workflow.CleanupOptions(sync=True, config=LaunchConfig(key_path=public_key))
     _, done = broken_off(app, workflow.plan(app, wishes), wishes)
     assert done.added == (AliasAddress(box["InstanceId"], "aws-gpu1", box["PublicIpAddress"]),)
 

@@ -13,7 +13,7 @@ from aws_bootstrap.errors import SshError
 from aws_bootstrap.tests.test_lost_answers import existing
 from aws_bootstrap.workflows.launch.report import setup_options
 from aws_bootstrap.workflows.launch.state import Node
-from aws_bootstrap.workflows.remote import SetupOutcome
+from aws_bootstrap.workflows.provision import SetupOutcome
 
 EAST, WEST = "us-east-1", "us-west-2"
 LOOK = f"Look:   aws-bootstrap status --region {WEST}"

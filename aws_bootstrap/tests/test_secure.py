@@ -16,7 +16,7 @@ from aws_bootstrap.config import LaunchConfig
 from aws_bootstrap.errors import BootstrapError
 from aws_bootstrap.sandbox.home import Home
 from aws_bootstrap.ssh import Remote, Ssh
-from aws_bootstrap.workflows.remote import set_up, tarball
+from aws_bootstrap.workflows.provision import set_up, tarball
 
 ROOT = Path(__file__).parents[2]
 SHARED = stat.S_IRWXG | stat.S_IRWXO

@@ -20,7 +20,7 @@ import pytest
 from aws_bootstrap.errors import SshError
 from aws_bootstrap.tests.box.client import Client, Running, client_of
 from aws_bootstrap.tests.box.machines import Box, Container, Network, until
-from aws_bootstrap.workflows.remote import SetupOutcome
+from aws_bootstrap.workflows.provision import SetupOutcome
 
 CHECKS = {"gpu", "cuda-test"}
 COMPLETED = SetupOutcome("completed", None, "13.0")

@@ -13,7 +13,7 @@ from ...errors import BootstrapError, UsageError
 from ...invocation import PROGRAM
 from ...models import DryRun, Image, InstanceType, KeyPair, Network, RegionFailure, SecurityGroup, Volume
 from ...ssh import check_installed
-from .. import remote, ssh_options
+from .. import provision, ssh_options
 from ..cidrs import resolve_cidrs
 from ..hosts import new_host
 
@@ -166,7 +166,7 @@ def make_plan(config: LaunchConfig, app: App) -> LaunchPlan:
     """Return the plan for this launch. Check here what can be checked, before anything costs money."""
     _check_volume_options(config)
     key = keys.inspect(config)
-    script = remote.read_script(config.setup_script)
+    script = provision.read_script(config.setup_script)
     _check_files(app, config, key)
     regions = config.region or (app.aws.region,)
 

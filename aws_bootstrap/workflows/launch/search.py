@@ -74,7 +74,7 @@ def _quota_hint(launch: Launch, attempt: Attempt) -> str:
     if family:
         instance_type = launch.plan.of(attempt.region).types[attempt.instance_type]
         quota_kind = Kind(family, attempt.market)
-        desired_value = quota.enough(launch.app, quota_kind, [attempt.region], instance_type.vcpus)
+        desired_value = quota.value_to_request(launch.app, quota_kind, [attempt.region], instance_type.vcpus)
     return capacity.quota_commands(attempt, desired_value)
 
 

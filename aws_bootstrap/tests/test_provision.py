@@ -10,8 +10,8 @@ from aws_bootstrap import output
 from aws_bootstrap.console import Console, OutputFormat
 from aws_bootstrap.models import SetupReport
 from aws_bootstrap.ssh import Remote, Ssh
-from aws_bootstrap.workflows import remote
-from aws_bootstrap.workflows.remote import SetupOutcome
+from aws_bootstrap.workflows import provision
+from aws_bootstrap.workflows.provision import SetupOutcome
 
 MARK = "@aws-bootstrap-report"
 FAILED = {"failed_step": "gpu", "cuda_version": "12.8", "steps": [{"name": "gpu", "message": "no GPU answers"}]}
@@ -29,7 +29,7 @@ class Box(Ssh):
 
 
 def set_up(exit_code: int, *lines: str) -> SetupOutcome:
-    return remote.set_up(Box(exit_code, *lines), "aws-gpu1")
+    return provision.set_up(Box(exit_code, *lines), "aws-gpu1")
 
 
 def test_a_setup_that_completed():
