@@ -105,8 +105,8 @@ def test_what_is_planned_is_what_is_shown_asked_and_done(run, app, cloud, write,
     lines = asked.splitlines()
     named = [stale[0].alias, *(entry.alias for entry in (*added, *updated)), orphan]
     assert len(lines) == len(named) + 2 and all(name in line for name, line in zip(named, lines, strict=False))
-    assert "lost for good" in asked
-    assert "lost for good" not in workflow.question(replace(todo.shown, orphan_volumes=()))
+    assert "cannot be recovered" in asked
+    assert "cannot be recovered" not in workflow.question(replace(todo.shown, orphan_volumes=()))
 
     before = len(cloud.calls)
     assert workflow.apply(app, todo, wishes) == CleanupReport(
@@ -426,7 +426,7 @@ def test_an_interrupted_cleanup_says_what_is_gone_and_what_is_not(run, app, clou
     assert by_id == {gone: True, held: held not in there, left: left not in there} and len(there) == 1
     assert {r["id"] for r in failed["error"]["resources"]} == there
     first.release()
-    (line,) = [x for x in failed["error"]["hint"].splitlines() if x.startswith("Do the rest:  ")]
+    (line,) = [x for x in failed["error"]["hint"].splitlines() if x.startswith("Complete the cleanup: ")]
     assert run(*line.split("aws-bootstrap ")[1].split(), "--yes").exit_code == 0
     assert ec2.find_volumes(cloud.ec2(EAST)) == []
 
@@ -439,7 +439,7 @@ def test_a_deletion_that_cannot_be_looked_up_is_told_as_unknown(run, app, cloud)
     done = cleanup(run, "--include-ebs")
     (left,) = document(done)["deleted_volumes"]
     assert done.exit_code == 130 and (left["volume_id"], left["deleted"]) == (volume, False)
-    assert left["error"] == "Whether it is deleted is not known."
+    assert left["error"] == "It is unknown whether it was deleted."
 
 
 def test_a_cleanup_that_fails_half_way_says_what_it_has_done(run, app, cloud, write):
@@ -476,10 +476,10 @@ def test_the_error_of_a_cleanup_broken_off_names_the_cause_the_rest_and_its_comm
     assert error == ErrorReport(
         code="ssh-config",
         message=f"Cannot read the SSH config {app.paths.known_hosts}: it is not a regular file.",
-        hint=f"{MEND}\nDo the rest:  {PROGRAM} cleanup --include-ebs",
+        hint=f"{MEND}\nComplete the cleanup: {PROGRAM} cleanup --include-ebs",
         resources=(Resource("volume", volume, WEST, billing=True),),
     )
-    left = DeletedVolume(volume, 9, False, "It was not deleted before the command was stopped.", WEST)
+    left = DeletedVolume(volume, 9, False, "The command stopped before it was deleted.", WEST)
     assert done.cleaned == (AliasEntry("i-0gone", "aws-gpu1"),) and done.deleted_volumes == (left,)
 
 
@@ -547,7 +547,7 @@ def test_each_volume_has_its_own_outcome(run, cloud):
     assert outcomes == {
         gone: (True, None),
         refused: (False, "EC2 said VolumeInUse."),
-        claimed: (False, "It is gone, in use or kept by now."),
+        claimed: (False, "It no longer exists, is in use or is marked to keep."),
         unread: (False, "You are not authorized to perform this operation."),
     }
     assert {v.volume_id for v in ec2.find_volumes(client)} == {refused, claimed}
@@ -561,7 +561,7 @@ def test_a_deletion_that_got_no_answer_and_cannot_be_looked_up_says_both(run, ap
     (left,) = document(cleanup(run, "--include-ebs"))["deleted_volumes"]
     assert left["volume_id"] == volume and left["deleted"] is False
     assert left["error"].startswith("Connection was closed")
-    assert left["error"].endswith(" Whether it is deleted is not known.")
+    assert left["error"].endswith(" It is unknown whether it was deleted.")
 
 
 def test_include_kept_alone_is_a_usage_error(run, cloud):

@@ -173,7 +173,7 @@ def test_a_request_of_which_nothing_can_be_learnt_is_told_as_unknown(run, app, c
     cloud.faults.drop("ListRequestedServiceQuotaChangeHistoryByQuota", region=EAST, skip=1)  # the first one checks
     done = run(*ASK, "--yes")
     error = json.loads(done.stdout)["error"]
-    assert done.exit_code == 3 and "Whether AWS took the request is not known" in error["message"]
+    assert done.exit_code == 3 and "It is unknown whether AWS received the request" in error["message"]
     assert "quota history" in error["hint"]
 
 

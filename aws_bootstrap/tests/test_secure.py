@@ -184,7 +184,7 @@ def test_no_secret_is_in_a_warning(program):
     do = {"error": "NoSuchThing", "message": f"the token {TOKEN} is not for this"}
     program.sandbox.fault(action="DescribeSpotPriceHistory", do=do)
     done = program("status", "-r", "us-west-2", env={"AWS_SECRET_ACCESS_KEY": SECRET, "AWS_SESSION_TOKEN": TOKEN})
-    assert "No spot prices" in done.err and TOKEN not in done.err and "***" in done.err
+    assert "Could not read the spot prices" in done.err and TOKEN not in done.err and "***" in done.err
 
 
 def test_a_proxys_password_is_not_shown(monkeypatch):
