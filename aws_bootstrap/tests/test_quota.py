@@ -197,7 +197,7 @@ def test_without_yes_structured_output_sends_nothing(run, cloud, quotas):
 def test_where_p5_was_folded_the_request_says_so_and_names_ps_code(run, cloud, quotas):
     del quotas.values[WEST, P5_SPOT]
     done = run("quota", "request", "--family", "p5", "--type", "spot", "--desired-value", "192", "--yes")
-    assert done.exit_code == 0 and f"{P_SPOT} counts" in done.stdout and quotas.requests[0]["QuotaCode"] == P_SPOT
+    assert done.exit_code == 0 and f"{P_SPOT} applies" in done.stdout and quotas.requests[0]["QuotaCode"] == P_SPOT
 
 
 def test_a_quota_that_the_region_does_not_know_is_told(run, cloud):

@@ -55,7 +55,7 @@ def aliases(app) -> set[str]:
 
 def undo(run, failed, instance_id: str) -> None:
     """Run the commands that the hint prints: they must reach an account without the box and its volume."""
-    commands = [line.partition(":  aws-bootstrap ")[2] for line in failed["error"]["hint"].splitlines()]
+    commands = [line.partition(": aws-bootstrap ")[2] for line in failed["error"]["hint"].splitlines()]
     runnable = [command.split() for command in commands if command]
     assert runnable
     for words in runnable:
