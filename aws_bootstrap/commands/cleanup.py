@@ -37,10 +37,10 @@ def cleanup(app: App, /, dry_run: bool, yes: bool, key_path: Path, ssh_user: str
         raise UsageError("--include-kept needs --include-ebs.", hint="Add --include-ebs.")
     if not dry_run:
         app.require_yes(yes=yes)
-    wishes = workflow.Wishes(**chosen, config=LaunchConfig(key_path=key_path, ssh_user=ssh_user))
-    todo = workflow.plan(app, wishes)
+    cleanup_options = workflow.CleanupOptions(**chosen, config=LaunchConfig(key_path=key_path, ssh_user=ssh_user))
+    todo = workflow.plan(app, cleanup_options)
     if dry_run:
         return app.show(todo.shown)
     if todo.shown.is_empty or not app.confirm(workflow.question(todo.shown), yes=yes):
         return app.show(workflow.nothing_done(todo.shown))
-    return app.show(workflow.apply(app, todo, wishes))
+    return app.show(workflow.apply(app, todo, cleanup_options))

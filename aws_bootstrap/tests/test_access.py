@@ -325,7 +325,10 @@ class SilentSsh:
         raise SshError(self.message, **self.facts)
 
 
-SHUT_OUT = f"Your address {ME} is not let in. Change that: aws-bootstrap access aws-gpu1 --ssh-cidr me"
+SHUT_OUT = (
+    f"The security group of aws-gpu1 does not allow SSH from your address {ME}. "
+    "Allow only this address: aws-bootstrap access aws-gpu1 --ssh-cidr me"
+)
 
 
 def silent_box(app, cloud, cidr=HOME, region: str | None = WEST, ssh: SilentSsh | None = None) -> str:

@@ -86,7 +86,7 @@ def test_what_is_planned_is_what_is_shown_asked_and_done(run, app, cloud, write,
         AliasAddress(box["InstanceId"], f"aws-gpu{number}", box["PublicIpAddress"]) for number, box in enumerate(new, 4)
     )
     updated = (AliasAddress(moved["InstanceId"], "aws-gpu2", moved["PublicIpAddress"]),)
-    wishes = workflow.Wishes(include_ebs=True, sync=True, config=LaunchConfig(key_path=public_key))
+    wishes = workflow.CleanupOptions(include_ebs=True, sync=True, config=LaunchConfig(key_path=public_key))
     todo = workflow.plan(app, wishes)
     assert todo.shown == CleanupPlan(
         regions_queried=REGIONS,
@@ -105,8 +105,8 @@ def test_what_is_planned_is_what_is_shown_asked_and_done(run, app, cloud, write,
     lines = asked.splitlines()
     named = [stale[0].alias, *(entry.alias for entry in (*added, *updated)), orphan]
     assert len(lines) == len(named) + 2 and all(name in line for name, line in zip(named, lines, strict=False))
-    assert "lost for good" in asked
-    assert "lost for good" not in workflow.question(replace(todo.shown, orphan_volumes=()))
+    assert "cannot be recovered" in asked
+    assert "cannot be recovered" not in workflow.question(replace(todo.shown, orphan_volumes=()))
 
     before = len(cloud.calls)
     assert workflow.apply(app, todo, wishes) == CleanupReport(
@@ -129,7 +129,7 @@ def test_a_plan_of_a_partial_view_keeps_everything_and_says_what(app, cloud, wri
     write("i-0gone", region=WEST)
     volume, kept = make_volume(cloud.ec2(WEST), "i-0gone"), make_volume(cloud.ec2(WEST), "i-0gone", kept=True)
     cloud.deny(EAST)
-    wishes = workflow.Wishes(include_ebs=True, include_kept=True)
+    wishes = workflow.CleanupOptions(include_ebs=True, include_kept=True)
     todo = workflow.plan(app, wishes)
     left = (VolumeEntry(volume, 8, WEST), VolumeEntry(kept, 8, WEST))
     expected = CleanupReport(
@@ -151,8 +151,8 @@ def test_without_a_wish_aliases_alone_are_looked_at(app, cloud, write):
     """No volume is read then, and the default wishes for nothing."""
     make_volume(cloud.ec2(WEST), "i-0gone")
     start_box(cloud.ec2(WEST))
-    todo = workflow.plan(app, workflow.Wishes())
-    assert todo.shown.is_empty and todo.new_hosts == () == todo.moved_hosts
+    todo = workflow.plan(app, workflow.CleanupOptions())
+    assert todo.shown.is_empty and todo.new_hosts == () == todo.updated_hosts
     assert todo.shown.command.endswith(" cleanup")
     assert {operation for _, operation in cloud.calls[2:]} - {"RunInstances"} == {"DescribeInstances"}
 
@@ -431,7 +431,7 @@ def test_an_interrupted_cleanup_says_what_is_gone_and_what_is_not(run, app, clou
     assert by_id == {gone: True, held: held not in there, left: left not in there} and len(there) == 1
     assert {r["id"] for r in failed["error"]["resources"]} == there
     first.release()
-    (line,) = [x for x in failed["error"]["hint"].splitlines() if x.startswith("Do the rest:  ")]
+    (line,) = [x for x in failed["error"]["hint"].splitlines() if x.startswith("Complete the cleanup: ")]
     assert run(*line.split("aws-bootstrap ")[1].split(), "--yes").exit_code == 0
     assert ec2.find_volumes(cloud.ec2(EAST)) == []
 
@@ -444,7 +444,7 @@ def test_a_deletion_that_cannot_be_looked_up_is_told_as_unknown(run, app, cloud)
     done = cleanup(run, "--include-ebs")
     (left,) = document(done)["deleted_volumes"]
     assert done.exit_code == 130 and (left["volume_id"], left["deleted"]) == (volume, False)
-    assert left["error"] == "Whether it is deleted is not known."
+    assert left["error"] == "It is unknown whether it was deleted."
 
 
 def test_a_cleanup_that_fails_half_way_says_what_it_has_done(run, app, cloud, write):
@@ -476,34 +476,34 @@ def test_the_error_of_a_cleanup_broken_off_names_the_cause_the_rest_and_its_comm
     volume = make_volume(cloud.ec2(WEST), "i-0gone", size=9)
     app.paths.known_hosts.unlink()
     app.paths.known_hosts.mkdir()
-    wishes = workflow.Wishes(include_ebs=True)
+    wishes = workflow.CleanupOptions(include_ebs=True)
     error, done = broken_off(app, workflow.plan(app, wishes), wishes)
     assert error == ErrorReport(
         code="ssh-config",
         message=f"Cannot read the SSH config {app.paths.known_hosts}: it is not a regular file.",
-        hint=f"{FIX}\nDo the rest:  {PROGRAM} cleanup --include-ebs",
+        hint=f"{FIX}\nComplete the cleanup: {PROGRAM} cleanup --include-ebs",
         resources=(Resource("volume", volume, WEST, billing=True),),
     )
-    left = DeletedVolume(volume, 9, False, "It was not deleted before the command was stopped.", WEST)
+    left = DeletedVolume(volume, 9, False, "The command stopped before it was deleted.", WEST)
     assert done.cleaned == (AliasEntry("i-0gone", "aws-gpu1"),) and done.deleted_volumes == (left,)
 
 
 def test_a_cleanup_that_has_done_nothing_fails_plainly(run, app, cloud, write):
     write("i-0gone", region=WEST)
-    todo = workflow.plan(app, workflow.Wishes())
+    todo = workflow.plan(app, workflow.CleanupOptions())
     app.paths.ssh_config.unlink()
     app.paths.ssh_config.mkdir()
     with pytest.raises(BootstrapError) as caught:
-        workflow.apply(app, todo, workflow.Wishes())
+        workflow.apply(app, todo, workflow.CleanupOptions())
     assert (type(caught.value), caught.value.code) == (BootstrapError, "ssh-config")
     assert caught.value.result == workflow.nothing_done(todo.shown)
 
 
-@pytest.mark.parametrize("kind", ["moved_hosts", "new_hosts"])
+@pytest.mark.parametrize("kind", ["updated_hosts", "new_hosts"])
 def test_a_config_that_breaks_between_two_hosts_says_which_was_written(app, cloud, write, kind):
     write("i-0gone", region=WEST)
     app.paths.ssh_config.write_text("")
-    todo = workflow.plan(app, workflow.Wishes())
+    todo = workflow.plan(app, workflow.CleanupOptions())
 
     def hosts():
         yield factories.host()
@@ -511,10 +511,10 @@ def test_a_config_that_breaks_between_two_hosts_says_which_was_written(app, clou
         app.paths.ssh_config.mkdir()
         yield factories.host(instance_id="i-0other", alias="aws-gpu2")
 
-    _, done = broken_off(app, replace(todo, **{kind: hosts()}), workflow.Wishes())
+    _, done = broken_off(app, replace(todo, **{kind: hosts()}), workflow.CleanupOptions())
     written = (AliasAddress(factories.host().instance_id, "aws-gpu1", factories.host().hostname),)
     assert (done.updated, done.added) == {
-        "moved_hosts": (written, ()),
+        "updated_hosts": (written, ()),
         "new_hosts": ((), written),
     }[kind]
 
@@ -522,7 +522,7 @@ def test_a_config_that_breaks_between_two_hosts_says_which_was_written(app, clou
 def test_known_hosts_that_cannot_be_made_break_off_a_cleanup_that_has_added_an_alias(app, cloud, public_key):
     box = start_box(cloud.ec2(WEST))
     app.paths.home.write_text("in the way of the folder")
-    wishes = workflow.Wishes(sync=True, config=LaunchConfig(key_path=public_key))
+    wishes = workflow.CleanupOptions(sync=True, config=LaunchConfig(key_path=public_key))
     _, done = broken_off(app, workflow.plan(app, wishes), wishes)
     assert done.added == (AliasAddress(box["InstanceId"], "aws-gpu1", box["PublicIpAddress"]),)
 
@@ -552,7 +552,7 @@ def test_each_volume_has_its_own_outcome(run, cloud):
     assert outcomes == {
         gone: (True, None),
         refused: (False, "EC2 said VolumeInUse."),
-        claimed: (False, "It is gone, in use or kept by now."),
+        claimed: (False, "It no longer exists, is in use or is marked to keep."),
         unread: (False, "You are not authorized to perform this operation."),
     }
     assert {v.volume_id for v in ec2.find_volumes(client)} == {refused, claimed}
@@ -566,7 +566,7 @@ def test_a_deletion_that_got_no_answer_and_cannot_be_looked_up_says_both(run, ap
     (left,) = document(cleanup(run, "--include-ebs"))["deleted_volumes"]
     assert left["volume_id"] == volume and left["deleted"] is False
     assert left["error"].startswith("Connection was closed")
-    assert left["error"].endswith(" Whether it is deleted is not known.")
+    assert left["error"].endswith(" It is unknown whether it was deleted.")
 
 
 def test_include_kept_alone_is_a_usage_error(run, cloud):

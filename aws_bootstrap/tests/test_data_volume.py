@@ -180,7 +180,7 @@ def test_a_dry_run_tells_what_is_done_about_the_volume(launch, own_volume, exist
         (SshError("No disks.", code="mount-failed", hint="Look."), "Look.\nGo on:     aws-bootstrap setup aws-gpu1\n"),
         (
             VolumeUnformatted("No disks.", code="mount-failed"),
-            "Format:    aws-bootstrap setup aws-gpu1 --format-volume\n",
+            "Format it: aws-bootstrap setup aws-gpu1 --format-volume\n",
         ),
     ],
     ids=["failed", "unformatted"],
@@ -258,7 +258,7 @@ def test_by_the_users_word_a_volume_is_not_formatted_while_its_tag_may_be_used_b
     failed = json.loads(done.stdout)
     assert done.exit_code == 3 and boxes.mounts == []
     assert failed["error"]["message"].endswith(
-        f"The tag {TAG_FORMAT} of {fresh} could not be removed. Nothing was formatted."
+        f"Could not remove the tag {TAG_FORMAT} of {fresh}. Nothing was formatted."
     )
 
 
@@ -266,5 +266,5 @@ def test_what_the_box_notes_of_the_mount_is_a_warning(run, boxes, fresh):
     boxes.notes = ("it was full of sand",)
     done = run("setup", "aws-gpu1", "-o", "json")
     assert json.loads(done.stdout)["warnings"] == [
-        {"code": "volume-note", "message": "The data volume: it was full of sand", "region": EAST}
+        {"code": "volume-note", "message": f"Data volume {fresh}: it was full of sand", "region": EAST}
     ]

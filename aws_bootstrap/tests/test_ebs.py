@@ -190,7 +190,7 @@ def test_a_lost_removal_formats_nothing_and_the_hint_leads_on(app, run, with_vol
     lose(client, "DeleteTags", after=after)
     done = run("setup", "aws-gpu1")
     assert done.exit_code == 3 and app.ssh.mounts == [(False, not after)]
-    assert "is not formatted by this command" in done.stderr
+    assert "will not be formatted" in done.stderr
     assert "setup aws-gpu1 --format-volume" in done.stderr
 
 

@@ -13,7 +13,7 @@ from aws_bootstrap.errors import SshError
 from aws_bootstrap.tests.test_lost_answers import existing
 from aws_bootstrap.workflows.launch.report import setup_options
 from aws_bootstrap.workflows.launch.state import Node
-from aws_bootstrap.workflows.remote import SetupOutcome
+from aws_bootstrap.workflows.provision import SetupOutcome
 
 EAST, WEST = "us-east-1", "us-west-2"
 LOOK = f"Look:   aws-bootstrap status --region {WEST}"
@@ -233,7 +233,10 @@ def test_a_box_that_is_silent_since_this_machine_is_not_let_in_says_so(launch, c
 
     breaks(SshError("Silence.", code=code), shut)
     exit_code, failed = launch()
-    not_let_in = f"Your address {my_address} is not let in. Change that: aws-bootstrap access aws-gpu1 --ssh-cidr me"
+    not_let_in = (
+        f"The security group of aws-gpu1 does not allow SSH from your address {my_address}. "
+        "Allow only this address: aws-bootstrap access aws-gpu1 --ssh-cidr me"
+    )
     said = f"{not_let_in}\n" if code == "ssh-timeout" else ""
     assert (exit_code, failed["error"]["hint"]) == (3, said + ways_on(failed))
 

@@ -173,7 +173,7 @@ def test_a_request_of_which_nothing_can_be_learnt_is_told_as_unknown(run, app, c
     cloud.faults.drop("ListRequestedServiceQuotaChangeHistoryByQuota", region=EAST, skip=1)  # the first one checks
     done = run(*ASK, "--yes")
     error = json.loads(done.stdout)["error"]
-    assert done.exit_code == 3 and "Whether AWS took the request is not known" in error["message"]
+    assert done.exit_code == 3 and "It is unknown whether AWS received the request" in error["message"]
     assert "quota history" in error["hint"]
 
 
@@ -197,7 +197,7 @@ def test_without_yes_structured_output_sends_nothing(run, cloud, quotas):
 def test_where_p5_was_folded_the_request_says_so_and_names_ps_code(run, cloud, quotas):
     del quotas.values[WEST, P5_SPOT]
     done = run("quota", "request", "--family", "p5", "--type", "spot", "--desired-value", "192", "--yes")
-    assert done.exit_code == 0 and f"{P_SPOT} counts" in done.stdout and quotas.requests[0]["QuotaCode"] == P_SPOT
+    assert done.exit_code == 0 and f"{P_SPOT} applies" in done.stdout and quotas.requests[0]["QuotaCode"] == P_SPOT
 
 
 def test_a_quota_that_the_region_does_not_know_is_told(run, cloud):

@@ -16,7 +16,7 @@ from aws_bootstrap.config import LaunchConfig
 from aws_bootstrap.errors import BootstrapError
 from aws_bootstrap.sandbox.home import Home
 from aws_bootstrap.ssh import Remote, Ssh
-from aws_bootstrap.workflows.remote import set_up, tarball
+from aws_bootstrap.workflows.provision import set_up, tarball
 
 ROOT = Path(__file__).parents[2]
 SHARED = stat.S_IRWXG | stat.S_IRWXO
@@ -184,7 +184,7 @@ def test_no_secret_is_in_a_warning(program):
     do = {"error": "NoSuchThing", "message": f"the token {TOKEN} is not for this"}
     program.sandbox.fault(action="DescribeSpotPriceHistory", do=do)
     done = program("status", "-r", "us-west-2", env={"AWS_SECRET_ACCESS_KEY": SECRET, "AWS_SESSION_TOKEN": TOKEN})
-    assert "No spot prices" in done.err and TOKEN not in done.err and "***" in done.err
+    assert "Could not read the spot prices" in done.err and TOKEN not in done.err and "***" in done.err
 
 
 def test_a_proxys_password_is_not_shown(monkeypatch):

@@ -106,7 +106,7 @@ def test_an_alias_that_was_added_and_nobody_could_log_in_by_is_removed_again(run
     app.paths.known_hosts.parent.mkdir()
     app.paths.known_hosts.write_text(f"{instance_id} ssh-ed25519 AAAA\ni-0bbb ssh-ed25519 AAAA\n")
     done = run("setup", instance_id, "-o", "json")
-    other_key = f" If another key opens the box, name it: aws-bootstrap setup {instance_id} --key-path PATH.pub"
+    other_key = f" If the box accepts another key, name that key: aws-bootstrap setup {instance_id} --key-path PATH.pub"
     assert done.exit_code == 1 and json.loads(done.stdout) == {
         "instance_id": instance_id,
         "ssh_alias": None,
@@ -118,7 +118,7 @@ def test_an_alias_that_was_added_and_nobody_could_log_in_by_is_removed_again(run
         "error": {
             "code": code,
             "message": "aws-gpu1: no login",
-            "hint": f"The alias is removed again.{other_key if code == 'ssh-refused' else ''}",
+            "hint": f"The alias aws-gpu1 was removed again.{other_key if code == 'ssh-refused' else ''}",
             "resources": [],
             "regions": [],
         },
@@ -306,7 +306,7 @@ GO_ON = "Go on:     aws-bootstrap setup aws-gpu1\n"
         (SshError("No such disk.", code="mount-failed", hint="Look at it."), f"Look at it.\n{GO_ON}"),
         (
             VolumeUnformatted("No such disk.", code="mount-failed"),
-            "Format:    aws-bootstrap setup aws-gpu1 --format-volume\n",
+            "Format it: aws-bootstrap setup aws-gpu1 --format-volume\n",
         ),
     ],
     ids=["failed", "unformatted"],
@@ -337,7 +337,7 @@ def test_a_volume_is_formatted_where_the_user_says_so(run, boxes, box):
     volume = make_volume(box.client, box.id)
     done = run("setup", "aws-gpu1", "--format-volume", "--yes")
     assert done.exit_code == 0 and boxes.mounts == [("aws-gpu1", volume, True)]
-    assert f"{volume} (8 GB, ext4, formatted now) at /data" in done.stderr
+    assert f"{volume} (8 GB, ext4, newly formatted) at /data" in done.stderr
 
 
 def test_a_volume_that_is_mounted_as_it_is_is_not_called_formatted(run, boxes, box):
@@ -366,7 +366,7 @@ def test_without_a_volume_there_is_nothing_to_format(run, boxes, box):
     assert error(done) == {
         "code": "not-found",
         "message": "aws-gpu1 has no data volume.",
-        "hint": "See what it has with: aws-bootstrap status",
+        "hint": "List boxes with their volumes: aws-bootstrap status",
         "resources": [],
         "regions": [],
     }

@@ -31,7 +31,7 @@ from aws_bootstrap.retry import parse_duration
 from aws_bootstrap.ssh import Remote, in_bash, quoted
 from aws_bootstrap.tests.properties import cases
 from aws_bootstrap.views.text import text as view
-from aws_bootstrap.workflows import remote
+from aws_bootstrap.workflows import provision
 from aws_bootstrap.workflows.launch.report import setup_options
 from aws_bootstrap.workflows.launch.state import Node
 
@@ -87,7 +87,7 @@ class Box:
         with tarfile.open(fileobj=io.BytesIO(stdin)) as tar:
             settings = tar.extractfile("settings.json")
             assert settings
-            package = remote.tarball({"settings.json": settings.read(), "remote_setup.sh": show.encode()})
+            package = provision.tarball({"settings.json": settings.read(), "remote_setup.sh": show.encode()})
         argv = [self.shell, "-c", in_bash(command)]
         subprocess.run(argv, input=package, env=os.environ | {"HOME": str(self.home)}, check=True)
         return Remote(0, ())
@@ -101,7 +101,7 @@ class Box:
 def test_a_python_version_reaches_the_setup_as_data(tmp_path, shell, version):
     """Whatever the option lets through: the command itself must hold."""
     box: Any = Box(tmp_path, shell)
-    remote.set_up(box, "aws-gpu1", python_version=version, script=b"")
+    provision.set_up(box, "aws-gpu1", python_version=version, script=b"")
     assert json.loads((tmp_path / "seen").read_text()) == {"python_version": version}
     assert (tmp_path / "words").read_text() == ""
     assert not (tmp_path / "owned").exists()

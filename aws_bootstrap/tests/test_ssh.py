@@ -395,7 +395,7 @@ def test_a_launch_whose_port_stays_shut_says_what_exists(program, monkeypatch):
     assert failed["ssh_alias"] == "aws-gpu1" and failed["setup"] is None
     hint = failed["error"]["hint"]
     assert "setup aws-gpu1" in hint and f"terminate {failed['instance_id']} --region us-west-2" in hint
-    assert "Your address 127.0.0.1 is not let in" in hint
+    assert "does not allow SSH from your address 127.0.0.1" in hint
 
 
 AWKWARD = "printf '%s\\n' 'one\\two' \"it's three!\" \\\n  '!!' '$HOME' '%b' '\\0041'\nexit 7"

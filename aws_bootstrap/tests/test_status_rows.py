@@ -141,9 +141,9 @@ def test_a_price_that_cannot_be_read_is_warned_of_by_region_and_by_box(app, clou
     cloud.deny(WEST, PRICED)
     report = gather(app, [WEST])
     assert {(i.spot_price_per_hour, i.estimated_cost) for i in report.instances} == {(None, None)}
-    unknown = "The spot price of {} is not known, and so its cost is not."
+    unknown = "The spot price of {} is unknown, and so is its cost."
     assert warned(report) == {
-        Notice("price-unknown", f"No spot prices in {WEST}: {DENIED}", region=WEST),
+        Notice("price-unknown", f"Could not read the spot prices in {WEST}: {DENIED}", region=WEST),
         Notice("price-unknown", unknown.format("aws-gpu1"), named, WEST),
         Notice("price-unknown", unknown.format(nameless), nameless, WEST),
     }
@@ -215,12 +215,17 @@ def test_a_box_that_does_not_tell_its_gpu_is_warned_of(app, cloud, box, my_addre
         aws_gpu1=SshError("No answer.", code="ssh-timeout"), aws_gpu2=SshError("Refused.", code="ssh-refused")
     )
     report = gather(app, [], gpu=True)
-    no_alias = f"{nameless} has no alias on this machine, so its GPU is unknown. Add one: {PROGRAM} cleanup --sync"
-    not_let_in = f"Your address {my_address} is not let in. Change that: {PROGRAM} access aws-gpu1 --ssh-cidr me"
+    no_alias = (
+        f"Could not query the GPU of {nameless}, which has no alias on this machine. Add one: {PROGRAM} cleanup --sync"
+    )
+    not_let_in = (
+        f"The security group of aws-gpu1 does not allow SSH from your address {my_address}. "
+        f"Allow only this address: {PROGRAM} access aws-gpu1 --ssh-cidr me"
+    )
     assert {i.gpu for i in report.instances} == {None}
     assert warned(report) == {
-        Notice("gpu-unknown", "aws-gpu1 did not tell its GPU: No answer.", slow, WEST),
+        Notice("gpu-unknown", "Could not query the GPU of aws-gpu1: No answer.", slow, WEST),
         Notice("address-not-allowed", not_let_in, slow, WEST),
-        Notice("gpu-unknown", "aws-gpu2 did not tell its GPU: Refused.", shut, EAST),
+        Notice("gpu-unknown", "Could not query the GPU of aws-gpu2: Refused.", shut, EAST),
         Notice("no-alias", no_alias, nameless, WEST),
     }

@@ -41,7 +41,7 @@ def aliases(app) -> set[str]:
 
 def undo(run, failed, instance_id: str) -> None:
     """Run the commands that the hint prints: they must reach an account without the box and its volume."""
-    commands = [line.partition(":  aws-bootstrap ")[2] for line in failed["error"]["hint"].splitlines()]
+    commands = [line.partition(": aws-bootstrap ")[2] for line in failed["error"]["hint"].splitlines()]
     runnable = [command.split() for command in commands if command]
     assert runnable
     for words in runnable:
@@ -154,8 +154,8 @@ def test_the_error_of_a_box_that_cannot_be_ended_names_cause_and_ways_on(run, cl
     assert code == 1 and failed["terminated"] == []
     assert failed["error"] == {
         "code": "protected",
-        "message": f"Could not finish {protected}: {reason}",
-        "hint": f"{lift}\nEnd what still runs:  aws-bootstrap terminate {protected} --region {WEST}",
+        "message": f"Could not complete the termination of {protected}: {reason}",
+        "hint": f"{lift}\nTerminate the rest: aws-bootstrap terminate {protected} --region {WEST}",
         "resources": [
             {"type": "instance", "id": protected, "region": WEST, "billing": True},
             {"type": "volume", "id": volume, "region": WEST, "billing": True},
@@ -173,8 +173,8 @@ def test_the_error_of_a_volume_that_cannot_be_deleted_names_it_and_the_way_on(ru
     assert "ebs_volumes_kept" not in failed["terminated"][0] and aliases(app) == set()
     assert failed["error"] == {
         "code": "aws-error",
-        "message": f"Could not finish {instance_id}: EC2 said VolumeInUse.",
-        "hint": "Delete what is left, once it is free:  aws-bootstrap cleanup --include-ebs",
+        "message": f"Could not complete the termination of {instance_id}: EC2 said VolumeInUse.",
+        "hint": "Delete the remaining volumes once they are detached: aws-bootstrap cleanup --include-ebs",
         "resources": [{"type": "volume", "id": volume, "region": WEST, "billing": True}],
         "regions": [{"region": WEST, "reason": f"{instance_id}: EC2 said VolumeInUse."}],
     }
@@ -223,7 +223,7 @@ def test_an_end_that_cannot_be_looked_up_is_told_as_unknown(run, app, cloud, box
     code, failed = end(run, instance_id, "--region", WEST)
     assert code == 3 and failed["terminated"] == [] and aliases(app) == {instance_id}
     assert bills(failed) == [("instance", instance_id, WEST), ("volume", volume, WEST)]
-    assert f"Whether {instance_id} ends is not known" in failed["error"]["hint"]
+    assert f"It is unknown whether {instance_id} terminates" in failed["error"]["hint"]
     undo(run, failed, instance_id)
     assert volumes(cloud) == set() == aliases(app)
 
@@ -247,7 +247,7 @@ def test_an_interrupt_before_the_end_reached_ec2_names_the_box_that_runs_on(run,
     cloud.faults.interrupt("TerminateInstances", takes_effect=False)
     code, failed = end(run, instance_id)
     assert code == 130 and failed["terminated"] == [] and bills(failed) == [("instance", instance_id, WEST)]
-    assert aliases(app) == {instance_id} and "not known" not in failed["error"]["hint"]
+    assert aliases(app) == {instance_id} and "unknown" not in failed["error"]["hint"]
     undo(run, failed, instance_id)
     assert state(cloud, instance_id) == "terminated"
 
@@ -352,14 +352,15 @@ def test_two_ends_that_cannot_be_looked_up_are_not_sent_again_one_by_one(run, ap
     cloud.faults.lose("TerminateInstances", times=5)
     cloud.faults.drop("DescribeInstances", times=5, skip=1)
     code, failed = end(run, *ids, "--region", WEST)
-    assert code == 3 and f"Whether {', '.join(ids)} ends is not known" in failed["error"]["hint"]
+    assert code == 3 and f"It is unknown whether {', '.join(ids)} terminates" in failed["error"]["hint"]
     assert cloud.calls.count((WEST, "TerminateInstances")) == 1
 
 
 def test_of_ends_sent_together_those_that_show_are_not_called_unknown(app, cloud, box):
     named = [box(), box()]
     shown, late = [
-        terminate.Ending(one, keep_ebs=False, call="both") for one in terminate.find_targets(app, named, None)
+        terminate.TerminationProgress(one, keep_ebs=False, call="both")
+        for one in terminate.find_targets(app, named, None)
     ]
     shown.change = StateChange(shown.instance_id, "running", "shutting-down")
     run = terminate.Run(app, [shown, late], Calls(0))

@@ -1,1 +1,1 @@
-"""What each command does, step by step, with no terminal, no output format and no boto3 in sight."""
+"""Run what each command does, without a terminal, an output format or boto3."""

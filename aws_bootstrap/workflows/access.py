@@ -1,4 +1,7 @@
-"""Who may reach the SSH port of our boxes, and the rules of ours replaced, so that it follows a person who moves."""
+"""Show who may reach the SSH port of the boxes, and replace the rules that allow it.
+
+Only managed rules are replaced, those that this tool created. Rules of other owners are never changed.
+"""
 
 from __future__ import annotations
 
@@ -21,15 +24,15 @@ from .unknown import Calls, note_nothing
 if TYPE_CHECKING:
     from ..app import App
 
+#: The CIDRs added and removed.
 Change = tuple[tuple[str, ...], tuple[str, ...]]
-"""The CIDRs added and removed."""
+#: The change of each security group and port.
 Changes = dict[tuple[str, int], Change]
-"""What was changed, by group and port."""
 
 
 @dataclass(frozen=True)
 class BoxRules:
-    """A box, the port that its sshd listens on, and the rules of its security groups that are about it."""
+    """A box, the port that its sshd listens on, and the rules of its security groups that cover this port."""
 
     box: Box
     port: int
@@ -37,7 +40,7 @@ class BoxRules:
 
     @property
     def group_id(self) -> str | None:
-        """Return the group that holds our rules, or shall."""
+        """Return the security group for managed rules: the one that has any, else the box's first."""
         for rule in self.rules:
             if rule.created_by_us:
                 return rule.group_id
@@ -46,7 +49,10 @@ class BoxRules:
 
 
 def apply(app: App, names: Sequence[str], regions: Sequence[str], cidrs: Sequence[str]) -> AccessReport:
-    """Return who may reach the boxes named (none: all of ours), after letting in these CIDRs alone by rules of ours."""
+    """Return who may reach the SSH port of the boxes named; of all boxes if none is named.
+
+    If there are CIDRs, first replace the managed rules by rules that allow these CIDRs.
+    """
     address = _my_address(needed="me" in cidrs)
 
     def known_address() -> str:
@@ -64,12 +70,12 @@ def apply(app: App, names: Sequence[str], regions: Sequence[str], cidrs: Sequenc
         read_again, unread = _read_again(app, by_region, changed)
         by_region |= read_again
         failed = (*failed, *refused, *unread)
-    shown: list[BoxAccess] = []
+    access: list[BoxAccess] = []
     for region, boxes in by_region.items():
         for box_rules in boxes:
-            shown.append(_shown(box_rules, address, changed.get(region)))
+            access.append(_box_access(box_rules, address, changed.get(region)))
     return AccessReport(
-        boxes=tuple(shown),
+        boxes=tuple(access),
         my_address=address,
         regions_queried=inventory.regions,
         regions_failed=failed,
@@ -77,36 +83,39 @@ def apply(app: App, names: Sequence[str], regions: Sequence[str], cidrs: Sequenc
 
 
 @contextlib.contextmanager
-def explained_timeout(app: App, host: Host) -> Iterator[None]:
-    """Add a hint to the error where ssh times out inside the block and the rules leave this machine's address out."""
+def hint_on_timeout(app: App, host: Host) -> Iterator[None]:
+    """Add a hint to an ssh timeout raised inside the block if no rule allows this machine's address."""
     try:
         yield
     except SshError as exc:
         hints = [exc.hint]
         if exc.code == "ssh-timeout" or "timed out" in str(exc):
-            hints.append(locked_out(app, host))
+            hints.append(blocked_address_hint(app, host))
         exc.add_details(hint="\n".join(filter(None, hints)) or None)
         raise
 
 
-def locked_out(app: App, host: Host) -> str | None:
-    """Return a sentence for a box whose rules leave this machine's address out.
+def blocked_address_hint(app: App, host: Host) -> str | None:
+    """Return the command that allows this machine's address, with the reason.
 
-    None if they let it in, or cannot be read.
+    None if a rule allows it, or if the rules cannot be read.
     """
     with contextlib.suppress(BootstrapError):
         address = aws.my_address()
 
         def look(region: str) -> bool:
-            return _is_locked_out(app.aws.ec2(region), host, address)
+            return _is_blocked(app.aws.ec2(region), host, address)
 
         if aws.without_waiting(host.region or app.aws.region, look):
-            return f"Your address {address} is not let in. Change that: {PROGRAM} access {host.alias} --ssh-cidr me"
+            return (
+                f"The security group of {host.alias} does not allow SSH from your address {address}. "
+                f"Allow only this address: {PROGRAM} access {host.alias} --ssh-cidr me"
+            )
     return None
 
 
-def _is_locked_out(client: Any, host: Host, address: str) -> bool:
-    """Return whether the rules of the host's box certainly leave the address out."""
+def _is_blocked(client: Any, host: Host, address: str) -> bool:
+    """Return whether certainly no rule of the host's box allows the address."""
     instances, _ = read_region(client, [host.instance_id], volumes="none")
     rules = _read_rules(client, instances)
     for instance in instances:
@@ -117,7 +126,10 @@ def _is_locked_out(client: Any, host: Host, address: str) -> bool:
 
 
 def _my_address(*, needed: bool) -> str | None:
-    """Return this machine's public address. Where it cannot be found out: BootstrapError if it is needed, else None."""
+    """Return this machine's public address.
+
+    If it cannot be determined, raise BootstrapError where it is needed. Elsewhere warn and return None.
+    """
     try:
         return aws.my_address()
     except BootstrapError as exc:
@@ -128,7 +140,7 @@ def _my_address(*, needed: bool) -> str | None:
 
 
 def _read_rules(client: Any, instances: Sequence[Instance]) -> list[IngressRule]:
-    """Return the rules of the security groups of these instances, in one region."""
+    """Return the rules of these instances' security groups, in one region."""
     group_ids: list[str] = []
     for instance in instances:
         if instance.state not in ec2.ENDED:
@@ -137,7 +149,7 @@ def _read_rules(client: Any, instances: Sequence[Instance]) -> list[IngressRule]
 
 
 def _by_region(boxes: Iterable[Box], rules: Mapping[str, Sequence[IngressRule]]) -> dict[str, list[BoxRules]]:
-    """Return the boxes that have not ended, with their rules, by region."""
+    """Return the boxes that are not terminated, with their rules, by region."""
     by_region: dict[str, list[BoxRules]] = {}
     for box in boxes:
         if not box.has_ended:
@@ -148,7 +160,7 @@ def _by_region(boxes: Iterable[Box], rules: Mapping[str, Sequence[IngressRule]])
 def _read_again(
     app: App, by_region: Mapping[str, Sequence[BoxRules]], regions: Iterable[str]
 ) -> aws.Answers[list[BoxRules]]:
-    """Return the boxes of these regions with their rules as they are now, and the regions that could not be read."""
+    """Return the boxes of these regions with their current rules, and the regions that could not be read."""
 
     def read(region: str) -> list[BoxRules]:
         boxes = [box_rules.box for box_rules in by_region[region]]
@@ -159,7 +171,7 @@ def _read_again(
 
 
 def _box_rules(box: Box, rules: Iterable[IngressRule]) -> BoxRules:
-    """Return the box with those of the rules that are about its SSH port."""
+    """Return the box with those of the rules that cover its SSH port."""
     own_rules = [rule for rule in rules if rule.group_id in box.instance.group_ids]
     port = box.host.port if box.host else ssh_port(own_rules)
     return BoxRules(box, port, tuple(rule for rule in own_rules if ec2.covers_port(rule, port)))
@@ -168,7 +180,7 @@ def _box_rules(box: Box, rules: Iterable[IngressRule]) -> BoxRules:
 def _change(
     app: App, boxes: dict[str, list[BoxRules]], cidrs: tuple[str, ...]
 ) -> tuple[dict[str, Changes], tuple[RegionFailure, ...]]:
-    """Replace our rules in each region. Return what was changed, and the regions that refused."""
+    """Replace the managed rules of each region. Return the changes, and the regions that failed."""
     calls = Calls(app.lookup_seconds)
 
     def replace(region: str) -> Changes:
@@ -178,17 +190,17 @@ def _change(
         return aws.change_each_region(boxes, replace)
     except KeyboardInterrupt as exc:
         calls.settle()
-        hint = f"Who is let in may have changed. See: {PROGRAM} access"
+        hint = f"The rules may have changed. Show them: {PROGRAM} access"
         raise Interrupted.of(exc, hint=hint) from exc
 
 
 def _replace(client: Any, calls: Calls, boxes: Sequence[BoxRules], cidrs: tuple[str, ...]) -> Changes:
-    """Replace our rules in one region. Return what was changed, each group and port once: boxes may share a group.
+    """Replace the managed rules of one region. Return the change of each group and port, as boxes may share a group.
 
-    The first group with rules of ours, or that shall have them, lets the CIDRs in. Our rules in others are removed.
+    The CIDRs are allowed by one group of each box, `BoxRules.group_id`. Managed rules of its other groups are revoked.
     """
     targets: set[tuple[str, int]] = set()
-    with_our_rules: set[tuple[str, int]] = set()
+    with_managed_rules: set[tuple[str, int]] = set()
     rules_by_id: dict[str, IngressRule] = {}
     for box_rules in boxes:
         if box_rules.group_id:
@@ -196,12 +208,12 @@ def _replace(client: Any, calls: Calls, boxes: Sequence[BoxRules], cidrs: tuple[
         for rule in box_rules.rules:
             rules_by_id[rule.rule_id] = rule
             if rule.created_by_us:
-                with_our_rules.add((rule.group_id, box_rules.port))
+                with_managed_rules.add((rule.group_id, box_rules.port))
     rules = list(rules_by_id.values())
     changes: Changes = {}
     for group_id, port in sorted(targets):
         changes[group_id, port] = _replace_in(client, calls, group_id, port, cidrs, rules)
-    for group_id, port in sorted(with_our_rules - targets):
+    for group_id, port in sorted(with_managed_rules - targets):
         changes[group_id, port] = _replace_in(client, calls, group_id, port, (), rules)
     return changes
 
@@ -209,24 +221,24 @@ def _replace(client: Any, calls: Calls, boxes: Sequence[BoxRules], cidrs: tuple[
 def _replace_in(
     client: Any, calls: Calls, group_id: str, port: int, cidrs: tuple[str, ...], rules: Sequence[IngressRule]
 ) -> Change:
-    """Replace our rules in one group. Return the CIDRs that were added to it and removed from it.
+    """Replace the managed rules of one group. Return the CIDRs added and removed.
 
-    New rules come first, so that whoever is let in by old and new ones is never locked out.
+    New rules are added before old ones are revoked, so that an address which both allow is never blocked.
     """
     missing, surplus = ec2.rule_changes(group_id, port, cidrs, rules)
 
-    def left() -> tuple[tuple[str, ...], tuple[IngressRule, ...]]:
+    def remaining() -> tuple[tuple[str, ...], tuple[IngressRule, ...]]:
         return ec2.rule_changes(group_id, port, cidrs, ec2.find_rules(client, [group_id]))
 
     def added() -> bool | None:
-        still_missing, _ = left()
+        still_missing, _ = remaining()
         if still_missing:
             return None
         return True
 
     def removed() -> bool | None:
-        _, still_there = left()
-        if still_there:
+        _, still_existing = remaining()
+        if still_existing:
             return None
         return True
 
@@ -239,8 +251,8 @@ def _replace_in(
     return missing, tuple(rule.source for rule in surplus)
 
 
-def _shown(box_rules: BoxRules, address: str | None, changes: Changes | None) -> BoxAccess:
-    """Return what is shown of one box. `changes` are those of its region; None where nothing was changed there."""
+def _box_access(box_rules: BoxRules, address: str | None, changes: Changes | None) -> BoxAccess:
+    """Return the access to one box. `changes` are those of its region; None if nothing was changed there."""
     box = box_rules.box
     added: tuple[str, ...] | None = None
     removed: tuple[str, ...] | None = None
@@ -255,14 +267,14 @@ def _shown(box_rules: BoxRules, address: str | None, changes: Changes | None) ->
         ssh_alias=box.alias,
         ssh_port=box_rules.port,
         reachable=reachable,
-        rules=tuple(_access_rule(rule) for rule in sorted(box_rules.rules, key=_ours_first)),
+        rules=tuple(_access_rule(rule) for rule in sorted(box_rules.rules, key=_managed_first)),
         added=added,
         removed=removed,
     )
 
 
 def _change_of(box_rules: BoxRules, changes: Changes) -> Change:
-    """Return the CIDRs added and removed in all the security groups of the box."""
+    """Return the CIDRs added to and removed from all security groups of the box."""
     added: set[str] = set()
     removed: set[str] = set()
     for group_id in box_rules.box.instance.group_ids:
@@ -272,8 +284,8 @@ def _change_of(box_rules: BoxRules, changes: Changes) -> Change:
     return tuple(sorted(added)), tuple(sorted(removed))
 
 
-def _ours_first(rule: IngressRule) -> tuple[bool, str]:
-    """Return the sort key that puts our own rules before those of others, each by source."""
+def _managed_first(rule: IngressRule) -> tuple[bool, str]:
+    """Return the sort key that puts managed rules first, then sorts by source."""
     return not rule.created_by_us, rule.source
 
 

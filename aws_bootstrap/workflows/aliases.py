@@ -1,4 +1,4 @@
-"""The aliases of our boxes, from the SSH config alone: shell completion loads this and nothing that knows AWS."""
+"""List the aliases of boxes from the SSH config alone. Shell completion loads this module, which needs no AWS code."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def aliases(app: App) -> list[str]:
-    """Return the aliases in order; none if the SSH config cannot be read, since completion has nobody to tell."""
+    """Return the aliases in order; none if the SSH config cannot be read, since completion cannot report an error."""
     try:
         hosts = sshconfig.hosts(sshconfig.read(app.paths.ssh_config))
     except BootstrapError:
@@ -24,5 +24,5 @@ def aliases(app: App) -> list[str]:
 
 
 def alias_order(alias: str) -> tuple[int, str]:
-    """Return what to sort aliases by: aws-gpu2 comes before aws-gpu10."""
+    """Return the sort key of an alias: aws-gpu2 comes before aws-gpu10."""
     return len(alias), alias

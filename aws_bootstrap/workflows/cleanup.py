@@ -1,6 +1,6 @@
-"""Bring the SSH config in line with the instances that live, and delete volumes whose instance is gone.
+"""Update the SSH config to match the existing instances, and delete volumes whose instance no longer exists.
 
-Nothing is removed or deleted on the strength of a partial view, and no instance is ever ended.
+Nothing is removed or deleted on the basis of a partial view, and no instance is ever terminated.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Wishes:
-    """What the user wants of a cleanup. The config holds the key path and the login name of aliases to add."""
+class CleanupOptions:
+    """The options of a cleanup. The config has the key path and the login user of aliases to add."""
 
     include_ebs: bool = False
     include_kept: bool = False
@@ -36,7 +36,7 @@ class Wishes:
 
     @property
     def flags(self) -> str:
-        """Return the flags as they are typed, each after a space."""
+        """Return the flags as typed on the command line, each after a space."""
         flags = ""
         if self.include_ebs:
             flags += " --include-ebs"
@@ -49,26 +49,26 @@ class Wishes:
 
 @dataclass(frozen=True)
 class Plan:
-    """What to do: the result that shows it, and the hosts to write."""
+    """What a cleanup would do: the result that shows it, and the hosts to write."""
 
     shown: CleanupPlan
     new_hosts: tuple[Host, ...] = ()
-    moved_hosts: tuple[Host, ...] = ()
+    updated_hosts: tuple[Host, ...] = ()
 
 
-def plan(app: App, wishes: Wishes) -> Plan:
+def plan(app: App, options: CleanupOptions) -> Plan:
     """Return what `apply` would do. Reads only; changes nothing."""
     text = sshconfig.read(app.paths.ssh_config)
-    inventory = _read(app, wishes, sshconfig.hosts(text))
+    inventory = _read(app, options, sshconfig.hosts(text))
     broken = sshconfig.broken(text)
-    stale = _entries(inventory.stale_hosts())
-    moved: list[Host] = []
+    stale = _alias_entries(inventory.stale_hosts())
+    updated: list[Host] = []
     new: list[Host] = []
-    if wishes.sync:
-        moved = _moved(app, inventory, wishes.config)
-        without_alias = _new(app, inventory, broken, wishes.config)
-        new = _named(without_alias, _without(text, stale))
-    to_delete, kept = _orphans(inventory, wishes)
+    if options.sync:
+        updated = _hosts_with_new_address(app, inventory, options.config)
+        without_alias = _hosts_to_add(app, inventory, broken, options.config)
+        new = _with_aliases(without_alias, _text_without(text, stale))
+    to_delete, kept = _split_orphans(inventory, options)
     skipped_volumes: tuple[VolumeEntry, ...] = ()
     if inventory.failed:
         skipped_volumes = to_delete
@@ -77,30 +77,30 @@ def plan(app: App, wishes: Wishes) -> Plan:
         regions_queried=inventory.regions,
         regions_failed=inventory.failed,
         stale=stale,
-        added=_addresses(new),
-        updated=_addresses(moved),
+        added=_alias_addresses(new),
+        updated=_alias_addresses(updated),
         orphan_volumes=to_delete,
-        skipped=_entries(inventory.unjudged_hosts()),
+        skipped=_alias_entries(inventory.unjudged_hosts()),
         skipped_volumes=skipped_volumes,
         broken=tuple(broken),
         kept_volumes=kept,
-        command=f"{PROGRAM} cleanup{wishes.flags}",
+        command=f"{PROGRAM} cleanup{options.flags}",
     )
-    return Plan(shown, tuple(new), tuple(moved))
+    return Plan(shown, tuple(new), tuple(updated))
 
 
-def _read(app: App, wishes: Wishes, hosts: Sequence[Host]) -> Inventory:
-    """Read volumes before instances: a volume created for a box just launched then finds its instance."""
-    if wishes.include_ebs:
+def _read(app: App, options: CleanupOptions, hosts: Sequence[Host]) -> Inventory:
+    """Return the inventory. Volumes are read before instances, so that each volume of a new box has its instance."""
+    if options.include_ebs:
         return read(app, volumes="first", hosts=hosts)
     return read(app, volumes="none", hosts=hosts)
 
 
 def question(plan: CleanupPlan) -> str:
-    """Return what the user is asked to agree to."""
+    """Return the question to confirm: what the plan changes."""
     lines: list[str] = []
     for stale in plan.stale:
-        lines.append(f"  remove the alias {stale.alias} of {stale.instance_id}, which is gone")
+        lines.append(f"  remove the alias {stale.alias} of {stale.instance_id}, which no longer exists")
     for added in plan.added:
         lines.append(f"  add the alias {added.alias} for {added.instance_id} at {added.public_ip}")
     for updated in plan.updated:
@@ -108,32 +108,32 @@ def question(plan: CleanupPlan) -> str:
     for volume in plan.orphan_volumes:
         lines.append(f"  delete {volume.volume_id}  {volume.size_gb} GB  in {volume.region}")
     if plan.orphan_volumes:
-        lines.append("What is on the volumes is lost for good.")
-    return "\n".join([*lines, "Go on?"])
+        lines.append("The data on these volumes cannot be recovered.")
+    return "\n".join([*lines, "Proceed?"])
 
 
 @dataclass
 class Work:
-    """A cleanup under way, and what it has done so far, so that an interrupt can report it."""
+    """A cleanup in progress. It notes each change at once, so that an interrupt can report it."""
 
     app: App
     todo: Plan
-    wishes: Wishes
+    options: CleanupOptions
     calls: Calls
     cleaned: tuple[AliasEntry, ...] = ()
     updated: list[Host] = field(default_factory=list)
     added: list[Host] = field(default_factory=list)
+    #: The outcome of each volume, by its id.
     volumes: dict[str, DeletedVolume] = field(default_factory=dict)
-    """What became of each volume, by its id."""
 
     @property
-    def has_done_something(self) -> bool:
-        """Return whether anything is changed by now, or may be."""
+    def has_changes(self) -> bool:
+        """Return whether anything was changed, or may have been."""
         deleted = any(volume.deleted for volume in self.volumes.values())
         return bool(self.cleaned or self.updated or self.added or deleted or self.calls.unknown)
 
     def report(self) -> CleanupReport:
-        """Return what is done by now."""
+        """Return what was done so far."""
         outcomes: list[DeletedVolume] = []
         for volume in self.todo.shown.orphan_volumes:
             outcome = self.volumes.get(volume.volume_id)
@@ -142,28 +142,28 @@ class Work:
         return replace(
             nothing_done(self.todo.shown),
             cleaned=self.cleaned,
-            added=_addresses(self.added),
-            updated=_addresses(self.updated),
+            added=_alias_addresses(self.added),
+            updated=_alias_addresses(self.updated),
             deleted_volumes=tuple(outcomes),
         )
 
 
-def apply(app: App, todo: Plan, wishes: Wishes) -> CleanupReport:
-    """Do what was planned. Whatever breaks it off, the error says what is done and what is not."""
-    work = Work(app, todo, wishes, Calls(app.lookup_seconds))
+def apply(app: App, todo: Plan, options: CleanupOptions) -> CleanupReport:
+    """Do what was planned. An error or an interrupt carries the report of what was done until then."""
+    work = Work(app, todo, options, Calls(app.lookup_seconds))
     try:
         _edit_config(work)
         _delete_orphans(work)
     except KeyboardInterrupt as exc:
         work.calls.settle()
-        raise _broken_off(work, Interrupted.of(exc)) from exc
+        raise _with_partial_report(work, Interrupted.of(exc)) from exc
     except BootstrapError as exc:
-        raise _broken_off(work, exc) from exc
+        raise _with_partial_report(work, exc) from exc
     return work.report()
 
 
 def _edit_config(work: Work) -> None:
-    """Remove, change and add the aliases."""
+    """Remove, update and add the aliases."""
     paths = work.app.paths
     todo = work.todo
     if todo.shown.stale:
@@ -171,7 +171,7 @@ def _edit_config(work: Work) -> None:
         sshconfig.remove(paths.ssh_config, ids)
         work.cleaned = todo.shown.stale
         sshconfig.forget_host_keys(paths.known_hosts, ids)
-    for host in todo.moved_hosts:
+    for host in todo.updated_hosts:
         sshconfig.add(paths.ssh_config, host)
         work.updated.append(host)
     for host in todo.new_hosts:
@@ -181,33 +181,33 @@ def _edit_config(work: Work) -> None:
         sshconfig.ensure_known_hosts(paths.known_hosts)
 
 
-def _broken_off(work: Work, cause: BootstrapError) -> BootstrapError:
-    """Return the error with what is done, the volumes that are left, and the command that does the rest."""
+def _with_partial_report(work: Work, cause: BootstrapError) -> BootstrapError:
+    """Return the error with what was done, the volumes that remain, and the command that completes the cleanup."""
     error = cause
-    if work.has_done_something and not isinstance(cause, IncompleteError):
+    if work.has_changes and not isinstance(cause, IncompleteError):
         error = IncompleteError(str(cause), hint=cause.hint, code=cause.code)
-    left: list[Resource] = []
+    remaining: list[Resource] = []
     for volume in work.todo.shown.orphan_volumes:
         outcome = work.volumes.get(volume.volume_id)
         if outcome is None:
-            outcome = _left_outcome(work, volume)
+            outcome = _undeleted_outcome(work, volume)
         work.volumes[volume.volume_id] = outcome
         if not outcome.deleted:
-            left.append(Resource("volume", volume.volume_id, volume.region, billing=True))
-    hints = [error.hint, f"Do the rest:  {work.todo.shown.command}"]
-    error.add_details(resources=tuple(left), hint="\n".join(filter(None, hints)))
+            remaining.append(Resource("volume", volume.volume_id, volume.region, billing=True))
+    hints = [error.hint, f"Complete the cleanup: {work.todo.shown.command}"]
+    error.add_details(resources=tuple(remaining), hint="\n".join(filter(None, hints)))
     return error.attach_result(work.report())
 
 
-def _left_outcome(work: Work, volume: VolumeEntry) -> DeletedVolume:
-    """Return the outcome of a volume whose deletion was not noted."""
-    if _deletion(volume) in work.calls.unknown:
+def _undeleted_outcome(work: Work, volume: VolumeEntry) -> DeletedVolume:
+    """Return the outcome of a volume whose deletion was not confirmed."""
+    if _deletion_name(volume) in work.calls.unknown:
         return _outcome(volume, _UNKNOWN)
-    return _outcome(volume, "It was not deleted before the command was stopped.")
+    return _outcome(volume, "The command stopped before it was deleted.")
 
 
 def nothing_done(shown: CleanupPlan) -> CleanupReport:
-    """Return the report of a cleanup that was not agreed to, or that had nothing to do."""
+    """Return the report of a cleanup that the user declined, or that had nothing to do."""
     return CleanupReport(
         regions_queried=shown.regions_queried,
         regions_failed=shown.regions_failed,
@@ -225,26 +225,26 @@ def nothing_done(shown: CleanupPlan) -> CleanupReport:
 # --- aliases ---------------------------------------------------------------------------------------------
 
 
-def _entries(hosts: Iterable[Host]) -> tuple[AliasEntry, ...]:
+def _alias_entries(hosts: Iterable[Host]) -> tuple[AliasEntry, ...]:
     return tuple(AliasEntry(host.instance_id, host.alias) for host in hosts)
 
 
-def _without(text: str, stale: Iterable[AliasEntry]) -> str:
+def _text_without(text: str, stale: Iterable[AliasEntry]) -> str:
     """Return the text of the SSH config without these aliases."""
     for entry in stale:
         text = sshconfig.without_host(text, entry.instance_id)
     return text
 
 
-def _moved(app: App, inventory: Inventory, config: LaunchConfig) -> list[Host]:
-    """Return the hosts whose instance has another address now; what an old block lacks is filled in."""
+def _hosts_with_new_address(app: App, inventory: Inventory, config: LaunchConfig) -> list[Host]:
+    """Return the hosts whose instance has another address, with that address. Missing options are filled in."""
     boxes = {box.instance_id: box for box in inventory.boxes}
-    moved = []
+    updated = []
     for host in inventory.hosts:
         box = boxes.get(host.instance_id)
         if box is None or box.instance.public_ip is None or box.instance.public_ip == host.hostname:
             continue
-        known_now = replace(
+        with_new_address = replace(
             host,
             hostname=box.instance.public_ip,
             region=box.region,
@@ -252,23 +252,26 @@ def _moved(app: App, inventory: Inventory, config: LaunchConfig) -> list[Host]:
             identity_file=host.identity_file or str(config.private_key),
             known_hosts=host.known_hosts or str(app.paths.known_hosts),
         )
-        moved.append(known_now)
-    return moved
+        updated.append(with_new_address)
+    return updated
 
 
-def _new(app: App, inventory: Inventory, broken: Sequence[str], config: LaunchConfig) -> list[Host]:
-    """Return hosts, still without an alias, for the running boxes that lack one; a damaged block counts as theirs."""
-    lacking = []
+def _hosts_to_add(app: App, inventory: Inventory, broken: Sequence[str], config: LaunchConfig) -> list[Host]:
+    """Return hosts, still without an alias, for the running boxes without a block in the SSH config.
+
+    A damaged block counts as one.
+    """
+    without_host = []
     for box in inventory.boxes:
         if box.host is None and box.is_reachable and box.instance_id not in broken:
-            lacking.append(box.instance)
-    if not lacking:
+            without_host.append(box.instance)
+    if not without_host:
         return []
-    return read_hosts(app, lacking, config)
+    return read_hosts(app, without_host, config)
 
 
-def _named(hosts: Iterable[Host], text: str) -> list[Host]:
-    """Return the hosts with the aliases that they will get."""
+def _with_aliases(hosts: Iterable[Host], text: str) -> list[Host]:
+    """Return the hosts with the next free aliases of the text."""
     with_alias = []
     for host in hosts:
         named = replace(host, alias=sshconfig.next_alias(text))
@@ -277,36 +280,38 @@ def _named(hosts: Iterable[Host], text: str) -> list[Host]:
     return with_alias
 
 
-def _addresses(hosts: Iterable[Host]) -> tuple[AliasAddress, ...]:
+def _alias_addresses(hosts: Iterable[Host]) -> tuple[AliasAddress, ...]:
     return tuple(AliasAddress(host.instance_id, host.alias, host.hostname) for host in hosts)
 
 
 # --- volumes ---------------------------------------------------------------------------------------------
 
 
-def _orphans(inventory: Inventory, wishes: Wishes) -> tuple[tuple[VolumeEntry, ...], tuple[VolumeEntry, ...]]:
-    """Return the volumes to delete, and those that stay because somebody marked them so."""
+def _split_orphans(
+    inventory: Inventory, options: CleanupOptions
+) -> tuple[tuple[VolumeEntry, ...], tuple[VolumeEntry, ...]]:
+    """Return the orphan volumes to delete, and those that remain since they are marked to keep."""
     to_delete: list[VolumeEntry] = []
     kept: list[VolumeEntry] = []
     for volume in inventory.orphans():
-        if _is_to_delete(volume, wishes):
-            to_delete.append(_entry(volume))
+        if _is_to_delete(volume, options):
+            to_delete.append(_volume_entry(volume))
         elif volume.created_by_us:
-            kept.append(_entry(volume))
+            kept.append(_volume_entry(volume))
     return tuple(to_delete), tuple(kept)
 
 
-def _is_to_delete(orphan: Volume, wishes: Wishes) -> bool:
-    """Return whether an orphan volume is to be deleted: never one of the user's own."""
-    return orphan.created_by_us and (wishes.include_kept or not orphan.kept)
+def _is_to_delete(orphan: Volume, options: CleanupOptions) -> bool:
+    """Return whether to delete an orphan volume: never one that the user created."""
+    return orphan.created_by_us and (options.include_kept or not orphan.kept)
 
 
-def _entry(volume: Volume) -> VolumeEntry:
+def _volume_entry(volume: Volume) -> VolumeEntry:
     return VolumeEntry(volume.volume_id, volume.size_gb, volume.region)
 
 
 def _delete_orphans(work: Work) -> None:
-    """Delete the orphan volumes, each region at the same time."""
+    """Delete the orphan volumes of all regions in parallel."""
     by_region: dict[str, list[VolumeEntry]] = {}
     for volume in work.todo.shown.orphan_volumes:
         by_region.setdefault(volume.region, []).append(volume)
@@ -318,7 +323,7 @@ def _delete_orphans(work: Work) -> None:
 
 
 def _delete_all(work: Work, client: Any, volumes: Sequence[VolumeEntry]) -> None:
-    """Delete one region's volumes. They are looked at again: a person may have thought long over the answer."""
+    """Delete one region's volumes, if they are still orphans: they may have changed while the user decided."""
     try:
         instances, found_volumes = read_region(client, volumes="first")
     except BootstrapError as exc:
@@ -327,17 +332,17 @@ def _delete_all(work: Work, client: Any, volumes: Sequence[VolumeEntry]) -> None
         return
     still_to_delete: set[str] = set()
     for orphan in orphan_volumes(found_volumes, instances):
-        if _is_to_delete(orphan, work.wishes):
+        if _is_to_delete(orphan, work.options):
             still_to_delete.add(orphan.volume_id)
     for volume in volumes:
         if volume.volume_id in still_to_delete:
             _delete(work, client, volume)
         else:
-            work.volumes[volume.volume_id] = _outcome(volume, "It is gone, in use or kept by now.")
+            work.volumes[volume.volume_id] = _outcome(volume, "It no longer exists, is in use or is marked to keep.")
 
 
 def _delete(work: Work, client: Any, volume: VolumeEntry) -> None:
-    """Delete one volume and note what became of it."""
+    """Delete one volume and note the outcome."""
     output.info(f"Deleting {volume.volume_id} ({volume.size_gb} GB)")
 
     def note(_: object) -> None:
@@ -345,26 +350,26 @@ def _delete(work: Work, client: Any, volume: VolumeEntry) -> None:
 
     try:
         work.calls.make(
-            _deletion(volume),
+            _deletion_name(volume),
             partial(ec2.delete_ebs_volume, client, volume.volume_id),
             look=partial(ec2.find_deletion, client, volume.volume_id),
             note=note,
         )
     except BootstrapError as exc:
         reason = str(exc)
-        if _deletion(volume) in work.calls.unknown:
+        if _deletion_name(volume) in work.calls.unknown:
             reason = f"{reason} {_UNKNOWN}"
         work.volumes[volume.volume_id] = _outcome(volume, reason)
 
 
-_UNKNOWN = "Whether it is deleted is not known."
+_UNKNOWN = "It is unknown whether it was deleted."
 
 
-def _deletion(volume: VolumeEntry) -> str:
-    """Return the name of its DeleteVolume among the calls."""
+def _deletion_name(volume: VolumeEntry) -> str:
+    """Return the name of its DeleteVolume call."""
     return f"the deletion of {volume.volume_id}"
 
 
 def _outcome(volume: VolumeEntry, error: str | None) -> DeletedVolume:
-    """Return what became of a volume: deleted, where there is no error."""
+    """Return the outcome of a volume: deleted if there is no error."""
     return DeletedVolume(volume.volume_id, volume.size_gb, error is None, error, volume.region)

@@ -1,4 +1,4 @@
-"""The data volume of a box: found, attached, formatted only with leave, and mounted at /data."""
+"""Find, attach and mount the data volume of a box, at /data. It is formatted only with permission."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..errors import BootstrapError
 from ..invocation import PROGRAM
 from ..models import EbsVolume, Volume
 from ..ssh import VolumeUnformatted
-from .remote import tarball
+from .provision import tarball
 
 if TYPE_CHECKING:
     from ..app import App
@@ -23,23 +23,23 @@ _SCRIPTS = ("mount_data_volume.sh", "empty_disk.py", "fstab.py")
 def mount_volume(app: App, alias: str, volume: Volume, *, format_volume: bool = False) -> None:
     """Mount the volume at /data on the box. SshError `mount-failed` with the box's reason.
 
-    It is formatted only if it is empty, and only if it is new (its tag says so, which is then removed) or the user has
-    agreed to it (`format_volume`).
+    It is formatted only if it is empty, and only with permission: the user agreed (`format_volume`), or the volume has
+    the tag of a new one, which is removed first.
     """
     client = app.aws.ec2(volume.region)
     if format_volume:
-        _forget_format_leave(client, volume)
-    leave = format_volume or _take_format_leave(client, volume)
+        _remove_format_tag(client, volume)
+    may_format = format_volume or _take_format_permission(client, volume)
     try:
-        report, notes = app.ssh.mount_ebs_volume(alias, package(), volume.volume_id, format_if_empty=leave)
+        report, notes = app.ssh.mount_ebs_volume(alias, package(), volume.volume_id, format_if_empty=may_format)
     except VolumeUnformatted as exc:
-        hint = f"Format:    {PROGRAM} setup {alias} --format-volume"
+        hint = f"Format it: {PROGRAM} setup {alias} --format-volume"
         raise VolumeUnformatted(str(exc), hint=hint, code="mount-failed") from exc
     for note in notes:
-        output.warn(f"The data volume: {note}", code="volume-note", region=volume.region)
+        output.warn(f"Data volume {volume.volume_id}: {note}", code="volume-note", region=volume.region)
     filesystem = str(report.get("fstype"))
     if report.get("formatted"):
-        filesystem += ", formatted now"
+        filesystem += ", newly formatted"
     output.val("Data", f"{volume.volume_id} ({volume.size_gb} GB, {filesystem}) at {ec2.EBS_MOUNT_POINT}")
 
 
@@ -52,47 +52,47 @@ def package() -> bytes:
     return tarball(contents)
 
 
-def _take_format_leave(client: Any, volume: Volume) -> bool:
-    """Return whether this mount may format the volume; from now on no other one may.
+def _take_format_permission(client: Any, volume: Volume) -> bool:
+    """Return whether this mount may format the volume. No later mount may.
 
-    Without certainty there is no leave: where the answer to the removal of the tag is lost, nothing is formatted.
+    If it is uncertain that this call removed the tag, such as when its answer is lost, nothing is formatted.
     """
     if not volume.format_once:
         return False
     try:
         taken = ec2.revoke_format_permission(client, volume.volume_id)
-        reason = "it is still there, or was removed by somebody else"
+        reason = "it still exists, or another command removed it"
     except BootstrapError as exc:
         taken = False
         reason = str(exc)
     if not taken:
-        what = f"{volume.volume_id} is not formatted by this command: its tag {TAG_FORMAT}: {reason}"
-        output.warn(what, code="volume-not-formatted", region=volume.region)
+        message = f"{volume.volume_id} will not be formatted. Could not remove its tag {TAG_FORMAT}: {reason}"
+        output.warn(message, code="volume-not-formatted", region=volume.region)
     return taken
 
 
-def _forget_format_leave(client: Any, volume: Volume) -> None:
-    """Remove the tag of a volume that is formatted by the user's own word. BootstrapError if it stays."""
+def _remove_format_tag(client: Any, volume: Volume) -> None:
+    """Remove the tag of a volume that the user agreed to format. BootstrapError if the tag remains."""
     if not volume.format_once:
         return
     if not ec2.revoke_format_permission(client, volume.volume_id):
-        raise BootstrapError(f"The tag {TAG_FORMAT} of {volume.volume_id} could not be removed. Nothing was formatted.")
+        raise BootstrapError(f"Could not remove the tag {TAG_FORMAT} of {volume.volume_id}. Nothing was formatted.")
 
 
 def in_report(volume: Volume | None, mounted: bool) -> EbsVolume | None:
-    """Return the volume as reports show it."""
+    """Return the volume for a report; None without one."""
     if volume is None:
         return None
     return EbsVolume(volume.volume_id, ec2.EBS_MOUNT_POINT, volume.size_gb, mounted)
 
 
 def find_for(client: Any, instance_id: str) -> Volume | None:
-    """Return the first data volume that is meant for an instance, if any."""
+    """Return the first data volume of an instance, if any."""
     volumes = ec2.find_ebs_volumes_for_instance(client, instance_id)
     return next(iter(volumes), None)
 
 
-def attach_free(client: Any, volume: Volume, instance_id: str) -> None:
-    """Attach the volume to the instance if it was free when it was read."""
+def attach_if_available(client: Any, volume: Volume, instance_id: str) -> None:
+    """Attach the volume to the instance if it was available when it was read."""
     if volume.state == "available":
         ec2.attach_ebs_volume(client, volume.volume_id, instance_id)

@@ -1,4 +1,4 @@
-"""List instance types and images, region by region."""
+"""List instance types and images by region."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from . import quota
 if TYPE_CHECKING:
     from ..app import App
 
-IMAGES_A_REGION = 20
+IMAGES_PER_REGION = 20
 
 
 def instance_types(app: App, prefix: str, regions: Sequence[str]) -> InstanceTypeList:
-    """Return the instance types whose names begin with the prefix, the small before the large."""
+    """Return the instance types whose names begin with the prefix, smallest first in each family."""
 
     def read(region: str) -> list[InstanceType]:
         return ec2.find_instance_types(app.aws.ec2(region), [f"{prefix}*"])
@@ -35,28 +35,28 @@ def instance_types(app: App, prefix: str, regions: Sequence[str]) -> InstanceTyp
         regions_failed=failed,
         prefix=prefix,
         regions=tuple(found),
-        enough=_enough(app, rows, tuple(found)),
+        enough=_quotas_to_request(app, rows, tuple(found)),
     )
 
 
-def _enough(app: App, rows: Sequence[InstanceTypeRow], regions: Sequence[str]) -> dict[str, int]:
-    """Return, for each family listed, the spot quota to request for a box of its smallest type in all these regions."""
+def _quotas_to_request(app: App, rows: Sequence[InstanceTypeRow], regions: Sequence[str]) -> dict[str, int]:
+    """Return the spot quota to request in these regions for a box of each family's smallest listed type."""
     smallest: dict[str, int] = {}
     for row in rows:
         if row.quota_family:
             smallest[row.quota_family] = min(row.vcpus, smallest.get(row.quota_family, row.vcpus))
     calls: list[Callable[[], int]] = []
     for family, vcpus in smallest.items():
-        calls.append(partial(quota.enough, app, QuotaKey(family, "spot"), regions, vcpus))
+        calls.append(partial(quota.value_to_request, app, QuotaKey(family, "spot"), regions, vcpus))
     return dict(zip(smallest, run_parallel(calls), strict=True))
 
 
 def images(app: App, name_filter: str, regions: Sequence[str]) -> ImageList:
-    """Return the newest available images of that name pattern."""
+    """Return the newest available images whose names match the pattern."""
 
     def read(region: str) -> list[Image]:
         found = ec2.find_images(app.aws.ec2(region), name_filter)
-        return found[:IMAGES_A_REGION]
+        return found[:IMAGES_PER_REGION]
 
     found, failed = each_region(regions or (app.aws.region,), read)
     rows: list[ImageRow] = []

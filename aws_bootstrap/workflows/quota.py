@@ -1,4 +1,4 @@
-"""Show quotas, request higher ones, show the requests made so far."""
+"""Show quotas, request increases, and show past requests."""
 
 from __future__ import annotations
 
@@ -33,50 +33,51 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CheckedRequest:
-    """A request that may be sent: it was checked against what the region has."""
+    """A request that may be sent. It was checked against the region's quota and its open requests."""
 
     region: str
-    kind: QuotaKey
+    key: QuotaKey
     quota: Quota
     desired_value: int
 
     @property
     def note(self) -> str | None:
-        """Return what is unusual about it."""
-        return _note(self.kind, self.quota)
+        """Return a note if another quota applies; None if the family's own does."""
+        return _note(self.key, self.quota)
 
 
 def show(app: App, family: str | None, regions: Sequence[str]) -> QuotaReport:
-    """Return what the account may run in each region."""
+    """Return the account's quotas in each region."""
     queried = _regions(app, regions)
-    kinds = quota.quota_keys(family)
+    keys = quota.quota_keys(family)
 
     def read(region: str) -> list[tuple[QuotaKey, Quota]]:
-        return _read(app.aws.service_quotas(region), kinds)
+        return _read(app.aws.service_quotas(region), keys)
 
     found, failed = each_region(queried, read)
     rows: list[QuotaRow] = []
     for region, quotas in found.items():
-        for kind, current in quotas:
-            rows.append(_row(region, kind, current))
+        for key, current in quotas:
+            rows.append(_row(region, key, current))
     return QuotaReport(tuple(rows), queried, failed)
 
 
-def enough(app: App, kind: QuotaKey, regions: Sequence[str], vcpus: int) -> int:
-    """Return the value to request in these regions for boxes of so many vCPUs.
+def value_to_request(app: App, key: QuotaKey, regions: Sequence[str], vcpus: int) -> int:
+    """Return the quota to request in these regions for boxes of so many vCPUs.
 
-    It is above each quota, which may be in use, and twice the need, since AWS reviews each request.
+    The present quotas may be in use, so it exceeds the highest. It exceeds it by twice the vCPUs, since AWS reviews
+    each request.
     """
-    calls = [partial(_current, app, region, kind) for region in regions]
+    calls = [partial(_current_value, app, region, key) for region in regions]
     highest = max(run_parallel(calls), default=0)
     return int(highest) + 2 * vcpus
 
 
-def _current(app: App, region: str, kind: QuotaKey) -> float:
-    """Return the region's quota; 0 where it has none, or cannot say: the command is printed all the same."""
+def _current_value(app: App, region: str, key: QuotaKey) -> float:
+    """Return the region's quota; 0 if it has none or cannot be read, since the request is only a suggestion."""
 
-    def read(where: str) -> list[tuple[QuotaKey, Quota]]:
-        return _read(app.aws.service_quotas(where), [kind])
+    def read(_: str) -> list[tuple[QuotaKey, Quota]]:
+        return _read(app.aws.service_quotas(region), [key])
 
     try:
         quotas = without_waiting(region, read)
@@ -88,14 +89,14 @@ def _current(app: App, region: str, kind: QuotaKey) -> float:
     return current.value
 
 
-def check(app: App, kind: QuotaKey, desired_value: int, regions: Sequence[str]) -> tuple[CheckedRequest, ...]:
-    """Return what may be sent, one request a region.
+def check(app: App, key: QuotaKey, desired_value: int, regions: Sequence[str]) -> tuple[CheckedRequest, ...]:
+    """Return the requests that may be sent, one per region.
 
-    BootstrapError if a request must not be sent in one region: then nothing is sent anywhere.
+    BootstrapError if a request must not be sent in one region, so that none is sent in any.
     """
 
     def check_region(region: str) -> CheckedRequest:
-        return _checked(app, region, kind, desired_value)
+        return _checked(app, region, key, desired_value)
 
     checked: list[CheckedRequest] = []
     problems: dict[str, BootstrapError] = {}
@@ -111,7 +112,7 @@ def check(app: App, kind: QuotaKey, desired_value: int, regions: Sequence[str]) 
 
 
 def question(checked: Sequence[CheckedRequest]) -> str:
-    """Return what the user is asked to agree to."""
+    """Return the question to confirm: what the requests change."""
     lines: list[str] = []
     notes: list[str] = []
     for each in checked:
@@ -141,7 +142,7 @@ def request(app: App, checked: Sequence[CheckedRequest]) -> QuotaRequests:
 
 
 def _in_order(checked: Sequence[CheckedRequest], sent: dict[str, QuotaRequestRow]) -> tuple[QuotaRequestRow, ...]:
-    """Return the rows of the requests that were sent, in the order of the requests."""
+    """Return the rows of the requests that were sent, in the order of the checked requests."""
     rows: list[QuotaRequestRow] = []
     for each in checked:
         if each.region in sent:
@@ -150,18 +151,18 @@ def _in_order(checked: Sequence[CheckedRequest], sent: dict[str, QuotaRequestRow
 
 
 def _interrupted(cause: KeyboardInterrupt, app: App, calls: Calls, sent: tuple[QuotaRequestRow, ...]) -> BootstrapError:
-    """Return the error of an interrupt, with the requests that AWS has by now."""
-    hints = [f"Whether AWS took {name} is not known." for name in calls.unknown]
-    hints.append(f"See what was sent: {PROGRAM} quota history")
+    """Return the error of an interrupt, with the requests that AWS has received."""
+    hints = [f"It is unknown whether AWS received {name}." for name in calls.unknown]
+    hints.append(f"Show the requests: {PROGRAM} quota history")
     return Interrupted.of(cause, hint="\n".join(hints)).attach_result(QuotaRequests(sent))
 
 
-def history(app: App, kinds: Sequence[QuotaKey], status: str | None, regions: Sequence[str]) -> QuotaHistory:
+def history(app: App, keys: Sequence[QuotaKey], status: str | None, regions: Sequence[str]) -> QuotaHistory:
     """Return the requests for these quotas, newest first."""
     queried = _regions(app, regions)
 
     def read(region: str) -> list[QuotaHistoryRow]:
-        return _history(app.aws.service_quotas(region), region, kinds, status)
+        return _history(app.aws.service_quotas(region), region, keys, status)
 
     found, failed = each_region(queried, read)
     rows: list[QuotaHistoryRow] = []
@@ -179,74 +180,74 @@ def _regions(app: App, regions: Sequence[str]) -> tuple[str, ...]:
 
 
 def _created(row: QuotaHistoryRow) -> datetime:
-    """Return when the request was made; one without a date counts as the oldest."""
+    """Return when the request was created; one without a date counts as the oldest."""
     return row.created or datetime.min.replace(tzinfo=UTC)
 
 
-def _read(client: Any, kinds: Sequence[QuotaKey]) -> list[tuple[QuotaKey, Quota]]:
-    """Return the region's quotas of these kinds. One that it lacks and that nothing stands in for is left out."""
-    known = quota.find_quotas(client, [kind.code for kind in kinds])
-    stand_ins: list[str] = []
-    for kind in kinds:
-        fallback = kind.fallback
-        if kind.code not in known and fallback and fallback.code not in known:
-            stand_ins.append(fallback.code)
-    known |= quota.find_quotas(client, stand_ins)
+def _read(client: Any, keys: Sequence[QuotaKey]) -> list[tuple[QuotaKey, Quota]]:
+    """Return the region's quotas of these keys. A key without a quota or a fallback there is left out."""
+    known = quota.find_quotas(client, [key.code for key in keys])
+    fallback_codes: list[str] = []
+    for key in keys:
+        fallback = key.fallback
+        if key.code not in known and fallback and fallback.code not in known:
+            fallback_codes.append(fallback.code)
+    known |= quota.find_quotas(client, fallback_codes)
     found: list[tuple[QuotaKey, Quota]] = []
-    for kind in kinds:
-        current = known.get(_code(kind, known))
+    for key in keys:
+        current = known.get(_applicable_code(key, known))
         if current:
-            found.append((kind, current))
+            found.append((key, current))
     return found
 
 
-def _code(kind: QuotaKey, known: dict[str, Quota]) -> str:
-    """Return the code that counts for this kind in a region that knows these."""
-    fallback = kind.fallback
-    if kind.code not in known and fallback:
+def _applicable_code(key: QuotaKey, known: dict[str, Quota]) -> str:
+    """Return the code of the quota that applies to the key in a region with these quotas."""
+    fallback = key.fallback
+    if key.code not in known and fallback:
         return fallback.code
-    return kind.code
+    return key.code
 
 
-def _note(kind: QuotaKey, current: Quota) -> str | None:
-    if current.code == kind.code:
+def _note(key: QuotaKey, current: Quota) -> str | None:
+    if current.code == key.code:
         return None
-    return f"The region has no {kind.family} {kind.market} quota of its own any more; {current.code} counts."
+    return f"The region has no {key.family} {key.market} quota of its own. Quota {current.code} applies."
 
 
-def _row(region: str, kind: QuotaKey, current: Quota) -> QuotaRow:
-    note = _note(kind, current)
-    return QuotaRow(region, kind.family, kind.market, current.code, current.name, current.value, note)
+def _row(region: str, key: QuotaKey, current: Quota) -> QuotaRow:
+    note = _note(key, current)
+    return QuotaRow(region, key.family, key.market, current.code, current.name, current.value, note)
 
 
-def _checked(app: App, region: str, kind: QuotaKey, desired_value: int) -> CheckedRequest:
+def _checked(app: App, region: str, key: QuotaKey, desired_value: int) -> CheckedRequest:
     """Return the request for one region. BootstrapError if it must not be sent."""
     client = app.aws.service_quotas(region)
-    quotas = _read(client, [kind])
+    quotas = _read(client, [key])
     if not quotas:
-        raise BootstrapError(f"{region} has no {kind.family} {kind.market} quota.", code="not-found")
+        raise BootstrapError(f"{region} has no {key.family} {key.market} quota.", code="not-found")
     _, current = quotas[0]
     if desired_value <= current.value:
         raise BootstrapError(
-            f"The quota is {current.value:g} vCPUs already; ask for more than that.",
-            hint=f"See the quotas: {PROGRAM} quota show --family {kind.family} --region {region}",
+            f"The {key.family} {key.market} quota is already {current.value:g} vCPUs. Request more than that.",
+            hint=f"Show the quota: {PROGRAM} quota show --family {key.family} --region {region}",
             code="bad-quota-value",
         )
-    waiting = quota.find_open_change(client, current.code)
-    if waiting:
+    change = quota.find_open_change(client, current.code)
+    if change:
         raise BootstrapError(
-            f"A request for {waiting.desired_value:g} vCPUs is open already ({waiting.status}, {waiting.request_id}).",
-            hint=f"See what became of it: {PROGRAM} quota history --family {kind.family} --region {region}",
+            f"A request for {change.desired_value:g} vCPUs is already open ({change.status}, {change.request_id}).",
+            hint=f"Show its status: {PROGRAM} quota history --family {key.family} --region {region}",
             code="quota-pending",
         )
-    return CheckedRequest(region, kind, current, desired_value)
+    return CheckedRequest(region, key, current, desired_value)
 
 
 def _nothing_sent(problems: dict[str, BootstrapError]) -> BootstrapError:
-    """Return the error for regions where a request must not be sent, with each region's reason."""
+    """Return the error if a request must not be sent in these regions, with the reason of each."""
     first = next(iter(problems.values()))
     where = ", ".join(problems)
-    error = BootstrapError(f"Nothing was sent, because of {where}: {first}", hint=first.hint, code=first.code)
+    error = BootstrapError(f"No request was sent, because of {where}: {first}", hint=first.hint, code=first.code)
     reasons = [RegionReason(region, str(problem)) for region, problem in problems.items()]
     return error.add_details(regions=tuple(reasons))
 
@@ -254,17 +255,17 @@ def _nothing_sent(problems: dict[str, BootstrapError]) -> BootstrapError:
 def _send(app: App, checked: CheckedRequest, calls: Calls, sent: dict[str, QuotaRequestRow]) -> None:
     """Send one request and note it by its region.
 
-    One that was not answered is found among those AWS has yet to decide: there was none before.
+    A request without an answer is looked up among the open ones: there was none before.
     """
     client = app.aws.service_quotas(checked.region)
     code = checked.quota.code
     name = f"the request in {checked.region}"
 
     def find() -> QuotaChange | None:
-        waiting = quota.find_open_change(client, code)
-        if waiting is None or waiting.desired_value != checked.desired_value:
+        change = quota.find_open_change(client, code)
+        if change is None or change.desired_value != checked.desired_value:
             return None
-        return waiting
+        return change
 
     def note(change: QuotaChange) -> None:
         sent[checked.region] = _request_row(checked, change)
@@ -274,10 +275,10 @@ def _send(app: App, checked: CheckedRequest, calls: Calls, sent: dict[str, Quota
         calls.make(name, send, look=find, note=note)
     except AwsError as exc:
         if name in calls.unknown:
-            what = f"{exc} Whether AWS took the request is not known."
-            hint = f"See what was sent: {PROGRAM} quota history --region {checked.region}"
-            raise BootstrapError(what, hint=hint, code=exc.code) from exc
-        # The SDK repeats what it got no answer to. AWS then answers that a request is open: perhaps this one.
+            message = f"{exc} It is unknown whether AWS received {name}."
+            hint = f"Show the requests: {PROGRAM} quota history --region {checked.region}"
+            raise BootstrapError(message, hint=hint, code=exc.code) from exc
+        # The SDK retries a call without an answer. AWS then answers that a request is already open: perhaps this one.
         if exc.aws_code != "ResourceAlreadyExistsException":
             raise
         found = find()
@@ -294,34 +295,34 @@ def _request_row(checked: CheckedRequest, change: QuotaChange) -> QuotaRequestRo
         quota_name=change.name or checked.quota.name,
         desired_value=change.desired_value,
         region=checked.region,
-        quota_type=checked.kind.market,
-        family=checked.kind.family,
+        quota_type=checked.key.market,
+        family=checked.key.family,
         case_id=change.case_id,
         note=checked.note,
     )
 
 
-def _history(client: Any, region: str, kinds: Sequence[QuotaKey], status: str | None) -> list[QuotaHistoryRow]:
-    """Return one region's requests for the quotas of these kinds."""
+def _history(client: Any, region: str, keys: Sequence[QuotaKey], status: str | None) -> list[QuotaHistoryRow]:
+    """Return one region's requests for the quotas of these keys."""
     changes = quota.find_changes(client, status)
-    kind_by_code: dict[str, QuotaKey] = {}
-    for kind in kinds:
-        kind_by_code.setdefault(kind.code, kind)
-    for kind in kinds:
-        fallback = kind.fallback
-        if fallback is None or fallback.code in kind_by_code:
+    key_by_code: dict[str, QuotaKey] = {}
+    for key in keys:
+        key_by_code.setdefault(key.code, key)
+    for key in keys:
+        fallback = key.fallback
+        if fallback is None or fallback.code in key_by_code:
             continue
-        # Where P's quota stands in for P5's, the requests for P5 are among P's.
-        if quota.find_quota(client, kind.code) is None:
-            kind_by_code[fallback.code] = kind
+        # Where P's quota applies to P5, the requests for P5 are among those for P.
+        if quota.find_quota(client, key.code) is None:
+            key_by_code[fallback.code] = key
     rows: list[QuotaHistoryRow] = []
     for change in changes:
-        if change.code in kind_by_code:
-            rows.append(_history_row(change, region, kind_by_code[change.code]))
+        if change.code in key_by_code:
+            rows.append(_history_row(change, region, key_by_code[change.code]))
     return rows
 
 
-def _history_row(change: QuotaChange, region: str, kind: QuotaKey) -> QuotaHistoryRow:
+def _history_row(change: QuotaChange, region: str, key: QuotaKey) -> QuotaHistoryRow:
     return QuotaHistoryRow(
         request_id=change.request_id,
         status=change.status,
@@ -329,8 +330,8 @@ def _history_row(change: QuotaChange, region: str, kind: QuotaKey) -> QuotaHisto
         quota_name=change.name,
         desired_value=change.desired_value,
         region=region,
-        quota_type=kind.market,
-        family=kind.family,
+        quota_type=key.market,
+        family=key.family,
         created=change.created,
         case_id=change.case_id,
     )

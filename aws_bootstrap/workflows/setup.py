@@ -14,8 +14,8 @@ from ..invocation import PROGRAM
 from ..models import SetupReport, Volume
 from ..ssh import VolumeUnformatted
 from ..sshconfig import Host
-from . import data_volume, remote, ssh_options
-from .access import explained_timeout
+from . import data_volume, provision, ssh_options
+from .access import hint_on_timeout
 from .hosts import read_hosts
 from .inventory import managed_hosts, select
 
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 
 def find_host(app: App, name: str, config: LaunchConfig) -> Host:
-    """Return how ssh reaches the box of that alias or id. Changes nothing.
+    """Return the host of the box with that alias or id. Changes nothing.
 
-    The host has no alias yet where the SSH config of this machine has none for it: it is then made of what EC2 says,
-    with the config's key and user.
-    BootstrapError `not-found` where there is no such box.
+    If the SSH config of this machine has no alias for the box, the host has none yet. Its address is then read from
+    EC2, and its key and user are those of `config`.
+    BootstrapError `not-found` if there is no such box.
     """
     known = sshconfig.find_in(managed_hosts(app), name)
     if known:
@@ -39,28 +39,28 @@ def find_host(app: App, name: str, config: LaunchConfig) -> Host:
 
 
 def find_volume(app: App, host: Host) -> Volume:
-    """Return the box's data volume. BootstrapError `not-found` where it has none."""
+    """Return the box's data volume. BootstrapError `not-found` if it has none."""
     client = app.aws.ec2(_region(app, host))
     volume = data_volume.find_for(client, host.instance_id)
     if volume is None:
         raise BootstrapError(
             f"{host.alias or host.instance_id} has no data volume.",
-            hint=f"See what it has with: {PROGRAM} status",
+            hint=f"List boxes with their volumes: {PROGRAM} status",
             code="not-found",
         )
     return volume
 
 
 def question(host: Host, volume: Volume) -> str:
-    """Return what the user is asked to agree to before the box's data volume is formatted."""
+    """Return the question to confirm before the box's data volume is formatted."""
     return (
         f"Format {volume.volume_id}, {volume.size_gb} GB, the data volume of {host.alias or host.instance_id}?\n"
-        "It is checked first, and is left as it is unless it is empty."
+        "It is checked first and formatted only if it is empty."
     )
 
 
 def declined(app: App, host: Host) -> SetupReport:
-    """Return the result where the user did not agree."""
+    """Return the report of a setup that the user declined."""
     return SetupReport(
         host.instance_id,
         host.alias or None,
@@ -71,19 +71,19 @@ def declined(app: App, host: Host) -> SetupReport:
 
 
 def apply(app: App, host: Host, config: LaunchConfig, *, to_format: Volume | None = None) -> SetupReport:
-    """Set up the box; return how it went.
+    """Set up the box. Return the report.
 
-    `to_format` is the data volume that the user has agreed to have formatted, if it is empty.
+    `to_format` is the data volume that the user agreed to format if it is empty.
     """
-    script = remote.read_script(config.setup_script)
+    script = provision.read_script(config.setup_script)
     had_alias = bool(host.alias)
     host = _ensure_alias(app, host)
     try:
-        with _named(app, host), explained_timeout(app, host):
-            outcome = remote.set_up(app.ssh, host.alias, python_version=config.python_version, script=script)
+        with _attach_report(app, host), hint_on_timeout(app, host):
+            outcome = provision.set_up(app.ssh, host.alias, python_version=config.python_version, script=script)
     except SshError as exc:
         if exc.code != "ssh-lost" and not had_alias:
-            _remove_useless_alias(app, host, exc)
+            _remove_new_alias(app, host, exc)
         raise
     volume, error = _mount(app, host, to_format)
     volume_error = str(error) if error else None
@@ -105,24 +105,24 @@ def apply(app: App, host: Host, config: LaunchConfig, *, to_format: Volume | Non
 
 
 def _region(app: App, host: Host) -> str:
-    """Return the box's region. A block of an older version does not name it."""
+    """Return the box's region. A block that an older version wrote has none: then it is the default region."""
     return host.region or app.aws.region
 
 
 @contextlib.contextmanager
-def _named(app: App, host: Host) -> Iterator[None]:
-    """Add the box that is known to the error where the connection fails inside the block, or a signal comes."""
+def _attach_report(app: App, host: Host) -> Iterator[None]:
+    """Attach the report of the box to an SSH error or an interrupt raised inside the block."""
     try:
         yield
     except SshError as exc:
         step = "connection" if exc.code == "ssh-lost" else "login"
-        raise exc.attach_result(_broken_off(app, host, step)) from exc
+        raise exc.attach_result(_failed_report(app, host, step)) from exc
     except KeyboardInterrupt as exc:
-        raise Interrupted.of(exc).attach_result(_broken_off(app, host, "connection")) from exc
+        raise Interrupted.of(exc).attach_result(_failed_report(app, host, "connection")) from exc
 
 
-def _broken_off(app: App, host: Host, step: str) -> SetupReport:
-    """Return the result of a setup that was broken off in this step."""
+def _failed_report(app: App, host: Host, step: str) -> SetupReport:
+    """Return the report of a setup that failed at this step."""
     return SetupReport(
         host.instance_id,
         host.alias or None,
@@ -133,7 +133,7 @@ def _broken_off(app: App, host: Host, step: str) -> SetupReport:
 
 
 def _ensure_alias(app: App, host: Host) -> Host:
-    """Return the host with its alias, which is in the SSH config and has effect. BootstrapError where it has none."""
+    """Return the host with an alias that is effective in the SSH config. BootstrapError if ssh would not use it."""
     if host.alias:
         ssh_options.ensure_effective(app, host)
         return host
@@ -144,22 +144,22 @@ def _ensure_alias(app: App, host: Host) -> Host:
     return replace(host, alias=alias)
 
 
-def _remove_useless_alias(app: App, host: Host, error: SshError) -> None:
-    """Remove the alias that was just added: nobody could log in by it, and as it is it would be taken again."""
+def _remove_new_alias(app: App, host: Host, error: SshError) -> None:
+    """Remove the alias that this command added. No login worked with it, and the next setup would use it again."""
     sshconfig.remove(app.paths.ssh_config, [host.instance_id])
     sshconfig.forget_host_keys(app.paths.known_hosts, [host.instance_id])
-    hint = "The alias is removed again."
+    hint = f"The alias {host.alias} was removed again."
     if error.code == "ssh-refused":
         again = f"{PROGRAM} setup {host.instance_id} --key-path PATH.pub"
-        hint = f"{hint} If another key opens the box, name it: {again}"
+        hint = f"{hint} If the box accepts another key, name that key: {again}"
     error.add_details(hint="\n".join(filter(None, [error.hint, hint])))
-    error.attach_result(_broken_off(app, replace(host, alias=""), "login"))
+    error.attach_result(_failed_report(app, replace(host, alias=""), "login"))
 
 
 def _mount(app: App, host: Host, to_format: Volume | None) -> tuple[Volume | None, BootstrapError | None]:
-    """Mount the box's data volume, if it has one. Return it, and the error where it could not be mounted.
+    """Mount the box's data volume, if it has one. Return it, with the error if it could not be mounted.
 
-    A box may have several: the one that is formatted must be the one that the user was asked about.
+    A box may have several, so a volume that is formatted must be the one that the user confirmed.
     """
     client = app.aws.ec2(_region(app, host))
     volume = to_format
@@ -167,7 +167,7 @@ def _mount(app: App, host: Host, to_format: Volume | None) -> tuple[Volume | Non
         if volume is None:
             volume = data_volume.find_for(client, host.instance_id)
         if volume:
-            data_volume.attach_free(client, volume, host.instance_id)
+            data_volume.attach_if_available(client, volume, host.instance_id)
             data_volume.mount_volume(app, host.alias, volume, format_volume=to_format is not None)
     except BootstrapError as exc:
         return volume, exc

@@ -1,4 +1,4 @@
-"""Whether ssh, with the user's whole configuration, uses what our block says. ssh itself is asked."""
+"""Check with `ssh -G` that ssh uses the options of a managed block, with the user's whole configuration."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from ..sshconfig import Host
 if TYPE_CHECKING:
     from ..app import App
 
+#: The options that decide where ssh connects to and how it logs in.
 _KEYWORDS = (
     "hostname",
     "user",
@@ -26,32 +27,32 @@ _KEYWORDS = (
     "pubkeyauthentication",
     "preferredauthentications",
 )
-"""What decides whether ssh gets in."""
 
 _PROXIES = ("proxyjump", "proxycommand")
-_CORRECT_IT = "Correct it, or name another file: export AWS_BOOTSTRAP_SSH_CONFIG=…"
+_FIX_CONFIG = "Fix the configuration, or choose another file: export AWS_BOOTSTRAP_SSH_CONFIG=…"
 
 
 def check(paths: Paths, host: Host) -> None:
-    """Raise BootstrapError if ssh would not use the host's block as it would be written. Changes nothing.
+    """Raise BootstrapError if ssh would not use the host's block once it is written. Changes nothing.
 
-    The alias may be empty: the next free one is taken.
+    Without an alias, the next free one is used.
     """
     text = sshconfig.read(paths.ssh_config)
     named = sshconfig.named(text, host)
-    before = _as_it_is(paths, named.alias)
+    before = _current_options(paths, named.alias)
     overridden = _overridden(sshconfig.with_host(text, named), named)
     if overridden:
         raise _not_effective(paths, named, overridden)
     for keyword in _PROXIES:
         if before.get(keyword, "none") != "none":
-            what = f"The box is reached directly, not through {keyword} {before[keyword]} of the SSH config."
-            output.warn(what, code="proxy-ignored")
+            proxy = f"{keyword} {before[keyword]}"
+            message = f"ssh connects to {named.alias} directly, not through {proxy} of the SSH config."
+            output.warn(message, code="proxy-ignored")
             return
 
 
 def ensure_effective(app: App, host: Host) -> None:
-    """Put the host's block, as it stands, where it has effect. BootstrapError if ssh would not use it even there."""
+    """Move the host's block to the top unless it is effective. BootstrapError if ssh would not use it even there."""
     paths = app.paths
     text = sshconfig.read(paths.ssh_config)
     if not _overridden(text, host):
@@ -61,8 +62,8 @@ def ensure_effective(app: App, host: Host) -> None:
     output.info(f"Moved the block of {host.alias} to the top of {paths.ssh_config}: options above it overrode it.")
 
 
-def _as_it_is(paths: Paths, alias: str) -> dict[str, str]:
-    """Return what ssh uses for the alias today. BootstrapError, in ssh's own words, if it cannot read its config."""
+def _current_options(paths: Paths, alias: str) -> dict[str, str]:
+    """Return the options that ssh uses for the alias now. BootstrapError if ssh rejects its configuration."""
     if paths.ssh_flags and not paths.ssh_config.exists():
         return {}
     try:
@@ -70,11 +71,11 @@ def _as_it_is(paths: Paths, alias: str) -> dict[str, str]:
     except SshError as exc:
         if exc.code != "ssh-config":
             raise
-        raise BootstrapError(f"ssh cannot use its configuration: {exc}", hint=_CORRECT_IT, code="ssh-config") from exc
+        raise BootstrapError(f"ssh cannot use its configuration: {exc}", hint=_FIX_CONFIG, code="ssh-config") from exc
 
 
 def _overridden(text: str, host: Host) -> list[str]:
-    """Return the options, `keyword value`, that ssh would use for the host in place of those of its block."""
+    """Return the options, `keyword value`, that ssh would use for the host instead of those of its block."""
     try:
         required = _options(sshconfig.with_host("", host), host.alias)
         actual = _options(text, host.alias)
@@ -88,9 +89,9 @@ def _overridden(text: str, host: Host) -> list[str]:
 
 
 def _options(text: str, alias: str) -> dict[str, str]:
-    """Return what ssh uses for the alias with that text as its config.
+    """Return the options that ssh uses for the alias with that text as its config.
 
-    A relative Include leads to the folder ~/.ssh of the account, wherever the config itself is.
+    A relative Include refers to the folder ~/.ssh of the account, wherever the config itself is.
     """
     with tempfile.TemporaryDirectory(prefix="aws-bootstrap-") as folder:  # 0700
         draft = Path(folder) / "ssh_config"
@@ -100,10 +101,10 @@ def _options(text: str, alias: str) -> dict[str, str]:
 
 
 def _not_effective(paths: Paths, host: Host, overridden: list[str]) -> BootstrapError:
-    """Return the error for a host's block whose options these override."""
+    """Return the error for a host whose block is overridden by these options."""
     return BootstrapError(
-        f"ssh would reach {host.alias} with other options than its block in {paths.ssh_config} says: "
+        f"ssh would not use the block of {host.alias} in {paths.ssh_config}. Other options override it: "
         f"{', '.join(overridden)}.",
-        hint=_CORRECT_IT,
+        hint=_FIX_CONFIG,
         code="ssh-config",
     )

@@ -1,4 +1,4 @@
-"""Find our boxes and volumes, in the regions named or in all, and what they cost."""
+"""Find the boxes and volumes of the regions named, or of all regions, and their cost."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ from ..models import (
     VolumeStatus,
 )
 from ..parallel import run_parallel
-from .access import locked_out
+from .access import blocked_address_hint
 from .inventory import Box, managed_hosts, read_with, regions_to_read
 
 if TYPE_CHECKING:
     from ..app import App
 
+#: Spot prices of one region, by instance type and availability zone.
 type Prices = Mapping[tuple[str, str], SpotPrice]
-"""Spot prices of one region, by instance type and availability zone."""
 
 
 def gather(app: App, regions: Sequence[str], *, instructions: bool = True, gpu: bool = False) -> StatusReport:
-    """Return what exists now, joined with the aliases of the SSH config."""
+    """Return the boxes with their aliases in the SSH config, and the orphan volumes."""
     regions = regions_to_read(app, regions)
     hosts = managed_hosts(app)
     try:
         inventory, prices = read_with(_spot_prices, app, regions, hosts=hosts)
     except BootstrapError as exc:
-        raise exc.attach_result(_unread(app, regions, exc)) from exc
+        raise exc.attach_result(_report_without_regions(app, regions, exc)) from exc
     now = datetime.now(UTC)
     instances = [instance_status(box, prices[box.region], now) for box in inventory.boxes]
     _warn_of_unpriced_boxes(instances)
@@ -58,8 +58,8 @@ def gather(app: App, regions: Sequence[str], *, instructions: bool = True, gpu: 
     )
 
 
-def _unread(app: App, regions: Sequence[str], error: BootstrapError) -> StatusReport:
-    """Return the report where no region could be read."""
+def _report_without_regions(app: App, regions: Sequence[str], error: BootstrapError) -> StatusReport:
+    """Return the report if no region could be read."""
     reason_by_region: dict[str, str] = {}
     for of_region in error.report.regions:
         reason_by_region[of_region.region] = of_region.reason
@@ -83,7 +83,7 @@ def _orphan(volume: Volume) -> OrphanVolume:
 
 
 def _spot_prices(client: Any, instances: Sequence[Instance]) -> Prices:
-    """Return the prices of running spot instances as far as they can be known.
+    """Return the prices of the running spot instances; none if they cannot be read.
 
     A missing price must not hide a running box.
     """
@@ -99,21 +99,21 @@ def _spot_prices(client: Any, instances: Sequence[Instance]) -> Prices:
     try:
         return without_waiting(region, read)
     except BootstrapError as exc:
-        output.warn(f"No spot prices in {region}: {exc}", code="price-unknown", region=region)
+        output.warn(f"Could not read the spot prices in {region}: {exc}", code="price-unknown", region=region)
         return {}
 
 
 def _warn_of_unpriced_boxes(instances: Sequence[InstanceStatus]) -> None:
-    """Warn of each spot box that bills at a price that is not known: its cost is missing, not zero."""
+    """Warn of each running spot box whose price is unknown: its cost is missing, not zero."""
     for box in instances:
         bills = box.lifecycle == "spot" and box.state == "running"
         if bills and box.spot_price_per_hour is None:
-            what = f"The spot price of {box.ssh_alias or box.instance_id} is not known, and so its cost is not."
-            _warn_of(box, what, code="price-unknown")
+            message = f"The spot price of {box.ssh_alias or box.instance_id} is unknown, and so is its cost."
+            _warn_about(box, message, code="price-unknown")
 
 
 def instance_status(box: Box, prices: Prices, now: datetime) -> InstanceStatus:
-    """Return what is shown of one box: its uptime and what it has cost until `now`, its volumes, its alias."""
+    """Return the status of one box: its uptime, its estimated cost until `now`, its volumes and its alias."""
     instance = box.instance
     user = box.host.user if box.host else DEFAULT_USER
     uptime = _uptime(instance, now)
@@ -144,7 +144,7 @@ def _volume_status(volume: Volume) -> VolumeStatus:
 
 
 def _spot_price(instance: Instance, prices: Prices) -> float | None:
-    """Return the price of an hour of a running spot instance; None where it is not known."""
+    """Return the hourly price of a running spot instance; None if it is unknown."""
     if instance.lifecycle != "spot" or instance.state != "running":
         return None
     known = prices.get((instance.instance_type, instance.availability_zone))
@@ -154,7 +154,7 @@ def _spot_price(instance: Instance, prices: Prices) -> float | None:
 
 
 def _uptime(instance: Instance, now: datetime) -> int | None:
-    """Return the seconds since it was launched; None where EC2 does not say when that was."""
+    """Return the seconds since the launch; None if EC2 reports no launch time."""
     if instance.launch_time is None:
         return None
     uptime = now - instance.launch_time
@@ -162,7 +162,7 @@ def _uptime(instance: Instance, now: datetime) -> int | None:
 
 
 def _with_gpus(app: App, instances: Sequence[InstanceStatus]) -> list[InstanceStatus]:
-    """Return the instances, each running one with its GPU, all read at the same time."""
+    """Return the instances, each running one with its GPU. All are read in parallel."""
     calls = [partial(_with_gpu, app, instance) for instance in instances]
     return run_parallel(calls)
 
@@ -172,31 +172,31 @@ def _with_gpu(app: App, instance: InstanceStatus) -> InstanceStatus:
 
 
 def _read_gpu(app: App, instance: InstanceStatus) -> GpuInfo | None:
-    """Return the GPU of a running box, read over SSH. Where it cannot be read: None, with a warning."""
+    """Return the GPU of a running box, read over SSH. Warn and return None if it cannot be read."""
     if instance.state != "running":
         return None
     if not instance.ssh_alias:
-        what = f"{instance.instance_id} has no alias on this machine, so its GPU is unknown."
-        _warn_of(instance, f"{what} Add one: {PROGRAM} cleanup --sync", code="no-alias")
+        message = f"Could not query the GPU of {instance.instance_id}, which has no alias on this machine."
+        _warn_about(instance, f"{message} Add one: {PROGRAM} cleanup --sync", code="no-alias")
         return None
     try:
         return app.ssh.query_gpu(instance.ssh_alias)
     except BootstrapError as exc:
-        _warn_of(instance, f"{instance.ssh_alias} did not tell its GPU: {exc}", code="gpu-unknown")
+        _warn_about(instance, f"Could not query the GPU of {instance.ssh_alias}: {exc}", code="gpu-unknown")
         if exc.code == "ssh-timeout":
-            _warn_if_locked_out(app, instance, instance.ssh_alias)
+            _warn_if_address_is_blocked(app, instance, instance.ssh_alias)
         return None
 
 
-def _warn_if_locked_out(app: App, instance: InstanceStatus, alias: str) -> None:
-    """Warn where the box does not answer since this machine's address is not let in."""
+def _warn_if_address_is_blocked(app: App, instance: InstanceStatus, alias: str) -> None:
+    """Warn if no security group rule of the box allows this machine's address."""
     host = sshconfig.find_in(managed_hosts(app), alias)
     if host is None:
         return
-    shut = locked_out(app, host)
-    if shut:
-        _warn_of(instance, shut, code="address-not-allowed")
+    hint = blocked_address_hint(app, host)
+    if hint:
+        _warn_about(instance, hint, code="address-not-allowed")
 
 
-def _warn_of(instance: InstanceStatus, message: str, *, code: str) -> None:
+def _warn_about(instance: InstanceStatus, message: str, *, code: str) -> None:
     output.warn(message, code=code, instance_id=instance.instance_id, region=instance.region)

@@ -1,4 +1,4 @@
-"""Named steps, run in order and announced as they begin; neighbours that do not depend on one another run together."""
+"""Run named steps in order and announce each. A step may run in parallel with the one before it."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ def _always(_: object) -> bool:
 
 @dataclass(frozen=True)
 class Step[P, S]:
-    """One thing to do: its title and when it applies (both may depend on the plan), and the function that does it."""
+    """A step: its title, its function, and when it applies. Title and condition may depend on the plan."""
 
     title: str | Callable[[P], str]
     run: Callable[[S], None]
     when: Callable[[P], bool] = _always
+    #: Whether it runs in parallel with the step before it.
     beside: bool = False
-    """Whether it runs at the same time as the step before it."""
 
     def title_for(self, plan: P) -> str:
-        """Return its title under this plan."""
+        """Return the title of the step in this plan."""
         if isinstance(self.title, str):
             return self.title
         return self.title(plan)
@@ -41,7 +41,7 @@ def titles[P, S](steps: Sequence[Step[P, S]], plan: P) -> tuple[str, ...]:
 
 
 def run_steps[P, S](steps: Sequence[Step[P, S]], plan: P, state: S) -> None:
-    """Run the steps that apply, numbered and announced. The first error ends it."""
+    """Run the steps that apply and announce each with its number. The first error stops the run."""
     applicable = _applicable(steps, plan)
     number = 0
     for group in _groups(applicable):
@@ -60,7 +60,7 @@ def _applicable[P, S](steps: Sequence[Step[P, S]], plan: P) -> list[Step[P, S]]:
 
 
 def _run[P, S](group: list[Step[P, S]], state: S) -> None:
-    """Run the steps of a group at the same time."""
+    """Run the steps of a group in parallel."""
     if len(group) == 1:
         group[0].run(state)
         return
@@ -69,7 +69,7 @@ def _run[P, S](group: list[Step[P, S]], state: S) -> None:
 
 
 def _groups[P, S](steps: Sequence[Step[P, S]]) -> list[list[Step[P, S]]]:
-    """Return the steps in groups that run one after the other."""
+    """Return the steps in groups. The groups run in sequence, the steps of a group in parallel."""
     groups: list[list[Step[P, S]]] = []
     for step in steps:
         if step.beside and groups:

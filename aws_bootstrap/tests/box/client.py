@@ -14,9 +14,9 @@ from aws_bootstrap.config import Paths
 from aws_bootstrap.gpu import GpuInfo
 from aws_bootstrap.ssh import Remote, Ssh, mount_command
 from aws_bootstrap.tests.box.machines import Box, until
-from aws_bootstrap.workflows import remote
+from aws_bootstrap.workflows import provision
 from aws_bootstrap.workflows.data_volume import package
-from aws_bootstrap.workflows.remote import SetupOutcome
+from aws_bootstrap.workflows.provision import SetupOutcome
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Client:
     def set_up(self, **options: object) -> SetupOutcome:
         """Run the remote setup, as `launch` and `setup` do."""
         with self.box.network.entered():
-            return remote.set_up(Ssh(self.paths), self.alias, patience=5, **options)  # type: ignore[arg-type]
+            return provision.set_up(Ssh(self.paths), self.alias, login_timeout=5, **options)  # type: ignore[arg-type]
 
     def query_gpu(self) -> GpuInfo | None:
         """Ask for the box's GPU, as `status --gpu` does."""

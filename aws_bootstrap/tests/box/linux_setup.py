@@ -20,7 +20,7 @@ import pytest
 from aws_bootstrap.errors import SshError
 from aws_bootstrap.tests.box.client import Client, Running, client_of
 from aws_bootstrap.tests.box.machines import Box, Container, Network, until
-from aws_bootstrap.workflows.remote import SetupOutcome
+from aws_bootstrap.workflows.provision import SetupOutcome
 
 CHECKS = {"gpu", "cuda-test"}
 COMPLETED = SetupOutcome("completed", None, "13.0")
@@ -251,7 +251,7 @@ def test_a_startup_file_that_swallows_the_upload_is_told_as_a_failed_upload(clie
     bashrc.write_text(f"cat >/dev/null\n{bashrc.read_text()}")
     outcome = client.set_up()
     assert (outcome.setup, outcome.failed_step) == ("failed", "upload")
-    assert outcome.message and "could not be put on the box: gzip: stdin: unexpected end of file" in outcome.message
+    assert outcome.message and "could not be uploaded: gzip: stdin: unexpected end of file" in outcome.message
 
 
 # --- What is in the way ------------------------------------------------------------------------------------------

@@ -136,4 +136,4 @@ def _blocked_address_hint(launch: Launch, error: BootstrapError) -> str | None:
     host = sshconfig.find(sshconfig.read(launch.app.paths.ssh_config), alias)
     if host is None:
         return None
-    return access.locked_out(launch.app, host)
+    return access.blocked_address_hint(launch.app, host)

@@ -14,7 +14,7 @@ from ...invocation import PROGRAM
 from ...models import DryRun, Image, InstanceType, KeyPair, Network, RegionFailure, SecurityGroup, Volume
 from ...parallel import gather
 from ...ssh import check_installed
-from .. import remote, ssh_options
+from .. import provision, ssh_options
 from ..cidrs import resolve_cidrs
 from ..hosts import new_host
 
@@ -173,7 +173,7 @@ def build_plan(config: LaunchConfig, app: App) -> LaunchPlan:
     """Return the plan of this launch. UsageError or BootstrapError if the launch could not succeed."""
     _check_volume_options(config)
     key = keys.inspect(config)
-    script = remote.read_script(config.setup_script)
+    script = provision.read_script(config.setup_script)
     _check_files(app, config, key)
     regions = config.region or (app.aws.region,)
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from ...models import Instance, LaunchReport
 from ...ssh import VolumeUnformatted, quoted
 from .. import data_volume
-from ..remote import SetupOutcome
+from ..provision import SetupOutcome
 from .state import Launch, Node
 
 

@@ -16,7 +16,7 @@ from ...config import LaunchConfig
 from ...errors import BootstrapError
 from ...keys import LocalKey
 from ...models import Image, Instance, Resource, Volume
-from ..remote import SetupOutcome
+from ..provision import SetupOutcome
 from ..unknown import Calls
 from .capacity import Attempt
 from .plan import LaunchPlan, RegionPlan

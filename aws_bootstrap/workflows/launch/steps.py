@@ -7,7 +7,7 @@ from functools import partial
 
 from ... import ec2, keys, output, sshconfig
 from ...parallel import run_parallel
-from .. import remote
+from .. import provision
 from ..hosts import new_host
 from ..steps import Step
 from . import region, search, volume
@@ -60,18 +60,18 @@ def wait_for_ssh(launch: Launch, node: Node) -> None:
     launch.app.ssh.wait_open(node.instance.public_ip, launch.config.ssh_port, launch.config.ssh_timeout)
     if launch.config.no_setup:
         launch.app.ssh.run(node.alias, "true", login_timeout=launch.plan.login_timeout)
-        node.outcome = remote.SetupOutcome("skipped")
+        node.outcome = provision.SetupOutcome("skipped")
 
 
 def set_up_box(launch: Launch, node: Node) -> None:
     """Run the remote setup. A failed setup leaves a usable box, so it does not end the launch."""
     assert node.alias
-    node.outcome = remote.set_up(
+    node.outcome = provision.set_up(
         launch.app.ssh,
         node.alias,
         python_version=launch.config.python_version,
         script=launch.plan.script,
-        patience=launch.plan.login_timeout,
+        login_timeout=launch.plan.login_timeout,
     )
 
 

@@ -10,8 +10,8 @@ from aws_bootstrap import output
 from aws_bootstrap.console import Console, OutputFormat
 from aws_bootstrap.models import SetupReport
 from aws_bootstrap.ssh import Remote, Ssh
-from aws_bootstrap.workflows import remote
-from aws_bootstrap.workflows.remote import SetupOutcome
+from aws_bootstrap.workflows import provision
+from aws_bootstrap.workflows.provision import SetupOutcome
 
 MARK = "@aws-bootstrap-report"
 FAILED = {"failed_step": "gpu", "cuda_version": "12.8", "steps": [{"name": "gpu", "message": "no GPU answers"}]}
@@ -29,7 +29,7 @@ class Box(Ssh):
 
 
 def set_up(exit_code: int, *lines: str) -> SetupOutcome:
-    return remote.set_up(Box(exit_code, *lines), "aws-gpu1")
+    return provision.set_up(Box(exit_code, *lines), "aws-gpu1")
 
 
 def test_a_setup_that_completed():
@@ -58,7 +58,7 @@ def test_a_step_that_warns_is_among_the_warnings():
 def test_a_report_that_makes_no_sense_is_a_failed_setup(report):
     outcome = set_up(1, "==> GPU", MARK, report)
     assert (outcome.setup, outcome.failed_step) == ("failed", "start")
-    assert outcome.message and outcome.message.startswith("it broke off with exit status 1: ")
+    assert outcome.message and outcome.message.startswith("it ended with exit status 1: ")
     assert len(outcome.message) < 300
 
 
@@ -73,9 +73,9 @@ def test_files_that_do_not_arrive_are_a_failed_upload_in_the_boxs_own_words():
     outcome = set_up(74, "tar: run_steps.py: Cannot write: No space left on device")
     assert (outcome.setup, outcome.failed_step) == ("failed", "upload")
     words = "tar: run_steps.py: Cannot write: No space left on device"
-    assert outcome.message == f"its files could not be put on the box: {words}"
+    assert outcome.message == f"its files could not be uploaded: {words}"
 
 
 def test_a_setup_that_was_killed_is_not_told_as_an_upload_that_failed():
     outcome = set_up(137, "==> GPU")
-    assert outcome == SetupOutcome("failed", "start", None, "it broke off with exit status 137: ==> GPU")
+    assert outcome == SetupOutcome("failed", "start", None, "it ended with exit status 137: ==> GPU")

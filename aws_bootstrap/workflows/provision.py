@@ -1,4 +1,4 @@
-"""What is put on a box and run there: one stream over one connection."""
+"""Upload the setup to a box and run it there, over one SSH connection."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from ..errors import UsageError
 from ..ssh import Remote, Ssh, wrapped
 
 _RESOURCES = files("aws_bootstrap") / "resources"
+#: The line before the report: one line of JSON that says how the setup ended.
 _REPORT = "@aws-bootstrap-report"
-"""The line below which the box prints how the setup ended, as one line of JSON."""
 _SETTINGS = "settings.json"
+#: The failed step if the files could not be uploaded.
 _UPLOAD = "upload"
-"""The step that fails where the files could not be put on the box."""
+#: The failed step if the setup could not begin, in the words of the box, or ended without a report.
 _START = "start"
-"""The step that fails where the setup could not begin, as the box calls it, or ended without a report."""
 _USER_SCRIPT = "user-setup-script"
+#: The exit status of _UPLOAD_AND_RUN if the files could not be uploaded (EX_IOERR of sysexits.h).
 _NOT_UPLOADED = 74
-"""The exit status of _UPLOAD_AND_RUN where the files could not be put on the box (EX_IOERR of sysexits.h)."""
-_LONGEST_WORDS = 200
-"""Of a line of the box that is quoted in a sentence, in characters."""
+#: The length in characters at which a line of the box is cut off in a message.
+_MAX_QUOTED_LINE = 200
 
-# Each upload goes into a folder of its own, which the setup puts in the place of the last one when no other setup runs.
-# Whatever ends it, the folder does not stay.
+# Each upload goes into a folder of its own. The setup moves it to the place of the last one when no other setup runs.
+# A folder that is still there when the setup ends is removed.
 _UPLOAD_AND_RUN = """\
 mkdir -p ~/.aws-bootstrap && chmod 700 ~/.aws-bootstrap && folder=$(mktemp -d ~/.aws-bootstrap/setup.new.XXXXXX) ||
   exit {not_uploaded}
@@ -48,18 +48,18 @@ exit $code"""
 
 @dataclass(frozen=True)
 class SetupOutcome:
-    """How the setup of a box ended: `completed`, `failed` or `skipped`, and why the failed step did."""
+    """The outcome of a box's setup: `completed`, `failed` or `skipped`, with the failed step and its reason."""
 
     setup: str
     failed_step: str | None = None
     cuda_version: str | None = None
     message: str | None = None
+    #: The last lines that the failed step wrote; None if it wrote nothing.
     output: tuple[str, ...] | None = None
-    """The last lines of what the failed step wrote; None where it wrote nothing."""
 
     @property
     def box_has_settings(self) -> bool:
-        """Return whether the box keeps the settings: its files have arrived there, and the setup has begun."""
+        """Return whether the box has stored the settings: the files were uploaded, and the setup has begun."""
         return self.setup != "skipped" and self.failed_step not in (_UPLOAD, _START)
 
 
@@ -79,46 +79,47 @@ def set_up(
     *,
     python_version: str | None = None,
     script: bytes | None = None,
-    patience: float = LOGIN_RETRY_SECONDS,
+    login_timeout: float = LOGIN_RETRY_SECONDS,
 ) -> SetupOutcome:
-    """Upload what the box needs, run the setup there and print its progress; return how it ended.
+    """Upload the setup to the box, run it there and print its progress. Return the outcome.
 
-    Raises SshError where the box cannot be reached or the connection breaks.
+    Refused logins are retried for `login_timeout` seconds. SshError if the box cannot be reached or the connection is
+    lost.
     """
     command = _UPLOAD_AND_RUN.format(not_uploaded=_NOT_UPLOADED, report=_REPORT)
     upload = _pack(_settings(python_version), script)
-    done = ssh.run(alias, wrapped(command), stdin=upload, on_line=_progress_printer(), login_timeout=patience)
-    report = _report(done.lines)
+    done = ssh.run(alias, wrapped(command), stdin=upload, on_line=_progress_printer(), login_timeout=login_timeout)
+    report = _parse_report(done.lines)
     if report is None:
-        return _without_report(done)
-    _warn_of_steps(report)
-    cuda_version = _word(report, "cuda_version")
+        return _outcome_without_report(alias, done)
+    _report_step_warnings(report)
+    cuda_version = _string(report, "cuda_version")
     if done.exit_code == 0:
         return SetupOutcome("completed", None, cuda_version)
-    step = _word(report, "failed_step")
-    entry = _entry(report, step)
-    return SetupOutcome("failed", step or "unknown", cuda_version, _word(entry, "message"), _tail(entry))
+    step = _string(report, "failed_step")
+    entry = _step_entry(report, step)
+    return SetupOutcome("failed", step or "unknown", cuda_version, _string(entry, "message"), _tail(entry))
 
 
-def _without_report(done: Remote) -> SetupOutcome:
-    """Return how a setup ended that did not report it: its files did not arrive, or it was killed."""
+def _outcome_without_report(alias: str, done: Remote) -> SetupOutcome:
+    """Return the outcome of a setup without a report: its files could not be uploaded, or it was killed."""
     if done.exit_code == _NOT_UPLOADED:
-        why = "its files could not be put on the box"
+        reason = "its files could not be uploaded"
         step = _UPLOAD
     else:
-        why = f"it broke off with exit status {done.exit_code}"
+        reason = f"it ended with exit status {done.exit_code}"
         step = _START
-    printed = [line.strip()[:_LONGEST_WORDS] for line in done.lines if line != _REPORT]
-    last_words = " / ".join(printed[-3:])
-    message = why
-    if last_words:
-        message = f"{why}: {last_words}"
-    output.warn(f"The setup ended without a report: {message}", code="setup-failed")
+    printed = [line.strip()[:_MAX_QUOTED_LINE] for line in done.lines if line != _REPORT]
+    last_lines = " / ".join(printed[-3:])
+    message = reason
+    if last_lines:
+        message = f"{reason}: {last_lines}"
+    output.warn(f"The setup of {alias} sent no report: {message}", code="setup-failed")
     return SetupOutcome("failed", step, message=message)
 
 
 def _settings(python_version: str | None) -> bytes:
-    """Return the settings that were given this time, as JSON. The box keeps them for later setups."""
+    """Return the settings of this setup as JSON. The box stores them for later setups."""
     settings: dict[str, str] = {}
     if python_version:
         settings["python_version"] = python_version
@@ -135,7 +136,7 @@ def _pack(settings: bytes, script: bytes | None) -> bytes:
 
 
 def tarball(contents: Mapping[str, bytes]) -> bytes:
-    """Return files, by name, as one gzipped tar. What begins with #! may be executed."""
+    """Return files, by name, as one gzipped tar. A file that begins with #! is executable."""
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w:gz") as tar:
         for name, content in contents.items():
@@ -148,7 +149,7 @@ def tarball(contents: Mapping[str, bytes]) -> bytes:
 
 
 def _contents(folder: Any, prefix: str = "") -> Iterator[tuple[str, bytes]]:
-    """Yield the files of a folder and of those within, by path below the first."""
+    """Yield the files of a folder and its subfolders, with their paths relative to the folder."""
     for item in sorted(folder.iterdir(), key=attrgetter("name")):
         if item.is_dir() and item.name != "__pycache__":
             yield from _contents(item, f"{prefix}{item.name}/")
@@ -157,21 +158,21 @@ def _contents(folder: Any, prefix: str = "") -> Iterator[tuple[str, bytes]]:
 
 
 def _progress_printer() -> Callable[[str], None]:
-    """Return what prints the setup's titles and outcomes, line by line. Below the report's mark nothing is printed."""
-    reported = False
+    """Return a function that prints the titles and outcomes of the setup's steps, and no line of the report."""
+    report_begun = False
 
     def print_progress(line: str) -> None:
-        nonlocal reported
+        nonlocal report_begun
         if line == _REPORT:
-            reported = True
-        if not reported and line.startswith(("==> ", "    ")):
+            report_begun = True
+        if not report_begun and line.startswith(("==> ", "    ")):
             output.info(line)
 
     return print_progress
 
 
-def _report(lines: tuple[str, ...]) -> dict[str, Any] | None:
-    """Return what the box reports of its setup; None if it reports nothing that can be understood."""
+def _parse_report(lines: tuple[str, ...]) -> dict[str, Any] | None:
+    """Return the report of the setup; None if there is none, or if it is malformed."""
     if _REPORT not in lines:
         return None
     following = lines[lines.index(_REPORT) + 1 :]
@@ -186,41 +187,41 @@ def _report(lines: tuple[str, ...]) -> dict[str, Any] | None:
     return report
 
 
-def _word(report: Mapping[str, Any], key: str) -> str | None:
-    """Return a text of the report; None where it has none."""
+def _string(report: Mapping[str, Any], key: str) -> str | None:
+    """Return the string of this key; None if there is none."""
     value = report.get(key)
     if not isinstance(value, str):
         return None
     return value
 
 
-def _entries(report: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return what the report says of its steps; what makes no sense is left out."""
+def _step_entries(report: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the report's entries of steps, without malformed ones."""
     steps = report.get("steps")
     if not isinstance(steps, list):
         return []
     return [entry for entry in steps if isinstance(entry, dict)]
 
 
-def _entry(report: Mapping[str, Any], step: str | None) -> Mapping[str, Any]:
-    """Return what the report says of that step; empty where it says nothing."""
-    for entry in _entries(report):
+def _step_entry(report: Mapping[str, Any], step: str | None) -> Mapping[str, Any]:
+    """Return the report's entry of that step; empty if there is none."""
+    for entry in _step_entries(report):
         if entry.get("name") == step:
             return entry
     return {}
 
 
-def _warn_of_steps(report: Mapping[str, Any]) -> None:
-    """Warn of what the steps warned of: it fails no setup, and would be in no document."""
-    for entry in _entries(report):
-        message = _word(entry, "message")
+def _report_step_warnings(report: Mapping[str, Any]) -> None:
+    """Repeat the warnings of the steps. They fail no setup, so no field of the result would show them."""
+    for entry in _step_entries(report):
+        message = _string(entry, "message")
         if entry.get("outcome") == "warning" and message:
-            title = _word(entry, "title") or _word(entry, "name") or "A step"
+            title = _string(entry, "title") or _string(entry, "name") or "A step"
             output.warn(f"{title}: {message}", code="setup-warning")
 
 
 def _tail(entry: Mapping[str, Any]) -> tuple[str, ...] | None:
-    """Return the last lines of what a step wrote; None where it wrote nothing."""
+    """Return the last lines that a step wrote; None if it wrote nothing."""
     lines = entry.get("tail")
     if not isinstance(lines, list):
         return None
