@@ -76,8 +76,8 @@ def _quota_hint(launch: Launch, attempt: Attempt) -> str:
     desired_value = 0
     if family:
         instance_type = launch.plan.of(attempt.region).types[attempt.instance_type]
-        quota_kind = QuotaKey(family, attempt.market)
-        desired_value = quota.value_to_request(launch.app, quota_kind, [attempt.region], instance_type.vcpus)
+        quota_key = QuotaKey(family, attempt.market)
+        desired_value = quota.value_to_request(launch.app, quota_key, [attempt.region], instance_type.vcpus)
     return capacity.quota_commands(attempt, desired_value)
 
 
