@@ -200,7 +200,8 @@ class Ssh:
 
         Return the bound, in seconds, that was passed before that, or None.
         """
-        assert process.stdout and process.stderr  # noqa: S101 (`_process` opens pipes)
+        assert process.stdout  # noqa: S101 (`_process` opens pipes)
+        assert process.stderr  # noqa: S101 (the same)
         began = heard = self.clock()
         with selectors.DefaultSelector() as pipes:
             pipes.register(process.stdout, selectors.EVENT_READ, output.take)

@@ -90,7 +90,8 @@ def test_it_launches_from_an_empty_environment(built, kind, tmp_path):
 
     try:
         box = json.loads(rehearse("--sandbox", "launch", "--no-setup", "-o", "json"))
-        assert box["ssh_alias"] == "aws-gpu1" and box["setup"] == "skipped"
+        assert box["ssh_alias"] == "aws-gpu1"
+        assert box["setup"] == "skipped"
         assert json.loads(rehearse("--sandbox", "terminate", "--yes", "-o", "json"))["terminated"]
     finally:
         rehearse("sandbox", "stop")

@@ -11,6 +11,8 @@ from typing import Any
 from aws_bootstrap.sandbox.testing import Sandbox
 from aws_bootstrap.tests import schema_check
 
+_READS = ("Describe", "Get", "List")
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -59,3 +61,24 @@ class Program:
         """The real ssh (scp, sftp) with the sandbox's SSH config."""
         argv = [client, "-F", self.sandbox.env["AWS_BOOTSTRAP_SSH_CONFIG"], *words]
         return subprocess.run(argv, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
+
+
+def writes(program: Program) -> list[str]:
+    """Return the calls so far that may have changed something in the account."""
+    return [c["action"] for c in program.sandbox.log() if not c["action"].startswith(_READS)]
+
+
+def started(program: Program, *words: str) -> subprocess.Popen[str]:
+    """Return the command under way, with its document as JSON."""
+    argv = [sys.executable, "-m", "aws_bootstrap", *words, "-o", "json"]
+    return subprocess.Popen(argv, env=program.sandbox.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def billing(failed: dict[str, Any]) -> list[str]:
+    """Return what still costs money, as the document of a failure says."""
+    return [r["id"] for r in failed["error"]["resources"] if r["billing"]]
+
+
+def alive(program: Program) -> list[str]:
+    """Return the boxes of us-west-2 that `status` shows."""
+    return [i["instance_id"] for i in program.json("status", "-r", "us-west-2")[1]["instances"]]

@@ -48,19 +48,23 @@ def shown(done) -> list[dict]:
     return json.loads(done.stdout)["boxes"]
 
 
-def test_every_box_is_shown_with_its_rules_and_whether_one_is_let_in(run, cloud, my_address):
+def test_every_box_is_shown_with_its_rules_and_whether_one_is_allowed(run, cloud, my_address):
     box, group = make_box(cloud)
     other, _ = make_box(cloud, EAST, cidrs=[f"{ME}/32"])
     by_others(cloud.ec2(WEST), group, "192.0.2.0/24")
     done = run("access", "-o", "json")
     found = {b["instance_id"]: b for b in shown(done)}
-    assert done.exit_code == 0 and json.loads(done.stdout)["my_address"] == ME
-    assert found[other]["reachable"] is True and found[box]["reachable"] is False
+    assert done.exit_code == 0
+    assert json.loads(done.stdout)["my_address"] == ME
+    assert found[other]["reachable"] is True
+    assert found[box]["reachable"] is False
     assert [(r["source"], r["created_by_us"], r["description"]) for r in found[box]["rules"]] == [
         (HOME, True, "aws-bootstrap"),
         ("192.0.2.0/24", False, "VPN"),
     ]
-    assert "added" not in found[box] and found[box]["ssh_port"] == 22 and found[box]["ssh_alias"] is None
+    assert "added" not in found[box]
+    assert found[box]["ssh_port"] == 22
+    assert found[box]["ssh_alias"] is None
 
 
 def rule_ids(client, group_id) -> dict[str, str]:
@@ -91,7 +95,8 @@ def test_the_whole_document_of_two_boxes_in_one_region(run, app, cloud, my_addre
 
     found = json.loads(done.stdout)
     found["boxes"].sort(key=lambda box: box["instance_id"] == second)
-    assert done.exit_code == 0 and found == {
+    assert done.exit_code == 0
+    assert found == {
         "boxes": [
             {
                 "instance_id": first,
@@ -119,7 +124,8 @@ def test_the_whole_document_of_two_boxes_in_one_region(run, app, cloud, my_addre
         "regions_failed": [],
         "warnings": [],
     }
-    assert WEST in found["regions_queried"] and "192.0.2.0/24" in by_first
+    assert WEST in found["regions_queried"]
+    assert "192.0.2.0/24" in by_first
 
 
 def test_the_command_that_lets_one_in_begins_as_the_program_was_called(run, cloud, my_address, monkeypatch):
@@ -133,7 +139,8 @@ def test_our_rules_are_replaced_and_others_stay(run, cloud, my_address):
     by_others(cloud.ec2(WEST), group, "192.0.2.0/24")
     done = run("access", box, "--ssh-cidr", "me", "-o", "json")
     (after,) = shown(done)
-    assert done.exit_code == 0 and after["reachable"] is True
+    assert done.exit_code == 0
+    assert after["reachable"] is True
     assert (after["added"], after["removed"]) == ([f"{ME}/32"], [HOME])
     assert sources(cloud.ec2(WEST), group) == {(f"{ME}/32", True), ("192.0.2.0/24", False)}
     operations = [operation for _, operation in cloud.calls if operation.endswith("Ingress")]
@@ -153,18 +160,21 @@ def test_a_refused_authorization_removes_nothing(run, cloud, my_address):
     box, group = make_box(cloud)
     cloud.deny(WEST, "AuthorizeSecurityGroupIngress")
     done = run("access", box, "--ssh-cidr", "me", "-o", "json")
-    assert done.exit_code == 1 and json.loads(done.stdout)["error"]["code"] == "access-denied"
+    assert done.exit_code == 1
+    assert json.loads(done.stdout)["error"]["code"] == "access-denied"
     assert sources(cloud.ec2(WEST), group) == {(HOME, True)}
 
 
-def test_one_region_that_refuses_is_told_and_the_others_are_changed(run, cloud, my_address):
+def test_one_region_that_refuses_is_reported_and_the_others_are_changed(run, cloud, my_address):
     box, group = make_box(cloud)
     other, other_group = make_box(cloud, EAST)
     cloud.deny(EAST, "AuthorizeSecurityGroupIngress")
     done = run("access", "--ssh-cidr", "me", "-o", "json")
     found = {b["instance_id"]: b for b in shown(done)}
-    assert done.exit_code == 3 and f"Could not read or change {EAST}" in done.stderr
-    assert found[box]["added"] == [f"{ME}/32"] and "added" not in found[other]
+    assert done.exit_code == 3
+    assert f"Could not read or change {EAST}" in done.stderr
+    assert found[box]["added"] == [f"{ME}/32"]
+    assert "added" not in found[other]
     assert sources(cloud.ec2(EAST), other_group) == {(HOME, True)}
 
 
@@ -172,7 +182,8 @@ def test_a_rule_of_others_for_the_same_network_is_neither_doubled_nor_taken_over
     box, group = make_box(cloud)
     by_others(cloud.ec2(WEST), group, f"{ME}/32")
     (after,) = shown(run("access", box, "--ssh-cidr", "me", "-o", "json"))
-    assert sources(cloud.ec2(WEST), group) == {(f"{ME}/32", False)} and after["added"] == []
+    assert sources(cloud.ec2(WEST), group) == {(f"{ME}/32", False)}
+    assert after["added"] == []
 
 
 def test_our_rule_in_a_second_group_of_the_box_goes_too(run, cloud, my_address):
@@ -205,7 +216,8 @@ def test_a_rule_that_comes_meanwhile_does_not_keep_the_others_out(run, cloud, my
     client = cloud.ec2(WEST)
     cloud.faults.on("AuthorizeSecurityGroupIngress", lambda: by_others(client, group, f"{ME}/32"))
     (after,) = shown(run("access", box, "--ssh-cidr", "me", "--ssh-cidr", "192.0.2.0/24", "-o", "json"))
-    assert sources(client, group) == {(f"{ME}/32", False), ("192.0.2.0/24", True)} and after["reachable"] is True
+    assert sources(client, group) == {(f"{ME}/32", False), ("192.0.2.0/24", True)}
+    assert after["reachable"] is True
 
 
 @pytest.mark.parametrize("operation", ["AuthorizeSecurityGroupIngress", "RevokeSecurityGroupIngress"])
@@ -214,7 +226,8 @@ def test_a_change_whose_answer_is_lost_is_done(run, cloud, my_address, operation
     box, group = make_box(cloud, cidrs=[HOME, "192.0.2.0/24"])
     cloud.faults.lose(operation, times=lost)
     done = run("access", box, "--ssh-cidr", "me", "-o", "json")
-    assert done.exit_code == 0 and sources(cloud.ec2(WEST), group) == {(f"{ME}/32", True)}
+    assert done.exit_code == 0
+    assert sources(cloud.ec2(WEST), group) == {(f"{ME}/32", True)}
 
 
 def test_a_rule_that_goes_meanwhile_does_not_keep_the_others(run, cloud, my_address):
@@ -224,7 +237,8 @@ def test_a_rule_that_goes_meanwhile_does_not_keep_the_others(run, cloud, my_addr
     gone = ec2.find_rules(client, [group])[:1]
     cloud.faults.on("RevokeSecurityGroupIngress", lambda: ec2.revoke(client, group, gone))
     done = run("access", box, "--ssh-cidr", "me", "-o", "json")
-    assert done.exit_code == 0 and sources(client, group) == {(f"{ME}/32", True)}
+    assert done.exit_code == 0
+    assert sources(client, group) == {(f"{ME}/32", True)}
 
 
 def test_an_interrupted_change_says_how_to_look(run, cloud, my_address):
@@ -232,7 +246,8 @@ def test_an_interrupted_change_says_how_to_look(run, cloud, my_address):
     cloud.faults.interrupt("AuthorizeSecurityGroupIngress", signal.SIGTERM)
     done = run("access", box, "--ssh-cidr", "me", "-o", "json")
     error = json.loads(done.stdout)["error"]
-    assert (done.exit_code, error["code"]) == (143, "interrupted") and "aws-bootstrap access" in error["hint"]
+    assert (done.exit_code, error["code"]) == (143, "interrupted")
+    assert "aws-bootstrap access" in error["hint"]
     assert (HOME, True) in sources(cloud.ec2(WEST), group), "nothing is removed afterwards"
 
 
@@ -278,17 +293,20 @@ def test_an_address_that_cannot_be_found_is_unknown_but_me_then_fails(run, cloud
     box, group = make_box(cloud)
     done = run("access", "-o", "json")
     (before,) = shown(done)
-    assert before["reachable"] is None and json.loads(done.stdout)["my_address"] is None
+    assert before["reachable"] is None
+    assert json.loads(done.stdout)["my_address"] is None
     assert [warning["code"] for warning in json.loads(done.stdout)["warnings"]] == ["no-address"]
     done = run("access", box, "--ssh-cidr", "me", "-o", "json")
-    assert done.exit_code == 1 and json.loads(done.stdout)["error"]["code"] == "no-address"
+    assert done.exit_code == 1
+    assert json.loads(done.stdout)["error"]["code"] == "no-address"
     assert run("access", box, "--ssh-cidr", "192.0.2.0/24").exit_code == 0
     assert sources(cloud.ec2(WEST), group) == {("192.0.2.0/24", True)}
 
 
 def test_no_boxes_and_unknown_names(run, cloud, my_address):
     done = run("access", "-o", "json")
-    assert done.exit_code == 0 and shown(done) == []
+    assert done.exit_code == 0
+    assert shown(done) == []
     assert run("access", "aws-gpu9").exit_code == 1
     assert json.loads(run("access", "i-0123456789abcdef0", "-o", "json").stdout)["error"]["code"] == "not-found"
 
@@ -298,9 +316,11 @@ def test_a_box_that_has_ended_is_not_found_by_name_and_left_out_otherwise(run, c
     cloud.ec2(WEST).terminate_instances(InstanceIds=[box])
     done = run("access", box, "--ssh-cidr", "me", "-o", "json")
     error = json.loads(done.stdout)["error"]
-    assert (done.exit_code, error["code"]) == (1, "not-found") and box in error["message"]
+    assert (done.exit_code, error["code"]) == (1, "not-found")
+    assert box in error["message"]
     done = run("access", "--ssh-cidr", "me", "-o", "json")
-    assert done.exit_code == 0 and shown(done) == []
+    assert done.exit_code == 0
+    assert shown(done) == []
     assert sources(cloud.ec2(WEST), group) == {(HOME, True)}
 
 
@@ -308,7 +328,8 @@ def test_an_unread_region_is_exit_code_3_and_all_of_them_1(run, cloud, my_addres
     box, _ = make_box(cloud)
     cloud.deny(EAST)
     done = run("access", "-o", "json")
-    assert done.exit_code == 3 and [b["instance_id"] for b in shown(done)] == [box]
+    assert done.exit_code == 3
+    assert [b["instance_id"] for b in shown(done)] == [box]
     assert [f["region"] for f in json.loads(done.stdout)["regions_failed"]] == [EAST]
     for region in (WEST, "eu-west-1"):
         cloud.deny(region)
@@ -367,7 +388,7 @@ def test_an_ssh_that_times_out_though_the_address_is_let_in_tells_nothing_more(r
     ],
     ids=["hint", "no-hint", "refused-hint", "refused"],
 )
-def test_who_is_left_out_is_told_where_that_may_be_the_cause(run, cloud, my_address, app, ssh, told):
+def test_who_is_left_out_is_reported_where_that_may_be_the_cause(run, cloud, my_address, app, ssh, told):
     silent_box(app, cloud, ssh=ssh)
     assert hint(run) == told
 
@@ -399,5 +420,5 @@ def test_rules_that_cannot_be_read_or_hold_no_address_leave_nobody_out(run, clou
     ("source", "let_in"),
     [("203.0.113.0/24", True), ("0.0.0.0/0", True), ("198.51.100.1/32", False), ("::/0", False), ("pl-1", None)],
 )
-def test_who_is_let_in(source, let_in):
+def test_who_is_allowed(source, let_in):
     assert ec2.allows([IngressRule("sgr-1", "sg-1", 22, 22, source, False)], ME) is let_in

@@ -133,7 +133,8 @@ def test_a_client_tells_who_we_are_and_has_bounds():
     aws = Aws(timeouts={"connect_timeout": 1, "read_timeout": 2})
     again: Any = aws.ec2("eu-west-1").meta.config
     once: Any = aws.ec2_once("eu-west-1").meta.config
-    assert again.user_agent_extra == "aws-bootstrap" and again.max_pool_connections == 20
+    assert again.user_agent_extra == "aws-bootstrap"
+    assert again.max_pool_connections == 20
     assert (again.connect_timeout, again.read_timeout) == (1, 2)
     assert [client.retries for client in (again, once)] == [
         {"mode": "standard", "total_max_attempts": 5},
@@ -166,7 +167,8 @@ def test_a_service_that_never_answers_does_not_hold_a_launch():
         url = f"http://127.0.0.1:{server.getsockname()[1]}/"
         with pytest.raises(BootstrapError, match="timed out") as caught:
             my_address(url, timeout=0.2)
-    assert caught.value.code == "no-address" and "--ssh-cidr" in (caught.value.hint or "")
+    assert caught.value.code == "no-address"
+    assert "--ssh-cidr" in (caught.value.hint or "")
 
 
 def test_the_password_of_a_service_is_not_shown():
@@ -182,7 +184,7 @@ def test_the_address_is_asked_of_aws(monkeypatch):
         my_address()
 
 
-def test_an_answer_that_is_no_address_is_told():
+def test_an_answer_that_is_no_address_is_reported():
     def answer():
         connection, _ = server.accept()
         with connection:
@@ -222,7 +224,8 @@ def test_a_token_that_aws_repeats_is_not_shown(app, run, monkeypatch):
     app.aws.ec2("us-west-2").meta.events.register_first("before-call.ec2.DescribeVolumes", none)
     for _ in range(3):
         outcome = run("status", "-r", "us-west-2", "--debug", "-o", "json")
-        assert outcome.exit_code == 1 and "Traceback" in outcome.stderr
+        assert outcome.exit_code == 1
+        assert "Traceback" in outcome.stderr
         assert "VERYSECRET" not in outcome.stdout + outcome.stderr
 
 
@@ -255,22 +258,26 @@ def test_a_region_that_falls_silent_does_not_hold_up_the_others(silent, monkeypa
     silence.report_to(told.append)
     found, failed = each_region(["a", "b", "c"], lambda r: silent(r) if r == "b" else r)
     silence.report_to(lambda message: None)
-    assert found == {"a": "a", "c": "c"} and [f.region for f in failed] == ["b"]
-    assert "no answer within 0.3 s" in failed[0].error and told == ["b does not answer; going on without it"]
+    assert found == {"a": "a", "c": "c"}
+    assert [f.region for f in failed] == ["b"]
+    assert "no answer within 0.3 s" in failed[0].error
+    assert told == ["b does not answer; going on without it"]
 
 
 def test_a_region_alone_is_given_up_later(silent, monkeypatch):
     monkeypatch.setenv("AWS_BOOTSTRAP_REGION_TIMEOUT", "0.1")
     with pytest.raises(AwsError) as caught:
         each_region(["a"], silent)
-    assert caught.value.code == "unreachable" and caught.value.exit_code == 1
+    assert caught.value.code == "unreachable"
+    assert caught.value.exit_code == 1
 
 
 def test_while_most_regions_are_silent_they_are_waited_for_longer(silent, monkeypatch):
     """It may be this machine's own network."""
     monkeypatch.setenv("AWS_BOOTSTRAP_REGION_TIMEOUT", "0.1")
     found, failed = each_region(["a", "b", "c"], lambda region: region if region == "a" else silent(region))
-    assert found == {"a": "a"} and [f.region for f in failed] == ["b", "c"]
+    assert found == {"a": "a"}
+    assert [f.region for f in failed] == ["b", "c"]
     assert "no answer within 0.3 s" in failed[0].error
     _, failed = each_region(["a", "b"], lambda region: region if region == "a" else silent(region))
     assert "no answer within 0.1 s" in failed[0].error, "half of them have answered"
@@ -319,14 +326,15 @@ def test_a_change_is_waited_for(silent, monkeypatch):
 def test_a_timeout_that_is_none_is_refused(run, cloud, monkeypatch, named):
     monkeypatch.setenv("AWS_BOOTSTRAP_REGION_TIMEOUT", named)
     outcome = run("status", "-r", "us-west-2", "-o", "json")
-    assert outcome.exit_code == 2 and named in json.loads(outcome.stdout)["error"]["message"]
+    assert outcome.exit_code == 2
+    assert named in json.loads(outcome.stdout)["error"]["message"]
 
 
 def test_a_region_that_hangs_is_waited_for_a_few_seconds():
     assert REGION_SECONDS <= 10
 
 
-def test_a_region_that_hangs_is_told_as_it_is_given_up(program):
+def test_a_region_that_hangs_is_reported_as_it_is_given_up(program):
     program.sandbox.fault(action="DescribeInstances", region="ap-south-1", do={"delay": 6})
     done = program("status", "-r", "ap-south-1", "-r", "us-west-2", env={"AWS_BOOTSTRAP_REGION_TIMEOUT": "1"})
     assert done.exit_code == 3
@@ -338,7 +346,8 @@ def test_prices_that_hang_do_not_hide_a_box(program):
     program.sandbox.fault(action="DescribeSpotPriceHistory", do={"delay": 15})
     code, seen = program.json("status", "-r", "us-west-2", env={"AWS_BOOTSTRAP_REGION_TIMEOUT": "3"})
     assert [box["ssh_alias"] for box in seen["instances"]] == ["aws-gpu1"]
-    assert "regions_failed" in seen and seen["regions_failed"] == []
+    assert "regions_failed" in seen
+    assert seen["regions_failed"] == []
 
 
 @pytest.mark.parametrize(
@@ -351,13 +360,16 @@ def test_prices_that_hang_do_not_hide_a_box(program):
 def test_what_is_read_before_a_change_has_a_deadline_too(program, action, words):
     program.sandbox.fault(action=action, do={"delay": 15})
     code, seen = program.json(*words, "-r", "us-west-2", env={"AWS_BOOTSTRAP_REGION_TIMEOUT": "0.5"})
-    assert code == 1 and "no answer within 1.5 s" in seen["error"]["message"]
-    assert not program.sandbox.log("RequestServiceQuotaIncrease") and not program.sandbox.log("RunInstances")
+    assert code == 1
+    assert "no answer within 1.5 s" in seen["error"]["message"]
+    assert not program.sandbox.log("RequestServiceQuotaIncrease")
+    assert not program.sandbox.log("RunInstances")
 
 
-def test_a_region_that_hangs_is_told_and_the_rest_is_shown(program):
+def test_a_region_that_hangs_is_reported_and_the_rest_is_shown(program):
     program.sandbox.fault(action="Describe(Instances|Volumes)", region="ap-south-1", do={"delay": 6})
     regions = ["-r", "ap-south-1", "-r", "us-west-2"]
     code, seen = program.json("status", *regions, env={"AWS_BOOTSTRAP_REGION_TIMEOUT": "2"})
-    assert code == 3 and [f["region"] for f in seen["regions_failed"]] == ["ap-south-1"]
+    assert code == 3
+    assert [f["region"] for f in seen["regions_failed"]] == ["ap-south-1"]
     assert "no answer within 2 s" in seen["error"]["message"]

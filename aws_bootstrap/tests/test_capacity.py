@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import random
 from dataclasses import replace
-from datetime import UTC, datetime
-from types import SimpleNamespace
 
-import boto3
 import pytest
-from botocore.stub import Stubber
 
 from aws_bootstrap.ec2 import Market
 from aws_bootstrap.errors import AwsError, CapacityError, ErrorReport, QuotaError, TransientError
@@ -30,7 +25,6 @@ from aws_bootstrap.workflows.launch.capacity import (
     quota_commands,
     search_error,
 )
-from aws_bootstrap.workflows.launch.pricing import check_price
 
 ONE = Policy((("r1", "g4dn.xlarge"),), spot=True)
 TWO = Policy(
@@ -153,8 +147,10 @@ def test_acquire_asks_once_and_reports_each_miss():
         return True
 
     got, attempts = acquire(ONE, SearchHooks(failing(dry().error), agree, on_failure=missed.append))
-    assert [a.market for a in attempts] == [SPOT, ON_DEMAND] and got == attempts[-1]
-    assert len(asked) == 1 and [m.attempt.market for m in missed] == [SPOT]
+    assert [a.market for a in attempts] == [SPOT, ON_DEMAND]
+    assert got == attempts[-1]
+    assert len(asked) == 1
+    assert [m.attempt.market for m in missed] == [SPOT]
 
 
 def test_capacity_that_comes_back_is_taken_after_some_sweeps():
@@ -167,7 +163,8 @@ def test_capacity_that_comes_back_is_taken_after_some_sweeps():
         sleep=clock.sleep,
     )
     _, attempts = acquire(replace(ONE, wait_timeout=600.0), search)
-    assert len(attempts) == 4 and set(waits) == {0, 1, 2}
+    assert len(attempts) == 4
+    assert set(waits) == {0, 1, 2}
     assert 2.5 + 5 + 10 <= clock.now <= 5 + 10 + 20
 
 
@@ -187,7 +184,8 @@ def test_giving_up_names_every_region_and_reason():
         ("r2", "g4dn.xlarge", "none"),
         ("r2", "g5.xlarge", "none"),
     ]
-    assert "--on-demand" in str(caught.value.hint) and "--wait" in str(caught.value.hint)
+    assert "--on-demand" in str(caught.value.hint)
+    assert "--wait" in str(caught.value.hint)
 
 
 def missed(kind: str, error: AwsError, hint: str | None = None) -> FailedAttempt:
@@ -228,7 +226,8 @@ def test_what_helps_is_said_once_and_only_where_it_helps():
 @pytest.mark.parametrize("kind", [AwsError, QuotaError, CapacityError])
 def test_the_last_refusals_code_is_kept(kind):
     error = search_error(ONE, SearchState((missed("g4dn.xlarge", kind("no", aws_code="TheCode", code="the-code")),)))
-    assert error.aws_code == "TheCode" and type(error) is kind
+    assert error.aws_code == "TheCode"
+    assert type(error) is kind
     assert error.code == "the-code" or kind is not AwsError
 
 
@@ -246,7 +245,7 @@ def test_a_pause_tells_each_second_what_is_left():
     assert left == [2.0, 1.0]
 
 
-def test_each_attempt_is_told_with_what_went_before():
+def test_each_attempt_is_reported_with_what_went_before():
     """The pauses are those of docs/capacity.md: 5 s, doubling to 60 s, each shortened by chance to half at least."""
     clock, told = Clock(1000.0), []
     search = SearchHooks(
@@ -289,7 +288,7 @@ def test_a_refusal_of_the_only_region_is_raised_itself():
 ELSEWHERE = "Try another --instance-type or --region. Both can be repeated."
 
 
-def test_what_is_told_in_the_end_where_there_was_no_room():
+def test_what_is_reported_in_the_end_where_there_was_no_room():
     misses = (quota(), dry("r2"), dry("r2", "g5.xlarge", ON_DEMAND), replace(dry("r2"), error=LATER))
     error = search_error(TWO, tried(*misses))
     assert (type(error), error.exit_code, error.aws_code) == (CapacityError, 1, "InsufficientInstanceCapacity")
@@ -308,7 +307,7 @@ def test_what_is_told_in_the_end_where_there_was_no_room():
 LATER = CapacityError("none, later", aws_code="UnfulfillableCapacity")
 
 
-def test_what_is_told_in_the_end_of_quotas_and_refusals():
+def test_what_is_reported_in_the_end_of_quotas_and_refusals():
     error = search_error(ONE, tried(quota()))
     reasons = (RegionReason("r1", "no more", "g4dn.xlarge", SPOT),)
     what = "The account's vCPU quota does not allow another g4dn.xlarge."
@@ -375,47 +374,3 @@ def test_quota_commands_are_pinned(kind, family):
 def test_a_quota_of_a_type_without_a_family_is_raised_at_the_console():
     where = "https://console.aws.amazon.com/servicequotas/"
     assert quota_commands(Attempt("eu-west-1", "zz9.large", SPOT), 12) == f"Request an increase: {where}"
-
-
-# --- --max-price -----------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def priced():
-    """An app whose price list answers with these prices in turn: `priced("0.5", None)`; None stands for no price."""
-    pricing = boto3.client("pricing", "us-east-1")
-    ec2 = boto3.client("ec2", "us-west-2")
-    with Stubber(pricing) as list_prices, Stubber(ec2) as spot_prices:
-
-        def answering(on_demand: str | None = None, spot: str | None = None):
-            dimension = {"pricePerUnit": {"USD": on_demand}}
-            product = {"terms": {"OnDemand": {"term": {"priceDimensions": {"dimension": dimension}}}}}
-            list_prices.add_response("get_products", {"PriceList": [json.dumps(product)] if on_demand else []})
-            point = {"InstanceType": "g4dn.xlarge", "AvailabilityZone": "a", "SpotPrice": spot, "Timestamp": NOW}
-            spot_prices.add_response("describe_spot_price_history", {"SpotPriceHistory": [point] if spot else []})
-            return SimpleNamespace(aws=SimpleNamespace(pricing=lambda: pricing, ec2=lambda region: ec2))
-
-        yield answering
-
-
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
-BOUGHT = Attempt("us-west-2", "g4dn.xlarge", ON_DEMAND)
-
-
-def test_on_demand_at_a_price_that_nobody_knows_is_not_bought_under_max_price(priced):
-    """mutants.md, `check_price`."""
-    with pytest.raises(CapacityError, match="price is not known"):
-        check_price(priced(on_demand=None), BOUGHT, 0.6)
-
-
-def test_on_demand_above_max_price_is_not_bought(priced):
-    with pytest.raises(CapacityError, match=r"\$0.7000 an hour, more than --max-price 0.6"):
-        check_price(priced(on_demand="0.7"), BOUGHT, 0.6)
-    check_price(priced(on_demand="0.6"), BOUGHT, 0.6)
-    check_price(priced(on_demand=None), BOUGHT, None)
-
-
-def test_spot_without_a_known_price_is_left_to_ec2_which_holds_it_to_max_price(priced):
-    check_price(priced(spot=None), replace(BOUGHT, market=SPOT), 0.6)
-    with pytest.raises(CapacityError, match="more than --max-price"):
-        check_price(priced(spot="0.7"), replace(BOUGHT, market=SPOT), 0.6)

@@ -104,7 +104,8 @@ def test_what_is_planned_is_what_is_shown_asked_and_done(run, app, cloud, write,
     asked = workflow.question(todo.shown)
     lines = asked.splitlines()
     named = [stale[0].alias, *(entry.alias for entry in (*added, *updated)), orphan]
-    assert len(lines) == len(named) + 2 and all(name in line for name, line in zip(named, lines, strict=False))
+    assert len(lines) == len(named) + 2
+    assert all(name in line for name, line in zip(named, lines, strict=False))
     assert "cannot be recovered" in asked
     assert "cannot be recovered" not in workflow.question(replace(todo.shown, orphan_volumes=()))
 
@@ -143,7 +144,8 @@ def test_a_plan_of_a_partial_view_keeps_everything_and_says_what(app, cloud, wri
         skipped_volumes=todo.shown.skipped_volumes,
     )
     assert sorted(todo.shown.skipped_volumes, key=lambda v: left.index(v)) == list(left)
-    assert workflow.nothing_done(todo.shown) == expected and todo.shown.is_empty
+    assert workflow.nothing_done(todo.shown) == expected
+    assert todo.shown.is_empty
     assert todo.shown.command.endswith(" cleanup --include-ebs --include-kept")
 
 
@@ -152,7 +154,8 @@ def test_without_a_wish_aliases_alone_are_looked_at(app, cloud, write):
     make_volume(cloud.ec2(WEST), "i-0gone")
     start_box(cloud.ec2(WEST))
     todo = workflow.plan(app, workflow.CleanupOptions())
-    assert todo.shown.is_empty and todo.new_hosts == () == todo.updated_hosts
+    assert todo.shown.is_empty
+    assert todo.new_hosts == () == todo.updated_hosts
     assert todo.shown.command.endswith(" cleanup")
     assert {operation for _, operation in cloud.calls[2:]} - {"RunInstances"} == {"DescribeInstances"}
 
@@ -179,8 +182,10 @@ def test_a_dry_run_tells_and_changes_nothing(run, app, cloud, write):
     write("i-0gone")
     before = config(app)
     shown = document(run("cleanup", "--dry-run", "-o", "json"))
-    assert shown["stale"] == [{"instance_id": "i-0gone", "alias": "aws-gpu1"}] and "cleaned" not in shown
-    assert config(app) == before and "i-0gone" in app.paths.known_hosts.read_text()
+    assert shown["stale"] == [{"instance_id": "i-0gone", "alias": "aws-gpu1"}]
+    assert "cleaned" not in shown
+    assert config(app) == before
+    assert "i-0gone" in app.paths.known_hosts.read_text()
 
 
 def test_with_a_region_unread_nothing_is_removed_or_deleted(run, app, cloud, write):
@@ -190,13 +195,17 @@ def test_with_a_region_unread_nothing_is_removed_or_deleted(run, app, cloud, wri
     before = config(app)
     done = cleanup(run, "--include-ebs")
     shown = document(done)
-    assert done.exit_code == 3 and shown["error"]["code"] == "region-failed" and EAST in done.stderr
+    assert done.exit_code == 3
+    assert shown["error"]["code"] == "region-failed"
+    assert EAST in done.stderr
     assert shown["cleaned"] == [] == shown["deleted_volumes"]
     assert shown["skipped"] == [{"instance_id": "i-0gone", "alias": "aws-gpu1"}]
     assert shown["skipped_volumes"] == [{"volume_id": volume, "size_gb": 8}]
-    assert config(app) == before and [v.volume_id for v in ec2.find_volumes(cloud.ec2(WEST))] == [volume]
+    assert config(app) == before
+    assert [v.volume_id for v in ec2.find_volumes(cloud.ec2(WEST))] == [volume]
     shown = document(run("cleanup", "--dry-run", "--include-ebs", "-o", "json"))
-    assert shown["stale"] == [] == shown["orphan_volumes"] and len(shown["skipped"]) == 1
+    assert shown["stale"] == [] == shown["orphan_volumes"]
+    assert len(shown["skipped"]) == 1
 
 
 def test_no_region_readable_is_a_failure(run, app, cloud, write):
@@ -204,13 +213,16 @@ def test_no_region_readable_is_a_failure(run, app, cloud, write):
     for region in cloud.regions():
         cloud.deny(region)
     done = cleanup(run)
-    assert done.exit_code == 1 and document(done)["error"]["code"] == "access-denied" and "i-0gone" in config(app)
+    assert done.exit_code == 1
+    assert document(done)["error"]["code"] == "access-denied"
+    assert "i-0gone" in config(app)
 
 
 def test_an_alias_in_a_region_that_the_account_cannot_see_stays(run, app, cloud, write):
     write("i-0far", region="ap-south-1")
     shown = document(cleanup(run))
-    assert shown["cleaned"] == [] and [s["instance_id"] for s in shown["skipped"]] == ["i-0far"]
+    assert shown["cleaned"] == []
+    assert [s["instance_id"] for s in shown["skipped"]] == ["i-0far"]
     assert "i-0far" in config(app)
 
 
@@ -225,12 +237,14 @@ def test_a_broken_block_is_reported_and_left_alone(run, app, cloud, write):
 @pytest.mark.parametrize("flags", [[], ["-o", "json"]])
 def test_without_yes_and_without_a_terminal_nothing_is_done(run, app, cloud, write, flags):
     write("i-0gone")
-    assert run("cleanup", *flags).exit_code == 2 and "i-0gone" in config(app)
+    assert run("cleanup", *flags).exit_code == 2
+    assert "i-0gone" in config(app)
 
 
 def test_nothing_to_do_needs_no_yes(run, cloud):
     done = run("cleanup")
-    assert done.exit_code == 0 and done.stdout == "Nothing to clean up in 3 regions.\n"
+    assert done.exit_code == 0
+    assert done.stdout == "Nothing to clean up in 3 regions.\n"
 
 
 # --- sync ------------------------------------------------------------------------------------------------
@@ -259,7 +273,8 @@ def test_boxes_without_an_alias_get_one_and_addresses_are_followed(run, app, clo
         factories.host().user,
     )
     assert (two.hostname, two.region, two.port) == (new["PublicIpAddress"], WEST, 22)
-    assert two.identity_file == str(public_key.with_suffix("")) and two.known_hosts == str(app.paths.known_hosts)
+    assert two.identity_file == str(public_key.with_suffix(""))
+    assert two.known_hosts == str(app.paths.known_hosts)
     again = document(cleanup(run, "--sync"))
     assert (again["added"], again["updated"]) == ([], []), "every address is right now"
 
@@ -277,27 +292,33 @@ def test_without_sync_no_alias_is_added_or_changed(run, app, cloud, write):
     write(start_box(cloud.ec2(EAST))["InstanceId"], hostname="192.0.2.1")
     start_box(cloud.ec2(WEST))
     before = config(app)
-    assert run("cleanup").exit_code == 0 and config(app) == before
+    assert run("cleanup").exit_code == 0
+    assert config(app) == before
 
 
-def test_a_missing_key_is_told_before_anything_is_written(run, app, cloud):
+def test_a_missing_key_is_reported_before_anything_is_written(run, app, cloud):
     start_box(cloud.ec2(WEST))
     done = cleanup(run, "--sync")
-    assert done.exit_code == 1 and document(done)["error"]["code"] == "ssh-key" and not app.paths.ssh_config.exists()
+    assert done.exit_code == 1
+    assert document(done)["error"]["code"] == "ssh-key"
+    assert not app.paths.ssh_config.exists()
 
 
 def test_a_box_that_has_no_address_gets_no_alias(run, app, cloud, public_key):
     stopped = start_box(cloud.ec2(WEST))["InstanceId"]
     cloud.ec2(WEST).stop_instances(InstanceIds=[stopped])
     done = cleanup(run, "--sync")
-    assert done.exit_code == 0 and document(done)["added"] == [] and not app.paths.known_hosts.exists()
+    assert done.exit_code == 0
+    assert document(done)["added"] == []
+    assert not app.paths.known_hosts.exists()
 
 
 def test_a_box_with_a_damaged_block_gets_no_second_one(run, app, cloud, public_key):
     box = start_box(cloud.ec2(WEST))["InstanceId"]
     app.paths.ssh_config.write_text(f"# >>> aws-bootstrap [{box}] >>>\nHost aws-gpu7\n")
     shown = document(cleanup(run, "--sync"))
-    assert shown["added"] == [] and shown["broken"] == [box]
+    assert shown["added"] == []
+    assert shown["broken"] == [box]
 
 
 def test_a_box_that_has_no_address_any_more_keeps_its_alias_as_it_is(run, app, cloud, write):
@@ -306,7 +327,8 @@ def test_a_box_that_has_no_address_any_more_keeps_its_alias_as_it_is(run, app, c
     cloud.ec2(EAST).stop_instances(InstanceIds=[box])
     cloud.faults.change_answer("DescribeInstances", without_address)
     before = config(app)
-    assert document(cleanup(run, "--sync"))["updated"] == [] and config(app) == before
+    assert document(cleanup(run, "--sync"))["updated"] == []
+    assert config(app) == before
 
 
 def without_address(reply) -> None:
@@ -379,17 +401,21 @@ def test_volumes_are_read_before_instances(run, cloud):
 def test_kept_ones_are_named_with_the_command_that_deletes_them(run, cloud):
     kept = make_volume(cloud.ec2(WEST), "i-0gone", kept=True)
     shown = run("cleanup", "--include-ebs").stdout
-    assert kept in shown and "cleanup --include-ebs --include-kept" in shown
+    assert kept in shown
+    assert "cleanup --include-ebs --include-kept" in shown
 
 
-def test_a_volume_that_cannot_be_deleted_is_told_and_the_rest_is_done(run, cloud, write):
+def test_a_volume_that_cannot_be_deleted_is_reported_and_the_rest_is_done(run, cloud, write):
     volume = make_volume(cloud.ec2(WEST), "i-0gone")
     cloud.deny(WEST, "DeleteVolume")
     done = cleanup(run, "--include-ebs")
-    assert done.exit_code == 1 and document(done)["deleted_volumes"][0]["deleted"] is False
+    assert done.exit_code == 1
+    assert document(done)["deleted_volumes"][0]["deleted"] is False
     write("i-0gone")
     done = cleanup(run, "--include-ebs")
-    assert done.exit_code == 3 and document(done)["error"]["code"] == "volume-not-deleted" and volume in done.stderr
+    assert done.exit_code == 3
+    assert document(done)["error"]["code"] == "volume-not-deleted"
+    assert volume in done.stderr
 
 
 @pytest.mark.parametrize("meanwhile", ["kept", "claimed"])
@@ -424,11 +450,13 @@ def test_an_interrupted_cleanup_says_what_is_gone_and_what_is_not(run, app, clou
     cloud.faults.interrupt("DeleteVolume", signal.SIGTERM, region=EAST, after=first)
     done = cleanup(run, "--include-ebs")
     failed = document(done)
-    assert done.exit_code == 143 and failed["error"]["code"] == "interrupted"
+    assert done.exit_code == 143
+    assert failed["error"]["code"] == "interrupted"
     assert failed["cleaned"] == [{"instance_id": "i-0gone", "alias": "aws-gpu1"}]
     by_id = {v["volume_id"]: v["deleted"] for v in failed["deleted_volumes"]}
     there = {v.volume_id for v in ec2.find_volumes(cloud.ec2(EAST))}
-    assert by_id == {gone: True, held: held not in there, left: left not in there} and len(there) == 1
+    assert by_id == {gone: True, held: held not in there, left: left not in there}
+    assert len(there) == 1
     assert {r["id"] for r in failed["error"]["resources"]} == there
     first.release()
     (line,) = [x for x in failed["error"]["hint"].splitlines() if x.startswith("Complete the cleanup: ")]
@@ -436,14 +464,15 @@ def test_an_interrupted_cleanup_says_what_is_gone_and_what_is_not(run, app, clou
     assert ec2.find_volumes(cloud.ec2(EAST)) == []
 
 
-def test_a_deletion_that_cannot_be_looked_up_is_told_as_unknown(run, app, cloud):
+def test_a_deletion_that_cannot_be_looked_up_is_reported_as_unknown(run, app, cloud):
     app.lookup_seconds = 0
     volume = make_volume(cloud.ec2(WEST), "i-0gone")
     cloud.faults.interrupt("DeleteVolume")
     cloud.faults.drop("DescribeVolumes", region=WEST, skip=2)  # the plan and the second look
     done = cleanup(run, "--include-ebs")
     (left,) = document(done)["deleted_volumes"]
-    assert done.exit_code == 130 and (left["volume_id"], left["deleted"]) == (volume, False)
+    assert done.exit_code == 130
+    assert (left["volume_id"], left["deleted"]) == (volume, False)
     assert left["error"] == "It is unknown whether it was deleted."
 
 
@@ -455,7 +484,8 @@ def test_a_cleanup_that_fails_half_way_says_what_it_has_done(run, app, cloud, wr
     app.paths.known_hosts.mkdir()
     done = cleanup(run, "--include-ebs")
     failed = document(done)
-    assert done.exit_code == 3 and [c["instance_id"] for c in failed["cleaned"]] == ["i-0gone"]
+    assert done.exit_code == 3
+    assert [c["instance_id"] for c in failed["cleaned"]] == ["i-0gone"]
     assert [(v["volume_id"], v["deleted"]) for v in failed["deleted_volumes"]] == [(volume, False)]
     assert "cleanup --include-ebs" in failed["error"]["hint"]
 
@@ -467,7 +497,8 @@ def broken_off(app, todo, wishes) -> tuple[ErrorReport, CleanupReport]:
     """The error of a cleanup that had done something, and what it says is done."""
     with pytest.raises(IncompleteError) as caught:
         workflow.apply(app, todo, wishes)
-    assert caught.value.exit_code == 3 and isinstance(caught.value.result, CleanupReport)
+    assert caught.value.exit_code == 3
+    assert isinstance(caught.value.result, CleanupReport)
     return caught.value.report, caught.value.result
 
 
@@ -485,7 +516,8 @@ def test_the_error_of_a_cleanup_broken_off_names_the_cause_the_rest_and_its_comm
         resources=(Resource("volume", volume, WEST, billing=True),),
     )
     left = DeletedVolume(volume, 9, False, "The command stopped before it was deleted.", WEST)
-    assert done.cleaned == (AliasEntry("i-0gone", "aws-gpu1"),) and done.deleted_volumes == (left,)
+    assert done.cleaned == (AliasEntry("i-0gone", "aws-gpu1"),)
+    assert done.deleted_volumes == (left,)
 
 
 def test_a_cleanup_that_has_done_nothing_fails_plainly(run, app, cloud, write):
@@ -547,7 +579,8 @@ def test_each_volume_has_its_own_outcome(run, cloud):
     cloud.faults.on("DescribeVolumes", claim, region=WEST, skip=1)
     cloud.faults.on("DescribeVolumes", lambda: cloud.deny(EAST), region=EAST, skip=1)
     done = cleanup(run, "--include-ebs")
-    assert done.exit_code == 3 and document(done)["error"]["code"] == "volume-not-deleted"
+    assert done.exit_code == 3
+    assert document(done)["error"]["code"] == "volume-not-deleted"
     outcomes = {v["volume_id"]: (v["deleted"], v.get("error")) for v in document(done)["deleted_volumes"]}
     assert outcomes == {
         gone: (True, None),
@@ -564,26 +597,32 @@ def test_a_deletion_that_got_no_answer_and_cannot_be_looked_up_says_both(run, ap
     cloud.faults.drop("DeleteVolume")
     cloud.faults.drop("DescribeVolumes", region=WEST, skip=2)  # the plan and the second look
     (left,) = document(cleanup(run, "--include-ebs"))["deleted_volumes"]
-    assert left["volume_id"] == volume and left["deleted"] is False
+    assert left["volume_id"] == volume
+    assert left["deleted"] is False
     assert left["error"].startswith("Connection was closed")
     assert left["error"].endswith(" It is unknown whether it was deleted.")
 
 
 def test_include_kept_alone_is_a_usage_error(run, cloud):
     done = run("cleanup", "--include-kept")
-    assert done.exit_code == 2 and "--include-ebs" in done.stderr
+    assert done.exit_code == 2
+    assert "--include-ebs" in done.stderr
 
 
 def test_the_table_is_one_with_an_action_column(run, cloud, write):
     write("i-0gone")
     make_volume(cloud.ec2(WEST), "i-0gone")
     shown = run("cleanup", "--dry-run", "--include-ebs", "-o", "table").stdout
-    assert shown.split()[0] == "Action" and shown.count("Action") == 1
-    assert "remove alias" in shown and "delete volume" in shown
+    assert shown.split()[0] == "Action"
+    assert shown.count("Action") == 1
+    assert "remove alias" in shown
+    assert "delete volume" in shown
 
 
 def test_structured_output_without_yes_is_wrong_usage_though_nothing_is_stale(run, cloud):
     """A script that forgets --yes must not pass until the day it matters."""
     done = run("cleanup", "-o", "json")
-    assert done.exit_code == 2 and document(done)["error"]["hint"] == "Add --yes." and cloud.calls == []
+    assert done.exit_code == 2
+    assert document(done)["error"]["hint"] == "Add --yes."
+    assert cloud.calls == []
     assert run("cleanup", "--dry-run", "-o", "json").exit_code == 0

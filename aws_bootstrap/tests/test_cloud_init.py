@@ -20,7 +20,8 @@ def test_parts_are_merged_in_their_order():
     first = Part(files=(("/etc/a", tricky),), commands=(("echo", "a b"), ("true",)))
     second = Part(files=(("/etc/b", "two\n"),), commands=(("sh", "-c", "! false"),))
     text = cloud_init.user_data([first, Part(), second])
-    assert text and text.startswith("#cloud-config\n")
+    assert text
+    assert text.startswith("#cloud-config\n")
     assert yaml.safe_load(text) == {
         "write_files": [{"path": "/etc/a", "content": tricky}, {"path": "/etc/b", "content": "two\n"}],
         "runcmd": [["echo", "a b"], ["true"], ["sh", "-c", "! false"]],
@@ -29,7 +30,8 @@ def test_parts_are_merged_in_their_order():
 
 def test_files_alone_need_no_commands():
     text = cloud_init.user_data([Part(files=(("/etc/a", ""),))])
-    assert text and yaml.safe_load(text) == {"write_files": [{"path": "/etc/a", "content": ""}]}
+    assert text
+    assert yaml.safe_load(text) == {"write_files": [{"path": "/etc/a", "content": ""}]}
 
 
 def test_sshd_listens_on_the_port_that_was_asked_for():
@@ -38,7 +40,8 @@ def test_sshd_listens_on_the_port_that_was_asked_for():
     read = reader.parse(text.encode())
     (file,) = read.files
     assert (file.path, file.content) == ("/etc/ssh/sshd_config.d/10-aws-bootstrap.conf", b"Port 2222\n")
-    assert len(read.commands) == 3 and not read.error
+    assert len(read.commands) == 3
+    assert not read.error
     assert yaml.safe_load(text)["runcmd"] == [
         ["sh", "-c", "! command -v semanage || semanage port -a -t ssh_port_t -p tcp 2222 || true"],
         ["systemctl", "daemon-reload"],

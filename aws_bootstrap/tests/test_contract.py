@@ -2,6 +2,8 @@
 
 The program runs in this process against a sandbox without boxes. What needs a box that answers (`launch`, `setup`) is
 in test_journey.py.
+
+A promise of all commands, so that it is no test of one of them.
 """
 
 from __future__ import annotations
@@ -114,7 +116,8 @@ def case(request) -> Case:
 def check(done: Result, schema: str, exit_code: int, fmt: OutputFormat) -> None:
     """Hold one outcome against the contract."""
     assert done.exit_code == exit_code, done.output
-    assert bool(exit_code) is ("Error: " in done.stderr) and "Traceback" not in done.stderr
+    assert bool(exit_code) is ("Error: " in done.stderr)
+    assert "Traceback" not in done.stderr
     if fmt is OutputFormat.JSON:
         check_document(json.loads(done.stdout), schema, exit_code)
     elif fmt is OutputFormat.YAML:

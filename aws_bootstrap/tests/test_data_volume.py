@@ -51,14 +51,17 @@ def sent(cloud) -> set[str]:
 
 def test_a_new_volume_and_an_existing_one_exclude_each_other(launch, cloud):
     code, failed = launch("--ebs-storage", "5", "--ebs-volume-id", "vol-0123456789abcdef0")
-    assert (code, failed["error"]["code"]) == (2, "usage") and cloud.calls == []
-    assert "--ebs-storage" in failed["error"]["message"] and "--ebs-volume-id" in failed["error"]["message"]
+    assert (code, failed["error"]["code"]) == (2, "usage")
+    assert cloud.calls == []
+    assert "--ebs-storage" in failed["error"]["message"]
+    assert "--ebs-volume-id" in failed["error"]["message"]
 
 
 def test_a_volume_is_in_one_region(launch, cloud, own_volume):
     cloud.calls.clear()
     code, failed = launch("--ebs-volume-id", own_volume, "-r", WEST, "-r", EAST)
-    assert (code, failed["error"]["code"]) == (2, "usage") and cloud.calls == []
+    assert (code, failed["error"]["code"]) == (2, "usage")
+    assert cloud.calls == []
     assert failed["error"]["hint"] == "Pass only the --region of the volume."
 
 
@@ -79,13 +82,16 @@ def test_a_new_volume_is_made_attached_formatted_and_mounted(launch, cloud, boxe
     assert boxes.mounts == [(box["ssh_alias"], volume["VolumeId"], True)]
     told = tags(volume)
     assert (told[TAG_INSTANCE], told["team"]) == (box["instance_id"], "blue")
-    assert TAG_FORMAT not in told and TAG_KEEP not in told
+    assert TAG_FORMAT not in told
+    assert TAG_KEEP not in told
 
 
 def test_a_launch_without_a_volume_makes_and_mounts_none(launch, cloud, boxes):
     code, box = launch()
-    assert code == 0 and "ebs_volume" not in box
-    assert boxes.mounts == [] and not {"CreateVolume", "AttachVolume"} & sent(cloud)
+    assert code == 0
+    assert "ebs_volume" not in box
+    assert boxes.mounts == []
+    assert not {"CreateVolume", "AttachVolume"} & sent(cloud)
 
 
 @pytest.mark.parametrize("operation", ["CreateVolume", "AttachVolume"])
@@ -93,14 +99,17 @@ def test_what_ec2_refuses_is_a_warning_and_ends_the_work_on_the_volume(launch, c
     cloud.deny(WEST, operation)
     code, box = launch("--ebs-storage", "5")
     refused = "You are not authorized to perform this operation."
-    assert (code, box["error"]["code"]) == (3, "mount-failed") and boxes.mounts == []
+    assert (code, box["error"]["code"]) == (3, "mount-failed")
+    assert boxes.mounts == []
     assert box["error"]["message"] == f"The data volume is not mounted: {refused}"
     (warning,) = box["warnings"]
-    assert (warning["code"], warning["region"]) == ("access-denied", WEST) and refused in warning["message"]
+    assert (warning["code"], warning["region"]) == ("access-denied", WEST)
+    assert refused in warning["message"]
     if operation == "AttachVolume":
         assert box["ebs_volume"]["mounted"] is False
     else:
-        assert "AttachVolume" not in sent(cloud) and "ebs_volume" not in box
+        assert "AttachVolume" not in sent(cloud)
+        assert "ebs_volume" not in box
 
 
 def test_a_volume_that_may_have_been_created_has_a_command_to_look_for_it(launch, app, cloud, boxes):
@@ -108,7 +117,8 @@ def test_a_volume_that_may_have_been_created_has_a_command_to_look_for_it(launch
     cloud.faults.lose("CreateVolume")
     cloud.deny(WEST, "DescribeVolumes")
     code, box = launch("--ebs-storage", "5")
-    assert code == 3 and boxes.mounts == []
+    assert code == 3
+    assert boxes.mounts == []
     assert box["error"]["hint"].splitlines()[0] == f"Look:      aws-bootstrap status --region {WEST}"
     assert [(warning["code"], warning["region"]) for warning in box["warnings"]] == [("unreachable", WEST)]
 
@@ -119,7 +129,8 @@ def test_a_volume_that_may_have_been_created_has_a_command_to_look_for_it(launch
 def test_the_users_volume_is_tagged_attached_and_mounted_as_it_is(launch, cloud, boxes, own_volume):
     code, box = launch("--ebs-volume-id", own_volume, "-r", WEST)
     (volume,) = volumes(cloud)
-    assert code == 0 and box["ebs_volume"] == {
+    assert code == 0
+    assert box["ebs_volume"] == {
         "volume_id": own_volume,
         "mount_point": "/data",
         "size_gb": 3,
@@ -149,7 +160,8 @@ def test_tags_that_no_look_confirms_are_not_taken_for_set(launch, app, cloud, bo
     cloud.faults.on("CreateTags", meanwhile)
     cloud.faults.drop("CreateTags", skip=0 if now == "gone" else 1)
     code, box = launch("--ebs-volume-id", own_volume)
-    assert (code, box["error"]["code"]) == (3, "mount-failed") and boxes.mounts == []
+    assert (code, box["error"]["code"]) == (3, "mount-failed")
+    assert boxes.mounts == []
     assert [warning["code"] for warning in box["warnings"]] == ["unreachable"]
     assert "AttachVolume" not in sent(cloud)
 
@@ -157,7 +169,8 @@ def test_tags_that_no_look_confirms_are_not_taken_for_set(launch, app, cloud, bo
 def test_a_claim_whose_answer_is_lost_is_looked_up(launch, cloud, boxes, own_volume):
     cloud.faults.lose("CreateTags")
     code, box = launch("--ebs-volume-id", own_volume)
-    assert code == 0 and box["ebs_volume"]["mounted"] is True
+    assert code == 0
+    assert box["ebs_volume"]["mounted"] is True
 
 
 @pytest.mark.parametrize("existing", [False, True], ids=["new", "own"])
@@ -168,7 +181,8 @@ def test_a_dry_run_tells_what_is_done_about_the_volume(launch, own_volume, exist
         f"Claim the data volume {own_volume}" if existing else "Create a data volume of 5 GB",
         "Mount the data volume at /data",
     ]
-    assert code == 0 and [step for step in planned["steps"] if "/data" in step or step in steps] == steps
+    assert code == 0
+    assert [step for step in planned["steps"] if "/data" in step or step in steps] == steps
 
 
 # --- the mount -------------------------------------------------------------------------------------------
@@ -193,7 +207,8 @@ def test_a_launch_whose_volume_is_not_mounted_tells_what_to_do(launch, boxes, ow
         "mount-failed",
         "The data volume is not mounted: No disks.",
     )
-    assert box["error"]["hint"].startswith(hint) and box["error"]["hint"].count("aws-bootstrap setup") == 1
+    assert box["error"]["hint"].startswith(hint)
+    assert box["error"]["hint"].count("aws-bootstrap setup") == 1
     (warning,) = box["warnings"]
     assert (warning["code"], warning["region"]) == ("mount-failed", WEST)
 
@@ -201,7 +216,8 @@ def test_a_launch_whose_volume_is_not_mounted_tells_what_to_do(launch, boxes, ow
 def test_what_is_sent_to_the_box_are_the_scripts_of_a_mount():
     with tarfile.open(fileobj=io.BytesIO(data_volume.package())) as tar:
         sizes = {entry.name: entry.size for entry in tar}
-    assert sizes.keys() == {"mount_data_volume.sh", "empty_disk.py", "fstab.py"} and all(sizes.values())
+    assert sizes.keys() == {"mount_data_volume.sh", "empty_disk.py", "fstab.py"}
+    assert all(sizes.values())
 
 
 # --- the leave to format, on the volume's own tag --------------------------------------------------------
@@ -227,8 +243,10 @@ def leave(cloud, volume_id: str) -> bool:
 @pytest.mark.parametrize("words", [(), ("--format-volume", "--yes")], ids=["tag", "user"])
 def test_the_leave_is_used_up_before_a_volume_is_formatted(run, cloud, boxes, fresh, words):
     done = run("setup", "aws-gpu1", *words, "-o", "json")
-    assert done.exit_code == 0 and json.loads(done.stdout)["warnings"] == []
-    assert boxes.mounts == [("aws-gpu1", fresh, True)] and not leave(cloud, fresh)
+    assert done.exit_code == 0
+    assert json.loads(done.stdout)["warnings"] == []
+    assert boxes.mounts == [("aws-gpu1", fresh, True)]
+    assert not leave(cloud, fresh)
 
 
 def take_away(cloud, volume_id: str) -> None:
@@ -246,17 +264,20 @@ def test_a_leave_that_cannot_be_used_up_formats_nothing(run, cloud, boxes, fresh
         cloud.deny(EAST, "DeleteTags")
     done = run("setup", "aws-gpu1", "-o", "json")
     (warning,) = json.loads(done.stdout)["warnings"]
-    assert done.exit_code == 0 and boxes.mounts == [("aws-gpu1", fresh, False)]
+    assert done.exit_code == 0
+    assert boxes.mounts == [("aws-gpu1", fresh, False)]
     assert (warning["code"], warning["region"]) == ("volume-not-formatted", EAST)
     why = "somebody else" if obstacle == "taken" else "not authorized"
-    assert fresh in warning["message"] and why in warning["message"]
+    assert fresh in warning["message"]
+    assert why in warning["message"]
 
 
 def test_by_the_users_word_a_volume_is_not_formatted_while_its_tag_may_be_used_by_others(run, cloud, boxes, fresh):
     take_away(cloud, fresh)
     done = run("setup", "aws-gpu1", "--format-volume", "--yes", "-o", "json")
     failed = json.loads(done.stdout)
-    assert done.exit_code == 3 and boxes.mounts == []
+    assert done.exit_code == 3
+    assert boxes.mounts == []
     assert failed["error"]["message"].endswith(
         f"Could not remove the tag {TAG_FORMAT} of {fresh}. Nothing was formatted."
     )

@@ -68,7 +68,9 @@ def test_who_lacks_a_permission_is_shown_where_permissions_are_explained():
 
 def test_an_unknown_code_keeps_awss_sentence():
     error = to_aws_error("SomethingNew", "what AWS said")
-    assert str(error) == "what AWS said" and error.aws_code == "SomethingNew" and error.code == "aws-error"
+    assert str(error) == "what AWS said"
+    assert error.aws_code == "SomethingNew"
+    assert error.code == "aws-error"
 
 
 def client_error(code: str) -> boto.ClientError:
@@ -95,7 +97,8 @@ def client_error(code: str) -> boto.ClientError:
 def test_botocores_exceptions_become_ours(raised, kind, code):
     with pytest.raises(kind) as caught, translate_aws_errors():
         raise raised
-    assert caught.value.code == code and caught.value.hint
+    assert caught.value.code == code
+    assert caught.value.hint
 
 
 @pytest.mark.parametrize(

@@ -67,17 +67,19 @@ def test_a_box_that_cannot_be_logged_into_is_named_with_its_volume_and_the_ways_
     code, failed = launch("--ebs-storage", "5")
     error = failed["error"]
     assert (code, error["code"], error["message"]) == (3, "ssh-lost", "The connection broke.")
-    assert error["hint"] == f"Look at it.\n{ways_on(failed)}" and error["regions"] == []
+    assert error["hint"] == f"Look at it.\n{ways_on(failed)}"
+    assert error["regions"] == []
     assert error["resources"][:2] == of_kinds(cloud, "instance", "volume")
     assert unordered(error["resources"][2:]) == of_kinds(cloud, *FREE)
 
 
-def test_a_slip_of_our_own_is_told_as_one_and_the_box_is_named(launch, cloud, breaks):
+def test_a_slip_of_our_own_is_reported_as_one_and_the_box_is_named(launch, cloud, breaks):
     breaks(ZeroDivisionError("by nought"))
     code, failed = launch()
     error = failed["error"]
     assert (code, error["code"], error["message"]) == (3, "internal-error", "Unexpected ZeroDivisionError: by nought")
-    assert error["hint"] == ways_on(failed) and error["resources"][:1] == of_kinds(cloud, "instance")
+    assert error["hint"] == ways_on(failed)
+    assert error["resources"][:1] == of_kinds(cloud, "instance")
 
 
 def test_ec2_is_asked_whether_it_has_ended_the_box_only_where_ssh_broke(launch, cloud, breaks):
@@ -96,7 +98,8 @@ def test_a_slip_of_our_own_before_there_is_a_box_is_a_plain_failure(launch, app,
     code, failed = launch()
     error = failed["error"]
     assert (code, error["code"], error["message"]) == (1, "internal-error", "Unexpected ZeroDivisionError: by nought")
-    assert error["hint"] is None and not [r for r in error["resources"] if r["billing"]]
+    assert error["hint"] is None
+    assert not [r for r in error["resources"] if r["billing"]]
 
 
 def test_a_box_without_an_alias_yet_can_only_be_undone(launch, cloud):
@@ -118,7 +121,8 @@ def test_where_there_is_no_room_the_search_has_the_word(launch, cloud):
     error = failed["error"]
     assert (code, error["code"], failed["instance_id"]) == (1, "no-capacity", None)
     assert [(r["region"], r["market"]) for r in error["regions"]][0] == (WEST, "spot")
-    assert "Wait for capacity: --wait" in error["hint"] and "Undo" not in error["hint"]
+    assert "Wait for capacity: --wait" in error["hint"]
+    assert "Undo" not in error["hint"]
     assert unordered(error["resources"]) == of_kinds(cloud, *FREE)
 
 
@@ -129,18 +133,21 @@ def test_a_box_of_which_nothing_is_known_is_looked_for_by_hand(launch, app, clou
     code, failed = launch()
     error = failed["error"]
     may = "EC2 may have created the instance, but looking that up failed."
-    assert code == 3 and error["hint"].splitlines()[-2:] == [may, LOOK] and "free of charge" not in error["hint"]
+    assert code == 3
+    assert error["hint"].splitlines()[-2:] == [may, LOOK]
+    assert "free of charge" not in error["hint"]
     assert [(r["type"], r["billing"]) for r in unordered(error["resources"])] == [(kind, False) for kind in FREE]
 
 
-def test_a_volume_of_which_nothing_is_known_is_told_besides_the_box(launch, app, cloud, breaks):
+def test_a_volume_of_which_nothing_is_known_is_reported_besides_the_box(launch, app, cloud, breaks):
     app.lookup_seconds = 0
     cloud.faults.lose("CreateVolume")
     cloud.deny(WEST, "DescribeVolumes")
     breaks(broken())
     code, failed = launch("--ebs-storage", "5")
     may = "EC2 may have created the data volume, but looking that up failed."
-    assert code == 3 and failed["error"]["hint"] == f"{may}\n{LOOK}\n{ways_on(failed)}"
+    assert code == 3
+    assert failed["error"]["hint"] == f"{may}\n{LOOK}\n{ways_on(failed)}"
     assert [r["type"] for r in failed["error"]["resources"] if r["billing"]] == ["instance"]
 
 
@@ -149,7 +156,8 @@ def test_what_costs_nothing_and_is_not_known_does_not_make_it_incomplete(launch,
     cloud.faults.drop("ImportKeyPair")
     cloud.faults.drop("DescribeKeyPairs", skip=1)
     code, failed = launch()
-    assert code == 1 and LOOK not in failed["error"]["hint"]
+    assert code == 1
+    assert LOOK not in failed["error"]["hint"]
     assert failed["error"]["hint"].splitlines()[-1] == (
         f"EC2 may have created the key pair in {WEST}. This is free of charge, and the next launch uses what exists."
     )
@@ -182,7 +190,8 @@ def test_a_box_that_has_ended_is_not_named_but_its_volume_is(launch, cloud, brea
     volume = failed["ebs_volume"]["volume_id"]
     stays = f"The data volume {volume} (5 GB) still exists and is billed."
     undo = "Undo, once the volume is detached:  aws-bootstrap cleanup --include-ebs"
-    assert code == 3 and failed["error"]["hint"] == f"{launch_again(failed)}\n{stays}\n{undo}"
+    assert code == 3
+    assert failed["error"]["hint"] == f"{launch_again(failed)}\n{stays}\n{undo}"
     assert failed["error"]["resources"][:1] == of_kinds(cloud, "volume")
     assert unordered(failed["error"]["resources"][1:]) == of_kinds(cloud, *FREE)
 
@@ -198,14 +207,16 @@ def test_a_box_that_ends_before_it_runs_says_so_once(launch, cloud):
     in_state(cloud, "terminated")()
     code, failed = launch()
     assert (code, failed["error"]["code"]) == (1, "instance-ended")
-    assert launch_again(failed) not in failed["error"]["hint"] and failed["error"]["hint"].count("Launch again") == 1
+    assert launch_again(failed) not in failed["error"]["hint"]
+    assert failed["error"]["hint"].count("Launch again") == 1
 
 
 @pytest.mark.parametrize("state", ["stopped", "running"])
 def test_a_box_that_has_not_ended_still_bills(launch, cloud, breaks, state):
     breaks(broken(), in_state(cloud, state))
     code, failed = launch()
-    assert code == 3 and failed["error"]["hint"] == ways_on(failed)
+    assert code == 3
+    assert failed["error"]["hint"] == ways_on(failed)
     assert failed["error"]["resources"][:1] == of_kinds(cloud, "instance")
 
 
@@ -216,7 +227,8 @@ def test_a_box_that_ec2_does_not_tell_of_counts_as_billing(launch, cloud, breaks
 
     breaks(broken(), nothing if answer == "empty" else lambda: cloud.deny(WEST, "DescribeInstances"))
     code, failed = launch()
-    assert code == 3 and failed["error"]["hint"] == ways_on(failed)
+    assert code == 3
+    assert failed["error"]["hint"] == ways_on(failed)
     assert [r["type"] for r in failed["error"]["resources"] if r["billing"]] == ["instance"]
 
 

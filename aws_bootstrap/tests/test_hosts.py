@@ -95,7 +95,8 @@ def test_a_reply_without_security_groups_is_not_believed(app, key, three):
     odd = replace(three[1], group_ids=())
     with pytest.raises(AwsError) as raised:
         read_hosts(app, [three[0], odd], LaunchConfig())
-    assert raised.value.code == "unexpected-reply" and odd.instance_id in str(raised.value)
+    assert raised.value.code == "unexpected-reply"
+    assert odd.instance_id in str(raised.value)
 
 
 def test_a_box_yet_to_be_launched_has_an_id_and_an_address_that_no_box_has():

@@ -148,11 +148,12 @@ def test_a_region_named_twice_is_read_once(app, cloud):
     assert asked(cloud) == [(EAST, "DescribeInstances"), (WEST, "DescribeInstances")]
 
 
-def test_a_region_that_is_not_read_is_told_and_hides_no_other(app, cloud, box):
+def test_a_region_that_is_not_read_is_reported_and_hides_no_other(app, cloud, box):
     box(EAST, in_block=EAST), box(WEST, in_block=WEST)
     cloud.deny(EAST)
     found = read(app)
-    assert [b.region for b in found.boxes] == [WEST] and found.regions == REGIONS
+    assert [b.region for b in found.boxes] == [WEST]
+    assert found.regions == REGIONS
     assert found.failed == (RegionFailure(EAST, "You are not authorized to perform this operation."),)
 
 
@@ -166,7 +167,8 @@ def test_a_named_box_is_looked_for_where_its_block_says(app, cloud, box):
         found = read(app, [EAST], names)
         assert [(b.instance_id, b.alias) for b in found.boxes] == [(instance_id, "aws-gpu1")]
         assert [v.volume_id for v in found.volumes] == [volume], "what belongs to others is left out"
-        assert [h.instance_id for h in found.hosts] == [instance_id] and found.regions == (WEST,)
+        assert [h.instance_id for h in found.hosts] == [instance_id]
+        assert found.regions == (WEST,)
         assert asked(cloud) == [(WEST, "DescribeInstances"), (WEST, "DescribeVolumes")]
 
 
@@ -194,7 +196,7 @@ NOWHERE = f"List your boxes: {PROGRAM} status\nRemove aliases without a box: {PR
     ],
     ids=str,
 )
-def test_a_name_without_a_box_is_told_as_it_was_typed(app, cloud, names, told):
+def test_a_name_without_a_box_is_reported_as_it_was_typed(app, cloud, names, told):
     sshconfig.add(app.paths.ssh_config, factories.host(alias="", instance_id="i-0gone"))
     with pytest.raises(BootstrapError) as caught:
         read(app, [], names)
@@ -216,7 +218,8 @@ def test_a_name_that_may_be_where_nothing_could_be_read_is_not_absent(app, cloud
         read(app, [], ["i-0nobody"])
     reason = "You are not authorized to perform this operation."
     what = "Boxes and volumes there may exist. Run the command again, or choose regions with --region."
-    assert type(caught.value) is BootstrapError and not isinstance(caught.value, IncompleteError)
+    assert type(caught.value) is BootstrapError
+    assert not isinstance(caught.value, IncompleteError)
     assert caught.value.report == ErrorReport("region-failed", f"Could not read {EAST}: {reason}", what)
 
 
@@ -228,7 +231,9 @@ def test_boxes_that_have_ended_are_chosen_only_where_they_are_wanted(app, cloud,
     assert {b.instance_id for b in chosen} == {ended, stranger}
     with pytest.raises(BootstrapError) as caught:
         select(app, ["aws-gpu1", stranger], [WEST])
-    assert caught.value.code == "not-found" and "aws-gpu1" in str(caught.value) and stranger in str(caught.value)
+    assert caught.value.code == "not-found"
+    assert "aws-gpu1" in str(caught.value)
+    assert stranger in str(caught.value)
 
 
 def test_volumes_are_read_beside_the_instances_unless_they_are_not_wanted(app, cloud, box):

@@ -1,4 +1,7 @@
-"""A box's whole life with the real program, the real ssh and the real scp."""
+"""A box's whole life with the real program, the real ssh and the real scp.
+
+A promise of all commands together, so that it is no test of one of them.
+"""
 
 from __future__ import annotations
 
@@ -12,20 +15,26 @@ def test_launch_status_ssh_scp_terminate(program, tmp_path):
     launched = program("launch", "-o", "json")
     assert launched.exit_code == 0, launched.err
     box = launched.document
-    assert box["ssh_alias"] == "aws-gpu1" and box["setup"] == "completed" and box["pricing"] == "spot"
-    assert box["cuda_version"] == "13.2" and box["regions_tried"] == ["us-west-2"]
+    assert box["ssh_alias"] == "aws-gpu1"
+    assert box["setup"] == "completed"
+    assert box["pricing"] == "spot"
+    assert box["cuda_version"] == "13.2"
+    assert box["regions_tried"] == ["us-west-2"]
 
     seen = program("status", "-o", "json").document
     assert [(i["instance_id"], i["state"], i["ssh_alias"]) for i in seen["instances"]] == [
         (box["instance_id"], "running", "aws-gpu1")
     ]
-    assert seen["instances"][0]["spot_price_per_hour"] > 0 and seen["regions_failed"] == []
+    assert seen["instances"][0]["spot_price_per_hour"] > 0
+    assert seen["regions_failed"] == []
     assert len(seen["regions_queried"]) == 17
     assert yaml.safe_load(program("status", "-o", "yaml").out)["instances"][0]["instance_id"] == box["instance_id"]
     table = program("status", "-o", "table").out
-    assert box["instance_id"] in table and "Alias" in table
+    assert box["instance_id"] in table
+    assert "Alias" in table
     text = program("status").out
-    assert "aws-gpu1  running" in text and "aws-bootstrap --sandbox terminate aws-gpu1" in text
+    assert "aws-gpu1  running" in text
+    assert "aws-bootstrap --sandbox terminate aws-gpu1" in text
 
     assert "Tesla T4" in program.ssh("aws-gpu1", "nvidia-smi").stdout
     mine = tmp_path / "data.bin"
@@ -41,7 +50,8 @@ def test_launch_status_ssh_scp_terminate(program, tmp_path):
     left = program("status", "-o", "json").document["instances"]
     assert all(i["state"] == "shutting-down" for i in left)
     home = program.sandbox.home.root
-    assert (home / "ssh_config").read_text() == "" and box["instance_id"] not in (home / "known_hosts").read_text()
+    assert (home / "ssh_config").read_text() == ""
+    assert box["instance_id"] not in (home / "known_hosts").read_text()
 
 
 def test_after_termination_nothing_is_left(program, wait_for):
@@ -54,14 +64,16 @@ def test_after_termination_nothing_is_left(program, wait_for):
 def test_the_printed_commands_work_as_printed(program):
     # A type without a GPU, for trying things out: that is told and no failure.
     launched = program("launch", "--instance-type", "t3.medium")
-    assert launched.exit_code == 0 and "GPU and driver: WARNING: no NVIDIA GPU" in launched.err
+    assert launched.exit_code == 0
+    assert "GPU and driver: WARNING: no NVIDIA GPU" in launched.err
     printed = launched.out.splitlines()
     login = next(line.split(None, 1)[1] for line in printed if line.split()[:1] == ["SSH"])
     assert login.split()[:2] == ["ssh", "-F"]
     assert program.ssh(login.split()[-1], "echo $HOME && command -v python").stdout.splitlines()[0].startswith("/")
     link = next(line.split(": ", 1)[1] for line in printed if "jupyter-link" in line)
     page, _, token = program.ssh(*link.split()[3:]).stdout.strip().partition("?token=")
-    assert page == "http://localhost:8888/lab" and re.fullmatch("[0-9a-f]{48}", token)
+    assert page == "http://localhost:8888/lab"
+    assert re.fullmatch("[0-9a-f]{48}", token)
     check_jupyter_asks_for_the_token(program, page, token)
     check_jupyter_listens_on_loopback_alone(program)
     check_nothing_shows_the_token(program, token)
@@ -95,7 +107,8 @@ def test_the_box_is_pinned_by_its_host_key(program):
     assert line.startswith(box["instance_id"] + " ")
     known.write_text(line.rsplit(" ", 1)[0] + " AAAAC3NzaC1lZDI1NTE5AAAAIJ1ZrP6J5nJ0o1y2z3x4w5v6u7t8s9r0q1p2o3n4m5l6\n")
     failed = program("setup", "aws-gpu1", "-o", "json")
-    assert failed.exit_code == 1 and failed.document["error"]["code"] == "ssh-refused"
+    assert failed.exit_code == 1
+    assert failed.document["error"]["code"] == "ssh-refused"
 
 
 def test_every_option_reaches_the_box(program, tmp_path):
@@ -105,19 +118,25 @@ def test_every_option_reaches_the_box(program, tmp_path):
         *("launch", "--tag", "team=vision", "--metadata-hop-limit", "2", "--volume-size", "120"),
         *("--python-version", "3.13", "--setup-script", str(script), "--ssh-port", "2200", "--on-demand"),
     )
-    assert code == 0 and box["pricing"] == "on-demand"
+    assert code == 0
+    assert box["pricing"] == "on-demand"
     assert program.ssh("aws-gpu1", "cat from-my-script").stdout.endswith("ran\n")
     sent = program.sandbox.log("RunInstances")[-1]["parameters"]
-    assert sent["MetadataOptions.HttpPutResponseHopLimit"] == "2" and sent["MetadataOptions.HttpTokens"] == "required"
-    assert sent["BlockDeviceMapping.1.Ebs.VolumeSize"] == "120" and sent["BlockDeviceMapping.1.Ebs.Encrypted"] == "true"
+    assert sent["MetadataOptions.HttpPutResponseHopLimit"] == "2"
+    assert sent["MetadataOptions.HttpTokens"] == "required"
+    assert sent["BlockDeviceMapping.1.Ebs.VolumeSize"] == "120"
+    assert sent["BlockDeviceMapping.1.Ebs.Encrypted"] == "true"
     assert json.dumps(sent).count("vision") == 3, "on instance, volume and network interface"
 
 
 def test_options_come_from_the_environment(program):
     env = {"AWS_BOOTSTRAP_LAUNCH_INSTANCE_TYPE": "g5.xlarge,g4dn.xlarge", "AWS_BOOTSTRAP_LAUNCH_TAG": "a=1,b=2"}
     code, plan = program.json("launch", "--dry-run", env={**env, "AWS_REGION": "eu-west-1"})
-    assert code == 0 and plan["instance_type"] == "g5.xlarge" and plan["regions"] == ["eu-west-1"]
-    assert plan["tags"] == {"a": "1", "b": "2"} and plan["ssh_port"] == 2222
+    assert code == 0
+    assert plan["instance_type"] == "g5.xlarge"
+    assert plan["regions"] == ["eu-west-1"]
+    assert plan["tags"] == {"a": "1", "b": "2"}
+    assert plan["ssh_port"] == 2222
     assert program.json("launch", env={"AWS_BOOTSTRAP_LAUNCH_DRY_RUN": "1"})[1]["dry_run"] is True
     code, plan = program.json("launch", "--dry-run", env={"AWS_BOOTSTRAP_LAUNCH_ON_DEMAND": "1"})
     assert plan["pricing"] == "on-demand"

@@ -29,7 +29,8 @@ def refused(kind: type[BootstrapError], words: str) -> Iterator[pytest.Exception
     """The key is refused with these words, the code of all that is wrong with a key, and a way on."""
     with pytest.raises(kind, match=words) as caught:
         yield caught
-    assert caught.value.code == "ssh-key" and caught.value.hint
+    assert caught.value.code == "ssh-key"
+    assert caught.value.hint
 
 
 @pytest.fixture
@@ -44,11 +45,15 @@ def public(private: Path) -> Path:
 
 def test_a_missing_pair_is_planned_then_made(private, public):
     planned = inspect(public)
-    assert planned.public_key is None and not private.exists()
+    assert planned.public_key is None
+    assert not private.exists()
     made = keys.ensure(planned)
-    assert str(made.public_key).startswith("ssh-ed25519 ") and private.stat().st_mode & 0o777 == 0o600
+    assert str(made.public_key).startswith("ssh-ed25519 ")
+    assert private.stat().st_mode & 0o777 == 0o600
     assert public.read_text().split()[2] == "aws-bootstrap"
-    assert inspect(public) == made and made.on_disk and keys.ensure(made) is made
+    assert inspect(public) == made
+    assert made.on_disk
+    assert keys.ensure(made) is made
 
 
 def test_a_missing_public_half_is_derived(private, public):
@@ -56,7 +61,8 @@ def test_a_missing_public_half_is_derived(private, public):
     before = public.read_text().split()[:2]
     public.unlink()
     planned = inspect(public)
-    assert str(planned.public_key).split() == before and not public.exists()
+    assert str(planned.public_key).split() == before
+    assert not public.exists()
     keys.ensure(planned)
     assert public.read_text().split() == before
 
@@ -74,7 +80,8 @@ def test_no_umask_opens_or_closes_the_files_of_a_pair(tmp_path, umask, derived):
         keys.ensure(inspect(public))
     finally:
         os.umask(before)
-    assert private.stat().st_mode & 0o777 == 0o600 and private.parent.stat().st_mode & 0o777 == 0o700
+    assert private.stat().st_mode & 0o777 == 0o600
+    assert private.parent.stat().st_mode & 0o777 == 0o700
     assert public.stat().st_mode & 0o777 in (0o600, 0o644)
     assert sorted(os.listdir(private.parent)) == ["id", "id.pub"]
 
@@ -155,7 +162,7 @@ def test_a_passphrase_needs_an_agent(private, public):
     assert caught.value.hint == f"ssh-add {private}"
 
 
-def test_a_private_key_that_cannot_be_read_is_told_in_ssh_keygens_last_words(private, public):
+def test_a_private_key_that_cannot_be_read_is_reported_in_ssh_keygens_last_words(private, public):
     private.write_text("no key")
     private.chmod(0o600)
     with refused(BootstrapError, "Cannot read the private key .*: .*(libcrypto|invalid format)") as caught:
@@ -163,27 +170,27 @@ def test_a_private_key_that_cannot_be_read_is_told_in_ssh_keygens_last_words(pri
     assert str(caught.value.hint).endswith(f"ssh-keygen -y -f {private} > {private}.pub")
 
 
-def test_a_place_that_cannot_hold_a_key_is_told(tmp_path):
+def test_a_place_that_cannot_hold_a_key_is_reported(tmp_path):
     (tmp_path / "file").write_text("")
     with refused(BootstrapError, "Cannot (write|create) the SSH key") as caught:
         keys.ensure(keys.LocalKey(tmp_path / "file" / "id.pub", tmp_path / "file" / "id", None, on_disk=False))
     assert "--key-path" in str(caught.value.hint)
 
 
-def test_a_public_half_that_cannot_be_written_is_told(tmp_path):
+def test_a_public_half_that_cannot_be_written_is_reported(tmp_path):
     (tmp_path / "id.pub").mkdir()
     with refused(BootstrapError, "Cannot write the SSH key") as caught:
         keys.ensure(keys.LocalKey(tmp_path / "id.pub", tmp_path / "id", "ssh-ed25519 AAAA", on_disk=False))
     assert "--key-path" in str(caught.value.hint)
 
 
-def test_a_key_that_cannot_be_made_is_told_in_ssh_keygens_words():
+def test_a_key_that_cannot_be_made_is_reported_in_ssh_keygens_words():
     with refused(BootstrapError, "Cannot create the SSH key .*: Saving key .* failed") as caught:
         keys.ensure(keys.LocalKey(Path("/proc/id.pub"), Path("/proc/id"), None, on_disk=False))
     assert "--key-path" in str(caught.value.hint)
 
 
-def test_a_public_key_that_cannot_be_read_is_told(tmp_path):
+def test_a_public_key_that_cannot_be_read_is_reported(tmp_path):
     (tmp_path / "id.pub").mkdir()
     for path in (tmp_path / "id.pub", tmp_path / f"{'x' * 300}.pub"):
         with pytest.raises(UsageError, match="Cannot read the SSH key") as caught:

@@ -1,6 +1,8 @@
 """Launches whose calls get no answer, are interrupted, or whose box EC2 takes back: what exists is named.
 
 AWS answers in this process, and the boxes are pretended: what is looked at happens before and after them.
+
+A promise of all steps of a launch, so that it is no test of one of them.
 """
 
 from __future__ import annotations
@@ -57,12 +59,13 @@ def test_an_answer_that_never_comes_does_not_end_a_launch(launch, cloud, operati
     assert ("volume", failed["ebs_volume"]["volume_id"]) in existing(cloud)
 
 
-def test_a_volume_whose_creation_cannot_be_looked_up_is_told_as_unknown(launch, app, cloud):
+def test_a_volume_whose_creation_cannot_be_looked_up_is_reported_as_unknown(launch, app, cloud):
     app.lookup_seconds = 0
     cloud.faults.lose("CreateVolume")
     cloud.deny(WEST, "DescribeVolumes")
     code, failed = launch("--ebs-storage", "5")
-    assert code == 3 and "EC2 may have created the data volume anyway." in failed["error"]["message"]
+    assert code == 3
+    assert "EC2 may have created the data volume anyway." in failed["error"]["message"]
     assert "ebs_volume" not in failed
 
 
@@ -70,7 +73,9 @@ def test_a_volume_that_was_not_created_leaves_the_box(launch, app, cloud):
     app.lookup_seconds = 0
     cloud.faults.drop("CreateVolume")
     code, failed = launch("--ebs-storage", "5")
-    assert code == 3 and "not known" not in failed["error"]["message"] and "ebs_volume" not in failed
+    assert code == 3
+    assert "not known" not in failed["error"]["message"]
+    assert "ebs_volume" not in failed
     assert {kind for kind, _ in named(failed)} == {"instance", "security-group", "key-pair"}
 
 
@@ -88,24 +93,26 @@ def test_a_volume_that_was_not_created_leaves_the_box(launch, app, cloud):
 def test_what_an_interrupt_overtook_is_named(launch, run, cloud, operation, number, code):
     cloud.faults.interrupt(operation, number)
     exit_code, failed = launch("--ebs-storage", "5")
-    assert exit_code == code and failed["error"]["code"] == "interrupted"
+    assert exit_code == code
+    assert failed["error"]["code"] == "interrupted"
     assert named(failed) == existing(cloud)
     if failed["instance_id"]:
         undo(run, failed)
         assert {kind for kind, _ in existing(cloud)} == {"key-pair", "security-group"}
 
 
-def test_what_an_interrupt_overtook_and_cannot_be_looked_up_is_told_as_unknown(launch, app, cloud):
+def test_what_an_interrupt_overtook_and_cannot_be_looked_up_is_reported_as_unknown(launch, app, cloud):
     app.lookup_seconds = 0
     cloud.faults.interrupt("RunInstances")
     cloud.deny(WEST, "DescribeInstances")
     code, failed = launch()
-    assert code == 130 and failed["instance_id"] is None
+    assert code == 130
+    assert failed["instance_id"] is None
     assert "EC2 may have created the instance, but looking that up failed." in failed["error"]["hint"]
     assert f"aws-bootstrap status --region {WEST}" in failed["error"]["hint"]
 
 
-def test_a_key_pair_that_may_have_been_made_is_told_though_it_costs_nothing(launch, app, cloud):
+def test_a_key_pair_that_may_have_been_made_is_reported_though_it_costs_nothing(launch, app, cloud):
     app.lookup_seconds = 0
     cloud.faults.drop("ImportKeyPair")
     cloud.faults.drop("DescribeKeyPairs", skip=1)
@@ -123,7 +130,8 @@ def test_an_interrupt_while_an_error_is_looked_into_still_tells_what_exists(laun
 
     boxes.on_login = breaks
     code, failed = launch("--ebs-storage", "5")
-    assert code == 130 and named(failed) == existing(cloud)
+    assert code == 130
+    assert named(failed) == existing(cloud)
 
 
 # --- a box that EC2 takes back ---------------------------------------------------------------------------
@@ -137,7 +145,8 @@ def test_a_box_that_ec2_takes_back_leaves_a_volume_that_is_named_with_its_undo(l
 
     boxes.on_login = taken_back
     code, failed = launch("--ebs-storage", "5")
-    assert code == 3 and named(failed) == existing(cloud)
+    assert code == 3
+    assert named(failed) == existing(cloud)
     assert [r["type"] for r in failed["error"]["resources"] if r["billing"]] == ["volume"]
     assert failed["error"]["hint"].count("Launch again") == 1
     undo(run, failed)
@@ -152,9 +161,11 @@ def test_a_box_that_ends_before_it_runs_leaves_a_volume_that_is_named(launch, cl
 
     cloud.faults.change_answer("DescribeInstances", ended)
     code, failed = launch("--ebs-storage", "5")
-    assert code == 3 and failed["error"]["code"] == "instance-ended"
+    assert code == 3
+    assert failed["error"]["code"] == "instance-ended"
     assert [r["type"] for r in failed["error"]["resources"] if r["billing"]] == ["volume"]
-    assert "cleanup --include-ebs" in failed["error"]["hint"] and failed["error"]["hint"].count("Launch again") == 1
+    assert "cleanup --include-ebs" in failed["error"]["hint"]
+    assert failed["error"]["hint"].count("Launch again") == 1
 
 
 def test_a_box_that_ec2_takes_back_and_that_leaves_nothing_is_a_failure(launch, cloud, boxes):
@@ -164,7 +175,8 @@ def test_a_box_that_ec2_takes_back_and_that_leaves_nothing_is_a_failure(launch, 
 
     boxes.on_login = taken_back
     code, failed = launch()
-    assert code == 1 and not [r for r in failed["error"]["resources"] if r["billing"]]
+    assert code == 1
+    assert not [r for r in failed["error"]["resources"] if r["billing"]]
 
 
 # --- the user's own volume -------------------------------------------------------------------------------
@@ -184,5 +196,6 @@ def test_the_users_volume_is_not_listed_where_the_launch_breaks(launch, boxes, o
 
     boxes.on_login = breaks
     code, failed = launch("--ebs-volume-id", own_volume)
-    assert code == 3 and failed["ebs_volume"]["volume_id"] == own_volume
+    assert code == 3
+    assert failed["ebs_volume"]["volume_id"] == own_volume
     assert {kind for kind, _ in named(failed)} == {"instance", "key-pair", "security-group"}

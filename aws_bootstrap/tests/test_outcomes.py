@@ -129,14 +129,16 @@ def test_a_box_whose_gpu_is_not_known_makes_the_status_incomplete():
 )
 def test_a_volume_that_is_still_there_is_named(others, kind):
     error = told(replace(CLEANUP, deleted_volumes=(*others, FAILED)))
-    assert type(error) is kind and error.code == "volume-not-deleted"
+    assert type(error) is kind
+    assert error.code == "volume-not-deleted"
     assert str(error) == "Could not delete vol-2: It is in use."
     assert error.hint == f"See what is there: {PROGRAM} status"
 
 
 def test_requests_that_aws_refused_in_some_regions_are_said_with_each_reason():
     error = told(QuotaRequests((), UNREAD))
-    assert error.exit_code == 3 and error.hint == f"See what was sent: {PROGRAM} quota history"
+    assert error.exit_code == 3
+    assert error.hint == f"See what was sent: {PROGRAM} quota history"
     assert str(error) == f"The request failed in {EAST}, eu-west-1: Access was denied."
     assert error.report.regions == tuple(RegionReason(failure.region, failure.error) for failure in UNREAD)
 

@@ -155,7 +155,8 @@ def fmt(request):
 def test_every_result_in_every_format(fmt, result, capsys):
     output.emit(result)
     shown = capsys.readouterr()
-    assert shown.err == "" and shown.out.strip()
+    assert shown.err == ""
+    assert shown.out.strip()
     expected = json.loads(json.dumps(result.to_dict()))
     if fmt is OutputFormat.JSON:
         assert json.loads(shown.out) == expected
@@ -184,7 +185,9 @@ def test_a_signal_after_the_document_adds_no_second_one(fmt, capsys):
     first = capsys.readouterr().out
     output.emit_error(BootstrapError("Interrupted."))
     shown = capsys.readouterr()
-    assert first and shown.out == "" and "Interrupted." in shown.err
+    assert first
+    assert shown.out == ""
+    assert "Interrupted." in shown.err
 
 
 def test_every_result_type_is_tried():
@@ -214,7 +217,8 @@ def test_status_has_the_keys_of_the_contract():
 
 def test_an_unset_optional_key_is_left_out_and_a_null_one_is_not():
     bare = dataclasses.replace(LAUNCHED, cuda_version=None, public_ip=None)
-    assert "cuda_version" not in bare.to_dict() and bare.to_dict()["public_ip"] is None
+    assert "cuda_version" not in bare.to_dict()
+    assert bare.to_dict()["public_ip"] is None
 
 
 def failure() -> BootstrapError:
@@ -225,7 +229,7 @@ def failure() -> BootstrapError:
     return error.attach_result(LAUNCHED)
 
 
-def test_a_failure_is_told_on_stderr_and_is_one_document(fmt, capsys):
+def test_a_failure_is_reported_on_stderr_and_is_one_document(fmt, capsys):
     output.emit_error(failure())
     shown = capsys.readouterr()
     for word in ("It broke.", "Do this.", "i-1", "(billing)", "us-west-2 g4dn.xlarge spot: none"):
@@ -245,7 +249,8 @@ def test_a_failure_is_told_on_stderr_and_is_one_document(fmt, capsys):
 def test_a_bare_list_has_no_room_for_an_error(fmt, capsys):
     rows = InstanceTypeList((InstanceTypeRow("a", "g4dn.xlarge", 4, 16384, "gvt", None),), (RegionFailure("b", "x"),))
     problem = error_for(rows)
-    assert problem and problem.exit_code == 3
+    assert problem
+    assert problem.exit_code == 3
     output.emit_error(problem.attach_result(rows))
     shown = capsys.readouterr()
     assert "Could not read b: x" in shown.err
@@ -261,7 +266,8 @@ def test_progress_is_for_people_only(fmt, capsys):
     output.step(1, 2, "x")
     output.val("x", "y")
     shown = capsys.readouterr()
-    assert shown.out == "" and bool(shown.err) is (fmt is OutputFormat.TEXT)
+    assert shown.out == ""
+    assert bool(shown.err) is (fmt is OutputFormat.TEXT)
 
 
 def test_the_format_may_be_asked_for_a_context(fmt):

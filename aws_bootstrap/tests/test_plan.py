@@ -70,7 +70,8 @@ def test_the_first_type_is_tried_in_every_region_before_the_second():
 def test_a_plan_knows_its_places_and_what_holds_for_all_of_them():
     regions = (region_plan("r1", "first"), region_plan("r2", "first"))
     plan = LaunchPlan(LaunchConfig(), regions, (), (), LocalKey(Path("id.pub"), Path("id"), None))
-    assert plan.of("r2") is regions[1] and plan.first is plan.of("r1") is regions[0]
+    assert plan.of("r2") is regions[1]
+    assert plan.first is plan.of("r1") is regions[0]
     amazon, ubuntu = (Image("ami-1", name, "x86_64", "", "/dev/sda1", 8) for name in ("amzn2-ami", "ubuntu"))
     assert (plan.user(amazon), plan.user(ubuntu)) == ("ec2-user", "ubuntu")
     assert (plan.login_timeout, plan.user_data, plan.zone) == (30.0, None, None)
@@ -114,7 +115,8 @@ def test_a_dry_run_of_the_defaults_tells_nothing_that_was_not_asked_for(launch, 
     done = launch("--dry-run", "-o", "json")
     newest = max(cloud.ec2("us-west-2").describe_images(Filters=NOBLE)["Images"], key=lambda i: i["CreationDate"])
     image = {"ami_id": newest["ImageId"], "ami_name": newest["Name"]}
-    assert done.exit_code == 0 and without_steps(done) == PLAIN | image
+    assert done.exit_code == 0
+    assert without_steps(done) == PLAIN | image
     assert changes(cloud) == []
 
 
@@ -198,7 +200,8 @@ def lists(prefix: str, region: str) -> str:
 
 def test_a_type_that_the_only_region_lacks_is_an_error_with_the_list(launch, cloud):
     done = launch("--instance-type", "g9x.huge", "--instance-type", "g8y.huge", "-o", "json")
-    assert done.exit_code == 1 and changes(cloud) == []
+    assert done.exit_code == 1
+    assert changes(cloud) == []
     assert failure(done) == {
         "code": "bad-instance-type",
         "message": "There is no instance type g9x.huge or g8y.huge in us-west-2.",
@@ -209,7 +212,8 @@ def test_a_type_that_the_only_region_lacks_is_an_error_with_the_list(launch, clo
 def test_a_type_that_no_region_has_is_an_error_beside_one_that_there_is(launch, cloud):
     kinds = ("--instance-type", "g4dn.xlarge", "--instance-type", "g9x.huge")
     done = launch(*kinds, "-r", "us-east-1", "-r", "us-west-2", "-o", "json")
-    assert done.exit_code == 1 and changes(cloud) == []
+    assert done.exit_code == 1
+    assert changes(cloud) == []
     assert failure(done) == {
         "code": "bad-instance-type",
         "message": "There is no instance type g9x.huge in us-east-1 or us-west-2.",
@@ -228,7 +232,8 @@ def test_a_region_that_lacks_every_type_is_left_out(launch, cloud):
 
 def test_no_image_of_that_name_is_an_error_that_tells_the_pattern(launch, cloud):
     done = launch("--ami-filter", "ubuntu-none-*", "-o", "json")
-    assert done.exit_code == 1 and changes(cloud) == []
+    assert done.exit_code == 1
+    assert changes(cloud) == []
     assert failure(done) == {
         "code": "not-found",
         "message": "No AMI in us-west-2 matches 'ubuntu-none-*' for x86_64.",
@@ -249,7 +254,8 @@ def test_a_root_volume_smaller_than_the_image_is_an_error_that_tells_the_size(la
     if enough:
         assert done.exit_code == 0
         return
-    assert done.exit_code == 1 and failure(done) == {
+    assert done.exit_code == 1
+    assert failure(done) == {
         "code": "bad-volume-size",
         "message": f"The image big needs a root volume of 120 GB, but --volume-size is {size}.",
         "hint": "Add: --volume-size 120",
@@ -273,7 +279,8 @@ def test_a_folder_that_cannot_be_written_is_noticed_before_an_instance_runs(laun
     for half in (key, key.with_suffix("")):
         shutil.copy(half, as_others)
     done = launch("--key-path", str(as_others / key.name))
-    assert done.exit_code == 1 and changes(cloud) == []
+    assert done.exit_code == 1
+    assert changes(cloud) == []
     assert f"{closed} is not writable" in done.stderr
 
 
@@ -288,26 +295,30 @@ def test_a_user_config_full_of_global_options_is_no_obstacle(launch, app):
     assert app.paths.ssh_config.read_text() == GLOBAL_OPTIONS
 
 
-def test_a_proxy_that_is_not_used_for_the_box_is_told(launch, app):
+def test_a_proxy_that_is_not_used_for_the_box_is_reported(launch, app):
     app.paths.ssh_config.write_text("Host *\n    ProxyJump bastion\n")
     done = launch("--dry-run")
-    assert done.exit_code == 0 and "not through proxyjump bastion" in done.stderr
+    assert done.exit_code == 0
+    assert "not through proxyjump bastion" in done.stderr
 
 
 def test_a_syntax_error_in_the_ssh_config_is_found_before_anything_is_created(launch, app, cloud):
     """faults.md F4: it was noticed when the box billed already. The words are ssh's own, with the file's own lines."""
     app.paths.ssh_config.write_text("Host mine\n    Prot 22\n")
     done = launch("-o", "json")
-    assert done.exit_code == 1 and changes(cloud) == []
+    assert done.exit_code == 1
+    assert changes(cloud) == []
     assert f"{app.paths.ssh_config}: line 2: Bad configuration option: prot" in done.stderr
-    assert '"code": "ssh-config"' in done.stdout and "AWS_BOOTSTRAP_SSH_CONFIG" in done.stderr
+    assert '"code": "ssh-config"' in done.stdout
+    assert "AWS_BOOTSTRAP_SSH_CONFIG" in done.stderr
 
 
 def test_a_syntax_error_in_an_included_file_is_found_too(launch, app, cloud, tmp_path):
     (tmp_path / "included").write_text("Nonsense yes\n")
     app.paths.ssh_config.write_text(f"Include {tmp_path}/included\n")
     done = launch()
-    assert done.exit_code == 1 and changes(cloud) == []
+    assert done.exit_code == 1
+    assert changes(cloud) == []
     assert f"{tmp_path}/included: line 1: Bad configuration option: nonsense" in done.stderr
 
 
@@ -322,7 +333,8 @@ def test_what_cannot_be_written_is_noticed_before_an_instance_runs(launch, app, 
     else:
         path.mkdir()
     done = launch()
-    assert done.exit_code == 1 and changes(cloud) == []
+    assert done.exit_code == 1
+    assert changes(cloud) == []
     assert f"{path}: it is not a regular file" in done.stderr
 
 
@@ -331,14 +343,18 @@ def test_without_ssh_nothing_is_launched(launch, cloud, monkeypatch, tmp_path):
     (tmp_path / "bin" / "ssh-keygen").symlink_to(str(shutil.which("ssh-keygen")))
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     done = launch("-o", "json")
-    assert done.exit_code == 1 and failure(done)["code"] == "no-ssh" and changes(cloud) == []
+    assert done.exit_code == 1
+    assert failure(done)["code"] == "no-ssh"
+    assert changes(cloud) == []
 
 
 @pytest.mark.parametrize("name", ['a"b', "a\\b", "a\nb", "a${HOME}b"])
 def test_a_key_that_the_ssh_config_cannot_name_is_refused(launch, cloud, tmp_path, name):
     path = tmp_path / f"{name}.pub"
     done = launch("--key-path", str(path))
-    assert done.exit_code == 1 and changes(cloud) == [] and not path.exists()
+    assert done.exit_code == 1
+    assert changes(cloud) == []
+    assert not path.exists()
     assert "An SSH config cannot hold the path" in done.stderr
 
 
@@ -364,7 +380,8 @@ def test_the_box_is_reached_past_global_options_and_an_older_block_is_moved_abov
     config = Path(program.sandbox.env["AWS_BOOTSTRAP_SSH_CONFIG"])
     config.write_text(GLOBAL_OPTIONS)
     code, box = program.json("launch", "--no-setup")
-    assert code == 0 and program.ssh(box["ssh_alias"], "echo in").stdout == "in\n"
+    assert code == 0
+    assert program.ssh(box["ssh_alias"], "echo in").stdout == "in\n"
 
     block = config.read_text().removesuffix(GLOBAL_OPTIONS)
     older = block.replace("Host *\n", "").replace("    ProxyCommand none\n", "")

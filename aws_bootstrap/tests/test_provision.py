@@ -58,7 +58,8 @@ def test_a_step_that_warns_is_among_the_warnings():
 def test_a_report_that_makes_no_sense_is_a_failed_setup(report):
     outcome = set_up(1, "==> GPU", MARK, report)
     assert (outcome.setup, outcome.failed_step) == ("failed", "start")
-    assert outcome.message and outcome.message.startswith("it ended with exit status 1: ")
+    assert outcome.message
+    assert outcome.message.startswith("it ended with exit status 1: ")
     assert len(outcome.message) < 300
 
 
@@ -76,6 +77,6 @@ def test_files_that_do_not_arrive_are_a_failed_upload_in_the_boxs_own_words():
     assert outcome.message == f"its files could not be uploaded: {words}"
 
 
-def test_a_setup_that_was_killed_is_not_told_as_an_upload_that_failed():
+def test_a_setup_that_was_killed_is_not_reported_as_an_upload_that_failed():
     outcome = set_up(137, "==> GPU")
     assert outcome == SetupOutcome("failed", "start", None, "it ended with exit status 137: ==> GPU")

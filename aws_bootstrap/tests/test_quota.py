@@ -67,7 +67,8 @@ def test_where_p5_was_folded_into_p_that_is_said_and_ps_quota_shown(run, quotas)
     quotas.values[WEST, P_SPOT] = 96.0
     spot, on_demand = json.loads(run("quota", "show", "--family", "p5", "-o", "json").stdout)["quotas"]
     assert (spot["family"], spot["quota_code"], spot["value"]) == ("p5", P_SPOT, 96.0)
-    assert P_SPOT in spot["note"] and "note" not in on_demand
+    assert P_SPOT in spot["note"]
+    assert "note" not in on_demand
     assert spot["note"] in run("quota", "show", "--family", "p5").stdout
 
 
@@ -81,11 +82,14 @@ def test_a_region_that_cannot_be_read_is_unknown_and_the_rest_is_shown(run, clou
     cloud.deny(EAST)
     done = run("quota", "show", "-r", EAST, "-r", WEST, "-o", "json")
     shown = json.loads(done.stdout)
-    assert done.exit_code == 3 and {q["region"] for q in shown["quotas"]} == {WEST}
-    assert shown["regions_failed"][0]["region"] == EAST and shown["error"]["code"] == "region-failed"
+    assert done.exit_code == 3
+    assert {q["region"] for q in shown["quotas"]} == {WEST}
+    assert shown["regions_failed"][0]["region"] == EAST
+    assert shown["error"]["code"] == "region-failed"
     cloud.deny(WEST)
     done = run("quota", "show", "-r", EAST, "-r", WEST, "-o", "json")
-    assert done.exit_code == 1 and json.loads(done.stdout)["error"]["code"] == "access-denied"
+    assert done.exit_code == 1
+    assert json.loads(done.stdout)["error"]["code"] == "access-denied"
 
 
 # --- request ---------------------------------------------------------------------------------------------
@@ -96,7 +100,8 @@ ASK = ("quota", "request", "--type", "spot", "--desired-value", "8", "-r", EAST,
 
 def test_a_request_is_sent_in_every_region(run, cloud, quotas):
     done = run(*ASK, "--yes")
-    assert done.exit_code == 0 and sorted(sent(cloud)) == [EAST, WEST]
+    assert done.exit_code == 0
+    assert sorted(sent(cloud)) == [EAST, WEST]
     rows = json.loads(done.stdout)["requests"]
     assert [row["region"] for row in rows] == [EAST, WEST]
     assert rows[0] == {
@@ -116,36 +121,45 @@ def test_one_region_at_or_above_the_value_and_nothing_is_sent_anywhere(run, clou
     quotas.values[EAST, GVT_SPOT] = value
     done = run(*ASK, "--yes")
     error = json.loads(done.stdout)["error"]
-    assert done.exit_code == 1 and error["code"] == "bad-quota-value" and sent(cloud) == []
+    assert done.exit_code == 1
+    assert error["code"] == "bad-quota-value"
+    assert sent(cloud) == []
     assert [r["region"] for r in error["regions"]] == [EAST]
 
 
 def test_one_region_that_cannot_be_read_and_nothing_is_sent_anywhere(run, cloud, quotas):
     cloud.deny(EAST)
     done = run(*ASK, "--yes")
-    assert done.exit_code == 1 and json.loads(done.stdout)["error"]["code"] == "access-denied" and sent(cloud) == []
+    assert done.exit_code == 1
+    assert json.loads(done.stdout)["error"]["code"] == "access-denied"
+    assert sent(cloud) == []
 
 
-def test_a_request_that_is_open_already_is_told_with_its_id(run, cloud, quotas):
+def test_a_request_that_is_open_already_is_reported_with_its_id(run, cloud, quotas):
     quotas.add_request(WEST, GVT_SPOT, 16.0, "APPROVED")
     quotas.add_request(WEST, GVT_SPOT, 32.0, "CASE_OPENED")
     done = run(*ASK, "--yes")
     error = json.loads(done.stdout)["error"]
-    assert (done.exit_code, error["code"]) == (1, "quota-pending") and sent(cloud) == []
-    assert "32 vCPUs" in error["message"] and "request-1" in error["message"] and "quota history" in error["hint"]
+    assert (done.exit_code, error["code"]) == (1, "quota-pending")
+    assert sent(cloud) == []
+    assert "32 vCPUs" in error["message"]
+    assert "request-1" in error["message"]
+    assert "quota history" in error["hint"]
 
 
-def test_a_request_opened_by_another_just_now_is_told_in_our_words(run, cloud, quotas):
+def test_a_request_opened_by_another_just_now_is_reported_in_our_words(run, cloud, quotas):
     quotas.refuse = {EAST: "ResourceAlreadyExistsException", WEST: "ResourceAlreadyExistsException"}
     error = json.loads(run(*ASK, "--yes").stdout)["error"]
-    assert error["code"] == "quota-pending" and error["message"] == "A request for this quota is already open."
+    assert error["code"] == "quota-pending"
+    assert error["message"] == "A request for this quota is already open."
 
 
 def test_one_region_that_refuses_leaves_the_others_request_listed(run, cloud, quotas):
     quotas.refuse = {EAST: "DependencyAccessDeniedException"}
     done = run(*ASK, "--yes")
     shown = json.loads(done.stdout)
-    assert done.exit_code == 3 and [row["region"] for row in shown["requests"]] == [WEST]
+    assert done.exit_code == 3
+    assert [row["region"] for row in shown["requests"]] == [WEST]
     assert [r["region"] for r in shown["error"]["regions"]] == [EAST] == [r["region"] for r in shown["regions_failed"]]
 
 
@@ -154,7 +168,8 @@ def test_a_request_whose_answer_is_lost_is_found_among_the_open_ones(run, cloud,
     cloud.faults.lose("RequestServiceQuotaIncrease", region=EAST, times=lost)
     done = run(*ASK, "--yes")
     rows = json.loads(done.stdout)["requests"]
-    assert done.exit_code == 0 and [row["region"] for row in rows] == [EAST, WEST]
+    assert done.exit_code == 0
+    assert [row["region"] for row in rows] == [EAST, WEST]
     assert {row["request_id"] for row in rows} == {made["Id"] for made in quotas.requests}
 
 
@@ -163,17 +178,19 @@ def test_an_open_request_for_another_value_is_not_taken_for_ours(run, cloud, quo
     cloud.faults.on("RequestServiceQuotaIncrease", lambda: quotas.add_request(EAST, GVT_SPOT, 7.0), region=EAST)
     done = run(*ASK, "--yes")
     shown = json.loads(done.stdout)
-    assert done.exit_code == 3 and [row["region"] for row in shown["requests"]] == [WEST]
+    assert done.exit_code == 3
+    assert [row["region"] for row in shown["requests"]] == [WEST]
     assert "already open" in shown["error"]["message"]
 
 
-def test_a_request_of_which_nothing_can_be_learnt_is_told_as_unknown(run, app, cloud, quotas):
+def test_a_request_of_which_nothing_can_be_learnt_is_reported_as_unknown(run, app, cloud, quotas):
     app.lookup_seconds = 0
     cloud.faults.lose("RequestServiceQuotaIncrease", region=EAST)
     cloud.faults.drop("ListRequestedServiceQuotaChangeHistoryByQuota", region=EAST, skip=1)  # the first one checks
     done = run(*ASK, "--yes")
     error = json.loads(done.stdout)["error"]
-    assert done.exit_code == 3 and "It is unknown whether AWS received the request" in error["message"]
+    assert done.exit_code == 3
+    assert "It is unknown whether AWS received the request" in error["message"]
     assert "quota history" in error["hint"]
 
 
@@ -184,25 +201,31 @@ def test_an_interrupted_request_names_what_was_sent(run, app, cloud, quotas):
     done = run(*ASK, "--yes")
     shown = json.loads(done.stdout)
     held.release()
-    assert done.exit_code == 143 and shown["error"]["code"] == "interrupted"
+    assert done.exit_code == 143
+    assert shown["error"]["code"] == "interrupted"
     assert [(row["region"], row["status"]) for row in shown["requests"]] == [(EAST, "PENDING"), (WEST, "PENDING")]
     assert "quota history" in shown["error"]["hint"]
 
 
 def test_without_yes_structured_output_sends_nothing(run, cloud, quotas):
     done = run(*ASK)
-    assert done.exit_code == 2 and json.loads(done.stdout)["error"]["hint"] == "Add --yes." and sent(cloud) == []
+    assert done.exit_code == 2
+    assert json.loads(done.stdout)["error"]["hint"] == "Add --yes."
+    assert sent(cloud) == []
 
 
 def test_where_p5_was_folded_the_request_says_so_and_names_ps_code(run, cloud, quotas):
     del quotas.values[WEST, P5_SPOT]
     done = run("quota", "request", "--family", "p5", "--type", "spot", "--desired-value", "192", "--yes")
-    assert done.exit_code == 0 and f"{P_SPOT} applies" in done.stdout and quotas.requests[0]["QuotaCode"] == P_SPOT
+    assert done.exit_code == 0
+    assert f"{P_SPOT} applies" in done.stdout
+    assert quotas.requests[0]["QuotaCode"] == P_SPOT
 
 
-def test_a_quota_that_the_region_does_not_know_is_told(run, cloud):
+def test_a_quota_that_the_region_does_not_know_is_reported(run, cloud):
     done = run("quota", "request", "--family", "dl", "--type", "spot", "--desired-value", "8", "--yes")
-    assert done.exit_code == 1 and "no dl spot quota" in done.stderr
+    assert done.exit_code == 1
+    assert "no dl spot quota" in done.stderr
 
 
 # --- history ---------------------------------------------------------------------------------------------
@@ -228,7 +251,8 @@ def test_history_is_newest_first_over_regions_and_pages_and_of_gpu_quotas_alone(
     assert history(run, *both, "--type", "spot") == [("request-0", "gvt", "spot")]
     assert history(run, *both, "--status", "DENIED") == [("request-3", "gvt", "on-demand")]
     first = json.loads(run("quota", "history", "--type", "spot", "-o", "json").stdout)["requests"][0]
-    assert first["created"] == "2026-01-01T00:00:00+00:00" and first["case_id"] == "42"
+    assert first["created"] == "2026-01-01T00:00:00+00:00"
+    assert first["case_id"] == "42"
 
 
 def test_p5s_history_is_among_ps_where_it_was_folded(run, cloud, quotas):
@@ -251,7 +275,8 @@ def test_a_missing_option_is_one_line_that_names_the_choices(run):
 def test_the_table_shows_numbers_and_times_as_a_person_writes_them(run, cloud, quotas):
     quotas.add_request(WEST, GVT_SPOT, 8.0)
     last = run("quota", "history", "-o", "table").stdout.splitlines()[-1].split("  ")
-    assert last[0] == "2026-01-01 00:00" and "8" in [cell.strip() for cell in last]
+    assert last[0] == "2026-01-01 00:00"
+    assert "8" in [cell.strip() for cell in last]
 
 
 def test_options_come_from_variables_named_after_group_and_command(run, cloud, quotas, monkeypatch):
@@ -272,11 +297,13 @@ def test_options_come_from_variables_named_after_group_and_command(run, cloud, q
 def test_choices_are_taken_in_any_case(run, cloud, quotas, words):
     quotas.add_request(WEST, GVT_SPOT, 8.0)
     done = run(*words)
-    assert done.exit_code == 0 and len(json.loads(done.stdout)["requests"]) == 1
+    assert done.exit_code == 0
+    assert len(json.loads(done.stdout)["requests"]) == 1
 
 
 def test_the_format_of_the_environment_is_taken_in_any_case(run, cloud, quotas, monkeypatch):
     monkeypatch.setenv("AWS_BOOTSTRAP_OUTPUT", "JSON")
     assert json.loads(run("quota", "history").stdout)["requests"] == []
     failed = run("quota", "history", "--status", "nonsense")
-    assert failed.exit_code == 2 and json.loads(failed.stdout)["error"]["code"] == "usage"
+    assert failed.exit_code == 2
+    assert json.loads(failed.stdout)["error"]["code"] == "usage"

@@ -29,7 +29,8 @@ def warnings(box) -> list[tuple[str, str | None]]:
 def test_each_place_without_room_is_a_warning_of_its_region(launch, cloud):
     cloud.fail("RunInstances", NO_ROOM, region=WEST)
     code, box = launch("-r", WEST, "-r", EAST)
-    assert code == 0 and box["region"] == EAST
+    assert code == 0
+    assert box["region"] == EAST
     assert warnings(box) == [("no-capacity", WEST)]
     assert box["warnings"][0]["message"] == f"Could not launch g4dn.xlarge (spot) in {WEST}: EC2 said {NO_ROOM}."
 
@@ -38,7 +39,8 @@ def test_while_waiting_a_missing_capacity_is_no_warning_but_a_quota_is(launch, c
     cloud.fail("RunInstances", NO_ROOM, region=WEST)
     cloud.fail("RunInstances", "MaxSpotInstanceCountExceeded", region=EAST)
     code, box = launch("-r", WEST, "-r", EAST, "-r", "eu-west-1", "--wait", "--wait-timeout", "1")
-    assert code == 0 and box["region"] == "eu-west-1"
+    assert code == 0
+    assert box["region"] == "eu-west-1"
     assert warnings(box) == [("quota", EAST)]
 
 
@@ -57,15 +59,16 @@ WAITING = Policy(((WEST, "g4dn.xlarge"),), spot=True, wait_timeout=60)
 
 
 @pytest.mark.parametrize("policy", [ONE_SWEEP, WAITING])
-def test_a_quota_is_told_with_its_commands_at_once(capsys, text, policy):
+def test_a_quota_is_reported_with_its_commands_at_once(capsys, text, policy):
     search._warn_failed_attempt(
         policy, miss(QuotaError("No more.", hint="Request an increase: COMMAND", aws_code="VcpuLimitExceeded"))
     )
     told = capsys.readouterr().err
-    assert f"Could not launch g4dn.xlarge (spot) in {WEST}: No more." in told and "Request an increase: COMMAND" in told
+    assert f"Could not launch g4dn.xlarge (spot) in {WEST}: No more." in told
+    assert "Request an increase: COMMAND" in told
 
 
-def test_a_quota_without_a_hint_is_told_alone(capsys, text):
+def test_a_quota_without_a_hint_is_reported_alone(capsys, text):
     search._warn_failed_attempt(ONE_SWEEP, miss(QuotaError("No more.", aws_code="VcpuLimitExceeded")))
     assert capsys.readouterr().err.count("\n") == 1
 
@@ -73,10 +76,11 @@ def test_a_quota_without_a_hint_is_told_alone(capsys, text):
 def test_the_hint_of_another_miss_is_kept_for_the_end(capsys, text):
     search._warn_failed_attempt(ONE_SWEEP, miss(CapacityError("None.", hint="Try COMMAND.", aws_code=NO_ROOM)))
     told = capsys.readouterr().err
-    assert "None." in told and "COMMAND" not in told
+    assert "None." in told
+    assert "COMMAND" not in told
 
 
-def test_a_region_that_refuses_is_told_while_waiting(capsys, text):
+def test_a_region_that_refuses_is_reported_while_waiting(capsys, text):
     search._warn_failed_attempt(WAITING, miss(AwsError("You may not.", aws_code="UnauthorizedOperation")))
     assert "You may not." in capsys.readouterr().err
 
@@ -84,7 +88,8 @@ def test_a_region_that_refuses_is_told_while_waiting(capsys, text):
 def test_what_costs_more_than_the_highest_price_is_not_started(launch, cloud):
     cloud.list_price = 0.526
     code, failed = launch("--on-demand", "--max-price", "0.5")
-    assert code == 1 and markets(cloud) == []
+    assert code == 1
+    assert markets(cloud) == []
     assert "--max-price 0.5" in failed["error"]["regions"][0]["reason"]
 
 
@@ -108,7 +113,8 @@ def asked(app, cloud, launch, monkeypatch):
 def test_on_demand_is_asked_about_with_its_price(launch, cloud, asked):
     cloud.fail("RunInstances", NO_ROOM, **SPOT)
     code, box = launch()
-    assert code == 0 and box["pricing"] == "on-demand"
+    assert code == 0
+    assert box["pricing"] == "on-demand"
     assert asked == [
         f"There is no spot capacity for g4dn.xlarge in {WEST} right now. Launch on-demand at about $0.526 an hour?"
     ]
@@ -126,4 +132,6 @@ def test_on_demand_is_asked_about_where_one_of_the_types_is_cheap_enough(launch,
     cloud.list_price = {"g5.xlarge": 1.006, "g4dn.xlarge": 0.526}
     cloud.fail("RunInstances", NO_ROOM, **SPOT)
     code, box = launch("--max-price", "0.6", "--instance-type", "g4dn.xlarge", "--instance-type", "g5.xlarge")
-    assert code == 0 and box["instance_type"] == "g4dn.xlarge" and len(asked) == 1
+    assert code == 0
+    assert box["instance_type"] == "g4dn.xlarge"
+    assert len(asked) == 1

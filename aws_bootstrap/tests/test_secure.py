@@ -1,4 +1,7 @@
-"""What is closed by default, so that nobody opens it by accident. `.github/SECURITY.md` lists it for users."""
+"""What is closed by default, so that nobody opens it by accident. `.github/SECURITY.md` lists it for users.
+
+A promise of the whole program, so that it is no test of one module.
+"""
 
 from __future__ import annotations
 
@@ -65,7 +68,8 @@ def test_a_launch_writes_for_its_user_alone_whatever_the_umask(program, fresh_ho
     }
     assert_pinned(fresh_home, box["instance_id"], box["ssh_alias"])
     ended = program("terminate", box["instance_id"], "--yes", env=variables(fresh_home), umask=umask)
-    assert ended.exit_code == 0 and modes(fresh_home)[".aws-bootstrap/known_hosts"] == 0o600
+    assert ended.exit_code == 0
+    assert modes(fresh_home)[".aws-bootstrap/known_hosts"] == 0o600
     assert modes(fresh_home)[".ssh/config"] == 0o600, "a file that is written again keeps its mode"
 
 
@@ -75,8 +79,10 @@ def assert_pinned(home: Path, instance_id: str, alias: str) -> None:
     shown = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
     options = dict(line.split(" ", 1) for line in shown.splitlines() if " " in line)
     known_hosts = home / ".aws-bootstrap" / "known_hosts"
-    assert options["hostkeyalias"] == instance_id and options["userknownhostsfile"] == str(known_hosts)
-    assert options["stricthostkeychecking"] == "accept-new" and options["identitiesonly"] == "yes"
+    assert options["hostkeyalias"] == instance_id
+    assert options["userknownhostsfile"] == str(known_hosts)
+    assert options["stricthostkeychecking"] == "accept-new"
+    assert options["identitiesonly"] == "yes"
     assert options["forwardagent"] == options["forwardx11"] == "no"
     assert {line.split()[0] for line in known_hosts.read_text().splitlines()} == {instance_id}
 
@@ -149,7 +155,8 @@ def test_the_folder_on_the_box_is_its_users_alone_before_anything_is_put_there(t
 
 def test_an_address_that_cannot_be_found_opens_nothing(program):
     failed = program("launch", "--no-setup", "-o", "json", env={"AWS_BOOTSTRAP_CHECKIP_URL": "http://127.0.0.1:9/"})
-    assert failed.exit_code == 1 and failed.document["error"]["code"] == "no-address"
+    assert failed.exit_code == 1
+    assert failed.document["error"]["code"] == "no-address"
     opened = program.sandbox.log("AuthorizeSecurityGroupIngress", "CreateSecurityGroup", "RunInstances")
     assert [call for call in opened if call["parameters"].get("DryRun") != "true"] == []
 
@@ -170,7 +177,8 @@ def test_no_secret_is_in_messages_debug_output_or_logs(program, action, do):
     program.sandbox.fault(action=action, do=do)
     command = "status" if action == "DescribeInstances" else "launch"
     done = program(command, "-r", "us-west-2", "--debug", "-o", "json", env=secrets)
-    assert done.exit_code != 0 and "Traceback" in done.err
+    assert done.exit_code != 0
+    assert "Traceback" in done.err
     home = program.sandbox.home
     key = home.root / "id_ed25519"
     private = key.read_text().splitlines()[1:-1] if key.exists() else []
@@ -184,7 +192,9 @@ def test_no_secret_is_in_a_warning(program):
     do = {"error": "NoSuchThing", "message": f"the token {TOKEN} is not for this"}
     program.sandbox.fault(action="DescribeSpotPriceHistory", do=do)
     done = program("status", "-r", "us-west-2", env={"AWS_SECRET_ACCESS_KEY": SECRET, "AWS_SESSION_TOKEN": TOKEN})
-    assert "Could not read the spot prices" in done.err and TOKEN not in done.err and "***" in done.err
+    assert "Could not read the spot prices" in done.err
+    assert TOKEN not in done.err
+    assert "***" in done.err
 
 
 def test_a_proxys_password_is_not_shown(monkeypatch):
@@ -192,13 +202,15 @@ def test_a_proxys_password_is_not_shown(monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://ec2.invalid")
     with pytest.raises(BootstrapError) as caught, translate_aws_errors():
         Aws().ec2_once("us-west-2").describe_regions()
-    assert "127.0.0.1:9" in str(caught.value) and "hunter2" not in str(caught.value)
+    assert "127.0.0.1:9" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
 
 
 def test_the_password_of_an_address_service_is_not_shown():
     with pytest.raises(BootstrapError, match=r"from http://127.0.0.1:9/ip \(") as caught:
         my_address("http://me:hunter2@127.0.0.1:9/ip")
-    assert caught.value.code == "no-address" and "hunter2" not in str(caught.value)
+    assert caught.value.code == "no-address"
+    assert "hunter2" not in str(caught.value)
 
 
 @pytest.mark.parametrize("url", ["file:///etc/hostname", "ftp://127.0.0.1/", "/etc/hostname"])
@@ -219,7 +231,7 @@ def test_ruffs_security_rules_are_on_and_only_narrowly_off():
     assert whole == {"aws_bootstrap/tests/*"}
 
 
-def test_every_default_is_told_to_users():
+def test_every_default_is_documented():
     page = (ROOT / ".github" / "SECURITY.md").read_text()
     for word in (
         "--ssh-cidr",
@@ -240,4 +252,6 @@ def test_every_default_is_told_to_users():
 def test_dependencies_are_audited_strictly_in_ci():
     assert "run: bash .ci/audit" in (ROOT / ".github" / "workflows" / "ci.yml").read_text()
     command = (ROOT / ".ci" / "audit").read_text().splitlines()[-1]
-    assert "pip-audit@" in command and "--strict" in command and "--require-hashes" in command
+    assert "pip-audit@" in command
+    assert "--strict" in command
+    assert "--require-hashes" in command

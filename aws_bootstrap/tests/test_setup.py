@@ -107,7 +107,8 @@ def test_an_alias_that_was_added_and_nobody_could_log_in_by_is_removed_again(run
     app.paths.known_hosts.write_text(f"{instance_id} ssh-ed25519 AAAA\ni-0bbb ssh-ed25519 AAAA\n")
     done = run("setup", instance_id, "-o", "json")
     other_key = f" If the box accepts another key, name that key: aws-bootstrap setup {instance_id} --key-path PATH.pub"
-    assert done.exit_code == 1 and json.loads(done.stdout) == {
+    assert done.exit_code == 1
+    assert json.loads(done.stdout) == {
         "instance_id": instance_id,
         "ssh_alias": None,
         "setup": "failed",
@@ -133,7 +134,8 @@ def test_an_alias_that_was_added_stays_where_the_connection_broke_later(run, app
     app.ssh = NoLogin("ssh-lost")
     done = json.loads(run("setup", instance_id, "-o", "json").stdout)
     assert (done["ssh_alias"], done["setup_failed_step"]) == ("aws-gpu1", "connection")
-    assert done["error"]["hint"] is None and [host.alias for host in hosts(app)] == ["aws-gpu1"]
+    assert done["error"]["hint"] is None
+    assert [host.alias for host in hosts(app)] == ["aws-gpu1"]
 
 
 def test_an_alias_that_existed_stays_though_the_login_is_refused(run, app, cloud, key):
@@ -181,7 +183,8 @@ def test_a_setup_tells_the_box_its_cuda_and_its_volume(run, boxes, box):
     boxes.setup = SimpleNamespace(exit_code=0, lines=("@aws-bootstrap-report", '{"cuda_version": "12.8"}'))
     volume = make_volume(box.client, box.id)
     done = run("setup", "aws-gpu1", "-o", "json")
-    assert done.exit_code == 0 and json.loads(done.stdout) == {
+    assert done.exit_code == 0
+    assert json.loads(done.stdout) == {
         "instance_id": box.id,
         "ssh_alias": "aws-gpu1",
         "setup": "completed",
@@ -200,7 +203,8 @@ def test_a_setup_that_fails_tells_all_that_the_box_said(run, app, boxes, box):
     report = {"failed_step": "python", "cuda_version": "12.8", "steps": [step]}
     boxes.setup = SimpleNamespace(exit_code=1, lines=("@aws-bootstrap-report", json.dumps(report)))
     done = run("setup", "aws-gpu1", "-o", "json")
-    assert done.exit_code == 3 and json.loads(done.stdout) == {
+    assert done.exit_code == 3
+    assert json.loads(done.stdout) == {
         "instance_id": box.id,
         "ssh_alias": "aws-gpu1",
         "setup": "failed",
@@ -229,11 +233,14 @@ def test_the_box_is_sent_the_script_and_told_the_python(run, boxes, box, tmp_pat
     done = run("setup", "aws-gpu1", "--python-version", "3.12", "--setup-script", str(script))
     assert done.exit_code == 0, done.stderr
     ((alias, command, sent),) = boxes.runs
-    assert alias == "aws-gpu1" and "3.12" not in command
+    assert alias == "aws-gpu1"
+    assert "3.12" not in command
     with tarfile.open(fileobj=io.BytesIO(sent)) as tar:
         script_sent, settings_sent = (tar.extractfile(name) for name in ("user-setup-script", "settings.json"))
-        assert script_sent and script_sent.read() == b"echo mine\n"
-        assert settings_sent and json.loads(settings_sent.read()) == {"python_version": "3.12"}
+        assert script_sent
+        assert script_sent.read() == b"echo mine\n"
+        assert settings_sent
+        assert json.loads(settings_sent.read()) == {"python_version": "3.12"}
 
 
 def test_a_setup_that_says_nothing_of_python_leaves_the_box_its_settings(run, boxes, box):
@@ -241,7 +248,8 @@ def test_a_setup_that_says_nothing_of_python_leaves_the_box_its_settings(run, bo
     ((_, _, sent),) = boxes.runs
     with tarfile.open(fileobj=io.BytesIO(sent)) as tar:
         settings_sent = tar.extractfile("settings.json")
-        assert settings_sent and json.loads(settings_sent.read()) == {}
+        assert settings_sent
+        assert json.loads(settings_sent.read()) == {}
 
 
 def test_a_box_without_an_alias_is_given_one_and_its_files(run, app, boxes, cloud, key):
@@ -258,7 +266,8 @@ def test_a_box_without_an_alias_is_given_one_and_its_files(run, app, boxes, clou
 def test_an_ssh_config_that_ssh_cannot_read_is_left_as_it_is(run, app, boxes, cloud, key):
     app.paths.ssh_config.write_text("Host mine\n    Prot 22\n")
     done = run("setup", start_box(cloud.ec2(WEST))["InstanceId"], "-o", "json")
-    assert error(done)["code"] == "ssh-config" and boxes.runs == []
+    assert error(done)["code"] == "ssh-config"
+    assert boxes.runs == []
     assert app.paths.ssh_config.read_text() == "Host mine\n    Prot 22\n"
 
 
@@ -273,7 +282,8 @@ def test_a_block_below_global_options_is_moved_above_them(run, app, boxes, box):
 def test_an_interrupted_setup_carries_the_box(run, boxes, box):
     boxes.on_login = lambda: signal.raise_signal(signal.SIGINT)
     done = run("setup", "aws-gpu1", "-o", "json")
-    assert done.exit_code == 130 and json.loads(done.stdout) == {
+    assert done.exit_code == 130
+    assert json.loads(done.stdout) == {
         "instance_id": box.id,
         "ssh_alias": "aws-gpu1",
         "setup": "failed",
@@ -315,7 +325,8 @@ def test_a_volume_that_is_not_mounted_leaves_a_box_that_is_set_up(run, boxes, bo
     boxes.refusal = refusal
     volume = make_volume(box.client, box.id)
     done = run("setup", "aws-gpu1", "-o", "json")
-    assert done.exit_code == 3 and json.loads(done.stdout) == {
+    assert done.exit_code == 3
+    assert json.loads(done.stdout) == {
         "instance_id": box.id,
         "ssh_alias": "aws-gpu1",
         "setup": "completed",
@@ -336,7 +347,8 @@ def test_a_volume_that_is_not_mounted_leaves_a_box_that_is_set_up(run, boxes, bo
 def test_a_volume_is_formatted_where_the_user_says_so(run, boxes, box):
     volume = make_volume(box.client, box.id)
     done = run("setup", "aws-gpu1", "--format-volume", "--yes")
-    assert done.exit_code == 0 and boxes.mounts == [("aws-gpu1", volume, True)]
+    assert done.exit_code == 0
+    assert boxes.mounts == [("aws-gpu1", volume, True)]
     assert f"{volume} (8 GB, ext4, newly formatted) at /data" in done.stderr
 
 
@@ -362,7 +374,8 @@ def test_the_volume_that_was_asked_about_is_the_one_that_is_formatted(run, cloud
 
 def test_without_a_volume_there_is_nothing_to_format(run, boxes, box):
     done = run("setup", "aws-gpu1", "--format-volume", "--yes", "-o", "json")
-    assert done.exit_code == 1 and boxes.runs == []
+    assert done.exit_code == 1
+    assert boxes.runs == []
     assert error(done) == {
         "code": "not-found",
         "message": "aws-gpu1 has no data volume.",
@@ -373,8 +386,9 @@ def test_without_a_volume_there_is_nothing_to_format(run, boxes, box):
 
 
 @pytest.mark.parametrize("host", [factories.host(), factories.host(alias="", region=None)], ids=["alias", "id"])
-def test_a_user_who_declines_is_told_of_the_box_as_it_is(app, cloud, host):
+def test_the_box_is_reported_as_it_is_to_a_user_who_declines(app, cloud, host):
     assert setup.declined(app, host) == SetupReport("i-0aaa", host.alias or None, "skipped", region=WEST, declined=True)
     volume = factories.volume(size_gb=8, instance_id=None)
     asked = setup.question(host, volume)
-    assert "vol-1, 8 GB" in asked and (host.alias or host.instance_id) in asked
+    assert "vol-1, 8 GB" in asked
+    assert (host.alias or host.instance_id) in asked

@@ -10,9 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from aws_bootstrap.commands.launch import launch
-from aws_bootstrap.config import LaunchConfig
-
 PACKAGE = Path(__file__).parents[1]
 MODULES = sorted(p for p in PACKAGE.rglob("*.py") if not {"resources", "tests"} & set(p.relative_to(PACKAGE).parts))
 NAMES = [str(p.relative_to(PACKAGE)) for p in MODULES]
@@ -248,9 +245,3 @@ def patched(path: Path) -> list[str]:
     calls = (n for n in ast.walk(tree(path)) if isinstance(n, ast.Call) and ast.unparse(n.func).endswith(".setattr"))
     targets = (ast.unparse(call.args[0]).strip("'\"") for call in calls if call.args)
     return [target for target in targets if target.split(".")[0] in ours]
-
-
-def test_every_launch_option_is_a_field_and_every_field_an_option():
-    options = {p.name for p in launch.params}
-    told_elsewhere = {"yes", "dry_run", "output", "profile", "debug"}
-    assert options - told_elsewhere == set(LaunchConfig.__dataclass_fields__)

@@ -1,6 +1,8 @@
 """What a user gives reaches a shell as one word, never as shell: on the box, and in the commands that are printed.
 
 Each command is handed to a real bash or dash, and the words that arrive are compared.
+
+A promise of everything that writes a command, so that it is no test of one module.
 """
 
 from __future__ import annotations
@@ -222,7 +224,8 @@ def test_the_printed_aws_command_names_the_same_profile(run, app, monkeypatch, t
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     done = run("status", "--profile", profile)
     command = re.search(r"aws configure.*", done.stderr)
-    assert done.exit_code == 1 and command, done.output
+    assert done.exit_code == 1, done.output
+    assert command, done.output
     assert arrived("dash", command[0]) == ["aws", "configure", "--profile", profile]
 
 

@@ -25,7 +25,8 @@ def test_every_command_and_option_is_in_the_reference():
     for path, command in reference.commands(main):
         section = text.partition(f"## {' '.join(path)}\n")[2].partition("\n## ")[0]
         names = [name for option in reference.own_options(command) for name in option.opts]
-        assert section and [name for name in names if f"`{name}`" not in section] == [], path
+        assert section, path
+        assert [name for name in names if f"`{name}`" not in section] == [], path
 
 
 def test_every_schema_is_in_the_reference():
@@ -37,14 +38,17 @@ def test_every_schema_is_in_the_reference():
 def test_the_skill_is_as_the_standard_says():
     assert validate(SKILL) == []
     properties = read_properties(SKILL)
-    assert properties.name == SKILL.name and 100 < len(properties.description) <= 1024
+    assert properties.name == SKILL.name
+    assert 100 < len(properties.description) <= 1024
     assert len((SKILL / "SKILL.md").read_text().splitlines()) <= 250, "the rest belongs into references/"
 
 
 @pytest.mark.parametrize("path", [PLUGIN / ".claude-plugin" / "plugin.json", ROOT / ".claude-plugin/marketplace.json"])
 def test_manifests_lead_to_the_skill(path):
     manifest = json.loads(path.read_text())
-    assert manifest["name"] == SKILL.name and manifest["description"]
+    assert manifest["name"] == SKILL.name
+    assert manifest["description"]
     for plugin in manifest.get("plugins", ()):
-        assert plugin["source"].startswith("./") and ROOT / plugin["source"] == PLUGIN
+        assert plugin["source"].startswith("./")
+        assert ROOT / plugin["source"] == PLUGIN
         assert json.loads((PLUGIN / ".claude-plugin" / "plugin.json").read_text())["name"] == plugin["name"]

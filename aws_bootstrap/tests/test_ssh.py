@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -16,12 +15,8 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
 from aws_bootstrap import ssh
-from aws_bootstrap.app import App
-from aws_bootstrap.cli import main
-from aws_bootstrap.config import Paths
 from aws_bootstrap.errors import SshError
 from aws_bootstrap.ssh import (
     CONNECT_SECONDS,
@@ -29,7 +24,6 @@ from aws_bootstrap.ssh import (
     LOGIN_SECONDS,
     MOUNT_SECONDS,
     SILENCE_SECONDS,
-    Remote,
     Ssh,
     in_bash,
 )
@@ -37,21 +31,6 @@ from aws_bootstrap.tests.factories import Clock
 
 SHELLS = ("bash", "dash", "ksh", "zsh", "fish", "tcsh")
 SETUP_STEPS = Path(__file__).parents[1] / "resources" / "setup.d"
-
-
-class Answering(Ssh):
-    """A box that answers every command alike; the commands and their options are kept."""
-
-    def __init__(self, answer: Remote) -> None:
-        super().__init__()
-        self.answer = answer
-        self.commands: list[str] = []
-        self.options: list[dict] = []
-
-    def run(self, alias, command, **options):
-        self.commands.append(command)
-        self.options.append(options)
-        return self.answer
 
 
 @pytest.fixture
@@ -83,14 +62,15 @@ def test_a_port_that_opens_late_is_awaited(listener):
     assert 5 <= clock.now < 6
 
 
-def test_a_port_that_stays_shut_is_told_at_the_bound(listener):
+def test_a_port_that_stays_shut_is_reported_at_the_bound(listener):
     clock = Clock()
     with pytest.raises(SshError, match="did not open port .* within 60 s") as caught:
         Ssh(clock=clock, sleep=clock.sleep).wait_open("127.0.0.1", listener.getsockname()[1], timeout=60)
-    assert caught.value.code == "ssh-timeout" and clock.now == pytest.approx(60)
+    assert caught.value.code == "ssh-timeout"
+    assert clock.now == pytest.approx(60)
 
 
-def test_a_port_that_accepts_and_never_answers_is_told_at_the_bound(listener):
+def test_a_port_that_accepts_and_never_answers_is_reported_at_the_bound(listener):
     listener.listen()
     with pytest.raises(SshError, match="no SSH server answered within 0 s") as caught:
         began = time.monotonic()
@@ -150,7 +130,8 @@ def box(tmp_path, monkeypatch):
 def test_the_output_of_a_command_is_what_it_said(box, command, lines):
     told: list[str] = []
     done = box(RUN_HERE).run("aws-gpu1", command, on_line=told.append)
-    assert done.lines == lines and told[: len(lines)] == list(lines)
+    assert done.lines == lines
+    assert told[: len(lines)] == list(lines)
     assert done.exit_code == (255 if "255" in command else 0)
 
 
@@ -176,7 +157,8 @@ def test_a_bash_env_does_not_bend_the_command_or_its_end(box, tmp_path):
 def test_of_a_flood_the_end_is_kept(box):
     flood = "yes $(printf '%01000d' 7) | head -n 12000; head -c 3000000 /dev/zero; echo; echo the end"
     lines = box(RUN_HERE).run("aws-gpu1", flood).lines
-    assert lines[-1] == "the end" and sum(map(len, lines)) <= 8 * 1024 * 1024
+    assert lines[-1] == "the end"
+    assert sum(map(len, lines)) <= 8 * 1024 * 1024
 
 
 def test_a_line_that_comes_in_pieces_is_one_line(box):
@@ -189,7 +171,8 @@ def test_a_line_without_an_end_is_cut_and_loses_nothing(box):
     """Progress bars write one line for hours: it must not fill the memory."""
     size = 2 * 1024 * 1024
     lines = box(RUN_HERE).run("aws-gpu1", f"head -c {size} /dev/zero | tr '\\0' x; echo; echo next").lines
-    assert len(lines) == 3 and lines[-1] == "next"
+    assert len(lines) == 3
+    assert lines[-1] == "next"
     assert "".join(lines[:2]) == "x" * size
 
 
@@ -271,7 +254,8 @@ def test_a_changed_host_key_alone_comes_with_what_to_do_about_it(box, complaint,
 def test_a_login_that_ends_by_itself_leads_to_what_the_account_runs(box):
     with pytest.raises(SshError) as caught:
         box("exit 0").run("aws-gpu1", "true")
-    assert caught.value.code == "ssh-failed" and (caught.value.hint or "").endswith("ssh aws-gpu1")
+    assert caught.value.code == "ssh-failed"
+    assert (caught.value.hint or "").endswith("ssh aws-gpu1")
 
 
 def test_a_client_that_is_given_up_is_asked_to_end(box, tmp_path):
@@ -301,11 +285,12 @@ def test_a_question_about_the_gpu_is_asked_once(box, tmp_path):
 
 
 @pytest.mark.parametrize("ask", [lambda: Ssh().run("aws-gpu1", "true"), ssh.agent_keys, ssh.check_installed])
-def test_without_an_ssh_client_the_way_to_install_it_is_told(monkeypatch, tmp_path, ask):
+def test_without_an_ssh_client_the_way_to_install_it_is_reported(monkeypatch, tmp_path, ask):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(SshError, match="is not installed") as caught:
         ask()
-    assert caught.value.code == "no-ssh" and "apt-get install openssh-client" in (caught.value.hint or "")
+    assert caught.value.code == "no-ssh"
+    assert "apt-get install openssh-client" in (caught.value.hint or "")
 
 
 class Hurried:
@@ -369,35 +354,6 @@ def test_no_step_of_the_setup_may_be_silent_for_longer_than_is_borne():
     assert max(map(int, limits)) + CONNECT_SECONDS < SILENCE_SECONDS
 
 
-def test_a_mount_may_take_as_long_as_its_own_waits_and_a_check_of_the_disk():
-    script = (SETUP_STEPS.parent / "mount_data_volume.sh").read_text()
-    waits = dict(re.findall(r"^(WAIT|LOCK|READ)_SECONDS=(\d+)$", script, re.MULTILINE))
-    a_check = 15 * 60
-    assert len(waits) == 3 and sum(map(int, waits.values())) + a_check < MOUNT_SECONDS < SILENCE_SECONDS
-
-
-class ShutBox(Ssh):
-    """A box whose port never opens."""
-
-    def wait_open(self, host, port, timeout):
-        raise SshError(f"{host} did not open port {port} within {timeout:.0f} s.", code="ssh-timeout")
-
-
-def test_a_launch_whose_port_stays_shut_says_what_exists(program, monkeypatch):
-    for name, value in program.sandbox.env.items():
-        monkeypatch.setenv(name, value)
-    app = App(paths=Paths(os.environ))
-    app.ssh = ShutBox(app.paths)
-    done = CliRunner().invoke(main, ["launch", "--ssh-cidr", "203.0.113.7", "-o", "json"], obj=app)
-    failed = json.loads(done.stdout)
-    assert (done.exit_code, failed["error"]["code"]) == (3, "ssh-timeout")
-    assert sorted(r["type"] for r in failed["error"]["resources"]) == ["instance", "key-pair", "security-group"]
-    assert failed["ssh_alias"] == "aws-gpu1" and failed["setup"] is None
-    hint = failed["error"]["hint"]
-    assert "setup aws-gpu1" in hint and f"terminate {failed['instance_id']} --region us-west-2" in hint
-    assert "does not allow SSH from your address 127.0.0.1" in hint
-
-
 AWKWARD = "printf '%s\\n' 'one\\two' \"it's three!\" \\\n  '!!' '$HOME' '%b' '\\0041'\nexit 7"
 
 
@@ -406,34 +362,3 @@ def test_each_login_shell_runs_the_same_script(shell):
     done = subprocess.run([shell, "-c", in_bash(AWKWARD)], capture_output=True, text=True)
     assert done.stdout.splitlines() == ["one\\two", "it's three!", "!!", "$HOME", "%b", "\\0041"], done.stderr
     assert (done.returncode, done.stderr) == (7, "")
-
-
-def test_the_module_mounts_a_volume_as_system_md_names_it():
-    box = Answering(Remote(0, ("note: it was checked", '{"fstype": "ext4", "formatted": false}')))
-    report, notes = ssh.mount_ebs_volume(box, "aws-gpu1", b"tar", "vol-1", format_if_empty=False)
-    assert report["fstype"] == "ext4" and notes == ("it was checked",)
-    assert "vol-1" in box.commands[0] and "--format-if-empty" not in box.commands[0]
-    assert box.options == [{"stdin": b"tar", "limit": MOUNT_SECONDS}]
-
-
-@pytest.mark.parametrize(
-    ("answer", "kind"),
-    [
-        (Remote(3, ("no leave",)), ssh.VolumeUnformatted),
-        (Remote(1, ("no disk",)), SshError),
-        (Remote(0, ("no report",)), SshError),
-        (Remote(1, ()), SshError),
-    ],
-)
-def test_a_mount_that_fails_says_so_in_the_boxs_last_words(answer, kind):
-    with pytest.raises(SshError) as caught:
-        ssh.mount_ebs_volume(Answering(answer), "aws-gpu1", b"tar", "vol-1", format_if_empty=True)
-    assert type(caught.value) is kind and caught.value.code == "mount-failed"
-    last = "".join(answer.lines or ["no output"])
-    assert str(caught.value) == (last if answer.exit_code else f"The mount ended without a report: {last}")
-
-
-def test_only_notes_are_for_the_user():
-    box = Answering(Remote(0, ("mke2fs says", "note: read-only", "{}")))
-    assert ssh.mount_ebs_volume(box, "aws-gpu1", b"", "vol-1", format_if_empty=True) == ({}, ("read-only",))
-    assert box.commands[0].endswith(" mount vol-1 --format-if-empty 2>&1")

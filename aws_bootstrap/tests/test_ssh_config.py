@@ -120,7 +120,8 @@ def test_the_real_ssh_reads_the_block_past_a_users_wildcard(tmp_path):
     sshconfig.edit(path, lambda text: sshconfig.with_host(text, spaced))
     seen = ssh_view(path, "aws-gpu1")
     assert (seen["hostname"], seen["user"], seen["port"]) == ("54.1.2.3", "ubuntu", "2222")
-    assert seen["hostkeyalias"] == "i-0aaa" and seen["connecttimeout"] == "7"
+    assert seen["hostkeyalias"] == "i-0aaa"
+    assert seen["connecttimeout"] == "7"
     assert seen["identityfile"] == str(tmp_path / "a 100% key").replace("%", "%%")
     assert sshconfig.hosts(path.read_text())[0].identity_file == spaced.identity_file
     assert seen["userknownhostsfile"] == str(tmp_path / "known hosts")
@@ -152,8 +153,10 @@ def test_the_block_wins_over_global_options_and_other_hosts_see_no_difference(tm
     seen = ssh_view(path, "aws-gpu1")
     assert (seen["hostname"], seen["user"], seen["port"]) == ("54.1.2.3", "ubuntu", "2222")
     assert (seen["hostkeyalias"], seen["userknownhostsfile"]) == ("i-0aaa", "/k/hosts")
-    assert "proxyjump" not in seen and seen.get("proxycommand", "none") == "none"
-    assert seen["pubkeyauthentication"] == "true" and seen["preferredauthentications"] == "publickey"
+    assert "proxyjump" not in seen
+    assert seen.get("proxycommand", "none") == "none"
+    assert seen["pubkeyauthentication"] == "true"
+    assert seen["preferredauthentications"] == "publickey"
     identities = [line for line in ssh_lines(path, "aws-gpu1") if line.startswith("identityfile ")]
     assert identities[0] == "identityfile ~/.ssh/id"
     assert seen["sendenv"] == "MINE"
@@ -267,7 +270,8 @@ def test_the_draft_of_an_editor_that_was_killed_goes_with_the_next_edit(folder):
     path.write_text("Host mine\n")
     killed_while_writing(path)
     drafts = [name for name in os.listdir(folder) if name != "config"]
-    assert len(drafts) == 1 and path.read_text() == "Host mine\n"
+    assert len(drafts) == 1
+    assert path.read_text() == "Host mine\n"
     sshconfig.add(path, BOX)
     assert os.listdir(folder) == ["config"]
 
@@ -326,7 +330,8 @@ def test_what_is_no_file_is_refused_at_once(tmp_path, kind):
     for door in doors:
         with pytest.raises(BootstrapError, match="not a regular file") as caught:
             door(path)
-        assert caught.value.code == "ssh-config" and caught.value.hint
+        assert caught.value.code == "ssh-config"
+        assert caught.value.hint
     assert path.stat().st_mode == before
 
 
@@ -353,7 +358,8 @@ def test_crlf_files_stay_so_and_ssh_reads_them(tmp_path):
 def test_edit_makes_a_private_file_and_skips_no_change(tmp_path):
     path = tmp_path / "new" / "config"
     sshconfig.edit(path, lambda text: text + "x\n")
-    assert path.stat().st_mode & 0o777 == 0o600 and path.parent.stat().st_mode & 0o777 == 0o700
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.parent.stat().st_mode & 0o777 == 0o700
     before = path.stat().st_ino
     sshconfig.edit(path, lambda text: text)
     assert path.stat().st_ino == before
@@ -366,7 +372,8 @@ def test_edit_keeps_mode_symlink_and_foreign_bytes(tmp_path):
     link = tmp_path / "config"
     link.symlink_to(real)
     sshconfig.edit(link, lambda text: sshconfig.with_host(text, BOX))
-    assert link.is_symlink() and real.stat().st_mode & 0o777 == 0o400
+    assert link.is_symlink()
+    assert real.stat().st_mode & 0o777 == 0o400
     assert real.read_bytes().endswith(b"\n# caf\xe9\n")
 
 
@@ -376,7 +383,8 @@ def test_a_failed_change_leaves_the_file_and_no_litter(tmp_path):
     path.write_text("mine\n")
     with pytest.raises(RuntimeError):
         sshconfig.edit(path, lambda text: (_ for _ in ()).throw(RuntimeError("boom")))
-    assert path.read_text() == "mine\n" and os.listdir(path.parent) == ["config"]
+    assert path.read_text() == "mine\n"
+    assert os.listdir(path.parent) == ["config"]
 
 
 def test_two_launches_at_once_get_two_aliases(tmp_path):
@@ -396,7 +404,8 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(BootstrapError) as caught:
         sshconfig.edit(path, lambda text: "x")
-    assert str(path) in str(caught.value) and caught.value.hint
+    assert str(path) in str(caught.value)
+    assert caught.value.hint
 
 
 def test_host_keys_of_one_instance_are_forgotten(tmp_path):
@@ -415,7 +424,8 @@ def test_a_path_of_any_bytes_above_ascii_can_be_named(name):
 def test_a_path_that_ssh_would_read_otherwise_is_refused(name):
     with pytest.raises(BootstrapError) as caught:
         sshconfig.check_path(Path("/keys") / name)
-    assert caught.value.code == "ssh-config" and caught.value.hint
+    assert caught.value.code == "ssh-config"
+    assert caught.value.hint
 
 
 def test_a_block_that_lacks_what_we_write_is_read_without_it(tmp_path):
@@ -432,7 +442,8 @@ def test_a_plain_path_is_written_plainly(tmp_path):
     path = tmp_path / "config"
     sshconfig.add(path, replace(BOX, alias="", identity_file="/home/me/.ssh/id_ed25519", known_hosts="/a b/known"))
     text = path.read_text()
-    assert "    IdentityFile /home/me/.ssh/id_ed25519\n" in text and '    UserKnownHostsFile "/a b/known"\n' in text
+    assert "    IdentityFile /home/me/.ssh/id_ed25519\n" in text
+    assert '    UserKnownHostsFile "/a b/known"\n' in text
 
 
 def test_a_folder_that_can_be_written_but_not_entered_is_noticed(as_others):
@@ -461,7 +472,8 @@ def test_a_place_that_cannot_be_read_is_one_sentence(tmp_path):
     for call in (sshconfig.read, lambda path: sshconfig.add(path, replace(BOX, alias=""))):
         with pytest.raises(BootstrapError) as caught:
             call(tmp_path / "file" / "config")
-        assert caught.value.code == "ssh-config" and caught.value.hint
+        assert caught.value.code == "ssh-config"
+        assert caught.value.hint
 
 
 def test_a_disk_that_is_full_is_said_and_the_file_stays(tmp_path):
@@ -475,8 +487,10 @@ def test_a_disk_that_is_full_is_said_and_the_file_stays(tmp_path):
             sshconfig.add(path, replace(BOX, alias=""))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert caught.value.code == "ssh-config" and str(path) in str(caught.value)
-    assert path.read_text() == "Host mine\n" and os.listdir(path.parent) == ["config"]
+    assert caught.value.code == "ssh-config"
+    assert str(path) in str(caught.value)
+    assert path.read_text() == "Host mine\n"
+    assert os.listdir(path.parent) == ["config"]
 
 
 def test_a_block_without_an_address_is_no_host(tmp_path):

@@ -244,4 +244,5 @@ def test_ssh_uses_the_block_and_treats_every_other_host_as_before(tmp_path, mine
     assert (seen["hostkeyalias"], seen["userknownhostsfile"]) == ("i-0new", "/k/hosts")
     assert seen["stricthostkeychecking"] == "accept-new"
     assert (seen["pubkeyauthentication"], seen["preferredauthentications"]) == ("true", "publickey")
-    assert "proxyjump" not in seen and seen.get("proxycommand", "none") == "none"
+    assert "proxyjump" not in seen
+    assert seen.get("proxycommand", "none") == "none"

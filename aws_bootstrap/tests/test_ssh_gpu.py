@@ -36,4 +36,6 @@ def test_a_box_that_does_not_answer_is_shown_without_its_gpu(program):
     program.json("launch", "--no-setup")
     (program.sandbox.home.root / "id_ed25519").unlink()
     outcome = program("status", "--gpu", "-r", "us-west-2")
-    assert outcome.exit_code == 3 and "Could not query the GPU of aws-gpu1" in outcome.err and "aws-gpu1" in outcome.out
+    assert outcome.exit_code == 3
+    assert "Could not query the GPU of aws-gpu1" in outcome.err
+    assert "aws-gpu1" in outcome.out

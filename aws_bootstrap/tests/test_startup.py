@@ -27,9 +27,11 @@ def started(program, *words, env=None, **streams):
 
 def told(out, err, code):
     """The one document of a command that was interrupted."""
-    assert "Traceback" not in err and "Exception ignored" not in err
+    assert "Traceback" not in err
+    assert "Exception ignored" not in err
     failed = json.loads(out)
-    assert failed["error"]["code"] == "interrupted" and failed["error"]["message"] in err
+    assert failed["error"]["code"] == "interrupted"
+    assert failed["error"]["message"] in err
     return failed
 
 
@@ -75,7 +77,7 @@ def loading(tmp_path, program):
 
 
 @pytest.mark.parametrize(("number", "code"), SIGNALS, ids=IDS)
-def test_a_signal_while_the_program_loads_is_told(loading, program, number, code):
+def test_a_signal_while_the_program_loads_is_reported(loading, program, number, code):
     process, go = loading
     process.send_signal(number)
     go()
@@ -90,7 +92,9 @@ def test_a_second_signal_ends_a_program_that_does_not_load(loading):
     process.send_signal(signal.SIGTERM)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=40)
-    assert process.returncode in (130, 143) and out == "" and err == "Interrupted.\n"
+    assert process.returncode in (130, 143)
+    assert out == ""
+    assert err == "Interrupted.\n"
 
 
 def test_sighup_that_is_ignored_stays_ignored(program, wait_for):
@@ -99,7 +103,8 @@ def test_sighup_that_is_ignored_stays_ignored(program, wait_for):
     wait_for(lambda: program.sandbox.log("DescribeInstances"))
     process.send_signal(signal.SIGHUP)
     out, _ = process.communicate(timeout=40)
-    assert process.returncode == 0 and json.loads(out)["instances"] == []
+    assert process.returncode == 0
+    assert json.loads(out)["instances"] == []
 
 
 def _ignore_hangups():
@@ -119,7 +124,8 @@ def test_a_signal_at_the_question_has_its_own_exit_code(program):
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=40)
     os.close(ours)
-    assert process.returncode == 143 and not program.sandbox.log("RequestServiceQuotaIncrease")
+    assert process.returncode == 143
+    assert not program.sandbox.log("RequestServiceQuotaIncrease")
 
 
 def test_a_question_takes_yes_and_no_and_asks_again_for_anything_else():
@@ -140,7 +146,8 @@ except KeyboardInterrupt:
     shown = os.read(ours, 65536).decode()
     os.close(ours)
     assert out.decode().split() == ["True", "True", "False", "False", "False", "True", "end"]
-    assert shown.count("Go on? [y/N]: ") == 8 and "Answer y or n." in shown
+    assert shown.count("Go on? [y/N]: ") == 8
+    assert "Answer y or n." in shown
 
 
 def test_importing_the_package_leaves_signals_alone():
@@ -188,14 +195,17 @@ def shell(program, command, **env):
 @pytest.mark.parametrize("closed", [">/dev/full", ">&-"])
 def test_a_launch_whose_result_nobody_reads_is_incomplete(program, closed):
     code, _, err = shell(program, f"$AB launch --no-setup -o json {closed}")
-    assert code == 3 and "could not be written" in err and "(billing)" in err
+    assert code == 3
+    assert "could not be written" in err
+    assert "(billing)" in err
     assert len(program.sandbox.client().describe_instances()["Reservations"]) == 1
 
 
-def test_closed_streams_are_told_as_far_as_that_is_possible(program):
+def test_closed_streams_are_reported_as_far_as_that_is_possible(program):
     assert shell(program, "$AB status -r us-west-2 -o json >&-")[0] == 1
     code, out, _ = shell(program, "$AB status -r us-west-2 <&- 2>&-")
-    assert code == 0 and "No instances" in out
+    assert code == 0
+    assert "No instances" in out
     assert shell(program, "$AB quota request --type spot --desired-value 900 <&-")[0] == 2
     assert shell(program, "$AB status --nonsense -o json >&- 2>&-")[0] == 2
 
@@ -203,4 +213,6 @@ def test_closed_streams_are_told_as_far_as_that_is_possible(program):
 def test_what_a_terminal_cannot_show_is_escaped(program):
     words = "$AB launch --subnet-id Ж… -o json"
     code, out, err = shell(program, words, PYTHONIOENCODING="latin-1")
-    assert code == 2 and "Ж…" in json.loads(out)["error"]["message"] and "\\u0416\\u2026" in err
+    assert code == 2
+    assert "Ж…" in json.loads(out)["error"]["message"]
+    assert "\\u0416\\u2026" in err

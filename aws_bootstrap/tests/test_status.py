@@ -1,89 +1,239 @@
-"""`status` at scale: how many calls, and how many at once. Instances without boxes, in every region."""
+"""`status`, row by row: what is shown of a box and of a volume, and what is warned of. AWS answers in this process."""
 
 from __future__ import annotations
 
-from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from aws_bootstrap.models import SpotPrice
-from aws_bootstrap.sandbox.testing import Sandbox
+from aws_bootstrap import output
+from aws_bootstrap.console import Console, OutputFormat
+from aws_bootstrap.errors import BootstrapError, SshError
+from aws_bootstrap.gpu import GpuInfo
+from aws_bootstrap.invocation import PROGRAM
+from aws_bootstrap.models import (
+    InstanceStatus,
+    Notice,
+    OrphanVolume,
+    RegionFailure,
+    SpotPrice,
+    StatusReport,
+    VolumeStatus,
+)
 from aws_bootstrap.tests import factories
-from aws_bootstrap.tests.programs import Program
+from aws_bootstrap.tests.cloud import REGIONS, make_volume, start_box
 from aws_bootstrap.workflows.inventory import Box
-from aws_bootstrap.workflows.status import instance_status
+from aws_bootstrap.workflows.status import gather, instance_status
 
-OURS = [{"Key": "created-by", "Value": "aws-bootstrap-g4dn"}]
+EAST, WEST = "us-east-1", "us-west-2"
+SPOT = {"InstanceMarketOptions": {"MarketType": "spot"}}
+DENIED = "You are not authorized to perform this operation."
+PRICED = "DescribeSpotPriceHistory"
 
-
-@pytest.fixture(scope="module")
-def many(tmp_path_factory):
-    with Sandbox(tmp_path_factory.mktemp("many"), boxes=False) as sandbox:
-        yield Program(sandbox)
-
-
-def start(sandbox: Sandbox, region: str, count: int) -> None:
-    client = sandbox.client(region=region)
-    image = client.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
-    client.run_instances(
-        ImageId=image,
-        InstanceType="g4dn.xlarge",
-        MinCount=count,
-        MaxCount=count,
-        InstanceMarketOptions={"MarketType": "spot"},
-        TagSpecifications=[{"ResourceType": "instance", "Tags": OURS}],
-    )
-
-
-def regions(sandbox: Sandbox) -> list[str]:
-    return [r["RegionName"] for r in sandbox.client().describe_regions()["Regions"]]
-
-
-def lift_quotas(sandbox: Sandbox) -> None:
-    for region in regions(sandbox):
-        sandbox.quota("L-3819A6DF", 100_000, region)
-
-
-@pytest.mark.parametrize(("per_region", "pages"), [(6, 1), (30, 1)], ids=["100", "500"])
-def test_calls_grow_with_regions_not_with_instances(many, per_region, pages, wait_for):
-    sandbox = many.sandbox
-    sandbox.wipe()
-    lift_quotas(sandbox)
-    for region in regions(sandbox):
-        start(sandbox, region, per_region)
-    wait_for(lambda: not _pending(sandbox))
-    sandbox.clear_log()
-    code, seen = many.json("status", "--no-instructions")
-    assert code == 0 and len(seen["instances"]) == 17 * per_region
-    assert all(i["spot_price_per_hour"] > 0 for i in seen["instances"])
-
-    calls = sandbox.log()
-    by_region = Counter(c["region"] for c in calls if c["action"] != "DescribeRegions")
-    assert len(by_region) == 17 and max(by_region.values()) <= 2 * pages + 1
-    assert sum(c["action"] == "DescribeRegions" for c in calls) == 1
-
-
-def test_all_regions_are_asked_at_the_same_time(many):
-    """Each answer is held back for longer than it takes to ask all: had they been asked in turn, none would overlap."""
-    sandbox = many.sandbox
-    sandbox.wipe()
-    sandbox.fault(action="DescribeInstances", do={"delay": 6})
-    assert many.json("status")[0] == 0
-    in_flight = [c["in_flight"] for c in sandbox.log("DescribeInstances")]
-    assert len(in_flight) == 17 and max(in_flight) >= 17
-
-
-def _pending(sandbox: Sandbox) -> bool:
-    state = [{"Name": "instance-state-name", "Values": ["pending"]}]
-    return any(sandbox.client(region=r).describe_instances(Filters=state)["Reservations"] for r in regions(sandbox))
-
-
-# --- what is shown of a box ------------------------------------------------------------------------------
+# --- one box ---------------------------------------------------------------------------------------------
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
-INSTANCE = factories.instance(launch_time=NOW - timedelta(hours=2, minutes=30))
-DATA = factories.volume()
+LAUNCHED = NOW - timedelta(hours=2, minutes=30)
+INSTANCE = factories.instance(launch_time=LAUNCHED, public_ip="192.0.2.1")
+DATA = factories.volume(state="in-use")
+PRICES = {("g4dn.xlarge", f"{WEST}a"): SpotPrice("g4dn.xlarge", f"{WEST}a", 0.123456, NOW)}
+ROW = InstanceStatus(
+    instance_id="i-1",
+    region=WEST,
+    state="running",
+    instance_type="g4dn.xlarge",
+    public_ip="192.0.2.1",
+    ssh_alias="aws-gpu3",
+    lifecycle="spot",
+    availability_zone=f"{WEST}a",
+    launch_time=LAUNCHED,
+    uptime_seconds=9000,
+    ebs_volumes=(VolumeStatus("vol-1", 10, "/data", "in-use"),),
+    spot_price_per_hour=0.123456,
+    estimated_cost=0.3086,
+    user="me",
+)
+UNPRICED = {"spot_price_per_hour": None, "estimated_cost": None}
+
+
+def test_everything_that_is_shown_of_a_box():
+    host = factories.host(alias="aws-gpu3", user="me")
+    assert instance_status(Box(INSTANCE, host, (DATA,)), PRICES, NOW) == ROW
+    assert instance_status(Box(INSTANCE), PRICES, NOW) == replace(ROW, ssh_alias=None, user="ubuntu", ebs_volumes=())
+
+
+@pytest.mark.parametrize(
+    ("changes", "row"),
+    [
+        ({"lifecycle": "on-demand"}, UNPRICED),
+        ({"state": "stopping"}, UNPRICED),
+        ({"availability_zone": f"{WEST}b"}, UNPRICED),
+        ({"launch_time": None}, {"uptime_seconds": None, "estimated_cost": None}),
+        ({"launch_time": NOW + timedelta(hours=1)}, {"uptime_seconds": 0, "estimated_cost": 0.0}),
+        ({"launch_time": NOW}, {"uptime_seconds": 0, "estimated_cost": 0.0}),
+    ],
+    ids=str,
+)
+def test_what_is_not_known_of_a_box_is_not_made_up(changes, row):
+    """This machine's clock may be behind EC2's: no box runs for less than no time."""
+    seen = instance_status(Box(replace(INSTANCE, **changes)), PRICES, NOW)
+    assert seen == replace(ROW, ssh_alias=None, user="ubuntu", ebs_volumes=(), **(changes | row))
+
+
+# --- the report ------------------------------------------------------------------------------------------
+
+
+def warned(report: StatusReport) -> set[Notice]:
+    return set(output.with_warnings(report).warnings)
+
+
+@pytest.fixture(autouse=True)
+def no_warnings():
+    """None of an earlier test."""
+    output.use(Console(OutputFormat.JSON))
+
+
+@pytest.fixture
+def priced(cloud):
+    """A g4dn.xlarge costs $0.2 an hour in every zone where boxes of these tests start."""
+    zones = [f"{region}a" for region in REGIONS]
+    history = [
+        {"InstanceType": "g4dn.xlarge", "AvailabilityZone": zone, "SpotPrice": "0.2", "Timestamp": NOW}
+        for zone in zones
+    ]
+    cloud.faults.change_answer(PRICED, lambda reply: reply.update(SpotPriceHistory=history))
+
+
+def test_the_report_of_an_empty_account(app, cloud):
+    report = gather(app, [])
+    assert report == StatusReport((), REGIONS, (), (), instructions=True)
+    assert gather(app, [WEST, WEST], instructions=False) == replace(report, regions_queried=(WEST,), instructions=False)
+    assert warned(report) == set()
+    assert PRICED not in {operation for _, operation in cloud.calls}
+
+
+def test_volumes_whose_box_is_gone_are_reported_with_what_they_cost(app, cloud):
+    client = cloud.ec2(WEST)
+    left, kept = make_volume(client, "i-0gone", size=7), make_volume(client, "i-0gone", kept=True)
+    brought = make_volume(client, "i-0other", ours=False, size=1)
+    orphans = {o.volume_id: o for o in gather(app, [WEST]).orphan_volumes}
+    assert orphans == {
+        left: OrphanVolume(left, WEST, 7, 0.56, "i-0gone", None, created_by_us=True),
+        kept: OrphanVolume(kept, WEST, 8, 0.64, "i-0gone", True, created_by_us=True),
+        brought: OrphanVolume(brought, WEST, 1, 0.08, "i-0other", None, created_by_us=False),
+    }
+
+
+def test_prices_are_read_once_a_region_for_spot_boxes_that_run(app, cloud, box, priced):
+    spot, other = box(**SPOT), box(EAST)
+    stopped = box("eu-west-1", InstanceType="m5.large", **SPOT)
+    cloud.ec2("eu-west-1").stop_instances(InstanceIds=[stopped])
+    box(EAST, InstanceType="m5.large")
+    report = gather(app, [])
+    prices = {i.instance_id: i.spot_price_per_hour for i in report.instances}
+    assert prices[spot] == 0.2
+    assert prices[other] is None is prices[stopped]
+    assert warned(report) == set()
+    assert [region for region, operation in cloud.calls if operation == PRICED] == [WEST]
+
+
+def test_a_price_that_cannot_be_read_is_warned_of_by_region_and_by_box(app, cloud, box):
+    named, nameless = box(**SPOT), start_box(cloud.ec2(WEST), **SPOT)["InstanceId"]
+    box()
+    cloud.deny(WEST, PRICED)
+    report = gather(app, [WEST])
+    assert {(i.spot_price_per_hour, i.estimated_cost) for i in report.instances} == {(None, None)}
+    unknown = "The spot price of {} is unknown, and so is its cost."
+    assert warned(report) == {
+        Notice("price-unknown", f"Could not read the spot prices in {WEST}: {DENIED}", region=WEST),
+        Notice("price-unknown", unknown.format("aws-gpu1"), named, WEST),
+        Notice("price-unknown", unknown.format(nameless), nameless, WEST),
+    }
+
+
+def test_a_region_that_is_not_read_is_reported(app, cloud, box):
+    instance_id = box()
+    cloud.deny(EAST)
+    report = gather(app, [])
+    assert [i.instance_id for i in report.instances] == [instance_id]
+    assert (report.regions_queried, report.regions_failed) == (REGIONS, (RegionFailure(EAST, DENIED),))
+
+
+def test_where_no_region_is_read_each_has_its_reason(app, cloud):
+    cloud.fail("DescribeInstances", "RequestExpired", region=EAST)
+    cloud.fail("DescribeInstances", "OptInRequired", region=WEST)
+    with pytest.raises(BootstrapError) as caught:
+        gather(app, [EAST, WEST])
+    failed = (
+        RegionFailure(EAST, "Your AWS credentials have expired, or this machine's clock is wrong."),
+        RegionFailure(WEST, "EC2 said OptInRequired."),
+    )
+    assert caught.value.result == StatusReport((), (EAST, WEST), failed, ())
+
+
+def test_where_the_only_region_is_not_read_it_has_the_errors_own_words(app, cloud):
+    cloud.deny(WEST)
+    with pytest.raises(BootstrapError) as caught:
+        gather(app, [WEST])
+    failed = (RegionFailure(WEST, DENIED),)
+    assert caught.value.result == StatusReport((), (WEST,), failed, ())
+
+
+# --- GPUs ------------------------------------------------------------------------------------------------
+
+T4 = GpuInfo("Tesla T4", "Turing", "12.4", "12.9", "575.1")
+
+
+class Told:
+    """Boxes whose GPU is told, or the error of asking for it, by alias; who was asked."""
+
+    def __init__(self, **answers) -> None:
+        self.answers = {alias.replace("_", "-"): answer for alias, answer in answers.items()}
+        self.asked: list[str] = []
+
+    def query_gpu(self, alias: str):
+        """Tell it."""
+        self.asked.append(alias)
+        answer = self.answers[alias]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def test_each_running_box_is_asked_for_its_gpu(app, cloud, box):
+    first, without, stopped = box(), box(EAST), box()
+    cloud.ec2(WEST).stop_instances(InstanceIds=[stopped])
+    app.ssh = Told(aws_gpu1=T4, aws_gpu2=None)
+    report = gather(app, [], gpu=True)
+    assert {i.instance_id: i.gpu for i in report.instances} == {first: T4, without: None, stopped: None}
+    assert sorted(app.ssh.asked) == ["aws-gpu1", "aws-gpu2"]
+    assert warned(report) == set()
+    assert all(i.gpu is None for i in gather(app, []).instances), "nobody wished for it"
+    assert len(app.ssh.asked) == 2, "nobody wished for it"
+
+
+def test_a_box_that_does_not_tell_its_gpu_is_warned_of(app, cloud, box, my_address):
+    """None of these boxes lets this machine in, but only of one does that explain the silence."""
+    slow, shut, nameless = box(), box(EAST), start_box(cloud.ec2(WEST))["InstanceId"]
+    app.ssh = Told(
+        aws_gpu1=SshError("No answer.", code="ssh-timeout"), aws_gpu2=SshError("Refused.", code="ssh-refused")
+    )
+    report = gather(app, [], gpu=True)
+    no_alias = (
+        f"Could not query the GPU of {nameless}, which has no alias on this machine. Add one: {PROGRAM} cleanup --sync"
+    )
+    not_let_in = (
+        f"The security group of aws-gpu1 does not allow SSH from your address {my_address}. "
+        f"Allow only this address: {PROGRAM} access aws-gpu1 --ssh-cidr me"
+    )
+    assert {i.gpu for i in report.instances} == {None}
+    assert warned(report) == {
+        Notice("gpu-unknown", "Could not query the GPU of aws-gpu1: No answer.", slow, WEST),
+        Notice("address-not-allowed", not_let_in, slow, WEST),
+        Notice("gpu-unknown", "Could not query the GPU of aws-gpu2: Refused.", shut, EAST),
+        Notice("no-alias", no_alias, nameless, WEST),
+    }
 
 
 def test_the_estimated_cost_is_the_price_of_an_hour_times_the_hours():

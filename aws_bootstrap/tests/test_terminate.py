@@ -55,8 +55,10 @@ def test_volumes_that_this_tool_did_not_make_stay_even_without_their_keep_tag(ru
     instance_id = box()
     ours, theirs = (make_volume(cloud.ec2(WEST), instance_id, ours=made) for made in (True, False))
     code, ended = end(run, instance_id)
-    assert code == 0 and ended["terminated"][0]["ebs_volumes_deleted"] == [ours]
-    assert ended["terminated"][0]["ebs_volumes_kept"] == [theirs] and volumes(cloud) == {theirs}
+    assert code == 0
+    assert ended["terminated"][0]["ebs_volumes_deleted"] == [ours]
+    assert ended["terminated"][0]["ebs_volumes_kept"] == [theirs]
+    assert volumes(cloud) == {theirs}
 
 
 def test_the_question_names_the_volumes_unless_they_are_kept(app, cloud, box):
@@ -65,7 +67,9 @@ def test_the_question_names_the_volumes_unless_they_are_kept(app, cloud, box):
     kept = make_volume(cloud.ec2(WEST), instance_id, kept=True)
     targets = terminate.find_targets(app, [instance_id], None)
     asked = terminate.question(targets, keep_ebs=False)
-    assert f"{ours}  9 GB" in asked and kept not in asked and asked.endswith("Terminate 1 instance?")
+    assert f"{ours}  9 GB" in asked
+    assert kept not in asked
+    assert asked.endswith("Terminate 1 instance?")
     assert ours not in terminate.question(targets, keep_ebs=True)
 
 
@@ -73,9 +77,12 @@ def test_one_protected_instance_does_not_save_the_others(run, cloud, box):
     protected, other = box(), box()
     cloud.ec2(WEST).modify_instance_attribute(InstanceId=protected, DisableApiTermination={"Value": True})
     code, failed = end(run, protected, other)
-    assert code == 3 and [t["instance_id"] for t in failed["terminated"]] == [other]
-    assert state(cloud, other) == "terminated" and state(cloud, protected) == "running"
-    assert bills(failed) == [("instance", protected, WEST)] and failed["error"]["code"] == "protected"
+    assert code == 3
+    assert [t["instance_id"] for t in failed["terminated"]] == [other]
+    assert state(cloud, other) == "terminated"
+    assert state(cloud, protected) == "running"
+    assert bills(failed) == [("instance", protected, WEST)]
+    assert failed["error"]["code"] == "protected"
     assert f"terminate {protected} --region {WEST}" in failed["error"]["hint"]
     assert "cleanup" not in failed["error"]["hint"], "no volume is left of the one that ended"
 
@@ -84,7 +91,8 @@ def test_an_ssh_config_that_cannot_be_read_keeps_no_box_running(run, app, cloud)
     instance_id = start_box(cloud.ec2(WEST))["InstanceId"]
     app.paths.ssh_config.mkdir()
     code, failed = end(run, "--region", WEST)
-    assert code == 3 and failed["error"]["code"] == "ssh-config"
+    assert code == 3
+    assert failed["error"]["code"] == "ssh-config"
     assert state(cloud, instance_id) == "terminated"
 
 
@@ -93,10 +101,11 @@ def test_a_box_that_has_ended_may_be_named_and_its_volume_goes(run, cloud, box):
     volume = make_volume(cloud.ec2(WEST), instance_id)
     cloud.ec2(WEST).terminate_instances(InstanceIds=[instance_id])
     code, ended = end(run, instance_id)
-    assert code == 0 and ended["terminated"][0]["ebs_volumes_deleted"] == [volume]
+    assert code == 0
+    assert ended["terminated"][0]["ebs_volumes_deleted"] == [volume]
 
 
-def test_everything_that_is_told_of_what_was_ended(app, cloud, box):
+def test_everything_that_is_reported_of_what_was_ended(app, cloud, box):
     named, nameless = box(), start_box(cloud.ec2(WEST))["InstanceId"]
     ours = make_volume(cloud.ec2(WEST), named)
     kept = make_volume(cloud.ec2(WEST), named, kept=True)
@@ -111,11 +120,12 @@ def test_everything_that_is_told_of_what_was_ended(app, cloud, box):
     assert aliases(app) == set()
 
 
-def test_a_person_is_told_which_volumes_are_waited_for(run, cloud, box):
+def test_volumes_that_are_waited_for_are_reported_to_a_person(run, cloud, box):
     instance_id = box()
     ours, kept = (make_volume(cloud.ec2(WEST), instance_id, kept=is_kept) for is_kept in (False, True))
     told = run("terminate", instance_id, "--yes").stderr
-    assert ours in told and kept not in told
+    assert ours in told
+    assert kept not in told
 
 
 def test_without_a_name_all_boxes_of_the_region_that_live_are_ended_and_their_aliases_forgotten(run, app, cloud, box):
@@ -130,16 +140,20 @@ def test_without_a_name_all_boxes_of_the_region_that_live_are_ended_and_their_al
 
     cloud.faults.change_answer("DescribeInstances", ends_already)
     code, shown = end(run)
-    assert code == 0 and [t["instance_id"] for t in shown["terminated"]] == [here], "the region is the default one"
-    assert state(cloud, there, EAST) == "running" and aliases(app) == {there, ended, ending}
+    assert code == 0, "the region is the default one"
+    assert [t["instance_id"] for t in shown["terminated"]] == [here], "the region is the default one"
+    assert state(cloud, there, EAST) == "running"
+    assert aliases(app) == {there, ended, ending}
     code, shown = end(run, "--region", EAST)
-    assert code == 0 and [t["instance_id"] for t in shown["terminated"]] == [there]
+    assert code == 0
+    assert [t["instance_id"] for t in shown["terminated"]] == [there]
 
 
 def test_the_question_has_a_line_for_each_box(app, cloud, box):
     first, second = box(), box(EAST)
     asked = terminate.question(terminate.find_targets(app, [first, second], None), keep_ebs=False).splitlines()
-    assert len(asked) == 3 and asked[-1] == "Terminate 2 instances?"
+    assert len(asked) == 3
+    assert asked[-1] == "Terminate 2 instances?"
     assert {(line.split()[0], line.split()[-1]) for line in asked[:-1]} == {(first, WEST), (second, EAST)}
 
 
@@ -151,7 +165,8 @@ def test_the_error_of_a_box_that_cannot_be_ended_names_cause_and_ways_on(run, cl
     code, failed = end(run, protected)
     lift = "Remove the protection: aws ec2 modify-instance-attribute --no-disable-api-termination --instance-id ID"
     reason = "EC2 said OperationNotPermitted."
-    assert code == 1 and failed["terminated"] == []
+    assert code == 1
+    assert failed["terminated"] == []
     assert failed["error"] == {
         "code": "protected",
         "message": f"Could not complete the termination of {protected}: {reason}",
@@ -169,8 +184,10 @@ def test_the_error_of_a_volume_that_cannot_be_deleted_names_it_and_the_way_on(ru
     volume, other = (make_volume(cloud.ec2(WEST), instance_id) for _ in range(2))
     cloud.fail("DeleteVolume", "VolumeInUse", VolumeId=volume)
     code, failed = end(run, instance_id)
-    assert code == 3 and failed["terminated"][0]["ebs_volumes_deleted"] == [other]
-    assert "ebs_volumes_kept" not in failed["terminated"][0] and aliases(app) == set()
+    assert code == 3
+    assert failed["terminated"][0]["ebs_volumes_deleted"] == [other]
+    assert "ebs_volumes_kept" not in failed["terminated"][0]
+    assert aliases(app) == set()
     assert failed["error"] == {
         "code": "aws-error",
         "message": f"Could not complete the termination of {instance_id}: EC2 said VolumeInUse.",
@@ -188,9 +205,11 @@ def test_an_end_whose_answer_is_lost_is_looked_up_and_finished(run, app, cloud, 
     volume = make_volume(cloud.ec2(WEST), first)
     cloud.faults.lose("TerminateInstances")
     code, ended = end(run, first, second)
-    assert code == 0 and {t["instance_id"] for t in ended["terminated"]} == {first, second}
+    assert code == 0
+    assert {t["instance_id"] for t in ended["terminated"]} == {first, second}
     assert [t.get("ebs_volumes_deleted") for t in ended["terminated"] if t["instance_id"] == first] == [[volume]]
-    assert aliases(app) == set() and volumes(cloud) == set()
+    assert aliases(app) == set()
+    assert volumes(cloud) == set()
 
 
 @pytest.mark.parametrize("said", [[], [{"InstanceId": "?"}]], ids=["nothing", "no state"])
@@ -198,30 +217,36 @@ def test_an_answer_that_does_not_say_what_became_of_a_box_is_looked_up(run, clou
     instance_id = box()
     cloud.faults.change_answer("TerminateInstances", lambda reply: reply.update(TerminatingInstances=said))
     code, ended = end(run, instance_id)
-    assert code == 0 and ended["terminated"][0]["previous_state"] == "running"
+    assert code == 0
+    assert ended["terminated"][0]["previous_state"] == "running"
     assert ended["terminated"][0]["current_state"] == "terminated"
 
 
-def test_an_end_that_never_reached_ec2_leaves_the_box_told_and_its_alias(run, app, cloud, box):
+def test_an_end_that_never_reached_ec2_leaves_the_box_reported_and_its_alias(run, app, cloud, box):
     app.lookup_seconds = 0
     first, second = box(), box(EAST)
     volume = make_volume(cloud.ec2(EAST), second)
     cloud.faults.drop("TerminateInstances", region=EAST, times=5)
     code, failed = end(run, first, second)
-    assert code == 3 and [t["instance_id"] for t in failed["terminated"]] == [first]
-    assert bills(failed) == [("instance", second, EAST), ("volume", volume, EAST)] and aliases(app) == {second}
+    assert code == 3
+    assert [t["instance_id"] for t in failed["terminated"]] == [first]
+    assert bills(failed) == [("instance", second, EAST), ("volume", volume, EAST)]
+    assert aliases(app) == {second}
     undo(run, failed, second)
-    assert state(cloud, second, EAST) == "terminated" and volumes(cloud, EAST) == set() == aliases(app)
+    assert state(cloud, second, EAST) == "terminated"
+    assert volumes(cloud, EAST) == set() == aliases(app)
 
 
-def test_an_end_that_cannot_be_looked_up_is_told_as_unknown(run, app, cloud, box):
+def test_an_end_that_cannot_be_looked_up_is_reported_as_unknown(run, app, cloud, box):
     instance_id = box()
     volume = make_volume(cloud.ec2(WEST), instance_id)
     cloud.faults.lose("TerminateInstances", times=5)
     cloud.faults.drop("DescribeInstances", times=5, skip=1)
     app.lookup_seconds = 0
     code, failed = end(run, instance_id, "--region", WEST)
-    assert code == 3 and failed["terminated"] == [] and aliases(app) == {instance_id}
+    assert code == 3
+    assert failed["terminated"] == []
+    assert aliases(app) == {instance_id}
     assert bills(failed) == [("instance", instance_id, WEST), ("volume", volume, WEST)]
     assert f"It is unknown whether {instance_id} terminates" in failed["error"]["hint"]
     undo(run, failed, instance_id)
@@ -234,9 +259,11 @@ def test_an_interrupt_while_ec2_ends_a_box_tells_what_still_bills(run, app, clou
     volume = make_volume(cloud.ec2(EAST), second)
     cloud.faults.interrupt("TerminateInstances", number, region=EAST)
     exit_code, failed = end(run, first, second)
-    assert exit_code == code and failed["error"]["code"] == "interrupted"
+    assert exit_code == code
+    assert failed["error"]["code"] == "interrupted"
     assert {t["instance_id"] for t in failed["terminated"]} == {first, second}
-    assert bills(failed) == [("volume", volume, EAST)] and aliases(app) == set()
+    assert bills(failed) == [("volume", volume, EAST)]
+    assert aliases(app) == set()
     undo(run, failed, second)
     assert volumes(cloud, EAST) == set()
 
@@ -246,8 +273,11 @@ def test_an_interrupt_before_the_end_reached_ec2_names_the_box_that_runs_on(run,
     instance_id = box()
     cloud.faults.interrupt("TerminateInstances", takes_effect=False)
     code, failed = end(run, instance_id)
-    assert code == 130 and failed["terminated"] == [] and bills(failed) == [("instance", instance_id, WEST)]
-    assert aliases(app) == {instance_id} and "unknown" not in failed["error"]["hint"]
+    assert code == 130
+    assert failed["terminated"] == []
+    assert bills(failed) == [("instance", instance_id, WEST)]
+    assert aliases(app) == {instance_id}
+    assert "unknown" not in failed["error"]["hint"]
     undo(run, failed, instance_id)
     assert state(cloud, instance_id) == "terminated"
 
@@ -257,11 +287,15 @@ def test_an_interrupt_while_volumes_are_marked_ends_nothing_and_says_so(run, app
     volume = make_volume(cloud.ec2(WEST), instance_id)
     cloud.faults.interrupt("CreateTags")
     code, failed = end(run, instance_id, "--keep-ebs")
-    assert code == 130 and failed["terminated"] == [] and bills(failed) == [("instance", instance_id, WEST)]
-    assert state(cloud, instance_id) == "running" and aliases(app) == {instance_id}
+    assert code == 130
+    assert failed["terminated"] == []
+    assert bills(failed) == [("instance", instance_id, WEST)]
+    assert state(cloud, instance_id) == "running"
+    assert aliases(app) == {instance_id}
     assert f"terminate {instance_id} --region {WEST} --keep-ebs" in failed["error"]["hint"]
     undo(run, failed, instance_id)
-    assert state(cloud, instance_id) == "terminated" and volumes(cloud) == {volume}
+    assert state(cloud, instance_id) == "terminated"
+    assert volumes(cloud) == {volume}
 
 
 def test_a_mark_whose_answer_is_lost_is_looked_up(run, cloud, box):
@@ -269,7 +303,8 @@ def test_a_mark_whose_answer_is_lost_is_looked_up(run, cloud, box):
     volume = make_volume(cloud.ec2(WEST), instance_id)
     cloud.faults.lose("CreateTags")
     code, ended = end(run, instance_id, "--keep-ebs")
-    assert code == 0 and ended["terminated"][0]["ebs_volumes_kept"] == [volume]
+    assert code == 0
+    assert ended["terminated"][0]["ebs_volumes_kept"] == [volume]
 
 
 def test_a_box_whose_volumes_cannot_be_marked_is_not_ended(run, app, cloud, box):
@@ -278,7 +313,9 @@ def test_a_box_whose_volumes_cannot_be_marked_is_not_ended(run, app, cloud, box)
     make_volume(cloud.ec2(WEST), instance_id)
     cloud.faults.drop("CreateTags")
     code, failed = end(run, instance_id, "--keep-ebs")
-    assert code == 1 and state(cloud, instance_id) == "running" and bills(failed) == [("instance", instance_id, WEST)]
+    assert code == 1
+    assert state(cloud, instance_id) == "running"
+    assert bills(failed) == [("instance", instance_id, WEST)]
 
 
 def test_a_deletion_whose_answer_is_lost_is_looked_up(run, cloud, box):
@@ -286,11 +323,13 @@ def test_a_deletion_whose_answer_is_lost_is_looked_up(run, cloud, box):
     volume = make_volume(cloud.ec2(WEST), instance_id)
     cloud.faults.lose("DeleteVolume")
     code, ended = end(run, instance_id)
-    assert code == 0 and ended["terminated"][0]["ebs_volumes_deleted"] == [volume] and volumes(cloud) == set()
+    assert code == 0
+    assert ended["terminated"][0]["ebs_volumes_deleted"] == [volume]
+    assert volumes(cloud) == set()
 
 
 @pytest.mark.parametrize("takes_effect", [True, False])
-def test_an_interrupted_deletion_is_told_as_it_is(run, app, cloud, box, takes_effect):
+def test_an_interrupted_deletion_is_reported_as_it_is(run, app, cloud, box, takes_effect):
     app.lookup_seconds = 0
     instance_id = box()
     volume = make_volume(cloud.ec2(WEST), instance_id)
@@ -309,7 +348,8 @@ def test_after_an_interrupt_nothing_more_is_sent(run, app, cloud, box):
     held = cloud.faults.hold("CreateTags", region=EAST)
     cloud.faults.interrupt("TerminateInstances", region=WEST, after=held)
     code, failed = end(run, first, second, "--keep-ebs")
-    assert code == 130 and bills(failed) == [("instance", second, EAST)]
+    assert code == 130
+    assert bills(failed) == [("instance", second, EAST)]
     held.release()
     assert state(cloud, second, EAST) == "running"
 
@@ -322,12 +362,13 @@ def test_after_an_interrupt_no_volume_is_deleted(run, app, cloud, box):
     held = cloud.faults.hold("DescribeVolumes", region=EAST, skip=1)  # the first one finds the targets
     cloud.faults.interrupt("DeleteVolume", region=WEST, after=held)
     code, failed = end(run, first, second)
-    assert code == 130 and bills(failed) == [("volume", volume, EAST)]
+    assert code == 130
+    assert bills(failed) == [("volume", volume, EAST)]
     held.release()
     assert volumes(cloud, EAST) == {volume}
 
 
-def test_of_two_ends_whose_answer_is_lost_the_one_that_shows_is_told(run, app, cloud, box):
+def test_of_two_ends_whose_answer_is_lost_the_one_that_shows_is_reported(run, app, cloud, box):
     """EC2 may be late with the other: it is said to run on, not left out."""
     app.lookup_seconds = 0
     first, late = box(), box()
@@ -341,8 +382,10 @@ def test_of_two_ends_whose_answer_is_lost_the_one_that_shows_is_told(run, app, c
     cloud.faults.lose("TerminateInstances")
     cloud.faults.change_answer("DescribeInstances", still_runs)
     code, failed = end(run, first, late)
-    assert code == 3 and [t["instance_id"] for t in failed["terminated"]] == [first]
-    assert bills(failed) == [("instance", late, WEST)] and aliases(app) == {late}
+    assert code == 3
+    assert [t["instance_id"] for t in failed["terminated"]] == [first]
+    assert bills(failed) == [("instance", late, WEST)]
+    assert aliases(app) == {late}
     assert [r["reason"].split(":")[0] for r in failed["error"]["regions"]] == [late]
 
 
@@ -352,7 +395,8 @@ def test_two_ends_that_cannot_be_looked_up_are_not_sent_again_one_by_one(run, ap
     cloud.faults.lose("TerminateInstances", times=5)
     cloud.faults.drop("DescribeInstances", times=5, skip=1)
     code, failed = end(run, *ids, "--region", WEST)
-    assert code == 3 and f"It is unknown whether {', '.join(ids)} terminates" in failed["error"]["hint"]
+    assert code == 3
+    assert f"It is unknown whether {', '.join(ids)} terminates" in failed["error"]["hint"]
     assert cloud.calls.count((WEST, "TerminateInstances")) == 1
 
 
@@ -372,6 +416,8 @@ def test_of_ends_sent_together_those_that_show_are_not_called_unknown(app, cloud
 def test_terminate_shows_the_region(run, cloud, fmt):
     box = start_box(cloud.ec2("eu-west-1"))["InstanceId"]
     done = run("terminate", box, "--yes", "-o", fmt)
-    assert done.exit_code == 0 and "eu-west-1" in done.stdout
+    assert done.exit_code == 0
+    assert "eu-west-1" in done.stdout
     nothing = run("terminate", "--region", "us-east-1", "--yes", "-o", fmt)
-    assert nothing.exit_code == 0 and "us-east-1" in nothing.stdout
+    assert nothing.exit_code == 0
+    assert "us-east-1" in nothing.stdout

@@ -52,12 +52,14 @@ def answers(*given):
 
 def test_an_effect_that_shows_is_found_though_the_first_look_was_lost():
     lookup = look_up(answers(lost(), "i-1"), seconds=5)
-    assert lookup.found == "i-1" and not lookup.unknown
+    assert lookup.found == "i-1"
+    assert not lookup.unknown
 
 
 def test_nothing_that_shows_is_not_done():
     lookup = look_up(answers(None), seconds=0)
-    assert lookup.found is None and not lookup.unknown
+    assert lookup.found is None
+    assert not lookup.unknown
 
 
 @pytest.mark.parametrize("failing", [lost(), BUSY, REFUSED, KeyError("Volumes")], ids=repr)
@@ -81,7 +83,8 @@ def test_what_a_call_did_is_its_answer_or_what_shows():
     assert calls.make("answered", answers("i-1"), look=answers("wrong"), note=noted.append) == "i-1"
     assert calls.make("lost", answers(lost()), look=answers(None, "i-2"), note=noted.append) == "i-2"
     assert calls.make("unread", answers(KeyError("State")), look=answers("i-3"), note=noted.append) == "i-3"
-    assert noted == ["i-1", "i-2", "i-3"] and calls.unknown == []
+    assert noted == ["i-1", "i-2", "i-3"]
+    assert calls.unknown == []
 
 
 def test_a_call_that_did_nothing_fails_with_its_error_and_says_whether_that_is_known():
@@ -95,7 +98,8 @@ def test_a_call_that_did_nothing_fails_with_its_error_and_says_whether_that_is_k
         with pytest.raises(AwsError) as caught:
             calls.make(name, answers(error), look=answers(shows), note=noted.append)
         assert caught.value is error
-    assert calls.unknown == ["unknown"] and noted == []
+    assert calls.unknown == ["unknown"]
+    assert noted == []
 
 
 def test_interrupted_calls_are_looked_up_at_the_end_and_no_other():
@@ -106,7 +110,8 @@ def test_interrupted_calls_are_looked_up_at_the_end_and_no_other():
         with pytest.raises(KeyboardInterrupt):
             calls.make(name, interrupted, look=answers(shows), note=noted.append)
     calls.settle()
-    assert noted == ["i-1", "i-2"] and calls.unknown == ["unknown"]
+    assert noted == ["i-1", "i-2"]
+    assert calls.unknown == ["unknown"]
 
 
 def interrupted():

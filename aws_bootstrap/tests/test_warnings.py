@@ -1,4 +1,7 @@
-"""What a person is warned of is in the document, too, and what is unknown looks unknown."""
+"""What a person is warned of is in the document, too, and what is unknown looks unknown.
+
+A promise of all commands, so that it is no test of one of them.
+"""
 
 from __future__ import annotations
 
@@ -58,50 +61,64 @@ def test_every_result_object_has_a_list_of_warnings(result):
 def test_a_box_that_does_not_tell_its_gpu_is_no_box_without_one(run, box):
     code, shown = status(run, "--gpu")
     unread = [warning for warning in shown["warnings"] if warning["code"] == "gpu-unknown"]
-    assert code == 3 and "gpu" not in shown["instances"][0]
+    assert code == 3
+    assert "gpu" not in shown["instances"][0]
     assert [(w["instance_id"], w["region"]) for w in unread] == [(box, WEST)]
-    assert "Permission denied" in unread[0]["message"] and shown["error"]["code"] == "gpu-unknown"
+    assert "Permission denied" in unread[0]["message"]
+    assert shown["error"]["code"] == "gpu-unknown"
     told = run("status", "-r", WEST, "--gpu")
-    assert told.exit_code == 3 and "Permission denied" in told.stderr and "unknown" in told.stdout
+    assert told.exit_code == 3
+    assert "Permission denied" in told.stderr
+    assert "unknown" in told.stdout
     table = run("status", "-r", WEST, "--gpu", "-o", "table")
-    assert table.exit_code == 3 and "gpu-unknown" in table.stdout
+    assert table.exit_code == 3
+    assert "gpu-unknown" in table.stdout
 
 
 def test_a_box_without_an_alias_is_not_skipped_in_silence(run, app, box):
     app.paths.ssh_config.write_text("")
     code, shown = status(run, "--gpu")
-    assert code == 3 and "no-alias" in codes(shown)
+    assert code == 3
+    assert "no-alias" in codes(shown)
     message = next(w["message"] for w in shown["warnings"] if w["code"] == "no-alias")
-    assert box in message and "cleanup --sync" in message
+    assert box in message
+    assert "cleanup --sync" in message
 
 
 def test_status_without_gpu_asks_no_box_and_misses_none(run, app, box):
     app.paths.ssh_config.write_text("")
     code, shown = status(run)
-    assert code == 0 and "no-alias" not in codes(shown)
+    assert code == 0
+    assert "no-alias" not in codes(shown)
 
 
 def test_a_box_that_does_not_answer_since_the_address_is_not_let_in_says_so(run, app, box, my_address):
     app.ssh.code = "ssh-timeout"
     code, shown = status(run, "--gpu")
-    assert code == 3 and "address-not-allowed" in codes(shown)
+    assert code == 3
+    assert "address-not-allowed" in codes(shown)
     message = next(w["message"] for w in shown["warnings"] if w["code"] == "address-not-allowed")
-    assert "203.0.113.7" in message and "--ssh-cidr me" in message
+    assert "203.0.113.7" in message
+    assert "--ssh-cidr me" in message
 
 
 def test_a_price_that_cannot_be_read_is_warned_of_and_no_failure(run, cloud, box):
     cloud.deny(WEST, "DescribeSpotPriceHistory")
     code, shown = status(run)
-    assert code == 0 and "spot_price_per_hour" not in shown["instances"][0]
+    assert code == 0
+    assert "spot_price_per_hour" not in shown["instances"][0]
     unpriced = [w for w in shown["warnings"] if w["code"] == "price-unknown"]
-    assert {w["region"] for w in unpriced} == {WEST} and box in {w.get("instance_id") for w in unpriced}
+    assert {w["region"] for w in unpriced} == {WEST}
+    assert box in {w.get("instance_id") for w in unpriced}
 
 
 def test_the_table_of_status_has_volumes_cost_and_gpu():
     shown = output.as_table(RESULTS[2])
     head = shown.splitlines()[0]
     assert all(word in head for word in ("Volumes", "USD so far", "GPU"))
-    assert "vol-1" in shown and "96 GB" in shown and "0.1578" in shown
+    assert "vol-1" in shown
+    assert "96 GB" in shown
+    assert "0.1578" in shown
 
 
 def test_orphan_volumes_come_with_the_commands_that_use_or_delete_them(run, cloud):
@@ -115,13 +132,16 @@ def test_orphan_volumes_come_with_the_commands_that_use_or_delete_them(run, clou
     assert f"aws ec2 delete-volume --region {WEST} --volume-id {brought}" in shown, "cleanup never deletes it"
     assert run("cleanup", "--include-ebs", "--include-kept", "--yes").exit_code == 0
     after = run("status", "-r", WEST).stdout
-    assert brought in after and left not in after and "cleanup --include-ebs" not in after
+    assert brought in after
+    assert left not in after
+    assert "cleanup --include-ebs" not in after
 
 
 def test_a_region_that_a_launch_leaves_out_is_in_the_document(program):
     program.sandbox.fault(region="eu-west-1", action="DescribeImages", do={"error": "UnauthorizedOperation"})
     code, plan = program.json("launch", "--no-setup", "-r", "eu-west-1", "-r", WEST)
-    assert code == 0 and [(w["code"], w["region"]) for w in plan["warnings"]] == [("region-failed", "eu-west-1")]
+    assert code == 0
+    assert [(w["code"], w["region"]) for w in plan["warnings"]] == [("region-failed", "eu-west-1")]
 
 
 def test_the_command_that_deletes_what_was_left_behind_deletes_no_kept_volume(run, cloud):

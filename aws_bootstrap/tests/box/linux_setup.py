@@ -110,7 +110,8 @@ def link(client: Client) -> tuple[str, str]:
     """What the printed command shows: Jupyter's address on the user's machine, and the token."""
     shown = subprocess.run([*client.ssh_words(), ".aws-bootstrap/jupyter-link"], capture_output=True, text=True)
     address, _, token = shown.stdout.strip().partition("?token=")
-    assert address == "http://localhost:8888/lab" and re.fullmatch("[0-9a-f]{48}", token), shown
+    assert address == "http://localhost:8888/lab", shown
+    assert re.fullmatch("[0-9a-f]{48}", token), shown
     return address, token
 
 
@@ -137,7 +138,8 @@ def test_the_token_is_seen_by_the_login_user_alone(box, client):
         "cat ~ubuntu/.aws-bootstrap/jupyter.env; cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ; systemctl show jupyter"
     )
     seen = box.ssh(f"sudo -u other sh -c '{watch}' 2>/dev/null", check=False).stdout
-    assert "--ServerApp.ip=127.0.0.1" in seen and token not in seen
+    assert "--ServerApp.ip=127.0.0.1" in seen
+    assert token not in seen
     assert token not in box.says("sudo journalctl -u jupyter")
     assert box.says("stat -c '%a %U' ~/.aws-bootstrap/jupyter.env") == "600 ubuntu"
     assert box.says(f"grep -rlF {token} ~/.aws-bootstrap") == "/home/ubuntu/.aws-bootstrap/jupyter.env"
@@ -145,7 +147,8 @@ def test_the_token_is_seen_by_the_login_user_alone(box, client):
 
 def test_the_gpu_is_asked_for_through_the_same_door(client):
     gpu = client.query_gpu()
-    assert gpu and (gpu.name, gpu.architecture, gpu.cuda_toolkit) == ("Tesla T4", "Turing", "13.0")
+    assert gpu
+    assert (gpu.name, gpu.architecture, gpu.cuda_toolkit) == ("Tesla T4", "Turing", "13.0")
     assert (gpu.driver, gpu.cuda_driver_max) == ("580.95.05", "13.0")
 
 
@@ -203,7 +206,8 @@ def test_every_login_shell_will_do(box, client, shell):
         python = box.ssh("which python", check=False).stdout.strip()
     finally:
         box.says("sudo usermod -s /bin/bash ubuntu")
-    assert gpu and gpu.name == "Tesla T4"
+    assert gpu
+    assert gpu.name == "Tesla T4"
     assert (python == "/home/ubuntu/venv/bin/python") is SHELLS[shell]
 
 
@@ -229,35 +233,38 @@ def bashrc(box: Container) -> Iterator[Path]:
 def test_what_a_startup_file_does_is_not_taken_for_our_own(box, client, bashrc, lines):
     bashrc.write_text(f"{lines}\n{bashrc.read_text()}")
     gpu = client.query_gpu()
-    assert gpu and gpu.name == "Tesla T4"
+    assert gpu
+    assert gpu.name == "Tesla T4"
     box.path("usr/bin/nvidia-smi").chmod(0o644)
     try:
         outcome = client.set_up()
     finally:
         box.path("usr/bin/nvidia-smi").chmod(0o755)
     assert (outcome.setup, outcome.failed_step, outcome.cuda_version) == ("failed", "gpu", "13.0")
-    assert outcome.message and "nvidia-smi" in outcome.message
+    assert outcome.message
+    assert "nvidia-smi" in outcome.message
 
 
 @pytest.mark.parametrize("lines", ["exit 3", "[[ $- == *i* ]] || exit", "exec true"])
-def test_a_startup_file_that_ends_the_shell_is_told_as_the_cause(client, bashrc, lines):
+def test_a_startup_file_that_ends_the_shell_is_reported_as_the_cause(client, bashrc, lines):
     bashrc.write_text(f"echo no entry\n{lines}\n{bashrc.read_text()}")
     with pytest.raises(SshError, match="ended the login before the command ran") as caught:
         client.set_up()
     assert "~/.bashrc" in (caught.value.hint or "")
 
 
-def test_a_startup_file_that_swallows_the_upload_is_told_as_a_failed_upload(client, bashrc):
+def test_a_startup_file_that_swallows_the_upload_is_reported_as_a_failed_upload(client, bashrc):
     bashrc.write_text(f"cat >/dev/null\n{bashrc.read_text()}")
     outcome = client.set_up()
     assert (outcome.setup, outcome.failed_step) == ("failed", "upload")
-    assert outcome.message and "could not be uploaded: gzip: stdin: unexpected end of file" in outcome.message
+    assert outcome.message
+    assert "could not be uploaded: gzip: stdin: unexpected end of file" in outcome.message
 
 
 # --- What is in the way ------------------------------------------------------------------------------------------
 
 
-def test_a_full_disk_is_told_in_one_sentence(box, client):
+def test_a_full_disk_is_reported_in_one_sentence(box, client):
     ours = "~/.aws-bootstrap"
     box.says(f"sudo mount -t tmpfs -o size=64k,uid=$(id -u),mode=700 tmpfs {ours}")
     box.ssh(f"head -c 1M /dev/zero >{ours}/fill", check=False)
@@ -265,11 +272,12 @@ def test_a_full_disk_is_told_in_one_sentence(box, client):
     left = box.says(f"ls {ours}")
     box.says(f"sudo umount {ours}")
     assert (outcome.setup, outcome.failed_step) == ("failed", "upload")
-    assert outcome.message and "No space left on device" in outcome.message
+    assert outcome.message
+    assert "No space left on device" in outcome.message
     assert left == "fill"
 
 
-def test_a_lock_of_another_user_is_told_in_one_sentence(box, client):
+def test_a_lock_of_another_user_is_reported_in_one_sentence(box, client):
     lock = "~/.aws-bootstrap/setup.lock"
     box.says(f"sudo chown root: {lock} && sudo chmod 600 {lock}")
     outcome = client.set_up()
@@ -403,7 +411,8 @@ def test_a_step_that_fails_is_named_and_mended_it_passes(box, client, capsys, gr
         for fault in faults.values():
             box.says(fault.mend)
     told, said = capsys.readouterr().err, messages(box)
-    assert list(said) == list(faults) and state(box)["outcome"] == "failed", told
+    assert list(said) == list(faults), told
+    assert state(box)["outcome"] == "failed", told
     for step, fault in faults.items():
         assert fault.message in said[step]
         assert f": FAILED: {said[step]}\n" in told
@@ -426,14 +435,16 @@ def test_a_block_without_its_end_is_left_alone_and_reported(box, client, bashrc)
     broken = bashrc.read_text().replace("# <<< aws-bootstrap <<<\n", "") + "alias mine=yes\n"
     bashrc.write_text(broken)
     assert client.set_up() == COMPLETED
-    assert bashrc.read_text() == broken and outcomes(box)["shell"] == "warning"
+    assert bashrc.read_text() == broken
+    assert outcomes(box)["shell"] == "warning"
 
 
 def test_the_smoke_test_warns_and_does_not_abort(box, client):
     box.says("echo 'raise ImportError(1)' >>~/venv/lib/python3*/site-packages/torch/__init__.py")
     outcome = client.set_up()
     box.says("sed -i '$d' ~/venv/lib/python3*/site-packages/torch/__init__.py")
-    assert outcome == COMPLETED and outcomes(box)["cuda-test"] == "warning"
+    assert outcome == COMPLETED
+    assert outcomes(box)["cuda-test"] == "warning"
 
 
 HOLD = "import fcntl as f, time; l = open('/var/lib/dpkg/lock-frontend', 'w'); f.lockf(l, 2); print(1, flush=True)"
@@ -443,10 +454,12 @@ def test_a_locked_apt_is_waited_for_with_a_bound_and_named(box, client):
     box.says("sudo dpkg -r tree")
     hold = [*box.ssh_words("-tt"), f'sudo python3 -c "{HOLD}; time.sleep(120)"']
     with subprocess.Popen(hold, stdout=subprocess.PIPE, stdin=subprocess.PIPE) as holder:
-        assert holder.stdout and holder.stdout.readline().strip() == b"1"
+        assert holder.stdout
+        assert holder.stdout.readline().strip() == b"1"
         outcome = client.set_up()
         holder.kill()
-    assert outcome.failed_step == "utilities" and "apt was locked" in (outcome.message or "")
+    assert outcome.failed_step == "utilities"
+    assert "apt was locked" in (outcome.message or "")
     assert client.set_up() == COMPLETED
 
 
@@ -457,7 +470,8 @@ def test_a_package_that_was_being_unpacked_at_a_power_cut_is_unpacked_again(box,
     box.says("sudo dpkg -r jq")
     assert client.set_up() == COMPLETED
     assert outcomes(box)["utilities"] == "ok"
-    assert box.says("sudo dpkg --audit") == "" and box.says("tree --version && jq --version")
+    assert box.says("sudo dpkg --audit") == ""
+    assert box.says("tree --version && jq --version")
 
 
 # --- Interrupted: the life of a second box -----------------------------------------------------------------------
@@ -487,7 +501,8 @@ def test_the_power_is_cut_half_way(second, second_client, step):
     until(lambda: second.ssh(f"ls -d {HALF_WAY[step]}", check=False).returncode == 0, f"{step} half way", 120)
     second.cut_power()
     running.break_connection()
-    assert isinstance(running.error, SshError) and running.error.code == "ssh-lost"
+    assert isinstance(running.error, SshError)
+    assert running.error.code == "ssh-lost"
     second.start()
     assert state(second)["outcome"] == "running"
 
@@ -497,7 +512,8 @@ def test_a_lost_connection_does_not_stop_the_setup_and_after_three_power_cuts_it
     running = Running(second_client)
     until(lambda: written_state(second) not in ("", before), "begun")
     running.break_connection()
-    assert isinstance(running.error, SshError) and running.error.code == "ssh-lost"
+    assert isinstance(running.error, SshError)
+    assert running.error.code == "ssh-lost"
     until(lambda: state(second)["outcome"] != "running", "ended by itself", 180)
     tell("after three power cuts and a lost connection", second)
     assert state(second)["outcome"] == "completed", messages(second)

@@ -77,7 +77,8 @@ def refusal(vm: Vm, volume: str, *, leave: bool = True) -> str:
     """Mount a volume that is not to be mounted; the sentence that the user sees."""
     with pytest.raises(SshError) as caught:
         client(vm).mount(volume, leave=leave)
-    assert caught.value.code == "mount-failed" and not isinstance(caught.value, VolumeUnformatted)
+    assert caught.value.code == "mount-failed"
+    assert not isinstance(caught.value, VolumeUnformatted)
     return str(caught.value)
 
 
@@ -124,7 +125,8 @@ def test_a_new_volume_is_formatted_and_mounted_for_the_login_user(first):
     assert first.says("stat -c %U:%G /data") == "ubuntu:ubuntu"
     assert first.says("echo kept > /data/file && sync && cat /data/file") == "kept"
     entry = first.says("grep /data /etc/fstab")
-    assert entry.startswith("UUID=") and "nofail,x-systemd.device-timeout=30s" in entry
+    assert entry.startswith("UUID=")
+    assert "nofail,x-systemd.device-timeout=30s" in entry
 
 
 def test_a_second_run_changes_nothing(first):
@@ -188,7 +190,8 @@ def test_two_mounts_at_once_both_succeed(second, network):
 
 def test_a_filesystem_with_the_error_flag_is_checked_first_and_that_is_said(second):
     done, notes = client(second).mount(FLAGGED)
-    assert done["fstype"] == "ext4" and notes[0].startswith("e2fsck has repaired the filesystem of /dev/")
+    assert done["fstype"] == "ext4"
+    assert notes[0].startswith("e2fsck has repaired the filesystem of /dev/")
     second.says("sudo umount /data")
 
 
@@ -205,7 +208,8 @@ def test_the_users_own_entry_is_used_and_kept(second):
     assert refusal(second, FLAGGED, leave=False).startswith("/etc/fstab has an entry for /data")
     done, _ = client(second).mount(XFS)
     assert done["fstype"] == "xfs"
-    assert "noatime" in second.says("findmnt -no OPTIONS /data") and second.says("cat /etc/fstab") == entry
+    assert "noatime" in second.says("findmnt -no OPTIONS /data")
+    assert second.says("cat /etc/fstab") == entry
     second.says(
         "sudo touch /data/roots && sudo chown root: /data && sudo umount /data && echo '#' | sudo tee /etc/fstab"
     )
@@ -224,7 +228,8 @@ def test_a_read_only_volume_is_mounted_read_only_and_that_is_said(second):
     device = second.says("lsblk -dpno NAME,FSTYPE | awk '$2 == \"xfs\" { print $1 }'")
     second.says(f"sudo blockdev --setro {device}")
     done, notes = client(second).mount(XFS)
-    assert done["fstype"] == "xfs" and "the data volume is read-only at /data" in notes
+    assert done["fstype"] == "xfs"
+    assert "the data volume is read-only at /data" in notes
     assert second.says("grep /data /etc/fstab").split()[3].endswith(",ro")
     second.says("sudo umount /data")
 

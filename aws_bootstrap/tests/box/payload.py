@@ -23,7 +23,8 @@ SCRIPT = RESOURCES / "gpu_benchmark.py"
 def load():
     """Return the benchmark as a module."""
     spec = importlib.util.spec_from_file_location("gpu_benchmark", SCRIPT)
-    assert spec and spec.loader
+    assert spec
+    assert spec.loader
     module = importlib.util.module_from_spec(spec)
     sys.modules["gpu_benchmark"] = module
     spec.loader.exec_module(module)
@@ -60,25 +61,31 @@ def test_both_benchmarks_as_json():
     done = run(*SMALL, "--json")
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
-    assert document["precision"] == "fp32" and document["device"]["name"] == "CPU"
+    assert document["precision"] == "fp32"
+    assert document["device"]["name"] == "CPU"
     cnn, transformer = document["results"]
     assert (cnn["benchmark"], transformer["benchmark"]) == ("cnn", "transformer")
     for result in (cnn, transformer):
-        assert result["samples_per_second"] > 0 and result["tflops"] > 0
+        assert result["samples_per_second"] > 0
+        assert result["tflops"] > 0
         assert result["batch_ms"]["median"] <= result["batch_ms"]["p95"] <= result["batch_ms"]["max"]
-        assert result["share_of_peak"] is None and result["peak_memory_mib"] is None
+        assert result["share_of_peak"] is None
+        assert result["peak_memory_mib"] is None
     assert cnn["tokens_per_second"] is None
     assert transformer["tokens_per_second"] == pytest.approx(256 * transformer["samples_per_second"])
 
 
 def test_it_runs_as_a_program():
     done = subprocess.run([sys.executable, str(SCRIPT), "--help"], capture_output=True, text=True, check=False)
-    assert done.returncode == 0 and "--transformer-batch-size" in done.stdout
+    assert done.returncode == 0
+    assert "--transformer-batch-size" in done.stdout
 
 
 def test_the_text_says_what_was_measured_and_on_which_data():
     done = run(*SMALL, "--mode", "cnn")
-    assert "samples/s" in done.stdout and "TFLOP/s" in done.stdout and "data: " in done.stdout
+    assert "samples/s" in done.stdout
+    assert "TFLOP/s" in done.stdout
+    assert "data: " in done.stdout
 
 
 def test_bf16_runs_on_the_cpu():
@@ -89,24 +96,30 @@ def test_bf16_runs_on_the_cpu():
 @pytest.mark.parametrize("precision", ["fp16", "tf32"])
 def test_a_precision_that_the_device_lacks_is_one_sentence(precision):
     done = run(*SMALL, "--precision", precision)
-    assert done.returncode == 1 and done.stderr.startswith("error: ") and len(done.stderr.splitlines()) == 1
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert len(done.stderr.splitlines()) == 1
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_without_a_gpu_it_says_so():
     done = run("--json")
-    assert done.returncode == 1 and "--device cpu" in json.loads(done.stdout)["error"]
+    assert done.returncode == 1
+    assert "--device cpu" in json.loads(done.stdout)["error"]
 
 
 def test_diagnose():
     done = run("--device", "cpu", "--diagnose", "--json")
     document = json.loads(done.stdout)
-    assert done.returncode == 0 and all(check["ok"] for check in document["checks"]) and len(document["checks"]) == 5
+    assert done.returncode == 0
+    assert all(check["ok"] for check in document["checks"])
+    assert len(document["checks"]) == 5
 
 
 def test_diagnose_names_what_fails_in_one_line_each():
     found = bench.diagnose(torch.device("meta"), "fp32")  # a device that holds no data
-    assert len(found) == 5 and not any(check["ok"] for check in found)
+    assert len(found) == 5
+    assert not any(check["ok"] for check in found)
     assert all(check["detail"] and "\n" not in check["detail"] for check in found)
 
 
@@ -136,7 +149,8 @@ def test_the_transformer_sees_only_what_came_before():
     changed = tokens.clone()
     changed[0, 5] = (changed[0, 5] + 1) % 64
     before, after = model(tokens), model(changed)
-    assert torch.allclose(before[:5], after[:5], atol=1e-5) and not torch.allclose(before[5:], after[5:], atol=1e-3)
+    assert torch.allclose(before[:5], after[:5], atol=1e-5)
+    assert not torch.allclose(before[5:], after[5:], atol=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -161,7 +175,9 @@ def test_the_peak_of_a_card(name, precision, peak):
 
 def test_synthetic_mnist_has_the_shape_of_mnist():
     images, labels = bench.synthetic_mnist(100)
-    assert images.shape == (100, 1, 28, 28) and labels.shape == (100,) and set(labels.tolist()) <= set(range(10))
+    assert images.shape == (100, 1, 28, 28)
+    assert labels.shape == (100,)
+    assert set(labels.tolist()) <= set(range(10))
 
 
 def test_batches_go_round_for_ever_and_are_full():

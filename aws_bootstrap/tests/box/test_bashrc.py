@@ -72,16 +72,19 @@ def test_a_file_is_replaced_whole_and_a_copy_is_kept_once(tmp_path, content):
     if not is_sound(content):
         with pytest.raises(BrokenBlock):
             put_block(rc, BLOCK)
-        assert rc.read_bytes() == content and os.listdir(folder) == [".bashrc"]
+        assert rc.read_bytes() == content
+        assert os.listdir(folder) == [".bashrc"]
         return
     changed = put_block(rc, BLOCK)
-    assert rc.read_bytes() == BLOCK + outside(content) and rc.stat().st_mode & 0o777 == 0o640
+    assert rc.read_bytes() == BLOCK + outside(content)
+    assert rc.stat().st_mode & 0o777 == 0o640
     assert changed == (rc.read_bytes() != content)
     assert put_block(rc, BLOCK) is False, "a second run changes nothing"
     assert put_block(rc, BLOCK.replace(b"1", b"2")) is True
     # What was there before the first change, not before the last one.
     assert copy.read_bytes() == (content if changed else BLOCK + outside(content))
-    assert copy.stat().st_mode & 0o777 == 0o640 and len(os.listdir(folder)) == 2
+    assert copy.stat().st_mode & 0o777 == 0o640
+    assert len(os.listdir(folder)) == 2
 
 
 # Runs 60-shell.sh twice for each home, in one bash; what it reports lands in HOME/report.
@@ -112,10 +115,14 @@ def test_the_step_itself_over_arbitrary_files(tmp_path_factory, contents):
         after = (home / ".bashrc").read_bytes()
         first, second = (home / "report.1").read_text(), (home / "report.2")
         if is_sound(content):
-            assert after.endswith(outside(content)) and after.count(FIRST) == 1 + outside(content).count(FIRST)
-            assert "warning" not in first and not second.exists()
+            assert after.endswith(outside(content))
+            assert after.count(FIRST) == 1 + outside(content).count(FIRST)
+            assert "warning" not in first
+            assert not second.exists()
         else:
-            assert after == content and "warning" in first and "warning" in second.read_text()
+            assert after == content
+            assert "warning" in first
+            assert "warning" in second.read_text()
 
 
 # --- The step on one box -----------------------------------------------------------------------------------------
@@ -129,9 +136,11 @@ def test_a_block_that_lost_a_mark_is_left_alone_and_that_is_said(box, mark, says
     rc.write_bytes(rc.read_bytes().replace(mark + b"\n", b"") + b"alias mine=yes\n" * 100)
     spoilt = rc.read_bytes()
     done, report = box.step("shell")
-    assert done.returncode == 0 and rc.read_bytes() == spoilt
+    assert done.returncode == 0
+    assert rc.read_bytes() == spoilt
     assert [line for line in report if line.startswith("warning")] == report
-    assert f"{rc} was not changed: the block of aws-bootstrap " in report[0] and says in report[0]
+    assert f"{rc} was not changed: the block of aws-bootstrap " in report[0]
+    assert says in report[0]
 
 
 def test_a_link_stays_a_link_and_what_it_leads_to_is_changed(box):
@@ -143,8 +152,10 @@ def test_a_link_stays_a_link_and_what_it_leads_to_is_changed(box):
     box.step("shell")
     assert os.readlink(box.home / ".bashrc") == "dotfiles/bashrc"
     text = (dotfiles / "bashrc").read_text()
-    assert text.startswith(FIRST.decode()) and text.endswith("alias mine=yes\n")
-    assert (dotfiles / "bashrc").stat().st_mode & 0o777 == 0o600 and os.listdir(dotfiles) == ["bashrc"]
+    assert text.startswith(FIRST.decode())
+    assert text.endswith("alias mine=yes\n")
+    assert (dotfiles / "bashrc").stat().st_mode & 0o777 == 0o600
+    assert os.listdir(dotfiles) == ["bashrc"]
     assert (box.home / ".bashrc.before-aws-bootstrap").read_text() == "alias mine=yes\n"
 
 
@@ -155,7 +166,8 @@ def test_what_is_no_file_fails_at_once(box, kind):
     else:
         (box.home / ".bashrc").mkdir()
     done, report = box.step("shell")
-    assert done.returncode == 1 and "is not a file: move it away" in report[-1]
+    assert done.returncode == 1
+    assert "is not a file: move it away" in report[-1]
 
 
 # Run with files of no more than nothing, which is as a disk that is full: writing fails, and a draft can be made.
@@ -167,20 +179,25 @@ def test_a_full_disk_is_named_and_the_file_stays(box, tmp_path):
     rc.write_text("alias mine=yes\n")
     command = ["bash", "-c", FULL, "-", sys.executable, str(RESOURCES / "put_block.py"), str(rc)]
     done = subprocess.run(command, input=BLOCK, capture_output=True, check=False)
-    assert done.returncode == 1 and done.stdout.decode() == f"{rc} could not be written: File too large\n"
-    assert rc.read_text() == "alias mine=yes\n" and not list(box.home.glob(".bashrc*draft"))
+    assert done.returncode == 1
+    assert done.stdout.decode() == f"{rc} could not be written: File too large\n"
+    assert rc.read_text() == "alias mine=yes\n"
+    assert not list(box.home.glob(".bashrc*draft"))
 
 
 def test_the_variables_of_the_user_are_left_alone(box):
     (box.home / ".bashrc").write_text('echo "$folder"\n')
     box.step("shell")
     shown = box.shell("source ~/.bashrc; compgen -v | grep aws_bootstrap || echo none", folder="mine")
-    assert shown.stdout == "mine\nnone\n" and shown.stderr == ""
+    assert shown.stdout == "mine\nnone\n"
+    assert shown.stderr == ""
 
 
 def test_a_step_that_lacks_what_all_share_ends_there(box):
     said, status = box.step_without_lib("shell")
-    assert said.endswith("lib.sh: No such file or directory") and status == "status 1" and box.calls() == []
+    assert said.endswith("lib.sh: No such file or directory")
+    assert status == "status 1"
+    assert box.calls() == []
     assert not (box.home / ".bashrc").exists()
 
 
@@ -245,7 +262,8 @@ def test_fish_finds_the_venv_where_it_is_used(box):
     for cache in ("HF_HOME $_aws_bootstrap_folder/.cache/huggingface", "UV_CACHE_DIR $_aws_bootstrap_folder/.cache/uv"):
         assert f"set -gx {cache}\n" in config.read_text()
     assert "set -gx PIP_CACHE_DIR $_aws_bootstrap_folder/.cache/pip\n" in config.read_text()
-    assert not (box.home / ".zshenv").exists() and box.step("shell", SHELL="/usr/bin/fish")[1] == []
+    assert not (box.home / ".zshenv").exists()
+    assert box.step("shell", SHELL="/usr/bin/fish")[1] == []
     config.write_text("# mine")
     box.step("shell")
     assert config.read_text() == "# mine"
@@ -300,12 +318,14 @@ def test_files_are_made_for_the_shells_that_the_user_has(box, shell, there, made
         (box.home / there).touch()
     done, report = box.step("shell", SHELL=f"/usr/bin/{shell}")
     zshenv, fish = box.home / ".zshenv", box.home / ".config" / "fish" / "conf.d" / "aws-bootstrap.fish"
-    assert (zshenv.exists() and zshenv.stat().st_size > 0) == ("zsh" in made) and fish.exists() == ("fish" in made)
+    assert (zshenv.exists() and zshenv.stat().st_size > 0) == ("zsh" in made)
+    assert fish.exists() == ("fish" in made)
     # The caches, .bashrc, and these.
-    assert done.returncode == 0 and report == ["changed"] * (2 + len(made.split()))
+    assert done.returncode == 0
+    assert report == ["changed"] * (2 + len(made.split()))
 
 
-def test_another_login_shell_is_told_where_python_is(box):
+def test_another_login_shell_is_reported_where_python_is(box):
     assert (
         "warning your login shell, tcsh, does not activate ~/venv: use ~/venv/bin/python"
         in (box.step("shell", SHELL="/bin/tcsh")[1])

@@ -77,14 +77,17 @@ def gpu(box: FakeBox, **more: str) -> tuple[int, list[str], dict[str, str]]:
 def test_toolkit_and_driver_are_found_and_noted(box):
     box.tool("nvcc", f"cat <<'TEXT'\n{NVCC['12.4']}TEXT")
     status, report, noted = gpu(box)
-    assert status == 0 and "fact cuda_version 12.4" in report
+    assert status == 0
+    assert "fact cuda_version 12.4" in report
     assert noted == {"state": "works", "toolkit": "12.4", "driver": "12.8", "arch": "sm_75"}
 
 
 def test_without_a_toolkit_that_answers_the_driver_counts(box):
     box.tool("nvcc", "exit 1")
     status, report, noted = gpu(box)
-    assert status == 0 and "fact cuda_version 12.8" in report and noted["toolkit"] == ""
+    assert status == 0
+    assert "fact cuda_version 12.8" in report
+    assert noted["toolkit"] == ""
     assert "warning no CUDA toolkit (nvcc) on this box: extensions will not compile" in report
 
 
@@ -94,7 +97,9 @@ def test_a_driver_that_comes_up_late_is_waited_for(box):
 {TOOLS["nvidia-smi"]}"""
     box.tool("nvidia-smi", late)
     status, report, noted = gpu(box, SETUP_RETRY_SECONDS="20")
-    assert status == 0 and "passed" in report and noted["state"] == "works"
+    assert status == 0
+    assert "passed" in report
+    assert noted["state"] == "works"
 
 
 def test_a_driver_may_take_two_minutes_within_the_limit_of_the_step():
@@ -112,15 +117,18 @@ def test_a_driver_may_take_two_minutes_within_the_limit_of_the_step():
 def test_a_card_without_a_working_driver_is_a_failure(box):
     box.tool("nvidia-smi", "echo 'NVIDIA-SMI has failed'; exit 9")
     status, report, noted = gpu(box)
-    assert status == 1 and report[-1] == "error nvidia-smi finds no working GPU"
+    assert status == 1
+    assert report[-1] == "error nvidia-smi finds no working GPU"
     assert noted == {"state": "broken", "toolkit": "12.8", "driver": "", "arch": "sm_75"}
 
 
 def test_a_driver_that_hangs_costs_a_bounded_time_once(box):
     box.tool("nvidia-smi", "sleep 600")
     status, report, noted = gpu(box, SETUP_SMI_LIMIT="0.3", SETUP_RETRY_SECONDS="20")
-    assert status == 1 and "nvidia-smi did not answer within 0.3 s" in report[-1]
-    assert len(box.calls("nvidia-smi")) == 2 and noted["state"] == "broken"
+    assert status == 1
+    assert "nvidia-smi did not answer within 0.3 s" in report[-1]
+    assert len(box.calls("nvidia-smi")) == 2
+    assert noted["state"] == "broken"
     # Nobody after it asks again.
     assert "-arch=sm_75" in box.step("vscode")[0].stdout + (box.home / "workspace/.vscode/tasks.json").read_text()
     box.step("venv")
@@ -131,11 +139,12 @@ def test_a_driver_that_hangs_costs_a_bounded_time_once(box):
 def test_a_toolkit_that_hangs_does_not_hold_up_the_step(box):
     box.tool("timeout", '[[ "$*" != *nvcc* ]] || exit 124; exec /usr/bin/timeout "$@"')
     status, _, noted = gpu(box)
-    assert status == 0 and noted["toolkit"] == ""
+    assert status == 0
+    assert noted["toolkit"] == ""
 
 
 @pytest.mark.parametrize("driver", ["echo 'NVIDIA-SMI has failed'; exit 9", None])
-def test_a_box_without_a_card_is_told_and_no_failure(box, driver):
+def test_a_box_without_a_card_is_reported_and_no_failure(box, driver):
     """A t3.medium, for trying things out."""
     box.tool("lspci", "exit 0")
     if driver:
@@ -143,14 +152,16 @@ def test_a_box_without_a_card_is_told_and_no_failure(box, driver):
     else:
         (box.bin / "nvidia-smi").unlink()
     status, report, noted = gpu(box, SETUP_RETRY_SECONDS="20")
-    assert status == 0 and noted["state"] == "absent"
+    assert status == 0
+    assert noted["state"] == "absent"
     assert report[-1] == "warning no NVIDIA GPU on this instance type: programs that need a GPU do not run here"
 
 
 def test_a_card_without_a_driver_is_a_failure(box):
     (box.bin / "nvidia-smi").unlink()
     status, report, _ = gpu(box)
-    assert status == 1 and "no NVIDIA driver on this box" in report[-1]
+    assert status == 1
+    assert "no NVIDIA driver on this box" in report[-1]
 
 
 SEEN = """case "$*" in
@@ -211,7 +222,9 @@ def test_a_driver_that_is_waited_for_is_asked_again_after_a_pause_and_noted_as_b
     answers_from(box, 4, 'cat "$STATE_DIR/gpu" >>~/meanwhile; exit 9')
     box.tool("sleep", "exit 0")
     status, report, noted = gpu(box, SETUP_RETRY_SECONDS="20", SETUP_RETRY_PAUSE="3")
-    assert status == 0 and "passed" in report and noted["state"] == "works"
+    assert status == 0
+    assert "passed" in report
+    assert noted["state"] == "works"
     assert box.calls("sleep") == ["sleep 3"] * 3
     assert (box.home / "meanwhile").read_text() == "state broken\ntoolkit 12.8\ndriver \narch sm_75\n" * 3
 
@@ -227,7 +240,9 @@ def test_a_driver_without_a_card_is_asked_once(box):
 @pytest.mark.parametrize("name", ["gpu", "cuda-test"])
 def test_a_step_that_lacks_what_all_share_ends_there(box, name):
     said, status = box.step_without_lib(name)
-    assert said.endswith("lib.sh: No such file or directory") and status == "status 1" and box.calls() == []
+    assert said.endswith("lib.sh: No such file or directory")
+    assert status == "status 1"
+    assert box.calls() == []
 
 
 @pytest.mark.parametrize(
@@ -263,9 +278,8 @@ def test_the_architecture_of_the_first_card(box, says, arch):
 
 def test_the_first_version_counts_and_may_have_any_digits(box):
     smi = "| CUDA Version: 20.10 |\n| CUDA UMD Version: 21.0 |\n"
-    assert (
-        cuda("parse_nvidia_smi", smi) == "20.10" and cuda("parse_nvcc", "release 20.10, V20\nrelease 9.1,") == "20.10"
-    )
+    assert cuda("parse_nvidia_smi", smi) == "20.10"
+    assert cuda("parse_nvcc", "release 20.10, V20\nrelease 9.1,") == "20.10"
 
 
 def test_the_toolkit_is_looked_for_on_path_first_and_asked_within_a_bound(box):
@@ -310,7 +324,8 @@ def test_without_lspci_a_card_is_looked_for_among_the_kernel_s_files(box, status
     box.tool("grep", f"exit {status}")
     done = box.shell("have() { [[ $1 != lspci ]]; }; has_nvidia_device", "lib.sh", "cuda.sh")
     [asked] = box.calls()
-    assert done.returncode == status and asked.startswith("grep -qsix 0x10de /sys/bus/pci/devices/")
+    assert done.returncode == status
+    assert asked.startswith("grep -qsix 0x10de /sys/bus/pci/devices/")
 
 
 # --- PyTorch on the card -----------------------------------------------------------------------------------------
@@ -334,7 +349,8 @@ def test_pytorch_is_tried_within_a_bound_and_only_where_the_card_works(box, stat
     box.tool("python", python)
     (box.bin / "python").rename(venv / "python")
     done, report = box.step("cuda-test")
-    assert done.returncode == 0 and report == [said]
+    assert done.returncode == 0
+    assert report == [said]
     asked = [f"timeout 180 {venv}/python - 12.8", "python - 12.8"] if state == "works" else []
     assert box.calls() == asked
 

@@ -107,4 +107,6 @@ def test_a_wrong_call_changes_nothing_and_says_so(arguments):
     done = subprocess.run(
         ["bash", str(SCRIPT), *arguments], capture_output=True, text=True, env={"PATH": "/usr/bin:/bin"}
     )
-    assert done.returncode != 0 and done.stderr and not done.stdout
+    assert done.returncode != 0
+    assert done.stderr
+    assert not done.stdout

@@ -65,7 +65,8 @@ def test_groups_of_large_disks_are_read():
 @pytest.mark.parametrize("size", [1, 511, MIB, 100 * MIB, GIB, 100 * GIB, 16 * TIB])
 def test_the_whole_disk_is_sampled_at_little_cost(size):
     ranges = empty_disk.ranges_to_read(size)
-    assert ranges[0][0] == 0 and ranges[-1][1] == size
+    assert ranges[0][0] == 0
+    assert ranges[-1][1] == size
     gaps = [later[0] - earlier[1] for earlier, later in zip(ranges, ranges[1:], strict=False)]
     assert all(0 < gap <= size / empty_disk.SAMPLES for gap in gaps)
     assert sum(end - begin for begin, end in ranges) <= 48 * MIB

@@ -48,7 +48,8 @@ def test_every_other_line_stays_and_one_is_ours(lines, ends):
     once = fstab.with_entry(content, ENTRY)
     others = [line for line in content.split(b"\n") if line not in OURS]
     left = once.split(b"\n")
-    assert left.count(ENTRY) == 1 and [line for line in left if line in OURS] == [ENTRY]
+    assert left.count(ENTRY) == 1
+    assert [line for line in left if line in OURS] == [ENTRY]
     left.remove(ENTRY)
     assert [line for line in left if line] == [line for line in others if line]
     assert left.count(b"") - others.count(b"") in (0, 1), "an end may be added to the last line, no other byte"
@@ -80,7 +81,8 @@ def test_the_file_keeps_its_mode_and_is_replaced_whole(etc):
     for _ in range(2):
         subprocess.run([*program, "write", link, ENTRY.decode()], check=True)
     assert real.read_bytes() == b"caf\xe9:/export /mnt nfs _netdev 0 0\n" + ENTRY + b"\n"
-    assert real.stat().st_mode & 0o777 == 0o640 and link.is_symlink()
+    assert real.stat().st_mode & 0o777 == 0o640
+    assert link.is_symlink()
     assert sorted(os.listdir(etc)) == ["fstab", "fstab.before-aws-bootstrap", "real"], "no draft is left"
     seen = subprocess.run([*program, "others", link, "/mnt"], check=True, capture_output=True)
     assert seen.stdout == b"caf\xe9:/export\n"
@@ -92,9 +94,11 @@ def test_a_copy_of_before_the_first_change_is_kept_once(etc):
     path.write_bytes(first)
     path.chmod(0o640)
     fstab.write(str(path), OLD)
-    assert copy.read_bytes() == first and copy.stat().st_mode & 0o777 == 0o640
+    assert copy.read_bytes() == first
+    assert copy.stat().st_mode & 0o777 == 0o640
     fstab.write(str(path), ENTRY)
-    assert path.read_bytes() == first + ENTRY + b"\n" and copy.read_bytes() == first
+    assert path.read_bytes() == first + ENTRY + b"\n"
+    assert copy.read_bytes() == first
 
 
 def test_a_file_that_needs_no_change_gets_no_copy(etc):
@@ -111,8 +115,9 @@ def test_a_copy_that_cannot_be_written_changes_nothing(etc):
     assert (etc / "fstab").read_bytes() == b"# mine\n"
 
 
-def test_a_file_that_cannot_be_read_is_told(tmp_path):
+def test_a_file_that_cannot_be_read_is_reported(tmp_path):
     program = [sys.executable, "-I", str(RESOURCES / "fstab.py")]
     done = subprocess.run([*program, "write", tmp_path / "none", ENTRY.decode()], capture_output=True, text=True)
-    assert done.returncode == 1 and done.stderr.endswith("No such file or directory\n")
+    assert done.returncode == 1
+    assert done.stderr.endswith("No such file or directory\n")
     assert len(done.stderr.splitlines()) == 1

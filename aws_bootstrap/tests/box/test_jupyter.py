@@ -68,9 +68,11 @@ def test_a_first_run_makes_a_token_and_a_unit_and_starts_it(box):
         f"sudo -n install -D -m 0644 {box.home}/scratch/jupyter.service /etc/systemd/system/jupyter.service"
     ]
     unit = (box.home / "etc/systemd/system/jupyter.service").read_text()
-    assert f"\nEnvironmentFile={ours(box)}/jupyter.env\n" in unit and "--ServerApp.ip=127.0.0.1 " in unit
+    assert f"\nEnvironmentFile={ours(box)}/jupyter.env\n" in unit
+    assert "--ServerApp.ip=127.0.0.1 " in unit
     link = ours(box) / "jupyter-link"
-    assert link.read_bytes() == (RESOURCES / "jupyter-link").read_bytes() and link.stat().st_mode & 0o777 == 0o700
+    assert link.read_bytes() == (RESOURCES / "jupyter-link").read_bytes()
+    assert link.stat().st_mode & 0o777 == 0o700
     assert not (ours(box) / "state" / "jupyter.restart").exists()
 
 
@@ -104,7 +106,8 @@ def test_without_a_token_nothing_is_started(box, tool, body, said):
     (ours(box) / "jupyter.env").write_text("MINE=kept\n")
     box.tool(tool, body)
     status, report, _ = jupyter(box)
-    assert (status, report) == (1, [f"error {said.format(ours=ours(box))}"]) and box.calls("systemctl") == []
+    assert (status, report) == (1, [f"error {said.format(ours=ours(box))}"])
+    assert box.calls("systemctl") == []
     assert (ours(box) / "jupyter.env").read_text() == "MINE=kept\n"
 
 
@@ -129,9 +132,11 @@ def test_a_unit_that_could_not_be_loaded_is_loaded_by_the_next_setup(box):
     assert jupyter(box)[0] == 1
     box.faults()
     box.forget_calls()
-    assert jupyter(box)[0] == 0 and box.calls("systemctl") == FIRST_START
+    assert jupyter(box)[0] == 0
+    assert box.calls("systemctl") == FIRST_START
     box.forget_calls()
-    assert jupyter(box)[0] == 0 and box.calls("systemctl daemon-reload") == []
+    assert jupyter(box)[0] == 0
+    assert box.calls("systemctl daemon-reload") == []
 
 
 def test_an_environment_that_was_replaced_is_a_reason_once(settled):
@@ -189,7 +194,8 @@ def test_a_port_that_is_taken_is_named_with_the_program_that_took_it(settled, po
     status, report, _ = jupyter(settled)
     told = f"error jupyter does not start: another program uses port {number}{who}"
     assert (status, report[-1]) == (1, told)
-    assert settled.calls("ss") == [f"ss -Hltnp sport = :{number}"] and settled.calls("journalctl") == []
+    assert settled.calls("ss") == [f"ss -Hltnp sport = :{number}"]
+    assert settled.calls("journalctl") == []
     assert (ours(settled) / "state" / "jupyter.restart").exists(), "the next run starts it"
 
 
@@ -201,7 +207,8 @@ def test_a_service_that_fails_shows_the_end_of_its_journal(settled, port, journa
     status, report, said = jupyter(settled)
     assert (status, report[-1]) == (1, "error jupyter does not start: sudo journalctl -u jupyter")
     assert settled.calls("journalctl") == ["journalctl -u jupyter -n 20 --no-pager"]
-    assert ("what it said" in said) == ("echo" in journal) and settled.calls("ss") == []
+    assert ("what it said" in said) == ("echo" in journal)
+    assert settled.calls("ss") == []
 
 
 def test_a_service_that_ends_at_once_is_a_failure(settled, port):
@@ -214,7 +221,9 @@ def test_a_service_that_ends_at_once_is_a_failure(settled, port):
 
 def test_a_step_that_lacks_what_all_share_ends_there(box):
     said, status = box.step_without_lib("jupyter")
-    assert said.endswith("lib.sh: No such file or directory") and status == "status 1" and box.calls() == []
+    assert said.endswith("lib.sh: No such file or directory")
+    assert status == "status 1"
+    assert box.calls() == []
 
 
 def test_the_link_names_the_last_token(settled):

@@ -54,7 +54,8 @@ def test_where_everything_is_and_how_long_others_are_waited_for(box):
 def test_each_word_of_a_step_is_one_line_of_its_report(box):
     done = lib(box, "changed; passed; note a b; warn 'two\nlines\n\n'; fact torch '2.0 +cu128'")
     assert box.reported() == ["changed", "passed", "note a b", "warning two lines", "fact torch 2.0 +cu128"]
-    assert done.stdout == "note: a b\nwarning: two\nlines\n\n\n" and done.stderr == ""
+    assert done.stdout == "note: a b\nwarning: two\nlines\n\n\n"
+    assert done.stderr == ""
 
 
 def test_an_error_ends_the_step(box):
@@ -79,7 +80,8 @@ def test_an_error_of_a_full_disk_says_so(box, log, more):
 
 def test_an_error_that_cannot_be_reported_is_still_said_and_ends_the_step(box):
     done = lib(box, "STEP_REPORT=/dev/full; die failed; echo after")
-    assert done.returncode != 0 and done.stdout == "error: failed\n"
+    assert done.returncode != 0
+    assert done.stdout == "error: failed\n"
 
 
 # --- Programs ----------------------------------------------------------------------------------------------------
@@ -132,7 +134,8 @@ def test_uv_is_its_installer_s_before_the_image_s(box):
     assert lib(box, "find_uv").stdout == f"{own}\n"
     own.unlink()
     (box.bin / "uv").unlink()
-    assert lib(box, 'find_uv && echo "found it"', PATH=box.bare_path()).stdout == "" and box.calls() == []
+    assert lib(box, 'find_uv && echo "found it"', PATH=box.bare_path()).stdout == ""
+    assert box.calls() == []
 
 
 def test_the_newest_nsight_systems_is_found_by_its_version(box):
@@ -159,7 +162,8 @@ ROOT_FILE = 'put_root_file "$HOME/due" "$HOME/etc/x.d/y.conf" <<<'
 def test_a_file_of_root_s_is_written_readable_with_the_folders_above_it(box):
     quiet(box, f"{ROOT_FILE}'a line'")
     path = box.home / "etc" / "x.d" / "y.conf"
-    assert path.read_text() == "a line\n" and path.stat().st_mode & 0o777 == 0o644
+    assert path.read_text() == "a line\n"
+    assert path.stat().st_mode & 0o777 == 0o644
     assert box.calls("sudo") == [f"sudo -n install -D -m 0644 {box.home}/scratch/y.conf {path}"]
     assert box.reported() == ["changed"]
 
@@ -168,18 +172,22 @@ def test_what_a_file_of_root_s_asks_for_is_due_until_it_is_done(box):
     due = box.home / "due"
     quiet(box, f"{ROOT_FILE}one")
     quiet(box, f"{ROOT_FILE}one")
-    assert due.exists() and len(box.calls("sudo")) == 1, "the setup before has not done it"
+    assert due.exists(), "the setup before has not done it"
+    assert len(box.calls("sudo")) == 1, "the setup before has not done it"
     due.unlink()
     assert lib(box, f"{ROOT_FILE}one || echo 'as it was'").stdout == "as it was\n"
-    assert not due.exists() and len(box.calls("sudo")) == 1
+    assert not due.exists()
+    assert len(box.calls("sudo")) == 1
     quiet(box, f"{ROOT_FILE}two")
-    assert due.exists() and (box.home / "etc/x.d/y.conf").read_text() == "two\n"
+    assert due.exists()
+    assert (box.home / "etc/x.d/y.conf").read_text() == "two\n"
 
 
 def test_a_setup_that_dies_right_after_a_file_of_root_s_leaves_it_due(box):
     box.tool("install", '/usr/bin/install "$@"; kill -9 $PPID')
     assert lib(box, f"if {ROOT_FILE}one; then true; fi").returncode == -9
-    assert (box.home / "etc/x.d/y.conf").exists() and (box.home / "due").exists()
+    assert (box.home / "etc/x.d/y.conf").exists()
+    assert (box.home / "due").exists()
 
 
 @pytest.mark.parametrize(
@@ -189,7 +197,8 @@ def test_a_setup_that_dies_right_after_a_file_of_root_s_leaves_it_due(box):
 def test_a_file_of_root_s_that_cannot_be_written_is_an_error(box, mark, path, named):
     box.faults(("install", 1, "read-only file system"))
     done = lib(box, f'if put_root_file "{mark}" "{path}" <<<x; then echo written; fi; echo after')
-    assert done.returncode == 1 and done.stdout == f"error: {named} could not be written\n"
+    assert done.returncode == 1
+    assert done.stdout == f"error: {named} could not be written\n"
     assert box.reported() == [f"error {named} could not be written"]
 
 
@@ -210,11 +219,13 @@ def test_a_file_of_the_setup_s_own_is_replaced_in_one_move(box):
     box.tool("mv", 'cat "$HOME/target" >"$HOME/before-the-move" 2>/dev/null; exec /bin/mv "$@"')
     target = box.home / "target"
     quiet(box, 'replace_own_file "$T" <<<first')
-    assert target.read_text() == "first\n" and box.reported() == ["changed"]
+    assert target.read_text() == "first\n"
+    assert box.reported() == ["changed"]
     quiet(box, 'replace_own_file "$T" <<<first')
     assert box.reported() == ["changed"]
     quiet(box, 'replace_own_file "$T" <<<second')
-    assert target.read_text() == "second\n" and box.reported() == ["changed", "changed"]
+    assert target.read_text() == "second\n"
+    assert box.reported() == ["changed", "changed"]
     assert (box.home / "before-the-move").read_text() == "first\n"
     assert box.calls("mv") == [f"mv -T {target}.draft {target}"] * 2
     assert not (box.home / "target.draft").exists()
@@ -223,7 +234,8 @@ def test_a_file_of_the_setup_s_own_is_replaced_in_one_move(box):
 def test_a_folder_in_the_place_of_a_file_of_the_setup_s_own_is_not_filled(box):
     (box.home / "target").mkdir()
     assert lib(box, 'replace_own_file "$T" <<<text').returncode != 0
-    assert not list((box.home / "target").iterdir()) and box.reported() == []
+    assert not list((box.home / "target").iterdir())
+    assert box.reported() == []
 
 
 @pytest.mark.parametrize(
@@ -260,12 +272,17 @@ def deploy(box: FakeBox, text: str | None = None, target: str = "target") -> str
 def test_a_file_for_the_user_is_copied_once_and_again_when_the_setup_has_a_newer_one(box):
     box.tool("mv", 'exec /bin/mv "$@"')
     target, stamp = box.home / "a" / "b" / "target", box.home / "scratch" / "deployed-target"
-    assert deploy(box, "", "a/b/target") == "" and target.read_text() == "" and box.reported() == ["changed"]
+    assert deploy(box, "", "a/b/target") == ""
+    assert target.read_text() == ""
+    assert box.reported() == ["changed"]
     assert stamp.read_text() == "\n4294967295 0"
-    assert deploy(box, None, "a/b/target") == "" and box.reported() == ["changed"]
+    assert deploy(box, None, "a/b/target") == ""
+    assert box.reported() == ["changed"]
     assert stamp.read_text() == "\n4294967295 0", "a version that is known is not noted again"
-    assert deploy(box, "newer", "a/b/target") == "" and box.reported() == ["changed", "changed"]
-    assert target.read_text() == "newer" and len(stamp.read_text().splitlines()) == 3
+    assert deploy(box, "newer", "a/b/target") == ""
+    assert box.reported() == ["changed", "changed"]
+    assert target.read_text() == "newer"
+    assert len(stamp.read_text().splitlines()) == 3
     assert box.calls("mv") == [f"mv -T {target}.aws-bootstrap-draft {target}"] * 2
     assert [path.name for path in target.parent.iterdir()] == ["target"]
 
@@ -275,16 +292,20 @@ def test_a_file_that_the_user_changed_is_kept_and_one_that_he_removed_comes_agai
     deploy(box, "ours")
     target.write_text("his")
     for _ in range(2):
-        assert deploy(box, "newer") == "note: kept your own target\n" and target.read_text() == "his"
+        assert deploy(box, "newer") == "note: kept your own target\n"
+        assert target.read_text() == "his"
     assert box.reported() == ["changed", "note kept your own target", "note kept your own target"]
     target.unlink()
-    assert deploy(box) == "" and target.read_text() == "newer"
+    assert deploy(box) == ""
+    assert target.read_text() == "newer"
 
 
 def test_a_file_of_the_user_s_that_is_the_same_becomes_ours(box):
     (box.home / "target").write_text("same")
-    assert deploy(box, "same") == "" and box.reported() == []
-    assert deploy(box, "newer") == "" and (box.home / "target").read_text() == "newer"
+    assert deploy(box, "same") == ""
+    assert box.reported() == []
+    assert deploy(box, "newer") == ""
+    assert (box.home / "target").read_text() == "newer"
 
 
 @pytest.mark.parametrize("leads_to", ["elsewhere", "file"])
@@ -292,7 +313,8 @@ def test_a_link_of_the_user_s_is_kept(box, leads_to):
     (box.home / "file").write_text("his")
     (box.home / "target").symlink_to(leads_to)
     assert deploy(box, "ours") == "note: kept your own target\n"
-    assert (box.home / "target").is_symlink() and (box.home / "file").read_text() == "his"
+    assert (box.home / "target").is_symlink()
+    assert (box.home / "file").read_text() == "his"
 
 
 def test_a_folder_in_the_place_of_a_file_for_the_user_is_an_error(box):
@@ -300,14 +322,16 @@ def test_a_folder_in_the_place_of_a_file_for_the_user_is_an_error(box):
     done = lib(box, 'touch "$S"; deploy "$S" "$T"')
     said = f"{box.home}/target is a folder: move it away and run the setup again"
     assert (done.returncode, done.stdout, done.stderr) == (1, f"error: {said}\n", "")
-    assert box.reported() == [f"error {said}"] and not list((box.home / "target").iterdir())
+    assert box.reported() == [f"error {said}"]
+    assert not list((box.home / "target").iterdir())
 
 
 def test_a_file_for_the_user_is_never_half_written(box):
     deploy(box, "first")
     box.tool("cp", 'printf half >"${!#}"; exit 1')
     assert lib(box, 'echo newer >"$S"; deploy "$S" "$T"').returncode == 1
-    assert (box.home / "target").read_text() == "first" and box.reported() == ["changed"]
+    assert (box.home / "target").read_text() == "first"
+    assert box.reported() == ["changed"]
 
 
 # --- Packages into the venv --------------------------------------------------------------------------------------
@@ -330,7 +354,8 @@ def test_an_install_that_fails_is_tried_thrice_and_reinstalls_the_next_time(box)
     box.tool("uv", MARKING_UV)
     call = f"uv pip install --python {box.home}/venv/bin/python"
     done = lib(box, "uv_install x numpy || echo status $?", UV_STATUS="1")
-    assert done.stdout.splitlines()[-1] == "status 1" and done.stderr == ""
+    assert done.stdout.splitlines()[-1] == "status 1"
+    assert done.stderr == ""
     assert box.calls() == [f"{call} numpy", "marked"] * 3
     assert (box.home / "venv" / ".aws-bootstrap" / "x.installing").exists()
     box.forget_calls()

@@ -162,7 +162,8 @@ def test_any_other_answer_than_a_clean_one_is_not_empty(box, answers):
 
 def test_only_an_empty_disk_with_leave_is_formatted(box):
     done = box.mount(leave=0)
-    assert (done.returncode, done.stdout) == (3, "") and box.calls("mkfs.ext4", "mount") == []
+    assert (done.returncode, done.stdout) == (3, "")
+    assert box.calls("mkfs.ext4", "mount") == []
     assert done.stderr == f"{box.disk} is empty and has no filesystem. Nothing was formatted\n"
     assert report(box.mount()) == {
         "device": str(box.disk),
@@ -179,7 +180,8 @@ def test_only_an_empty_disk_with_leave_is_formatted(box):
         f"UUID=1234 {box.data} ext4 defaults,nofail,x-systemd.device-timeout=30s,x-aws-bootstrap 0 2\n"
     )
     written = box.fstab.read_bytes()
-    assert report(box.mount())["formatted"] is False and box.fstab.read_bytes() == written
+    assert report(box.mount())["formatted"] is False
+    assert box.fstab.read_bytes() == written
     assert len(box.calls("mkfs.ext4", "mount")) == 2, "a second run formats and mounts nothing"
 
 
@@ -296,7 +298,8 @@ def test_a_disk_with_data_is_not_formatted(box, leave):
         file.seek(20 * MIB)
         file.write(b"rows")
     done = box.mount(leave)
-    assert done.returncode == 1 and box.calls("mkfs.ext4", "mount") == []
+    assert done.returncode == 1
+    assert box.calls("mkfs.ext4", "mount") == []
     assert done.stderr == (
         f"{box.disk} has no known filesystem, and is not provably empty: "
         "there is data at byte 20971520. Nothing was formatted\n"
@@ -321,7 +324,9 @@ def test_a_disk_with_data_is_not_formatted(box, leave):
 def test_what_is_no_filesystem_is_named(box, kind, words):
     box.carries(kind)
     done = box.mount()
-    assert done.returncode == 1 and words in done.stderr and len(done.stderr.splitlines()) == 1
+    assert done.returncode == 1
+    assert words in done.stderr
+    assert len(done.stderr.splitlines()) == 1
     assert box.calls("mkfs.ext4", "mount") == []
 
 
@@ -333,18 +338,21 @@ def test_what_is_no_filesystem_is_named(box, kind, words):
         ("", "part xfs\n", "(unknown table): 1 partitions, filesystems: xfs."),
     ],
 )
-def test_partitions_are_told_with_what_they_carry(box, table, partitions, said):
+def test_partitions_are_reported_with_what_they_carry(box, table, partitions, said):
     box.answers = {"table": table, "partitions": partitions}
     done = box.mount()
     assert f"is partitioned {said} Nothing was mounted or formatted. Mount one by hand: " in done.stderr
-    assert done.returncode == 1 and box.calls("mkfs.ext4", "mount") == []
+    assert done.returncode == 1
+    assert box.calls("mkfs.ext4", "mount") == []
     assert f"lsblk -n -r -o TYPE,FSTYPE {box.disk}" in box.calls("lsblk", of="asked")
 
 
 def test_a_read_only_disk_without_a_filesystem_is_not_formatted(box):
     box.answers = {"read_only": "1"}
     done = box.mount()
-    assert done.returncode == 1 and "is read-only" in done.stderr and box.calls("mkfs.ext4") == []
+    assert done.returncode == 1
+    assert "is read-only" in done.stderr
+    assert box.calls("mkfs.ext4") == []
 
 
 # --- which device it is ------------------------------------------------------------------------------------------
@@ -385,7 +393,7 @@ def test_the_looks_count_from_anew_when_another_answer_comes_between(box, betwee
     assert (done.returncode, done.stdout, looks) == (0, "/dev/xvdf\n", 11)
 
 
-def test_a_device_that_does_not_come_is_told_after_the_time(box):
+def test_a_device_that_does_not_come_is_reported_after_the_time(box):
     done, looks = waited(box, [""], seconds=0)
     assert (done.returncode, done.stdout, looks) == (1, "", 1)
     assert done.stderr == "volume vol-0abc did not appear on this box within 0 s: is it attached?\n"
@@ -393,7 +401,9 @@ def test_a_device_that_does_not_come_is_told_after_the_time(box):
 
 def test_nothing_is_looked_at_where_the_device_does_not_come(box):
     done = box.run("mount_volume vol-0abc 1 0", "lsblk() { true; }")
-    assert done.returncode == 1 and box.calls() == [] and len(done.stderr.splitlines()) == 1
+    assert done.returncode == 1
+    assert box.calls() == []
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_where_the_volume_is_mounted_and_written_down():
@@ -434,9 +444,11 @@ def test_a_read_only_disk_is_mounted_read_only_and_that_is_said(box):
     box.carries("xfs")
     box.answers = {"read_only": "1", "mount_options": "ro,relatime"}
     done = box.mount()
-    assert report(done)["fstype"] == "xfs" and done.stdout.startswith("note: the data volume is read-only")
+    assert report(done)["fstype"] == "xfs"
+    assert done.stdout.startswith("note: the data volume is read-only")
     assert box.calls("mount") == [f"mount -t xfs -o defaults,ro {box.disk} {box.data}"]
-    assert box.calls("chown") == [] and b",ro 0 0\n" in box.fstab.read_bytes()
+    assert box.calls("chown") == []
+    assert b",ro 0 0\n" in box.fstab.read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -446,7 +458,8 @@ def test_an_ext_filesystem_is_checked_before_it_is_mounted(box, status, mounted,
     box.carries("ext4")
     box.answers = {"check_status": str(status), "checked": "sudo: unable to resolve host box\nit was fixed"}
     done = box.mount()
-    assert (done.returncode == 0) is mounted and bool(box.calls("mount")) is mounted
+    assert (done.returncode == 0) is mounted
+    assert bool(box.calls("mount")) is mounted
     assert box.calls("e2fsck")[-1] == f"e2fsck -p {box.disk}", "never forced, never answered for the user"
     assert done.stdout.startswith("note: ") == bool(said)
     if said:
@@ -462,7 +475,8 @@ def test_the_users_own_entry_for_this_volume_is_used_and_stays(box, device):
     box.fstab.write_text(f"{shown}\t{box.data}/ xfs noatime 0 0")
     before = box.fstab.read_bytes()
     assert report(box.mount())["fstype"] == "xfs"
-    assert box.calls("mount") == [f"mount {box.data}"] and box.fstab.read_bytes() == before
+    assert box.calls("mount") == [f"mount {box.data}"]
+    assert box.fstab.read_bytes() == before
     asked = [call for call in box.calls("blkid") if "TYPE" not in call]
     assert asked == [f"blkid -p -o value -s {name} {box.disk}" for name in ("UUID", "LABEL")[: len(asked)]]
 
@@ -470,7 +484,8 @@ def test_the_users_own_entry_for_this_volume_is_used_and_stays(box, device):
 def test_a_box_without_e2fsck_mounts_without_a_check(box):
     box.carries("ext4")
     done = box.run("mount_volume vol-0abc 1 5", "e2fsck() { return 127; }")
-    assert report(done)["fstype"] == "ext4" and box.calls("e2fsck") == ["e2fsck -V"]
+    assert report(done)["fstype"] == "ext4"
+    assert box.calls("e2fsck") == ["e2fsck -V"]
 
 
 def test_an_entry_by_path_may_lead_to_the_device_by_a_link(box):
@@ -487,7 +502,8 @@ def test_a_filesystem_without_owners_is_mounted_for_the_login_user(box, kind):
     report(box.mount())
     given = f",uid={os.getuid()},gid={os.getgid()}"
     assert box.calls("mount") == [f"mount -t {kind} -o defaults{given} {box.disk} {box.data}"]
-    assert f"x-aws-bootstrap{given} 0 0\n" in box.fstab.read_text() and box.calls("chown") == []
+    assert f"x-aws-bootstrap{given} 0 0\n" in box.fstab.read_text()
+    assert box.calls("chown") == []
 
 
 TROUBLE = {
@@ -518,7 +534,8 @@ def test_an_entry_of_the_users_that_cannot_be_mounted_is_named(box):
     box.carries("xfs")
     box.fstab.write_text(f"UUID=1234 {box.data} xfs noatime 0 0\n")
     done = box.run("mount_volume vol-0abc 1 5", "mount() { echo bad option; return 32; }")
-    assert done.stderr == f"{box.disk} could not be mounted as {box.fstab} says: bad option\n" and done.returncode == 1
+    assert done.stderr == f"{box.disk} could not be mounted as {box.fstab} says: bad option\n"
+    assert done.returncode == 1
 
 
 def test_a_systemd_that_does_not_answer_is_no_reason_to_fail(box):
@@ -531,14 +548,17 @@ def test_an_entry_of_the_users_for_another_volume_is_not_touched(box, device):
     box.carries("xfs")
     box.fstab.write_text(f"{device} {box.data}/ xfs noatime 0 0\n")
     done = box.mount()
-    assert done.returncode == 1 and f"for another device: {device}" in done.stderr and box.calls("mount") == []
+    assert done.returncode == 1
+    assert f"for another device: {device}" in done.stderr
+    assert box.calls("mount") == []
 
 
 def test_a_folder_that_is_not_empty_is_not_hidden(box):
     box.data.mkdir()
     (box.data / "mine").touch()
     done = box.mount()
-    assert done.returncode == 1 and "is not empty on the root volume" in done.stderr
+    assert done.returncode == 1
+    assert "is not empty on the root volume" in done.stderr
     assert box.calls("ls") == [f"ls -A {box.data}"], "looked at as root: the login user may not see what is in it"
     assert box.calls("mkfs.ext4", "mount") == []
 
@@ -546,7 +566,8 @@ def test_a_folder_that_is_not_empty_is_not_hidden(box):
 def test_a_folder_that_cannot_be_listed_is_not_called_empty(box):
     box.data.mkdir()
     done = box.run("mount_volume vol-0abc 1 5", "ls() { return 2; }")
-    assert (done.returncode, done.stderr) == (1, f"{box.data} cannot be listed\n") and box.calls("mount") == []
+    assert (done.returncode, done.stderr) == (1, f"{box.data} cannot be listed\n")
+    assert box.calls("mount") == []
 
 
 def test_an_empty_folder_is_a_good_mount_point(box):
@@ -582,13 +603,15 @@ def test_files_of_other_users_keep_their_owners_and_that_is_said(box):
 
 def test_a_volume_that_cannot_be_listed_is_given_to_the_user_all_the_same(box):
     done = box.run("give_to_user ''", "stat() { echo 1; }", "ls() { return 2; }")
-    assert (done.returncode, done.stdout) == (0, "") and len(box.calls("chown")) == 1
+    assert (done.returncode, done.stdout) == (0, "")
+    assert len(box.calls("chown")) == 1
 
 
 def test_what_the_kernel_has_mounted_read_only_is_given_to_nobody(box):
     box.answers = {"mount_options": "ro,relatime"}
     done = box.run("give_to_user ''", "stat() { echo 1; }")
-    assert done.stdout == f"note: the data volume is read-only at {box.data}\n" and box.calls("chown") == []
+    assert done.stdout == f"note: the data volume is read-only at {box.data}\n"
+    assert box.calls("chown") == []
 
 
 def test_a_second_mount_waits_for_the_first(box):
@@ -596,6 +619,7 @@ def test_a_second_mount_waits_for_the_first(box):
     fcntl.flock(home, fcntl.LOCK_EX)
     done = box.run("LOCK_SECONDS=0; mount_volume vol-0abc 1 5")
     os.close(home)
-    assert done.returncode == 1 and done.stderr == "another mount has been running on this box for 0 s\n"
+    assert done.returncode == 1
+    assert done.stderr == "another mount has been running on this box for 0 s\n"
     assert box.calls("mkfs.ext4", "mount") == []
     assert report(box.mount())["formatted"] is True

@@ -55,7 +55,9 @@ def test_utilities_and_tools_without_the_functions_they_share_fail(box, name):
     """An upload that was cut off, or a full disk: nothing that was not done is told as done."""
     (box.folder / "setup.d" / "packages.sh").unlink()
     done, report = box.step(name)
-    assert done.returncode != 0 and report == [] and box.calls("sudo") == []
+    assert done.returncode != 0
+    assert report == []
+    assert box.calls("sudo") == []
 
 
 # --- Amazon Linux ------------------------------------------------------------------------------------------------
@@ -84,7 +86,8 @@ def dnf(packages: list[str]) -> str:
 def test_dnf_that_fails_is_a_failure(amazon):
     amazon.faults(("^dnf", 1, "Error: Failed to download metadata"))
     status, report = step(amazon, "utilities")
-    assert status == 1 and report == [f"error dnf could not install: {words(DNF_PACKAGES)}"]
+    assert status == 1
+    assert report == [f"error dnf could not install: {words(DNF_PACKAGES)}"]
     assert amazon.calls("dnf") == [dnf(DNF_PACKAGES)] * 3
 
 
@@ -98,12 +101,14 @@ def test_utilities_that_dnf_leaves_out_are_a_failure(amazon, left):
 def test_dnf_installs_the_utilities_that_are_missing_alone(amazon, missing):
     installed(amazon, "rpms", *(name for name in DNF_PACKAGES if name not in missing))
     amazon.tool("dnf", f"printf '%s\\n' {words(DNF_PACKAGES)} >~/rpms")
-    assert step(amazon, "utilities") == (0, ["changed"]) and amazon.calls("dnf") == [dnf(missing)]
-    assert step(amazon, "utilities") == (0, []) and len(amazon.calls("dnf")) == 1
+    assert step(amazon, "utilities") == (0, ["changed"])
+    assert amazon.calls("dnf") == [dnf(missing)]
+    assert step(amazon, "utilities") == (0, [])
+    assert len(amazon.calls("dnf")) == 1
 
 
 @pytest.mark.parametrize("left", [["nvtop"], ["ffmpeg", "nvtop"], TOOLS])
-def test_tools_that_amazon_linux_lacks_are_told(amazon, left):
+def test_tools_that_amazon_linux_lacks_are_reported(amazon, left):
     installed(amazon, "had", *(name for name in TOOLS if name not in left))
     amazon.tool("dnf", 'cp "$HOME/had" "$HOME/rpms"')
     status, report = step(amazon, "tools")
@@ -116,11 +121,13 @@ def test_tools_that_amazon_linux_lacks_are_told(amazon, left):
 def test_dnf_installs_the_tools_that_are_missing_alone(amazon, missing):
     installed(amazon, "rpms", *(name for name in TOOLS if name not in missing))
     amazon.tool("dnf", f"printf '%s\\n' {words(TOOLS)} >~/rpms")
-    assert step(amazon, "tools") == (0, ["changed"]) and amazon.calls("dnf") == [dnf(missing)]
-    assert step(amazon, "tools") == (0, []) and len(amazon.calls("dnf")) == 1
+    assert step(amazon, "tools") == (0, ["changed"])
+    assert amazon.calls("dnf") == [dnf(missing)]
+    assert step(amazon, "tools") == (0, [])
+    assert len(amazon.calls("dnf")) == 1
 
 
-def test_tools_that_dnf_cannot_have_now_are_told(amazon):
+def test_tools_that_dnf_cannot_have_now_are_reported(amazon):
     amazon.faults(("^dnf", 1, "Error: Failed to download metadata"))
     told = f"warning this distribution has no {words(TOOLS)}, or dnf could not install them"
     assert step(amazon, "tools") == (0, [told])
@@ -132,7 +139,8 @@ def test_a_box_without_apt_or_dnf_has_no_utilities_and_no_tools(amazon):
         0,
         ["warning neither apt-get nor dnf on this box: no utilities installed"],
     )
-    assert step(amazon, "tools") == (0, []) and amazon.calls("rpm") == []
+    assert step(amazon, "tools") == (0, [])
+    assert amazon.calls("rpm") == []
 
 
 # --- Debian and Ubuntu -------------------------------------------------------------------------------------------
@@ -194,21 +202,24 @@ def test_utilities_and_tools_that_are_there_are_not_asked_for(debian, name, all_
     installed(debian, "debs", *all_of)
     done, report = debian.step(name)
     assert (done.returncode, report, done.stdout, done.stderr) == (0, [], "", "")
-    assert not debian.calls("sudo") and not debian.calls("apt-cache")
+    assert not debian.calls("sudo")
+    assert not debian.calls("apt-cache")
 
 
 @pytest.mark.parametrize("unknown", [["nvtop"], ["git-lfs", "nvtop"]])
-def test_tools_that_the_distribution_lacks_are_told_and_the_rest_is_installed(debian, unknown):
+def test_tools_that_the_distribution_lacks_are_reported_and_the_rest_is_installed(debian, unknown):
     debian.faults((f"^apt-cache show .* ({'|'.join(unknown)})", 100, "E: No packages found"))
     done, report = debian.step("tools")
-    assert done.returncode == 0 and report == [f"warning this distribution has no {words(unknown)}", "changed"]
+    assert done.returncode == 0
+    assert report == [f"warning this distribution has no {words(unknown)}", "changed"]
     assert debian.calls("sudo") == install([name for name in TOOLS if name not in unknown])
 
 
 def test_a_distribution_that_has_none_of_the_tools_is_not_asked_to_install_any(debian):
     debian.faults(("^apt-cache show", 100, "E: No packages found"))
     done, report = debian.step("tools")
-    assert done.returncode == 0 and report == [f"warning this distribution has no {words(TOOLS)}"]
+    assert done.returncode == 0
+    assert report == [f"warning this distribution has no {words(TOOLS)}"]
     assert debian.calls("sudo") == [apt("update")]
 
 
@@ -223,7 +234,8 @@ def test_tools_that_cannot_be_had_now_are_a_warning(debian):
 
 def test_lists_that_cannot_be_fetched_are_no_reason_not_to_install(debian):
     debian.faults(("apt-get .* update$", 100, "E: The repository does not have a Release file"))
-    assert debian.step("utilities")[1] == ["changed"] and debian.step("tools")[1] == ["changed"]
+    assert debian.step("utilities")[1] == ["changed"]
+    assert debian.step("tools")[1] == ["changed"]
 
 
 @pytest.mark.parametrize(("patience", "within"), [(0, 0), (59, 59), (60, 60), (61, 60), (300, 60)])
@@ -235,7 +247,8 @@ def test_apt_waits_for_a_lock_for_a_minute_at_most(debian, patience, within):
 def test_a_lock_or_a_silent_mirror_is_waited_for_with_fresh_lists_each_time(debian):
     failing(debian, 7, LOCKED)
     done = libraries(debian, "apt_install jq tree", SETUP_RETRY_SECONDS="3000")
-    assert done.returncode == 0 and debian.calls("sudo") == install(["jq", "tree"], 60) * 8
+    assert done.returncode == 0
+    assert debian.calls("sudo") == install(["jq", "tree"], 60) * 8
     assert debian.calls("sleep") == [f"sleep {pause}" for pause in (2, 4, 8, 16, 32, 30, 30)]
     assert done.stdout.count(LOCKED) == 7
 
@@ -250,7 +263,8 @@ def test_a_lock_or_a_silent_mirror_is_waited_for_with_fresh_lists_each_time(debi
 def test_utilities_are_not_waited_for_longer_than_the_patience(debian, says, trouble):
     failing(debian, 99, says)
     done = libraries(debian, 'if ! apt_install jq; then echo "$TROUBLE"; fi', SETUP_RETRY_SECONDS="20")
-    assert done.returncode == 0 and done.stdout.splitlines()[-1] == trouble
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[-1] == trouble
     assert debian.calls("sleep") == [f"sleep {pause}" for pause in (2, 4, 8, 16)]
 
 
@@ -258,7 +272,8 @@ def test_utilities_are_not_waited_for_longer_than_the_patience(debian, says, tro
 def test_what_waiting_does_not_mend_is_tried_twice(debian, failures, report):
     failing(debian, failures, "E: Unable to locate package jq")
     assert debian.step("utilities", SETUP_RETRY_SECONDS="3000")[1] == [report.format(words(APT_PACKAGES))]
-    assert debian.calls("sleep") == ["sleep 2"] and debian.calls("sudo") == install(APT_PACKAGES, 60) * 2
+    assert debian.calls("sleep") == ["sleep 2"]
+    assert debian.calls("sudo") == install(APT_PACKAGES, 60) * 2
 
 
 UBUNTU = "http://us-west-2.ec2.archive.ubuntu.com/ubuntu"

@@ -33,7 +33,8 @@ def test_shellcheck_has_nothing_to_say():
 @pytest.mark.parametrize("script", STEPS, ids=lambda path: path.name)
 def test_a_step_is_strict_titled_and_short(script):
     text = script.read_text()
-    assert "\nset -euo pipefail\n" in text and re.search(r"^# title: \S", text, re.MULTILINE)
+    assert "\nset -euo pipefail\n" in text
+    assert re.search(r"^# title: \S", text, re.MULTILINE)
     assert len(text.splitlines()) <= 90
     assert "/tmp" not in text.replace("$STEP_TMP", "")
 
@@ -89,7 +90,8 @@ def test_every_build_task_that_debugging_or_running_starts_exists():
     launch, tasks = vscode("launch.json"), vscode("tasks.json")["tasks"]
     labels = {task["label"] for task in tasks}
     cuda = [c for c in launch["configurations"] if c["type"] == "cuda-gdb"]
-    assert launch["version"] and {c["preLaunchTask"] for c in cuda} <= labels
+    assert launch["version"]
+    assert {c["preLaunchTask"] for c in cuda} <= labels
     assert all(c["debuggerPath"] == "__CUDA_GDB_PATH__" for c in cuda)
     assert {label for task in tasks for label in task.get("dependsOn", [])} <= labels
     assert all("-arch=__GPU_ARCH__" in task["args"] for task in tasks if task["command"] == "nvcc")
@@ -109,7 +111,8 @@ def test_the_notebook_is_clean():
     notebook = json.loads((RESOURCES / "gpu_smoke_test.ipynb").read_text())
     assert notebook["nbformat"] == 4
     for cell in notebook["cells"]:
-        assert not cell.get("outputs") and not cell.get("execution_count")
+        assert not cell.get("outputs")
+        assert not cell.get("execution_count")
         if cell["cell_type"] == "code":
             ast.parse("".join(cell["source"]))
 
@@ -135,4 +138,6 @@ def test_saxpy_compiles_for_a_t4_and_fails_without_a_gpu(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     ran = subprocess.run(["./saxpy"], cwd=tmp_path, capture_output=True, text=True, env={"CUDA_VISIBLE_DEVICES": ""})
-    assert ran.returncode == 1 and "saxpy.cu:" in ran.stderr and "PASSED" not in ran.stdout
+    assert ran.returncode == 1
+    assert "saxpy.cu:" in ran.stderr
+    assert "PASSED" not in ran.stdout

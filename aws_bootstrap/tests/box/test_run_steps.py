@@ -75,7 +75,8 @@ def hang(box: FakeBox, folder: Path) -> Path:
 
 def test_the_report_is_printed_for_the_program_that_asks_for_it(box):
     before, report = report_of(begin(box))
-    assert report == box.state() and report["outcome"] == "completed"
+    assert report == box.state()
+    assert report["outcome"] == "completed"
     assert "Benchmark and notebook: done" in before
 
 
@@ -128,12 +129,17 @@ def test_an_upload_waits_until_a_running_setup_needs_its_files_no_more(box):
     first = begin(box)
     until(flag.exists)
     second = begin(box, new)
-    assert second.stdout and "another setup is running" in second.stdout.readline()
-    assert new.exists() and step.exists()
+    assert second.stdout
+    assert "another setup is running" in second.stdout.readline()
+    assert new.exists()
+    assert step.exists()
     flag.unlink()
-    assert report_of(first)[1]["outcome"] == "completed" and (box.home / "first-ended").exists()
-    assert report_of(second)[1]["outcome"] == "completed" and (box.home / "second-ran").exists()
-    assert not new.exists() and "Second" in step.read_text()
+    assert report_of(first)[1]["outcome"] == "completed"
+    assert (box.home / "first-ended").exists()
+    assert report_of(second)[1]["outcome"] == "completed"
+    assert (box.home / "second-ran").exists()
+    assert not new.exists()
+    assert "Second" in step.read_text()
 
 
 def test_a_second_setup_that_waited_too_long_says_so_and_leaves_the_first_one_alone(box):
@@ -148,13 +154,15 @@ def test_a_second_setup_that_waited_too_long_says_so_and_leaves_the_first_one_al
     assert report_of(first)[1]["outcome"] == "completed"
 
 
-def test_a_disk_without_room_is_told_in_one_sentence(box):
+def test_a_disk_without_room_is_reported_in_one_sentence(box):
     """A file may not become longer than nothing: the kernel refuses each write, as it does on a full disk."""
     (ours(box) / "setup.json").write_text('{"outcome": "completed"}')
     before, report = report_of(begin(box, before="ulimit -f 0;"))
-    assert report["outcome"] == "failed" and report["failed_step"] == "samples"
+    assert report["outcome"] == "failed"
+    assert report["failed_step"] == "samples"
     record = report["steps"][-1]
-    assert record["name"] == "record" and "setup.json.new: File too large" in record["message"]
+    assert record["name"] == "record"
+    assert "setup.json.new: File too large" in record["message"]
     assert f"    Record of the setup: FAILED: {record['message']}\n" in before
     assert not (ours(box) / "setup.json").exists(), "it would tell of an older run"
 
@@ -163,7 +171,8 @@ def test_a_setup_json_that_cannot_be_written_fails_the_setup_by_name(box):
     (ours(box) / "setup.json" / "in the way").mkdir(parents=True)
     process = begin(box)
     _, report = report_of(process)
-    assert process.returncode == 1 and report["failed_step"] == "record"
+    assert process.returncode == 1
+    assert report["failed_step"] == "record"
     assert [step["outcome"] for step in report["steps"]] == ["ok", "failed"]
 
 
@@ -176,7 +185,8 @@ def test_a_setup_that_cannot_begin_says_why(box, name):
         path.parent.write_text("a file in the place of a folder")
     process = begin(box)
     before, report = report_of(process)
-    assert process.returncode == 1 and report["failed_step"] == "start"
+    assert process.returncode == 1
+    assert report["failed_step"] == "start"
     place = path if name == "setup.lock" else path.parent
     assert report["steps"][0]["message"].startswith(f"{place}: ")
     assert re.fullmatch(r"    Start of the setup: FAILED: .*\n", before)
@@ -241,7 +251,8 @@ def test_a_slow_mirror_fails_no_setup_by_what_is_optional(tmp_path, step, progra
     box.tool(program, "sleep 60")
     done = box.setup()
     assert done.returncode == 0, done.stdout
-    assert box.outcomes() == {step: "warning", "setup-script": "ok"} and (box.home / "script-ran").exists()
+    assert box.outcomes() == {step: "warning", "setup-script": "ok"}
+    assert (box.home / "script-ran").exists()
     assert ": WARNING: stopped: not finished after 1 s; the next setup tries again; log: " in done.stdout
     assert (box.state()["outcome"], box.state()["failed_step"]) == ("completed", None)
 
@@ -251,7 +262,8 @@ def test_an_optional_step_that_fails_is_a_warning_with_its_own_words(box):
     step.write_text("# title: Extras\n# optional: yes\necho error no room >>$STEP_REPORT\nexit 3\n")
     _, report = report_of(begin(box))
     assert (report["outcome"], report["failed_step"]) == ("completed", None)
-    assert report["steps"][0]["outcome"] == "warning" and report["steps"][0]["message"].startswith("no room; the next ")
+    assert report["steps"][0]["outcome"] == "warning"
+    assert report["steps"][0]["message"].startswith("no room; the next ")
 
 
 def test_an_optional_step_that_is_interrupted_is_not_called_done(box):
@@ -291,4 +303,5 @@ def test_jupyter_gets_a_token_once_that_only_its_user_can_read(tmp_path):
     report_of(begin(box))
     assert settings.read_text() == text, "another run keeps it"
     told = [path for path in ours(box).rglob("*") if path.is_file() and token in path.read_text(errors="replace")]
-    assert told == [settings] and token not in "".join(box.calls())
+    assert told == [settings]
+    assert token not in "".join(box.calls())

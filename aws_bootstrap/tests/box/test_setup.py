@@ -53,7 +53,9 @@ def test_a_fresh_box(box):
     assert done.returncode == 0, done.stdout
     assert [step["name"] for step in state["steps"]] == STEPS
     assert {step["outcome"] for step in state["steps"]} == {"ok"}
-    assert state["outcome"] == "completed" and state["failed_step"] is None and state["schema"] == 1
+    assert state["outcome"] == "completed"
+    assert state["failed_step"] is None
+    assert state["schema"] == 1
     assert (state["cuda_version"], state["cuda_tag"]) == ("12.8", "cu128")
     assert re.fullmatch(r"3\.\d+\.\d+", state["python"])
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", state["started"])
@@ -71,13 +73,15 @@ def test_every_line_is_a_title_or_an_outcome(box):
 
 def test_what_is_on_the_box_afterwards(box):
     box.setup()
-    assert (box.home / "gpu_benchmark.py").exists() and (box.home / "gpu_smoke_test.ipynb").exists()
+    assert (box.home / "gpu_benchmark.py").exists()
+    assert (box.home / "gpu_smoke_test.ipynb").exists()
     folder = box.home / "workspace" / ".vscode"
     assert f'"debuggerPath": "{box.bin}/cuda-gdb"' in (folder / "launch.json").read_text()
     assert "-arch=sm_75" in (folder / "tasks.json").read_text()
     assert "__" not in (folder / "launch.json").read_text() + (folder / "tasks.json").read_text()
     log = (box.home / ".aws-bootstrap" / "setup.log").read_text()
-    assert "Tesla T4, 570.86.15" in log and "--- jupyter: ok" in log
+    assert "Tesla T4, 570.86.15" in log
+    assert "--- jupyter: ok" in log
     assert not list((box.home / ".aws-bootstrap").glob("step.*")), "scratch folders are left"
 
 
@@ -96,7 +100,9 @@ def test_a_second_run_changes_nothing(box):
     assert box.setup().returncode == 0
     assert {name for name, outcome in box.outcomes().items() if outcome != "unchanged"} == CHECKS
     assert not [call for call in box.calls("sudo") if "systemctl" not in call]
-    assert not box.calls("uv pip") and not box.calls("uv venv") and not box.calls("curl")
+    assert not box.calls("uv pip")
+    assert not box.calls("uv venv")
+    assert not box.calls("curl")
     assert all(path.read_bytes() == content for path, content in kept.items())
 
 
@@ -123,7 +129,8 @@ def test_a_step_that_fails_is_named_with_the_end_of_its_output(box, step):
     assert done.returncode == 1
     assert (state["outcome"], state["failed_step"], report["outcome"]) == ("failed", step, "failed")
     assert message in report["message"]
-    assert any(says in line for line in report["tail"]) and len(report["tail"]) <= 20
+    assert any(says in line for line in report["tail"])
+    assert len(report["tail"]) <= 20
     assert f"    {report['title']}: FAILED: {report['message']}\n" in done.stdout
     assert f"    | {report['tail'][-1]}" in done.stdout
 
@@ -183,7 +190,8 @@ def test_what_needs_a_failed_step_is_skipped_and_the_rest_still_runs(box):
 def test_a_gpu_that_pytorch_cannot_use_is_a_warning(box):
     (box.home / "torch.py").write_text(TORCHLESS)
     done = box.setup()
-    assert done.returncode == 0 and box.outcomes()["cuda-test"] == "warning"
+    assert done.returncode == 0
+    assert box.outcomes()["cuda-test"] == "warning"
     assert "    CUDA smoke test: WARNING: PyTorch cannot use the GPU" in done.stdout
 
 
@@ -196,14 +204,17 @@ def test_the_python_asked_for_is_fetched_only_if_uv_has_none(box):
     box.faults((r"^uv python find", 1, "none"))
     box.keep("venv")
     box.setup(PYTHON_VERSION="3.13")
-    assert "uv python install 3.13" in box.calls() and f"uv venv --seed --python 3.13 {box.home}/venv" in box.calls()
+    assert "uv python install 3.13" in box.calls()
+    assert f"uv venv --seed --python 3.13 {box.home}/venv" in box.calls()
 
 
 def test_another_python_replaces_the_venv_and_what_was_in_it(box):
     installed_all(box).setup()
     box.forget_calls()
     box.setup(PYTHON_VERSION="3.99")
-    assert box.calls("uv venv") and box.calls("uv pip install") and "sudo -n systemctl restart jupyter" in box.calls()
+    assert box.calls("uv venv")
+    assert box.calls("uv pip install")
+    assert "sudo -n systemctl restart jupyter" in box.calls()
 
 
 def test_an_install_cut_short_is_done_again(box):
@@ -242,7 +253,8 @@ def test_files_of_the_workspace_that_the_user_wrote_are_kept(box):
     for name in names:
         (workspace / name).write_text("mine")
     done, report = box.step("vscode")
-    assert done.returncode == 0 and [(workspace / name).read_text() for name in names] == ["mine"] * 4
+    assert done.returncode == 0
+    assert [(workspace / name).read_text() for name in names] == ["mine"] * 4
     assert report == [f"note kept your own {Path(name).name}" for name in names]
 
 
@@ -252,7 +264,8 @@ def test_a_venv_that_is_replaced_is_said_on_the_screen(box):
     (box.home / "venv" / "bin" / "python").write_text("#!/bin/sh\nexit 1\n")
     shown = box.setup().stdout
     [old] = box.home.glob("venv.old-*")
-    assert f"{box.home}/venv was replaced; " in shown and f"rm -r {old})" in shown
+    assert f"{box.home}/venv was replaced; " in shown
+    assert f"rm -r {old})" in shown
 
 
 def test_a_file_is_unmodified_again_when_the_setup_died_between_the_file_and_its_note(box):
@@ -263,7 +276,8 @@ def test_a_file_is_unmodified_again_when_the_setup_died_between_the_file_and_its
     assert box.step("samples")[0].returncode == -9
     assert (box.home / "gpu_benchmark.py").read_text() == first, "never half written"
     (box.bin / "mv").unlink()
-    assert box.step("samples")[1] == ["changed"] and (box.home / "gpu_benchmark.py").read_text() == "newer"
+    assert box.step("samples")[1] == ["changed"]
+    assert (box.home / "gpu_benchmark.py").read_text() == "newer"
 
 
 def test_bashrc_stands_before_the_guard_and_once(box):
@@ -273,10 +287,13 @@ def test_bashrc_stands_before_the_guard_and_once(box):
     box.setup()
     box.setup()
     text = (box.home / ".bashrc").read_text()
-    assert text.endswith(guard) and text.count("venv/bin/activate") == 2 and text.count(">>> aws-bootstrap >>>") == 1
+    assert text.endswith(guard)
+    assert text.count("venv/bin/activate") == 2
+    assert text.count(">>> aws-bootstrap >>>") == 1
     assert (box.home / ".bashrc").stat().st_mode & 0o777 == 0o600
     shown = box.shell('source ~/.bashrc; source ~/.bashrc; echo "$VIRTUAL_ENV|$PATH"')
-    assert shown.stdout.startswith(f"{box.home}/venv|{box.home}/venv/bin:") and shown.stderr == ""
+    assert shown.stdout.startswith(f"{box.home}/venv|{box.home}/venv/bin:")
+    assert shown.stderr == ""
 
 
 # --- Your own script ---------------------------------------------------------------------------------------------
@@ -305,7 +322,8 @@ def test_your_script_is_skipped_after_a_failure(box):
     (box.folder / "user-setup-script").write_text("touch ran\n")
     box.faults((r"^sudo -n sshd -t", 1, "no"))
     box.setup()
-    assert box.outcomes()["setup-script"] == "skipped" and not (box.home / "ran").exists()
+    assert box.outcomes()["setup-script"] == "skipped"
+    assert not (box.home / "ran").exists()
 
 
 # --- Interruptions -----------------------------------------------------------------------------------------------
@@ -326,7 +344,8 @@ def test_a_signal_ends_the_steps_and_says_so(box):
         assert box.state()["outcome"] == "running"
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=30)
-    assert process.returncode == 1 and box.state()["outcome"] == "failed"
+    assert process.returncode == 1
+    assert box.state()["outcome"] == "failed"
     assert next(step["message"] for step in box.state()["steps"] if step["name"] == "venv") == "interrupted"
     with pytest.raises(ProcessLookupError):
         os.kill(int(flag.read_text()), 0)
@@ -344,7 +363,8 @@ def test_killed_half_way_the_next_run_ends_well(box):
         assert "another setup is running" in second.stdout.readline()
         flag.unlink()
         second.communicate(timeout=60)
-    assert second.returncode == 0 and box.state()["outcome"] == "completed"
+    assert second.returncode == 0
+    assert box.state()["outcome"] == "completed"
 
 
 def test_two_runs_do_not_meet(box):
@@ -354,7 +374,8 @@ def test_two_runs_do_not_meet(box):
         second = box.setup(SETUP_LOCK_TIMEOUT="0")
         flag.unlink()
         first.communicate(timeout=60)
-    assert second.returncode == 1 and "still running" in second.stdout
+    assert second.returncode == 1
+    assert "still running" in second.stdout
     assert first.returncode == 0
 
 

@@ -42,7 +42,9 @@ def test_keepalive_or_setup_script_without_the_functions_of_all_steps_fails(box,
     (box.folder / "setup.d" / "lib.sh").unlink()
     (box.folder / "user-setup-script").write_text("exit 0\n")
     done, report = box.step(name)
-    assert done.returncode != 0 and report == [] and box.calls("sudo") == []
+    assert done.returncode != 0
+    assert report == []
+    assert box.calls("sudo") == []
 
 
 # --- Python packages ---------------------------------------------------------------------------------------------
@@ -81,7 +83,8 @@ def test_python_packages_are_installed_once(venv, name, wanted):
     assert venv.calls("uv") == [install(venv, wanted)]
     assert notes(venv, name) == "4294967295 0 3.12.3\n", "the list's checksum and the Python"
     venv.forget_calls()
-    assert step(venv, name) == [] and venv.calls() == []
+    assert step(venv, name) == []
+    assert venv.calls() == []
 
 
 @pytest.mark.parametrize(("name", "wanted"), PACKAGES)
@@ -96,7 +99,8 @@ def test_python_packages_are_installed_again_for_another(venv, name, wanted, wha
         python(venv, "echo 3.13.1")
     else:
         (venv.home / "venv" / ".aws-bootstrap" / name).unlink()
-    assert step(venv, name) == ["changed"] and venv.calls("uv") == [install(venv, wanted)]
+    assert step(venv, name) == ["changed"]
+    assert venv.calls("uv") == [install(venv, wanted)]
     assert step(venv, name) == []
 
 
@@ -108,7 +112,8 @@ def test_requirements_are_installed_again_where_jupyter_is_gone(venv, gone):
         jupyter.unlink()
     else:
         jupyter.chmod(0o644)
-    assert step(venv, "requirements") == ["changed"] and len(venv.calls("uv")) == 2
+    assert step(venv, "requirements") == ["changed"]
+    assert len(venv.calls("uv")) == 2
 
 
 @pytest.mark.parametrize(("name", "wanted"), PACKAGES)
@@ -116,18 +121,21 @@ def test_python_packages_are_not_installed_into_a_venv_that_is_no_good(venv, nam
     """The steps requirements and more_packages."""
     python(venv, "echo Segmentation fault >&2; exit 139")
     done, report = venv.step(name)
-    assert (done.returncode, report, done.stderr) == (139, [], "Segmentation fault\n") and venv.calls("uv") == []
+    assert (done.returncode, report, done.stderr) == (139, [], "Segmentation fault\n")
+    assert venv.calls("uv") == []
 
 
 def test_the_heavier_more_packages_warn_where_they_cannot_be_had_and_are_tried_again(venv):
     venv.faults(("requirements-more.txt$", 1, "error: no route to host"))
     done, report = venv.step("more-packages")
     later = f"uv pip install -r {venv.folder}/requirements-more.txt"
-    assert done.returncode == 0 and report == [f"warning uv could not install all of them; try later: {later}"]
+    assert done.returncode == 0
+    assert report == [f"warning uv could not install all of them; try later: {later}"]
     venv.faults()
     assert step(venv, "more-packages") == ["changed"]
     venv.forget_calls()
-    assert step(venv, "more-packages") == [] and venv.calls() == []
+    assert step(venv, "more-packages") == []
+    assert venv.calls() == []
 
 
 def test_requirements_that_cannot_be_had_are_a_failure_and_tried_again(venv):
@@ -179,17 +187,20 @@ def systems(box: FakeBox, mode: int = 0o755) -> Path:
 
 
 def test_nsight_that_is_not_there_is_not_opened(nsight):
-    assert step(nsight, "nsight") == [] and nsight.calls("sudo") == []
+    assert step(nsight, "nsight") == []
+    assert nsight.calls("sudo") == []
 
 
 def test_nsight_that_everybody_may_use_is_left_as_it_is(nsight):
     systems(nsight)
-    assert step(nsight, "nsight") == [] and nsight.calls("sudo") == []
+    assert step(nsight, "nsight") == []
+    assert nsight.calls("sudo") == []
 
 
 def test_a_folder_of_nvidia_s_without_nsight_systems_is_left_as_it_is(nsight):
     (nsight.home / "opt" / "nvidia").mkdir(parents=True)
-    assert step(nsight, "nsight") == [] and nsight.calls("sudo") == []
+    assert step(nsight, "nsight") == []
+    assert nsight.calls("sudo") == []
 
 
 def test_nsight_that_is_root_s_alone_is_opened_with_the_folder_above_it(nsight):
@@ -204,15 +215,18 @@ def test_nsight_that_is_root_s_alone_is_opened_with_the_folder_above_it(nsight):
 def test_nsight_whose_folder_alone_is_closed_is_opened(nsight):
     top = systems(nsight).parents[2]
     top.chmod(0o600)
-    assert step(nsight, "nsight") == ["changed"] and nsight.calls("sudo") == [f"sudo -n chmod -R a+rX {top}"]
+    assert step(nsight, "nsight") == ["changed"]
+    assert nsight.calls("sudo") == [f"sudo -n chmod -R a+rX {top}"]
     nsight.forget_calls()
-    assert step(nsight, "nsight") == [] and nsight.calls("sudo") == []
+    assert step(nsight, "nsight") == []
+    assert nsight.calls("sudo") == []
 
 
 def test_nsight_whose_program_alone_is_closed_is_opened(nsight):
     nsight.tool("sudo", "[[ $1 == -n ]]")
     top = systems(nsight, 0o644).parents[2]
-    assert step(nsight, "nsight") == ["changed"] and nsight.calls("sudo") == [f"sudo -n chmod -R a+rX {top}"]
+    assert step(nsight, "nsight") == ["changed"]
+    assert nsight.calls("sudo") == [f"sudo -n chmod -R a+rX {top}"]
 
 
 def test_nsight_that_cannot_be_opened_is_a_failure(nsight):
@@ -241,7 +255,8 @@ def test_nsight_opens_the_counters_where_the_driver_reads_them(nsight):
         "sudo -n update-initramfs -u",
     ]
     nsight.forget_calls()
-    assert step(nsight, "nsight") == [] and nsight.calls("sudo") == []
+    assert step(nsight, "nsight") == []
+    assert nsight.calls("sudo") == []
 
 
 def test_nsight_leaves_an_initramfs_without_the_driver(nsight):
@@ -270,7 +285,8 @@ def test_nsight_whose_initramfs_cannot_be_made_fails_until_it_is_made(nsight):
     nsight.forget_calls()
     assert step(nsight, "nsight") == ["changed"]
     assert nsight.calls("update-initramfs") == ["update-initramfs -u"]
-    assert step(nsight, "nsight") == [] and len(nsight.calls("update-initramfs")) == 1
+    assert step(nsight, "nsight") == []
+    assert len(nsight.calls("update-initramfs")) == 1
 
 
 @pytest.mark.parametrize(("admin_only", "told"), [("1", True), ("0", False)])
@@ -278,7 +294,8 @@ def test_nsight_says_when_the_counters_are_open(nsight, admin_only, told):
     (nsight.home / "params").write_text(f"Mobile: 4294967295\nRmProfilingAdminOnly: {admin_only}\n")
     done, report = nsight.step("nsight")
     said = "ncu works without sudo after a reboot"
-    assert report == ([f"note {said}"] if told else []) and done.stdout == (f"note: {said}\n" if told else "")
+    assert report == ([f"note {said}"] if told else [])
+    assert done.stdout == (f"note: {said}\n" if told else "")
 
 
 # --- Samples, VSCode ---------------------------------------------------------------------------------------------
@@ -357,7 +374,8 @@ def test_keepalive_is_set_checked_and_loaded(sshd):
     assert step(sshd, "keepalive") == ["changed", "changed"]
     assert keepalive(sshd) == ["sudo -n sshd -t", "sudo -n systemctl reload ssh"]
     sshd.forget_calls()
-    assert step(sshd, "keepalive") == [] and sshd.calls() == []
+    assert step(sshd, "keepalive") == []
+    assert sshd.calls() == []
 
 
 def test_keepalive_loads_the_service_by_its_other_name(sshd):
@@ -369,7 +387,8 @@ def test_keepalive_loads_the_service_by_its_other_name(sshd):
 def test_keepalive_that_cannot_be_loaded_is_a_warning_and_tried_again(sshd):
     sshd.faults(("^systemctl reload", 5, ""))
     done, report = sshd.step("keepalive")
-    assert done.returncode == 0 and report == ["changed", "warning sshd could not be reloaded"]
+    assert done.returncode == 0
+    assert report == ["changed", "warning sshd could not be reloaded"]
     sshd.faults()
     sshd.forget_calls()
     assert step(sshd, "keepalive") == ["changed"]
@@ -381,7 +400,8 @@ def test_keepalive_that_sshd_does_not_accept_is_not_loaded_until_it_does(sshd):
     """The file is written by then, so that it alone does not say that all is done."""
     sshd.faults(("^sshd -t", 255, "Bad configuration option"))
     done, report = sshd.step("keepalive")
-    assert done.returncode == 1 and report == ["changed", "error sshd does not accept its configuration"]
+    assert done.returncode == 1
+    assert report == ["changed", "error sshd does not accept its configuration"]
     assert keepalive(sshd) == ["sudo -n sshd -t"]
     assert sshd.step("keepalive")[1] == ["error sshd does not accept its configuration"]
     sshd.faults()
@@ -407,9 +427,11 @@ def test_a_setup_script_without_a_shebang_is_bash_s_and_runs_in_the_home_folder_
     runs = own(box, 'echo "$PWD ${BASH_VERSION:+bash}" >>seen\n')
     assert step(box, "setup-script") == ["changed"]
     assert seen(runs) == [f"{box.home} bash"]
-    assert step(box, "setup-script") == [] and len(seen(runs)) == 1
+    assert step(box, "setup-script") == []
+    assert len(seen(runs)) == 1
     own(box, "echo another >>seen\n")
-    assert step(box, "setup-script") == ["changed"] and seen(runs)[1:] == ["another"]
+    assert step(box, "setup-script") == ["changed"]
+    assert seen(runs)[1:] == ["another"]
 
 
 def test_a_setup_script_runs_by_its_own_shebang_with_the_venv(box):
@@ -417,7 +439,8 @@ def test_a_setup_script_runs_by_its_own_shebang_with_the_venv(box):
     venv.mkdir(parents=True)
     (venv / "activate").write_text("export VIRTUAL_ENV=mine\n")
     runs = own(box, "#!/usr/bin/env python3\nimport os\nopen('seen', 'a').write(os.environ['VIRTUAL_ENV'])\n")
-    assert step(box, "setup-script") == ["changed"] and seen(runs) == ["mine"]
+    assert step(box, "setup-script") == ["changed"]
+    assert seen(runs) == ["mine"]
 
 
 @pytest.mark.parametrize("status", [1, 3])

@@ -63,7 +63,9 @@ def installs(box: FakeBox) -> list[str]:
 def test_the_newest_index_that_is_above_neither_toolkit_nor_driver_and_has_wheels(box, toolkit, driver, wheels, tag):
     has_wheels(box, *wheels.split())
     status, report = pytorch(box, toolkit, driver)
-    assert status == 0 and f"fact cuda_tag {tag}" in report and f"fact torch 2.0+{tag}" in report
+    assert status == 0
+    assert f"fact cuda_tag {tag}" in report
+    assert f"fact torch 2.0+{tag}" in report
     assert box.calls("index ")[-1] == f"index https://download.pytorch.org/whl/{tag}"
     told = f"note CUDA {driver} is the newest that the driver supports; the toolkit is {toolkit}"
     assert (told in report) == (toolkit > driver > "")
@@ -82,7 +84,9 @@ def test_a_second_run_asks_nobody(box):
     first = pytorch(box)[1]
     box.forget_calls()
     status, report = pytorch(box)
-    assert status == 0 and not box.calls("uv pip") and not box.calls("curl")
+    assert status == 0
+    assert not box.calls("uv pip")
+    assert not box.calls("curl")
     assert report == [line for line in first if line.startswith("fact")]
 
 
@@ -94,7 +98,9 @@ def test_a_second_run_asks_nobody(box):
 def test_a_toolkit_or_driver_that_changes_replaces_the_build(box, now, tag):
     pytorch(box)
     status, report = pytorch(box, **now)
-    assert status == 0 and f"fact torch 2.0+{tag}" in report and "note replaced torch 2.0+cu128" in report
+    assert status == 0
+    assert f"fact torch 2.0+{tag}" in report
+    assert "note replaced torch 2.0+cu128" in report
     assert "--reinstall-package torch --reinstall-package torchvision" in installs(box)[-1]
 
 
@@ -116,7 +122,8 @@ def test_a_build_without_a_tag_is_judged_by_the_cuda_in_its_files(box):
     rewrite(box, "+cu128", "")
     (site / "version.py").write_text("debug = False\ncuda: Optional[str] = '12.8'\n")
     box.forget_calls()
-    assert pytorch(box)[0] == 0 and not installs(box), "it fits"
+    assert pytorch(box)[0] == 0, "it fits"
+    assert not installs(box), "it fits"
     (site / "version.py").write_text("cuda = '13.0'\n")
     assert "fact torch 2.0+cu128" in pytorch(box)[1]
 
@@ -124,10 +131,8 @@ def test_a_build_without_a_tag_is_judged_by_the_cuda_in_its_files(box):
 def test_what_was_installed_is_held_against_the_plan(box):
     box.tool("uv", TOOLS["uv"].replace('"$version$tag" >"$about', '"$version+cu118" >"$about'))
     status, report = pytorch(box)
-    assert (
-        status == 1
-        and report[-1] == "error the installed PyTorch is not the planned one (cu128): 2.0+cu118 2.0+cu118 none"
-    )
+    assert status == 1
+    assert report[-1] == "error the installed PyTorch is not the planned one (cu128): 2.0+cu118 2.0+cu118 none"
     assert not (box.home / "venv" / ".aws-bootstrap" / "pytorch").exists()
 
 
@@ -138,15 +143,18 @@ def test_another_version_of_the_right_build_is_kept_and_that_is_said(box, versio
     rewrite(box, "2.0+cu128", f"{version}+cu128")
     (box.home / "venv" / ".aws-bootstrap" / "pytorch").unlink()
     status, report = pytorch(box)
-    assert status == 0 and f"fact torch {version}+cu128" in report
+    assert status == 0
+    assert f"fact torch {version}+cu128" in report
     assert f"note kept torch {version}+cu128, which fits; a new environment would get 2.0+cu128" in report
-    assert "changed" not in report and "--reinstall" not in installs(box)[-1]
+    assert "changed" not in report
+    assert "--reinstall" not in installs(box)[-1]
 
 
 def test_another_version_than_planned_that_uv_installed_is_a_warning(box):
     box.tool("uv", TOOLS["uv"].replace('"$version$tag" >"$about', '"1.5$tag" >"$about'))
     status, report = pytorch(box)
-    assert status == 0 and "warning torch 2.0+cu128 was planned, but uv installed 1.5+cu128" in report
+    assert status == 0
+    assert "warning torch 2.0+cu128 was planned, but uv installed 1.5+cu128" in report
 
 
 def test_a_torchvision_that_is_missing_is_installed_beside_the_torch_that_fits(box):
@@ -159,7 +167,9 @@ def test_a_torchvision_that_is_missing_is_installed_beside_the_torch_that_fits(b
     shutil.rmtree(vision)
     box.forget_calls()
     status, report = pytorch(box)
-    assert status == 0 and "--reinstall" not in installs(box)[-1] and "fact torch 1.0+cu128" in report
+    assert status == 0
+    assert "--reinstall" not in installs(box)[-1]
+    assert "fact torch 1.0+cu128" in report
     assert report.count("changed") == 1
 
 
@@ -169,19 +179,22 @@ def test_a_torch_of_another_build_without_torchvision_is_replaced(box):
     [vision] = (box.home / "venv" / "site").glob("torchvision-*.dist-info")
     shutil.rmtree(vision)
     status, report = pytorch(box)
-    assert status == 0 and "note replaced torch 2.0+cu118" in report and "fact torch 2.0+cu128" in report
+    assert status == 0
+    assert "note replaced torch 2.0+cu118" in report
+    assert "fact torch 2.0+cu128" in report
 
 
-def test_an_install_that_was_cut_short_is_told_as_a_change(box):
+def test_an_install_that_was_cut_short_is_reported_as_a_change(box):
     pytorch(box)
     (box.home / "venv" / ".aws-bootstrap" / "pytorch.installing").touch()
     assert "changed" in pytorch(box)[1]
 
 
-def test_a_newest_torch_whose_needs_nobody_has_is_told(box):
+def test_a_newest_torch_whose_needs_nobody_has_is_reported(box):
     (box.home / "needs").write_text("cu128\n")
     status, report = pytorch(box)
-    assert status == 0 and "fact torch 1.0+cu128" in report
+    assert status == 0
+    assert "fact torch 1.0+cu128" in report
     assert "warning torch 2.0 is the newest for cu128, but its dependencies are not available: installed 1.0" in [
         line.replace("+cu128", "") for line in report
     ]
@@ -191,7 +204,8 @@ def test_a_newest_torch_whose_needs_nobody_has_is_told(box):
 def test_without_fitting_wheels_the_default_build_is_installed_with_a_warning(box, toolkit, wheels):
     has_wheels(box, wheels)
     status, report = pytorch(box, toolkit)
-    assert status == 0 and installs(box)[-1].endswith("torch torchvision")
+    assert status == 0
+    assert installs(box)[-1].endswith("torch torchvision")
     assert any(line.startswith(f"warning no PyTorch wheels for CUDA {toolkit} and Python 3.") for line in report)
     assert not [line for line in report if "cuda_tag" in line]
 
@@ -201,7 +215,8 @@ def test_an_index_that_refuses_every_tag_is_no_index_without_wheels(box, answer)
     has_wheels(box, "none")
     (box.home / "http-status").write_text(answer)
     status, report = pytorch(box)
-    assert status == 1 and not installs(box)
+    assert status == 1
+    assert not installs(box)
     assert report == [
         f"error the PyTorch wheel index refuses to answer (HTTP {answer}): https://download.pytorch.org/whl"
     ]
@@ -217,13 +232,15 @@ def test_an_index_that_refuses_every_tag_is_no_index_without_wheels(box, answer)
 def test_an_index_that_does_not_answer_is_named(box, pattern, says):
     box.faults((pattern, 2, "error: Failed to fetch"))
     status, report = pytorch(box)
-    assert status == 1 and report == [f"error {says}"]
+    assert status == 1
+    assert report == [f"error {says}"]
 
 
-def test_packages_that_do_not_fit_each_other_are_told(box):
+def test_packages_that_do_not_fit_each_other_are_reported(box):
     box.faults(("^uv pip check", 1, "torchvision requires torch==1.0"))
     status, report = pytorch(box)
-    assert status == 0 and "warning packages in ~/venv conflict; show them with: uv pip check" in report
+    assert status == 0
+    assert "warning packages in ~/venv conflict; show them with: uv pip check" in report
 
 
 def test_a_default_build_that_replaces_another_says_so_on_the_screen(box):
@@ -232,7 +249,8 @@ def test_a_default_build_that_replaces_another_says_so_on_the_screen(box):
     box.tool("nvcc", "echo 'Cuda compilation tools, release 12.6, V12.6.85'")
     has_wheels(box, "none")
     shown = box.setup().stdout
-    assert "WARNING: no PyTorch wheels for CUDA 12.6" in shown and "; replaced torch 2.0+cu128" in shown
+    assert "WARNING: no PyTorch wheels for CUDA 12.6" in shown
+    assert "; replaced torch 2.0+cu128" in shown
 
 
 def test_setup_json_says_what_is_installed(box):

@@ -98,10 +98,12 @@ def test_an_index_that_does_not_answer_is_asked_once_more_after_a_pause(box, ans
     asked = 1 if answers in ("0", "1") else 2
     call = f"uv pip install --python {box.home}/venv/bin/python --dry-run --reinstall-package torch"
     call += " --reinstall-package torchvision --no-deps torch torchvision"
-    assert box.calls("uv") == [call] * asked and box.calls("sleep") == ["sleep 7"] * (asked - 1)
+    assert box.calls("uv") == [call] * asked
+    assert box.calls("sleep") == ["sleep 7"] * (asked - 1)
     said = ["it says", "attempt 1: the index does not answer", "it says", "attempt 2: the index does not answer"]
     shown = done.stdout.splitlines()
-    assert done.returncode == status and shown == said[: 2 * asked - (status < 2)], "the log has what uv said"
+    assert done.returncode == status, "the log has what uv said"
+    assert shown == said[: 2 * asked - (status < 2)], "the log has what uv said"
 
 
 def test_the_version_of_torch_alone_is_read_from_what_uv_would_do(box):
@@ -145,7 +147,7 @@ def test_a_tag_is_tried_alone_and_with_what_it_needs(box, alone, with_needs, sta
         ("1.0", "1.5", "2.0", ["warning torch 2.0 was planned, but uv installed 1.5"]),
     ],
 )
-def test_what_differs_from_the_plan_is_told(box, had, now, newest, said):
+def test_what_differs_from_the_plan_is_reported(box, had, now, newest, said):
     torch(box, f"NEWEST={newest} PLANNED=2.0; compare_with_plan '{had}' {now} cu128")
     assert box.reported() == said
 
@@ -244,15 +246,17 @@ def test_a_note_of_another_cuda_python_or_build_is_not_believed(quick, stamp):
     pytorch(quick)
     (notes(quick) / "pytorch").write_text(f"{stamp}\n")
     quick.forget_calls()
-    assert pytorch(quick)[0] == 0 and len(installs(quick)) == 1
+    assert pytorch(quick)[0] == 0
+    assert len(installs(quick)) == 1
     assert (notes(quick) / "pytorch").read_text() == "12.8 3.12.3 cu128\n"
 
 
-def test_an_install_that_was_cut_short_is_done_again_and_told(quick):
+def test_an_install_that_was_cut_short_is_done_again_and_reported(quick):
     pytorch(quick)
     (notes(quick) / "pytorch.installing").touch()
     quick.forget_calls()
-    assert pytorch(quick)[1].count("changed") == 1 and len(installs(quick)) == 1
+    assert pytorch(quick)[1].count("changed") == 1
+    assert len(installs(quick)) == 1
 
 
 @pytest.mark.parametrize(
@@ -293,13 +297,15 @@ def test_a_torch_of_another_build_is_replaced(quick):
 )
 def test_the_lower_of_toolkit_and_driver_decides(quick, toolkit, driver, tag, said):
     status, report = pytorch(quick, toolkit, driver)
-    assert (status, report[3:]) == (0, [f"note {tag}", *said]) and f"for {tag}" in quick.calls()
+    assert (status, report[3:]) == (0, [f"note {tag}", *said])
+    assert f"for {tag}" in quick.calls()
 
 
 def test_a_tag_without_wheels_is_passed_over(quick):
     (quick.home / "none-of-cu128").touch()
     status, report = pytorch(quick, after="2.0+cu126 0.2+cu126 12.6")
-    assert (status, report[-1]) == (0, "note cu126") and quick.calls("for") == ["for cu126"]
+    assert (status, report[-1]) == (0, "note cu126")
+    assert quick.calls("for") == ["for cu126"]
 
 
 @pytest.mark.parametrize(
@@ -341,7 +347,8 @@ def test_what_stops_the_step_is_said_in_one_sentence(quick, fault, after, said):
     (state / "gpu").write_text("toolkit 12.8\ndriver 12.8\n")
     (quick.home / "after").write_text(f"{after}\n" if after else "")
     done, report = quick.step("pytorch", KNOWN_CUDA_TAGS_LIST="118 126 128 130")
-    assert (done.returncode, report) == (1, [f"error {said}"]) and not (notes(quick) / "pytorch").exists()
+    assert (done.returncode, report) == (1, [f"error {said}"])
+    assert not (notes(quick) / "pytorch").exists()
 
 
 def test_an_index_that_refuses_every_tag_stops_it_too(quick):
@@ -352,7 +359,7 @@ def test_an_index_that_refuses_every_tag_stops_it_too(quick):
     assert [call.split("/")[-3] for call in quick.calls("curl")] == ["cu128", "cu126", "cu118"]
 
 
-def test_packages_that_do_not_fit_each_other_are_told(quick):
+def test_packages_that_do_not_fit_each_other_are_reported(quick):
     quick.faults(("^uv pip check", 1, ""))
     state = quick.home / ".aws-bootstrap" / "state"
     state.mkdir()
@@ -360,9 +367,12 @@ def test_packages_that_do_not_fit_each_other_are_told(quick):
     (quick.home / "after").write_text("2.0+cu128 0.2+cu128 12.8\n")
     done, report = quick.step("pytorch", KNOWN_CUDA_TAGS_LIST="128")
     told = "warning packages in ~/venv conflict; show them with: uv pip check"
-    assert done.returncode == 0 and report[-2:] == ["note cu128", told]
+    assert done.returncode == 0
+    assert report[-2:] == ["note cu128", told]
 
 
 def test_a_step_that_lacks_what_all_share_ends_there(box):
     said, status = box.step_without_lib("pytorch")
-    assert said.endswith("lib.sh: No such file or directory") and status == "status 1" and box.calls() == []
+    assert said.endswith("lib.sh: No such file or directory")
+    assert status == "status 1"
+    assert box.calls() == []

@@ -59,7 +59,9 @@ def test_what_is_no_venv_is_left_alone(box):
     thesis.parent.mkdir(parents=True)
     thesis.write_text("mine")
     done, report = box.step("venv")
-    assert done.returncode == 1 and thesis.read_text() == "mine" and not box.calls("uv venv")
+    assert done.returncode == 1
+    assert thesis.read_text() == "mine"
+    assert not box.calls("uv venv")
     assert [line for line in report if line.startswith("error")] == [
         f"error {box.home}/venv is not a virtual environment (no pyvenv.cfg) and was not changed: move it away "
         f"(mv {box.home}/venv {box.home}/venv-mine), then run the setup again"
@@ -74,13 +76,15 @@ def test_a_file_or_a_link_to_nowhere_in_its_place_is_left_alone(box, kind):
     else:
         venv.write_text("mine")
     done, report = box.step("venv")
-    assert done.returncode == 1 and "no pyvenv.cfg" in report[-1]
+    assert done.returncode == 1
+    assert "no pyvenv.cfg" in report[-1]
     assert venv.is_symlink() if kind == "link" else venv.read_text() == "mine"
 
 
 def test_an_empty_folder_becomes_the_venv(box):
     (box.home / "venv").mkdir()
-    assert box.step("venv")[0].returncode == 0 and not kept(box)
+    assert box.step("venv")[0].returncode == 0
+    assert not kept(box)
 
 
 def test_a_venv_whose_python_broke_is_kept_and_that_is_said(box):
@@ -88,10 +92,13 @@ def test_a_venv_whose_python_broke_is_kept_and_that_is_said(box):
     (box.home / "venv" / "bin" / "python").write_text("#!/bin/sh\nexit 1\n")
     done, report = box.step("venv")
     [old] = kept(box)
-    assert done.returncode == 0 and (old / "lib" / "mine.py").read_text() == "mine" and not mine.exists()
+    assert done.returncode == 0
+    assert (old / "lib" / "mine.py").read_text() == "mine"
+    assert not mine.exists()
     assert f"note {box.home}/venv was replaced" in report
     told = f"note a previous environment is kept; delete it with: rm -r {old}"
-    assert told in report and told in box.step("venv")[1], "by every setup"
+    assert told in report, "by every setup"
+    assert told in box.step("venv")[1], "by every setup"
 
 
 def test_another_python_keeps_the_venv_before_and_its_notes(box):
@@ -99,7 +106,9 @@ def test_another_python_keeps_the_venv_before_and_its_notes(box):
     (box.home / "venv" / ".aws-bootstrap").mkdir()
     box.step("venv", PYTHON_VERSION="3.99")
     [old] = kept(box)
-    assert whole(old) and (old / ".aws-bootstrap").exists() and not (box.home / "venv" / ".aws-bootstrap").exists()
+    assert whole(old)
+    assert (old / ".aws-bootstrap").exists()
+    assert not (box.home / "venv" / ".aws-bootstrap").exists()
 
 
 @pytest.mark.parametrize(
@@ -115,8 +124,11 @@ def test_an_index_that_fails_leaves_the_venv_as_it_was(box, call, says):
     inode = mine.stat().st_ino
     box.faults((call, 2, "error: Failed to fetch pip"))
     done, report = box.step("venv", PYTHON_VERSION="3.99")
-    assert done.returncode == 1 and says in report[-1], report
-    assert mine.stat().st_ino == inode and whole(box.home / "venv") and not kept(box)
+    assert done.returncode == 1, report
+    assert says in report[-1], report
+    assert mine.stat().st_ino == inode
+    assert whole(box.home / "venv")
+    assert not kept(box)
     assert not (box.home / ".aws-bootstrap" / "state" / "venv.making").exists()
     box.faults()
     assert "changed" not in box.step("venv")[1], "nothing is left to do"
@@ -129,7 +141,8 @@ def test_a_first_venv_cut_short_is_not_believed_whole(box):
     box.tool("uv", f"[[ $1 == venv ]] || exit 0\n{PYTHON} 3.12.4")
     done, report = box.step("venv")
     [aside] = kept(box)
-    assert done.returncode == 0 and "fact python 3.12.4" in report
+    assert done.returncode == 0
+    assert "fact python 3.12.4" in report
     assert f"note an earlier setup was interrupted while it created {box.home}/venv" in report
     assert f"note a previous environment is kept; delete it with: rm -r {aside}" in report
 
@@ -202,7 +215,8 @@ def test_what_a_setup_that_was_cut_short_left_is_put_right(box, before, there, m
     def paths(words: str) -> str:
         return " ".join(f"{box.home}/{word}".replace("KEPT", "venv.old-NOW") for word in words.split())
 
-    assert box.calls("mv") == [f"mv -T {paths(move)}" for move in moves] and not making.exists()
+    assert box.calls("mv") == [f"mv -T {paths(move)}" for move in moves]
+    assert not making.exists()
     assert box.calls("rm") == ([] if before is None else [f"rm -f {making}"])
     assert {str(path) for path in box.home.glob("[vb]e*")} == set(paths(after).split())
     told = [f"note an earlier setup was interrupted while it created {box.home}/venv"]
@@ -215,7 +229,8 @@ def test_what_a_setup_that_was_cut_short_left_is_put_right(box, before, there, m
 def test_a_try_that_failed_leaves_no_folder_behind(box, wanted, options):
     box.tool("uv", 'mkdir -p "${!#}/bin"; exit 2')
     assert parts(box, 'create_venv_at "$HOME/new"', PYTHON_VERSION=wanted).returncode == 1
-    assert not (box.home / "new").exists() and box.calls("uv") == [f"uv venv --seed {options}{box.home}/new"]
+    assert not (box.home / "new").exists()
+    assert box.calls("uv") == [f"uv venv --seed {options}{box.home}/new"]
     box.tool("uv", 'mkdir -p "${!#}/bin"')
     assert parts(box, 'create_venv_at "$HOME/new"', PYTHON_VERSION=wanted).returncode == 0
     assert (box.home / "new" / "bin").exists()
@@ -225,11 +240,12 @@ def test_before_a_venv_is_moved_it_is_written_down_where_to(box):
     box.tool("sync", "exit 0")
     parts(box, "begin_making /somewhere")
     making = box.home / "scratch" / "venv.making"
-    assert making.read_text() == "/somewhere\n" and (box.home / "scratch" / "jupyter.restart").read_text() == ""
+    assert making.read_text() == "/somewhere\n"
+    assert (box.home / "scratch" / "jupyter.restart").read_text() == ""
     assert box.calls() == [f"sync {making}.draft", f"mv -T {making}.draft {making}"]
 
 
-def test_only_what_is_there_is_told_as_kept(box):
+def test_only_what_is_there_is_reported_as_kept(box):
     parts(box, "note_kept")
     assert box.reported() == []
     for name in ("venv.old-1", "venv.old-2", "venv.other"):
@@ -284,22 +300,25 @@ def test_a_venv_that_cannot_be_replaced_stays(box, fails, tries, said):
     code = "create_venv 2>/dev/null"
     assert parts(box, code).returncode == 1
     assert box.reported() == [f"error {said.replace('VENV', str(done))}"]
-    assert (done / "pyvenv.cfg").read_text() == "old\n" and kept(box) == []
+    assert (done / "pyvenv.cfg").read_text() == "old\n"
+    assert kept(box) == []
     assert len([call for call in box.calls() if re.search(fails, call)]) == tries
     making = box.home / "scratch" / "venv.making"
-    assert not making.exists() and (f"rm -f {making}" in box.calls()) == ("trial" not in fails)
+    assert not making.exists()
+    assert (f"rm -f {making}" in box.calls()) == ("trial" not in fails)
     back = f"mv -T {done}.old-NOW {done}"
     assert (back in box.calls()) == ("was restored" in said)
 
 
 def test_a_first_venv_is_made_in_its_place(box):
     box.tool("uv", MAKES)
-    assert parts(box, "create_venv").returncode == 0 and box.reported() == ["changed"]
+    assert parts(box, "create_venv").returncode == 0
+    assert box.reported() == ["changed"]
     making = f"{box.home}/scratch/venv.making"
-    assert box.calls("uv") == [f"uv venv --seed {box.home}/venv"] and box.calls("mv") == [
-        f"mv -T {making}.draft {making}"
-    ]
-    assert box.calls("rm")[-1] == f"rm -f {making}" and (box.home / "scratch" / "jupyter.restart").exists()
+    assert box.calls("uv") == [f"uv venv --seed {box.home}/venv"]
+    assert box.calls("mv") == [f"mv -T {making}.draft {making}"]
+    assert box.calls("rm")[-1] == f"rm -f {making}"
+    assert (box.home / "scratch" / "jupyter.restart").exists()
 
 
 def test_a_first_venv_that_cannot_be_made_leaves_nothing(box):
@@ -307,8 +326,10 @@ def test_a_first_venv_that_cannot_be_made_leaves_nothing(box):
     assert parts(box, "create_venv 2>/dev/null").returncode == 1
     assert box.reported() == [f"error uv could not create {box.home}/venv"]
     making = box.home / "scratch" / "venv.making"
-    assert box.calls("uv") == [f"uv venv --seed {box.home}/venv"] * 3 and box.calls("rm")[-1] == f"rm -f {making}"
-    assert not making.exists() and not (box.home / "venv").exists()
+    assert box.calls("uv") == [f"uv venv --seed {box.home}/venv"] * 3
+    assert box.calls("rm")[-1] == f"rm -f {making}"
+    assert not making.exists()
+    assert not (box.home / "venv").exists()
 
 
 @pytest.mark.parametrize(
@@ -325,7 +346,8 @@ def test_a_python_that_is_not_there_is_installed(box, fails, calls):
     status = parts(box, "create_venv 2>/dev/null", PYTHON_VERSION="3.13").returncode
     assert box.calls("uv python") == [f"uv python {call}" for call in calls]
     made = [] if fails == "^uv python" else [f"uv venv --seed --python 3.13 {box.home}/venv"]
-    assert box.calls("uv venv") == made and (status == 0) == bool(made)
+    assert box.calls("uv venv") == made
+    assert (status == 0) == bool(made)
     assert box.reported() == (["changed"] if made else ["error uv could not install Python 3.13"])
 
 
@@ -347,7 +369,9 @@ def bare(box: FakeBox) -> FakeBox:
 
 def test_uv_is_installed_once_by_its_installer_which_was_fetched_whole(bare):
     done, report = bare.step("venv")
-    assert done.returncode == 0 and report[:2] == ["changed", "changed"] and report[2].startswith("fact python 3.")
+    assert done.returncode == 0
+    assert report[:2] == ["changed", "changed"]
+    assert report[2].startswith("fact python 3.")
     assert bare.calls()[:3] == [
         "curl --proto =https --tlsv1.2 --connect-timeout 20 --max-time 120 -LsSf https://astral.sh/uv/install.sh "
         f"-o {bare.home}/scratch/install-uv.sh",
@@ -355,7 +379,8 @@ def test_uv_is_installed_once_by_its_installer_which_was_fetched_whole(bare):
         "uv --version",
     ]
     bare.forget_calls()
-    assert bare.step("venv")[1] == report[2:] and bare.calls() == ["uv --version"]
+    assert bare.step("venv")[1] == report[2:]
+    assert bare.calls() == ["uv --version"]
 
 
 @pytest.mark.parametrize(
@@ -379,7 +404,9 @@ def test_a_uv_that_cannot_be_installed_is_tried_again_and_named(bare, trouble, c
 
 def test_a_step_that_lacks_what_all_share_ends_there(box):
     said, status = box.step_without_lib("venv")
-    assert said.endswith("lib.sh: No such file or directory") and status == "status 1" and box.calls() == []
+    assert said.endswith("lib.sh: No such file or directory")
+    assert status == "status 1"
+    assert box.calls() == []
 
 
 # --- Killed ------------------------------------------------------------------------------------------------------

@@ -188,7 +188,8 @@ class Runner:
                 "timeout": 15 + 3 * seconds,
                 "at_import": mutant.slip.at_import,
             }
-            assert process.stdin and process.stdout
+            assert process.stdin
+            assert process.stdout
             process.stdin.write(json.dumps(task) + "\n")
             process.stdin.flush()
             line = process.stdout.readline()

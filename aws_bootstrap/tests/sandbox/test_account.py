@@ -161,7 +161,7 @@ def quotas(cloud):
     return cloud.client("service-quotas")
 
 
-def test_quotas_are_told_applied_and_default(cloud, quotas):
+def test_quotas_are_reported_applied_and_default(cloud, quotas):
     """https://docs.aws.amazon.com/servicequotas/2019-06-24/apireference/API_GetServiceQuota.html"""
     asked = {"ServiceCode": "ec2", "QuotaCode": GVT_SPOT}
     cloud.quota(GVT_SPOT, 8)

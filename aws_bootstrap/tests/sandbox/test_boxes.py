@@ -404,7 +404,9 @@ def test_an_ssh_fault_befalls_a_command_until_it_is_cleared(login, kind, words):
     login.sandbox.ssh_fault(kind, skip=1)
     assert login.ssh("echo first").stdout == b"first\n", "one command may pass"
     failed = login.ssh("echo second", options=("-o", "ConnectTimeout=1", "-o", "LogLevel=INFO"))
-    assert failed.returncode == 255 and re.search(words, failed.stderr.decode()) and failed.stdout == b""
+    assert failed.returncode == 255
+    assert re.search(words, failed.stderr.decode())
+    assert failed.stdout == b""
     assert "echo first" in login.sandbox.ssh_commands()[0]["command"]
     login.sandbox.clear_ssh_fault()
     assert login.said("echo third") == "third"
@@ -417,7 +419,8 @@ def test_a_box_shows_another_host_key_floods_and_hangs_when_told(login, tmp_path
     assert subprocess.run([*command, "true"], capture_output=True, timeout=SSH_SECONDS).returncode == 0
     login.sandbox.ssh_fault("changed-key")
     changed = subprocess.run([*command, "true"], capture_output=True, text=True, timeout=SSH_SECONDS)
-    assert changed.returncode == 255 and "Host key verification failed" in changed.stderr
+    assert changed.returncode == 255
+    assert "Host key verification failed" in changed.stderr
     login.sandbox.ssh_fault("flood")
     assert len(login.ssh("echo calm").stderr) > 1_000_000
     login.sandbox.ssh_fault("hanging")

@@ -123,7 +123,8 @@ def test_a_held_call_takes_effect_when_it_is_released(cloud, ec2):
     with ThreadPoolExecutor(1) as pool:
         held = pool.submit(ec2.create_volume, AvailabilityZone="us-west-2a", Size=1)
         assert cloud.wait_held()
-        assert not [one for one in cloud.inventory() if one["type"] == "volume"] and not held.done()
+        assert not [one for one in cloud.inventory() if one["type"] == "volume"]
+        assert not held.done()
         cloud.release()
         assert held.result()["VolumeId"]
     assert not cloud.wait_held(0.0)

@@ -23,12 +23,14 @@ def python(*lines: str) -> subprocess.CompletedProcess[str]:
 
 def test_settings_that_come_after_moto_are_refused():
     done = python("import moto", CONFIGURE)
-    assert done.returncode == 1 and "moto was imported before its settings were set" in done.stderr
+    assert done.returncode == 1
+    assert "moto was imported before its settings were set" in done.stderr
 
 
 def test_the_account_is_not_served_without_the_settings():
     done = python("from aws_bootstrap.sandbox.cloud import backend", "backend.install(None)")
-    assert done.returncode == 1 and "call moto_settings.configure first" in done.stderr
+    assert done.returncode == 1
+    assert "call moto_settings.configure first" in done.stderr
 
 
 def test_the_settings_hold_whichever_module_imports_moto_first():

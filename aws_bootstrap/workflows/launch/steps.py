@@ -56,7 +56,9 @@ def add_alias(launch: Launch, node: Node) -> None:
 
 def wait_for_ssh(launch: Launch, node: Node) -> None:
     """Wait until the box opens its SSH port. With --no-setup, log in once as well, since no later step does."""
-    assert node.instance and node.instance.public_ip and node.alias
+    assert node.instance
+    assert node.instance.public_ip
+    assert node.alias
     launch.app.ssh.wait_open(node.instance.public_ip, launch.config.ssh_port, launch.config.ssh_timeout)
     if launch.config.no_setup:
         launch.app.ssh.run(node.alias, "true", login_timeout=launch.plan.login_timeout)

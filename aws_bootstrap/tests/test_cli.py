@@ -1,0 +1,163 @@
+"""The root group: its help, the formats and other global options, and the error door (cli.py)."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from aws_bootstrap.app import App
+from aws_bootstrap.cli import Group, main
+from aws_bootstrap.models import SetupReport
+from aws_bootstrap.tests.programs import writes
+
+
+def pages(group: click.Group = main, path: tuple[str, ...] = ()):
+    """Every command's path, groups among them."""
+    yield path
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from pages(command, (*path, name))
+        else:
+            yield (*path, name)
+
+
+PAGES = list(pages())
+
+
+def test_nothing_found_is_success(program):
+    code, status = program.json("status")
+    assert code == 0
+    assert status["instances"] == []
+    assert status["orphan_volumes"] == []
+    code, ended = program.json("terminate", "--yes")
+    assert code == 0
+    assert ended["terminated"] == []
+    assert writes(program) == []
+
+
+NO_KEYS = {"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
+
+
+@pytest.mark.parametrize("command", [["launch"], ["status"], ["terminate", "--yes"]], ids=lambda c: c[0])
+@pytest.mark.parametrize(
+    ("env", "code"),
+    [
+        (NO_KEYS, "no-credentials"),
+        ({**NO_KEYS, "AWS_ACCESS_KEY_ID": "AKIA"}, "partial-credentials"),
+        ({"AWS_PROFILE": "nobody"}, "no-profile"),
+    ],
+    ids=["none", "half", "profile"],
+)
+def test_credentials_that_do_not_do(program, command, env, code):
+    exit_code, failed = program.json(*command, env=env)
+    assert exit_code == 1
+    assert failed["error"]["code"] == code
+    assert "aws configure" in failed["error"]["hint"]
+
+
+@pytest.mark.parametrize("command", [["launch"], ["status"], ["terminate", "--yes"]], ids=lambda c: c[0])
+@pytest.mark.parametrize(
+    ("aws", "code"),
+    [
+        ("ExpiredToken", "expired-credentials"),
+        ("UnauthorizedOperation", "access-denied"),
+        ("AuthFailure", "invalid-credentials"),
+    ],
+)
+def test_credentials_that_aws_refuses(program, command, aws, code):
+    program.sandbox.fault(action="Describe.*", do={"error": aws})
+    exit_code, failed = program.json(*command)
+    assert exit_code == 1
+    assert failed["error"]["code"] == code
+    assert failed["error"]["hint"]
+
+
+@pytest.mark.parametrize("words", [["-o", "json", "status"], ["status", "-o", "json"], ["status", "--output=json"]])
+def test_the_format_may_stand_before_or_after_the_command(program, words):
+    assert program(*words).document["instances"] == []
+
+
+def test_a_format_that_does_not_exist_is_refused(program):
+    outcome = program("status", env={"AWS_BOOTSTRAP_OUTPUT": "xml"})
+    assert outcome.exit_code == 2
+    assert "xml" in outcome.err
+    assert outcome.out == ""
+
+
+def test_without_a_command_help_is_shown(program):
+    outcome = program()
+    assert outcome.exit_code == 2
+    assert outcome.err.startswith("Usage:")
+    assert "launch" in outcome.err
+
+
+def test_the_format_may_come_from_the_environment(program):
+    assert program("status", env={"AWS_BOOTSTRAP_OUTPUT": "json"}).document["instances"] == []
+
+
+def test_a_signal_that_comes_after_a_failed_result_does_not_hide_it(app):
+    """The box is up: whoever is interrupted then must still be told of it."""
+
+    @click.command("probe")
+    @click.pass_obj
+    def probe(app: App) -> None:
+        app.show(SetupReport("i-1", "aws-gpu1", "failed", setup_failed_step="gpu"))
+        raise KeyboardInterrupt
+
+    done = CliRunner().invoke(Group(commands=[probe]), ["probe"], obj=app, env={"AWS_BOOTSTRAP_OUTPUT": "json"})
+    shown = json.loads(done.stdout)
+    assert (done.exit_code, shown["error"]["code"], shown["instance_id"]) == (130, "interrupted", "i-1")
+    assert "aws-bootstrap terminate aws-gpu1" in shown["error"]["hint"]
+
+
+def test_the_help_lists_every_command_once_in_its_group(run):
+    shown = run("--help").stdout
+    groups = [line.removesuffix(":") for line in shown.splitlines() if line.endswith(":") and not line.startswith(" ")]
+    assert groups == ["Options", "Boxes", "What AWS offers", "This program"]
+    names = [
+        line.split()[0]
+        for line in shown.partition("Boxes:")[2].splitlines()
+        if line.startswith("  ") and line[2] != " "
+    ]
+    listed = [name for name in names if name != "Examples:"]
+    assert sorted(listed) == sorted(main.list_commands(click.Context(main))) == sorted({*main.commands, "sandbox"})
+
+
+@pytest.mark.parametrize(
+    ("args", "nearest"),
+    [
+        (("stauts",), "status"),
+        (("lst",), "list"),
+        (("list", "instancetypes"), "instance-types"),
+        (("quota", "histroy"), "history"),
+        (("launch", "--regoin", "x"), "--region"),
+        (("cleanup", "--include-ebs-volumes"), "--include-ebs"),
+    ],
+)
+def test_a_mistyped_word_is_answered_with_the_nearest(run, args, nearest):
+    done = run(*args)
+    assert done.exit_code == 2
+    assert "Did you mean" in done.stderr
+    assert f"'{nearest}'" in done.stderr
+
+
+@pytest.mark.parametrize("path", PAGES, ids=" ".join)
+def test_every_help_ends_with_examples_that_fit(run, path):
+    text = run(*path, "--help").stdout
+    examples = [line.strip() for line in text.rpartition("Examples:\n")[2].splitlines()]
+    assert 2 <= len(examples) <= 4, "a few, as the last thing"
+    assert max(map(len, text.splitlines())) <= 80
+    assert all("aws-bootstrap" in example for example in examples)
+
+
+def test_global_options_stand_anywhere(run, cloud):
+    before, between, after = (
+        run("-o", "json", "list", "instance-types"),
+        run("list", "-o", "json", "instance-types"),
+        run("list", "instance-types", "-o", "json"),
+    )
+    assert json.loads(before.stdout) == json.loads(between.stdout) == json.loads(after.stdout) != []

@@ -1,0 +1,59 @@
+"""`--max-price`: what a market costs, and what is not bought (workflows/launch/pricing.py)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from types import SimpleNamespace
+
+import boto3
+import pytest
+from botocore.stub import Stubber
+
+from aws_bootstrap.errors import CapacityError
+from aws_bootstrap.workflows.launch.capacity import Attempt
+from aws_bootstrap.workflows.launch.pricing import check_price
+
+
+@pytest.fixture
+def priced():
+    """An app whose price list answers with these prices in turn: `priced("0.5", None)`; None stands for no price."""
+    pricing = boto3.client("pricing", "us-east-1")
+    ec2 = boto3.client("ec2", "us-west-2")
+    with Stubber(pricing) as list_prices, Stubber(ec2) as spot_prices:
+
+        def answering(on_demand: str | None = None, spot: str | None = None):
+            dimension = {"pricePerUnit": {"USD": on_demand}}
+            product = {"terms": {"OnDemand": {"term": {"priceDimensions": {"dimension": dimension}}}}}
+            list_prices.add_response("get_products", {"PriceList": [json.dumps(product)] if on_demand else []})
+            point = {"InstanceType": "g4dn.xlarge", "AvailabilityZone": "a", "SpotPrice": spot, "Timestamp": NOW}
+            spot_prices.add_response("describe_spot_price_history", {"SpotPriceHistory": [point] if spot else []})
+            return SimpleNamespace(aws=SimpleNamespace(pricing=lambda: pricing, ec2=lambda region: ec2))
+
+        yield answering
+
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+BOUGHT = Attempt("us-west-2", "g4dn.xlarge", "on-demand")
+
+
+def test_on_demand_at_a_price_that_nobody_knows_is_not_bought_under_max_price(priced):
+    """mutants.md, `check_price`."""
+    with pytest.raises(CapacityError, match="price is not known"):
+        check_price(priced(on_demand=None), BOUGHT, 0.6)
+
+
+def test_on_demand_above_max_price_is_not_bought(priced):
+    with pytest.raises(CapacityError, match=r"\$0.7000 an hour, more than --max-price 0.6"):
+        check_price(priced(on_demand="0.7"), BOUGHT, 0.6)
+    check_price(priced(on_demand="0.6"), BOUGHT, 0.6)
+    check_price(priced(on_demand=None), BOUGHT, None)
+
+
+def test_spot_without_a_known_price_is_left_to_ec2_which_holds_it_to_max_price(priced):
+    check_price(priced(spot=None), replace(BOUGHT, market="spot"), 0.6)
+    with pytest.raises(CapacityError, match="more than --max-price"):
+        check_price(priced(spot="0.7"), replace(BOUGHT, market="spot"), 0.6)
