@@ -1,4 +1,7 @@
-"""The parts of docs/reliability.md, each written by the tier that measured it: `put_part(name, text)`."""
+"""The parts of docs/reliability.md, each written by the tier that measured it: `put_part(name, text)`.
+
+No generator: the matrix and the mutants call it at the end of a run, with figures that only the run has.
+"""
 
 from __future__ import annotations
 

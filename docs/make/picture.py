@@ -21,6 +21,7 @@ from aws_bootstrap.tests.programs import Program
 FILE = Path(__file__).parents[2] / "docs" / "terminal.svg"
 WIDTH = 100
 
+#: What replaces a part that differs from run to run, by the pattern that finds it.
 STEADY = {
     r"i-[0-9a-f]{17}": "i-0123456789abcdef0",
     r"\b127(\.\d+){3}": "203.0.113.7",
@@ -31,8 +32,8 @@ STEADY = {
 }
 
 
-def made() -> str:
-    """The picture of a launch, a look and an end."""
+def picture() -> str:
+    """Return the picture of a launch, a status and a terminate."""
     with tempfile.TemporaryDirectory() as folder, Sandbox(Path(folder) / "sandbox") as sandbox:
         program = Program(sandbox)
         shown = [("launch",), ("status", "--no-instructions"), ("terminate", "aws-gpu1", "--yes")]
@@ -41,14 +42,14 @@ def made() -> str:
 
 
 def steady(text: str) -> str:
-    """The text without what differs from run to run."""
+    """Return the text without what differs from run to run."""
     for pattern, instead in STEADY.items():
         text = re.sub(pattern, instead, text)
     return text.strip()
 
 
 def drawn(text: str) -> str:
-    """The text as an SVG; fonts are the reader's own, so that nothing is fetched."""
+    """Return the text as an SVG. Fonts are the reader's own, so that nothing is fetched."""
     with Path("/dev/null").open("w") as nowhere:
         console = Console(record=True, width=WIDTH, file=nowhere)
         styled = Text(text)
@@ -61,4 +62,4 @@ def drawn(text: str) -> str:
 
 
 if __name__ == "__main__":
-    FILE.write_text(made())
+    FILE.write_text(picture())

@@ -43,20 +43,20 @@ the keys that are known, and `error`; one that knew nothing prints `error` alone
 `regions_failed` is `[{{"region": string, "error": string}}]`: regions whose content is **unknown**, not empty.
 """
 
-# What is told once, at the top.
-_TOLD = {"error", "regions_failed"}
+#: Keys that the head explains once, for every document.
+_IN_HEAD = {"error", "regions_failed"}
 
 
 def text() -> str:
-    """The whole file."""
-    made = schemas.schemas()
-    parts = [HEAD.format(document=_shape(made["error"], made["error"], told=frozenset()))]
-    parts += [_section(path, command, made) for path, command in commands(main)]
+    """Return the whole file."""
+    documents = schemas.schemas()
+    parts = [HEAD.format(document=_shape(documents["error"], documents["error"], omitted=frozenset()))]
+    parts += [_section(path, command, documents) for path, command in commands(main)]
     return "\n".join(parts)
 
 
 def commands(group: click.Group, *above: str) -> Iterator[tuple[tuple[str, ...], click.Command]]:
-    """Every command that does something, with the words that call it."""
+    """Yield every command that does something, with the words that call it."""
     with click.Context(group) as ctx:
         for name in group.list_commands(ctx):
             command = group.get_command(ctx, name)
@@ -66,35 +66,42 @@ def commands(group: click.Group, *above: str) -> Iterator[tuple[tuple[str, ...],
                 yield (*above, name), command
 
 
-def _section(path: tuple[str, ...], command: click.Command, made: dict[str, Any]) -> str:
+def _section(path: tuple[str, ...], command: click.Command, documents: dict[str, Any]) -> str:
     lines = [f"## {' '.join(path)}", "", f"`{_usage(path, command)}`", "", _flat(command.help), ""]
     rows = [_row(option) for option in own_options(command)]
     if rows:
         lines += ["| option | default | meaning |", "|---|---|---|", *rows, ""]
     for name in ("-".join(path), f"{'-'.join(path)}-dry-run"):
-        if name in made:
+        if name in documents:
             title = "With `--dry-run`:" if name.endswith("-dry-run") else "Document:"
-            lines += [title, "", "```", _shape(made[name], made[name], told=frozenset(_TOLD)), "```", ""]
+            lines += [
+                title,
+                "",
+                "```",
+                _shape(documents[name], documents[name], omitted=frozenset(_IN_HEAD)),
+                "```",
+                "",
+            ]
     return "\n".join(lines)
 
 
 def _usage(path: tuple[str, ...], command: click.Command) -> str:
-    """`terminate [INSTANCE_ID_OR_ALIAS]... [OPTIONS]`, as one types it."""
+    """Return the command line as a user types it: `terminate [INSTANCE_ID_OR_ALIAS]... [OPTIONS]`."""
     with click.Context(command, info_name=command.name) as ctx:
         arguments = [p.make_metavar(ctx) for p in command.params if isinstance(p, click.Argument)]
     return " ".join(["aws-bootstrap", *path, *arguments, "[OPTIONS]"])
 
 
 def own_options(command: click.Command) -> list[click.Option]:
-    """The command's options without the global ones."""
+    """Return the command's options without the global ones."""
     shared = {make().name for make in GLOBAL_OPTIONS}
     return [p for p in command.params if isinstance(p, click.Option) and p.name not in shared]
 
 
 def _row(option: click.Option) -> str:
-    told = re.search(r"\s*\[default: ([^\]]*)\]", option.help or "")
-    meaning = (option.help or "").replace(told[0], "") if told else option.help
-    return f"| {_names(option)} | {told[1] if told else _default(option)} | {_cell(meaning or '')} |"
+    default = re.search(r"\s*\[default: ([^\]]*)\]", option.help or "")
+    meaning = (option.help or "").replace(default[0], "") if default else option.help
+    return f"| {_names(option)} | {default[1] if default else _default(option)} | {_cell(meaning or '')} |"
 
 
 def _names(option: click.Option) -> str:
@@ -130,40 +137,40 @@ def _cell(text: str) -> str:
 
 
 def _flat(text: str | None) -> str:
-    """Help as running text; the examples stand in the skill."""
+    """Return a help text as one line. The skill has the examples."""
     return " ".join(inspect.cleandoc(text or "").split())
 
 
 # --- schemas, short ---------------------------------------------------------------------------------------
 
 
-def _shape(schema: dict[str, Any], whole: dict[str, Any], *, told: frozenset[str], depth: int = 0) -> str:
-    """A schema in the notation that the head explains: one line where it fits."""
+def _shape(schema: dict[str, Any], whole: dict[str, Any], *, omitted: frozenset[str], depth: int = 0) -> str:
+    """Return a schema in the notation that the head explains, on one line if it fits."""
     if "$ref" in schema:
-        return _shape(whole["$defs"][schema["$ref"].rpartition("/")[2]], whole, told=told, depth=depth)
+        return _shape(whole["$defs"][schema["$ref"].rpartition("/")[2]], whole, omitted=omitted, depth=depth)
     if "anyOf" in schema:
-        return " | ".join(_shape(one, whole, told=told, depth=depth) for one in schema["anyOf"])
+        return " | ".join(_shape(one, whole, omitted=omitted, depth=depth) for one in schema["anyOf"])
     if schema["type"] == "array":
-        return f"[{_shape(schema['items'], whole, told=told, depth=depth)}]"
+        return f"[{_shape(schema['items'], whole, omitted=omitted, depth=depth)}]"
     if schema["type"] != "object":
         return str(schema["type"])
     if "properties" not in schema:
-        return f"{{string: {_shape(schema['additionalProperties'], whole, told=told, depth=depth)}}}"
-    return _braced(_keys(schema, whole, told, depth), depth)
+        return f"{{string: {_shape(schema['additionalProperties'], whole, omitted=omitted, depth=depth)}}}"
+    return _braced(_keys(schema, whole, omitted, depth), depth)
 
 
-def _keys(schema: dict[str, Any], whole: dict[str, Any], told: frozenset[str], depth: int) -> list[str]:
+def _keys(schema: dict[str, Any], whole: dict[str, Any], omitted: frozenset[str], depth: int) -> list[str]:
     found = []
     for name, kind in schema["properties"].items():
-        if name in told and depth == 0:
+        if name in omitted and depth == 0:
             continue
         mark = "" if name in schema["required"] else "?"
-        found.append(f"{json.dumps(name)}{mark}: {_shape(kind, whole, told=told, depth=depth + 1)}")
+        found.append(f"{json.dumps(name)}{mark}: {_shape(kind, whole, omitted=omitted, depth=depth + 1)}")
     return found + (['"regions_failed": […]'] if depth == 0 and "regions_failed" in schema["properties"] else [])
 
 
 def _braced(keys: list[str], depth: int, width: int = 112) -> str:
-    """The keys in braces, as many on a line as fit."""
+    """Return the keys in braces, as many on a line as fit."""
     indent, lines = " " * (depth + 1), [""]
     for number, key in enumerate(keys):
         word = key + ("," if number + 1 < len(keys) else "")

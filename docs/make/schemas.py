@@ -55,7 +55,7 @@ def schemas() -> dict[str, dict[str, Any]]:
 
 
 def _document(kind: type[Result]) -> dict[str, Any]:
-    """A result's document. If the command failed half way, an object also carries `error`."""
+    """Return the schema of a result's document. If the command failed half way, an object also has `error`."""
     defs: dict[str, Any] = {}
     if issubclass(kind, Listing):
         body = _type(get_type_hints(kind)[ordered_fields(kind)[0].name], defs)
@@ -66,7 +66,7 @@ def _document(kind: type[Result]) -> dict[str, Any]:
 
 
 def _failure() -> dict[str, Any]:
-    """The document of a command that failed before it knew anything."""
+    """Return the schema of the document of a command that failed before it had a result."""
     defs: dict[str, Any] = {}
     error = {"error": _type(ErrorReport, defs)}
     body = {"type": "object", "properties": error, "required": ["error"], "additionalProperties": False}
@@ -89,10 +89,12 @@ def _object(kind: Any, defs: dict[str, Any]) -> dict[str, Any]:
 
 
 def _field(hint: Any, is_optional: Any, defs: dict[str, Any]) -> dict[str, Any]:
-    """An optional key is left out instead of being null."""
+    """Return a field's schema. An optional key is left out instead of being null."""
     kinds = [k for k in _choices(hint) if not (is_optional and k is type(None))]
-    made = [_type(k, defs) for k in kinds]
-    return made[0] if len(made) == 1 else {"anyOf": made}
+    choices = [_type(k, defs) for k in kinds]
+    if len(choices) == 1:
+        return choices[0]
+    return {"anyOf": choices}
 
 
 def _choices(hint: Any) -> tuple[Any, ...]:
