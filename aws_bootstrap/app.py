@@ -17,7 +17,15 @@ from .models import Result
 
 if TYPE_CHECKING:
     from .aws import Aws
+    from .keys import LocalKeys
     from .ssh import Ssh
+
+
+def _my_address() -> str:
+    """Return this machine's public address, as AWS's own service reports it."""
+    from .aws import my_address
+
+    return my_address()
 
 
 @dataclass
@@ -28,6 +36,8 @@ class App:
     debug: bool = False
     paths: Paths = field(default_factory=Paths)
     console: Console = field(default_factory=Console)
+    #: Return this machine's public address; BootstrapError if it cannot be determined.
+    my_address: Callable[[], str] = _my_address
     failure: BootstrapError | None = None
     #: The error that a partial result amounts to; the error door raises it.
     lookup_seconds: float = 12.0
@@ -39,6 +49,13 @@ class App:
         from .aws import Aws
 
         return Aws(self.profile)
+
+    @cached_property
+    def keys(self) -> LocalKeys:
+        """Return the door to the SSH key pairs of this machine."""
+        from .keys import LocalKeys
+
+        return LocalKeys()
 
     @cached_property
     def ssh(self) -> Ssh:

@@ -4,74 +4,116 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 from . import ssh
 from .config import LaunchConfig
 from .errors import BootstrapError, UsageError
 from .files import ensure_private_folder, write_whole
+from .models import LocalKey
 
 #: The key types that ImportKeyPair accepts: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/create-key-pairs.html
 EC2_KEY_TYPES = ("ssh-ed25519", "ssh-rsa")
 
 
-@dataclass(frozen=True)
-class LocalKey:
-    """The key that will open the box. `public_key` is type and body; None if the pair has yet to be created."""
+class LocalKeys:
+    """The SSH key pairs of this machine, by OpenSSH's own programs."""
 
-    public_path: Path
-    #: What ssh's IdentityFile names: the private key, or the public one where an agent holds the other half.
-    identity_file: Path
-    public_key: str | None
-    #: Whether the public key's file exists.
-    on_disk: bool = True
+    def __init__(
+        self,
+        keygen: Callable[..., tuple[int, str, str]] = ssh.keygen,
+        agent_keys: Callable[[], list[str]] = ssh.agent_keys,
+    ) -> None:
+        self._keygen = keygen
+        self._agent_keys = agent_keys
 
-    @property
-    def digest(self) -> str:
-        """Return the first 8 hex digits of the key's SHA-256."""
-        blob = base64.b64decode((self.public_key or "x ").split()[1])
-        return hashlib.sha256(blob).hexdigest()[:8]
+    def inspect(self, config: LaunchConfig) -> LocalKey:
+        """Return the key as it is, changing nothing. UsageError or BootstrapError if no box can be opened with it."""
+        try:
+            return self._inspected(config.public_key, config.private_key)
+        except OSError as exc:
+            raise UsageError(f"Cannot read the SSH key {config.key_path}: {exc.strerror}.", code="ssh-key") from exc
 
+    def _inspected(self, public: Path, private: Path) -> LocalKey:
+        if public.suffix != ".pub":
+            raise _not_public(public)
+        if public.exists():
+            body = parse_public(_read(public), public)
+            return LocalKey(public, self._identity(public, private, body), body)
+        if private.exists():
+            return LocalKey(public, private, self._derived(private), on_disk=False)
+        return LocalKey(public, private, None, on_disk=False)
 
-def inspect(config: LaunchConfig) -> LocalKey:
-    """Return the key as it is, changing nothing. UsageError or BootstrapError if no box can be opened with it."""
-    try:
-        return _inspected(config.public_key, config.private_key)
-    except OSError as exc:
-        raise UsageError(f"Cannot read the SSH key {config.key_path}: {exc.strerror}.", code="ssh-key") from exc
+    def ensure(self, key: LocalKey) -> LocalKey:
+        """Return the key, its missing files created: both as an Ed25519 pair, or the public one from the private."""
+        if key.on_disk:
+            return key
+        try:
+            ensure_private_folder(key.public_path.parent)
+            if key.public_key is None:
+                self._generate(key.identity_file)
+            else:
+                write_whole(key.public_path, f"{key.public_key}\n".encode(), mode=0o644)
+        except OSError as exc:
+            raise BootstrapError(
+                f"Cannot write the SSH key {key.public_path}: {exc.strerror}.",
+                hint="Choose another path: --key-path PATH.pub",
+                code="ssh-key",
+            ) from exc
+        body = parse_public(_read(key.public_path), key.public_path)
+        return LocalKey(key.public_path, key.identity_file, body)
 
+    def _identity(self, public: Path, private: Path, body: str) -> Path:
+        """Return the file that ssh will open the box with, after checking that it can."""
+        if not private.exists():
+            if not self._in_agent(body):
+                raise _unusable(f"There is no private key {private} beside {public.name}, and no ssh-agent holds it.")
+            return public
+        code, text, complaint = self._keygen("-y", "-P", "", "-f", str(private))
+        if code == 0 and " ".join(text.split()[:2]) != body:
+            raise _unusable(f"{private} and {public} are not halves of one pair.")
+        if code and "UNPROTECTED" in complaint:
+            raise BootstrapError(
+                f"ssh will refuse {private}: others can read it.",
+                hint=ssh.quoted("chmod", "600", str(private)),
+                code="ssh-key",
+            )
+        if code and not self._in_agent(body):
+            raise BootstrapError(
+                f"{private} has a passphrase, and no ssh-agent holds it.",
+                hint=ssh.quoted("ssh-add", str(private)),
+                code="ssh-key",
+            )
+        return private
 
-def _inspected(public: Path, private: Path) -> LocalKey:
-    if public.suffix != ".pub":
-        raise _not_public(public)
-    if public.exists():
-        body = parse_public(_read(public), public)
-        return LocalKey(public, _identity(public, private, body), body)
-    if private.exists():
-        return LocalKey(public, private, _derived(private), on_disk=False)
-    return LocalKey(public, private, None, on_disk=False)
+    def _in_agent(self, body: str) -> bool:
+        """Return whether an ssh-agent holds the key's private half."""
+        return any(line.startswith(body) for line in self._agent_keys())
 
+    def _derived(self, private: Path) -> str:
+        """Return the public half of the private key."""
+        code, text, complaint = self._keygen("-y", "-P", "", "-f", str(private))
+        if code:
+            reason = (complaint.strip().splitlines() or ["ssh-keygen failed"])[-1]
+            derive = ssh.quoted("ssh-keygen", "-y", "-f", str(private))
+            raise BootstrapError(
+                f"Cannot read the private key {private}: {reason}.",
+                hint=f"Write its public half by hand: {derive} > {ssh.quoted(f'{private}.pub')}",
+                code="ssh-key",
+            )
+        return parse_public(text, private)
 
-def ensure(key: LocalKey) -> LocalKey:
-    """Return the key, its missing files created: both as an Ed25519 pair, or the public one from the private."""
-    if key.on_disk:
-        return key
-    try:
-        ensure_private_folder(key.public_path.parent)
-        if key.public_key is None:
-            _generate(key.identity_file)
-        else:
-            write_whole(key.public_path, f"{key.public_key}\n".encode(), mode=0o644)
-    except OSError as exc:
-        raise BootstrapError(
-            f"Cannot write the SSH key {key.public_path}: {exc.strerror}.",
-            hint="Choose another path: --key-path PATH.pub",
-            code="ssh-key",
-        ) from exc
-    body = parse_public(_read(key.public_path), key.public_path)
-    return LocalKey(key.public_path, key.identity_file, body)
+    def _generate(self, private: Path) -> None:
+        """Create an Ed25519 pair without a passphrase."""
+        code, _, complaint = self._keygen("-q", "-t", "ed25519", "-N", "", "-C", "aws-bootstrap", "-f", str(private))
+        if code:
+            reason = (complaint.strip().splitlines() or ["ssh-keygen failed"])[-1]
+            raise BootstrapError(
+                f"Cannot create the SSH key {private}: {reason}.",
+                hint="Choose another path: --key-path PATH.pub",
+                code="ssh-key",
+            )
 
 
 def parse_public(text: str, path: Path) -> str:
@@ -119,60 +161,5 @@ def _not_public(path: Path) -> UsageError:
     return UsageError(what, hint=f"Name the public half: {ssh.quoted('--key-path', str(public))}", code="ssh-key")
 
 
-def _identity(public: Path, private: Path, body: str) -> Path:
-    """Return the file that ssh will open the box with, after checking that it can."""
-    if not private.exists():
-        if not _in_agent(body):
-            raise _unusable(f"There is no private key {private} beside {public.name}, and no ssh-agent holds it.")
-        return public
-    code, text, complaint = ssh.keygen("-y", "-P", "", "-f", str(private))
-    if code == 0 and " ".join(text.split()[:2]) != body:
-        raise _unusable(f"{private} and {public} are not halves of one pair.")
-    if code and "UNPROTECTED" in complaint:
-        raise BootstrapError(
-            f"ssh will refuse {private}: others can read it.",
-            hint=ssh.quoted("chmod", "600", str(private)),
-            code="ssh-key",
-        )
-    if code and not _in_agent(body):
-        raise BootstrapError(
-            f"{private} has a passphrase, and no ssh-agent holds it.",
-            hint=ssh.quoted("ssh-add", str(private)),
-            code="ssh-key",
-        )
-    return private
-
-
 def _unusable(message: str) -> BootstrapError:
     return BootstrapError(message, hint="Choose another pair: --key-path PATH.pub", code="ssh-key")
-
-
-def _in_agent(body: str) -> bool:
-    """Return whether an ssh-agent holds the key's private half."""
-    return any(line.startswith(body) for line in ssh.agent_keys())
-
-
-def _derived(private: Path) -> str:
-    """Return the public half of the private key."""
-    code, text, complaint = ssh.keygen("-y", "-P", "", "-f", str(private))
-    if code:
-        reason = (complaint.strip().splitlines() or ["ssh-keygen failed"])[-1]
-        derive = ssh.quoted("ssh-keygen", "-y", "-f", str(private))
-        raise BootstrapError(
-            f"Cannot read the private key {private}: {reason}.",
-            hint=f"Write its public half by hand: {derive} > {ssh.quoted(f'{private}.pub')}",
-            code="ssh-key",
-        )
-    return parse_public(text, private)
-
-
-def _generate(private: Path) -> None:
-    """Create an Ed25519 pair without a passphrase."""
-    code, _, complaint = ssh.keygen("-q", "-t", "ed25519", "-N", "", "-C", "aws-bootstrap", "-f", str(private))
-    if code:
-        reason = (complaint.strip().splitlines() or ["ssh-keygen failed"])[-1]
-        raise BootstrapError(
-            f"Cannot create the SSH key {private}: {reason}.",
-            hint="Choose another path: --key-path PATH.pub",
-            code="ssh-key",
-        )

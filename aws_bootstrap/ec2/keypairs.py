@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..aws import translate_aws_errors
 from ..errors import AwsError
-from ..keys import LocalKey
-from ..models import KeyPair
+from ..models import KeyPair, LocalKey
 from . import tags
 
 if TYPE_CHECKING:

@@ -59,8 +59,8 @@ class CleanupPlan(Result):
     skipped_volumes: tuple[VolumeEntry, ...] = ()
     broken: tuple[str, ...] = ()
     kept_volumes: tuple[VolumeEntry, ...] = private(())
+    #: The command that does what is planned here.
     command: str = private("")
-    """The command that does what is planned here."""
 
     @property
     def is_empty(self) -> bool:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Literal
 
 #: How an instance is bought.
@@ -156,3 +159,21 @@ class RegionReason:
     reason: str
     instance_type: str | None = field(default=None, metadata={"optional": True})
     market: str | None = field(default=None, metadata={"optional": True})
+
+
+@dataclass(frozen=True)
+class LocalKey:
+    """The key that will open the box. `public_key` is type and body; None if the pair has yet to be created."""
+
+    public_path: Path
+    #: What ssh's IdentityFile names: the private key, or the public one where an agent holds the other half.
+    identity_file: Path
+    public_key: str | None
+    #: Whether the public key's file exists.
+    on_disk: bool = True
+
+    @property
+    def digest(self) -> str:
+        """Return the first 8 hex digits of the key's SHA-256."""
+        blob = base64.b64decode((self.public_key or "x ").split()[1])
+        return hashlib.sha256(blob).hexdigest()[:8]

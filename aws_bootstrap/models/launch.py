@@ -70,10 +70,10 @@ class LaunchReport(Result):
     cuda_version: str | None = optional()
     ebs_volume: EbsVolume | None = optional()
     regions_failed: tuple[RegionFailure, ...] = ()
+    #: Whether this launch created the data volume; the user's own is not among what exists because of it.
     volume_created: bool = private(False)
-    """Whether this launch created the data volume; the user's own is not among what exists because of it."""
+    #: What else this launch created, and does not bill: key pair, security group.
     other_resources: tuple[Resource, ...] = private(())
-    """What else this launch created, and does not bill: key pair, security group."""
     volume_error: str | None = private()
     volume_hint: str | None = private()
     volume_unformatted: bool = private(False)

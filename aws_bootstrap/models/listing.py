@@ -41,8 +41,8 @@ class InstanceTypeList(Listing):
     regions_failed: tuple[RegionFailure, ...] = private(())
     prefix: str = private("")
     regions: tuple[str, ...] = private(())
+    #: By quota family: the value to request on spot, above what every region has.
     enough: Mapping[str, int] = private(MappingProxyType({}))
-    """By quota family: the value to request on spot, above what every region has."""
 
 
 @dataclass(frozen=True)

@@ -51,8 +51,8 @@ class OrphanVolume:
     monthly_cost_usd: float
     last_instance_id: str | None
     kept: bool | None = optional()
+    #: Whether `cleanup` may delete it. A brought volume is its owner's.
     created_by_us: bool = private(True)
-    """Whether `cleanup` may delete it. A brought volume is its owner's."""
 
 
 @dataclass(frozen=True)

@@ -30,12 +30,13 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 from moto import mock_aws
 
-from aws_bootstrap import keys, sshconfig
+from aws_bootstrap import sshconfig
 from aws_bootstrap.app import App
 from aws_bootstrap.cli import main
 from aws_bootstrap.config import LaunchConfig, Paths
 from aws_bootstrap.errors import SshError
-from aws_bootstrap.keys import LocalKey
+from aws_bootstrap.keys import LocalKeys
+from aws_bootstrap.models import LocalKey
 from aws_bootstrap.retry import poll
 from aws_bootstrap.sandbox.testing import Sandbox
 from aws_bootstrap.tests import factories
@@ -182,7 +183,7 @@ def aws() -> Iterator[Any]:
 @pytest.fixture
 def key(app) -> LocalKey:
     """The default SSH key, created by this tool."""
-    return keys.ensure(keys.inspect(LaunchConfig()))
+    return LocalKeys().ensure(LocalKeys().inspect(LaunchConfig()))
 
 
 @pytest.fixture

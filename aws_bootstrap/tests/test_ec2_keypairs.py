@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from aws_bootstrap import ec2
 from aws_bootstrap.ec2 import keypairs
-from aws_bootstrap.keys import LocalKey
-from aws_bootstrap.models import KeyPair
+from aws_bootstrap.models import KeyPair, LocalKey
 from aws_bootstrap.tests.stubs import refused, specified
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ1ZrP6J5nJ0o1y2z3x4w5v6u7t8s9r0q1p2o3n4m5l6"

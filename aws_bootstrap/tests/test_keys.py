@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from aws_bootstrap import keys
 from aws_bootstrap.config import LaunchConfig
 from aws_bootstrap.errors import BootstrapError, UsageError
+from aws_bootstrap.keys import LocalKeys
+from aws_bootstrap.models import LocalKey
 
 
 def keygen(path: Path, *options: str, passphrase: str = "") -> None:
@@ -20,8 +21,8 @@ def keygen(path: Path, *options: str, passphrase: str = "") -> None:
     subprocess.run(["ssh-keygen", "-q", *kind, "-N", passphrase, "-f", str(path)], check=True)
 
 
-def inspect(path: Path) -> keys.LocalKey:
-    return keys.inspect(LaunchConfig(key_path=path))
+def inspect(path: Path) -> LocalKey:
+    return LocalKeys().inspect(LaunchConfig(key_path=path))
 
 
 @contextlib.contextmanager
@@ -47,13 +48,13 @@ def test_a_missing_pair_is_planned_then_made(private, public):
     planned = inspect(public)
     assert planned.public_key is None
     assert not private.exists()
-    made = keys.ensure(planned)
+    made = LocalKeys().ensure(planned)
     assert str(made.public_key).startswith("ssh-ed25519 ")
     assert private.stat().st_mode & 0o777 == 0o600
     assert public.read_text().split()[2] == "aws-bootstrap"
     assert inspect(public) == made
     assert made.on_disk
-    assert keys.ensure(made) is made
+    assert LocalKeys().ensure(made) is made
 
 
 def test_a_missing_public_half_is_derived(private, public):
@@ -63,7 +64,7 @@ def test_a_missing_public_half_is_derived(private, public):
     planned = inspect(public)
     assert str(planned.public_key).split() == before
     assert not public.exists()
-    keys.ensure(planned)
+    LocalKeys().ensure(planned)
     assert public.read_text().split() == before
 
 
@@ -77,7 +78,7 @@ def test_no_umask_opens_or_closes_the_files_of_a_pair(tmp_path, umask, derived):
         public.unlink()
     before = os.umask(umask)
     try:
-        keys.ensure(inspect(public))
+        LocalKeys().ensure(inspect(public))
     finally:
         os.umask(before)
     assert private.stat().st_mode & 0o777 == 0o600
@@ -173,20 +174,20 @@ def test_a_private_key_that_cannot_be_read_is_reported_in_ssh_keygens_last_words
 def test_a_place_that_cannot_hold_a_key_is_reported(tmp_path):
     (tmp_path / "file").write_text("")
     with refused(BootstrapError, "Cannot (write|create) the SSH key") as caught:
-        keys.ensure(keys.LocalKey(tmp_path / "file" / "id.pub", tmp_path / "file" / "id", None, on_disk=False))
+        LocalKeys().ensure(LocalKey(tmp_path / "file" / "id.pub", tmp_path / "file" / "id", None, on_disk=False))
     assert "--key-path" in str(caught.value.hint)
 
 
 def test_a_public_half_that_cannot_be_written_is_reported(tmp_path):
     (tmp_path / "id.pub").mkdir()
     with refused(BootstrapError, "Cannot write the SSH key") as caught:
-        keys.ensure(keys.LocalKey(tmp_path / "id.pub", tmp_path / "id", "ssh-ed25519 AAAA", on_disk=False))
+        LocalKeys().ensure(LocalKey(tmp_path / "id.pub", tmp_path / "id", "ssh-ed25519 AAAA", on_disk=False))
     assert "--key-path" in str(caught.value.hint)
 
 
 def test_a_key_that_cannot_be_made_is_reported_in_ssh_keygens_words():
     with refused(BootstrapError, "Cannot create the SSH key .*: Saving key .* failed") as caught:
-        keys.ensure(keys.LocalKey(Path("/proc/id.pub"), Path("/proc/id"), None, on_disk=False))
+        LocalKeys().ensure(LocalKey(Path("/proc/id.pub"), Path("/proc/id"), None, on_disk=False))
     assert "--key-path" in str(caught.value.hint)
 
 

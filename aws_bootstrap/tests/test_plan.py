@@ -13,8 +13,7 @@ import pytest
 
 from aws_bootstrap import cloud_init, sshconfig
 from aws_bootstrap.config import LaunchConfig, Paths
-from aws_bootstrap.keys import LocalKey
-from aws_bootstrap.models import Image, InstanceType, Network
+from aws_bootstrap.models import Image, InstanceType, LocalKey, Network
 from aws_bootstrap.tests import factories
 from aws_bootstrap.tests.test_ssh_config import GLOBAL_OPTIONS
 from aws_bootstrap.workflows.launch.plan import LaunchPlan, RegionPlan

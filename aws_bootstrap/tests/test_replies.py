@@ -16,9 +16,10 @@ from uuid import uuid4
 import pytest
 from botocore.exceptions import ClientError
 
-from aws_bootstrap import ec2, keys, quota, sshconfig
+from aws_bootstrap import ec2, quota, sshconfig
 from aws_bootstrap.config import LaunchConfig
 from aws_bootstrap.errors import AwsError
+from aws_bootstrap.keys import LocalKeys
 from aws_bootstrap.tests import factories
 from aws_bootstrap.tests.cloud import make_volume, start_box
 
@@ -236,7 +237,7 @@ def test_a_volume_of_which_little_is_said_is_never_an_orphan_to_delete(cloud, ru
 @pytest.mark.parametrize("command", [["setup", "ID"], ["cleanup", "--sync", "--yes"]])
 def test_no_alias_is_written_with_a_guessed_port(cloud, run, app, command):
     """The port follows from the rules of the security groups, which every instance has."""
-    keys.ensure(keys.inspect(LaunchConfig()))
+    LocalKeys().ensure(LocalKeys().inspect(LaunchConfig()))
     client = cloud.ec2(REGION)
     box = start_box(client)["InstanceId"]
     Strip(client, "DescribeInstances", ("Reservations", 0, "Instances", 0, "SecurityGroups"))

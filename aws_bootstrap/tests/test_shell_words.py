@@ -23,11 +23,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from aws_bootstrap import keys, ssh
+from aws_bootstrap import ssh
 from aws_bootstrap.commands.params import PYTHON_VERSION, REGION
 from aws_bootstrap.config import LaunchConfig, program
 from aws_bootstrap.errors import BootstrapError
 from aws_bootstrap.invocation import Invocation
+from aws_bootstrap.keys import LocalKeys
 from aws_bootstrap.models import ImageList, ImageRow
 from aws_bootstrap.retry import parse_duration
 from aws_bootstrap.ssh import Remote, in_bash, quoted
@@ -200,7 +201,7 @@ def test_the_printed_commands_for_a_key_name_the_same_file(tmp_path, name):
 def hint_for(public: Path) -> str:
     """What helps, where this key cannot be used."""
     with pytest.raises(BootstrapError) as caught:
-        keys.inspect(LaunchConfig(key_path=public))
+        LocalKeys().inspect(LaunchConfig(key_path=public))
     assert caught.value.hint
     return caught.value.hint
 

@@ -14,8 +14,8 @@ from .text import aligned, heading, next_commands, plural, quota_request, region
 
 _COLOURS = {"APPROVED": "green", "PENDING": "yellow", "CASE_OPENED": "yellow", "DENIED": "red", "NOT_APPROVED": "red"}
 
+#: vCPUs. A region may have a quota of 0, whose double is no request.
 _LEAST_REQUESTED = 8
-"""vCPUs. A region may have a quota of 0, whose double is no request."""
 
 
 @text.register

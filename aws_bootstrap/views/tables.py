@@ -28,8 +28,8 @@ from ..models import (
     VolumeEntry,
 )
 
+#: Headings by field name; dots reach into facts.
 Columns = dict[str, str]
-"""Headings by field name; dots reach into facts."""
 
 
 @dataclass(frozen=True)

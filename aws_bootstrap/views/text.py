@@ -10,8 +10,8 @@ from click import style, unstyle
 from ..invocation import PROGRAM, SSH
 from ..models import Result
 
+#: The program on the box that prints Jupyter's address with its token; by its path, since not every shell finds it.
 JUPYTER_LINK = ".aws-bootstrap/jupyter-link"
-"""The program on the box that prints Jupyter's address with its token; by its path, since not every shell finds it."""
 
 
 @singledispatch

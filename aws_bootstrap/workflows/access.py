@@ -53,7 +53,7 @@ def apply(app: App, names: Sequence[str], regions: Sequence[str], cidrs: Sequenc
 
     If there are CIDRs, first replace the managed rules by rules that allow these CIDRs.
     """
-    address = _my_address(needed="me" in cidrs)
+    address = _my_address(app, needed="me" in cidrs)
 
     def known_address() -> str:
         return address or ""
@@ -101,7 +101,7 @@ def blocked_address_hint(app: App, host: Host) -> str | None:
     None if a rule allows it, or if the rules cannot be read.
     """
     with contextlib.suppress(BootstrapError):
-        address = aws.my_address()
+        address = app.my_address()
 
         def look(region: str) -> bool:
             return _is_blocked(app.aws.ec2(region), host, address)
@@ -125,13 +125,13 @@ def _is_blocked(client: Any, host: Host, address: str) -> bool:
     return False
 
 
-def _my_address(*, needed: bool) -> str | None:
+def _my_address(app: App, *, needed: bool) -> str | None:
     """Return this machine's public address.
 
     If it cannot be determined, raise BootstrapError where it is needed. Elsewhere warn and return None.
     """
     try:
-        return aws.my_address()
+        return app.my_address()
     except BootstrapError as exc:
         if needed:
             raise

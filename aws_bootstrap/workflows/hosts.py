@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .. import ec2, keys, sshconfig
+from .. import ec2, sshconfig
 from ..config import SSH_PORT, LaunchConfig, Paths
 from ..errors import BootstrapError, unexpected_reply
 from ..models import IngressRule, Instance
@@ -53,7 +53,7 @@ def read_hosts(app: App, instances: Sequence[Instance], config: LaunchConfig) ->
 
     The config names key and user. BootstrapError `ssh-key` if there is no such key.
     """
-    identity_file = _find_identity(config)
+    identity_file = _find_identity(app, config)
     by_region: dict[str, list[Instance]] = {}
     for instance in instances:
         by_region.setdefault(instance.region, []).append(instance)
@@ -94,9 +94,9 @@ def _read_in_region(app: App, instances: Sequence[Instance], user: str | None, i
     return hosts
 
 
-def _find_identity(config: LaunchConfig) -> Path:
+def _find_identity(app: App, config: LaunchConfig) -> Path:
     """Return the private key of the settings. BootstrapError `ssh-key` if there is no such key."""
-    key = keys.inspect(config)
+    key = app.keys.inspect(config)
     if key.public_key is None:
         raise BootstrapError(
             f"There is no SSH key {key.public_path} for the aliases to add.",

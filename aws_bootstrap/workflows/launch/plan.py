@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ... import aws, cloud_init, ec2, keys, sshconfig
+from ... import aws, cloud_init, ec2, sshconfig
 from ...config import DEFAULT_USER, LOGIN_RETRY_SECONDS, LaunchConfig
 from ...errors import BootstrapError, UsageError
 from ...invocation import PROGRAM
-from ...models import DryRun, Image, InstanceType, KeyPair, Network, RegionFailure, SecurityGroup, Volume
+from ...models import DryRun, Image, InstanceType, KeyPair, LocalKey, Network, RegionFailure, SecurityGroup, Volume
 from ...parallel import gather
 from ...ssh import check_installed
 from .. import provision, ssh_options
@@ -58,7 +58,7 @@ class LaunchPlan:
     regions_failed: tuple[RegionFailure, ...]
     #: The CIDRs that may reach the SSH port.
     cidrs: tuple[str, ...]
-    key: keys.LocalKey
+    key: LocalKey
     #: The content of the user's setup script.
     script: bytes | None = None
     #: The existing data volume that --ebs-volume-id names.
@@ -172,7 +172,7 @@ def _non_default_settings(config: LaunchConfig) -> dict[str, Any]:
 def build_plan(config: LaunchConfig, app: App) -> LaunchPlan:
     """Return the plan of this launch. UsageError or BootstrapError if the launch could not succeed."""
     _check_volume_options(config)
-    key = keys.inspect(config)
+    key = app.keys.inspect(config)
     script = provision.read_script(config.setup_script)
     _check_files(app, config, key)
     regions = config.region or (app.aws.region,)
@@ -182,7 +182,7 @@ def build_plan(config: LaunchConfig, app: App) -> LaunchPlan:
 
     (found, failed), cidrs, volume = gather(
         partial(aws.each_region, regions, read_region),
-        partial(resolve_cidrs, config.ssh_cidr, aws.my_address),
+        partial(resolve_cidrs, config.ssh_cidr, app.my_address),
         partial(_existing_volume, app, regions[0], config.ebs_volume_id),
     )
     region_plans = tuple(found.values())
@@ -275,7 +275,7 @@ def _newest_image(images: list[Image], instance_type: InstanceType, config: Laun
     return image
 
 
-def _check_files(app: App, config: LaunchConfig, key: keys.LocalKey) -> None:
+def _check_files(app: App, config: LaunchConfig, key: LocalKey) -> None:
     """Raise BootstrapError if ssh is missing, or if ssh could not reach the box by its alias."""
     check_installed()
     sshconfig.check_writable(app.paths.ssh_config)

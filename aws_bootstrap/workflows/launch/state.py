@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...config import LaunchConfig
 from ...errors import BootstrapError
-from ...keys import LocalKey
-from ...models import Image, Instance, Resource, Volume
+from ...models import Image, Instance, LocalKey, Resource, Volume
 from ..provision import SetupOutcome
 from ..unknown import Calls
 from .capacity import Attempt

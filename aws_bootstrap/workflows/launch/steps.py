@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from ... import ec2, keys, output, sshconfig
+from ... import ec2, output, sshconfig
 from ...parallel import run_parallel
 from .. import provision
 from ..hosts import new_host
@@ -17,7 +17,7 @@ from .state import Launch, Node
 
 def create_key(launch: Launch) -> None:
     """Create the missing files of the SSH key on this machine."""
-    launch.key = keys.ensure(launch.key)
+    launch.key = launch.app.keys.ensure(launch.key)
 
 
 def for_each_node(action: Callable[[Launch, Node], None]) -> Callable[[Launch], None]:
