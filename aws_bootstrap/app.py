@@ -38,10 +38,10 @@ class App:
     console: Console = field(default_factory=Console)
     #: Return this machine's public address; BootstrapError if it cannot be determined.
     my_address: Callable[[], str] = _my_address
-    failure: BootstrapError | None = None
     #: The error that a partial result amounts to; the error door raises it.
-    lookup_seconds: float = 12.0
+    failure: BootstrapError | None = None
     #: How long to look up a call whose answer never came: it may take effect, and show, seconds later.
+    lookup_seconds: float = 12.0
 
     @cached_property
     def aws(self) -> Aws:

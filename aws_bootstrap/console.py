@@ -23,8 +23,8 @@ import click
 from .invocation import Invocation
 from .models import Notice
 
-_SIGNAL_CHECK_SECONDS = 0.2
 #: How often a wait for the user looks for signals.
+_SIGNAL_CHECK_SECONDS = 0.2
 
 
 class OutputFormat(StrEnum):
@@ -58,17 +58,17 @@ class Console:
     """Where one command is shown, and what was shown so far."""
 
     output_format: OutputFormat = OutputFormat.TEXT
-    invocation: Callable[[], Invocation] = Invocation
     #: Called at each write: the profile is known only once the command line is parsed.
-    secrets: Callable[[], tuple[str, ...]] = tuple
+    invocation: Callable[[], Invocation] = Invocation
     #: Called at each write: AWS's answers may repeat the session token.
-    warnings: list[Notice] = field(default_factory=list)
+    secrets: Callable[[], tuple[str, ...]] = tuple
     #: The warnings so far: every result carries them.
-    has_document: bool = False
+    warnings: list[Notice] = field(default_factory=list)
     #: Whether stdout has its document: a signal that comes now must not add a second one.
+    has_document: bool = False
     _live_line: str = ""
-    _heartbeat: Heartbeat = field(default_factory=lambda: Heartbeat(60.0))
     #: For a stderr that keeps every line: a log shows that something goes on, not every second of it.
+    _heartbeat: Heartbeat = field(default_factory=lambda: Heartbeat(60.0))
 
     def begin(self, output_format: OutputFormat) -> None:
         """Show results in this format from now on, beginning with the first."""

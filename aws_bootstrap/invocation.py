@@ -9,14 +9,14 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 
-PROGRAM = "{aws-bootstrap}"
 #: The program, with the words before its command: `uv run aws-bootstrap`, `aws-bootstrap --sandbox`.
+PROGRAM = "{aws-bootstrap}"
 
-SSH = "{ssh}"
 #: `ssh`, with the option that names the config where that is not the account's own.
+SSH = "{ssh}"
 
-PROFILE = "{--profile}"
 #: A space and `--profile NAME`, or for nothing: in commands of the AWS CLI.
+PROFILE = "{--profile}"
 
 
 @dataclass(frozen=True)

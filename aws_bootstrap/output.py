@@ -20,8 +20,8 @@ from .models import Notice, Result, document
 if TYPE_CHECKING:
     from .views.tables import Table
 
+#: One command runs in a process, and its threads must agree: a module's variable, set by `use`.
 _console = Console()
-#: One command runs in a process, and its threads must agree: a module's variable, set by `cli`.
 
 
 def use(console: Console) -> None:

@@ -31,6 +31,7 @@ def cleanup(app: App, /, dry_run: bool, yes: bool, key_path: Path, ssh_user: str
       aws-bootstrap cleanup --include-ebs
       aws-bootstrap cleanup --sync --yes
     """
+    from ..views import questions
     from ..workflows import cleanup as workflow
 
     if chosen["include_kept"] and not chosen["include_ebs"]:
@@ -41,6 +42,6 @@ def cleanup(app: App, /, dry_run: bool, yes: bool, key_path: Path, ssh_user: str
     todo = workflow.plan(app, cleanup_options)
     if dry_run:
         return app.show(todo.shown)
-    if todo.shown.is_empty or not app.confirm(workflow.question(todo.shown), yes=yes):
+    if todo.shown.is_empty or not app.confirm(questions.cleanup(todo.shown), yes=yes):
         return app.show(workflow.nothing_done(todo.shown))
     return app.show(workflow.apply(app, todo, cleanup_options))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable
 from typing import Any
 
 import click
 
 from ..app import App
 from ..config import LaunchConfig
+from ..models import OnDemandOffer
 from . import options
 from .command import Command
 
@@ -28,6 +29,7 @@ def launch(app: App, /, dry_run: bool, yes: bool, tag: tuple[tuple[str, str], ..
       aws-bootstrap launch --instance-type g5.xlarge --region eu-west-1 --yes
       aws-bootstrap launch -r us-west-2 -r us-east-1 --wait --max-price 0.30
     """
+    from ..views import questions
     from ..workflows import launch as workflow
 
     config = LaunchConfig(tag=dict(tag), **chosen)
@@ -35,5 +37,8 @@ def launch(app: App, /, dry_run: bool, yes: bool, tag: tuple[tuple[str, str], ..
     if dry_run:
         app.show(plan.dry_run())
         return
-    ask = partial(app.accept, yes=yes)
-    app.show(workflow.apply(plan, app, ask))
+
+    def accepts(read_offer: Callable[[], OnDemandOffer]) -> bool:
+        return app.accept(lambda: questions.on_demand(read_offer()), yes=yes)
+
+    app.show(workflow.apply(plan, app, accepts))

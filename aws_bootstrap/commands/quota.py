@@ -66,10 +66,11 @@ def request(app: App, market: str, desired_value: int, family: str, regions: tup
       aws-bootstrap quota request --type spot --desired-value 8
       aws-bootstrap quota request --family p5 --type on-demand --desired-value 192
     """
+    from ..views import questions
     from ..workflows import quota as workflow
 
     checked = workflow.check(app, quotas.QuotaKey(family, market), desired_value, regions)
-    if not app.confirm(workflow.question(checked), yes=yes):
+    if not app.confirm(questions.quota_increases(workflow.increases(checked)), yes=yes):
         checked = ()
     app.show(workflow.request(app, checked))
 

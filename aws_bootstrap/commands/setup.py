@@ -32,6 +32,7 @@ def setup(app: App, /, name: str, format_volume: bool, yes: bool, **chosen: Any)
       aws-bootstrap setup i-0123456789abcdef0
       aws-bootstrap setup aws-gpu1 --format-volume
     """
+    from ..views import questions
     from ..workflows import setup as workflow
 
     if format_volume:
@@ -41,7 +42,7 @@ def setup(app: App, /, name: str, format_volume: bool, yes: bool, **chosen: Any)
     to_format = None
     if format_volume:
         to_format = workflow.find_volume(app, host)
-        if not app.confirm(workflow.question(host, to_format), yes=yes):
+        if not app.confirm(questions.format_volume(host.alias or host.instance_id, to_format), yes=yes):
             app.show(workflow.declined(app, host))
             return
     app.show(workflow.apply(app, host, config, to_format=to_format))

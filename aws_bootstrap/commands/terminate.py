@@ -25,13 +25,15 @@ def terminate(app: App, names: tuple[str, ...], region: str | None, yes: bool, k
       aws-bootstrap terminate aws-gpu1 --keep-ebs
       aws-bootstrap terminate --region us-west-2 --yes
     """
+    from ..views import questions
     from ..workflows import terminate as workflow
 
     app.require_answer(yes=yes)
     targets = workflow.find_targets(app, names, region)
+    question = questions.terminate(workflow.to_confirm(targets, keep_ebs=keep_ebs))
     if not targets:
         app.show(TerminateReport((), region=region or app.aws.region))
-    elif not app.confirm(workflow.question(targets, keep_ebs=keep_ebs), yes=yes):
+    elif not app.confirm(question, yes=yes):
         app.show(TerminateReport((), declined=True))
     else:
         app.show(workflow.apply(app, targets, keep_ebs=keep_ebs))

@@ -27,20 +27,21 @@ from .facts import (
     StateChange,
     Volume,
 )
-from .launch import DryRun, EbsVolume, LaunchReport, SetupReport
+from .launch import DryRun, EbsVolume, LaunchReport, OnDemandOffer, SetupReport
 from .listing import ImageList, ImageRow, InstanceTypeList, InstanceTypeRow
 from .quota import (
     Quota,
     QuotaChange,
     QuotaHistory,
     QuotaHistoryRow,
+    QuotaIncrease,
     QuotaReport,
     QuotaRequestRow,
     QuotaRequests,
     QuotaRow,
 )
 from .status import InstanceStatus, OrphanVolume, StatusReport, VolumeStatus
-from .terminate import TerminateReport, Termination
+from .terminate import TerminateReport, Termination, TerminationTarget
 
 __all__ = [
     "AccessReport",
@@ -68,11 +69,13 @@ __all__ = [
     "LaunchReport",
     "Network",
     "Notice",
+    "OnDemandOffer",
     "OrphanVolume",
     "Quota",
     "QuotaChange",
     "QuotaHistory",
     "QuotaHistoryRow",
+    "QuotaIncrease",
     "QuotaReport",
     "QuotaRequestRow",
     "QuotaRequests",
@@ -88,6 +91,7 @@ __all__ = [
     "StatusReport",
     "TerminateReport",
     "Termination",
+    "TerminationTarget",
     "Volume",
     "VolumeEntry",
     "VolumeStatus",

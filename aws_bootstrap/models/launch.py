@@ -19,6 +19,15 @@ class EbsVolume:
 
 
 @dataclass(frozen=True)
+class OnDemandOffer:
+    """On-demand in place of spot; the price in USD, None if it is unknown."""
+
+    instance_type: str
+    region: str
+    price_per_hour: float | None
+
+
+@dataclass(frozen=True)
 class DryRun(Result):
     """What a launch would do."""
 

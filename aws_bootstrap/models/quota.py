@@ -32,6 +32,17 @@ class QuotaChange:
 
 
 @dataclass(frozen=True)
+class QuotaIncrease:
+    """A request to send: from which value to which. `note` says what is unusual."""
+
+    region: str
+    quota_name: str
+    current_value: float
+    desired_value: int
+    note: str | None = None
+
+
+@dataclass(frozen=True)
 class QuotaRow:
     """One quota of one region: how many vCPUs of the family may run in that market. `note` says what is unusual."""
 

@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .base import Result, optional, private
-from .facts import RegionFailure
+from .facts import Instance, RegionFailure, Volume
+
+
+@dataclass(frozen=True)
+class TerminationTarget:
+    """A box to terminate, and the data volumes to delete with it."""
+
+    instance: Instance
+    ssh_alias: str | None
+    volumes: tuple[Volume, ...]
 
 
 @dataclass(frozen=True)

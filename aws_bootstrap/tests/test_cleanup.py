@@ -26,6 +26,7 @@ from aws_bootstrap.models import (
 )
 from aws_bootstrap.tests import factories
 from aws_bootstrap.tests.cloud import REGIONS, make_volume, start_box
+from aws_bootstrap.views import questions
 from aws_bootstrap.workflows import cleanup as workflow
 
 EAST, WEST = "us-east-1", "us-west-2"
@@ -101,13 +102,13 @@ def test_what_is_planned_is_what_is_shown_asked_and_done(run, app, cloud, write,
         kept_volumes=(VolumeEntry(kept, 8, WEST),),
         command=f"{PROGRAM} cleanup --include-ebs --sync",
     )
-    asked = workflow.question(todo.shown)
+    asked = questions.cleanup(todo.shown)
     lines = asked.splitlines()
     named = [stale[0].alias, *(entry.alias for entry in (*added, *updated)), orphan]
     assert len(lines) == len(named) + 2
     assert all(name in line for name, line in zip(named, lines, strict=False))
     assert "cannot be recovered" in asked
-    assert "cannot be recovered" not in workflow.question(replace(todo.shown, orphan_volumes=()))
+    assert "cannot be recovered" not in questions.cleanup(replace(todo.shown, orphan_volumes=()))
 
     before = len(cloud.calls)
     assert workflow.apply(app, todo, wishes) == CleanupReport(

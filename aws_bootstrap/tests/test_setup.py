@@ -17,6 +17,7 @@ from aws_bootstrap.ssh import VolumeUnformatted
 from aws_bootstrap.tests import factories
 from aws_bootstrap.tests.cloud import Boxes, make_volume, start_box
 from aws_bootstrap.tests.test_ssh_config import GLOBAL_OPTIONS
+from aws_bootstrap.views import questions
 from aws_bootstrap.workflows import setup
 
 EAST, WEST = "us-east-1", "us-west-2"
@@ -389,6 +390,6 @@ def test_without_a_volume_there_is_nothing_to_format(run, boxes, box):
 def test_the_box_is_reported_as_it_is_to_a_user_who_declines(app, cloud, host):
     assert setup.declined(app, host) == SetupReport("i-0aaa", host.alias or None, "skipped", region=WEST, declined=True)
     volume = factories.volume(size_gb=8, instance_id=None)
-    asked = setup.question(host, volume)
+    asked = questions.format_volume(host.alias or host.instance_id, volume)
     assert "vol-1, 8 GB" in asked
     assert (host.alias or host.instance_id) in asked

@@ -6,6 +6,7 @@ import ast
 import functools
 import graphlib
 import statistics
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,19 @@ DOORS = {
 
 # Rooms from the outside in; a room imports only rooms to its right in its row.
 MAY_IMPORT = {
-    "commands": {"workflows", "quota", "app", "config", "models", "errors", "output", "console", "retry", "commands"},
+    "commands": {
+        "workflows",
+        "views",
+        "quota",
+        "app",
+        "config",
+        "models",
+        "errors",
+        "output",
+        "console",
+        "retry",
+        "commands",
+    },
     "workflows": {
         "workflows",
         "ec2",
@@ -211,6 +224,23 @@ def test_only_the_doors_print():
         assert not (printers | {"print"}) & calls, path
         assert not {c for c in calls if c.startswith(("sys.stdout", "sys.stderr", "traceback.print"))}, path
         assert not printers & set(imports(path)), path
+
+
+def test_fields_are_explained_by_comments():
+    """A bare string below a field or constant is read by no tool; `#:` above it is."""
+    found = []
+    for path in MODULES:
+        for node in ast.walk(tree(path)):
+            body = getattr(node, "body", None)
+            if isinstance(body, list):
+                found += [f"{path.name}:{below.lineno}" for above, below in pairwise(body) if is_bare(above, below)]
+    assert found == []
+
+
+def is_bare(above: ast.AST, below: ast.AST) -> bool:
+    """Return whether a string is the statement after an assignment."""
+    is_string = isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant)
+    return isinstance(above, ast.Assign | ast.AnnAssign) and is_string
 
 
 def test_every_public_function_says_what_it_does():

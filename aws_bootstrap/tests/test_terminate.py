@@ -10,6 +10,7 @@ import pytest
 from aws_bootstrap import ec2, sshconfig
 from aws_bootstrap.models import StateChange, TerminateReport, Termination
 from aws_bootstrap.tests.cloud import make_volume, start_box
+from aws_bootstrap.views import questions
 from aws_bootstrap.workflows import terminate
 from aws_bootstrap.workflows.unknown import Calls
 
@@ -66,11 +67,11 @@ def test_the_question_names_the_volumes_unless_they_are_kept(app, cloud, box):
     ours = make_volume(cloud.ec2(WEST), instance_id, size=9)
     kept = make_volume(cloud.ec2(WEST), instance_id, kept=True)
     targets = terminate.find_targets(app, [instance_id], None)
-    asked = terminate.question(targets, keep_ebs=False)
+    asked = questions.terminate(terminate.to_confirm(targets, keep_ebs=False))
     assert f"{ours}  9 GB" in asked
     assert kept not in asked
     assert asked.endswith("Terminate 1 instance?")
-    assert ours not in terminate.question(targets, keep_ebs=True)
+    assert ours not in questions.terminate(terminate.to_confirm(targets, keep_ebs=True))
 
 
 def test_one_protected_instance_does_not_save_the_others(run, cloud, box):
@@ -151,7 +152,9 @@ def test_without_a_name_all_boxes_of_the_region_that_live_are_ended_and_their_al
 
 def test_the_question_has_a_line_for_each_box(app, cloud, box):
     first, second = box(), box(EAST)
-    asked = terminate.question(terminate.find_targets(app, [first, second], None), keep_ebs=False).splitlines()
+    asked = questions.terminate(
+        terminate.to_confirm(terminate.find_targets(app, [first, second], None), keep_ebs=False)
+    ).splitlines()
     assert len(asked) == 3
     assert asked[-1] == "Terminate 2 instances?"
     assert {(line.split()[0], line.split()[-1]) for line in asked[:-1]} == {(first, WEST), (second, EAST)}

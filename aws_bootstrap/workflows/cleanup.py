@@ -96,22 +96,6 @@ def _read(app: App, options: CleanupOptions, hosts: Sequence[Host]) -> Inventory
     return read(app, volumes="none", hosts=hosts)
 
 
-def question(plan: CleanupPlan) -> str:
-    """Return the question to confirm: what the plan changes."""
-    lines: list[str] = []
-    for stale in plan.stale:
-        lines.append(f"  remove the alias {stale.alias} of {stale.instance_id}, which no longer exists")
-    for added in plan.added:
-        lines.append(f"  add the alias {added.alias} for {added.instance_id} at {added.public_ip}")
-    for updated in plan.updated:
-        lines.append(f"  change the address of {updated.alias} to {updated.public_ip}")
-    for volume in plan.orphan_volumes:
-        lines.append(f"  delete {volume.volume_id}  {volume.size_gb} GB  in {volume.region}")
-    if plan.orphan_volumes:
-        lines.append("The data on these volumes cannot be recovered.")
-    return "\n".join([*lines, "Proceed?"])
-
-
 @dataclass
 class Work:
     """A cleanup in progress. It notes each change at once, so that an interrupt can report it."""

@@ -17,6 +17,7 @@ from ..models import (
     QuotaChange,
     QuotaHistory,
     QuotaHistoryRow,
+    QuotaIncrease,
     QuotaReport,
     QuotaRequestRow,
     QuotaRequests,
@@ -111,17 +112,12 @@ def check(app: App, key: QuotaKey, desired_value: int, regions: Sequence[str]) -
     return tuple(checked)
 
 
-def question(checked: Sequence[CheckedRequest]) -> str:
-    """Return the question to confirm: what the requests change."""
-    lines: list[str] = []
-    notes: list[str] = []
+def increases(checked: Sequence[CheckedRequest]) -> tuple[QuotaIncrease, ...]:
+    """Return what the requests change."""
+    changes: list[QuotaIncrease] = []
     for each in checked:
-        change = f"{each.quota.value:g} -> {each.desired_value} vCPUs"
-        lines.append(f"  {each.region}  {each.quota.name}: {change}")
-        if each.note:
-            notes.append(f"  {each.note}")
-    requests = "1 request" if len(checked) == 1 else f"{len(checked)} requests"
-    return "\n".join([*lines, *notes, f"Send {requests} to AWS?"])
+        changes.append(QuotaIncrease(each.region, each.quota.name, each.quota.value, each.desired_value, each.note))
+    return tuple(changes)
 
 
 def request(app: App, checked: Sequence[CheckedRequest]) -> QuotaRequests:

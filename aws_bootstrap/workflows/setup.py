@@ -51,14 +51,6 @@ def find_volume(app: App, host: Host) -> Volume:
     return volume
 
 
-def question(host: Host, volume: Volume) -> str:
-    """Return the question to confirm before the box's data volume is formatted."""
-    return (
-        f"Format {volume.volume_id}, {volume.size_gb} GB, the data volume of {host.alias or host.instance_id}?\n"
-        "It is checked first and formatted only if it is empty."
-    )
-
-
 def declined(app: App, host: Host) -> SetupReport:
     """Return the report of a setup that the user declined."""
     return SetupReport(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from .. import ec2, output, sshconfig
 from ..errors import BootstrapError, IncompleteError, Interrupted
 from ..invocation import PROGRAM
-from ..models import RegionReason, Resource, StateChange, TerminateReport, Termination, Volume
+from ..models import RegionReason, Resource, StateChange, TerminateReport, Termination, TerminationTarget, Volume
 from ..parallel import run_parallel
 from .inventory import Box, read, select
 from .unknown import Calls, is_unknown, note_nothing
@@ -96,20 +96,13 @@ def find_targets(app: App, names: Sequence[str], region: str | None) -> tuple[Bo
     return tuple(box for box in boxes if not box.has_ended)
 
 
-def question(targets: Sequence[Box], *, keep_ebs: bool) -> str:
-    """Return the question to confirm: which boxes are terminated, which volumes are deleted."""
-    lines: list[str] = []
-    volumes: list[Volume] = []
+def to_confirm(targets: Sequence[Box], *, keep_ebs: bool) -> tuple[TerminationTarget, ...]:
+    """Return the boxes, each with the volumes that are deleted with it."""
+    found: list[TerminationTarget] = []
     for target in targets:
-        lines.append(f"  {_description(target)}")
-        volumes += target.deletable_volumes
-    if volumes and not keep_ebs:
-        lines.append("Data volumes to delete, with all their data:")
-        for volume in volumes:
-            lines.append(f"  {volume.volume_id}  {volume.size_gb} GB  in {volume.region}")
-    instances = "1 instance" if len(targets) == 1 else f"{len(targets)} instances"
-    lines.append(f"Terminate {instances}?")
-    return "\n".join(lines)
+        volumes = () if keep_ebs else tuple(target.deletable_volumes)
+        found.append(TerminationTarget(target.instance, target.alias, volumes))
+    return tuple(found)
 
 
 def apply(app: App, targets: Sequence[Box], *, keep_ebs: bool) -> TerminateReport:
@@ -370,10 +363,3 @@ def _note_deletion(progress: TerminationProgress, volume_id: str, _: object) -> 
 def _report_waiting(volumes: Sequence[Volume]) -> None:
     for volume in volumes:
         output.info(f"Waiting for {volume.volume_id} ({volume.size_gb} GB) to detach, then deleting it")
-
-
-def _description(box: Box) -> str:
-    instance = box.instance
-    address = instance.public_ip or "-"
-    words = [instance.instance_id, instance.instance_type, instance.lifecycle, instance.state, address]
-    return "  ".join([*words, f"in {instance.region}"])

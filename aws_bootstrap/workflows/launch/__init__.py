@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ... import output
 from ...config import LaunchConfig
-from ...models import LaunchReport
+from ...models import LaunchReport, OnDemandOffer
 from ..steps import run_steps, titles
 from .failure import launch_error
 from .plan import LaunchPlan, build_plan
@@ -26,7 +26,7 @@ def plan(config: LaunchConfig, app: App) -> LaunchPlan:
     return replace(bare_plan, steps=titles(STEPS, bare_plan))
 
 
-def apply(plan: LaunchPlan, app: App, ask_on_demand: Callable[[Callable[[], str]], bool]) -> LaunchReport:
+def apply(plan: LaunchPlan, app: App, ask_on_demand: Callable[[Callable[[], OnDemandOffer]], bool]) -> LaunchReport:
     """Launch the box as planned, and return the report.
 
     If the launch breaks, raise an error that lists what exists, how to continue and how to undo it.

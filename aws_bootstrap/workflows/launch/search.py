@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from ... import ec2, output
 from ...errors import QuotaError
-from ...models import Instance
+from ...models import Instance, OnDemandOffer
 from ...quota import QuotaKey
 from .. import quota
 from . import capacity, pricing
@@ -109,7 +109,7 @@ def _accepts_on_demand(launch: Launch) -> bool:
     if limit is not None and not _is_on_demand_within(launch, limit):
         return False
     output.live("")
-    return launch.ask_on_demand(partial(_question, launch))
+    return launch.ask_on_demand(partial(_offer, launch))
 
 
 def _is_on_demand_within(launch: Launch, limit: float) -> bool:
@@ -121,14 +121,11 @@ def _is_on_demand_within(launch: Launch, limit: float) -> bool:
     return False
 
 
-def _question(launch: Launch) -> str:
-    """Return the question whether to launch on-demand, with the price if it is known."""
+def _offer(launch: Launch) -> OnDemandOffer:
+    """Return the on-demand attempt that comes first, with its price."""
     region, instance_type = launch.plan.pairs[0]
     price = pricing.on_demand_price(launch.app, region, instance_type)
-    cost = ""
-    if price:
-        cost = f" at about ${price:.3f} an hour"
-    return f"There is no spot capacity for {instance_type} in {region} right now. Launch on-demand{cost}?"
+    return OnDemandOffer(instance_type, region, price)
 
 
 def _report_attempt(policy: Policy, attempt: Attempt, state: SearchState) -> None:

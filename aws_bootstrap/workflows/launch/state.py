@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...config import LaunchConfig
 from ...errors import BootstrapError
-from ...models import Image, Instance, LocalKey, Resource, Volume
+from ...models import Image, Instance, LocalKey, OnDemandOffer, Resource, Volume
 from ..provision import SetupOutcome
 from ..unknown import Calls
 from .capacity import Attempt
@@ -61,8 +61,8 @@ class Launch:
 
     plan: LaunchPlan
     app: App
-    #: Returns whether the user accepts on-demand. Its argument returns the question.
-    ask_on_demand: Callable[[Callable[[], str]], bool]
+    #: Returns whether the user accepts on-demand. Its argument reads the offer, for a person alone.
+    ask_on_demand: Callable[[Callable[[], OnDemandOffer]], bool]
     key: LocalKey
     #: The name of the EC2 key pair, by region.
     key_names: dict[str, str] = field(default_factory=dict)
