@@ -252,7 +252,7 @@ def test_a_leave_that_cannot_be_used_up_formats_nothing(run, cloud, boxes, fresh
     (warning,) = json.loads(done.stdout)["warnings"]
     assert done.exit_code == 0 and boxes.mounts == [("aws-gpu1", fresh, False)]
     assert (warning["code"], warning["region"]) == ("volume-not-formatted", EAST)
-    why = "somebody else" if obstacle == "taken" else "not authorized"
+    why = "another command" if obstacle == "taken" else "not authorized"
     assert fresh in warning["message"] and why in warning["message"]
 
 
