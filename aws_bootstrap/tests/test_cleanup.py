@@ -107,8 +107,8 @@ def test_what_is_planned_is_what_is_shown_asked_and_done(run, app, cloud, write,
     named = [stale[0].alias, *(entry.alias for entry in (*added, *updated)), orphan]
     assert len(lines) == len(named) + 2
     assert all(name in line for name, line in zip(named, lines, strict=False))
-    assert "cannot be recovered" in asked
-    assert "cannot be recovered" not in questions.cleanup(replace(todo.shown, orphan_volumes=()))
+    assert "lost permanently" in asked
+    assert "lost permanently" not in questions.cleanup(replace(todo.shown, orphan_volumes=()))
 
     before = len(cloud.calls)
     assert workflow.apply(app, todo, wishes) == CleanupReport(

@@ -267,7 +267,7 @@ def test_a_leave_that_cannot_be_used_up_formats_nothing(run, cloud, boxes, fresh
     assert done.exit_code == 0
     assert boxes.mounts == [("aws-gpu1", fresh, False)]
     assert (warning["code"], warning["region"]) == ("volume-not-formatted", EAST)
-    why = "somebody else" if obstacle == "taken" else "not authorized"
+    why = "another command" if obstacle == "taken" else "not authorized"
     assert fresh in warning["message"]
     assert why in warning["message"]
 

@@ -42,7 +42,7 @@ def cleanup(plan: CleanupPlan) -> str:
     for volume in plan.orphan_volumes:
         lines.append(f"  delete {volume.volume_id}  {volume.size_gb} GB  in {volume.region}")
     if plan.orphan_volumes:
-        lines.append("The data on these volumes cannot be recovered.")
+        lines.append("The data on these volumes will be lost permanently.")
     return "\n".join([*lines, "Proceed?"])
 
 
