@@ -128,9 +128,7 @@ def emit_error(error: BootstrapError) -> None:
     if _console.has_document:
         return
     if _console.output_format in (OutputFormat.JSON, OutputFormat.YAML):
-        known: Any = {}
-        if result is not None:
-            known = with_warnings(result).to_dict()
+        known = with_warnings(result or Result()).to_dict()
         _console.write(_serialized(_console.filled(_with_error(known, error))))
     elif result is not None:
         emit(result)

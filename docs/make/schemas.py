@@ -68,8 +68,9 @@ def _document(kind: type[Result]) -> dict[str, Any]:
 def _failure() -> dict[str, Any]:
     """Return the schema of the document of a command that failed before it had a result."""
     defs: dict[str, Any] = {}
-    error = {"error": _type(ErrorReport, defs)}
-    body = {"type": "object", "properties": error, "required": ["error"], "additionalProperties": False}
+    body = _object(Result, defs)
+    body["properties"]["error"] = _type(ErrorReport, defs)
+    body["required"].append("error")
     return _whole("What a command that failed says, whatever the command.", body, defs)
 
 
