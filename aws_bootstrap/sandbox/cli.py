@@ -10,6 +10,7 @@ import click
 from ..app import App
 from ..commands.command import Group
 from ..errors import UsageError
+from ..invocation import PROGRAM
 from . import process, results
 from .account import account
 from .home import Home
@@ -52,7 +53,7 @@ def start(app: App, port: int, boxes: bool, timings: tuple[str, ...]) -> None:
     if process.running(home) and (port or not boxes or timings):
         raise UsageError(
             "The sandbox is already running; options apply at its start.",
-            hint="Stop it first: aws-bootstrap sandbox stop",
+            hint=f"Stop it first: {PROGRAM} sandbox stop",
         )
     process.ensure_running(home, *words)
     app.show(_status(home))

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import BootstrapError
+from ..invocation import PROGRAM
 from . import control_client
 from .home import Home, Record
 
@@ -76,7 +77,7 @@ def request(home: Home, path: str, body: Any = None, **options: Any) -> Any:
     record = running(home)
     if record is None:
         raise BootstrapError(
-            "The sandbox is not running.", hint="Start it with: aws-bootstrap sandbox start", code="not-running"
+            "The sandbox is not running.", hint=f"Start it with: {PROGRAM} sandbox start", code="not-running"
         )
     return control_client.request(home, record.port, path, body, **options)
 

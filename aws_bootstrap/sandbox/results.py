@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from ..invocation import PROGRAM
 from ..models import Result
 from ..models.base import optional
 from ..views.text import command, heading, pairs, plural, text
@@ -130,7 +131,7 @@ class SandboxInterrupted(Result):
 def _(status: SandboxStatus) -> str:
     """Return where the sandbox is and what it holds."""
     if not status.running:
-        return f"No sandbox is running in {status.home}.\nStart it with: {command('aws-bootstrap sandbox start')}"
+        return f"No sandbox is running in {status.home}.\nStart it with: {command(f'{PROGRAM} sandbox start')}"
     facts = [
         ("Endpoint", status.endpoint),
         ("Home", status.home),
@@ -139,7 +140,7 @@ def _(status: SandboxStatus) -> str:
         ("Calls", str(status.calls)),
     ]
     rows = [_row(one) for one in status.instances]
-    use = f"Use it with any AWS tool: {command('eval "$(aws-bootstrap sandbox env)"')}"
+    use = f"Use it with any AWS tool: {command(f'eval "$({PROGRAM} sandbox env)"')}"
     return "\n".join([heading("The sandbox is running"), *pairs(facts), *rows, use])
 
 
@@ -155,7 +156,7 @@ def _(stopped: SandboxStopped) -> str:
         return f"Erased {stopped.home}."
     if not stopped.stopped:
         return "No sandbox was running."
-    return f"Stopped. Its state stays in {stopped.home}. Erase it: {command('aws-bootstrap sandbox reset')}"
+    return f"Stopped. Its state stays in {stopped.home}. Erase it: {command(f'{PROGRAM} sandbox reset')}"
 
 
 @text.register

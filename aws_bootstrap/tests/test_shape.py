@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 import graphlib
+import re
 import statistics
 from itertools import pairwise
 from pathlib import Path
@@ -224,6 +225,26 @@ def test_only_the_doors_print():
         assert not (printers | {"print"}) & calls, path
         assert not {c for c in calls if c.startswith(("sys.stdout", "sys.stderr", "traceback.print"))}, path
         assert not printers & set(imports(path)), path
+
+
+@pytest.mark.parametrize("path", MODULES, ids=NAMES)
+def test_printed_commands_begin_with_a_mark(path):
+    """A command written out works for nobody who has a profile, `uv run` or `--sandbox`: see invocation.py."""
+    verbs = "launch|setup|status|access|terminate|cleanup|list|quota|completion"
+    sandbox_verbs = "start|stop|status|env|fault|log|account|interrupt|reset"
+    written_out = re.compile(rf"aws-bootstrap (--sandbox )?({verbs}|sandbox ({sandbox_verbs}))\b")
+    docstrings = docstrings_of(tree(path))
+    found = []
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in docstrings:
+            found += [match.group() for match in written_out.finditer(node.value)]
+    assert found == []
+
+
+def docstrings_of(module: ast.Module) -> list[ast.AST]:
+    """Return the docstrings of the module, its classes and its functions: help texts have the plain name."""
+    bodies = [node.body for node in ast.walk(module) if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)]
+    return [body[0].value for body in bodies if body and isinstance(body[0], ast.Expr)]
 
 
 def test_fields_are_explained_by_comments():
