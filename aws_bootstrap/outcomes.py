@@ -50,13 +50,13 @@ def unread_regions(failed: Sequence[RegionFailure]) -> BootstrapError | None:
 
 @error_for.register
 def _listing_error(result: InstanceTypeList | ImageList | QuotaReport | QuotaHistory) -> BootstrapError | None:
-    """Regions that could not be read."""
+    """Return the error of regions that could not be read."""
     return unread_regions(result.regions_failed)
 
 
 @error_for.register
 def _quota_requests_error(result: QuotaRequests) -> BootstrapError | None:
-    """Regions whose request AWS refused, when others took theirs."""
+    """Return the error of regions whose request AWS refused, when others accepted theirs."""
     if not result.regions_failed:
         return None
     reasons = tuple(RegionReason(failure.region, failure.error) for failure in result.regions_failed)
@@ -68,7 +68,7 @@ def _quota_requests_error(result: QuotaRequests) -> BootstrapError | None:
 
 @error_for.register
 def _status_error(result: StatusReport) -> BootstrapError | None:
-    """Regions that could not be read; boxes whose GPU could not be queried."""
+    """Return the error of regions that could not be read, or of boxes whose GPU could not be queried."""
     unread = unread_regions(result.regions_failed)
     if unread or not result.unread_gpus:
         return unread
@@ -81,7 +81,7 @@ def _status_error(result: StatusReport) -> BootstrapError | None:
 
 @error_for.register
 def _access_error(result: AccessReport) -> BootstrapError | None:
-    """Regions that could not be read, or where a change was refused."""
+    """Return the error of regions that could not be read, or where a change was refused."""
     unread = unread_regions(result.regions_failed)
     was_changed = any(box.added is not None for box in result.boxes)
     if unread is None or not was_changed:
@@ -93,13 +93,13 @@ def _access_error(result: AccessReport) -> BootstrapError | None:
 
 @error_for.register
 def _cleanup_plan_error(result: CleanupPlan) -> BootstrapError | None:
-    """Regions that could not be read."""
+    """Return the error of regions that could not be read."""
     return _unread_before_removal(result.regions_failed)
 
 
 @error_for.register
 def _cleanup_error(result: CleanupReport) -> BootstrapError | None:
-    """Regions that could not be read, or volumes that could not be deleted."""
+    """Return the error of regions that could not be read, or of volumes that could not be deleted."""
     unread = _unread_before_removal(result.regions_failed)
     remaining = [volume for volume in result.deleted_volumes if volume.error]
     if unread or not remaining:
@@ -125,7 +125,7 @@ def _unread_before_removal(failed: Sequence[RegionFailure]) -> BootstrapError | 
 
 @error_for.register
 def _launch_error(result: LaunchReport) -> BootstrapError | None:
-    """A setup or a data volume that failed; the box itself is up and usable."""
+    """Return the error of a setup or data volume that failed; the box itself is up and usable."""
     error = _box_error(result)
     if error is None:
         return None
@@ -134,7 +134,7 @@ def _launch_error(result: LaunchReport) -> BootstrapError | None:
 
 @error_for.register
 def _setup_error(result: SetupReport) -> BootstrapError | None:
-    """A setup or a mount that failed."""
+    """Return the error of a setup or a mount that failed."""
     return _box_error(result)
 
 

@@ -15,12 +15,12 @@ from .facts import Resource
 
 
 def optional() -> Any:
-    """A field whose key is left out of the document when it is None."""
+    """Return a field whose key is left out of the document when it is None."""
     return field(default=None, metadata={"optional": True})
 
 
 def private(default: Any = None) -> Any:
-    """A field that no document shows; views may use it."""
+    """Return a field that no document shows; views may use it."""
     return field(default=default, metadata={"private": True})
 
 
@@ -37,7 +37,7 @@ def ordered_fields(fact_type: Any) -> list[Field[Any]]:
 
 
 def document(value: Any) -> Any:
-    """Plain dictionaries, lists and scalars for a result or fact, as JSON and YAML show it."""
+    """Return a result or fact as plain dictionaries, lists and scalars, as JSON and YAML show it."""
     if is_dataclass(value) and not isinstance(value, type):
         return _keys_of(value)
     if isinstance(value, dict):
@@ -77,11 +77,11 @@ class Result:
     warnings: tuple[Notice, ...] = field(default=(), kw_only=True)
 
     def to_dict(self) -> Any:
-        """The document that JSON and YAML show."""
+        """Return the document that JSON and YAML show."""
         return document(self)
 
     def resources(self) -> tuple[Resource, ...]:
-        """What exists because of the command."""
+        """Return what exists because of the command."""
         return ()
 
 
@@ -90,7 +90,7 @@ class Listing(Result):
     """A result whose document is the bare list of its first field: contract §6 has two of them."""
 
     def to_dict(self) -> list[Any]:
-        """The records alone."""
+        """Return the records alone."""
         records = ordered_fields(type(self))[0]
         shown: list[Any] = document(getattr(self, records.name))
         return shown

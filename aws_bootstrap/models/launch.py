@@ -91,7 +91,7 @@ class LaunchReport(Result):
     seconds: float = private(0.0)
 
     def resources(self) -> tuple[Resource, ...]:
-        """The instance, the data volume if the launch created it, then what does not bill."""
+        """Return the instance, the data volume if the launch created it, then what does not bill."""
         found = []
         if self.instance_id:
             found.append(Resource("instance", self.instance_id, self.region, billing=True))

@@ -20,7 +20,7 @@ _MATCH_HELP = "A request parameter and a regular expression that must match in f
 
 @click.group(cls=Group)
 def sandbox() -> None:
-    """A local EC2 with local boxes: rehearse with no account and no cost.
+    """Rehearse with a local EC2 and local boxes: no account and no cost.
 
     \b
     Examples:
