@@ -36,6 +36,8 @@ TIMINGS = (
     "attaching",
     "detaching",
     "forget_terminated",
+    "quota_release",
+    "first_boot",
 )
 
 
