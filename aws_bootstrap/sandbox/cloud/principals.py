@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 import secrets
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from . import catalog
 
+#: The names that IAM and STS accept, without those that would leave a folder:
+#: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+_NAME = re.compile(r"[\w+=,@-][\w+=,.@-]{0,63}", re.ASCII)
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 
 
@@ -110,7 +114,13 @@ class Principals:
         return self.create(name, role)
 
     def create(self, name: str, role: str = "") -> Principal:
-        """Return a principal with a new key: a session's is temporary and needs its token."""
+        """Return a principal with a new key: a session's is temporary and comes with a token.
+
+        Raise ValueError for a name that IAM does not accept.
+        """
+        for one in (name, role or name):
+            if not _NAME.fullmatch(one):
+                raise ValueError(f"{one!r} is not a name of a user, role or session")
         key = "".join(secrets.choice(_LETTERS) for _ in range(16))
         token = ""
         if role:

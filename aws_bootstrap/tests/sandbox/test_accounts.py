@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from aws_bootstrap.errors import BootstrapError
 from aws_bootstrap.sandbox.cloud import catalog
 from aws_bootstrap.sandbox.cloud.accounts import FREE_TIER_TYPES, PROFILES, AccountError, change
 from aws_bootstrap.sandbox.testing import Sandbox
@@ -285,6 +286,13 @@ def test_a_role_is_assumed_by_a_profile(cloud, tmp_path: Path):
     code = "import boto3; print(boto3.client('sts').get_caller_identity()['Arn'])"
     done = subprocess.run([sys.executable, "-c", code], env=variables, capture_output=True, text=True, check=True)
     assert done.stdout.startswith("arn:aws:sts::123456789012:assumed-role/Work/botocore-session-")
+
+
+@pytest.mark.parametrize(("name", "role"), [("", ""), ("../x", ""), ("..", "r"), ("a", "x/y"), ("a b", "")])
+def test_only_names_that_iam_accepts(cloud, name, role):
+    with pytest.raises(BootstrapError, match="is not a name of a user, role or session"):
+        cloud.principal(name, role)
+    assert cloud.principal("alice@example.com", "Developers").user_id.endswith(":alice@example.com")
 
 
 # --- zones ------------------------------------------------------------------------------------------------------
