@@ -1,10 +1,10 @@
-"""`aws-bootstrap sandbox account`: the IAM policies that the caller is under, and what they decided so far."""
+"""`aws-bootstrap sandbox account`: the account that the sandbox plays, its principals, policies and their decisions."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, TextIO
+from typing import Any, ClassVar, TextIO
 
 import click
 
@@ -14,8 +14,11 @@ from ..errors import UsageError
 from ..models import Result
 from ..views.text import heading, pairs, plural, text
 from . import process
+from .cloud.accounts import PLAIN, PROFILES
 from .home import Home
 
+_ACCOUNT_HELP = f"Play this account: {', '.join(PROFILES)}."
+_SETTING_HELP = "Change a setting of the account (docs/sandbox.md); repeatable."
 _POLICY_HELP = "IAM policy of the caller, a JSON file; repeatable: what any of them allows is allowed."
 _SCP_HELP = "Service control policy of the organization, a JSON file; repeatable."
 
@@ -32,9 +35,25 @@ class PolicyDecision:
 
 
 @dataclass(frozen=True)
-class SandboxAccount(Result):
-    """The policies in force, by their files, and each different request since they were loaded."""
+class SandboxPrincipal:
+    """Who can call: a user, or with a `role` a session of it; GetCallerIdentity answers `arn` and `user_id`."""
 
+    name: str
+    role: str
+    arn: str
+    user_id: str
+
+
+@dataclass(frozen=True)
+class SandboxAccount(Result):
+    """The account, the policies in force, by their files, and each different request since they were loaded.
+
+    `settings` are those that differ from the plain account's.
+    """
+
+    account: str
+    settings: dict[str, Any]
+    principals: tuple[SandboxPrincipal, ...]
     policies: tuple[str, ...]
     scps: tuple[str, ...]
     decisions: tuple[PolicyDecision, ...]
@@ -48,33 +67,66 @@ class SandboxAccount(Result):
 
 
 @click.command(cls=Command)
+@click.option("--account", "name", metavar="NAME", help=_ACCOUNT_HELP)
+@click.option("--set", "settings", multiple=True, metavar="SETTING=VALUE", help=_SETTING_HELP)
+@click.option("--plain", is_flag=True, help="Play the plain account again: the same as --account plain.")
 @click.option(
     "--policy", "policies", type=click.File(encoding="utf-8"), multiple=True, metavar="FILE", help=_POLICY_HELP
 )
 @click.option("--scp", "scps", type=click.File(encoding="utf-8"), multiple=True, metavar="FILE", help=_SCP_HELP)
 @click.option("--no-policy", is_flag=True, help="Remove all policies: the caller may do everything.")
 @click.pass_obj
-def account(app: App, policies: tuple[TextIO, ...], scps: tuple[TextIO, ...], no_policy: bool) -> None:
-    """Put the caller under IAM policies, or show those in force and the actions that calls needed.
+def account(app: App, /, **options: Any) -> None:
+    """Play another account or put the caller under IAM policies, or show what is in force.
 
-    The given files replace every policy loaded before. A denied call gets AWS's own error.
+    What exists in the account stays. The given files replace every policy loaded before. A denied call gets AWS's own
+    error.
 
     \b
     Examples:
+      aws-bootstrap sandbox account --account new-paid
+      aws-bootstrap sandbox account --account company --set network=no-default-subnets
+      aws-bootstrap sandbox account --set public-access=block-ingress
+      aws-bootstrap sandbox account --plain
       aws-bootstrap sandbox account --policy policy.json
       aws-bootstrap sandbox account --policy policy.json --scp organization.json
       aws-bootstrap sandbox account
       aws-bootstrap sandbox account --no-policy
     """
     home = Home.of()
-    if no_policy and (policies or scps):
+    policies, scps = options["policies"], options["scps"]
+    if options["no_policy"] and (policies or scps):
         raise UsageError("--no-policy cannot be combined with --policy or --scp.")
+    if options["plain"] and options["name"]:
+        raise UsageError("--plain cannot be combined with --account.")
+    settings = dict(_setting(one) for one in options["settings"])
+    name = PLAIN if options["plain"] else options["name"]
     process.ensure_running(home)
-    if policies or scps or no_policy:
+    if name or settings:
+        process.request(home, "account-profile", {"name": name, "settings": settings})
+    if policies or scps or options["no_policy"]:
         process.request(home, "account", {"policies": _texts(policies), "scps": _texts(scps)})
-    facts = process.request(home, "account")
-    decisions = tuple(PolicyDecision(**one) for one in facts["decisions"])
-    app.show(SandboxAccount(tuple(facts["policies"]), tuple(facts["scps"]), decisions))
+    app.show(_account(process.request(home, "account")))
+
+
+def _account(facts: dict[str, Any]) -> SandboxAccount:
+    """Return the result of these facts."""
+    return SandboxAccount(
+        account=facts["account"],
+        settings=facts["settings"],
+        principals=tuple(SandboxPrincipal(**one) for one in facts["principals"]),
+        policies=tuple(facts["policies"]),
+        scps=tuple(facts["scps"]),
+        decisions=tuple(PolicyDecision(**one) for one in facts["decisions"]),
+    )
+
+
+def _setting(text: str) -> tuple[str, str]:
+    """Return the name and the value of SETTING=VALUE."""
+    name, sign, value = text.partition("=")
+    if not sign:
+        raise UsageError(f"'{text}' is not SETTING=VALUE.")
+    return name, value
 
 
 def _texts(files: Sequence[TextIO]) -> list[dict[str, str]]:
@@ -83,18 +135,28 @@ def _texts(files: Sequence[TextIO]) -> list[dict[str, str]]:
 
 @text.register
 def _(result: SandboxAccount) -> str:
-    """Return the policies, the actions that calls needed, and what was denied."""
+    """Return the account, the policies, the actions that calls needed, and what was denied."""
+    shown = [heading(f"Account: {result.account}")]
+    for name, value in result.settings.items():
+        shown.append(f"  {name} = {_value(value)}")
+    shown += [f"  caller: {one.arn}" for one in result.principals]
     if not result.policies and not result.scps:
-        return "No policy is in force: the caller may do everything."
+        return "\n".join([*shown, "  No policy is in force: every caller may do everything."])
     facts = [
         ("Policies", ", ".join(result.policies) or None),
         ("Service control policies", ", ".join(result.scps) or None),
     ]
-    lines = [heading("The caller is under policies"), *pairs(facts)]
+    lines = [*shown, heading("The callers are under policies"), *pairs(facts)]
     actions = sorted({one.action for one in result.decisions if one.allowed})
     lines += [heading(f"Allowed: {plural(len(actions), 'action')}"), *(f"  {action}" for action in actions)]
     denied = list(dict.fromkeys(_denied(result.decisions)))
     return "\n".join([*lines, heading(f"Denied: {plural(len(denied), 'request')}"), *denied])
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, list):
+        return ",".join(map(str, value))
+    return str(value)
 
 
 def _denied(decisions: Iterable[PolicyDecision]) -> list[str]:

@@ -13,7 +13,7 @@ from ..errors import UsageError
 from ..invocation import PROGRAM
 from . import process, results
 from .account import account
-from .home import Home
+from .home import Home, principal_variables
 
 _MATCH_HELP = "A request parameter and a regular expression that must match in full; repeatable."
 
@@ -85,16 +85,21 @@ def status(app: App) -> None:
 
 
 @sandbox.command()
+@click.option("--principal", metavar="NAME", help="Act as this user of the account; `sandbox account` shows them.")
 @click.pass_obj
-def env(app: App) -> None:
+def env(app: App, principal: str | None) -> None:
     """Print the variables that point any AWS tool at the sandbox; starts it if need be.
 
     \b
-    Example:
+    Examples:
       eval "$(aws-bootstrap sandbox env)"
+      eval "$(aws-bootstrap sandbox env --principal bob)"
     """
     home = Home.of()
-    app.show(results.SandboxEnvironment(home.environment(process.ensure_running(home))))
+    variables = home.environment(process.ensure_running(home))
+    if principal:
+        variables |= principal_variables(home, process.request(home, "principal", {"name": principal}))
+    app.show(results.SandboxEnvironment(variables))
 
 
 @sandbox.command()

@@ -30,6 +30,8 @@ class ControlApi:
             ("DELETE", "faults"): self._clear_faults,
             ("GET", "account"): self._account,
             ("POST", "account"): self._load_policies,
+            ("POST", "account-profile"): self._choose_account,
+            ("POST", "principal"): self._get_principal,
             ("POST", "timing"): self._set_timing,
             ("POST", "quota"): self._set_quota,
             ("POST", "quota-request"): self._decide_quota_request,
@@ -144,14 +146,29 @@ class ControlApi:
         return asdict(timing)
 
     def _account(self, _: Any) -> dict[str, Any]:
-        """Return the policies in force and what they decided."""
+        """Return the account, the policies in force and what they decided."""
         with self._sandbox.lock:
-            return self._sandbox.router.guard.facts()
+            return self._sandbox.account.facts() | self._sandbox.router.guard.facts()
 
     def _load_policies(self, body: dict[str, Any]) -> None:
         """Put policies in force in place of those before. Raise ValueError for one that is not understood."""
         with self._sandbox.lock:
             self._sandbox.router.guard.load(body)
+
+    def _choose_account(self, body: dict[str, Any]) -> None:
+        """Play another account. Raise ValueError for an unknown profile or setting."""
+        with self._sandbox.lock:
+            self._sandbox.account.choose(body["name"], body["settings"])
+        if self._sandbox.fleet:
+            self._sandbox.fleet.apply_ssh_fault()
+        self._sandbox.changed()
+
+    def _get_principal(self, body: dict[str, Any]) -> dict[str, str]:
+        """Return a principal with its keys, created if there is none of this name."""
+        with self._sandbox.lock:
+            found = self._sandbox.router.principals.get(body["name"], body.get("role", ""))
+        self._sandbox.changed()
+        return found.facts()
 
     def _set_regions(self, body: dict[str, Any]) -> None:
         """Change which regions are enabled for the account."""

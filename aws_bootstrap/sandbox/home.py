@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -128,6 +129,26 @@ class Home:
             "AWS_BOOTSTRAP_PROGRAM": PROGRAM,
             "AWS_BOOTSTRAP_SSH_CONFIG": str(self.root / "ssh_config"),
         } | dict.fromkeys(_UNSET)
+
+
+def principal_variables(home: Home, principal: Mapping[str, str]) -> dict[str, str | None]:
+    """Return the variables of another principal, beside those of `Home.environment`: keys, and files of his own.
+
+    The sandbox's own key keeps the sandbox's own files.
+    """
+    variables: dict[str, str | None] = {
+        "AWS_ACCESS_KEY_ID": principal["access_key"],
+        "AWS_SECRET_ACCESS_KEY": principal["secret_key"] or home.access_key()[1],
+        "AWS_SESSION_TOKEN": principal["session_token"] or None,
+    }
+    if principal["access_key"] == home.access_key()[0]:
+        return variables
+    folder = home.root / "principals" / "-".join(filter(None, [principal["role"], principal["name"]]))
+    ensure_private_folder(folder)
+    files = {"AWS_BOOTSTRAP_HOME": folder, "AWS_BOOTSTRAP_SSH_CONFIG": folder / "ssh_config"}
+    for command in ("LAUNCH", "CLEANUP", "SETUP"):
+        files[f"AWS_BOOTSTRAP_{command}_KEY_PATH"] = folder / "id_ed25519.pub"
+    return variables | {name: str(path) for name, path in files.items()}
 
 
 def _write_private(path: Path, text: str) -> None:

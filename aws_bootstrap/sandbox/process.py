@@ -37,6 +37,8 @@ TIMINGS = (
     "attaching",
     "detaching",
     "forget_terminated",
+    "quota_release",
+    "first_boot",
 )
 
 

@@ -7,6 +7,7 @@ import threading
 from .boxes.fleet import Fleet
 from .call_log import CallLog
 from .cloud import backend
+from .cloud.current_account import CurrentAccount
 from .cloud.router import Router
 from .cloud.world import NoMachines, Timing, World
 from .faults import Faults
@@ -31,7 +32,8 @@ class RunningSandbox:
         self.access_key = home.access_key()[0]
         self.router = Router(self.backends, self.lock, self.access_key, self.changed)
         self.router.guard.keep_in(home.root / "policies.json")
-        self.state = State(home, self.backends, self.router.quotas, self.lock)
+        self.account = CurrentAccount(self.backends, self.router.guard, self.router.principals, self._block_ingress)
+        self.state = State(home, self.backends, self.router.quotas, self.account, self.lock)
         self.snapshots = Snapshots(home, self.state, self.wipe, self.resume_instances)
         self.faults = Faults()
         self.log = CallLog()
@@ -75,12 +77,18 @@ class RunningSandbox:
             self.backends.clear()
             self.router.quotas.requests.clear()
             self.router.guard.clear()
+            self.account.clear()
         self.faults.clear()
         self.log.clear()
         if self.fleet:
             self.fleet.ssh_commands.clear()
             self.fleet.wipe()
         self.changed()
+
+    def _block_ingress(self, is_blocked: bool) -> None:
+        """Have no box answer, or every one again."""
+        if self.fleet:
+            self.fleet.block_ingress(is_blocked)
 
     def powered_off(self, instance_id: str) -> None:
         """Stop or terminate an instance whose box has shut itself down."""

@@ -10,20 +10,24 @@ from typing import Any
 
 from .cloud import catalog
 from .cloud.backend import Backends
+from .cloud.current_account import CurrentAccount
 from .cloud.quotas import Quotas
 from .home import Home
 
 _LOG = logging.getLogger(__name__)
 #: State of another version is not loaded: it holds pickled objects of moto's classes and of this package's.
-VERSION = f"2 moto {metadata.version('moto')}"
+VERSION = f"3 moto {metadata.version('moto')}"
 WRITE_EVERY = 0.5
 
 
 class State:
     """The state of the EC2 side, saved and loaded. Boxes and volumes are folders on disk already."""
 
-    def __init__(self, home: Home, backends: Backends, quotas: Quotas, lock: threading.RLock) -> None:
+    def __init__(
+        self, home: Home, backends: Backends, quotas: Quotas, account: CurrentAccount, lock: threading.RLock
+    ) -> None:
         self._home = home
+        self._account = account
         self._backends = backends
         self._quotas = quotas
         self._lock = lock
@@ -48,9 +52,10 @@ class State:
     def restore(self, saved: dict[str, Any]) -> None:
         """Replace the state of the EC2 side by the saved one."""
         with self._lock:
-            account = self._backends[catalog.ACCOUNT]
+            regions = self._backends[catalog.ACCOUNT]
             for region, backend in saved["regions"].items():
-                account[region] = backend
+                regions[region] = backend
+            self._account.restore(saved["account"])
             self._quotas.requests[:] = saved["quota_requests"]
 
     def pickled(self) -> bytes:
@@ -61,6 +66,7 @@ class State:
                     "version": VERSION,
                     "regions": self._backends.existing(),
                     "quota_requests": self._quotas.requests,
+                    "account": self._account.saved(),
                 }
             )
 

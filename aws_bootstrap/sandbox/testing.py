@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from . import process
-from .home import Home
+from .home import Home, principal_variables
 
 #: EC2's timings for tests: every state still occurs.
 FAST = {
@@ -72,20 +72,30 @@ class Sandbox:
     @property
     def env(self) -> dict[str, str]:
         """Return a complete environment for a subprocess."""
-        return {name: value for name, value in (dict(os.environ) | self.variables).items() if value is not None}
+        return _complete(self.variables)
 
-    def client(self, service: str = "ec2", region: str | None = None, read_timeout: float = 60.0) -> Any:
-        """Return a boto3 client of this sandbox, without retries: a test checks each response."""
+    def client(
+        self,
+        service: str = "ec2",
+        region: str | None = None,
+        read_timeout: float = 60.0,
+        credentials: Mapping[str, str | None] | None = None,
+    ) -> Any:
+        """Return a boto3 client of this sandbox, without retries: a test checks each response.
+
+        `credentials` are variables such as `Principal.variables`.
+        """
         import boto3
         from botocore.config import Config
 
-        identifier, secret = self.home.access_key()
+        variables = self.variables | dict(credentials or {})
         return boto3.client(  # type: ignore[call-overload]
             service,
             region_name=region or self.region,
             endpoint_url=f"http://127.0.0.1:{self.port}",
-            aws_access_key_id=identifier,
-            aws_secret_access_key=secret,
+            aws_access_key_id=variables["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
+            aws_session_token=variables["AWS_SESSION_TOKEN"],
             config=Config(retries={"total_max_attempts": 1}, read_timeout=read_timeout),
         )
 
@@ -133,6 +143,17 @@ class Sandbox:
         """Put the caller under these IAM policies; without any, it may do everything."""
         self._request("account", {"policies": _named("policy", texts), "scps": _named("scp", scps)})
 
+    def account(self, name: str | None = None, **settings: Any) -> None:
+        """Play another account: a profile (`plain`, `new-paid`, `company`, …), with settings changed.
+
+        Without a name the current account's settings change. `wipe` returns to the plain account.
+        """
+        self._request("account-profile", {"name": name, "settings": settings})
+
+    def principal(self, name: str, role: str = "") -> Principal:
+        """Return the user of this name, or the role's session of this name; it is created if there is none."""
+        return Principal(self, self._request("principal", {"name": name, "role": role}))
+
     def decisions(self) -> list[dict[str, Any]]:
         """Return each request that the policies decided about: action, resource, context, allowed, reason."""
         return self._request("account")["decisions"]
@@ -179,6 +200,36 @@ class Sandbox:
 
     def _request(self, path: str, body: Any = None, **options: Any) -> Any:
         return process.request(self.home, path, body, **options)
+
+
+class Principal:
+    """A caller beside the sandbox's own: a user, or a session of a role, with files of his own."""
+
+    def __init__(self, sandbox: Sandbox, facts: Mapping[str, str]) -> None:
+        self._sandbox = sandbox
+        self._facts = facts
+        #: As GetCallerIdentity answers.
+        self.user_id = facts["user_id"]
+        self.arn = facts["arn"]
+
+    @property
+    def variables(self) -> dict[str, str | None]:
+        """Return the variables of this principal; None means unset."""
+        return self._sandbox.variables | principal_variables(self._sandbox.home, self._facts)
+
+    @property
+    def env(self) -> dict[str, str]:
+        """Return a complete environment for a subprocess."""
+        return _complete(self.variables)
+
+    def client(self, service: str = "ec2", region: str | None = None) -> Any:
+        """Return a boto3 client of this principal, without retries."""
+        return self._sandbox.client(service, region, credentials=self.variables)
+
+
+def _complete(variables: Mapping[str, str | None]) -> dict[str, str]:
+    """Return this process's environment with the variables."""
+    return {name: value for name, value in (dict(os.environ) | dict(variables)).items() if value is not None}
 
 
 def _named(prefix: str, texts: Sequence[str]) -> list[dict[str, str]]:

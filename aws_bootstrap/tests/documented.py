@@ -240,6 +240,7 @@ class World:
         """End what the last line put in force, if the sandbox still runs."""
         with suppress(BootstrapError):
             self.sandbox.clear_faults()
+            self.sandbox.account("plain")
 
     def decide_requests(self) -> None:
         """End the quota requests that are open."""

@@ -40,8 +40,14 @@ INSTEAD = {
 }
 """A banned word, as a pattern, and the words of the field for it."""
 
-#: Words that are keys of another program: VSCode's schema of tasks.
-FOREIGN_KEYS = ('"kind": "build"', "connection_made")
+#: Words that are keys of another program (VSCode's schema of tasks), and of AWS's own sentences.
+FOREIGN_KEYS = (
+    '"kind": "build"',
+    "connection_made",
+    "please allow up to 4 hours",
+    "please let us know",
+    "Please specify a subnet",
+)
 
 
 def texts() -> list[Path]:

@@ -51,9 +51,9 @@ class Box:
         if self.isolation is NONE:
             self.tree.log(f"no box: root without namespaces. Set {CHOICE_VARIABLE}=plain to create one anyway.")
             return
-        self.ports.prepare(self.machine.public_ip)
-        self.tree.log(f"box of {self.machine.instance_id} boots ({self.isolation.name})")
         first = not self.tree.root.exists()
+        self.ports.prepare(self.machine.public_ip, self.machine.first_boot if first else 0.0)
+        self.tree.log(f"box of {self.machine.instance_id} boots ({self.isolation.name})")
         config = cloud_init.parse(self.machine.user_data)
         if first:
             self.tree.create(self.machine, self.host_name)

@@ -68,6 +68,10 @@ class Fleet:
         """Apply the active SSH fault to every box's ports."""
         self._run_coroutine(self._apply_ssh_fault()).result(timeout=30)
 
+    def block_ingress(self, is_blocked: bool) -> None:
+        """Set whether every box is unreachable; `apply_ssh_fault` applies it to the running ones."""
+        self.ssh_commands.is_ingress_blocked = is_blocked
+
     async def _apply_ssh_fault(self) -> None:
         for box in list(self._boxes.values()):
             async with box.lock:

@@ -5,17 +5,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import socket
 import sys
+from typing import Any
 
 import asyncssh
 
 from . import sshd_config
 from .addresses import how_to_add
+from .late_ports import LatePort, UnreachablePort
 from .login import Logins, LoginServer
 from .processes import Processes
 from .relay import Relay
-from .ssh_commands import SshCommands
+from .ssh_commands import UNREACHABLE, SshCommands
 from .tree import Tree
+
+Listener = asyncssh.SSHAcceptor | asyncio.Server | LatePort | UnreachablePort
 
 
 class LoginPorts:
@@ -27,11 +32,17 @@ class LoginPorts:
         self._logins = Logins(instance_id, processes, relay, ssh_commands, self.apply_fault)
         self._host: str | None = None
         self._fault = ""
-        self._listeners: dict[int, asyncssh.SSHAcceptor | asyncio.Server] = {}
+        self._listeners: dict[int, Listener] = {}
+        #: When the SSH server of a first boot begins to answer, on the event loop's clock.
+        self._answers_at = 0.0
 
-    def prepare(self, host: str | None) -> None:
-        """Set the address of the booting box, and the active SSH fault. `listen` opens the ports."""
+    def prepare(self, host: str | None, first_boot: float = 0.0) -> None:
+        """Set the address of the booting box, and the active SSH fault. `listen` opens the ports.
+
+        They answer after `first_boot` seconds.
+        """
         self._host = host
+        self._answers_at = asyncio.get_running_loop().time() + first_boot
         self._fault = self._ssh_commands.port_fault()
         self._logins.up = True
 
@@ -91,13 +102,26 @@ class LoginPorts:
         else:
             self._tree.log(f"sshd: listening on {host} port {port}")
 
-    async def _open(self, host: str, port: int) -> asyncssh.SSHAcceptor | asyncio.Server:
-        """Return the listener of a port: an SSH server's, or under a fault one that accepts and sends nothing."""
+    async def _open(self, host: str, port: int) -> Listener:
+        """Return the listener of a port: an SSH server's, or under a fault one that does not answer."""
+        if self._fault == UNREACHABLE:
+            return UnreachablePort(host, port)
         if self._fault == "mute":
             return await asyncio.start_server(_send_nothing, host, port, reuse_address=True)
+        wait = self._answers_at - asyncio.get_running_loop().time()
+        if wait > 0:
+            self._tree.log(f"sshd: port {port} answers in {wait:.0f} seconds: the disk is slow at its first use")
+            return LatePort(host, port, wait, self._serve_on)
+        return await self._serve(host=host, port=port)
+
+    async def _serve_on(self, listening: socket.socket) -> asyncssh.SSHAcceptor:
+        """Return the SSH server of a socket that listens already."""
+        return await self._serve(sock=listening)
+
+    async def _serve(self, **where: Any) -> asyncssh.SSHAcceptor:
+        """Return an SSH server."""
         return await asyncssh.listen(
-            host,
-            port,
+            **where,
             server_factory=self._server,
             server_host_keys=[self._presented_key()],
             encoding=None,

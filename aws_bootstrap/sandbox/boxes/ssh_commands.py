@@ -4,6 +4,7 @@ A fault is `{"fault", "skip", "times"}`. It is active after `skip` commands to a
 or commands it affects (absent: all). The faults:
 
     refused      nothing listens on the box's SSH port
+    unreachable  connection attempts to the port time out
     mute         the port accepts connections and sends nothing
     changed-key  the box presents another host key
     wrong-key    every key is rejected
@@ -17,7 +18,8 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-PORT_FAULTS = ("refused", "mute", "changed-key")
+UNREACHABLE = "unreachable"
+PORT_FAULTS = ("refused", UNREACHABLE, "mute", "changed-key")
 COMMAND_FAULTS = ("dropped", "hanging", "flood")
 WRONG_KEY = "wrong-key"
 FAULTS = (*PORT_FAULTS, WRONG_KEY, *COMMAND_FAULTS)
@@ -31,6 +33,8 @@ class SshCommands:
         self._commands: list[dict[str, str]] = []
         self._fault = _NO_FAULT
         self._hits = 0
+        #: Whether the account blocks public access: no port is reachable then.
+        self.is_ingress_blocked = False
         self._lock = threading.Lock()
 
     def facts(self) -> list[dict[str, str]]:
@@ -71,6 +75,8 @@ class SshCommands:
 
     def port_fault(self) -> str:
         """Return the active fault of the boxes' SSH ports, one of PORT_FAULTS; empty if there is none."""
+        if self.is_ingress_blocked:
+            return UNREACHABLE
         with self._lock:
             active = self._active_fault()
         if active in PORT_FAULTS:

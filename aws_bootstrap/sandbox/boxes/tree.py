@@ -17,7 +17,9 @@ from ..cloud.world import Machine
 from .isolation import Isolation, python_path
 
 FAKES = Path(__file__).with_name("fakes")
-CUDA = "13.2"
+#: The toolkits of a Deep Learning AMI of 2026; /usr/local/cuda is the last.
+#: https://docs.aws.amazon.com/dlami/latest/devguide/ (nvidia_cuda_stack, default_cuda)
+CUDA_RELEASES = ("12.8", "12.9", "13.0", "13.2")
 _FOLDERS = """
     boot etc/ssh/sshd_config.d etc/systemd/system etc/modprobe.d etc/profile.d home media mnt opt/nvidia opt/dlami/nvme
     root run/sandbox srv tmp var/lib var/log var/tmp .local/bin .local/sbin .local/lib
@@ -187,11 +189,15 @@ class Tree:
         """Install the fake programs of a driver, a toolkit, a package manager, an init system."""
         library = self.root / ".local/lib/sandbox"
         shutil.copytree(FAKES, library, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
-        cuda = self.root / f".local/cuda-{CUDA}/bin"
-        cuda.mkdir(parents=True)
-        (self.root / ".local/cuda").symlink_to(f"cuda-{CUDA}")
+        for release in CUDA_RELEASES:
+            cuda = self.root / f".local/cuda-{release}/bin"
+            cuda.mkdir(parents=True)
+            for name in CUDA_TOOLS:
+                _write_program(cuda / name, name, f"SANDBOX_CUDA={release} ")
+        (self.root / ".local/cuda").symlink_to(f"cuda-{CUDA_RELEASES[-1]}")
         for name in programs(library, self.user):
-            _write_program(cuda / name if name in CUDA_TOOLS else self.root / ".local/bin" / name, name)
+            if name not in CUDA_TOOLS:
+                _write_program(self.root / ".local/bin" / name, name)
         if not Path("/usr/bin/python3").exists():
             (self.root / ".local/bin/python3").symlink_to(python_path())
 
@@ -209,12 +215,12 @@ def programs(library: Path, user: str) -> list[str]:
     return found
 
 
-def _write_program(path: Path, name: str) -> None:
+def _write_program(path: Path, name: str, variables: str = "") -> None:
     """Write a program that executes its fake. It needs no PATH and no other variable."""
     path.write_text(
         "#!/bin/sh\n"
         'library=$(dirname "$0")/../lib/sandbox\n'
         '[ -d "$library" ] || library=$(dirname "$0")/../../lib/sandbox\n'
-        f'exec {python_path()} -IS "$library/main.py" {name} "$@"\n'
+        f'{variables}exec {python_path()} -IS "$library/main.py" {name} "$@"\n'
     )
     path.chmod(path.stat().st_mode | stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH)

@@ -15,6 +15,7 @@ from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models import EC2Backend, elastic_block_store, elastic_network_interfaces, instances
 
 from . import catalog, moto_settings
+from .account_network import AccountNetwork
 from .images import SandboxImage
 from .instances import SandboxInstance
 from .launches import Launches
@@ -25,7 +26,7 @@ from .world import World
 PLACEHOLDER_ADDRESS = "0.0.0.0"  # noqa: S104 (nothing listens there)
 
 
-class SandboxBackend(Launches, Placement, Volumes, EC2Backend):  # type: ignore[misc]
+class SandboxBackend(Launches, Placement, Volumes, AccountNetwork, EC2Backend):  # type: ignore[misc]
     """EC2 in one region."""
 
     world: ClassVar[World]  # type: ignore[misc]
@@ -33,7 +34,10 @@ class SandboxBackend(Launches, Placement, Volumes, EC2Backend):  # type: ignore[
     def __init__(self, region_name: str, account_id: str) -> None:
         Launches.__init__(self)
         Placement.__init__(self)
+        AccountNetwork.__init__(self)
         EC2Backend.__init__(self, region_name, account_id)
+        self.own_subnets = [subnet.id for subnet in self.describe_subnets()]
+        self.enter_account(self.world.account)
 
     def _load_amis(self) -> None:
         for image in catalog.images():
@@ -63,6 +67,11 @@ class Backends(BackendDict[SandboxBackend]):
 
     def __init__(self) -> None:
         super().__init__(SandboxBackend, "ec2", use_boto3_regions=False, additional_regions=list(catalog.REGIONS))
+
+    @property
+    def world(self) -> World:
+        """Return what every backend depends on."""
+        return SandboxBackend.world
 
     def region(self, name: str) -> SandboxBackend:
         """Return the region's backend; raise KeyError for a region that is not enabled."""

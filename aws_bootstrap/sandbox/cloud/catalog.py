@@ -81,9 +81,13 @@ class Image:
         }
 
 
+# https://docs.aws.amazon.com/dlami/latest/devguide/appendix-ami-release-notes.html (supported_ec2_instances)
+_NOTES = "Release notes: https://docs.aws.amazon.com/dlami/latest/devguide/appendix-ami-release-notes.html"
+
+
 def _deep_learning(date: str) -> list[Image]:
-    x86 = "Supported EC2 instances: G4dn, G5, G6, Gr6, G6e, P4d, P4de, P5, P5e, P5en, P6. Release notes: https://docs.aws.amazon.com/dlami/"
-    arm = "Supported EC2 instances: G5g, P6e-GB200. Release notes: https://docs.aws.amazon.com/dlami/"
+    x86 = "Supported EC2 instances: G4dn, G5, G6, Gr6, G6e, G7, P4d, P4de, P5, P5e, P5en, P6-B200, P6-B300. " + _NOTES
+    arm = "Supported EC2 instances: G5g, P6e-GB200, P6e-GB300. " + _NOTES
     return [
         Image(f"Deep Learning Base OSS Nvidia Driver GPU AMI (Ubuntu 24.04) {date}", AMAZON_OWNER, date, "x86_64", x86),
         Image(f"Deep Learning Base OSS Nvidia Driver GPU AMI (Ubuntu 22.04) {date}", AMAZON_OWNER, date, "x86_64", x86),

@@ -134,6 +134,23 @@ class SandboxEC2(EC2Response):
         filters = self._filters_from_querystring()
         return ActionResult({"Regions": [region for region in regions if _region_passes(region, filters)]})
 
+    def describe_vpc_block_public_access_options(self) -> ActionResult:
+        """Return the account's mode of VPC Block Public Access.
+
+        https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeVpcBlockPublicAccessOptions.html
+        """
+        self.error_on_dryrun()
+        mode = self.backend.world.account.public_access
+        options = {
+            "AwsAccountId": catalog.ACCOUNT,
+            "AwsRegion": self.region,
+            "State": "default-state" if mode == "off" else "update-complete",
+            "InternetGatewayBlockMode": mode,
+            "ManagedBy": "account",
+            "ExclusionsAllowed": "allowed",
+        }
+        return ActionResult({"VpcBlockPublicAccessOptions": options})
+
     def describe_spot_price_history(self) -> ActionResult:
         """Return prices by zone and time, with the price in effect at StartTime, as EC2 does.
 
@@ -168,7 +185,7 @@ class SandboxEC2(EC2Response):
         if named:
             zones = {named}
         found = []
-        for offer in INSTANCE_TYPE_OFFERINGS["availability-zone"].get(self.region, []):
+        for offer in self.backend.describe_instance_type_offerings("availability-zone"):
             instance_type, zone = offer["InstanceType"], offer["Location"]
             if instance_type in types and (not zones or zone in zones):
                 found.append((instance_type, zone))

@@ -1,4 +1,4 @@
-"""The guard before every call: do the policies in force allow it? It also keeps what was requested and decided."""
+"""The guard before every call: may the caller do it under the policies in force? It keeps what it decided."""
 
 from __future__ import annotations
 
@@ -9,20 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from . import catalog
+from .accounts import Account, service_control_policy
 from .aws_call import AwsCall
 from .backend import Backends
 from .http_responses import ServiceError
 from .permissions import requests
 from .policy import Document, Request, decide, read_policy
+from .principals import Principal
 
-#: The caller, as STS's GetCallerIdentity answers here.
-CALLER_ARN = f"arn:aws:sts::{catalog.ACCOUNT}:user/moto"
-CALLER = {
-    "aws:principalaccount": (catalog.ACCOUNT,),
-    "aws:principalarn": (CALLER_ARN,),
-    "aws:userid": ("AKIAIOSFODNN7EXAMPLE",),
-    "aws:username": ("moto",),
-}
 #: How many different requests are kept.
 KEPT = 10_000
 _QUERY_SERVICES = ("sts", "iam")
@@ -42,6 +36,9 @@ class Guard:
         self._backends = backends
         self._policies: tuple[Document, ...] = ()
         self._scps: tuple[Document, ...] = ()
+        #: What the organization of the account denies, beside `_scps`.
+        self._account_scps: tuple[Document, ...] = ()
+        self._is_tag_required = False
         self._texts: dict[str, list[dict[str, str]]] = {}
         self._decisions: dict[tuple[Any, ...], dict[str, Any]] = {}
         #: The services whose role the account has already.
@@ -74,27 +71,41 @@ class Guard:
         self._roles.clear()
         self.load({})
 
+    def enter_account(self, account: Account) -> None:
+        """Apply what the account's organization denies."""
+        text = service_control_policy(account)
+        self._account_scps = ()
+        if text:
+            self._account_scps = (read_policy(f"organization of {account.name}", text),)
+        self._is_tag_required = bool(account.required_tag)
+        self._decisions.clear()
+
     def facts(self) -> dict[str, Any]:
         """Return the names of the policies in force, and each request that they decided about."""
         return {
             "policies": [one.name for one in self._policies],
-            "scps": [one.name for one in self._scps],
+            "scps": [one.name for one in (*self._scps, *self._account_scps)],
             "decisions": list(self._decisions.values()),
         }
 
-    def authorize(self, call: AwsCall) -> None:
-        """Return where the policies allow the call. Raise ServiceError, with AWS's words, where they do not."""
-        if self._policies or self._scps:
-            for request in requests(call, self._backends):
-                reason = self._decide(request)
-                if reason:
-                    raise _refusal(call, request, reason)
-        self._ensure_role(call)
+    @property
+    def _has_policies(self) -> bool:
+        return bool(self._policies or self._scps or self._account_scps)
 
-    def _decide(self, request: Request) -> str | None:
+    def authorize(self, call: AwsCall, caller: Principal) -> None:
+        """Return where the policies allow the call. Raise ServiceError, with AWS's words, where they do not."""
+        if self._has_policies:
+            for request in requests(call, self._backends, is_tag_required=self._is_tag_required):
+                reason = self._decide(request, caller)
+                if reason:
+                    raise _refusal(call, request, reason, caller)
+        self._ensure_role(call, caller)
+
+    def _decide(self, request: Request, caller: Principal) -> str | None:
         """Return why the request is denied, None if it is not; keep what was decided."""
-        context = {**CALLER, **request.context}
-        reason = decide(Request(request.action, request.resource, context), self._policies, self._scps)
+        context = {**caller.context(), **request.context}
+        scps = (*self._scps, *self._account_scps)
+        reason = decide(Request(request.action, request.resource, context), self._policies, scps)
         key = (request.action, request.resource, tuple(sorted(context.items())))
         if len(self._decisions) < KEPT or key in self._decisions:
             self._decisions[key] = {
@@ -106,7 +117,7 @@ class Guard:
             }
         return reason
 
-    def _ensure_role(self, call: AwsCall) -> None:
+    def _ensure_role(self, call: AwsCall, caller: Principal) -> None:
         """Create the service-linked role that the call needs, if the account has it not yet and the caller may.
 
         https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/service-linked-roles-spot-instance-requests.html
@@ -121,7 +132,7 @@ class Guard:
         service, role = needed
         arn = _ROLES.format(account=catalog.ACCOUNT, service=service, role=role)
         context = {"aws:requestedregion": ("us-east-1",), "iam:awsservicename": (service,)}
-        if (self._policies or self._scps) and self._decide(Request("iam:CreateServiceLinkedRole", arn, context)):
+        if self._has_policies and self._decide(Request("iam:CreateServiceLinkedRole", arn, context), caller):
             raise _role_refusal(call)
         self._roles.add(service)
 
@@ -152,12 +163,12 @@ def _role_refusal(call: AwsCall) -> ServiceError:
     return ServiceError("DependencyAccessDeniedException", "Service-linked role creation access denied.")
 
 
-def _refusal(call: AwsCall, request: Request, reason: str) -> ServiceError:
+def _refusal(call: AwsCall, request: Request, reason: str, caller: Principal) -> ServiceError:
     """Return the denial in the words of the service.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
     """
-    words = f"User: {CALLER_ARN} is not authorized to perform: {request.action}"
+    words = f"User: {caller.arn} is not authorized to perform: {request.action}"
     if request.resource != "*":
         words += f" on resource: {request.resource}"
     words += f" {reason}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import copy
 import time
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from moto.ec2.models.instances import Instance, InstanceState, StateReason
@@ -22,6 +23,11 @@ TERMINATED, STOPPING, STOPPED = ("terminated", 48), ("stopping", 64), ("stopped"
 USER_TERMINATED = ("Client.UserInitiatedShutdown", "User initiated shutdown")
 SELF_SHUTDOWN = ("Client.InstanceInitiatedShutdown", "Instance initiated shutdown")
 SPOT_TERMINATED = ("Server.SpotInstanceTermination", "Spot instance termination")
+#: By the account's EBS key: how an instance with encrypted volumes ends.
+KEY_REFUSALS = {
+    "ungranted": ("Client.InternalError", "Client error on launch"),
+    "disabled": ("Client.InvalidKMSKey.InvalidState", "The KMS key provided is in an incorrect state"),
+}
 NOT_LIVE = frozenset({TERMINATED[0], SHUTTING_DOWN[0]})
 DEFAULT_ROOT_GB = 8
 
@@ -33,6 +39,10 @@ class SandboxInstance(Instance):
         super().__init__(ec2_backend, *args, **kwargs)
         self.running_since = 0.0
         self.spot_request_id: str | None = None
+        #: When it began to end; 0 before.
+        self.ended_at = 0.0
+        if not self.security_groups:
+            self.security_groups = self._groups_of_interface()
         for nic in self.nics.values():
             nic.stop()  # the address exists from `running` on
         self._enter(PENDING)
@@ -41,6 +51,13 @@ class SandboxInstance(Instance):
     @property
     def _world(self) -> World:
         return self.ec2_backend.world
+
+    def _groups_of_interface(self) -> list[Any]:
+        """Return the groups of the primary network interface: the instance's, where the launch names an interface."""
+        primary = self.nics.get(0)
+        if primary is None:
+            return []
+        return sorted(primary.group_set, key=attrgetter("id"))
 
     def _enter(self, state: tuple[str, int]) -> InstanceState:
         """Change to a state; return the previous one."""
@@ -52,11 +69,26 @@ class SandboxInstance(Instance):
         """Change from `pending` to `running`: the address exists now, and the machine boots."""
         if self.state != PENDING[0]:
             return
+        refusal = self._key_refusal()
+        if refusal:
+            self.terminate(refusal)
+            return
         for nic in self.nics.values():
             nic.start()
         self.running_since = time.time()
         self._enter(RUNNING)
         self._world.machines.boot(self.machine())
+
+    def _key_refusal(self) -> tuple[str, str] | None:
+        """Return why the account's EBS key does not decrypt the instance's volumes; None if it does, or is not used.
+
+        https://docs.aws.amazon.com/ebs/latest/userguide/ebs-encryption-requirements.html
+        """
+        refusal = KEY_REFUSALS.get(self._world.account.ebs_key)
+        for _, block in self.get_block_device_mapping:
+            if refusal and self.ec2_backend.get_volume(block.volume_id).encrypted:
+                return refusal
+        return None
 
     def resume(self) -> None:
         """Resume the state change that a restart of the sandbox interrupted, or boot the machine again."""
@@ -86,6 +118,7 @@ class SandboxInstance(Instance):
             user_data=base64.b64decode(self.user_data.as_bytes()) if self.user_data else b"",
             root_gb=self._root_gb(),
             volumes=self._data_volumes(),
+            first_boot=self._world.timing.first_boot,
         )
 
     def setup_defaults(self) -> None:
@@ -139,6 +172,7 @@ class SandboxInstance(Instance):
         if self.state in NOT_LIVE:
             return copy.copy(self._state)
         previous = self._enter(SHUTTING_DOWN)
+        self.ended_at = time.time()
         self.end_reason = reason
         self._set_reason(reason)
         self._world.machines.halt(self.id)

@@ -3,29 +3,46 @@
 from __future__ import annotations
 
 import secrets
-from typing import Any
+import time
+from typing import TYPE_CHECKING, Any
 
 from moto.ec2.exceptions import EC2ClientError
-from moto.ec2.models.instance_types import INSTANCE_TYPE_OFFERINGS, INSTANCE_TYPES
+from moto.ec2.models.instance_types import INSTANCE_TYPES
 
 from . import catalog
+from .accounts import FREE_TIER_TYPES
 from .instances import SandboxInstance
 from .tokens import Tokens
+from .zones import Zones
+
+if TYPE_CHECKING:
+    from .world import World
 
 _TOKEN_IGNORES = frozenset({"client_token", "region_name", "subnet_id"})
 _NO_TOKEN = "ABCDE"  # noqa: S105 (a client token): moto's default for a request without one
 _COUNTED = frozenset({"pending", "running"})
+_NOT_FREE = (
+    "The specified instance type is not eligible for Free Tier. For a list of Free Tier instance types, run "
+    "'describe-instance-types' with the filter 'free-tier-eligible=true'."
+)
+_VERIFYING = (
+    "Your request for accessing resources in this region is being validated, and you will not be able to launch "
+    "additional resources in this region until the validation is complete. We will notify you by email once your "
+    "request has been validated. While normally resolved within minutes, please allow up to 4 hours for this process "
+    "to complete. If the issue still persists, please let us know by writing to aws-verification@amazon.com for "
+    "further assistance."
+)
 
 
-class Launches(Tokens):
+class Launches(Zones, Tokens):
     """The part of the EC2 backend that launches. Mixed into `SandboxBackend`, whose state it uses."""
 
     region_name: str
+    world: World
 
     def __init__(self) -> None:
         super().__init__()
         self.quotas: dict[str, float] = {}
-        self.launched = 0
         #: True while a launch attaches volumes: EC2's own attachments are not checked.
         self.launching = False
 
@@ -58,9 +75,10 @@ class Launches(Tokens):
         kwargs: dict[str, Any],
     ) -> Any:
         """Return a new reservation; raise EC2's error if type, quota or placement do not allow it."""
+        self._check_account(kwargs["instance_type"])
         self._check_type(kwargs["instance_type"])
         self._check_quota(kwargs["instance_type"], count, spot=bool(kwargs["instance_market_options"]))
-        self._place(kwargs)
+        self.place(kwargs, count)
         self.launching = True
         try:
             reservation = super().run_instances(image_id, count, user_data, security_group_names, **kwargs)  # type: ignore[misc]
@@ -71,6 +89,17 @@ class Launches(Tokens):
             if instance.lifecycle == "spot":
                 instance.spot_request_id = f"sir-{secrets.token_hex(4)}"
         return reservation
+
+    def _check_account(self, instance_type: str) -> None:
+        """Raise EC2's error if the account's plan does not include the type, or while the account is verified.
+
+        https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html (PendingVerification)
+        """
+        account = self.world.account
+        if account.plan == "free" and instance_type not in FREE_TIER_TYPES:
+            raise EC2ClientError("InvalidParameterCombination", _NOT_FREE)
+        if time.time() < self.world.account_since + account.verifying:
+            raise EC2ClientError("PendingVerification", _VERIFYING)
 
     def _check_type(self, instance_type: str) -> None:
         """Raise EC2's error if no such type exists, or the region does not offer it.
@@ -85,17 +114,14 @@ class Launches(Tokens):
                 "The requested configuration is currently not supported.",
             )
 
-    def offering_zones(self, instance_type: str) -> list[str]:
-        """Return the region's zones that offer the type, in order."""
-        offered = INSTANCE_TYPE_OFFERINGS["availability-zone"].get(self.region_name, [])
-        return sorted({offer["Location"] for offer in offered if offer["InstanceType"] == instance_type})
-
     def quota(self, code: str) -> float:
         """Return the account's value of a quota in this region."""
-        return self.quotas.get(code, catalog.GRANTED[catalog.QUOTAS[code].family])
+        return self.quotas.get(code, self.world.account.granted(catalog.QUOTAS[code], self.region_name))
 
     def _check_quota(self, instance_type: str, count: int, *, spot: bool) -> None:
-        """Raise EC2's error if the launch exceeds its vCPU quota. Pending and running instances count, as on EC2.
+        """Raise EC2's error if the launch exceeds its vCPU quota.
+
+        Pending and running instances count, as on EC2, and for some time those that ended.
 
         https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-on-demand-instances.html#ec2-on-demand-instances-limits
         https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/using-spot-limits.html
@@ -117,33 +143,19 @@ class Launches(Tokens):
         return sum(
             vcpus(instance.instance_type)
             for instance in self.live_instances()
-            if instance.state in _COUNTED
+            if self._is_counted(instance)
             and catalog.quota_for(instance.instance_type, self.region_name, spot=instance.lifecycle == "spot") == quota
         )
+
+    def _is_counted(self, instance: SandboxInstance) -> bool:
+        """Return whether the instance counts against its quota."""
+        if instance.state in _COUNTED:
+            return True
+        return time.time() < instance.ended_at + self.world.timing.quota_release
 
     def live_instances(self) -> list[SandboxInstance]:
         """Return every instance of the region that EC2 still shows."""
         return [instance for reservation in self.reservations.values() for instance in reservation.instances]  # type: ignore[attr-defined]
-
-    def _place(self, kwargs: dict[str, Any]) -> None:
-        """Choose the default subnet of a zone that offers the type, for a request without a subnet.
-
-        https://docs.aws.amazon.com/vpc/latest/userguide/default-vpc.html
-        """
-        zones = self.offering_zones(kwargs["instance_type"])
-        requested = kwargs.get("placement")
-        if requested and requested not in zones and any(zone.startswith(requested[:-1]) for zone in zones):
-            raise _unsupported_zone(kwargs["instance_type"], requested, zones)
-        if kwargs.get("subnet_id") or kwargs.get("nics") or kwargs.get("launch_template"):
-            return
-        defaults = self.get_default_subnets()  # type: ignore[attr-defined]
-        if self.get_default_vpc() is None or not defaults:  # type: ignore[attr-defined]
-            raise EC2ClientError("VPCIdNotSpecified", "No default VPC for this user")
-        candidates = [zone for zone in ([requested] if requested else zones) if zone in defaults]
-        if candidates:
-            kwargs["subnet_id"] = defaults[candidates[self.launched % len(candidates)]].id
-            kwargs["associate_public_ip"] = None  # as the subnet says
-            self.launched += 1
 
 
 def vcpus(instance_type: str) -> int:
@@ -155,11 +167,3 @@ def _signature(image_id: str, count: int, user_data: str, groups: list[str], kwa
     """Return the parameters that must be equal for a client token to mean the same request."""
     rest = sorted((name, repr(value)) for name, value in kwargs.items() if name not in _TOKEN_IGNORES)
     return image_id, count, user_data, tuple(groups), repr(kwargs.get("subnet_id")), tuple(rest)
-
-
-def _unsupported_zone(instance_type: str, zone: str, zones: list[str]) -> EC2ClientError:
-    return EC2ClientError(
-        "Unsupported",
-        f"Your requested instance type ({instance_type}) is not supported in your requested Availability Zone "
-        f"({zone}). Retry your request by not specifying an Availability Zone or choosing {', '.join(zones)}.",
-    )

@@ -94,6 +94,8 @@ CREATED_IF_TAGGED: dict[str, tuple[str, ...]] = {
     "AuthorizeSecurityGroupIngress": ("security-group-rule",),
     "RunInstances": ("spot-instances-request",),
 }
+_SPOT_REQUEST = "spot-instances-request"
+_MARKET = "InstanceMarketOptions.MarketType"
 _TAGGING = ("CreateTags", "DeleteTags")
 #: The type of a resource, by the prefix of its id.
 _TYPES = {
@@ -115,12 +117,15 @@ _WITHOUT_ACCOUNT = frozenset({"image", "snapshot"})
 Tags = dict[str, str]
 
 
-def requests(call: AwsCall, backends: Backends) -> list[Request]:
-    """Return what the policies must allow for this call, in the order in which EC2 looks."""
+def requests(call: AwsCall, backends: Backends, *, is_tag_required: bool = False) -> list[Request]:
+    """Return what the policies must allow for this call, in the order in which EC2 looks.
+
+    With `is_tag_required` the call is authorized on what it creates without tags, too.
+    """
     if action_of(call) in FREE:
         return []
     if call.service == "ec2":
-        return list(_Ec2(call, backends.region(call.region)).requests())
+        return list(_Ec2(call, backends.region(call.region), is_tag_required=is_tag_required).requests())
     if call.action == "RequestServiceQuotaIncrease":
         service = call.parameters.get("ServiceCode", ANY)
         code = call.parameters.get("QuotaCode", ANY)
@@ -145,9 +150,10 @@ def _base(call: AwsCall) -> dict[str, tuple[str, ...]]:
 class _Ec2:
     """One call of EC2, in the region whose resources it names."""
 
-    def __init__(self, call: AwsCall, backend: SandboxBackend) -> None:
+    def __init__(self, call: AwsCall, backend: SandboxBackend, *, is_tag_required: bool) -> None:
         self._call = call
         self._backend = backend
+        self._is_tag_required = is_tag_required
         self._tags = tag_specifications(call.parameters)
         self._common = _base(call) | {"ec2:region": (call.region,)}
 
@@ -159,7 +165,7 @@ class _Ec2:
             return
         created = [*CREATED.get(action, ())]
         for resource_type in CREATED_IF_TAGGED.get(action, ()):
-            if resource_type in self._tags:
+            if resource_type in self._tags or (self._is_tag_required and self._creates(resource_type)):
                 created.append(resource_type)
         if not created and action not in EXISTING:
             yield self._request(ANY, {})
@@ -168,6 +174,10 @@ class _Ec2:
         for resource_type in created:
             yield self._request(self._arn(resource_type, ANY), self._created_context(resource_type))
         yield from self._tags_on_create()
+
+    def _creates(self, resource_type: str) -> bool:
+        """Return whether the call creates such a resource: a launch creates a spot request only if it is for spot."""
+        return resource_type != _SPOT_REQUEST or self._call.parameters.get(_MARKET) == "spot"
 
     def _request(self, resource: str, context: Mapping[str, tuple[str, ...]], action: str = "") -> Request:
         return Request(f"ec2:{action or self._call.action}", resource, {**self._common, **context})
@@ -216,7 +226,7 @@ class _Ec2:
         if self._call.action == "RunInstances" and resource_type == "instance":
             parameters = self._call.parameters
             context["ec2:instancetype"] = (parameters.get("InstanceType", "m1.small"),)
-            context["ec2:instancemarkettype"] = (parameters.get("InstanceMarketOptions.MarketType", "on-demand"),)
+            context["ec2:instancemarkettype"] = (parameters.get(_MARKET, "on-demand"),)
             context["ec2:metadatahttptokens"] = (parameters.get("MetadataOptions.HttpTokens", "optional"),)
         return context
 

@@ -17,8 +17,10 @@ from .backend import Backends
 from .ec2_actions import SandboxEC2
 from .guard import Guard
 from .http_responses import HttpResponse, ServiceError, error_response, json_response
+from .principals import Principal, Principals
 from .quotas import Quotas
 from .ssm_and_pricing import ParameterStore, Pricing
+from .sts import Sts
 
 _LOG = logging.getLogger(__name__)
 # Imported at the first call of the service: most rehearsals never call them.
@@ -36,8 +38,9 @@ class Router:
     def __init__(self, backends: Backends, lock: threading.RLock, access_key: str, changed: Callable[[], None]) -> None:
         self.quotas = Quotas(backends)
         self.guard = Guard(backends)
+        self.principals = Principals(access_key)
+        self._sts = Sts(self.principals)
         self._lock = lock
-        self._access_key = access_key
         self._changed = changed
         self._documents: dict[str, Callable[[AwsCall], Any]] = {
             "servicequotas": self.quotas.handle,
@@ -48,10 +51,10 @@ class Router:
     def handle(self, call: AwsCall) -> HttpResponse:
         """Return the response to any call, errors included."""
         try:
-            self._authenticate(call)
+            caller = self._authenticate(call)
             with self._lock:
-                self.guard.authorize(call)
-                response = self._dispatch(call)
+                self.guard.authorize(call, caller)
+                response = self._dispatch(call, caller)
             if not _READS.match(call.action):
                 self._changed()
             return response
@@ -66,9 +69,10 @@ class Router:
             _LOG.exception("%s %s", call.service, call.action)
             return error_response(call, "InternalError", f"The sandbox failed: {error!r}", 500)
 
-    def _authenticate(self, call: AwsCall) -> None:
-        """Raise ServiceError unless the call has this sandbox's access key and a region that is enabled."""
-        if call.access_key != self._access_key:
+    def _authenticate(self, call: AwsCall) -> Principal:
+        """Return who calls. Raise ServiceError for a key that is nobody's, and for a region that does not exist."""
+        caller = self.principals.caller(call.access_key)
+        if caller is None:
             # EC2 reports an unknown key as AuthFailure, STS as InvalidClientTokenId, JSON services by the third code.
             code = {"ec2": "AuthFailure", "sts": "InvalidClientTokenId", "iam": "InvalidClientTokenId"}
             status = 401 if call.service == "ec2" else 403
@@ -78,9 +82,12 @@ class Router:
             raise ServiceError(
                 "AuthFailure" if call.service == "ec2" else "UnrecognizedClientException", _INVALID_KEYS, 401
             )
+        return caller
 
-    def _dispatch(self, call: AwsCall) -> HttpResponse:
+    def _dispatch(self, call: AwsCall, caller: Principal) -> HttpResponse:
         """Return the response of the called service."""
+        if call.service == "sts" and call.action in self._sts.actions:
+            return self._sts.actions[call.action](call, caller)
         if call.service in self._documents:
             return json_response(self._documents[call.service](call))
         if call.service == "ec2":

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from ..scheduler import Scheduler
 from . import catalog
+from .accounts import Account
 
 
 @dataclass
@@ -22,6 +23,10 @@ class Timing:
     attaching: float = 0.3
     detaching: float = 0.5
     forget_terminated: float = 3600.0
+    #: For how long the vCPUs of an ended instance count against its quota.
+    quota_release: float = 0.0
+    #: How long the SSH server of a new box takes to answer, after its port is open.
+    first_boot: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,8 @@ class Machine:
     user_data: bytes
     root_gb: int
     volumes: tuple[Attachment, ...] = field(default=())
+    #: How long the SSH server takes to answer at the first boot.
+    first_boot: float = 0.0
 
 
 class Machines(Protocol):
@@ -120,3 +127,6 @@ class World:
     timing: Timing
     #: The account's enabled regions, which DescribeRegions returns.
     regions: tuple[str, ...] = catalog.REGIONS
+    account: Account = Account()
+    #: When the account was chosen.
+    account_since: float = 0.0

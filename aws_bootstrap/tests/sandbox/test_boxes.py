@@ -394,6 +394,7 @@ def test_the_machine_is_as_it_was_before(boxes, tmp_path):
     [
         ("refused", "Connection refused"),
         ("mute", "timed out"),
+        ("unreachable", "timed out"),
         ("wrong-key", "Permission denied .publickey."),
         # Which of them depends on whether ssh was writing when the connection broke.
         ("dropped", "closed by remote host|Broken pipe"),
@@ -428,3 +429,34 @@ def test_a_box_shows_another_host_key_floods_and_hangs_when_told(login, tmp_path
         subprocess.run([*command, "true"], capture_output=True, timeout=2)
     login.sandbox.clear_ssh_fault()
     assert login.said("echo back") == "back"
+
+
+def test_a_box_has_the_toolkits_of_a_deep_learning_image(login):
+    """https://docs.aws.amazon.com/dlami/latest/devguide/appendix-ami-release-notes.html (nvidia_cuda_stack)"""
+    local = login.said("echo ${SANDBOX_ROOT:+$SANDBOX_ROOT/.local}") or "/usr/local"
+    names = login.said(f"cd {local}; ls -d cuda*; readlink cuda").split()
+    assert names == ["cuda", "cuda-12.8", "cuda-12.9", "cuda-13.0", "cuda-13.2", "cuda-13.2"]
+    assert "release 13.2, V13.2" in login.said(f"{local}/cuda/bin/nvcc --version")
+    assert "release 12.8, V12.8" in login.said(f"{local}/cuda-12.8/bin/nvcc --version")
+
+
+def test_a_slow_first_boot_keeps_its_banner_back(boxes, tmp_path):
+    """The port is open; the banner comes late, and only at the first boot."""
+    boxes.account(first_boot=3)
+    login = box(boxes, tmp_path)
+    assert "port 2222 answers in " in login.console()
+    login.client.reboot_instances(InstanceIds=[login.instance_id])
+    assert eventually(lambda: login.console().count("box of ") == 2)
+    login.wait()
+    assert login.console().count("answers in ") == 1
+
+
+def test_a_company_that_blocks_public_access_is_not_reached(boxes, tmp_path):
+    """https://docs.aws.amazon.com/vpc/latest/userguide/security-vpc-bpa.html: packets are dropped."""
+    login = box(boxes, tmp_path)
+    boxes.account(public_access="block-ingress")
+    failed = login.ssh("true", options=("-o", "ConnectTimeout=2"))
+    assert failed.returncode == 255
+    assert b"timed out" in failed.stderr
+    boxes.account(public_access="off")
+    login.wait()

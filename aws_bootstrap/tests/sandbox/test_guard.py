@@ -169,7 +169,9 @@ def test_the_command_loads_shows_and_removes_policies(cloud, ec2, tmp_path: Path
     second.write_text(policy(statement(Action="ec2:DescribeVolumes")))
     scp.write_text(policy(statement(Effect="Deny", Action="iam:*")))
     loaded = account(cloud, "--policy", str(first), "--policy", str(second), "--scp", str(scp), "-o", "json")
-    assert json.loads(loaded.stdout) == {
+    shown = json.loads(loaded.stdout)
+    assert (shown.pop("account"), shown.pop("settings"), len(shown.pop("principals"))) == ("plain", {}, 1)
+    assert shown == {
         "policies": [str(first), str(second)],
         "scps": [str(scp)],
         "decisions": [],
@@ -181,7 +183,7 @@ def test_the_command_loads_shows_and_removes_policies(cloud, ec2, tmp_path: Path
     shown = account(cloud).stdout
     assert "Allowed: 2 actions\n  ec2:DescribeInstances\n  ec2:DescribeVolumes\n" in shown
     assert "Denied: 1 request\n  ec2:DescribeVpcs on *: because no identity-based policy allows the" in shown
-    assert account(cloud, "--no-policy").stdout.strip() == "No policy is in force: the caller may do everything."
+    assert "No policy is in force: every caller may do everything." in account(cloud, "--no-policy").stdout
     ec2.describe_vpcs()
 
 

@@ -166,10 +166,12 @@ def test_an_instance_lands_in_the_default_subnet_of_a_zone_that_offers_its_type(
     assert refused(east.run_instances, **wrong) == "Unsupported"
 
 
-def test_without_a_default_vpc_a_subnet_must_be_named(ec2):
-    """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html (VPCIdNotSpecified)"""
+def test_without_a_default_vpc_or_subnet_a_subnet_must_be_named(cloud, ec2):
+    """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html (VPCIdNotSpecified, MissingInput)"""
     for subnet in ec2.describe_subnets()["Subnets"]:
         ec2.delete_subnet(SubnetId=subnet["SubnetId"])
+    assert refused(ec2.run_instances, **_request(ec2)) == "MissingInput"
+    cloud.account(network="no-default-vpc")
     assert refused(ec2.run_instances, **_request(ec2)) == "VPCIdNotSpecified"
 
 

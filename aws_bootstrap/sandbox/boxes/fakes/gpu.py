@@ -1,11 +1,12 @@
 """nvidia-smi, nvcc and cuda-gdb: the output of a real driver and toolkit, for the GPU of the instance type.
 
 The format follows driver 590 (https://docs.nvidia.com/deploy/nvidia-smi/) and CUDA 12.8, the versions are those of the
-Deep Learning AMIs of September 2026.
+Deep Learning AMIs of September 2026, which have several toolkits.
 """
 
 from __future__ import annotations
 
+import os
 import time
 
 import box
@@ -13,10 +14,17 @@ import box
 DRIVER, CUDA_DRIVER = "595.91.07", "13.2"
 NVCC = """\
 nvcc: NVIDIA (R) Cuda compiler driver
-Copyright (c) 2005-2026 NVIDIA Corporation
-Built on Mon_Feb_16_09:12:44_PM_PST_2026
-Cuda compilation tools, release 13.2, V13.2.51
-Build cuda_13.2.r13.2/compiler.37500000_0"""
+Copyright (c) 2005-{year} NVIDIA Corporation
+Built on {built}
+Cuda compilation tools, release {release}, V{version}
+Build cuda_{release}.r{release}/compiler.{build}_0"""
+#: By release: the version, the build and its date.
+TOOLKITS = {
+    "12.8": ("12.8.93", "35583870", "Fri_Feb_21_20:23:50_PST_2025"),
+    "12.9": ("12.9.86", "36037853", "Tue_May_27_02:21:03_PDT_2025"),
+    "13.0": ("13.0.88", "36424714", "Wed_Aug_20_01:58:59_PM_PDT_2025"),
+    "13.2": ("13.2.51", "37500000", "Mon_Feb_16_09:12:44_PM_PST_2026"),
+}
 _NO_DRIVER = (
     "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver. "
     "Make sure that the latest NVIDIA driver is installed and running.\n"
@@ -131,12 +139,15 @@ def _summary(gpus: list[dict]) -> str:
 def nvcc(program: str, arguments: list[str]) -> int:
     """Print the version; fail for anything else: there is no compiler."""
     if "--version" in arguments or "-V" in arguments:
-        box.say(NVCC)
+        release = os.environ.get("SANDBOX_CUDA", CUDA_DRIVER)
+        version, build, built = TOOLKITS[release]
+        box.say(NVCC.format(year=built[-4:], built=built, release=release, version=version, build=build))
         return 0
     return box.complain("nvcc: this box of the aws-bootstrap sandbox has no CUDA compiler")
 
 
 def cuda_gdb(program: str, arguments: list[str]) -> int:
     """Print the version; there is no debugger."""
-    box.say("NVIDIA (R) cuda-gdb 13.2", "Portions Copyright (C) 2007-2026 NVIDIA Corporation")
+    release = os.environ.get("SANDBOX_CUDA", CUDA_DRIVER)
+    box.say(f"NVIDIA (R) cuda-gdb {release}", "Portions Copyright (C) 2007-2026 NVIDIA Corporation")
     return 0
