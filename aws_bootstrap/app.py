@@ -1,4 +1,4 @@
-"""What a command is given: the doors to the world, and one way to answer."""
+"""What a command is given: access to AWS, SSH and the terminal, and one way to show its result."""
 
 from __future__ import annotations
 
@@ -38,28 +38,28 @@ class App:
     console: Console = field(default_factory=Console)
     #: Return this machine's public address; BootstrapError if it cannot be determined.
     my_address: Callable[[], str] = _my_address
-    #: The error that a partial result amounts to; the error door raises it.
+    #: The error that a partial result amounts to; `cli.Group.main` raises it.
     failure: BootstrapError | None = None
     #: How long to look up a call whose answer never came: it may take effect, and show, seconds later.
     lookup_seconds: float = 12.0
 
     @cached_property
     def aws(self) -> Aws:
-        """Return the door to AWS, opened at its first call."""
+        """Return access to AWS, set up at its first call."""
         from .aws import Aws
 
         return Aws(self.profile)
 
     @cached_property
     def keys(self) -> LocalKeys:
-        """Return the door to the SSH key pairs of this machine."""
+        """Return access to the SSH key pairs of this machine."""
         from .keys import LocalKeys
 
         return LocalKeys()
 
     @cached_property
     def ssh(self) -> Ssh:
-        """Return the door to the boxes."""
+        """Return access to the boxes."""
         from .ssh import Ssh
 
         return Ssh(self.paths)
@@ -82,7 +82,7 @@ class App:
         return Invocation(program=config.program(), ssh=ssh, profile=self.profile)
 
     def show(self, result: Result) -> None:
-        """Show a result. A partial one is left to the error door, as `failure`."""
+        """Show a result. The error of a partial one is left to `cli.Group.main`, as `failure`."""
         result = output.with_warnings(result)
         error = outcomes.error_for(result)
         if error:

@@ -1,4 +1,4 @@
-"""The only door to boto3: sessions, clients, retries, errors, and many regions at once."""
+"""The only module that uses boto3: sessions, clients, retries, errors, and many regions at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The `aws-bootstrap` command: its global options and its one error door."""
+"""The `aws-bootstrap` command: its global options, and the one place that handles errors."""
 
 from __future__ import annotations
 

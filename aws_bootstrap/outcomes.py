@@ -29,6 +29,22 @@ from .models import (
 )
 
 
+def continue_hint(name: str, setup_options: str = "") -> str:
+    """Return the command that completes the setup of a box; the options each begin with a space."""
+    return f"Continue: {PROGRAM} setup {name}{setup_options}"
+
+
+def undo_hint(name: str, region: str | None = None) -> str:
+    """Return the command that undoes a launch."""
+    where = f" --region {region}" if region else ""
+    return f"Undo: {PROGRAM} terminate {name}{where}"
+
+
+def check_hint(region: str) -> str:
+    """Return the command that shows what exists in a region."""
+    return f"Check: {PROGRAM} status --region {region}"
+
+
 @singledispatch
 def error_for(result: Result) -> BootstrapError | None:
     """Return the error for a partial result; None for a whole one."""
@@ -61,7 +77,7 @@ def _quota_requests_error(result: QuotaRequests) -> BootstrapError | None:
         return None
     reasons = tuple(RegionReason(failure.region, failure.error) for failure in result.regions_failed)
     names = ", ".join(reason.region for reason in reasons)
-    hint = f"See what was sent: {PROGRAM} quota history"
+    hint = f"Show the sent requests: {PROGRAM} quota history"
     what = f"The request failed in {names}: {reasons[0].reason}"
     return IncompleteError(what, hint=hint).add_details(regions=reasons)
 
@@ -110,7 +126,7 @@ def _cleanup_error(result: CleanupReport) -> BootstrapError | None:
     names = ", ".join(volume.volume_id for volume in remaining)
     return error_type(
         f"Could not delete {names}: {remaining[0].error}",
-        hint=f"See what is there: {PROGRAM} status",
+        hint=f"Show what remains: {PROGRAM} status",
         code="volume-not-deleted",
     )
 
@@ -119,7 +135,7 @@ def _unread_before_removal(failed: Sequence[RegionFailure]) -> BootstrapError | 
     error = unread_regions(failed)
     if error is None:
         return None
-    hint = "So nothing is removed or deleted: what lives there is unknown. Run it again once the region answers."
+    hint = "Nothing was removed or deleted. Run the command again once these regions answer."
     return error.add_details(hint=hint)
 
 
@@ -140,19 +156,20 @@ def _setup_error(result: SetupReport) -> BootstrapError | None:
 
 def _box_error(report: LaunchReport | SetupReport) -> BootstrapError | None:
     """Return the error for a box that is up and usable, but whose setup or data volume failed."""
-    alias = report.ssh_alias or report.instance_id
-    go_on = f"Go on:     {PROGRAM} setup {alias}{report.setup_options}"
-    undo = f"Undo:      {PROGRAM} terminate {alias}"
+    name = report.ssh_alias or str(report.instance_id)
+    ways = [continue_hint(name, report.setup_options)]
+    if isinstance(report, LaunchReport):  # `setup` did not create the box, so terminating it undoes nothing
+        ways.append(undo_hint(name))
     if report.setup == "failed":
-        look = f"Look:      {SSH} {alias} tail -n 50 .aws-bootstrap/setup.log"
-        why = f": {report.setup_failed_reason}" if report.setup_failed_reason else ""
-        what = f"The setup of {alias} failed at the step {report.setup_failed_step}{why}."
-        return IncompleteError(what, hint=f"{look}\n{go_on}\n{undo}", code="setup-failed")
+        log = f"Show the log: {SSH} {name} tail -n 50 .aws-bootstrap/setup.log"
+        reason = f": {report.setup_failed_reason}" if report.setup_failed_reason else ""
+        what = f"The setup of {name} failed at the step {report.setup_failed_step}{reason}."
+        return IncompleteError(what, hint="\n".join([log, *ways]), code="setup-failed")
     if report.volume_error is None:
         return None
-    hints = [report.volume_hint, go_on, undo]
-    if report.volume_unformatted:  # another setup would end in the same way: it has no leave to format
-        hints.remove(go_on)
+    if report.volume_unformatted:  # another setup would fail in the same way: it may not format either
+        del ways[0]
+    hints = [report.volume_hint, *ways]
     return IncompleteError(
         f"The data volume is not mounted: {report.volume_error}",
         hint="\n".join(hint for hint in hints if hint),

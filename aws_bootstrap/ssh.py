@@ -1,4 +1,4 @@
-"""The only door to subprocesses: ssh, ssh-keygen and ssh-add, and what is run on a box through them.
+"""The only module that starts subprocesses: ssh, ssh-keygen and ssh-add, and what is run on a box through them.
 
 Every wait on a box is bounded. `ssh_frame` marks a command and reads what comes back; `ssh_mount` mounts a data volume.
 """
@@ -22,6 +22,7 @@ from . import gpu
 from .config import LOGIN_RETRY_SECONDS, Paths
 from .errors import SshError
 from .gpu import GpuInfo
+from .invocation import SSH
 from .retry import poll
 from .ssh_frame import Output, Remote, Tail, framed, in_bash, quoted, wrapped
 from .ssh_mount import MOUNT_SECONDS, VolumeUnformatted, mount_command, mount_ebs_volume
@@ -258,7 +259,7 @@ def _no_command(alias: str, message: str, status: int) -> SshError:
     cause = message or f"exit status {status}"
     return SshError(
         f"{alias} ended the login before the command ran: {cause}",
-        hint=f"Check what the account runs at login (~/.bashrc): ssh {alias}",
+        hint=f"Check what the account runs at login (~/.bashrc): {SSH} {alias}",
     )
 
 

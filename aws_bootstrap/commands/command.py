@@ -83,6 +83,10 @@ class Group(click.Group):
         super().__init__(*args, **examples_last(kwargs))
         self.params += [make() for make in GLOBAL_OPTIONS]
 
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the commands' names in the order of use, in which they are added."""
+        return list(self.commands)
+
     def add_command(self, cmd: click.Command, name: str | None = None) -> None:
         """Add the command; its options' variables are named after the group as well."""
         super().add_command(cmd, name)

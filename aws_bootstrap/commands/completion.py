@@ -13,7 +13,9 @@ from .command import Command
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
-    """Print a shell completion script: for commands, options and aliases.
+    """Print a shell completion script.
+
+    It completes commands, options and aliases.
 
     \b
     Examples:

@@ -48,7 +48,9 @@ def instance_types(app: App, prefix: str, regions: tuple[str, ...]) -> None:
 @options.regions_here
 @click.pass_obj
 def amis(app: App, name_filter: str, regions: tuple[str, ...]) -> None:
-    """List the newest images of a name pattern, 20 at most a region.
+    """List the newest images with a name pattern.
+
+    Each region shows 20 at most.
 
     \b
     Examples:

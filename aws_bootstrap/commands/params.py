@@ -13,13 +13,13 @@ import click
 from ..retry import parse_duration
 
 
-class Listed(click.ParamType[Any]):
+class CommaSeparated(click.ParamType[Any]):
     """A type whose repeated values are separated by commas in the environment."""
 
     envvar_list_splitter = ","
 
 
-class Pattern(Listed):
+class Pattern(CommaSeparated):
     """Text of a known form."""
 
     def __init__(self, name: str, pattern: str, example: str) -> None:
@@ -30,11 +30,11 @@ class Pattern(Listed):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the text itself; a usage error unless it has the form."""
         if not self._pattern.fullmatch(value):
-            self.fail(f"'{value}' is not a {self.name}; write it like {self._example}.", param, ctx)
+            self.fail(f"'{value}' is not a valid {self.name}; write it like {self._example}.", param, ctx)
         return str(value)
 
 
-class Cidr(Listed):
+class Cidr(CommaSeparated):
     """A network, an address, or `me`."""
 
     name = "cidr"
@@ -85,7 +85,7 @@ class Price(click.ParamType[float]):
         return price
 
 
-class Tag(Listed):
+class Tag(CommaSeparated):
     """One KEY=VALUE, as a pair."""
 
     name = "key=value"

@@ -17,7 +17,9 @@ from .command import Command
 @click.option("--keep-ebs", is_flag=True, help="Keep the data volumes.")
 @click.pass_obj
 def terminate(app: App, names: tuple[str, ...], region: str | None, yes: bool, keep_ebs: bool) -> None:
-    """Terminate the boxes named, or all of yours in the region; their data volumes go with them.
+    """Terminate boxes and delete their data volumes.
+
+    Without names these are all boxes in the region.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""A local EC2 and local boxes behind the same doors: no account, no cost, no network.
+"""A local EC2 and local boxes behind the same interfaces: no account, no cost, no network.
 
 This module stays light: the command line imports it before it knows whether a sandbox is requested. Everything
 heavy (moto, asyncssh) lives in the background process that `environment` starts.

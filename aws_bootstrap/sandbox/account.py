@@ -77,7 +77,9 @@ class SandboxAccount(Result):
 @click.option("--no-policy", is_flag=True, help="Remove all policies: the caller may do everything.")
 @click.pass_obj
 def account(app: App, /, **options: Any) -> None:
-    """Play another account or put the caller under IAM policies, or show what is in force.
+    """Choose the account and the IAM policies.
+
+    Without options it shows what is in force.
 
     What exists in the account stays. The given files replace every policy loaded before. A denied call gets AWS's own
     error.

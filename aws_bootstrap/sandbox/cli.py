@@ -20,7 +20,9 @@ _MATCH_HELP = "A request parameter and a regular expression that must match in f
 
 @click.group(cls=Group)
 def sandbox() -> None:
-    """Rehearse with a local EC2 and local boxes: no account and no cost.
+    """Rehearse with a local EC2 and local boxes.
+
+    It needs no account and costs nothing.
 
     \b
     Examples:
@@ -149,7 +151,9 @@ def fault(app: App, /, **options: Any) -> None:
 @click.option("--clear", is_flag=True, help="Clear the log after showing it.")
 @click.pass_obj
 def log(app: App, actions: tuple[str, ...], clear: bool) -> None:
-    """Show every AWS call, with its parameters (-o json), times and outcome.
+    """Show every AWS call and its outcome.
+
+    With -o json it also shows their parameters and times.
 
     \b
     Examples:

@@ -119,7 +119,7 @@ def test_a_volume_that_may_have_been_created_has_a_command_to_look_for_it(launch
     code, box = launch("--ebs-storage", "5")
     assert code == 3
     assert boxes.mounts == []
-    assert box["error"]["hint"].splitlines()[0] == f"Look:      aws-bootstrap status --region {WEST}"
+    assert box["error"]["hint"].splitlines()[0] == f"Check: aws-bootstrap status --region {WEST}"
     assert [(warning["code"], warning["region"]) for warning in box["warnings"]] == [("unreachable", WEST)]
 
 
@@ -191,7 +191,7 @@ def test_a_dry_run_tells_what_is_done_about_the_volume(launch, own_volume, exist
 @pytest.mark.parametrize(
     ("refusal", "hint"),
     [
-        (SshError("No disks.", code="mount-failed", hint="Look."), "Look.\nGo on:     aws-bootstrap setup aws-gpu1\n"),
+        (SshError("No disks.", code="mount-failed", hint="Look."), "Look.\nContinue: aws-bootstrap setup aws-gpu1\n"),
         (
             VolumeUnformatted("No disks.", code="mount-failed"),
             "Format it: aws-bootstrap setup aws-gpu1 --format-volume\n",

@@ -16,7 +16,7 @@ from aws_bootstrap.workflows.launch.state import Node
 from aws_bootstrap.workflows.provision import SetupOutcome
 
 EAST, WEST = "us-east-1", "us-west-2"
-LOOK = f"Look:   aws-bootstrap status --region {WEST}"
+LOOK = f"Check: aws-bootstrap status --region {WEST}"
 
 
 @pytest.fixture
@@ -41,8 +41,8 @@ def broken() -> SshError:
 
 def ways_on(failed) -> str:
     """The hint for a box that is up: how to go on, and how to undo it."""
-    undo = f"Undo:   aws-bootstrap terminate {failed['instance_id']} --region {WEST}"
-    return f"Go on:  aws-bootstrap setup aws-gpu1\n{undo}"
+    undo = f"Undo: aws-bootstrap terminate {failed['instance_id']} --region {WEST}"
+    return f"Continue: aws-bootstrap setup aws-gpu1\n{undo}"
 
 
 def of_kinds(cloud, *kinds) -> list[dict]:
@@ -189,7 +189,7 @@ def test_a_box_that_has_ended_is_not_named_but_its_volume_is(launch, cloud, brea
     code, failed = launch("--ebs-storage", "5")
     volume = failed["ebs_volume"]["volume_id"]
     stays = f"The data volume {volume} (5 GB) still exists and is billed."
-    undo = "Undo, once the volume is detached:  aws-bootstrap cleanup --include-ebs"
+    undo = "Undo, once the volume is detached: aws-bootstrap cleanup --include-ebs"
     assert code == 3
     assert failed["error"]["hint"] == f"{launch_again(failed)}\n{stays}\n{undo}"
     assert failed["error"]["resources"][:1] == of_kinds(cloud, "volume")

@@ -105,7 +105,7 @@ def test_a_cleanup_that_lacks_regions_says_that_nothing_is_removed():
     for result in (replace(CLEANUP, regions_failed=UNREAD), CleanupPlan((WEST,), UNREAD, (), (), (), ())):
         error = told(result)
         assert (error.exit_code, error.code) == (3, "region-failed")
-        assert str(error.hint).startswith("So nothing is removed or deleted")
+        assert str(error.hint).startswith("Nothing was removed or deleted")
 
 
 def test_rules_that_could_not_be_changed_everywhere_are_said():
@@ -132,36 +132,39 @@ def test_a_volume_that_is_still_there_is_named(others, kind):
     assert type(error) is kind
     assert error.code == "volume-not-deleted"
     assert str(error) == "Could not delete vol-2: It is in use."
-    assert error.hint == f"See what is there: {PROGRAM} status"
+    assert error.hint == f"Show what remains: {PROGRAM} status"
 
 
 def test_requests_that_aws_refused_in_some_regions_are_said_with_each_reason():
     error = told(QuotaRequests((), UNREAD))
     assert error.exit_code == 3
-    assert error.hint == f"See what was sent: {PROGRAM} quota history"
+    assert error.hint == f"Show the sent requests: {PROGRAM} quota history"
     assert str(error) == f"The request failed in {EAST}, eu-west-1: Access was denied."
     assert error.report.regions == tuple(RegionReason(failure.region, failure.error) for failure in UNREAD)
 
 
-GO_ON, UNDO = f"Go on:     {PROGRAM} setup aws-gpu1", f"Undo:      {PROGRAM} terminate aws-gpu1"
+CONTINUE, UNDO = f"Continue: {PROGRAM} setup aws-gpu1", f"Undo: {PROGRAM} terminate aws-gpu1"
 
 
 def test_a_setup_that_failed_says_where_why_and_how_to_go_on():
     failed: dict[str, Any] = {"setup": "failed", "setup_failed_step": "gpu", "setup_failed_reason": "no card"}
-    for result in (replace(LAUNCH, **failed), replace(SetupReport("i-1", "aws-gpu1", "completed"), **failed)):
+    setup_again = SetupReport("i-1", "aws-gpu1", "completed")
+    # `setup` did not create the box: to terminate it, with its data, undoes nothing.
+    for report, undo in ((LAUNCH, [UNDO]), (setup_again, [])):
+        result = replace(report, **failed)
         error = told(result)
         assert (error.exit_code, error.code) == (3, "setup-failed")
         assert str(error) == "The setup of aws-gpu1 failed at the step gpu: no card."
         assert str(error.hint).splitlines() == [
-            f"Look:      {SSH} aws-gpu1 tail -n 50 .aws-bootstrap/setup.log",
-            GO_ON,
-            UNDO,
+            f"Show the log: {SSH} aws-gpu1 tail -n 50 .aws-bootstrap/setup.log",
+            CONTINUE,
+            *undo,
         ]
     without_reason = replace(LAUNCH, **failed | {"setup_failed_reason": None})
     assert str(told(without_reason)) == "The setup of aws-gpu1 failed at the step gpu."
 
 
-@pytest.mark.parametrize(("unformatted", "ways"), [(False, [GO_ON, UNDO]), (True, [UNDO])])
+@pytest.mark.parametrize(("unformatted", "ways"), [(False, [CONTINUE, UNDO]), (True, [UNDO])])
 def test_a_volume_that_is_not_mounted_says_what_helps(unformatted, ways):
     """Another setup would have no leave to format it either."""
     result = replace(LAUNCH, volume_error="no disk", volume_hint="Look at it.", volume_unformatted=unformatted)

@@ -219,9 +219,8 @@ def test_a_setup_that_fails_tells_all_that_the_box_said(run, app, boxes, box):
         "error": {
             "code": "setup-failed",
             "message": "The setup of aws-gpu1 failed at the step python: no network.",
-            "hint": f"Look:      ssh -F {app.paths.ssh_config} aws-gpu1 tail -n 50 .aws-bootstrap/setup.log\n"
-            "Go on:     aws-bootstrap setup aws-gpu1\n"
-            "Undo:      aws-bootstrap terminate aws-gpu1",
+            "hint": f"Show the log: ssh -F {app.paths.ssh_config} aws-gpu1 tail -n 50 .aws-bootstrap/setup.log\n"
+            "Continue: aws-bootstrap setup aws-gpu1",
             "resources": [],
             "regions": [],
         },
@@ -308,16 +307,16 @@ def test_a_volume_that_is_not_free_is_mounted_without_being_attached(run, cloud,
     assert (box.region, "AttachVolume") not in cloud.calls
 
 
-GO_ON = "Go on:     aws-bootstrap setup aws-gpu1\n"
+CONTINUE = "Continue: aws-bootstrap setup aws-gpu1"
 
 
 @pytest.mark.parametrize(
     ("refusal", "hint"),
     [
-        (SshError("No such disk.", code="mount-failed", hint="Look at it."), f"Look at it.\n{GO_ON}"),
+        (SshError("No such disk.", code="mount-failed", hint="Look at it."), f"Look at it.\n{CONTINUE}"),
         (
             VolumeUnformatted("No such disk.", code="mount-failed"),
-            "Format it: aws-bootstrap setup aws-gpu1 --format-volume\n",
+            "Format it: aws-bootstrap setup aws-gpu1 --format-volume",
         ),
     ],
     ids=["failed", "unformatted"],
@@ -338,7 +337,7 @@ def test_a_volume_that_is_not_mounted_leaves_a_box_that_is_set_up(run, boxes, bo
         "error": {
             "code": "mount-failed",
             "message": "The data volume is not mounted: No such disk.",
-            "hint": f"{hint}Undo:      aws-bootstrap terminate aws-gpu1",
+            "hint": hint,
             "resources": [],
             "regions": [],
         },
@@ -393,3 +392,13 @@ def test_the_box_is_reported_as_it_is_to_a_user_who_declines(app, cloud, host):
     asked = questions.format_volume(host.alias or host.instance_id, volume)
     assert "vol-1, 8 GB" in asked
     assert (host.alias or host.instance_id) in asked
+
+
+def test_the_command_that_continues_a_failed_setup_runs_the_users_script_again(run, boxes, box, tmp_path):
+    script = tmp_path / "my own.sh"
+    script.write_text("exit 1\n")
+    report = {"failed_step": "setup-script", "steps": []}
+    boxes.setup = SimpleNamespace(exit_code=1, lines=("@aws-bootstrap-report", json.dumps(report)))
+    done = run("setup", "aws-gpu1", "--setup-script", str(script), "-o", "json")
+    continue_line = json.loads(done.stdout)["error"]["hint"].splitlines()[-1]
+    assert continue_line == f"Continue: aws-bootstrap setup aws-gpu1 --setup-script '{script}'"

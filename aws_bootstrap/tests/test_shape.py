@@ -64,7 +64,7 @@ MAY_IMPORT = {
     "ec2": {"ec2", "aws", "retry", "errors", "models", "config", "invocation"},
     "quota": {"aws", "errors", "models", "config"},
     "keys": {"ssh", "files", "errors", "config", "models"},
-    "ssh": {"ssh_frame", "ssh_mount", "retry", "errors", "config", "gpu"},
+    "ssh": {"ssh_frame", "ssh_mount", "retry", "errors", "config", "gpu", "invocation"},
     "ssh_mount": {"ssh_frame", "errors"},
     "ssh_frame": set(),
     "sshconfig": {"files", "errors", "config"},

@@ -255,7 +255,7 @@ def test_a_login_that_ends_by_itself_leads_to_what_the_account_runs(box):
     with pytest.raises(SshError) as caught:
         box("exit 0").run("aws-gpu1", "true")
     assert caught.value.code == "ssh-failed"
-    assert (caught.value.hint or "").endswith("ssh aws-gpu1")
+    assert (caught.value.hint or "").endswith("{ssh} aws-gpu1")
 
 
 def test_a_client_that_is_given_up_is_asked_to_end(box, tmp_path):

@@ -37,6 +37,7 @@ INSTEAD = {
     r"befalls?|befell": "happens to, applies",
     r"brings?|bringing": "pass, attach, install",
     r"please": "nothing: say what to do",
+    r"doors?": "module, interface",
 }
 """A banned word, as a pattern, and the words of the field for it."""
 

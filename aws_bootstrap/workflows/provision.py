@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from .. import output
-from ..config import LOGIN_RETRY_SECONDS
+from ..config import LOGIN_RETRY_SECONDS, LaunchConfig
 from ..errors import UsageError
-from ..ssh import Remote, Ssh, wrapped
+from ..ssh import Remote, Ssh, quoted, wrapped
 
 _RESOURCES = files("aws_bootstrap") / "resources"
 #: The line before the report: one line of JSON that says how the setup ended.
@@ -61,6 +61,22 @@ class SetupOutcome:
     def box_has_settings(self) -> bool:
         """Return whether the box has stored the settings: the files were uploaded, and the setup has begun."""
         return self.setup != "skipped" and self.failed_step not in (_UPLOAD, _START)
+
+
+def setup_options(config: LaunchConfig, *, box_has_settings: bool) -> str:
+    """Return the options with which a later `setup` does the same, each after a space.
+
+    A box that keeps its settings needs no Python version. The user's script runs only if it is passed.
+    """
+    words: list[str] = []
+    if config.python_version and not box_has_settings:
+        words += ["--python-version", config.python_version]
+    if config.setup_script:
+        words += ["--setup-script", str(config.setup_script)]
+    options = ""
+    for word in words:
+        options += f" {quoted(word)}"
+    return options
 
 
 def read_script(path: Path | None) -> bytes | None:

@@ -93,6 +93,7 @@ def apply(app: App, host: Host, config: LaunchConfig, *, to_format: Volume | Non
         volume_error=volume_error,
         volume_hint=volume_hint,
         volume_unformatted=isinstance(error, VolumeUnformatted),
+        setup_options=provision.setup_options(config, box_has_settings=outcome.box_has_settings),
     )
 
 

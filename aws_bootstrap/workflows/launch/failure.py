@@ -8,6 +8,7 @@ from ... import ec2, sshconfig
 from ...errors import BootstrapError, IncompleteError, Interrupted, SshError
 from ...invocation import PROGRAM
 from ...models import Resource
+from ...outcomes import check_hint, continue_hint, undo_hint
 from .. import access
 from .report import report, setup_options
 from .state import INSTANCE, VOLUME, Launch, Node
@@ -95,7 +96,7 @@ def _unknown_hints(launch: Launch) -> list[str]:
     billable = _unknown_billable(launch)
     if billable:
         hints.append(f"EC2 may have created {' and '.join(billable)}, but looking that up failed.")
-        hints.append(f"Look:   {PROGRAM} status --region {launch.region_plan.region}")
+        hints.append(check_hint(launch.region_plan.region))
     free_of_charge = [name for name in launch.calls.unknown if name not in billable]
     if free_of_charge:
         names = ", ".join(free_of_charge)
@@ -110,8 +111,8 @@ def _continue_hints(launch: Launch) -> list[str]:
         return []
     hints: list[str] = []
     if node.alias:
-        hints.append(f"Go on:  {PROGRAM} setup {node.alias}{setup_options(launch, node)}")
-    hints.append(f"Undo:   {PROGRAM} terminate {node.instance_id} --region {node.instance.region}")
+        hints.append(continue_hint(node.alias, setup_options(launch, node)))
+    hints.append(undo_hint(node.instance_id, node.instance.region))
     return hints
 
 
@@ -124,7 +125,7 @@ def _hints_after_termination(launch: Launch, error: BootstrapError) -> list[str]
     volume = launch.created_volume(launch.node)
     if volume:
         hints.append(f"The data volume {volume.volume_id} ({volume.size_gb} GB) still exists and is billed.")
-        hints.append(f"Undo, once the volume is detached:  {PROGRAM} cleanup --include-ebs")
+        hints.append(f"Undo, once the volume is detached: {PROGRAM} cleanup --include-ebs")
     return hints
 
 

@@ -6,8 +6,8 @@ import time
 from dataclasses import replace
 
 from ...models import Instance, LaunchReport
-from ...ssh import VolumeUnformatted, quoted
-from .. import data_volume
+from ...ssh import VolumeUnformatted
+from .. import data_volume, provision
 from ..provision import SetupOutcome
 from .state import Launch, Node
 
@@ -93,19 +93,7 @@ def _with_volume(facts: LaunchReport, launch: Launch, node: Node) -> LaunchRepor
 
 
 def setup_options(launch: Launch, node: Node) -> str:
-    """Return the options with which `setup` applies the launch's settings, each after a space.
-
-    A box that keeps its settings needs no Python version. The user's script runs only if it is passed.
-    """
-    config = launch.config
+    """Return the options with which `setup` applies the launch's settings, each after a space."""
     outcome = node.outcome
     box_has_settings = outcome is not None and outcome.box_has_settings
-    words: list[str] = []
-    if config.python_version and not box_has_settings:
-        words += ["--python-version", config.python_version]
-    if config.setup_script:
-        words += ["--setup-script", str(config.setup_script)]
-    options = ""
-    for word in words:
-        options += f" {quoted(word)}"
-    return options
+    return provision.setup_options(launch.config, box_has_settings=box_has_settings)

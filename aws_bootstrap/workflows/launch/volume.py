@@ -9,8 +9,8 @@ from functools import partial
 
 from ... import ec2, output
 from ...errors import BootstrapError
-from ...invocation import PROGRAM
 from ...models import Instance, Volume
+from ...outcomes import check_hint
 from .. import data_volume
 from ..unknown import note_nothing
 from .plan import LaunchPlan
@@ -73,7 +73,7 @@ def _create(launch: Launch, node: Node, instance: Instance) -> None:
     except BootstrapError as exc:
         if VOLUME not in launch.calls.unknown:
             raise
-        look = f"Look:      {PROGRAM} status --region {instance.region}"
+        look = check_hint(instance.region)
         message = f"{exc} EC2 may have created the data volume anyway."
         raise BootstrapError(message, hint=look, code=exc.code) from exc
 
