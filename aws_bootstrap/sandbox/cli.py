@@ -90,7 +90,9 @@ def status(app: App) -> None:
 @click.option("--principal", metavar="NAME", help="Act as this user of the account; `sandbox account` shows them.")
 @click.pass_obj
 def env(app: App, principal: str | None) -> None:
-    """Print the variables that point any AWS tool at the sandbox; starts it if need be.
+    """Print environment variables for other AWS tools.
+
+    It starts the sandbox if needed.
 
     \b
     Examples:
@@ -174,7 +176,9 @@ sandbox.add_command(account)
 @click.argument("instance_id")
 @click.pass_obj
 def interrupt(app: App, instance_id: str) -> None:
-    """Interrupt a spot instance, as EC2 does when it needs the capacity.
+    """Interrupt a spot instance.
+
+    EC2 does so when it needs the capacity.
 
     \b
     Example:
@@ -188,7 +192,9 @@ def interrupt(app: App, instance_id: str) -> None:
 @click.option("--yes", "-y", is_flag=True, help="Skip the confirmation prompt.")
 @click.pass_obj
 def reset(app: App, yes: bool) -> None:
-    """Stop the sandbox and erase its contents: instances, boxes, volumes, keys.
+    """Stop the sandbox and erase its contents.
+
+    These are its instances, boxes, volumes and keys.
 
     \b
     Example:
