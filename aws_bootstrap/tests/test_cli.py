@@ -111,7 +111,7 @@ def test_a_signal_that_comes_after_a_failed_result_does_not_hide_it(app):
     done = CliRunner().invoke(Group(commands=[probe]), ["probe"], obj=app, env={"AWS_BOOTSTRAP_OUTPUT": "json"})
     shown = json.loads(done.stdout)
     assert (done.exit_code, shown["error"]["code"], shown["instance_id"]) == (130, "interrupted", "i-1")
-    assert "aws-bootstrap terminate aws-gpu1" in shown["error"]["hint"]
+    assert "aws-bootstrap setup aws-gpu1" in shown["error"]["hint"]
 
 
 def test_the_help_lists_every_command_once_in_its_group(run):
