@@ -40,6 +40,7 @@ MAY_IMPORT = {
         "console",
         "retry",
         "commands",
+        "invocation",
     },
     "workflows": {
         "workflows",
