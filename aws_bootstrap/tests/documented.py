@@ -34,7 +34,7 @@ from reference import ROOT, commands
 
 PAGES = ("README.md", "aws-bootstrap-skill/skills/aws-bootstrap/SKILL.md", "docs/*.md")
 _INTERESTING = re.compile(r"(?<![\w./-])(aws-bootstrap|ssh|scp|sftp) (?!\.\.\.)")
-_PREFIX = re.compile(r"^(python -m pip install -q uv && )?(python -m )?uv run (?=aws-bootstrap)")
+_PREFIX = re.compile(r"^(python3 -m venv \.uv && \.uv/bin/pip install -q uv && )?(\.uv/bin/)?uv run (?=aws-bootstrap)")
 """How a clone runs the program: what comes after is what is tested."""
 
 # Lines that are not run, by a regular expression, each with its reason.

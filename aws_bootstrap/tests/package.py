@@ -106,11 +106,11 @@ def test_a_tag_is_the_version(tmp_path):
 
 def test_a_tree_without_git_has_a_version(tmp_path):
     wheel = build(tree(tmp_path / "plain", git=False), "--wheel")["wheel"]
-    assert wheel.name.startswith("aws_bootstrap_g4dn-0.1.0.dev0-")
+    assert wheel.name.startswith("aws_bootstrap_g4dn-1.0.0.dev0-")
 
 
 def test_a_tree_without_tags_has_a_version(tmp_path):
     source = tree(tmp_path / "untagged")
     for tag in run("git", "tag", cwd=source).split():
         run("git", "tag", "-d", tag, cwd=source)
-    assert ".dev" in build(source, "--wheel")["wheel"].name
+    assert build(source, "--wheel")["wheel"].name.startswith("aws_bootstrap_g4dn-1.0.0.dev")
