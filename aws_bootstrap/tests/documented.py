@@ -41,7 +41,7 @@ _PREFIX = re.compile(r"^(python3 -m venv \.uv && \.uv/bin/pip install -q uv && )
 EXCEPTIONS = {
     r"\$\(which ncu\)|\b(nsys|ncu|nvcc -O3|compute-sanitizer)\b|nsys-rep|ncu-rep": "the sandbox has no profilers",
     r"/proc/driver/nvidia": "the sandbox has no driver",
-    r"^ssh -R$|^ssh box true$": "no command to copy: an option, and a measurement",
+    r"^(ssh -[GR]|scp -F)$|^ssh box true$": "no command to copy: options, and a measurement",
     r"sudo reboot$": "ssh ends with 255 when the box hangs up, which is what was asked for",
 }
 
