@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tarfile
 import zipfile
 from pathlib import Path
@@ -78,12 +79,13 @@ def test_the_wheel_is_small_and_has_neither_tests_nor_docs(built):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_launches_from_an_empty_environment(built, kind, tmp_path):
-    run(UV, "venv", "-q", "--no-project", tmp_path / "venv", cwd=tmp_path)
+    run(UV, "venv", "-q", "--no-project", "--python", sys.executable, tmp_path / "venv", cwd=tmp_path)
     python = tmp_path / "venv" / "bin" / "python"
     run(UV, "pip", "install", "-q", "--python", python, f"{built[kind]}[sandbox]", cwd=tmp_path)
     program = python.with_name("aws-bootstrap")
     version = built["sdist"].name.removeprefix("aws_bootstrap_g4dn-").removesuffix(".tar.gz")
     assert version in run(program, "--version", cwd=tmp_path)
+    run(python, "-c", "import awscrt.crypto", cwd=tmp_path)  # sessions of `aws login` need it
 
     def rehearse(*words: str) -> str:
         return run(program, *words, cwd=tmp_path, AWS_BOOTSTRAP_SANDBOX_HOME=str(tmp_path / "sandbox"))
