@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from . import config, outcomes, output
@@ -53,9 +53,10 @@ class App:
     @cached_property
     def keys(self) -> LocalKeys:
         """Return access to the SSH key pairs of this machine."""
+        from . import ssh
         from .keys import LocalKeys
 
-        return LocalKeys()
+        return LocalKeys(agent_keys=partial(ssh.agent_keys, self.paths.ssh_flags))
 
     @cached_property
     def ssh(self) -> Ssh:

@@ -6,15 +6,18 @@ import contextlib
 import ipaddress
 import os
 import re
+import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from . import silence
+from . import crt, silence
+from .aws_errors import KNOWN_EXCEPTIONS, to_aws_error
 from .config import DEFAULT_REGION
-from .errors import KNOWN_EXCEPTIONS, BootstrapError, UsageError, to_aws_error, unexpected_reply
+from .errors import BootstrapError, UsageError, unexpected_reply
 from .models import RegionFailure, RegionReason
 from .parallel import WAKE_SECONDS, map_parallel
 from .silence import SILENCE
@@ -26,6 +29,9 @@ if TYPE_CHECKING:
     from types_boto3_service_quotas import ServiceQuotasClient
 
 PRICING_REGION = "us-east-1"
+
+#: How the regions of the other partitions begin: China, GovCloud, the isolated ones, the European Sovereign Cloud.
+OTHER_PARTITIONS = ("cn-", "us-gov-", "us-iso", "eu-iso", "eusc-")
 
 #: For how long a region may owe an answer after the last one that came from any. Any answer counts, a refusal too.
 #: AWS_BOOTSTRAP_REGION_TIMEOUT sets another.
@@ -97,6 +103,7 @@ class Aws:
         """Return the session of the profile, created at its first use."""
         with self._lock:
             if self._existing_session is None:
+                _import_botocore()
                 import boto3
 
                 with translate_aws_errors(reading=False):
@@ -111,6 +118,8 @@ class Aws:
             return self._clients[key]
 
     def _new_client(self, service: str, region: str, retry: bool) -> Any:
+        _check_partition(region)
+        _import_botocore()
         from botocore.config import Config
 
         settings: dict[str, Any] = {
@@ -126,12 +135,26 @@ class Aws:
         return client
 
 
+def _check_partition(region: str) -> None:
+    """Raise UsageError for a region of GovCloud, China or another partition: accounts, prices and images differ there.
+
+    Without it the first call fails with a sentence on credentials.
+    """
+    if region.startswith(OTHER_PARTITIONS):
+        raise UsageError(
+            f"The region {region} is not in the AWS partition `aws`, the only one that this tool supports.",
+            hint="Choose another region: --region us-west-2",
+            code="bad-region",
+        )
+
+
 @contextlib.contextmanager
 def translate_aws_errors(*, reading: bool = True) -> Iterator[None]:
     """Raise a BootstrapError in place of botocore's exceptions. Also a decorator: `@translate_aws_errors()`.
 
     `reading`: the block reads AWS's reply as well; what that lacks is an error `unexpected-reply`.
     """
+    _import_botocore()
     from botocore.exceptions import BotoCoreError, ClientError
     from botocore.parsers import ResponseParserError
 
@@ -144,10 +167,27 @@ def translate_aws_errors(*, reading: bool = True) -> Iterator[None]:
         error = to_aws_error(_known_name(exc), str(exc))
         error.outcome_known = False
         raise error from exc
-    except (LookupError, TypeError, ValueError, AttributeError) as exc:
-        if not reading:
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as exc:
+        if _in_login_session(exc):
+            raise to_aws_error("LoginTokenLoadError", str(exc)) from exc
+        if not reading or isinstance(exc, RuntimeError):
             raise
         raise unexpected_reply(exc) from exc
+
+
+def _import_botocore() -> None:
+    """Import the module of botocore that looks for awscrt, which costs more than it is worth to most users."""
+    if "botocore.compat" not in sys.modules:
+        with crt.left_out():
+            import botocore.compat  # noqa: F401 (imported for what it remembers)
+
+
+def _in_login_session(exc: BaseException) -> bool:
+    """Return whether botocore failed on the saved session of `aws login`, which it reads with few checks."""
+    for frame, _ in traceback.walk_tb(exc.__traceback__):
+        if frame.f_code.co_qualname.startswith("LoginCredentialFetcher."):
+            return True
+    return False
 
 
 def _known_name(exc: Exception) -> str:

@@ -14,6 +14,7 @@ from . import output, silence, startup
 from .app import App
 from .commands import COMMANDS
 from .commands.command import GLOBAL_OPTIONS, examples_last
+from .commands.meant import meant_by
 from .console import OutputFormat, drop_stdout
 from .errors import SIGNALS, BootstrapError, Interrupted, UsageError, interrupt_behind
 from .invocation import PROGRAM
@@ -76,12 +77,23 @@ class Group(click.Group):
             except click.exceptions.NoArgsIsHelpError as exc:
                 output.show_help(exc.format_message())
                 sys.exit(exc.exit_code)
+            except click.UsageError as exc:
+                startup.ignore_signals()
+                _fail(self._refused(exc, given), app, debug=app.debug or "--debug" in given)
             except (Exception, KeyboardInterrupt) as exc:
                 startup.ignore_signals()
                 _fail(exc, app, debug=app.debug or "--debug" in given)
         if isinstance(code, int):
             sys.exit(code)
         sys.exit(0)
+
+    def _refused(self, exc: click.UsageError, line: Sequence[str]) -> UsageError:
+        """Return the error for a line that the parser refuses: with the line that was meant, where that is known."""
+        error = _usage_error(exc)
+        meant = meant_by(exc, line, self)
+        if meant is None:
+            return error
+        return UsageError(" ".join(exc.message.split()), hint=f"{meant}\n{error.hint}")
 
 
 def _interrupt(number: int) -> KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""Every failure that is reported without a traceback, and the table that translates AWS's errors.
+"""Every failure that is reported without a traceback, and the table of AWS's error codes (botocore's: aws_errors.py).
 
     BootstrapError          something the user can act on; exit code 1
       UsageError            usage error, nothing was changed; exit code 2
@@ -186,7 +186,7 @@ _DENIED = Known(
 _EXPIRED = Known(
     code="expired-credentials",
     message="Your AWS credentials have expired, or this machine's clock is wrong.",
-    hint=f"Renew them: aws sso login{PROFILE}  (or as you obtained them), then run the command again.",
+    hint=f"Renew them as you obtained them: aws login{PROFILE}\nOr, with IAM Identity Center: aws sso login{PROFILE}",
 )
 _INVALID = Known(
     code="invalid-credentials",
@@ -313,48 +313,6 @@ KNOWN_CODES: dict[str, Known] = {
     ),
 }
 
-_UNREACHABLE = Known(
-    TransientError,
-    code="unreachable",
-    hint=f"Check the region's name and this machine's network: aws sts get-caller-identity{PROFILE}",
-)
-_NO_CREDENTIALS = Known(
-    code="no-credentials",
-    message="No AWS credentials found.",
-    hint=f"Set them up: aws configure{PROFILE}\nOr try it without an account: {PROGRAM} --sandbox launch",
-)
-_SSO = Known(
-    code="expired-credentials", message="Your AWS SSO session has expired.", hint=f"Renew it: aws sso login{PROFILE}"
-)
-
-# botocore's own exceptions, by class name, so that this table does not cost its import.
-KNOWN_EXCEPTIONS: dict[str, Known] = {
-    "NoCredentialsError": _NO_CREDENTIALS,
-    "CredentialRetrievalError": Known(
-        code="no-credentials", hint=f"Show where they come from: aws configure list{PROFILE}"
-    ),
-    "PartialCredentialsError": Known(code="partial-credentials", hint=f"Complete them: aws configure{PROFILE}"),
-    "ProfileNotFound": Known(code="no-profile", hint="List your profiles: aws configure list-profiles"),
-    "ConfigParseError": Known(code="bad-aws-config", hint="Fix the file named above; its format: aws help config-vars"),
-    "ConfigNotFound": Known(code="bad-aws-config", hint="Check AWS_CONFIG_FILE, or create the file: aws configure"),
-    "SSOTokenLoadError": _SSO,
-    "UnauthorizedSSOTokenError": _SSO,
-    "TokenRetrievalError": _SSO,
-    "SSOError": _SSO,
-    "InvalidRegionError": Known(code="bad-region", hint="Regions look like us-west-2."),
-    "EndpointConnectionError": _UNREACHABLE,
-    "ConnectTimeoutError": _UNREACHABLE,
-    "ConnectionClosedError": _UNREACHABLE,
-    "ReadTimeoutError": _UNREACHABLE,
-    "ProxyConnectionError": _UNREACHABLE,
-    "SSLError": Known(
-        TransientError, code="unreachable", hint="Behind a company proxy? Set AWS_CA_BUNDLE to its certificate file."
-    ),
-    "HTTPClientError": _UNREACHABLE,
-    "ResponseParserError": _BUSY,
-    "WaiterError": _BUSY,
-}
-
 
 def unexpected_reply(cause: Exception) -> AwsError:
     """Return the error for a reply of AWS that lacks a key or cannot be read. The outcome of the call is not known."""
@@ -367,14 +325,3 @@ def unexpected_reply(cause: Exception) -> AwsError:
     )
     error.outcome_known = False
     return error
-
-
-def to_aws_error(name: str, message: str) -> AwsError:
-    """Return the AwsError for AWS's error code, or botocore's exception class, of that name.
-
-    Its hint may hold marks of printed commands (invocation.py), which the console fills in.
-    """
-    # A proxy's or gateway's HTML page carries no AWS error code: botocore gives the HTTP status instead.
-    gateway = _BUSY if name.isdigit() and int(name) >= 500 else None
-    known = KNOWN_CODES.get(name) or KNOWN_EXCEPTIONS.get(name) or gateway or Known()
-    return known.error_class(known.message or message, aws_code=name, hint=known.hint, code=known.code)

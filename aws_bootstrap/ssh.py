@@ -14,7 +14,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Any
 
@@ -76,6 +76,9 @@ _OPTIONS = (
 _CHANGED_KEY = ("HOST IDENTIFICATION HAS CHANGED", "Host key verification failed")
 #: Other messages of ssh after which a retry cannot help.
 _FINAL = ("Could not resolve hostname", "Bad owner")
+
+#: An alias like those of all boxes, which the user's own `Host` patterns match alike.
+_ANY_BOX = "aws-gpu1"
 
 #: Of ssh's own messages, among which an rc file may write.
 _KEPT_WORDS = 64 * 1024
@@ -330,19 +333,50 @@ def keygen(*arguments: str) -> tuple[int, str, str]:
     return _local("ssh-keygen", *arguments)
 
 
-def agent_keys() -> list[str]:
-    """Return the public keys that the running ssh-agent holds; empty without an agent."""
-    code, text, _ = _local("ssh-add", "-L")
+def agent_keys(flags: Sequence[str] = ()) -> list[str]:
+    """Return the public keys that the agent of the boxes' logins holds; empty without an agent.
+
+    ssh gets keys from the IdentityAgent of the SSH config, as 1Password and Secretive have it set, and from that of
+    SSH_AUTH_SOCK only if there is none. `flags` name the config, as in `Paths.ssh_flags`.
+    """
+    environ = dict(os.environ)
+    named = _identity_agent(flags)
+    if named == "none":
+        return []
+    if named:
+        environ["SSH_AUTH_SOCK"] = named
+    code, text, _ = _local("ssh-add", "-L", environ=environ)
     if code:
         return []
     return text.splitlines()
 
 
-def _local(*argv: str) -> tuple[int, str, str]:
+def _identity_agent(flags: Sequence[str]) -> str | None:
+    """Return the socket that the SSH config names for a box, `none` if no agent may be used, or None."""
+    try:
+        named = effective_options(_ANY_BOX, *flags).get("identityagent", "SSH_AUTH_SOCK")
+    except SshError as exc:
+        if exc.code != "ssh-config":
+            raise
+        return None  # a config that cannot be read is reported where it is written, and one that is missing is created
+    if named == "SSH_AUTH_SOCK":
+        return None
+    if named.startswith("$"):  # the name of another variable; ssh has replaced everything else
+        return os.environ.get(named[1:], "none")
+    return named
+
+
+def _local(*argv: str, environ: Mapping[str, str] | None = None) -> tuple[int, str, str]:
     """Run a program of this machine. Return its exit code, output and error output."""
     try:
         done = subprocess.run(
-            argv, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL, timeout=30
+            argv,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            stdin=subprocess.DEVNULL,
+            timeout=30,
+            env=environ,
         )
     except subprocess.TimeoutExpired as exc:
         hint = "If the ssh-agent hangs: unset SSH_AUTH_SOCK"

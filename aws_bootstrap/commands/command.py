@@ -79,9 +79,23 @@ class Group(click.Group):
 
     command_class = Command
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, default: str | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **examples_last(kwargs))
         self.params += [make() for make in GLOBAL_OPTIONS]
+        self._default = default
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the words after the group's name. Options alone are those of the default command, if there is one."""
+        if self._default and not ctx.resilient_parsing and not self._has_own_words(ctx, args):
+            args = [self._default, *args]
+        return super().parse_args(ctx, args)
+
+    def _has_own_words(self, ctx: click.Context, args: Sequence[str]) -> bool:
+        """Return whether the words name a command, rightly or wrongly, or ask for the group's help."""
+        if args and not args[0].startswith("-"):
+            return True
+        own = {*self.list_commands(ctx), *ctx.help_option_names}
+        return not own.isdisjoint(args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the commands' names in the order of use, in which they are added."""

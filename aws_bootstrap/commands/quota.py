@@ -15,13 +15,15 @@ _MARKETS = any_case(quotas.MARKETS)
 _FAMILY_HELP = "GPU family: gvt (G and VT), p (P2 to P4), p5 (P5), dl (DL)."
 
 
-@click.group("quota", cls=Group)
+@click.group("quota", cls=Group, default="show")
 def quota() -> None:
     """Show and raise the account's vCPU quotas for GPU instances.
 
+    `quota` alone is `quota show`.
+
     \b
     Examples:
-      aws-bootstrap quota show
+      aws-bootstrap quota
       aws-bootstrap quota request --type spot --desired-value 8
       aws-bootstrap quota history
     """

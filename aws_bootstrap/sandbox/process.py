@@ -175,7 +175,7 @@ def _require_extra() -> None:
     if any(importlib.util.find_spec(name) is None for name in _REQUIRED_PACKAGES):
         raise BootstrapError(
             "The sandbox requires packages that are not installed.",
-            hint="Install them with: pip install 'aws-bootstrap-g4dn[sandbox]'",
+            hint="Install the program with its extra, in its clone: uv tool install --force '.[sandbox]'",
             code="sandbox-missing",
         )
 

@@ -13,7 +13,8 @@ import boto3
 from moto.core.models import botocore_stubber
 
 from aws_bootstrap.aws import Aws
-from aws_bootstrap.errors import SshError, to_aws_error
+from aws_bootstrap.aws_errors import to_aws_error
+from aws_bootstrap.errors import SshError
 from aws_bootstrap.tests.faults import Faults
 
 REGIONS = ("eu-west-1", "us-east-1", "us-west-2")

@@ -34,14 +34,14 @@ from reference import ROOT, commands
 
 PAGES = ("README.md", "aws-bootstrap-skill/skills/aws-bootstrap/SKILL.md", "docs/*.md")
 _INTERESTING = re.compile(r"(?<![\w./-])(aws-bootstrap|ssh|scp|sftp) (?!\.\.\.)")
-_PREFIX = re.compile(r"^(python -m pip install -q uv && )?(python -m )?uv run (?=aws-bootstrap)")
+_PREFIX = re.compile(r"^(python3 -m venv \.uv && \.uv/bin/pip install -q uv && )?(\.uv/bin/)?uv run (?=aws-bootstrap)")
 """How a clone runs the program: what comes after is what is tested."""
 
 # Lines that are not run, by a regular expression, each with its reason.
 EXCEPTIONS = {
     r"\$\(which ncu\)|\b(nsys|ncu|nvcc -O3|compute-sanitizer)\b|nsys-rep|ncu-rep": "the sandbox has no profilers",
     r"/proc/driver/nvidia": "the sandbox has no driver",
-    r"^ssh -R$|^ssh box true$": "no command to copy: an option, and a measurement",
+    r"^(ssh -[GR]|scp -F)$|^ssh box true$": "no command to copy: options, and a measurement",
     r"sudo reboot$": "ssh ends with 255 when the box hangs up, which is what was asked for",
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 
 import click
 import pytest
@@ -144,6 +145,65 @@ def test_a_mistyped_word_is_answered_with_the_nearest(run, args, nearest):
     assert done.exit_code == 2
     assert "Did you mean" in done.stderr
     assert f"'{nearest}'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("typed", "instead"),
+    [
+        ("delete aws-gpu1 --yes", "aws-bootstrap terminate aws-gpu1 --yes"),
+        ("-o text delete aws-gpu1", "aws-bootstrap terminate -o text aws-gpu1"),
+        ("--sandbox destroy", "aws-bootstrap --sandbox terminate"),
+        ("stop aws-gpu1", "aws-bootstrap terminate aws-gpu1"),
+        ("create --on-demand", "aws-bootstrap launch --on-demand"),
+        ("ls", "aws-bootstrap status"),
+        ("ssh aws-gpu1 nvidia-smi", "ssh -F {config} aws-gpu1 nvidia-smi"),
+        ("help launch", "aws-bootstrap launch --help"),
+        ("login --profile me", "aws login --profile me"),
+        ("list boxes", "aws-bootstrap status"),
+        ("quota list --family gvt", "aws-bootstrap quota show --family gvt"),
+        ("launch --sandbox", "aws-bootstrap --sandbox launch"),
+        ("terminate 'a b' --sandbox", "aws-bootstrap --sandbox terminate 'a b'"),
+        ("--region us-west-2 status --gpu", "aws-bootstrap status --region us-west-2 --gpu"),
+        ("--sandbox -r us-west-2 status", "aws-bootstrap --sandbox status -r us-west-2"),
+        ("--yes terminate aws-gpu1", "aws-bootstrap terminate --yes aws-gpu1"),
+        ("quota --family gvt history", "aws-bootstrap quota history --family gvt"),
+        ("launch g5.xlarge", "aws-bootstrap launch --instance-type g5.xlarge"),
+        ("launch p5.48xlarge us-east-1", "aws-bootstrap launch --instance-type p5.48xlarge --region us-east-1"),
+        ("launch u7i-12tb.metal-24xl", "aws-bootstrap launch --instance-type u7i-12tb.metal-24xl"),
+        ("launch vol-0123456789abcdef0", "aws-bootstrap launch --ebs-volume-id vol-0123456789abcdef0"),
+        ("status us-gov-west-1", "aws-bootstrap status --region us-gov-west-1"),
+        ("list instance-types g5", "aws-bootstrap list instance-types --prefix g5"),
+    ],
+)
+def test_a_line_that_means_another_is_answered_with_that_one(run, app, typed, instead):
+    done = run(*shlex.split(typed))
+    assert done.exit_code == 2
+    assert f"Run instead: {instead.format(config=app.paths.ssh_config)}\nSee: aws-bootstrap" in done.stderr
+    assert "Did you mean" not in done.stderr
+
+
+def test_a_box_to_be_stopped_is_not_silently_called_one_to_be_deleted(run):
+    assert "Its disk is deleted.\nRun instead: aws-bootstrap terminate" in run("stop").stderr
+
+
+@pytest.mark.parametrize("typed", ["launch g5.xlarge mistake", "status aws-gpu1", "--nonsense status", "frobnicate"])
+def test_a_line_without_a_clear_meaning_is_not_guessed(run, typed):
+    done = run(*typed.split())
+    assert done.exit_code == 2
+    assert "Run instead" not in done.stderr
+
+
+@pytest.mark.parametrize("words", [(), ("--family", "gvt"), ("-o", "json")], ids=" ".join)
+def test_quota_alone_shows_the_quotas(program, words):
+    shown = program("quota", *words)
+    assert shown.exit_code == 0, shown.err
+    assert "gvt" in shown.out
+    assert program("quota", "show", *words).out == shown.out
+
+
+def test_the_groups_own_help_and_mistyped_commands_stay(run):
+    assert "Show and raise" in run("quota", "--help").stdout
+    assert "'show'" in run("quota", "shwo").stderr
 
 
 @pytest.mark.parametrize("path", PAGES, ids=" ".join)

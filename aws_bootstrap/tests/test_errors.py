@@ -13,16 +13,15 @@ from botocore import parsers
 
 from aws_bootstrap import errors
 from aws_bootstrap.aws import translate_aws_errors
+from aws_bootstrap.aws_errors import KNOWN_EXCEPTIONS, to_aws_error
 from aws_bootstrap.errors import (
     KNOWN_CODES,
-    KNOWN_EXCEPTIONS,
     AwsError,
     BootstrapError,
     CapacityError,
     SigtermReceived,
     TransientError,
     interrupt_behind,
-    to_aws_error,
 )
 
 PACKAGE = Path(__file__).parents[1]

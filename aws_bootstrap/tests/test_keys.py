@@ -208,21 +208,60 @@ def test_a_path_that_is_not_named_like_a_public_key_is_refused(tmp_path):
     assert str(caught.value.hint).endswith("mine.pub")
 
 
-def test_a_key_in_the_agent_opens_the_box_by_its_public_half(private, public, monkeypatch, tmp_path):
+@pytest.fixture
+def agent(private, tmp_path) -> Iterator[Path]:
+    """The socket, its name with a space, of a real ssh-agent that holds the key; SSH_AUTH_SOCK is not set."""
     keygen(private)
-    started = subprocess.run(
-        ["ssh-agent", "-c", "-a", str(tmp_path / "agent")], capture_output=True, text=True, check=True
-    )
+    socket = tmp_path / "the agent"
+    started = subprocess.run(["ssh-agent", "-c", "-a", str(socket)], capture_output=True, text=True, check=True)
     pid = int(started.stdout.split("SSH_AGENT_PID ")[1].split(";")[0])
     try:
-        monkeypatch.setenv("SSH_AUTH_SOCK", str(tmp_path / "agent"))
-        subprocess.run(["ssh-add", "-q", str(private)], check=True, env=os.environ)
-        subprocess.run(["ssh-keygen", "-q", "-p", "-N", "a passphrase", "-f", str(private)], check=True)
-        assert inspect(public).identity_file == private, "the agent has what its passphrase would open"
-        private.unlink()
-        assert inspect(public).identity_file == public
+        subprocess.run(["ssh-add", "-q", str(private)], check=True, env=os.environ | {"SSH_AUTH_SOCK": str(socket)})
+        yield socket
     finally:
         os.kill(pid, 15)
+
+
+def test_a_key_in_the_agent_opens_the_box_by_its_public_half(private, public, monkeypatch, agent):
+    monkeypatch.setenv("SSH_AUTH_SOCK", str(agent))
+    subprocess.run(["ssh-keygen", "-q", "-p", "-N", "a passphrase", "-f", str(private)], check=True)
+    assert inspect(public).identity_file == private, "the agent has what its passphrase would open"
+    private.unlink()
+    assert inspect(public).identity_file == public
+
+
+@pytest.mark.parametrize("text", ['IdentityAgent "{}"', 'Host aws-*\n  IdentityAgent "{}"', "IdentityAgent $AGENT"])
+def test_a_key_in_the_identity_agent_of_the_ssh_config_opens_the_box(app, private, public, monkeypatch, agent, text):
+    """1Password and Secretive hold the private key alone, and are not named by SSH_AUTH_SOCK."""
+    private.unlink()
+    with refused(BootstrapError, "no ssh-agent holds it"):
+        app.keys.inspect(LaunchConfig(key_path=public))
+    monkeypatch.setenv("AGENT", str(agent))
+    app.paths.ssh_config.write_text(text.format(agent) + "\n")
+    assert app.keys.inspect(LaunchConfig(key_path=public)).identity_file == public
+
+
+def test_the_identity_agent_of_the_ssh_config_wins_over_the_one_of_the_environment(
+    app, private, public, monkeypatch, agent
+):
+    """So ssh does it: a box for a key of the other agent could not be opened."""
+    private.unlink()
+    monkeypatch.setenv("SSH_AUTH_SOCK", str(agent))
+    for text in ("", "IdentityAgent SSH_AUTH_SOCK\n"):
+        app.paths.ssh_config.write_text(text)
+        assert app.keys.inspect(LaunchConfig(key_path=public)).identity_file == public
+    for text in ("IdentityAgent none\n", "IdentityAgent /nowhere\n", "IdentityAgent $UNSET\n"):
+        app.paths.ssh_config.write_text(text)
+        with refused(BootstrapError, "no ssh-agent holds it"):
+            app.keys.inspect(LaunchConfig(key_path=public))
+
+
+def test_a_broken_ssh_config_does_not_hide_the_agent_of_the_environment(app, private, public, monkeypatch, agent):
+    """What is wrong with it is reported by the check of the whole config."""
+    private.unlink()
+    monkeypatch.setenv("SSH_AUTH_SOCK", str(agent))
+    app.paths.ssh_config.write_text("Nonsense\n")
+    assert app.keys.inspect(LaunchConfig(key_path=public)).identity_file == public
 
 
 def test_digest_is_of_the_key_itself(private, public):

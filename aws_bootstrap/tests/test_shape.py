@@ -41,6 +41,7 @@ MAY_IMPORT = {
         "console",
         "retry",
         "commands",
+        "invocation",
     },
     "workflows": {
         "workflows",
@@ -68,7 +69,9 @@ MAY_IMPORT = {
     "ssh_mount": {"ssh_frame", "errors"},
     "ssh_frame": set(),
     "sshconfig": {"files", "errors", "config"},
-    "aws": {"parallel", "silence", "errors", "models", "config"},
+    "aws": {"aws_errors", "crt", "parallel", "silence", "errors", "models", "config"},
+    "aws_errors": {"errors", "invocation"},
+    "crt": set(),
     "app": {"aws", "ssh", "keys", "outcomes", "output", "console", "invocation", "models", "errors", "config"},
     "output": {"console", "views", "models", "errors"},
     "console": {"invocation", "models"},

@@ -6,7 +6,8 @@ import threading
 
 import pytest
 
-from aws_bootstrap.errors import AwsError, BootstrapError, CapacityError, TransientError, to_aws_error
+from aws_bootstrap.aws_errors import to_aws_error
+from aws_bootstrap.errors import AwsError, BootstrapError, CapacityError, TransientError
 from aws_bootstrap.workflows.unknown import Calls, is_unknown, look_up
 
 

@@ -1,0 +1,150 @@
+"""What a command line that the parser refuses was meant to be: other programs' words, and options in another place."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Sequence
+
+import click
+
+from ..invocation import PROGRAM, SSH
+
+#: Other programs' words for the commands of this one. `{}` is replaced by the rest of the line.
+_COMMANDS: dict[str, str] = {"help": f"{PROGRAM}{{}} --help", "version": f"{PROGRAM} --version"}
+for _command, _words in {
+    f"{PROGRAM} terminate{{}}": "delete destroy down end kill remove rm shutdown stop",
+    f"{PROGRAM} launch{{}}": "create new provision run up",
+    f"{PROGRAM} status{{}}": "costs instances ls ps show volumes",
+    f"{PROGRAM} cleanup{{}}": "clean gc prune sync",
+    f"{PROGRAM} setup{{}}": "bootstrap install",
+    f"{PROGRAM} access{{}}": "allow firewall",
+    f"{PROGRAM} list amis{{}}": "amis images",
+    f"{PROGRAM} list instance-types{{}}": "instance-types types",
+    f"{PROGRAM} quota show{{}}": "limits quotas",
+    f"{SSH}{{}}": "connect exec shell ssh",
+    "aws login{}": "login",
+    "aws configure{}": "config configure",
+}.items():
+    _COMMANDS.update(dict.fromkeys(_words.split(), _command))
+
+#: The same below the groups.
+_SUBCOMMANDS = {
+    "list boxes": f"{PROGRAM} status{{}}",
+    "list images": f"{PROGRAM} list amis{{}}",
+    "list instances": f"{PROGRAM} status{{}}",
+    "list types": f"{PROGRAM} list instance-types{{}}",
+    "quota get": f"{PROGRAM} quota show{{}}",
+    "quota increase": f"{PROGRAM} quota request{{}}",
+    "quota list": f"{PROGRAM} quota show{{}}",
+    "quota raise": f"{PROGRAM} quota request{{}}",
+}
+
+_STOP = "A box cannot be stopped and started again, only terminated. Its disk is deleted.\n"
+_NOTES = {"down": _STOP, "shutdown": _STOP, "stop": _STOP}
+
+#: The options that a word without one is meant for, by its form.
+_FORMS = {
+    "--ebs-volume-id": re.compile(r"vol-[0-9a-f]+"),
+    "--region": re.compile(r"[a-z]{2}(-[a-z]+)+-\d"),
+    "--instance-type": re.compile(r"[a-z][a-z0-9-]*\.[a-z0-9-]+"),
+    "--prefix": re.compile(r"[a-z]+\d[a-z0-9.-]*"),
+}
+
+_EXTRA = re.compile(r"unexpected extra arguments? \((.*)\)")
+
+
+def meant_by(error: click.UsageError, line: Sequence[str], root: click.Group) -> str | None:
+    """Return what to say of a refused line whose meaning is known, the corrected line in it; None of any other."""
+    if isinstance(error, click.exceptions.NoSuchCommand):
+        return _other_word(error, line)
+    if isinstance(error, click.exceptions.NoSuchOption):
+        return _other_place(error, line, root)
+    return _as_option(error, line)
+
+
+def _other_word(error: click.exceptions.NoSuchCommand, line: Sequence[str]) -> str | None:
+    """Return the command of this program for another program's word."""
+    name = error.command_name
+    template = _COMMANDS.get(name)
+    if error.ctx is not None and error.ctx.parent is not None:
+        template = _SUBCOMMANDS.get(f"{error.ctx.info_name} {name}")
+    if template is None:
+        return None
+    rest = [word for word in line if word not in (name, "--sandbox")]
+    if _group(error) in rest:
+        rest.remove(_group(error))
+    words = template.replace("{}", _after_space(rest)).replace(PROGRAM, _program(error, line))
+    return _NOTES.get(name, "") + _instead(words)
+
+
+def _other_place(error: click.exceptions.NoSuchOption, line: Sequence[str], root: click.Group) -> str | None:
+    """Return the line with an option moved to its place: `--sandbox` to the front, others behind the command."""
+    if error.option_name == "--sandbox":
+        rest = [word for word in line if word != "--sandbox"]
+        front = " --sandbox" if line.count("--sandbox") == 1 else ""
+        return _instead(f"{PROGRAM}{front}{_after_space(rest)}")
+    command, path, others = _divided(root, line)
+    names = [name for param in command.params for name in (*param.opts, *param.secondary_opts)]
+    if not path or error.option_name not in names:
+        return None
+    return _instead(_program(error, line) + _after_space([*path, *others]))
+
+
+def _as_option(error: click.UsageError, line: Sequence[str]) -> str | None:
+    """Return the line with an option before each word of a known form for which the command has no argument."""
+    extra = _EXTRA.search(error.message)
+    if extra is None or error.ctx is None:
+        return None
+    names = [name for param in error.ctx.command.params for name in param.opts]
+    corrected = [word for word in line if word != "--sandbox"]
+    for word in extra[1].split():
+        for option, form in _FORMS.items():
+            if option in names and form.fullmatch(word):
+                corrected.insert(corrected.index(word), option)
+                break
+        else:
+            return None
+    return _instead(PROGRAM + _after_space(corrected))
+
+
+def _divided(root: click.Group, line: Sequence[str]) -> tuple[click.Command, list[str], list[str]]:
+    """Return the command that the line names, the words that name it, and the others, without `--sandbox`."""
+    command: click.Command = root
+    path: list[str] = []
+    others: list[str] = []
+    for word in line:
+        named = None
+        if isinstance(command, click.Group):
+            named = command.get_command(click.Context(command), word)
+        if named is not None:
+            command = named
+            path.append(word)
+        elif word != "--sandbox":
+            others.append(word)
+    return command, path, others
+
+
+def _group(error: click.UsageError) -> str:
+    """Return the name of the group that refused the word, `list` or `quota`."""
+    if error.ctx is None or error.ctx.parent is None:
+        return ""
+    return str(error.ctx.info_name)
+
+
+def _program(error: click.UsageError, line: Sequence[str]) -> str:
+    """Return how the corrected line begins. The mark has `--sandbox` itself once the root command has run."""
+    if "--sandbox" in line and error.ctx is not None and error.ctx.parent is None:
+        return f"{PROGRAM} --sandbox"
+    return PROGRAM
+
+
+def _after_space(words: Sequence[str]) -> str:
+    """Return the words as a shell reads them, after a space; nothing for no words."""
+    if not words:
+        return ""
+    return f" {shlex.join(words)}"
+
+
+def _instead(words: str) -> str:
+    return f"Run instead: {words}"
