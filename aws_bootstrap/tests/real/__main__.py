@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -20,7 +21,7 @@ from aws_bootstrap.tests.real import policies, worlds
 from aws_bootstrap.tests.real.account import Refused
 from aws_bootstrap.tests.real.life import Life
 from aws_bootstrap.tests.real.steps import Journal, Stopped, documents, require, say, table
-from aws_bootstrap.tests.real.sweep import Sweep, sweep
+from aws_bootstrap.tests.real.sweep import Sweep, Timing, sweep
 from aws_bootstrap.tests.real.worlds import Options, World
 
 PRICE_VARIABLE = "AWS_BOOTSTRAP_REAL_MAX_PRICE"
@@ -58,7 +59,10 @@ def run(options: Options, world: World, given: argparse.Namespace) -> int:
         _ignore_signals()  # inside, so that a signal at the last moment does not prevent the sweep
     except Stopped as exc:
         code = exc.exit_code
-    swept = _sweep(options, world, journal)
+    timing = world.timing
+    if given.sweep_limit:
+        timing = replace(timing, limit=given.sweep_limit)
+    swept = _sweep(options, world, journal, timing)
     if not swept.is_clean:
         code = code or 1
     _report(options, world, journal, swept, code, given.report)
@@ -74,12 +78,12 @@ def _live(options: Options, world: World, journal: Journal) -> int:
     return 0
 
 
-def _sweep(options: Options, world: World, journal: Journal) -> Sweep:
+def _sweep(options: Options, world: World, journal: Journal, timing: Timing) -> Sweep:
     """End what is left of the run; return what the last look showed."""
     swept = Sweep(error="not swept")
     try:
         with journal.step("sweep"):
-            swept = sweep(world.client, options.run, world.timing)
+            swept = sweep(world.client, options.run, timing)
             require(swept.is_clean, f"left: {swept.left} {swept.error}")
             say(f"   nothing carries {options.run} any more")
     except Exception as exc:
@@ -114,6 +118,7 @@ def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
     add("--no-setup", action="store_true", help="skip the setup of the first launch")
     add("--run", metavar="ID", help="id of the run, such as real-20260101-0a1b  [default: a new one]")
     add("--sweep", action="store_true", help="only end what an earlier run left; needs --run")
+    add("--sweep-limit", type=float, metavar="SECONDS", help="how long the sweep lasts at most")
     add("--report", type=Path, metavar="FILE", help="also write the report to this file, as JSON")
     add("--policy", action="store_true", help="only print the IAM policy that a run needs")
     given = parser.parse_args(arguments)

@@ -108,8 +108,8 @@ def _look(client: Any, run: str, result: Sweep) -> None:
     try:
         result.left = find(client, run)
         result.error = ""
-    except (ClientError, BotoCoreError) as exc:
-        result.error = str(exc)
+    except (ClientError, BotoCoreError, LookupError) as exc:  # an answer that is not EC2's proves nothing
+        result.error = f"{type(exc).__name__}: {exc}"
 
 
 def _end_all(client: Any, result: Sweep) -> None:
