@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,7 +105,7 @@ class Life:
 
     def wait_for_volume(self) -> None:
         """Wait until the instance no longer exists and its data volume can be attached or deleted."""
-        delay = {"Delay": self.world.poll_seconds, "MaxAttempts": int(self.journal.limit / self.world.poll_seconds)}
+        delay = self._delay
         client = self.world.client
         client.get_waiter("instance_terminated").wait(InstanceIds=[self.instance_id], WaiterConfig=delay)
         client.get_waiter("volume_available").wait(VolumeIds=[self.volume_id], WaiterConfig=delay)
@@ -132,16 +133,23 @@ class Life:
         require(not ended.get("ebs_volumes_deleted"), f"deleted: {ended.get('ebs_volumes_deleted')}")
 
     def cleanup(self) -> None:
-        """Delete the kept volume, if it is the only one that a cleanup would delete."""
-        words = ("cleanup", "--include-ebs", "--include-kept")
-        planned = self.journal.program(*words, "--dry-run")
-        volumes = [one["volume_id"] for one in planned["orphan_volumes"]]
-        require(self.volume_id in volumes, f"cleanup would delete {volumes}")
-        if len(volumes) > 1:
+        """Delete the kept volume. The prompt names what would be deleted, and only this volume alone is agreed to."""
+        named: set[str] = set()
+
+        def agree(printed: str) -> bool:
+            named.update(re.findall(r"^ +delete (vol-\w+)", printed, re.MULTILINE))
+            return named == {self.volume_id}
+
+        self.journal.at_terminal("cleanup", "--include-ebs", "--include-kept", prompt="Proceed?", agree=agree)
+        require(self.volume_id in named, f"cleanup would delete {sorted(named)}")
+        if len(named) > 1:
             raise Skipped("it would delete volumes of others too; the sweep deletes this one")
-        done = self.journal.program(*words, "--yes")
-        deleted = [one["volume_id"] for one in done["deleted_volumes"] if one["deleted"]]
-        require(deleted == [self.volume_id], f"cleanup deleted {deleted}")
+        self.world.client.get_waiter("volume_deleted").wait(VolumeIds=[self.volume_id], WaiterConfig=self._delay)
+
+    @property
+    def _delay(self) -> dict[str, Any]:
+        seconds = self.world.poll_seconds
+        return {"Delay": seconds, "MaxAttempts": int(self.journal.limit / seconds)}
 
     def _launch_words(self) -> list[str]:
         options = self.options

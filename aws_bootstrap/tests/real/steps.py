@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import select
 import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -81,6 +84,31 @@ class Journal:
         """Run a command; return its stdout. Raise Failed, after its output, if the exit code is not 0."""
         return self._run(words, words)
 
+    def at_terminal(self, *words: str, prompt: str, agree: Callable[[str], bool]) -> None:
+        """Run the program at a terminal, and answer its prompt by what it printed before. Raise Failed if it fails."""
+        say(f"   $ {shlex.join(('aws-bootstrap', *words))}")
+        keyboard, terminal = pty.openpty()
+        argv = (*PROGRAM, *words)
+        process = subprocess.Popen(argv, stdin=terminal, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=0)
+        try:
+            printed = _read_until(process, prompt, self.limit)
+            if prompt in printed:
+                answer = b"n\n"
+                if agree(printed):
+                    answer = b"y\n"
+                os.write(keyboard, answer)
+            process.wait(timeout=self.limit)
+        except BaseException:
+            _end(process)
+            raise
+        finally:
+            os.close(keyboard)
+            os.close(terminal)
+        if process.returncode != 0 or prompt not in printed:
+            out, _ = process.communicate()
+            say(printed + out.decode(errors="replace"))
+            raise Failed(f"exit code {process.returncode}: {shlex.join(words)}")
+
     def _run(self, shown: Sequence[str], argv: Sequence[str]) -> str:
         say(f"   $ {shlex.join(shown)}")
         pipe = subprocess.PIPE
@@ -125,7 +153,22 @@ def documents(steps: Sequence[Step]) -> list[dict[str, Any]]:
     return [asdict(step) for step in steps]
 
 
-def _end(process: subprocess.Popen[str]) -> tuple[str, str]:
+def _read_until(process: subprocess.Popen[bytes], prompt: str, limit: float) -> str:
+    """Return what the command prints until its prompt, or until it ends. Raise Failed if it is silent for too long."""
+    assert process.stdout
+    printed = ""
+    while prompt not in printed:
+        ready, _, _ = select.select([process.stdout], [], [], limit)
+        if not ready:
+            raise Failed(f"no prompt within {limit:g} s")
+        chunk = os.read(process.stdout.fileno(), 4096)
+        if not chunk:
+            break
+        printed += chunk.decode(errors="replace")
+    return printed
+
+
+def _end(process: subprocess.Popen[Any]) -> tuple[Any, Any]:
     """End the command; return what it printed. It may report first what exists."""
     process.terminate()
     try:
