@@ -23,6 +23,10 @@ import pytest
 from aws_bootstrap.sandbox.cloud.policy import Request, decide, read_policy
 from aws_bootstrap.tests.real import policies
 from aws_bootstrap.tests.real.account import VARIABLE, is_loopback
+from aws_bootstrap.tests.real.life import Life
+from aws_bootstrap.tests.real.steps import Failed, Journal
+from aws_bootstrap.tests.real.sweep import Timing
+from aws_bootstrap.tests.real.worlds import Options, World
 from aws_bootstrap.tests.sandbox.conftest import eventually, launch
 
 ROOT = Path(__file__).parents[2]
@@ -218,6 +222,55 @@ def test_a_session_ends_what_is_of_its_run_alone(action):
 def test_the_policy_of_a_session_fits():
     """https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html"""
     assert len(json.dumps(policies.session_policy(f"real-{10**11}-10"))) <= 2048
+
+
+# --- the cleanup ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def life(program, monkeypatch, tmp_path) -> Life:
+    """Return a life that has come to its last step: its volume is an orphan that was kept."""
+    for name, value in program.sandbox.variables.items():
+        if value is not None:
+            monkeypatch.setenv(name, value)
+    client = program.sandbox.client()
+    options = Options(RUN, "us-west-2", "g4dn.xlarge", 0.6)
+    world = World("environment", client, tmp_path, 60, 0.2, Timing(limit=10, pause=0.2, settle=0.2))
+    return Life(options, world, Journal(60), volume_id=orphan(client, RUN))
+
+
+def orphan(client: Any, run: str) -> str:
+    """Create a kept data volume of a box that no longer exists."""
+    marks = {"aws-bootstrap-instance": "i-0deadbeef00000001", "aws-bootstrap-keep": "true"}
+    owned = marks | {"created-by": "aws-bootstrap-g4dn", "run": run}
+    made = client.create_volume(AvailabilityZone="us-west-2a", Size=1, TagSpecifications=[tags("volume", owned)])
+    volume_id: str = made["VolumeId"]
+    return volume_id
+
+
+def volumes(life: Life) -> set[str]:
+    return {one["VolumeId"] for one in life.world.client.describe_volumes()["Volumes"]}
+
+
+def test_a_cleanup_that_would_delete_a_volume_of_others_is_declined(life):
+    other = orphan(life.world.client, "real-20260101-ffffff")
+    with life.journal.step("cleanup"):
+        life.cleanup()
+    assert life.journal.steps[-1].result.startswith("skipped: ")
+    assert volumes(life) == {life.volume_id, other}
+
+
+def test_a_cleanup_that_names_the_runs_volume_alone_is_agreed_to(life):
+    life.cleanup()
+    assert volumes(life) == set()
+
+
+def test_a_cleanup_that_does_not_name_the_runs_volume_fails(life):
+    life.world.client.delete_volume(VolumeId=life.volume_id)
+    other = orphan(life.world.client, "real-20260101-ffffff")
+    with pytest.raises(Failed):
+        life.cleanup()
+    assert volumes(life) == {other}
 
 
 # --- the sweep ------------------------------------------------------------------------------------------------------
