@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import ctypes
+import mmap
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -138,3 +141,23 @@ def test_time_that_runs_out_is_not_empty(tmp_path):
 @pytest.mark.parametrize("name", ["empty_disk.py", "fstab.py"])
 def test_the_programs_run_on_the_oldest_python_of_an_image(name):
     ast.parse((RESOURCES / name).read_text(), feature_version=(3, 8))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="mincore is Linux's")
+def test_the_kernel_does_not_read_ahead_between_the_samples(tmp_path):
+    """It would read most of the disk: a new volume of 8 GB then took longer than the limit on a busy machine."""
+    disk = sparse(tmp_path / "disk", GIB)
+    read = empty_disk.check(str(disk))
+    assert bytes_in_memory(disk) < 4 * read
+
+
+def bytes_in_memory(path: Path) -> int:
+    """Return how much of the file the kernel has read into its page cache: mincore(2)."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY) as mapping:
+        pages = (ctypes.c_ubyte * (len(mapping) // mmap.PAGESIZE))()
+        start = ctypes.c_char.from_buffer(mapping)
+        failed = libc.mincore(ctypes.byref(start), ctypes.c_size_t(len(mapping)), pages)
+        del start  # or the mapping could not be closed
+    assert not failed, os.strerror(ctypes.get_errno())
+    return mmap.PAGESIZE * sum(page & 1 for page in pages)
