@@ -236,9 +236,10 @@ _INSTANCES: Columns = {
     "instance.instance_type": "Type",
     "instance.lifecycle": "Pricing",
     "instance.public_ip": "Address",
-    "instance.spot_price_per_hour": "USD/h",
+    "price": "USD/h",
     "instance.uptime_seconds": "Uptime s",
     "instance.estimated_cost": "USD so far",
+    "monthly": "USD/month",
     "gpu": "GPU",
     "volumes": "Volumes",
 }
@@ -249,13 +250,16 @@ _ORPHAN_VOLUMES: Columns = {
     "monthly_cost_usd": "USD/month",
     "kept": "Kept",
 }
+_TOTALS: Columns = {"0": "In all", "1": "Cost"}
 
 
 @dataclass(frozen=True)
 class InstanceRow:
-    """An instance with its GPU's name (empty where it has none or it is not known) and its volumes, one a line."""
+    """An instance, its costs, its GPU's name (empty where it has none or it is unknown), its volumes, one a line."""
 
     instance: InstanceStatus
+    price: str
+    monthly: str
     gpu: str
     volumes: str
 
@@ -266,6 +270,8 @@ def status_tables(report: StatusReport) -> list[Table]:
     shown = [Table(_INSTANCES, _instance_rows(report.instances))]
     if report.orphan_volumes:
         shown.append(Table(_ORPHAN_VOLUMES, report.orphan_volumes))
+    if report.instances or report.orphan_volumes:
+        shown.append(Table(_TOTALS, _totals(report)))
     return shown
 
 
@@ -274,8 +280,25 @@ def _instance_rows(instances: Sequence[InstanceStatus]) -> list[InstanceRow]:
     for instance in instances:
         gpu = instance.gpu.name if instance.gpu else ""
         volumes = [f"{volume.volume_id} {volume.size_gb} GB {volume.mount_point}" for volume in instance.ebs_volumes]
-        rows.append(InstanceRow(instance, gpu, "\n".join(volumes)))
+        price = _price(instance.price_per_hour)
+        monthly = _price(instance.monthly_cost_usd)
+        rows.append(InstanceRow(instance, price, monthly, gpu, "\n".join(volumes)))
     return rows
+
+
+def _price(price: float | None) -> str:
+    """Return a price. An empty cell would look like none."""
+    if price is None:
+        return "unknown"
+    return f"{price:g}"
+
+
+def _totals(report: StatusReport) -> list[tuple[str, str]]:
+    """Return the sums of all boxes, disks and addresses."""
+    return [
+        ("instances, USD/h", _price(report.price_per_hour)),
+        ("disks and addresses, USD/month", _price(report.monthly_cost_usd)),
+    ]
 
 
 # --- terminate -------------------------------------------------------------------------------------------
