@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from ..models import MonthlyCost
+from ..models import MonthlyCost, TypePrice
 from ..models.cost import known_part
 from .text import usd
 
@@ -16,9 +16,10 @@ def hourly(price: float | None) -> str:
     return f"about {usd(price)}/h"
 
 
-def spot_and_on_demand(spot: float | None, on_demand: float | None) -> str:
+def spot_and_on_demand(prices: TypePrice) -> str:
     """Return the prices an hour of both markets."""
-    return f"spot {_or_unknown(spot)}, on-demand {_or_unknown(on_demand)}"
+    spot = _or_unknown(prices.spot_price_per_hour)
+    return f"spot {spot}, on-demand {_or_unknown(prices.on_demand_price_per_hour)}"
 
 
 def _or_unknown(price: float | None) -> str:

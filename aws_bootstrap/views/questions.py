@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..models import CleanupPlan, OnDemandOffer, QuotaIncrease, TerminationTarget, Volume
-from .text import plural, usd
+from ..models.cost import monthly_total
+from .costs import hourly, monthly, spot_and_on_demand
+from .text import plural
 
 
 def terminate(targets: Sequence[TerminationTarget]) -> str:
@@ -67,8 +69,12 @@ def quota_increases(increases: Sequence[QuotaIncrease]) -> str:
 
 
 def on_demand(offer: OnDemandOffer) -> str:
-    """Return whether to launch on-demand, with the price if it is known."""
-    cost = ""
-    if offer.price_per_hour:
-        cost = f" at about {usd(offer.price_per_hour)} an hour"
-    return f"There is no spot capacity for {offer.instance_type} in {offer.region} right now. Launch on-demand{cost}?"
+    """Return whether to launch on-demand, with what it costs."""
+    prices = offer.prices
+    lines = [
+        f"There is no spot capacity for {prices.instance_type} in {prices.region} right now.",
+        f"  Price    {spot_and_on_demand(prices)}",
+        f"  Monthly  {monthly(monthly_total(offer.monthly_costs), offer.monthly_costs)}",
+        f"Launch on-demand at {hourly(prices.on_demand_price_per_hour)}?",
+    ]
+    return "\n".join(lines)

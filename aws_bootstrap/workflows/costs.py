@@ -65,17 +65,16 @@ def warn_of_errors(prices: Prices) -> None:
         output.warn(f"Could not read the {market} prices in {region}: {reason}", code="price-unknown", region=region)
 
 
-def warn_of_unknown(prices: Prices, pairs: Iterable[Pair], market: str) -> None:
-    """Warn of each of these instance types whose price in the market is unknown, with the reason if there is one."""
-    for region, instance_type in pairs:
-        price: TypePrice = prices.of_type(region, instance_type)
-        if price.of(market) is not None:
-            continue
-        reason = prices.errors.get((region, market))
-        message = f"The {market} price of {instance_type} in {region} is unknown."
-        if reason:
-            message = f"{message[:-1]}: {reason}"
-        output.warn(message, code="price-unknown", region=region)
+def warn_of_unknown(type_prices: Iterable[TypePrice], prices: Prices) -> None:
+    """Warn of each price of these instance types that is unknown, with the reason if it could not be read."""
+    for of_type in type_prices:
+        for market in ("spot", "on-demand"):
+            if of_type.of(market) is None:
+                message = f"The {market} price of {of_type.instance_type} in {of_type.region} is unknown."
+                reason = prices.errors.get((of_type.region, market))
+                if reason:
+                    message = f"{message[:-1]}: {reason}"
+                output.warn(message, code="price-unknown", region=of_type.region)
 
 
 def _by_region(pairs: Iterable[Pair]) -> dict[str, list[str]]:

@@ -28,7 +28,7 @@ from ..models import cost as money
 from ..parallel import run_parallel
 from . import costs
 from .access import blocked_address_hint
-from .inventory import Box, Inventory, managed_hosts, read, regions_to_read
+from .inventory import Box, managed_hosts, read, regions_to_read
 
 if TYPE_CHECKING:
     from ..app import App
@@ -49,26 +49,24 @@ def gather(app: App, regions: Sequence[str], *, instructions: bool = True, gpu: 
     if gpu:
         instances = _with_gpus(app, instances)
     orphan_volumes = [_orphan(volume) for volume in inventory.orphans()]
-    return StatusReport(
+    report = StatusReport(
         instances=tuple(instances),
         regions_queried=inventory.regions,
         regions_failed=inventory.failed,
         orphan_volumes=tuple(orphan_volumes),
         instructions=instructions,
-        **_totals(inventory, instances, orphan_volumes),
     )
+    return _with_totals(report)
 
 
-def _totals(
-    inventory: Inventory, instances: Sequence[InstanceStatus], orphans: Sequence[OrphanVolume]
-) -> dict[str, float | None]:
-    """Return what all boxes cost an hour, and all disks and addresses a month; None if that is not known of all."""
-    if inventory.failed:
-        return {"price_per_hour": None, "monthly_cost_usd": None}
-    hourly = [instance.price_per_hour for instance in instances]
-    monthly = [instance.monthly_cost_usd for instance in instances]
-    monthly += [orphan.monthly_cost_usd for orphan in orphans]
-    return {"price_per_hour": money.total(hourly), "monthly_cost_usd": money.total(monthly, digits=2)}
+def _with_totals(report: StatusReport) -> StatusReport:
+    """Return the report with what everything costs; without it where not every region could be read."""
+    if report.regions_failed:
+        return report
+    hourly = [instance.price_per_hour for instance in report.instances]
+    monthly = [instance.monthly_cost_usd for instance in report.instances]
+    monthly += [orphan.monthly_cost_usd for orphan in report.orphan_volumes]
+    return replace(report, price_per_hour=money.total(hourly), monthly_cost_usd=money.total(monthly, digits=2))
 
 
 def _report_without_regions(app: App, regions: Sequence[str], error: BootstrapError) -> StatusReport:
