@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from types import MappingProxyType
 
 from .base import optional
@@ -136,6 +137,14 @@ def known_part(prices: Iterable[float | None]) -> float:
     for price in prices:
         added += price or 0.0
     return added
+
+
+def uptime_seconds(instance: Instance, now: datetime) -> int | None:
+    """Return the seconds since the launch; None if EC2 reports no launch time."""
+    if instance.launch_time is None:
+        return None
+    uptime = now - instance.launch_time
+    return max(0, int(uptime.total_seconds()))
 
 
 def cost_so_far(price_per_hour: float | None, uptime_seconds: int | None, state: str) -> float | None:

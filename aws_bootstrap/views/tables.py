@@ -19,6 +19,7 @@ from ..models import (
     ImageList,
     InstanceStatus,
     InstanceTypeList,
+    InstanceTypeRow,
     QuotaHistory,
     QuotaReport,
     QuotaRequests,
@@ -141,6 +142,15 @@ def _volume_actions(action: str, volumes: Iterable[VolumeEntry]) -> list[Action]
     return [Action(action, volume.volume_id, f"{volume.size_gb} GB") for volume in volumes]
 
 
+def _kept_actions(volumes: Iterable[VolumeEntry]) -> list[Action]:
+    """Return the volumes that stay and bill."""
+    actions: list[Action] = []
+    for volume in volumes:
+        what = f"{volume.size_gb} GB, {_price(volume.monthly_cost_usd)} USD/month, in {volume.region}"
+        actions.append(Action("keep volume", volume.volume_id, what))
+    return actions
+
+
 def _deletion(volume: DeletedVolume) -> Action:
     size = f"{volume.size_gb} GB"
     if volume.error:
@@ -150,7 +160,8 @@ def _deletion(volume: DeletedVolume) -> Action:
 
 def _skipped(result: CleanupPlan | CleanupReport) -> list[Action]:
     """Return what stays as it is."""
-    actions = _alias_actions("skip", result.skipped)
+    actions = _kept_actions(result.kept_volumes)
+    actions += _alias_actions("skip", result.skipped)
     actions += _volume_actions("skip", result.skipped_volumes)
     for instance_id in result.broken:
         actions.append(Action("broken block", instance_id, "left alone"))
@@ -160,12 +171,14 @@ def _skipped(result: CleanupPlan | CleanupReport) -> list[Action]:
 # --- list ------------------------------------------------------------------------------------------------
 
 _INSTANCE_TYPES: Columns = {
-    "region": "Region",
-    "instance_type": "Type",
-    "vcpus": "vCPUs",
-    "memory_mib": "MiB",
-    "gpu": "GPU",
-    "quota_family": "Quota family",
+    "row.region": "Region",
+    "row.instance_type": "Type",
+    "row.vcpus": "vCPUs",
+    "row.memory_mib": "MiB",
+    "row.gpu": "GPU",
+    "spot": "Spot USD/h",
+    "on_demand": "On-demand USD/h",
+    "row.quota_family": "Quota family",
 }
 _IMAGES: Columns = {
     "region": "Region",
@@ -176,10 +189,22 @@ _IMAGES: Columns = {
 }
 
 
+@dataclass(frozen=True)
+class TypeRow:
+    """An instance type with its prices."""
+
+    row: InstanceTypeRow
+    spot: str
+    on_demand: str
+
+
 @tables.register
 def instance_type_tables(result: InstanceTypeList) -> list[Table]:
     """Return the instance types."""
-    return [Table(_INSTANCE_TYPES, result.instance_types)]
+    rows: list[TypeRow] = []
+    for row in result.instance_types:
+        rows.append(TypeRow(row, _price(row.spot_price_per_hour), _price(row.on_demand_price_per_hour)))
+    return [Table(_INSTANCE_TYPES, rows)]
 
 
 @tables.register

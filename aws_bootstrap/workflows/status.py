@@ -109,7 +109,7 @@ def instance_status(box: Box, prices: Prices, now: datetime) -> InstanceStatus:
     """Return the status of one box: its uptime, its estimated cost until `now`, its volumes and its alias."""
     instance = box.instance
     user = box.host.user if box.host else DEFAULT_USER
-    uptime = _uptime(instance, now)
+    uptime = money.uptime_seconds(instance, now)
     price = prices.of_instance(instance)
     monthly_costs = _monthly_costs(box)
     return InstanceStatus(
@@ -149,14 +149,6 @@ def _monthly_costs(box: Box) -> tuple[MonthlyCost, ...]:
     root_gb = box.root.size_gb if box.root else None
     data_gb = [volume.size_gb for volume in box.volumes]
     return money.box_costs(root_gb, data_gb, has_address=box.instance.public_ip is not None)
-
-
-def _uptime(instance: Instance, now: datetime) -> int | None:
-    """Return the seconds since the launch; None if EC2 reports no launch time."""
-    if instance.launch_time is None:
-        return None
-    uptime = now - instance.launch_time
-    return max(0, int(uptime.total_seconds()))
 
 
 def _with_gpus(app: App, instances: Sequence[InstanceStatus]) -> list[InstanceStatus]:
