@@ -126,6 +126,14 @@ def test_on_demand_is_asked_about_with_its_price(launch, cloud, asked):
     assert last == "Launch on-demand at about $0.526/h?"
 
 
+def test_the_ready_box_has_its_price(launch, cloud):
+    code, box = launch("--on-demand", "--ebs-storage", "5")
+    costs = {key: box[key] for key in ("price_per_hour", "monthly_cost_usd")}
+    assert costs == {"price_per_hour": 0.526, "monthly_cost_usd": 12.05}
+    assert [cost["item"] for cost in box["monthly_costs"]] == ["root volume", "data volume", "public IPv4 address"]
+    assert [operation for _, operation in cloud.calls].count("GetProducts") == 1
+
+
 def test_an_unknown_on_demand_price_is_said_in_the_question(launch, cloud, asked):
     cloud.deny("us-east-1", "GetProducts")
     cloud.fail("RunInstances", NO_ROOM, **SPOT)
