@@ -23,9 +23,6 @@ TAG_FORMAT = "aws-bootstrap-format"
 #: On a new data volume: permission to format it. Removed before the volume is formatted, so that happens once only.
 FORMAT_ONCE = "once"
 
-#: List price in most regions: https://aws.amazon.com/ebs/pricing/
-GP3_USD_PER_GB_MONTH = 0.08
-
 SSH_PORT = 22
 #: The login user where the image does not determine another: that of the default image.
 DEFAULT_USER = "ubuntu"

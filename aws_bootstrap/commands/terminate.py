@@ -32,7 +32,9 @@ def terminate(app: App, names: tuple[str, ...], region: str | None, yes: bool, k
 
     app.require_answer(yes=yes)
     targets = workflow.find_targets(app, names, region)
-    question = questions.terminate(workflow.to_confirm(targets, keep_ebs=keep_ebs))
+    question = ""
+    if targets and not yes:
+        question = questions.terminate(workflow.to_confirm(app, targets, keep_ebs=keep_ebs))
     if not targets:
         app.show(TerminateReport((), region=region or app.aws.region))
     elif not app.confirm(question, yes=yes):

@@ -15,7 +15,7 @@ from .instances import (
 )
 from .keypairs import ensure_key_pair, find_key_pairs, key_pair_for
 from .network import ensure_ingress, ensure_security_group, find_network, find_security_groups, group_in, missing_cidrs
-from .prices import on_demand_price, spot_prices
+from .prices import on_demand_price, on_demand_prices, spot_prices
 from .requests import InstanceRequest
 from .rules import allows, authorize, covers_port, find_rules, revoke, rule_changes
 from .types import find_instance_types, quota_family
@@ -31,6 +31,7 @@ from .volumes import (
     find_ebs_volumes_for_instance,
     find_volume,
     find_volumes,
+    find_volumes_and_roots,
     keep_ebs_volume,
     revoke_format_permission,
     validate_ebs_volume,
@@ -65,6 +66,7 @@ __all__ = [
     "find_security_groups",
     "find_volume",
     "find_volumes",
+    "find_volumes_and_roots",
     "get_address",
     "get_instances",
     "group_in",
@@ -77,6 +79,7 @@ __all__ = [
     "login_user",
     "missing_cidrs",
     "on_demand_price",
+    "on_demand_prices",
     "covers_port",
     "quota_family",
     "revoke",

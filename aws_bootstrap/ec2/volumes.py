@@ -28,6 +28,19 @@ def find_volumes(ec2: EC2Client) -> list[Volume]:
 
 
 @translate_aws_errors()
+def find_volumes_and_roots(ec2: EC2Client) -> tuple[list[Volume], list[Volume]]:
+    """Return the data volumes as `find_volumes` does, and the root volumes of this tool's instances, in one call."""
+    data: list[Volume] = []
+    roots: list[Volume] = []
+    for volume in _filtered(ec2, [{"Name": "tag-key", "Values": [TAG_INSTANCE, TAG_CREATED_BY]}]):
+        if volume.instance_id is not None:
+            data.append(volume)
+        elif volume.created_by_us and volume.attached_to is not None:
+            roots.append(volume)
+    return data, roots
+
+
+@translate_aws_errors()
 def find_ebs_volumes_for_instance(ec2: EC2Client, instance_id: str) -> list[Volume]:
     """Return the data volumes that are meant for this instance."""
     return _filtered(ec2, [{"Name": f"tag:{TAG_INSTANCE}", "Values": [instance_id]}])

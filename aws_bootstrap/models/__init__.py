@@ -11,6 +11,7 @@ from .cleanup import (
     VolumeEntry,
 )
 from .completion import CompletionScript
+from .cost import MonthlyCost, Prices, TypePrice
 from .facts import (
     Image,
     IngressRule,
@@ -67,10 +68,12 @@ __all__ = [
     "KeyPair",
     "LocalKey",
     "LaunchReport",
+    "MonthlyCost",
     "Network",
     "Notice",
     "OnDemandOffer",
     "OrphanVolume",
+    "Prices",
     "Quota",
     "QuotaChange",
     "QuotaHistory",
@@ -92,6 +95,7 @@ __all__ = [
     "TerminateReport",
     "Termination",
     "TerminationTarget",
+    "TypePrice",
     "Volume",
     "VolumeEntry",
     "VolumeStatus",

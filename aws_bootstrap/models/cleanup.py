@@ -27,11 +27,12 @@ class AliasAddress:
 
 @dataclass(frozen=True)
 class VolumeEntry:
-    """A data volume whose instance no longer exists."""
+    """A data volume whose instance no longer exists, and what it costs a month."""
 
     volume_id: str
     size_gb: int
-    region: str = private("")
+    region: str = ""
+    monthly_cost_usd: float | None = None
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,9 @@ class CleanupPlan(Result):
     skipped: tuple[AliasEntry, ...] = ()
     skipped_volumes: tuple[VolumeEntry, ...] = ()
     broken: tuple[str, ...] = ()
-    kept_volumes: tuple[VolumeEntry, ...] = private(())
+    kept_volumes: tuple[VolumeEntry, ...] = ()
+    #: The command that deletes the kept volumes; null if there are none.
+    delete_kept_command: str | None = None
     #: The command that does what is planned here.
     command: str = private("")
 
@@ -81,7 +84,9 @@ class CleanupReport(Result):
     skipped: tuple[AliasEntry, ...] = ()
     skipped_volumes: tuple[VolumeEntry, ...] = ()
     broken: tuple[str, ...] = ()
-    kept_volumes: tuple[VolumeEntry, ...] = private(())
+    kept_volumes: tuple[VolumeEntry, ...] = ()
+    #: The command that deletes the kept volumes; null if there are none.
+    delete_kept_command: str | None = None
 
     @property
     def is_empty(self) -> bool:

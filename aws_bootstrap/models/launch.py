@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .base import Result, optional, private
+from .cost import MonthlyCost, TypePrice
 from .facts import RegionFailure, Resource
 
 
@@ -20,11 +21,10 @@ class EbsVolume:
 
 @dataclass(frozen=True)
 class OnDemandOffer:
-    """On-demand in place of spot; the price in USD, None if it is unknown."""
+    """On-demand in place of spot, with its price in USD, and what its disks and its address cost a month."""
 
-    instance_type: str
-    region: str
-    price_per_hour: float | None
+    prices: TypePrice
+    monthly_costs: tuple[MonthlyCost, ...]
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,15 @@ class DryRun(Result):
     wait: bool
     wait_timeout_seconds: int
     steps: tuple[str, ...]
+    #: The price an hour of the first attempt in the market planned; on spot in the cheapest zone. Null if unknown.
+    price_per_hour: float | None = None
+    spot_price_per_hour: float | None = None
+    on_demand_price_per_hour: float | None = None
+    #: What disks and address will cost a month, in all.
+    monthly_cost_usd: float | None = None
+    monthly_costs: tuple[MonthlyCost, ...] = ()
+    #: The prices of every instance type and region, where there are several.
+    prices: tuple[TypePrice, ...] | None = optional()
     ssh_port: int | None = optional()
     ssh_cidr: tuple[str, ...] | None = optional()
     subnet_id: str | None = optional()
@@ -79,6 +88,11 @@ class LaunchReport(Result):
     cuda_version: str | None = optional()
     ebs_volume: EbsVolume | None = optional()
     regions_failed: tuple[RegionFailure, ...] = ()
+    #: What an hour of the instance costs now; null if there is none, or its price is unknown.
+    price_per_hour: float | None = None
+    #: What its disks and its address cost a month, in all.
+    monthly_cost_usd: float | None = None
+    monthly_costs: tuple[MonthlyCost, ...] = ()
     #: Whether this launch created the data volume; the user's own is not among what exists because of it.
     volume_created: bool = private(False)
     #: What else this launch created, and does not bill: key pair, security group.

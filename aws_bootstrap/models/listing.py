@@ -12,7 +12,10 @@ from .facts import RegionFailure
 
 @dataclass(frozen=True)
 class InstanceTypeRow:
-    """An instance type as one region has it. `quota_family` and `gpu` are null where it counts or has none."""
+    """An instance type as one region has it. `quota_family` and `gpu` are null where it counts or has none.
+
+    The prices are those of an hour, on spot in the cheapest zone; null if unknown.
+    """
 
     region: str
     instance_type: str
@@ -20,6 +23,8 @@ class InstanceTypeRow:
     memory_mib: int
     quota_family: str | None
     gpu: str | None
+    spot_price_per_hour: float | None = None
+    on_demand_price_per_hour: float | None = None
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from ..gpu import GpuInfo
 from .base import Notice, Result, optional, private
+from .cost import MonthlyCost
 from .facts import RegionFailure
 
 
@@ -37,6 +38,11 @@ class InstanceStatus:
     ebs_volumes: tuple[VolumeStatus, ...]
     spot_price_per_hour: float | None = optional()
     estimated_cost: float | None = optional()
+    #: What an hour of the instance costs now: nothing while it is stopped, null if that is unknown.
+    price_per_hour: float | None = None
+    #: What its disks and its address cost a month, in all; null if one of them is unknown.
+    monthly_cost_usd: float | None = None
+    monthly_costs: tuple[MonthlyCost, ...] = ()
     gpu: GpuInfo | None = optional()
     user: str = private("ubuntu")
 
@@ -63,6 +69,10 @@ class StatusReport(Result):
     regions_queried: tuple[str, ...]
     regions_failed: tuple[RegionFailure, ...]
     orphan_volumes: tuple[OrphanVolume, ...]
+    #: What all boxes cost an hour now; null if the price of one is unknown.
+    price_per_hour: float | None = None
+    #: What all disks and addresses cost a month, orphan volumes included; null if one of them is unknown.
+    monthly_cost_usd: float | None = None
     instructions: bool = private(True)
 
     @property

@@ -15,6 +15,11 @@ class TerminationTarget:
     instance: Instance
     ssh_alias: str | None
     volumes: tuple[Volume, ...]
+    #: Seconds since its launch; None if EC2 reports no launch time.
+    uptime_seconds: int | None = None
+    #: What an hour costs now, and what it has cost so far; None if that is unknown.
+    price_per_hour: float | None = None
+    estimated_cost: float | None = None
 
 
 @dataclass(frozen=True)

@@ -6,15 +6,18 @@ import json
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
 import boto3
 from moto.core.models import botocore_stubber
+from moto.ec2.models.elastic_block_store import EBSBackend
 
 from aws_bootstrap.aws import Aws
 from aws_bootstrap.aws_errors import to_aws_error
 from aws_bootstrap.errors import SshError
+from aws_bootstrap.sandbox.cloud.volumes import with_any_tag_key
 from aws_bootstrap.tests.faults import Faults
 
 REGIONS = ("eu-west-1", "us-east-1", "us-west-2")
@@ -22,6 +25,17 @@ OURS = {"Key": "created-by", "Value": "aws-bootstrap-g4dn"}
 
 Answer = tuple[SimpleNamespace, dict[str, Any]]
 """HTTP status and parsed body, as botocore takes them from a `before-call` handler: nothing is sent then."""
+
+
+_describe_volumes = EBSBackend.describe_volumes
+
+
+def _describe_by_any_tag_key(self: EBSBackend, volume_ids: list[str] | None = None, filters: Any = None) -> Any:
+    """Do as EC2: of several values of a filter one is enough."""
+    return with_any_tag_key(partial(_describe_volumes, self, volume_ids), filters)
+
+
+setattr(EBSBackend, "describe_volumes", _describe_by_any_tag_key)  # noqa: B010 (mypy refuses the assignment)
 
 
 class Cloud(Aws):
@@ -33,7 +47,7 @@ class Cloud(Aws):
         super().__init__()
         self.quotas = Quotas()
         self.faults = Faults()
-        self.list_price: float | dict[str, float] | None = None
+        self.list_price: float | dict[str, float] | None = 0.526
         """The on-demand price of every type, or by type; None: the price list does not answer."""
         self.calls: list[tuple[str, str]] = []
         """(region, operation) of each request that was sent."""
@@ -66,6 +80,14 @@ class Cloud(Aws):
 
         self._errors.append(error)
 
+    def _products(self, filters: list[dict[str, str]]) -> list[str]:
+        """The price list's answer: the type of the filters, or those whose names begin as it says."""
+        name = next(one["Value"] for one in filters if one["Field"] == "instanceType")
+        if not isinstance(self.list_price, dict):
+            assert self.list_price
+            return [_product(f"{name}xlarge" if name.endswith(".") else name, self.list_price)]
+        return [_product(listed, price) for listed, price in self.list_price.items() if listed.startswith(name)]
+
     def _new_client(self, service: str, region: str, retry: bool) -> Any:
         client = super()._new_client(service, region, retry)
 
@@ -78,11 +100,7 @@ class Cloud(Aws):
                 if code := error(region, model.name, params["body"]):
                     return _error(code, f"EC2 said {code}.")
             if service == "pricing" and self.list_price is not None:
-                filters = {f["Field"]: f["Value"] for f in json.loads(params["body"])["Filters"]}
-                price = self.list_price
-                if isinstance(price, dict):
-                    price = price[filters["instanceType"]]
-                return _ok({"PriceList": [_product(price)]})
+                return _ok({"PriceList": self._products(json.loads(params["body"])["Filters"])})
             if service != "service-quotas":
                 return None
             return self.faults.around(region, model.name, lambda: self.quotas.answer(params, region, model.name))
@@ -173,9 +191,9 @@ def _error(code: str, message: str) -> Answer:
     return SimpleNamespace(status_code=400), {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {}}
 
 
-def _product(price: float) -> str:
+def _product(instance_type: str, price: float) -> str:
     terms = {"OnDemand": {"term": {"priceDimensions": {"dimension": {"pricePerUnit": {"USD": str(price)}}}}}}
-    return json.dumps({"terms": terms})
+    return json.dumps({"product": {"attributes": {"instanceType": instance_type}}, "terms": terms})
 
 
 class Boxes:
@@ -209,11 +227,11 @@ class Boxes:
 
 def start_box(client: Any, **more: Any) -> dict[str, Any]:
     """An instance of ours, as EC2 describes it once it runs."""
-    tags = [{"ResourceType": "instance", "Tags": [OURS]}]
+    tags = [{"ResourceType": resource_type, "Tags": [OURS]} for resource_type in ("instance", "volume")]
     asked = {"ImageId": "ami-12c6146b", "MinCount": 1, "MaxCount": 1, "InstanceType": "g4dn.xlarge"} | more
     if not {"SecurityGroups", "SecurityGroupIds", "NetworkInterfaces"} & set(asked):
         asked["SecurityGroups"] = ["default"]  # as EC2 does by itself
-    made = client.run_instances(TagSpecifications=tags, **asked)["Instances"][0]
+    made = client.run_instances(**({"TagSpecifications": tags} | asked))["Instances"][0]
     return client.describe_instances(InstanceIds=[made["InstanceId"]])["Reservations"][0]["Instances"][0]
 
 

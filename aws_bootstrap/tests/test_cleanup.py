@@ -95,11 +95,12 @@ def test_what_is_planned_is_what_is_shown_asked_and_done(run, app, cloud, write,
         stale=stale,
         added=added,
         updated=updated,
-        orphan_volumes=(VolumeEntry(orphan, 9, WEST),),
+        orphan_volumes=(VolumeEntry(orphan, 9, WEST, 0.72),),
         skipped=far,
         skipped_volumes=(),
         broken=("i-0cut",),
-        kept_volumes=(VolumeEntry(kept, 8, WEST),),
+        kept_volumes=(VolumeEntry(kept, 8, WEST, 0.64),),
+        delete_kept_command=f"{PROGRAM} cleanup --include-ebs --include-kept",
         command=f"{PROGRAM} cleanup --include-ebs --sync",
     )
     asked = questions.cleanup(todo.shown)
@@ -121,7 +122,8 @@ def test_what_is_planned_is_what_is_shown_asked_and_done(run, app, cloud, write,
         skipped=far,
         skipped_volumes=(),
         broken=("i-0cut",),
-        kept_volumes=(VolumeEntry(kept, 8, WEST),),
+        kept_volumes=(VolumeEntry(kept, 8, WEST, 0.64),),
+        delete_kept_command=f"{PROGRAM} cleanup --include-ebs --include-kept",
     )
     assert cloud.calls[before:] == [(WEST, op) for op in ("DescribeVolumes", "DescribeInstances", "DeleteVolume")]
     assert {h.alias for h in sshconfig.hosts(config(app))} == {f"aws-gpu{number}" for number in (2, 3, 4, 5)}
@@ -133,7 +135,7 @@ def test_a_plan_of_a_partial_view_keeps_everything_and_says_what(app, cloud, wri
     cloud.deny(EAST)
     wishes = workflow.CleanupOptions(include_ebs=True, include_kept=True)
     todo = workflow.plan(app, wishes)
-    left = (VolumeEntry(volume, 8, WEST), VolumeEntry(kept, 8, WEST))
+    left = (VolumeEntry(volume, 8, WEST, 0.64), VolumeEntry(kept, 8, WEST, 0.64))
     expected = CleanupReport(
         regions_queried=REGIONS,
         regions_failed=(RegionFailure(EAST, "You are not authorized to perform this operation."),),
@@ -150,15 +152,46 @@ def test_a_plan_of_a_partial_view_keeps_everything_and_says_what(app, cloud, wri
     assert todo.shown.command.endswith(" cleanup --include-ebs --include-kept")
 
 
-def test_without_a_wish_aliases_alone_are_looked_at(app, cloud, write):
-    """No volume is read then, and the default wishes for nothing."""
+def test_without_a_wish_aliases_alone_are_changed(app, cloud, write):
+    """The default wishes for nothing."""
     make_volume(cloud.ec2(WEST), "i-0gone")
     start_box(cloud.ec2(WEST))
     todo = workflow.plan(app, workflow.CleanupOptions())
     assert todo.shown.is_empty
     assert todo.new_hosts == () == todo.updated_hosts
     assert todo.shown.command.endswith(" cleanup")
-    assert {operation for _, operation in cloud.calls[2:]} - {"RunInstances"} == {"DescribeInstances"}
+    read = {operation for _, operation in cloud.calls[2:]} - {"RunInstances"}
+    assert read == {"DescribeInstances", "DescribeVolumes"}
+
+
+def test_kept_volumes_are_named_with_their_price_and_the_command_that_deletes_them(run, cloud):
+    kept = make_volume(cloud.ec2(WEST), "i-0gone", kept=True, size=200)
+    make_volume(cloud.ec2(EAST), "i-0gone", ours=False, kept=True)
+    entry = {"volume_id": kept, "size_gb": 200, "region": WEST, "monthly_cost_usd": 16.0}
+    command = "aws-bootstrap cleanup --include-ebs --include-kept"
+    for words in (("--yes",), ("--dry-run",), ("--include-ebs", "--yes")):
+        shown = document(run("cleanup", *words, "-o", "json"))
+        assert shown["kept_volumes"] == [entry]
+        assert shown["delete_kept_command"] == command
+        assert shown["warnings"] == []
+    text = run("cleanup", "--dry-run").stdout
+    assert f"{kept}  200 GB  {WEST}  about $16.00/month" in text
+    assert command in text
+    assert "200 GB, 16 USD/month" in run("cleanup", "--dry-run", "-o", "table").stdout
+    done = document(run(*command.split()[1:], "--yes", "-o", "json"))
+    assert (done["kept_volumes"], done["delete_kept_command"]) == ([], None)
+    assert [volume["deleted"] for volume in done["deleted_volumes"]] == [True]
+
+
+def test_orphans_that_stay_are_warned_of(run, cloud):
+    orphan = make_volume(cloud.ec2(WEST), "i-0gone", size=150)
+    shown = document(run("cleanup", "--dry-run", "-o", "json"))
+    assert shown["orphan_volumes"] == [] == shown["kept_volumes"]
+    (warning,) = shown["warnings"]
+    assert (warning["code"], warning["region"]) == ("orphan-volume", WEST)
+    assert orphan in warning["message"]
+    assert "about $12.00 a month" in warning["message"]
+    assert warning["message"].endswith("aws-bootstrap cleanup --include-ebs")
 
 
 # --- aliases ---------------------------------------------------------------------------------------------
@@ -174,7 +207,7 @@ def test_aliases_and_host_keys_of_boxes_that_are_gone_are_forgotten(run, app, cl
     assert app.paths.known_hosts.read_text() == f"{box} ssh-ed25519 AAAA\n"
     assert set(shown) == {
         *("regions_queried", "regions_failed", "cleaned", "added", "updated", "deleted_volumes"),
-        *("skipped", "skipped_volumes", "broken", "warnings"),
+        *("skipped", "skipped_volumes", "broken", "kept_volumes", "delete_kept_command", "warnings"),
     }
     assert cloud.ec2(EAST).describe_instances(InstanceIds=[box])["Reservations"], "a cleanup never terminates"
 
@@ -201,7 +234,8 @@ def test_with_a_region_unread_nothing_is_removed_or_deleted(run, app, cloud, wri
     assert EAST in done.stderr
     assert shown["cleaned"] == [] == shown["deleted_volumes"]
     assert shown["skipped"] == [{"instance_id": "i-0gone", "alias": "aws-gpu1"}]
-    assert shown["skipped_volumes"] == [{"volume_id": volume, "size_gb": 8}]
+    left = {"volume_id": volume, "size_gb": 8, "region": WEST, "monthly_cost_usd": 0.64}
+    assert shown["skipped_volumes"] == [left]
     assert config(app) == before
     assert [v.volume_id for v in ec2.find_volumes(cloud.ec2(WEST))] == [volume]
     shown = document(run("cleanup", "--dry-run", "--include-ebs", "-o", "json"))
@@ -382,7 +416,8 @@ def test_orphans_of_ours_are_deleted_and_nothing_else(run, cloud):
     client.attach_volume(VolumeId=attached, InstanceId=box, Device="/dev/sdf")
     assert document(cleanup(run))["deleted_volumes"] == []
     shown = document(run("cleanup", "--dry-run", "--include-ebs", "-o", "json"))
-    assert shown["orphan_volumes"] == [{"volume_id": orphan, "size_gb": 9}]
+    entry = {"volume_id": orphan, "size_gb": 9, "region": WEST, "monthly_cost_usd": 0.72}
+    assert shown["orphan_volumes"] == [entry]
     assert document(cleanup(run, "--include-ebs"))["deleted_volumes"] == [
         {"volume_id": orphan, "size_gb": 9, "deleted": True}
     ]

@@ -13,6 +13,7 @@ from aws_bootstrap import ec2
 from aws_bootstrap.ec2 import volumes
 from aws_bootstrap.errors import AwsError, BootstrapError
 from aws_bootstrap.tests import factories
+from aws_bootstrap.tests.cloud import start_box
 from aws_bootstrap.tests.stubs import lose, refused, specified
 
 VOLUME: dict[str, Any] = {
@@ -359,6 +360,19 @@ def test_data_volumes_are_found_by_their_instance_and_known_by_who_made_them(aws
     assert {v.volume_id for v in ec2.find_volumes(aws)} == {ours, theirs}
     ec2.keep_ebs_volume(aws, ours)
     assert all(v.kept for v in ec2.find_volumes(aws))
+
+
+def test_root_volumes_are_found_in_the_same_call_and_nobody_elses(cloud):
+    client = cloud.ec2("us-west-2")
+    data = volume(client, aws_bootstrap_instance="i-1")
+    instance_id = start_box(client)["InstanceId"]
+    volume(client, created_by="aws-bootstrap-g4dn")  # attached to nothing
+    start_box(client, TagSpecifications=[{"ResourceType": "volume", "Tags": [{"Key": "created-by", "Value": "me"}]}])
+    cloud.calls.clear()
+    data_volumes, roots = ec2.find_volumes_and_roots(client)
+    assert [v.volume_id for v in data_volumes] == [data]
+    assert [(v.attached_to, v.size_gb) for v in roots] == [(instance_id, 8)]
+    assert cloud.calls == [("us-west-2", "DescribeVolumes")]
 
 
 def test_deleting_a_volume_that_is_gone_is_fine(aws):

@@ -145,8 +145,8 @@ def test_spot_prices_are_asked_as_of_now(client, stub):
 def test_the_lowest_price_above_zero_is_the_on_demand_price(listed, price):
     client = boto3.client("pricing", "us-east-1")
     terms = {str(n): {"priceDimensions": {"d": {"pricePerUnit": {"USD": usd}}}} for n, usd in enumerate(listed)}
-    fields = {"regionCode": "r", "instanceType": "t", "operatingSystem": "Linux", "preInstalledSw": "NA"}
-    fields |= {"tenancy": "Shared", "capacitystatus": "Used"}
+    fields = {"instanceType": "t", "regionCode": "r", "operatingSystem": "Linux", "preInstalledSw": "NA"}
+    fields |= {"tenancy": "Shared", "capacitystatus": "Used", "marketoption": "OnDemand"}
     filters = [{"Type": "TERM_MATCH", "Field": field, "Value": value} for field, value in fields.items()]
     with Stubber(client) as stub:
         reply = {"PriceList": [json.dumps({"terms": {"OnDemand": terms}}), "{}"]}
@@ -157,12 +157,13 @@ def test_the_lowest_price_above_zero_is_the_on_demand_price(listed, price):
 def test_the_on_demand_price_is_read_from_the_price_list():
     product = {"terms": {"OnDemand": {"t": {"priceDimensions": {"d": {"pricePerUnit": {"USD": "0.5260000000"}}}}}}}
     wanted = {
-        "regionCode": "us-west-2",
         "instanceType": "g4dn.xlarge",
+        "regionCode": "us-west-2",
         "operatingSystem": "Linux",
         "preInstalledSw": "NA",
         "tenancy": "Shared",
         "capacitystatus": "Used",
+        "marketoption": "OnDemand",
     }
     filters = [{"Type": "TERM_MATCH", "Field": field, "Value": value} for field, value in wanted.items()]
     asked = {"ServiceCode": "AmazonEC2", "Filters": filters}
@@ -172,6 +173,21 @@ def test_the_on_demand_price_is_read_from_the_price_list():
         stubber.add_response("get_products", {"PriceList": []})
         assert ec2.on_demand_price(pricing, "us-west-2", "g4dn.xlarge") == 0.526
         assert ec2.on_demand_price(pricing, "us-west-2", "g9.xlarge") is None
+
+
+def test_a_familys_prices_are_read_page_by_page():
+    def product(name: str, *usd: str) -> str:
+        terms = {str(n): {"priceDimensions": {"d": {"pricePerUnit": {"USD": price}}}} for n, price in enumerate(usd)}
+        return json.dumps({"product": {"attributes": {"instanceType": name}}, "terms": {"OnDemand": terms}})
+
+    pricing = boto3.client("pricing", "us-east-1")
+    first = {"PriceList": [product("g5.xlarge", "1.006", "0.9"), product("g5.metal", "0.0")], "NextToken": "more"}
+    last = {"PriceList": [product("g5.2xlarge", "1.212"), product("xg5.large", "1"), "{}"]}
+    asked = {"ServiceCode": "AmazonEC2", "Filters": ANY}
+    with Stubber(pricing) as stubber:
+        stubber.add_response("get_products", first, asked)
+        stubber.add_response("get_products", last, asked | {"NextToken": "more"})
+        assert ec2.on_demand_prices(pricing, "us-west-2", "g5") == {"g5.xlarge": 0.9, "g5.2xlarge": 1.212}
 
 
 def test_the_price_now_is_the_newest_of_each_zone(client, stub):

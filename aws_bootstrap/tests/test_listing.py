@@ -14,6 +14,7 @@ GVT_SPOT = "L-3819A6DF"
 def test_instance_types_by_size_with_gpu_and_quota_family(run, cloud):
     done = run("list", "instance-types", "-o", "json")
     rows = json.loads(done.stdout)
+    assert rows[0].pop("spot_price_per_hour") > 0
     assert rows[0] == {
         "region": WEST,
         "instance_type": "g4dn.xlarge",
@@ -21,9 +22,29 @@ def test_instance_types_by_size_with_gpu_and_quota_family(run, cloud):
         "memory_mib": 16384,
         "quota_family": "gvt",
         "gpu": "1x T4 (16384 MiB)",
+        "on_demand_price_per_hour": 0.526,
     }
     assert [row["vcpus"] for row in rows if "metal" not in row["instance_type"]] == [4, 8, 16, 32, 48, 64]
     assert all(row["instance_type"].startswith("g4dn") for row in rows)
+
+
+def test_prices_are_read_by_few_calls_and_an_unknown_one_is_said(run, cloud):
+    cloud.list_price = {"g4dn.xlarge": 0.526}
+    rows = json.loads(run("list", "instance-types", "-o", "json").stdout)
+    assert [row["on_demand_price_per_hour"] for row in rows] == [0.526] + [None] * (len(rows) - 1)
+    read = [operation for _, operation in cloud.calls if "Price" in operation or "Products" in operation]
+    assert sorted(read) == ["DescribeSpotPriceHistory", "GetProducts"]
+    assert "on-demand about $0.526/h" in run("list", "instance-types").stdout
+    assert "on-demand unknown" in run("list", "instance-types").stdout
+    assert "unknown" in run("list", "instance-types", "-o", "table").stdout
+
+
+def test_prices_that_cannot_be_read_are_warned_of_and_no_failure(run, cloud):
+    cloud.deny(EAST, "GetProducts")
+    done = run("list", "instance-types")
+    assert done.exit_code == 0
+    assert f"Could not read the on-demand prices in {WEST}" in done.stderr
+    assert "on-demand unknown" in done.stdout
 
 
 def test_types_without_gpu_or_gpu_quota_have_null_there(run, cloud):

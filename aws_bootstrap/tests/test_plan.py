@@ -87,11 +87,17 @@ def document(done) -> dict:
 
 
 def without_steps(done) -> dict:
+    """The document without its steps, and without its spot prices: those are moto's."""
     found = document(done)
     del found["steps"]
+    assert found["price_per_hour"] == found["spot_price_per_hour" if found["pricing"] == "spot" else ON_DEMAND]
+    del found["price_per_hour"], found["spot_price_per_hour"]
     return found
 
 
+ON_DEMAND = "on_demand_price_per_hour"
+ROOT = {"item": "root volume", "monthly_cost_usd": 8.0, "size_gb": 100}
+ADDRESS = {"item": "public IPv4 address", "monthly_cost_usd": 3.65}
 PLAIN = {
     "instance_type": "g4dn.xlarge",
     "ami_id": "ami-00000000000000019",
@@ -107,6 +113,9 @@ PLAIN = {
     "regions_failed": [],
     "dry_run": True,
     "warnings": [],
+    ON_DEMAND: 0.526,
+    "monthly_cost_usd": 11.65,
+    "monthly_costs": [ROOT, ADDRESS],
 }
 
 
@@ -151,8 +160,19 @@ def test_a_dry_run_tells_each_setting_that_was_asked_for(launch, cloud, tmp_path
         "tags": {"team": "blue"},
         "setup_script": str(script),
         "subnet_id": subnet["SubnetId"],
+        "monthly_cost_usd": 13.65,
+        "monthly_costs": [
+            {"item": "root volume", "monthly_cost_usd": 9.6, "size_gb": 120},
+            {"item": "data volume", "monthly_cost_usd": 0.4, "size_gb": 5},
+            ADDRESS,
+        ],
     }
     found = without_steps(done)
+    prices = found.pop("prices")
+    assert [(p["instance_type"], p["region"], p[ON_DEMAND]) for p in prices] == [
+        ("g4dn.2xlarge", "us-east-1", 0.526),
+        ("g4dn.xlarge", "us-east-1", 0.526),
+    ]
     assert done.exit_code == 0, done.stderr
     assert found == PLAIN | asked | {"ami_id": found["ami_id"], "ami_name": found["ami_name"]}
 

@@ -5,6 +5,8 @@ AWS answers in this process, and the boxes are pretended.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from aws_bootstrap import output
@@ -15,6 +17,7 @@ from aws_bootstrap.workflows.launch.capacity import Attempt, FailedAttempt, Poli
 
 EAST, WEST = "us-east-1", "us-west-2"
 SPOT = {"InstanceMarketOptions.MarketType": "spot"}
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 NO_ROOM = "InsufficientInstanceCapacity"
 
 
@@ -115,9 +118,55 @@ def test_on_demand_is_asked_about_with_its_price(launch, cloud, asked):
     code, box = launch()
     assert code == 0
     assert box["pricing"] == "on-demand"
-    assert asked == [
-        f"There is no spot capacity for g4dn.xlarge in {WEST} right now. Launch on-demand at about $0.526 an hour?"
-    ]
+    (question,) = asked
+    first, price, monthly, last = question.splitlines()
+    assert first == f"There is no spot capacity for g4dn.xlarge in {WEST} right now."
+    assert price.endswith("on-demand about $0.526/h")
+    assert monthly == "  Monthly  about $11.65: root volume (100 GB) $8.00, public IPv4 address $3.65"
+    assert last == "Launch on-demand at about $0.526/h?"
+
+
+def test_the_ready_box_has_its_price(launch, cloud):
+    code, box = launch("--on-demand", "--ebs-storage", "5")
+    costs = {key: box[key] for key in ("price_per_hour", "monthly_cost_usd")}
+    assert costs == {"price_per_hour": 0.526, "monthly_cost_usd": 12.05}
+    assert [cost["item"] for cost in box["monthly_costs"]] == ["root volume", "data volume", "public IPv4 address"]
+    assert [operation for _, operation in cloud.calls].count("GetProducts") == 1
+
+
+def test_an_unknown_on_demand_price_is_said_in_the_question(launch, cloud, asked):
+    cloud.deny("us-east-1", "GetProducts")
+    cloud.fail("RunInstances", NO_ROOM, **SPOT)
+    code, box = launch()
+    assert (code, box["price_per_hour"]) == (0, None)
+    assert [warning["code"] for warning in box["warnings"]][:1] == ["price-unknown"]
+    assert asked[0].endswith("Launch on-demand at an unknown price?")
+
+
+# --- the highest price -----------------------------------------------------------------------------------
+
+
+def too_dear(cloud, price: str) -> None:
+    record = {"InstanceType": "g4dn.xlarge", "AvailabilityZone": f"{WEST}a", "SpotPrice": price, "Timestamp": NOW}
+    history = {"SpotPriceHistory": [record]}
+    cloud.faults.change_answer("DescribeSpotPriceHistory", lambda reply: reply.update(history))
+
+
+def test_a_highest_price_that_is_too_low_names_the_one_that_would_do(launch, cloud):
+    too_dear(cloud, "0.1418")
+    code, failed = launch("--max-price", "0.01")
+    assert code == 1
+    assert failed["error"]["message"] == "The price of g4dn.xlarge is above --max-price."
+    hints = failed["error"]["hint"].splitlines()
+    assert hints[0] == f"Allow g4dn.xlarge (spot) in {WEST}, about $0.1418 an hour: --max-price 0.15"
+    assert not any("--on-demand" in hint for hint in hints), "on-demand is dearer still"
+
+
+def test_on_demand_is_a_way_on_where_its_price_is_within_the_limit(launch, cloud, app, monkeypatch):
+    monkeypatch.setattr(app, "accept", lambda question, *, yes: False)
+    cloud.fail("RunInstances", NO_ROOM, **SPOT)
+    assert "--on-demand" in launch("--max-price", "0.6")[1]["error"]["hint"]
+    assert "--on-demand" not in launch("--max-price", "0.5")[1]["error"]["hint"]
 
 
 @pytest.mark.parametrize(("limit", "pricing"), [("0.525", None), ("0.526", "on-demand"), ("0.527", "on-demand")])

@@ -14,8 +14,10 @@ from aws_bootstrap.gpu import GpuInfo
 from aws_bootstrap.invocation import PROGRAM
 from aws_bootstrap.models import (
     InstanceStatus,
+    MonthlyCost,
     Notice,
     OrphanVolume,
+    Prices,
     RegionFailure,
     SpotPrice,
     StatusReport,
@@ -37,7 +39,9 @@ NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 LAUNCHED = NOW - timedelta(hours=2, minutes=30)
 INSTANCE = factories.instance(launch_time=LAUNCHED, public_ip="192.0.2.1")
 DATA = factories.volume(state="in-use")
-PRICES = {("g4dn.xlarge", f"{WEST}a"): SpotPrice("g4dn.xlarge", f"{WEST}a", 0.123456, NOW)}
+ROOT = factories.volume(volume_id="vol-root", size_gb=100, instance_id=None, attached_to="i-1", state="in-use")
+SPOT_PRICE = SpotPrice("g4dn.xlarge", f"{WEST}a", 0.123456, NOW)
+PRICES = Prices(spot={WEST: {("g4dn.xlarge", f"{WEST}a"): SPOT_PRICE}}, on_demand={(WEST, "g4dn.xlarge"): 0.526})
 ROW = InstanceStatus(
     instance_id="i-1",
     region=WEST,
@@ -52,22 +56,44 @@ ROW = InstanceStatus(
     ebs_volumes=(VolumeStatus("vol-1", 10, "/data", "in-use"),),
     spot_price_per_hour=0.123456,
     estimated_cost=0.3086,
+    price_per_hour=0.123456,
+    monthly_cost_usd=12.45,
+    monthly_costs=(
+        MonthlyCost("root volume", 8.0, 100),
+        MonthlyCost("data volume", 0.8, 10),
+        MonthlyCost("public IPv4 address", 3.65),
+    ),
     user="me",
 )
-UNPRICED = {"spot_price_per_hour": None, "estimated_cost": None}
+UNPRICED = {"spot_price_per_hour": None, "estimated_cost": None, "price_per_hour": None}
+STOPPED = UNPRICED | {"price_per_hour": 0.0}
 
 
 def test_everything_that_is_shown_of_a_box():
     host = factories.host(alias="aws-gpu3", user="me")
-    assert instance_status(Box(INSTANCE, host, (DATA,)), PRICES, NOW) == ROW
-    assert instance_status(Box(INSTANCE), PRICES, NOW) == replace(ROW, ssh_alias=None, user="ubuntu", ebs_volumes=())
+    assert instance_status(Box(INSTANCE, host, (DATA,), ROOT), PRICES, NOW) == ROW
+    bare = instance_status(Box(replace(INSTANCE, public_ip=None), root=ROOT), PRICES, NOW)
+    assert (bare.ssh_alias, bare.user, bare.ebs_volumes) == (None, "ubuntu", ())
+    assert (bare.monthly_cost_usd, bare.monthly_costs) == (8.0, (MonthlyCost("root volume", 8.0, 100),))
+
+
+def test_a_root_volume_that_was_not_found_makes_the_sum_unknown():
+    seen = instance_status(Box(INSTANCE, volumes=(DATA,)), PRICES, NOW)
+    assert seen.monthly_cost_usd is None
+    assert seen.monthly_costs[:2] == (MonthlyCost("root volume", None), MonthlyCost("data volume", 0.8, 10))
 
 
 @pytest.mark.parametrize(
     ("changes", "row"),
     [
-        ({"lifecycle": "on-demand"}, UNPRICED),
-        ({"state": "stopping"}, UNPRICED),
+        (
+            {"lifecycle": "on-demand"},
+            {"spot_price_per_hour": None, "estimated_cost": 1.315, "price_per_hour": 0.526},
+        ),
+        ({"lifecycle": "on-demand", "instance_type": "g5.xlarge"}, UNPRICED),
+        ({"state": "stopping"}, STOPPED),
+        ({"state": "stopped", "lifecycle": "on-demand"}, STOPPED),
+        ({"state": "pending"}, {}),
         ({"availability_zone": f"{WEST}b"}, UNPRICED),
         ({"launch_time": None}, {"uptime_seconds": None, "estimated_cost": None}),
         ({"launch_time": NOW + timedelta(hours=1)}, {"uptime_seconds": 0, "estimated_cost": 0.0}),
@@ -77,8 +103,10 @@ def test_everything_that_is_shown_of_a_box():
 )
 def test_what_is_not_known_of_a_box_is_not_made_up(changes, row):
     """This machine's clock may be behind EC2's: no box runs for less than no time."""
-    seen = instance_status(Box(replace(INSTANCE, **changes)), PRICES, NOW)
-    assert seen == replace(ROW, ssh_alias=None, user="ubuntu", ebs_volumes=(), **(changes | row))
+    seen = instance_status(
+        Box(replace(INSTANCE, **changes), factories.host(alias="aws-gpu3", user="me"), (DATA,), ROOT), PRICES, NOW
+    )
+    assert seen == replace(ROW, **(changes | row))
 
 
 # --- the report ------------------------------------------------------------------------------------------
@@ -103,11 +131,12 @@ def priced(cloud):
         for zone in zones
     ]
     cloud.faults.change_answer(PRICED, lambda reply: reply.update(SpotPriceHistory=history))
+    cloud.list_price = 0.5
 
 
 def test_the_report_of_an_empty_account(app, cloud):
     report = gather(app, [])
-    assert report == StatusReport((), REGIONS, (), (), instructions=True)
+    assert report == StatusReport((), REGIONS, (), (), 0.0, 0.0, instructions=True)
     assert gather(app, [WEST, WEST], instructions=False) == replace(report, regions_queried=(WEST,), instructions=False)
     assert warned(report) == set()
     assert PRICED not in {operation for _, operation in cloud.calls}
@@ -140,15 +169,29 @@ def test_prices_are_read_once_a_region_for_spot_boxes_that_run(app, cloud, box, 
 
 def test_a_price_that_cannot_be_read_is_warned_of_by_region_and_by_box(app, cloud, box):
     named, nameless = box(**SPOT), start_box(cloud.ec2(WEST), **SPOT)["InstanceId"]
-    box()
+    on_demand = box()
     cloud.deny(WEST, PRICED)
     report = gather(app, [WEST])
-    assert {(i.spot_price_per_hour, i.estimated_cost) for i in report.instances} == {(None, None)}
+    known = {i.instance_id: (i.price_per_hour, i.spot_price_per_hour) for i in report.instances}
+    assert known == {named: (None, None), nameless: (None, None), on_demand: (0.526, None)}
+    assert report.price_per_hour is None, "a sum of some boxes would look like that of all"
+    assert report.monthly_cost_usd == 12.87
     unknown = "The spot price of {} is unknown, and so is its cost."
     assert warned(report) == {
         Notice("price-unknown", f"Could not read the spot prices in {WEST}: {DENIED}", region=WEST),
         Notice("price-unknown", unknown.format("aws-gpu1"), named, WEST),
         Notice("price-unknown", unknown.format(nameless), nameless, WEST),
+    }
+
+
+def test_an_on_demand_price_that_cannot_be_read_is_warned_of_by_region_and_by_box(app, cloud, box, priced):
+    spot, on_demand = box(**SPOT), box()
+    cloud.deny("us-east-1", "GetProducts")
+    report = gather(app, [WEST])
+    assert {i.instance_id: i.price_per_hour for i in report.instances} == {spot: 0.2, on_demand: None}
+    assert warned(report) == {
+        Notice("price-unknown", f"Could not read the on-demand prices in {WEST}: {DENIED}", region=WEST),
+        Notice("price-unknown", "The on-demand price of aws-gpu2 is unknown, and so is its cost.", on_demand, WEST),
     }
 
 
@@ -158,6 +201,7 @@ def test_a_region_that_is_not_read_is_reported(app, cloud, box):
     report = gather(app, [])
     assert [i.instance_id for i in report.instances] == [instance_id]
     assert (report.regions_queried, report.regions_failed) == (REGIONS, (RegionFailure(EAST, DENIED),))
+    assert (report.price_per_hour, report.monthly_cost_usd) == (None, None), "what is there may bill"
 
 
 def test_where_no_region_is_read_each_has_its_reason(app, cloud):
@@ -239,6 +283,7 @@ def test_a_box_that_does_not_tell_its_gpu_is_warned_of(app, cloud, box, my_addre
 def test_the_estimated_cost_is_the_price_of_an_hour_times_the_hours():
     """mutants.md, `_status`."""
     price = SpotPrice("g4dn.xlarge", "us-west-2a", 0.2, NOW)
-    seen = instance_status(Box(INSTANCE, volumes=(DATA,)), {("g4dn.xlarge", "us-west-2a"): price}, NOW)
+    prices = Prices(spot={WEST: {("g4dn.xlarge", "us-west-2a"): price}})
+    seen = instance_status(Box(INSTANCE, volumes=(DATA,)), prices, NOW)
     assert (seen.uptime_seconds, seen.spot_price_per_hour, seen.estimated_cost) == (9000, 0.2, 0.5)
     assert [v.volume_id for v in seen.ebs_volumes] == ["vol-1"]

@@ -27,7 +27,7 @@ def start(sandbox: Sandbox, region: str, count: int) -> None:
         MinCount=count,
         MaxCount=count,
         InstanceMarketOptions={"MarketType": "spot"},
-        TagSpecifications=[{"ResourceType": "instance", "Tags": OURS}],
+        TagSpecifications=[{"ResourceType": one, "Tags": OURS} for one in ("instance", "volume")],
     )
 
 

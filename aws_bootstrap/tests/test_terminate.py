@@ -8,7 +8,8 @@ import signal
 import pytest
 
 from aws_bootstrap import ec2, sshconfig
-from aws_bootstrap.models import StateChange, TerminateReport, Termination
+from aws_bootstrap.models import StateChange, TerminateReport, Termination, TerminationTarget
+from aws_bootstrap.tests import factories
 from aws_bootstrap.tests.cloud import make_volume, start_box
 from aws_bootstrap.views import questions
 from aws_bootstrap.workflows import terminate
@@ -67,11 +68,11 @@ def test_the_question_names_the_volumes_unless_they_are_kept(app, cloud, box):
     ours = make_volume(cloud.ec2(WEST), instance_id, size=9)
     kept = make_volume(cloud.ec2(WEST), instance_id, kept=True)
     targets = terminate.find_targets(app, [instance_id], None)
-    asked = questions.terminate(terminate.to_confirm(targets, keep_ebs=False))
+    asked = questions.terminate(terminate.to_confirm(app, targets, keep_ebs=False))
     assert f"{ours}  9 GB" in asked
     assert kept not in asked
     assert asked.endswith("Terminate 1 instance?")
-    assert ours not in questions.terminate(terminate.to_confirm(targets, keep_ebs=True))
+    assert ours not in questions.terminate(terminate.to_confirm(app, targets, keep_ebs=True))
 
 
 def test_one_protected_instance_does_not_save_the_others(run, cloud, box):
@@ -153,11 +154,40 @@ def test_without_a_name_all_boxes_of_the_region_that_live_are_ended_and_their_al
 def test_the_question_has_a_line_for_each_box(app, cloud, box):
     first, second = box(), box(EAST)
     asked = questions.terminate(
-        terminate.to_confirm(terminate.find_targets(app, [first, second], None), keep_ebs=False)
+        terminate.to_confirm(app, terminate.find_targets(app, [first, second], None), keep_ebs=False)
     ).splitlines()
     assert len(asked) == 3
     assert asked[-1] == "Terminate 2 instances?"
-    assert {(line.split()[0], line.split()[-1]) for line in asked[:-1]} == {(first, WEST), (second, EAST)}
+    words = [line.split() for line in asked[:-1]]
+    assert [(line[0], line[1], line[7]) for line in words] == [("aws-gpu1", first, WEST), ("aws-gpu2", second, EAST)]
+    assert all("up " in line and line.endswith(" so far") for line in asked[:-1])
+
+
+def test_the_question_says_what_each_box_has_cost(app):
+    spot = factories.instance(instance_id="i-spot")
+    dear = factories.instance(instance_id="i-dear", lifecycle="on-demand")
+    targets = [
+        TerminationTarget(spot, "aws-gpu1", (), 9000, 0.2, 0.5),
+        TerminationTarget(dear, None, (), 60, None, None),
+        TerminationTarget(dear, None, (), None, 0.0, None),
+    ]
+    asked = questions.terminate(targets).splitlines()
+    assert asked[0].endswith("up 2 h 30 min           about $0.5 so far")
+    assert asked[1].split()[:3] == ["no", "alias", "i-dear"]
+    assert asked[1].endswith("up 1 min                cost so far unknown")
+    assert asked[2].endswith("up for an unknown time  only its disks bill")
+
+
+def test_without_names_the_question_has_the_aliases_too(app, cloud, box):
+    box()
+    targets = terminate.find_targets(app, [], WEST)
+    assert "aws-gpu1" in questions.terminate(terminate.to_confirm(app, targets, keep_ebs=False))
+
+
+def test_no_price_is_read_where_nobody_is_asked(run, cloud, box):
+    instance_id = box()
+    assert end(run, instance_id)[0] == 0
+    assert {operation for _, operation in cloud.calls} & {"GetProducts", "DescribeSpotPriceHistory"} == set()
 
 
 def test_the_error_of_a_box_that_cannot_be_ended_names_cause_and_ways_on(run, cloud, box):

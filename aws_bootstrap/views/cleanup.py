@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 from click import style
 
-from ..invocation import PROGRAM, SSH
+from ..invocation import SSH
 from ..models import AliasAddress, AliasEntry, CleanupPlan, CleanupReport, DeletedVolume, VolumeEntry
-from .text import aligned, heading, next_commands, plural, text
+from .text import aligned, heading, next_commands, plural, text, usd
 
 _NOT_CERTAIN = "Left unchanged, since not every region could be read:"
 
@@ -110,14 +110,16 @@ def _broken(instance_ids: tuple[str, ...]) -> list[str]:
 
 def _kept(result: CleanupPlan | CleanupReport) -> list[str]:
     lines = _volumes("Kept, as they are marked to stay; they bill", result.kept_volumes)
-    if lines:
-        again = f"{PROGRAM} cleanup --include-ebs --include-kept"
-        lines.append(next_commands({"Delete these too": again}))
+    if lines and result.delete_kept_command:
+        lines.append(next_commands({"Delete these too": result.delete_kept_command}))
     return lines
 
 
 def _cells(volume: VolumeEntry | DeletedVolume) -> list[str]:
-    return [volume.volume_id, f"{volume.size_gb} GB", volume.region]
+    cells = [volume.volume_id, f"{volume.size_gb} GB", volume.region]
+    if isinstance(volume, VolumeEntry) and volume.monthly_cost_usd is not None:
+        cells.append(f"about {usd(volume.monthly_cost_usd)}/month")
+    return cells
 
 
 def _table(title: str, rows: list[list[str]]) -> list[str]:

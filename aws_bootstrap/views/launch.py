@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from ..models import DryRun, EbsVolume, LaunchReport, SetupReport
-from .text import bare_connections, connections, heading, pairs, span, text
+from ..models import DryRun, EbsVolume, LaunchReport, SetupReport, TypePrice
+from .costs import hourly, monthly, spot_and_on_demand
+from .text import aligned, bare_connections, connections, heading, pairs, span, text
 
 
 @text.register
@@ -14,6 +15,8 @@ def dry_run(plan: DryRun) -> str:
     facts = [
         ("Region", ", ".join(plan.regions)),
         ("Type", f"{plan.instance_type}, {plan.pricing}"),
+        ("Price", spot_and_on_demand(_first_price(plan))),
+        ("Monthly", monthly(plan.monthly_cost_usd, plan.monthly_costs)),
         ("Image", f"{plan.ami_name} ({plan.ami_id})"),
         ("Disk", f"{plan.volume_size_gb} GB gp3, encrypted"),
         ("Key pair", plan.key_name),
@@ -27,10 +30,26 @@ def dry_run(plan: DryRun) -> str:
     ]
     lines = [heading("Dry run: nothing was changed", "yellow")]
     lines += pairs(facts)
+    if plan.prices:
+        lines += ["", "Prices, in the order of the attempts:", *_prices(plan.prices)]
     lines += ["", "Steps:"]
     for number, step in enumerate(plan.steps, start=1):
         lines.append(f"  {number}. {step}")
     return "\n".join(lines)
+
+
+def _first_price(plan: DryRun) -> TypePrice:
+    """Return the prices of the first attempt."""
+    on_demand = plan.on_demand_price_per_hour
+    return TypePrice(plan.regions[0], plan.instance_type, plan.spot_price_per_hour, on_demand)
+
+
+def _prices(prices: Sequence[TypePrice]) -> list[str]:
+    """Return a line for each instance type and region."""
+    rows: list[list[str]] = []
+    for price in prices:
+        rows.append([price.instance_type, price.region, spot_and_on_demand(price)])
+    return aligned(rows)
 
 
 def _planned_volume(plan: DryRun) -> str | None:
@@ -53,6 +72,8 @@ def launch_report(report: LaunchReport) -> str:
     facts = [
         ("Instance", f"{report.instance_id}  {report.instance_type} {report.pricing}"),
         ("Address", _address(report)),
+        ("Price", hourly(report.price_per_hour)),
+        ("Monthly", monthly(report.monthly_cost_usd, report.monthly_costs)),
         ("CUDA", report.cuda_version),
         ("Data", _data(report.ebs_volume)),
     ]

@@ -10,8 +10,10 @@ from operator import attrgetter
 from click import style
 
 from ..invocation import PROGRAM
-from ..models import ImageList, ImageRow, InstanceTypeList, InstanceTypeRow
-from .text import aligned, command, heading, next_commands, quota_request, region_options, text
+from ..models import ImageList, ImageRow, InstanceTypeList, InstanceTypeRow, TypePrice
+from ..models.cost import public_address, volume_cost
+from .costs import spot_and_on_demand
+from .text import aligned, command, heading, next_commands, quota_request, region_options, text, usd
 
 
 @text.register
@@ -22,6 +24,7 @@ def instance_type_list(result: InstanceTypeList) -> str:
     parts: list[str] = []
     for region, rows in groupby(result.instance_types, key=attrgetter("region")):
         parts.append(_types(region, rows))
+    parts.append(_BESIDES)
     for family in result.enough:
         parts.append(next_commands(_quota_commands(result, family)))
     return "\n\n".join(parts)
@@ -41,6 +44,13 @@ def image_list(result: ImageList) -> str:
     return "\n\n".join(parts)
 
 
+#: What a box costs beside its instance.
+_BESIDES = (
+    f"Beside its instance a box costs about {usd(volume_cost(100))} a month for 100 GB of disk (gp3), "
+    f"and about {usd(public_address().monthly_cost_usd or 0)} for its public IPv4 address."
+)
+
+
 def _types(region: str, rows: Iterable[InstanceTypeRow]) -> str:
     cells = [_cells(row) for row in rows]
     return "\n".join([heading(region), *aligned(cells, right=(1, 2))])
@@ -48,7 +58,9 @@ def _types(region: str, rows: Iterable[InstanceTypeRow]) -> str:
 
 def _cells(row: InstanceTypeRow) -> list[str]:
     memory_gib = row.memory_mib / 1024
-    return [row.instance_type, f"{row.vcpus} vCPUs", f"{memory_gib:g} GiB", row.gpu or "-"]
+    prices = TypePrice(row.region, row.instance_type, row.spot_price_per_hour, row.on_demand_price_per_hour)
+    size = [row.instance_type, f"{row.vcpus} vCPUs", f"{memory_gib:g} GiB"]
+    return [*size, row.gpu or "-", spot_and_on_demand(prices)]
 
 
 def _quota_commands(result: InstanceTypeList, family: str) -> dict[str, str]:

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..models import CleanupPlan, OnDemandOffer, QuotaIncrease, TerminationTarget, Volume
-from .text import plural, usd
+from ..models.cost import monthly_total
+from .costs import hourly, monthly, spot_and_on_demand
+from .text import aligned, plural, span, usd
 
 
 def terminate(targets: Sequence[TerminationTarget]) -> str:
     """Return which boxes are terminated and which volumes are deleted."""
-    lines: list[str] = []
+    lines = aligned([_target(target) for target in targets])
     volumes: list[Volume] = []
     for target in targets:
-        lines.append(f"  {_target(target)}")
         volumes += target.volumes
     if volumes:
         lines.append("Data volumes to delete, with all their data:")
@@ -23,11 +24,34 @@ def terminate(targets: Sequence[TerminationTarget]) -> str:
     return "\n".join(lines)
 
 
-def _target(target: TerminationTarget) -> str:
+def _target(target: TerminationTarget) -> list[str]:
+    """Return what a person knows the box by, and what it has cost."""
     instance = target.instance
-    address = instance.public_ip or "-"
-    words = [instance.instance_id, instance.instance_type, instance.lifecycle, instance.state, address]
-    return "  ".join([*words, f"in {instance.region}"])
+    return [
+        target.ssh_alias or "no alias",
+        instance.instance_id,
+        instance.instance_type,
+        instance.lifecycle,
+        instance.state,
+        instance.public_ip or "-",
+        f"in {instance.region}",
+        _uptime(target),
+        _cost_so_far(target),
+    ]
+
+
+def _uptime(target: TerminationTarget) -> str:
+    if target.uptime_seconds is None:
+        return "up for an unknown time"
+    return f"up {span(target.uptime_seconds)}"
+
+
+def _cost_so_far(target: TerminationTarget) -> str:
+    if target.price_per_hour == 0:
+        return "only its disks bill"
+    if target.estimated_cost is None:
+        return "cost so far unknown"
+    return f"about {usd(target.estimated_cost)} so far"
 
 
 def cleanup(plan: CleanupPlan) -> str:
@@ -40,7 +64,10 @@ def cleanup(plan: CleanupPlan) -> str:
     for updated in plan.updated:
         lines.append(f"  change the address of {updated.alias} to {updated.public_ip}")
     for volume in plan.orphan_volumes:
-        lines.append(f"  delete {volume.volume_id}  {volume.size_gb} GB  in {volume.region}")
+        line = f"  delete {volume.volume_id}  {volume.size_gb} GB  in {volume.region}"
+        if volume.monthly_cost_usd is not None:
+            line += f", about {usd(volume.monthly_cost_usd)}/month"
+        lines.append(line)
     if plan.orphan_volumes:
         lines.append("The data on these volumes will be lost permanently.")
     return "\n".join([*lines, "Proceed?"])
@@ -67,8 +94,12 @@ def quota_increases(increases: Sequence[QuotaIncrease]) -> str:
 
 
 def on_demand(offer: OnDemandOffer) -> str:
-    """Return whether to launch on-demand, with the price if it is known."""
-    cost = ""
-    if offer.price_per_hour:
-        cost = f" at about {usd(offer.price_per_hour)} an hour"
-    return f"There is no spot capacity for {offer.instance_type} in {offer.region} right now. Launch on-demand{cost}?"
+    """Return whether to launch on-demand, with what it costs."""
+    prices = offer.prices
+    lines = [
+        f"There is no spot capacity for {prices.instance_type} in {prices.region} right now.",
+        f"  Price    {spot_and_on_demand(prices)}",
+        f"  Monthly  {monthly(monthly_total(offer.monthly_costs), offer.monthly_costs)}",
+        f"Launch on-demand at {hourly(prices.on_demand_price_per_hour)}?",
+    ]
+    return "\n".join(lines)

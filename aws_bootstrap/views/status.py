@@ -7,6 +7,7 @@ from click import style
 from ..gpu import GpuInfo
 from ..invocation import PROGRAM
 from ..models import InstanceStatus, OrphanVolume, StatusReport
+from .costs import hourly, monthly, sum_of
 from .text import aligned, command, connections, heading, pairs, plural, span, text, usd
 
 _COLOURS = {"running": "green", "pending": "yellow", "stopping": "yellow", "shutting-down": "yellow", "stopped": "red"}
@@ -28,6 +29,8 @@ def status_report(report: StatusReport) -> str:
         parts += [_instance(instance, report) for instance in report.instances]
     if report.orphan_volumes:
         parts.append(_orphans(report.orphan_volumes))
+    if report.instances or report.orphan_volumes:
+        parts.append(_total(report))
     if not report.instances:
         parts.append(f"Launch one: {command(f'{PROGRAM} launch')}")
     elif is_brief:
@@ -36,12 +39,8 @@ def status_report(report: StatusReport) -> str:
 
 
 def _brief(report: StatusReport) -> str:
-    """Return a line a box, aligned, for those who have many; above them what they cost an hour, as far as is known."""
-    prices = [instance.spot_price_per_hour for instance in report.instances if instance.spot_price_per_hour]
-    title = plural(len(report.instances), "instance")
-    if prices:
-        title += f"; spot costs {usd(sum(prices))} an hour now"
-    lines = [heading(title, "cyan")]
+    """Return a line a box, aligned, for those who have many."""
+    lines = [heading(plural(len(report.instances), "instance"), "cyan")]
     rows = [_brief_cells(instance) for instance in report.instances]
     for instance, line in zip(report.instances, aligned(rows, indent=""), strict=True):
         lines.append(style(line, fg=_COLOURS.get(instance.state)))
@@ -57,6 +56,7 @@ def _brief_cells(instance: InstanceStatus) -> list[str]:
         instance.lifecycle,
         instance.availability_zone,
         _up(instance),
+        hourly(instance.price_per_hour),
         " ".join(volumes),
     ]
 
@@ -68,7 +68,9 @@ def _instance(instance: InstanceStatus, report: StatusReport) -> str:
         ("Instance", f"{instance.instance_id}  {instance.instance_type} {instance.lifecycle}"),
         ("Address", f"{instance.public_ip or 'none'} in {instance.availability_zone}"),
         ("GPU", _gpu_or_unknown(instance, report)),
-        ("Up", _up(instance) + _cost(instance)),
+        ("Up", _up(instance)),
+        ("Price", _cost(instance)),
+        ("Monthly", monthly(instance.monthly_cost_usd, instance.monthly_costs)),
     ]
     for volume in instance.ebs_volumes:
         facts.append((volume.mount_point, f"{volume.volume_id}  {volume.size_gb} GB  {volume.state}"))
@@ -101,9 +103,28 @@ def _up(instance: InstanceStatus) -> str:
 
 
 def _cost(instance: InstanceStatus) -> str:
-    if instance.spot_price_per_hour is None or instance.estimated_cost is None:
-        return ""
-    return f", about {usd(instance.estimated_cost)} at {usd(instance.spot_price_per_hour)}/h"
+    """Return what the instance costs an hour, and has cost so far."""
+    if instance.price_per_hour is None:
+        return style("unknown", fg="yellow")
+    if instance.price_per_hour == 0:
+        return f"none while it is {instance.state}; its disks bill"
+    so_far = "unknown"
+    if instance.estimated_cost is not None:
+        so_far = f"about {usd(instance.estimated_cost)}"
+    return f"{hourly(instance.price_per_hour)}; so far {so_far}"
+
+
+def _total(report: StatusReport) -> str:
+    """Return what everything costs: the boxes an hour, disks and addresses a month."""
+    per_hour = [instance.price_per_hour for instance in report.instances]
+    per_month: list[float | None] = [volume.monthly_cost_usd for volume in report.orphan_volumes]
+    for instance in report.instances:
+        per_month += [cost.monthly_cost_usd for cost in instance.monthly_costs]
+    facts = [
+        ("Instances", sum_of(per_hour, "an hour", complete=not report.regions_failed)),
+        ("Disks, addresses", sum_of(per_month, "a month", complete=not report.regions_failed)),
+    ]
+    return "\n".join([heading("Costs in all", "cyan"), *pairs(facts)])
 
 
 def _orphans(volumes: tuple[OrphanVolume, ...]) -> str:

@@ -19,6 +19,7 @@ from ..models import (
     ImageList,
     InstanceStatus,
     InstanceTypeList,
+    InstanceTypeRow,
     QuotaHistory,
     QuotaReport,
     QuotaRequests,
@@ -141,6 +142,15 @@ def _volume_actions(action: str, volumes: Iterable[VolumeEntry]) -> list[Action]
     return [Action(action, volume.volume_id, f"{volume.size_gb} GB") for volume in volumes]
 
 
+def _kept_actions(volumes: Iterable[VolumeEntry]) -> list[Action]:
+    """Return the volumes that stay and bill."""
+    actions: list[Action] = []
+    for volume in volumes:
+        what = f"{volume.size_gb} GB, {_price(volume.monthly_cost_usd)} USD/month, in {volume.region}"
+        actions.append(Action("keep volume", volume.volume_id, what))
+    return actions
+
+
 def _deletion(volume: DeletedVolume) -> Action:
     size = f"{volume.size_gb} GB"
     if volume.error:
@@ -150,7 +160,8 @@ def _deletion(volume: DeletedVolume) -> Action:
 
 def _skipped(result: CleanupPlan | CleanupReport) -> list[Action]:
     """Return what stays as it is."""
-    actions = _alias_actions("skip", result.skipped)
+    actions = _kept_actions(result.kept_volumes)
+    actions += _alias_actions("skip", result.skipped)
     actions += _volume_actions("skip", result.skipped_volumes)
     for instance_id in result.broken:
         actions.append(Action("broken block", instance_id, "left alone"))
@@ -160,12 +171,14 @@ def _skipped(result: CleanupPlan | CleanupReport) -> list[Action]:
 # --- list ------------------------------------------------------------------------------------------------
 
 _INSTANCE_TYPES: Columns = {
-    "region": "Region",
-    "instance_type": "Type",
-    "vcpus": "vCPUs",
-    "memory_mib": "MiB",
-    "gpu": "GPU",
-    "quota_family": "Quota family",
+    "row.region": "Region",
+    "row.instance_type": "Type",
+    "row.vcpus": "vCPUs",
+    "row.memory_mib": "MiB",
+    "row.gpu": "GPU",
+    "spot": "Spot USD/h",
+    "on_demand": "On-demand USD/h",
+    "row.quota_family": "Quota family",
 }
 _IMAGES: Columns = {
     "region": "Region",
@@ -176,10 +189,22 @@ _IMAGES: Columns = {
 }
 
 
+@dataclass(frozen=True)
+class TypeRow:
+    """An instance type with its prices."""
+
+    row: InstanceTypeRow
+    spot: str
+    on_demand: str
+
+
 @tables.register
 def instance_type_tables(result: InstanceTypeList) -> list[Table]:
     """Return the instance types."""
-    return [Table(_INSTANCE_TYPES, result.instance_types)]
+    rows: list[TypeRow] = []
+    for row in result.instance_types:
+        rows.append(TypeRow(row, _price(row.spot_price_per_hour), _price(row.on_demand_price_per_hour)))
+    return [Table(_INSTANCE_TYPES, rows)]
 
 
 @tables.register
@@ -236,9 +261,10 @@ _INSTANCES: Columns = {
     "instance.instance_type": "Type",
     "instance.lifecycle": "Pricing",
     "instance.public_ip": "Address",
-    "instance.spot_price_per_hour": "USD/h",
+    "price": "USD/h",
     "instance.uptime_seconds": "Uptime s",
     "instance.estimated_cost": "USD so far",
+    "monthly": "USD/month",
     "gpu": "GPU",
     "volumes": "Volumes",
 }
@@ -249,13 +275,16 @@ _ORPHAN_VOLUMES: Columns = {
     "monthly_cost_usd": "USD/month",
     "kept": "Kept",
 }
+_TOTALS: Columns = {"0": "In all", "1": "Cost"}
 
 
 @dataclass(frozen=True)
 class InstanceRow:
-    """An instance with its GPU's name (empty where it has none or it is not known) and its volumes, one a line."""
+    """An instance, its costs, its GPU's name (empty where it has none or it is unknown), its volumes, one a line."""
 
     instance: InstanceStatus
+    price: str
+    monthly: str
     gpu: str
     volumes: str
 
@@ -266,6 +295,8 @@ def status_tables(report: StatusReport) -> list[Table]:
     shown = [Table(_INSTANCES, _instance_rows(report.instances))]
     if report.orphan_volumes:
         shown.append(Table(_ORPHAN_VOLUMES, report.orphan_volumes))
+    if report.instances or report.orphan_volumes:
+        shown.append(Table(_TOTALS, _totals(report)))
     return shown
 
 
@@ -274,8 +305,25 @@ def _instance_rows(instances: Sequence[InstanceStatus]) -> list[InstanceRow]:
     for instance in instances:
         gpu = instance.gpu.name if instance.gpu else ""
         volumes = [f"{volume.volume_id} {volume.size_gb} GB {volume.mount_point}" for volume in instance.ebs_volumes]
-        rows.append(InstanceRow(instance, gpu, "\n".join(volumes)))
+        price = _price(instance.price_per_hour)
+        monthly = _price(instance.monthly_cost_usd)
+        rows.append(InstanceRow(instance, price, monthly, gpu, "\n".join(volumes)))
     return rows
+
+
+def _price(price: float | None) -> str:
+    """Return a price. An empty cell would look like none."""
+    if price is None:
+        return "unknown"
+    return f"{price:g}"
+
+
+def _totals(report: StatusReport) -> list[tuple[str, str]]:
+    """Return the sums of all boxes, disks and addresses."""
+    return [
+        ("instances, USD/h", _price(report.price_per_hour)),
+        ("disks and addresses, USD/month", _price(report.monthly_cost_usd)),
+    ]
 
 
 # --- terminate -------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from ..config import DEFAULT_USER, LaunchConfig
 from ..errors import BootstrapError, IncompleteError, Interrupted
 from ..invocation import PROGRAM
 from ..models import AliasAddress, AliasEntry, CleanupPlan, CleanupReport, DeletedVolume, Resource, Volume, VolumeEntry
+from ..models.cost import volume_cost
 from ..parallel import run_parallel
 from ..sshconfig import Host
 from .hosts import read_hosts
@@ -23,6 +24,9 @@ from .unknown import Calls
 
 if TYPE_CHECKING:
     from ..app import App
+
+
+_DELETE_KEPT = f"{PROGRAM} cleanup --include-ebs --include-kept"
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,8 @@ class Plan:
 def plan(app: App, options: CleanupOptions) -> Plan:
     """Return what `apply` would do. Reads only; changes nothing."""
     text = sshconfig.read(app.paths.ssh_config)
-    inventory = _read(app, options, sshconfig.hosts(text))
+    # Volumes are read before instances, so that each volume of a new box has its instance.
+    inventory = read(app, volumes="first", hosts=sshconfig.hosts(text))
     broken = sshconfig.broken(text)
     stale = _alias_entries(inventory.stale_hosts())
     updated: list[Host] = []
@@ -69,6 +74,7 @@ def plan(app: App, options: CleanupOptions) -> Plan:
         without_alias = _hosts_to_add(app, inventory, broken, options.config)
         new = _with_aliases(without_alias, _text_without(text, stale))
     to_delete, kept = _split_orphans(inventory, options)
+    _warn_of_other_orphans(inventory, options)
     skipped_volumes: tuple[VolumeEntry, ...] = ()
     if inventory.failed:
         skipped_volumes = to_delete
@@ -84,16 +90,10 @@ def plan(app: App, options: CleanupOptions) -> Plan:
         skipped_volumes=skipped_volumes,
         broken=tuple(broken),
         kept_volumes=kept,
+        delete_kept_command=_DELETE_KEPT if kept else None,
         command=f"{PROGRAM} cleanup{options.flags}",
     )
     return Plan(shown, tuple(new), tuple(updated))
-
-
-def _read(app: App, options: CleanupOptions, hosts: Sequence[Host]) -> Inventory:
-    """Return the inventory. Volumes are read before instances, so that each volume of a new box has its instance."""
-    if options.include_ebs:
-        return read(app, volumes="first", hosts=hosts)
-    return read(app, volumes="none", hosts=hosts)
 
 
 @dataclass
@@ -203,6 +203,7 @@ def nothing_done(shown: CleanupPlan) -> CleanupReport:
         skipped_volumes=shown.skipped_volumes,
         broken=shown.broken,
         kept_volumes=shown.kept_volumes,
+        delete_kept_command=shown.delete_kept_command,
     )
 
 
@@ -280,18 +281,32 @@ def _split_orphans(
     for volume in inventory.orphans():
         if _is_to_delete(volume, options):
             to_delete.append(_volume_entry(volume))
-        elif volume.created_by_us:
+        elif volume.created_by_us and volume.kept:
             kept.append(_volume_entry(volume))
     return tuple(to_delete), tuple(kept)
 
 
 def _is_to_delete(orphan: Volume, options: CleanupOptions) -> bool:
     """Return whether to delete an orphan volume: never one that the user created."""
-    return orphan.created_by_us and (options.include_kept or not orphan.kept)
+    if not options.include_ebs or not orphan.created_by_us:
+        return False
+    return options.include_kept or not orphan.kept
+
+
+def _warn_of_other_orphans(inventory: Inventory, options: CleanupOptions) -> None:
+    """Warn of volumes that bill, and that a cleanup without --include-ebs leaves."""
+    if options.include_ebs:
+        return
+    for volume in inventory.orphans():
+        if volume.created_by_us and not volume.kept:
+            price = f"about ${volume_cost(volume.size_gb):.2f} a month"
+            message = f"{volume.volume_id} ({volume.size_gb} GB, {price}) has no instance and bills."
+            command = f"{PROGRAM} cleanup --include-ebs"
+            output.warn(f"{message} Delete it: {command}", code="orphan-volume", region=volume.region)
 
 
 def _volume_entry(volume: Volume) -> VolumeEntry:
-    return VolumeEntry(volume.volume_id, volume.size_gb, volume.region)
+    return VolumeEntry(volume.volume_id, volume.size_gb, volume.region, volume_cost(volume.size_gb))
 
 
 def _delete_orphans(work: Work) -> None:

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 
     from ..app import App
 
-#: When to read data volumes: at the same time as the instances, before them, or not at all.
-type VolumeReading = Literal["beside", "first", "none"]
+#: When to read data volumes: at the same time as the instances, before them, or not at all. `with-roots` reads root
+#: volumes as well, in the same call.
+type VolumeReading = Literal["beside", "with-roots", "first", "none"]
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class Box:
     instance: Instance
     host: Host | None = None
     volumes: tuple[Volume, ...] = ()
+    #: Its root volume, where that was read; None if it is unknown.
+    root: Volume | None = None
 
     @property
     def instance_id(self) -> str:
@@ -250,7 +253,7 @@ def _nothing_more(client: EC2Client, instances: Sequence[Instance]) -> None:
 def read_region(
     client: EC2Client, instance_ids: Sequence[str] = (), volumes: VolumeReading = "beside"
 ) -> tuple[list[Instance], list[Volume]]:
-    """Return one region's instances and data volumes.
+    """Return one region's instances and data volumes, `with-roots` also their root volumes.
 
     The instances are those of these ids, whatever their state, or all that are not terminated.
     """
@@ -263,18 +266,25 @@ def read_region(
     if volumes == "first":
         found_volumes = ec2.find_volumes(client)
         return read_instances(), found_volumes
+    if volumes == "with-roots":
+        instances, (data, roots) = gather(read_instances, partial(ec2.find_volumes_and_roots, client))
+        return instances, [*data, *roots]
     return gather(read_instances, partial(ec2.find_volumes, client))
 
 
 def _join(instances: Iterable[Instance], hosts: Iterable[Host], volumes: Sequence[Volume]) -> tuple[Box, ...]:
-    """Return the boxes, each once."""
+    """Return the boxes, each once. A volume that names no instance is the root volume of the one it is attached to."""
     host_by_id = {host.instance_id: host for host in hosts}
+    roots: dict[str | None, Volume] = {}
+    for volume in volumes:
+        if volume.instance_id is None:
+            roots[volume.attached_to] = volume
     boxes: dict[str, Box] = {}
     for instance in instances:
         instance_id = instance.instance_id
         host = host_by_id.get(instance_id)
         own_volumes = [volume for volume in volumes if volume.instance_id == instance_id]
-        boxes[instance_id] = Box(instance, host, tuple(own_volumes))
+        boxes[instance_id] = Box(instance, host, tuple(own_volumes), roots.get(instance_id))
     return tuple(boxes.values())
 
 
@@ -298,7 +308,8 @@ class _Scope:
         if self.typed:
             volumes = [volume for volume in volumes if volume.instance_id in self.typed]
         boxes = _join(instances, self.hosts, volumes)
-        return Inventory(boxes, tuple(volumes), self.hosts, tuple(self.ids_by_region), failed)
+        data_volumes = [volume for volume in volumes if volume.instance_id is not None]
+        return Inventory(boxes, tuple(data_volumes), self.hosts, tuple(self.ids_by_region), failed)
 
     def _check_found(self, instances: Iterable[Instance], failed: tuple[RegionFailure, ...]) -> None:
         """Raise BootstrapError unless every box that was named is among the instances."""

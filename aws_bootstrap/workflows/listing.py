@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from .. import ec2
 from ..aws import each_region
-from ..models import Image, ImageList, ImageRow, InstanceType, InstanceTypeList, InstanceTypeRow
-from ..parallel import run_parallel
+from ..models import Image, ImageList, ImageRow, InstanceType, InstanceTypeList, InstanceTypeRow, Prices
+from ..parallel import gather, run_parallel
 from ..quota import QuotaKey
-from . import quota
+from . import costs, quota
 
 if TYPE_CHECKING:
     from ..app import App
@@ -30,12 +31,28 @@ def instance_types(app: App, prefix: str, regions: Sequence[str]) -> InstanceTyp
     for region, in_region in found.items():
         for instance_type in sorted(in_region, key=_by_size):
             rows.append(_type_row(region, instance_type))
+    prices, enough = gather(
+        partial(costs.read_family_prices, app, [(row.region, row.instance_type) for row in rows]),
+        partial(_quotas_to_request, app, rows, tuple(found)),
+    )
+    costs.warn_of_errors(prices)
+    rows = [_priced(row, prices) for row in rows]
     return InstanceTypeList(
         tuple(rows),
         regions_failed=failed,
         prefix=prefix,
         regions=tuple(found),
-        enough=_quotas_to_request(app, rows, tuple(found)),
+        enough=enough,
+    )
+
+
+def _priced(row: InstanceTypeRow, prices: Prices) -> InstanceTypeRow:
+    """Return the row with the prices of its type."""
+    of_type = prices.of_type(row.region, row.instance_type)
+    return replace(
+        row,
+        spot_price_per_hour=of_type.spot_price_per_hour,
+        on_demand_price_per_hour=of_type.on_demand_price_per_hour,
     )
 
 

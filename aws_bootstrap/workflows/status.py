@@ -2,37 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .. import ec2, output, sshconfig
-from ..aws import without_waiting
-from ..config import DEFAULT_USER, GP3_USD_PER_GB_MONTH
+from ..config import DEFAULT_USER
 from ..errors import BootstrapError
 from ..gpu import GpuInfo
 from ..invocation import PROGRAM
 from ..models import (
     Instance,
     InstanceStatus,
+    MonthlyCost,
     OrphanVolume,
+    Prices,
     RegionFailure,
-    SpotPrice,
     StatusReport,
     Volume,
     VolumeStatus,
 )
+from ..models import cost as money
 from ..parallel import run_parallel
+from . import costs
 from .access import blocked_address_hint
-from .inventory import Box, managed_hosts, read_with, regions_to_read
+from .inventory import Box, managed_hosts, read, regions_to_read
 
 if TYPE_CHECKING:
     from ..app import App
-
-#: Spot prices of one region, by instance type and availability zone.
-type Prices = Mapping[tuple[str, str], SpotPrice]
 
 
 def gather(app: App, regions: Sequence[str], *, instructions: bool = True, gpu: bool = False) -> StatusReport:
@@ -40,22 +39,34 @@ def gather(app: App, regions: Sequence[str], *, instructions: bool = True, gpu: 
     regions = regions_to_read(app, regions)
     hosts = managed_hosts(app)
     try:
-        inventory, prices = read_with(_spot_prices, app, regions, hosts=hosts)
+        inventory = read(app, regions, hosts=hosts, volumes="with-roots")
     except BootstrapError as exc:
         raise exc.attach_result(_report_without_regions(app, regions, exc)) from exc
+    prices = costs.read_instance_prices(app, [box.instance for box in inventory.boxes])
     now = datetime.now(UTC)
-    instances = [instance_status(box, prices[box.region], now) for box in inventory.boxes]
-    _warn_of_unpriced_boxes(instances)
+    instances = [instance_status(box, prices, now) for box in inventory.boxes]
+    _warn_of_unknown_costs(instances)
     if gpu:
         instances = _with_gpus(app, instances)
     orphan_volumes = [_orphan(volume) for volume in inventory.orphans()]
-    return StatusReport(
+    report = StatusReport(
         instances=tuple(instances),
         regions_queried=inventory.regions,
         regions_failed=inventory.failed,
         orphan_volumes=tuple(orphan_volumes),
         instructions=instructions,
     )
+    return _with_totals(report)
+
+
+def _with_totals(report: StatusReport) -> StatusReport:
+    """Return the report with what everything costs; without it where not every region could be read."""
+    if report.regions_failed:
+        return report
+    hourly = [instance.price_per_hour for instance in report.instances]
+    monthly = [instance.monthly_cost_usd for instance in report.instances]
+    monthly += [orphan.monthly_cost_usd for orphan in report.orphan_volumes]
+    return replace(report, price_per_hour=money.total(hourly), monthly_cost_usd=money.total(monthly, digits=2))
 
 
 def _report_without_regions(app: App, regions: Sequence[str], error: BootstrapError) -> StatusReport:
@@ -75,40 +86,22 @@ def _orphan(volume: Volume) -> OrphanVolume:
         volume_id=volume.volume_id,
         region=volume.region,
         size_gb=volume.size_gb,
-        monthly_cost_usd=round(volume.size_gb * GP3_USD_PER_GB_MONTH, 2),
+        monthly_cost_usd=money.volume_cost(volume.size_gb),
         last_instance_id=volume.instance_id,
         kept=volume.kept or None,
         created_by_us=volume.created_by_us,
     )
 
 
-def _spot_prices(client: Any, instances: Sequence[Instance]) -> Prices:
-    """Return the prices of the running spot instances; none if they cannot be read.
-
-    A missing price must not hide a running box.
-    """
-    region = client.meta.region_name
-    instance_types: set[str] = set()
-    for instance in instances:
-        if instance.lifecycle == "spot" and instance.state == "running":
-            instance_types.add(instance.instance_type)
-
-    def read(_: str) -> Prices:
-        return ec2.spot_prices(client, instance_types)
-
-    try:
-        return without_waiting(region, read)
-    except BootstrapError as exc:
-        output.warn(f"Could not read the spot prices in {region}: {exc}", code="price-unknown", region=region)
-        return {}
-
-
-def _warn_of_unpriced_boxes(instances: Sequence[InstanceStatus]) -> None:
-    """Warn of each running spot box whose price is unknown: its cost is missing, not zero."""
+def _warn_of_unknown_costs(instances: Sequence[InstanceStatus]) -> None:
+    """Warn of each box whose price is unknown, or the size of its root volume: its cost is missing, not zero."""
     for box in instances:
-        bills = box.lifecycle == "spot" and box.state == "running"
-        if bills and box.spot_price_per_hour is None:
-            message = f"The spot price of {box.ssh_alias or box.instance_id} is unknown, and so is its cost."
+        name = box.ssh_alias or box.instance_id
+        if box.price_per_hour is None:
+            message = f"The {box.lifecycle} price of {name} is unknown, and so is its cost."
+            _warn_about(box, message, code="price-unknown")
+        if box.monthly_cost_usd is None:
+            message = f"The root volume of {name} was not found, so what it costs a month is unknown."
             _warn_about(box, message, code="price-unknown")
 
 
@@ -116,11 +109,9 @@ def instance_status(box: Box, prices: Prices, now: datetime) -> InstanceStatus:
     """Return the status of one box: its uptime, its estimated cost until `now`, its volumes and its alias."""
     instance = box.instance
     user = box.host.user if box.host else DEFAULT_USER
-    uptime = _uptime(instance, now)
-    spot_price = _spot_price(instance, prices)
-    estimated_cost = None
-    if spot_price is not None and uptime is not None:
-        estimated_cost = round(spot_price * uptime / 3600, 4)
+    uptime = money.uptime_seconds(instance, now)
+    price = prices.of_instance(instance)
+    monthly_costs = _monthly_costs(box)
     return InstanceStatus(
         instance_id=instance.instance_id,
         region=instance.region,
@@ -134,8 +125,11 @@ def instance_status(box: Box, prices: Prices, now: datetime) -> InstanceStatus:
         launch_time=instance.launch_time,
         uptime_seconds=uptime,
         ebs_volumes=tuple(_volume_status(volume) for volume in box.volumes),
-        spot_price_per_hour=spot_price,
-        estimated_cost=estimated_cost,
+        spot_price_per_hour=_spot_price(instance, price),
+        estimated_cost=money.cost_so_far(price, uptime, instance.state),
+        price_per_hour=price,
+        monthly_cost_usd=money.monthly_total(monthly_costs),
+        monthly_costs=monthly_costs,
     )
 
 
@@ -143,22 +137,18 @@ def _volume_status(volume: Volume) -> VolumeStatus:
     return VolumeStatus(volume.volume_id, volume.size_gb, ec2.EBS_MOUNT_POINT, volume.state)
 
 
-def _spot_price(instance: Instance, prices: Prices) -> float | None:
-    """Return the hourly price of a running spot instance; None if it is unknown."""
-    if instance.lifecycle != "spot" or instance.state != "running":
+def _spot_price(instance: Instance, price: float | None) -> float | None:
+    """Return the price of a spot instance that bills; None for others."""
+    if instance.lifecycle != "spot" or instance.state in money.UNBILLED_STATES:
         return None
-    known = prices.get((instance.instance_type, instance.availability_zone))
-    if known is None:
-        return None
-    return known.price
+    return price
 
 
-def _uptime(instance: Instance, now: datetime) -> int | None:
-    """Return the seconds since the launch; None if EC2 reports no launch time."""
-    if instance.launch_time is None:
-        return None
-    uptime = now - instance.launch_time
-    return max(0, int(uptime.total_seconds()))
+def _monthly_costs(box: Box) -> tuple[MonthlyCost, ...]:
+    """Return what bills by the month beside the box's instance."""
+    root_gb = box.root.size_gb if box.root else None
+    data_gb = [volume.size_gb for volume in box.volumes]
+    return money.box_costs(root_gb, data_gb, has_address=box.instance.public_ip is not None)
 
 
 def _with_gpus(app: App, instances: Sequence[InstanceStatus]) -> list[InstanceStatus]:

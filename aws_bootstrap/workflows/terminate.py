@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +12,10 @@ from .. import ec2, output, sshconfig
 from ..errors import BootstrapError, IncompleteError, Interrupted
 from ..invocation import PROGRAM
 from ..models import RegionReason, Resource, StateChange, TerminateReport, Termination, TerminationTarget, Volume
+from ..models.cost import cost_so_far, uptime_seconds
 from ..parallel import run_parallel
-from .inventory import Box, read, select
+from . import costs
+from .inventory import Box, managed_hosts, read, select
 from .unknown import Calls, is_unknown, note_nothing
 
 if TYPE_CHECKING:
@@ -91,17 +94,32 @@ def find_targets(app: App, names: Sequence[str], region: str | None) -> tuple[Bo
         if region:
             regions.append(region)
         return select(app, names, regions, ended=True)
-    # Without names no host is needed. An SSH config that cannot be read must not keep a box running.
-    boxes = read(app, (region or app.aws.region,), hosts=()).boxes
+    boxes = read(app, (region or app.aws.region,), hosts=_readable_hosts(app)).boxes
     return tuple(box for box in boxes if not box.has_ended)
 
 
-def to_confirm(targets: Sequence[Box], *, keep_ebs: bool) -> tuple[TerminationTarget, ...]:
-    """Return the boxes, each with the volumes that are deleted with it."""
+def _readable_hosts(app: App) -> Sequence[sshconfig.Host]:
+    """Return the hosts of the SSH config, for the aliases in the question.
+
+    None if it cannot be read: that must not keep a box running.
+    """
+    try:
+        return managed_hosts(app)
+    except BootstrapError:
+        return ()
+
+
+def to_confirm(app: App, targets: Sequence[Box], *, keep_ebs: bool) -> tuple[TerminationTarget, ...]:
+    """Return the boxes, each with its cost, and with the volumes that are deleted with it."""
+    prices = costs.read_instance_prices(app, [target.instance for target in targets])
+    now = datetime.now(UTC)
     found: list[TerminationTarget] = []
     for target in targets:
         volumes = () if keep_ebs else tuple(target.deletable_volumes)
-        found.append(TerminationTarget(target.instance, target.alias, volumes))
+        uptime = uptime_seconds(target.instance, now)
+        price = prices.of_instance(target.instance)
+        so_far = cost_so_far(price, uptime, target.instance.state)
+        found.append(TerminationTarget(target.instance, target.alias, volumes, uptime, price, so_far))
     return tuple(found)
 
 

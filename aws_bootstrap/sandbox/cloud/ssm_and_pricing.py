@@ -98,11 +98,12 @@ class Pricing:
         """Return the body of the response to the call."""
         if call.action != "GetProducts":
             raise ServiceError("UnknownOperationException", f"The sandbox does not implement {call.action}.")
-        filters = {one["Field"]: one["Value"] for one in call.document().get("Filters", [])}
+        parameters = call.document()
+        filters = {one["Field"]: one["Value"] for one in parameters.get("Filters", [])}
         region = filters.get("regionCode") or _region_of(filters.get("location", "")) or "us-east-1"
         priced: list[str] = []
         if _is_plain(filters):
-            priced = [name for name in catalog.ON_DEMAND if filters.get("instanceType", name) == name]
+            priced = [name for name in catalog.ON_DEMAND if _has_type(name, parameters.get("Filters", []))]
         products = [json.dumps(_product(name, region)) for name in priced]
         return {"FormatVersion": "aws_v1", "PriceList": products}
 
@@ -110,7 +111,20 @@ class Pricing:
 def _is_plain(filters: dict[str, str]) -> bool:
     """Return whether plain Linux on shared hardware passes the filters: nothing else is priced here."""
     plain = {"operatingSystem": "Linux", "tenancy": "Shared", "preInstalledSw": "NA", "capacitystatus": "Used"}
+    plain["marketoption"] = "OnDemand"
     return all(filters.get(field, value) == value for field, value in plain.items())
+
+
+def _has_type(instance_type: str, filters: list[dict[str, str]]) -> bool:
+    """Return whether the type passes the filters for types: TERM_MATCH and EQUALS by its name, CONTAINS by a part."""
+    for one in filters:
+        if one["Field"] != "instanceType":
+            continue
+        if one["Type"] == "CONTAINS" and one["Value"] not in instance_type:
+            return False
+        if one["Type"] in ("TERM_MATCH", "EQUALS") and one["Value"] != instance_type:
+            return False
+    return True
 
 
 def _region_of(location: str) -> str | None:
@@ -144,6 +158,7 @@ def _product(instance_type: str, region: str) -> dict[str, Any]:
                 "tenancy": "Shared",
                 "preInstalledSw": "NA",
                 "capacitystatus": "Used",
+                "marketoption": "OnDemand",
             },
         },
         "serviceCode": "AmazonEC2",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from moto.ec2.exceptions import EC2ClientError
@@ -22,6 +23,22 @@ _ATTACHABLE = frozenset({"running", "stopped"})
 # GiB at most: https://docs.aws.amazon.com/ebs/latest/userguide/ebs-volume-types.html
 _LARGEST = {"gp3": 65536, "io2": 65536, "standard": 1024}
 _LARGEST_OF_OTHERS = 16384
+
+
+def with_any_tag_key(describe: Callable[[Any], list[Volume]], filters: Any) -> list[Volume]:
+    """Return the volumes that `describe` finds; of several values of the filter `tag-key` one is enough.
+
+    moto finds only what has all of them:
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_Filter.html
+    """
+    keys = (filters or {}).get("tag-key", [])
+    if len(keys) < 2:
+        return describe(filters)
+    found: dict[str, Volume] = {}
+    for key in keys:
+        for volume in describe({**filters, "tag-key": [key]}):
+            found[volume.id] = volume
+    return list(found.values())
 
 
 class SandboxVolume(Volume):
@@ -48,6 +65,16 @@ class Volumes:
 
     world: World
     launching: bool
+
+    def describe_volumes(self, volume_ids: list[str] | None = None, filters: Any = None) -> list[Volume]:
+        """Return the volumes of these ids that pass the filters."""
+
+        def describe(one: Any) -> list[Volume]:
+            found: list[Volume] = moto_describe(volume_ids, one)
+            return found
+
+        moto_describe = super().describe_volumes  # type: ignore[misc]
+        return with_any_tag_key(describe, filters)
 
     def create_volume(self, size: Any, zone_name: str, **kwargs: Any) -> Volume:
         """Return a new volume; check zone and size, which moto does not."""

@@ -145,6 +145,20 @@ def test_the_price_list_has_gpu_types(cloud):
     assert float(dimension["pricePerUnit"]["USD"]) == 0.526
 
 
+def test_the_price_list_has_the_types_whose_name_contains_a_word(cloud):
+    """https://docs.aws.amazon.com/aws-cost-management/latest/APIReference/API_pricing_Filter.html"""
+    pricing = cloud.client("pricing", "us-east-1")
+
+    def names(match: str, value: str) -> list[str]:
+        filters = [{"Type": match, "Field": "instanceType", "Value": value}]
+        found = pricing.get_products(ServiceCode="AmazonEC2", Filters=filters)["PriceList"]
+        return [json.loads(product)["product"]["attributes"]["instanceType"] for product in found]
+
+    assert names("CONTAINS", "g4dn.") == [name for name in catalog.ON_DEMAND if "g4dn." in name]
+    assert names("EQUALS", "g4dn.metal") == ["g4dn.metal"]
+    assert names("TERM_MATCH", "g4dn.") == []
+
+
 def test_placement_scores_rank_regions(ec2):
     """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_GetSpotPlacementScores.html"""
     answer = ec2.get_spot_placement_scores(InstanceTypes=["g4dn.xlarge"], TargetCapacity=1, MaxResults=10)

@@ -22,6 +22,19 @@ def status(ec2, volume_id):
     return ec2.describe_volumes(VolumeIds=[volume_id])["Volumes"][0]["State"]
 
 
+def test_of_several_values_of_a_filter_one_is_enough(ec2):
+    """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_Filter.html"""
+    tagged = []
+    for keys in (["one"], ["two"], ["one", "two"], ["three"]):
+        tags = [{"Key": key, "Value": ""} for key in keys]
+        specification = [{"ResourceType": "volume", "Tags": tags}]
+        made = ec2.create_volume(AvailabilityZone="us-west-2a", Size=1, TagSpecifications=specification)
+        tagged.append(made["VolumeId"])
+    filters = [{"Name": "tag-key", "Values": ["one", "two"]}]
+    found = ec2.describe_volumes(Filters=filters)["Volumes"]
+    assert sorted(volume["VolumeId"] for volume in found) == sorted(tagged[:3])
+
+
 def zone_of(instance):
     return instance["Placement"]["AvailabilityZone"]
 

@@ -14,6 +14,8 @@ from ...retry import backoff
 
 #: Seconds of the first pause between two sweeps, and of the longest.
 FIRST_WAIT, LONGEST_WAIT = 5.0, 60.0
+#: EC2's code for a spot price above the limit. Also used here for an on-demand price above it.
+PRICE_TOO_LOW = "SpotMaxPriceTooLow"
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,11 @@ class FailedAttempt:
             return "quota"
         return "refused"
 
+    @property
+    def is_too_dear(self) -> bool:
+        """Return whether the price alone ruled out the attempt."""
+        return self.error.aws_code == PRICE_TOO_LOW
+
 
 @dataclass(frozen=True)
 class Policy:
@@ -61,6 +68,8 @@ class Policy:
     spot: bool
     #: Seconds during which sweeps are repeated. None means a single sweep.
     wait_timeout: float | None = None
+    #: Whether on-demand may be within --max-price.
+    on_demand_fits: bool = True
 
 
 @dataclass(frozen=True)
@@ -292,7 +301,9 @@ def _error_for(policy: Policy, last: list[FailedAttempt]) -> AwsError:
         return QuotaError(f"The account's vCPU quota does not allow another {types}.", aws_code=aws_code)
     if "capacity" not in causes:
         return AwsError(f"EC2 refused to launch {types} in every region.", aws_code=aws_code, code=last_error.code)
-    if policy.wait_timeout is None:
+    if all(failed.is_too_dear for failed in last if failed.cause == "capacity"):
+        message = f"The price of {types} is above --max-price."
+    elif policy.wait_timeout is None:
         message = f"EC2 has no capacity for {types} right now."
     else:
         message = f"EC2 had no capacity for {types} within {policy.wait_timeout:.0f} s."
@@ -309,11 +320,11 @@ def _hints(policy: Policy, state: SearchState, last: list[FailedAttempt]) -> lis
     """Return the hints: first those of quotas and refusals, then the options that may find capacity."""
     hints: list[str] = []
     for failed in last:
-        if failed.cause != "capacity" and failed.error.hint:
+        if (failed.cause != "capacity" or failed.is_too_dear) and failed.error.hint:
             hints.append(failed.error.hint)
     if "capacity" not in _causes(last):
         return hints
-    if policy.spot and not state.on_demand:
+    if policy.spot and policy.on_demand_fits and not state.on_demand:
         hints.append("Launch on-demand, at its price: --on-demand")
     if policy.wait_timeout is None:
         hints.append("Wait for capacity: --wait")

@@ -5,16 +5,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from ... import aws, cloud_init, ec2, sshconfig
 from ...config import DEFAULT_USER, LOGIN_RETRY_SECONDS, LaunchConfig
 from ...errors import BootstrapError, UsageError
 from ...invocation import PROGRAM
-from ...models import DryRun, Image, InstanceType, KeyPair, LocalKey, Network, RegionFailure, SecurityGroup, Volume
+from ...models import (
+    DryRun,
+    Image,
+    InstanceType,
+    KeyPair,
+    LocalKey,
+    MonthlyCost,
+    Network,
+    Prices,
+    RegionFailure,
+    SecurityGroup,
+    TypePrice,
+    Volume,
+)
+from ...models.cost import box_costs, monthly_total
 from ...parallel import gather
 from ...ssh import check_installed
-from .. import provision, ssh_options
+from .. import costs, provision, ssh_options
 from ..cidrs import resolve_cidrs
 from ..hosts import new_host
 
@@ -63,6 +78,7 @@ class LaunchPlan:
     script: bytes | None = None
     #: The existing data volume that --ebs-volume-id names.
     volume: Volume | None = None
+    prices: Prices = Prices()
     #: The titles of the steps that apply.
     steps: tuple[str, ...] = ()
 
@@ -98,6 +114,20 @@ class LaunchPlan:
         if self.volume is None:
             return None
         return self.volume.availability_zone
+
+    @property
+    def monthly_costs(self) -> tuple[MonthlyCost, ...]:
+        """Return what the box costs a month beside its instance: its disks and its address."""
+        data_gb: list[int] = []
+        if self.config.ebs_storage:
+            data_gb.append(self.config.ebs_storage)
+        if self.volume:
+            data_gb.append(self.volume.size_gb)
+        return box_costs(self.config.volume_size, data_gb, has_address=True)
+
+    def price_of(self, region: str, instance_type: str) -> TypePrice:
+        """Return what an hour of this instance type costs; on spot in the cheapest zone where it may start."""
+        return self.prices.of_type(region, instance_type, self.zone)
 
     def of(self, region: str) -> RegionPlan:
         """Return the plan of this region. KeyError if the launch does not use it."""
@@ -143,8 +173,24 @@ class LaunchPlan:
             ssh_cidr=self.cidrs,
             regions_failed=self.regions_failed,
             availability_zone=self.zone,
+            **self._costs(),
             **_non_default_settings(config),
         )
+
+    def _costs(self) -> dict[str, Any]:
+        """Return the keys of a dry run that say what the launch costs."""
+        prices = [self.price_of(region, instance_type) for region, instance_type in self.pairs]
+        first = prices[0]
+        keys: dict[str, Any] = {
+            "price_per_hour": first.of(self.config.market),
+            "spot_price_per_hour": first.spot_price_per_hour,
+            "on_demand_price_per_hour": first.on_demand_price_per_hour,
+            "monthly_cost_usd": monthly_total(self.monthly_costs),
+            "monthly_costs": self.monthly_costs,
+        }
+        if len(prices) > 1:
+            keys["prices"] = tuple(prices)
+        return keys
 
 
 def _names(region_plans: Sequence[RegionPlan]) -> list[str]:
@@ -180,14 +226,18 @@ def build_plan(config: LaunchConfig, app: App) -> LaunchPlan:
     def read_region(region: str) -> RegionPlan:
         return _read_region(app.aws.ec2(region), region, config)
 
-    (found, failed), cidrs, volume = gather(
+    pairs_to_price = list(product(regions, config.instance_type))
+    (found, failed), prices, cidrs, volume = gather(
         partial(aws.each_region, regions, read_region),
+        partial(costs.read_prices, app, spot=pairs_to_price, on_demand=pairs_to_price),
         partial(resolve_cidrs, config.ssh_cidr, app.my_address),
         partial(_existing_volume, app, regions[0], config.ebs_volume_id),
     )
     region_plans = tuple(found.values())
     _check_types(config, region_plans)
-    return LaunchPlan(config, region_plans, failed, cidrs, key, script, volume)
+    plan = LaunchPlan(config, region_plans, failed, cidrs, key, script, volume, prices)
+    costs.warn_of_unknown([plan.price_of(*pair) for pair in plan.pairs], prices)
+    return plan
 
 
 def _check_volume_options(config: LaunchConfig) -> None:

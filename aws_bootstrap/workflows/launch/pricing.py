@@ -2,61 +2,57 @@
 
 from __future__ import annotations
 
+import math
+import re
 from typing import TYPE_CHECKING
 
-from ... import ec2
-from ...aws import PRICING_REGION, without_waiting
-from ...errors import BootstrapError, CapacityError
-from ...models import SpotPrice
-from .capacity import Attempt
+from ...errors import AwsError, CapacityError
+from ...models import Prices
+from .. import costs
+from .capacity import PRICE_TOO_LOW, Attempt
 
 if TYPE_CHECKING:
     from ...app import App
 
+#: EC2's own sentence names the price that would do: "Your Spot request price of 0.001 is lower than the minimum
+#: required Spot request fulfillment price of 0.0374."
+_FULFILLMENT_PRICE = re.compile(r"fulfillment price of (\d+(?:\.\d+)?)")
 
-def check_price(app: App, attempt: Attempt, max_price: float | None) -> None:
-    """Raise CapacityError if the attempt costs more than `max_price`, or if its on-demand price is not known."""
+
+def check_price(app: App, attempt: Attempt, planned: Prices, max_price: float | None) -> None:
+    """Raise CapacityError if the attempt costs more than `max_price`, or if its on-demand price is not known.
+
+    A list price is read once a launch, if that succeeded. The spot price changes, so it is read for each attempt.
+    """
     if max_price is None:
         return
+    pair = (attempt.region, attempt.instance_type)
     if attempt.market == "spot":
-        price = _lowest_spot_price(app, attempt)
-        if price is None:
-            return  # no history: EC2 itself holds the request to --max-price
+        current = costs.read_prices(app, spot=[pair])
+    elif pair in planned.on_demand:
+        current = planned
     else:
-        price = on_demand_price(app, attempt.region, attempt.instance_type)
-        if price is None:
-            raise _price_error("The on-demand price is not known, and --max-price is set.")
+        current = costs.read_prices(app, on_demand=[pair])
+    price = current.of_type(*pair).of(attempt.market)
+    if price is None and attempt.market == "spot":
+        return  # no history: EC2 itself holds the request to --max-price
+    if price is None:
+        reason = "The on-demand price is not known, and --max-price is set."
+        raise CapacityError(reason, aws_code=PRICE_TOO_LOW)
     if price > max_price:
-        raise _price_error(f"The price is ${price:.4f} an hour, more than --max-price {max_price:g}.")
+        reason = f"The price is ${price:.4f} an hour, more than --max-price {max_price:g}."
+        raise CapacityError(reason, aws_code=PRICE_TOO_LOW, hint=_enough(attempt, price))
 
 
-def on_demand_price(app: App, region: str, instance_type: str) -> float | None:
-    """Return the on-demand price in USD per hour; None if it cannot be read."""
-
-    def read(_: str) -> float | None:
-        return ec2.on_demand_price(app.aws.pricing(), region, instance_type)
-
-    try:
-        return without_waiting(PRICING_REGION, read)
-    except BootstrapError:
-        return None
+def with_enough(error: AwsError, attempt: Attempt) -> AwsError:
+    """Return the error, with the limit that would be enough if EC2 refused the attempt for its price."""
+    named = _FULFILLMENT_PRICE.search(str(error))
+    if error.aws_code == PRICE_TOO_LOW and named:
+        error.add_details(hint=_enough(attempt, float(named[1])))
+    return error
 
 
-def _lowest_spot_price(app: App, attempt: Attempt) -> float | None:
-    """Return the spot price of the cheapest zone in USD per hour; None if it cannot be read."""
-
-    def read(region: str) -> dict[tuple[str, str], SpotPrice]:
-        return ec2.spot_prices(app.aws.ec2(region), [attempt.instance_type])
-
-    try:
-        price_by_zone = without_waiting(attempt.region, read)
-    except BootstrapError:
-        return None
-    prices = [spot.price for spot in price_by_zone.values()]
-    return min(prices, default=None)
-
-
-def _price_error(reason: str) -> CapacityError:
-    """Return the error for an attempt whose price --max-price does not allow."""
-    hint = "Raise --max-price, or try another --region or --instance-type."
-    return CapacityError(reason, aws_code="SpotMaxPriceTooLow", hint=hint)
+def _enough(attempt: Attempt, price: float) -> str:
+    """Return the hint that names a limit which allows this price: the next cent above it."""
+    limit = math.ceil(round(price * 100, 6)) / 100
+    return f"Allow {attempt.description}, about ${price:.4f} an hour: --max-price {limit:.2f}"

@@ -6,6 +6,7 @@ import time
 from dataclasses import replace
 
 from ...models import Instance, LaunchReport
+from ...models.cost import box_costs, monthly_total
 from ...ssh import VolumeUnformatted
 from .. import data_volume, provision
 from ..provision import SetupOutcome
@@ -33,7 +34,7 @@ def report(launch: Launch) -> LaunchReport:
         seconds=time.monotonic() - launch.began,
     )
     if node.instance:
-        facts = _with_instance(facts, node.instance)
+        facts = _with_costs(_with_instance(facts, node.instance), launch, node, node.instance)
     if node.outcome:
         facts = _with_setup(facts, node.outcome)
     return _with_volume(facts, launch, node)
@@ -59,6 +60,18 @@ def _with_instance(facts: LaunchReport, instance: Instance) -> LaunchReport:
         instance_id=instance.instance_id,
         public_ip=instance.public_ip,
         availability_zone=instance.availability_zone,
+    )
+
+
+def _with_costs(facts: LaunchReport, launch: Launch, node: Node, instance: Instance) -> LaunchReport:
+    """Return the report with what the instance costs an hour, and its disks and its address a month."""
+    data_gb = [node.volume.size_gb] if node.volume else []
+    costs = box_costs(launch.config.volume_size, data_gb, has_address=instance.public_ip is not None)
+    return replace(
+        facts,
+        price_per_hour=launch.plan.prices.of_instance(instance),
+        monthly_cost_usd=monthly_total(costs),
+        monthly_costs=costs,
     )
 
 

@@ -6,7 +6,7 @@ from functools import partial
 from uuid import uuid4
 
 from ... import ec2, output
-from ...errors import QuotaError
+from ...errors import CapacityError, QuotaError
 from ...models import Instance, OnDemandOffer
 from ...quota import QuotaKey
 from .. import quota
@@ -39,12 +39,13 @@ def _policy(launch: Launch) -> Policy:
     wait_timeout = None
     if config.wait:
         wait_timeout = config.wait_timeout
-    return Policy(launch.plan.pairs, config.spot, wait_timeout)
+    fits = config.max_price is None or _is_on_demand_within(launch, config.max_price)
+    return Policy(launch.plan.pairs, config.spot, wait_timeout, on_demand_fits=fits)
 
 
 def _start(launch: Launch, attempt: Attempt) -> Instance:
     """Start the attempt's instances, and return the first of them."""
-    pricing.check_price(launch.app, attempt, launch.config.max_price)
+    pricing.check_price(launch.app, attempt, launch.plan.prices, launch.config.max_price)
     launch.attempts.append(attempt)
     prepare_region(launch, attempt.region)
     request = _request(launch, attempt)
@@ -64,6 +65,8 @@ def _start(launch: Launch, attempt: Attempt) -> Instance:
         started = launch.calls.make(INSTANCE, start, look=look, note=note)
     except QuotaError as exc:
         raise exc.add_details(hint=_quota_hint(launch, attempt)) from exc
+    except CapacityError as exc:
+        raise pricing.with_enough(exc, attempt) from exc
     return started[0]
 
 
@@ -113,9 +116,9 @@ def _accepts_on_demand(launch: Launch) -> bool:
 
 
 def _is_on_demand_within(launch: Launch, limit: float) -> bool:
-    """Return whether a pair costs no more than the limit on-demand. No price is read after the first such pair."""
+    """Return whether a pair costs no more than the limit on-demand."""
     for region, instance_type in launch.plan.pairs:
-        price = pricing.on_demand_price(launch.app, region, instance_type)
+        price = launch.plan.price_of(region, instance_type).on_demand_price_per_hour
         if price is not None and price <= limit:
             return True
     return False
@@ -124,8 +127,7 @@ def _is_on_demand_within(launch: Launch, limit: float) -> bool:
 def _offer(launch: Launch) -> OnDemandOffer:
     """Return the on-demand attempt that comes first, with its price."""
     region, instance_type = launch.plan.pairs[0]
-    price = pricing.on_demand_price(launch.app, region, instance_type)
-    return OnDemandOffer(instance_type, region, price)
+    return OnDemandOffer(launch.plan.price_of(region, instance_type), launch.plan.monthly_costs)
 
 
 def _report_attempt(policy: Policy, attempt: Attempt, state: SearchState) -> None:

@@ -1,0 +1,134 @@
+"""Read what boxes cost. A price that cannot be read fails no command: it is unknown, and a warning says so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from .. import ec2, output
+from ..aws import PRICING_REGION, without_waiting
+from ..errors import BootstrapError
+from ..models import Instance, Prices, TypePrice
+from ..models.cost import UNBILLED_STATES, ZonePrices
+from ..parallel import run_parallel
+
+if TYPE_CHECKING:
+    from ..app import App
+
+#: A region and an instance type.
+type Pair = tuple[str, str]
+
+
+def read_prices(app: App, *, spot: Iterable[Pair] = (), on_demand: Iterable[Pair] = ()) -> Prices:
+    """Return the prices of these instance types, read in parallel: spot by a call a region, on-demand one by one."""
+    calls: list[Callable[[], Prices]] = []
+    for region, instance_types in _by_region(spot).items():
+        calls.append(partial(_read_spot, app, region, instance_types))
+    for region, instance_type in dict.fromkeys(on_demand):
+        calls.append(partial(_read_on_demand, app, region, instance_type))
+    return _merged(run_parallel(calls))
+
+
+def read_family_prices(app: App, pairs: Iterable[Pair]) -> Prices:
+    """Return the prices of many instance types: spot by a call a region, on-demand by a call a region and family."""
+    types_by_region = _by_region(pairs)
+    calls: list[Callable[[], Prices]] = []
+    for region, instance_types in types_by_region.items():
+        calls.append(partial(_read_spot, app, region, instance_types))
+        families = dict.fromkeys(instance_type.partition(".")[0] for instance_type in instance_types)
+        for family in families:
+            calls.append(partial(_read_on_demand_family, app, region, family))
+    return _merged(run_parallel(calls))
+
+
+def read_instance_prices(app: App, instances: Iterable[Instance]) -> Prices:
+    """Return what these instances cost now. Warn of prices that cannot be read."""
+    spot: list[Pair] = []
+    on_demand: list[Pair] = []
+    for instance in instances:
+        pair = (instance.region, instance.instance_type)
+        if instance.state in UNBILLED_STATES or instance.instance_type == ec2.UNKNOWN:
+            continue
+        if instance.lifecycle == "spot":
+            spot.append(pair)
+        else:
+            on_demand.append(pair)
+    prices = read_prices(app, spot=spot, on_demand=on_demand)
+    warn_of_errors(prices)
+    return prices
+
+
+def warn_of_errors(prices: Prices) -> None:
+    """Warn of the prices that could not be read."""
+    for (region, market), reason in prices.errors.items():
+        output.warn(f"Could not read the {market} prices in {region}: {reason}", code="price-unknown", region=region)
+
+
+def warn_of_unknown(type_prices: Iterable[TypePrice], prices: Prices) -> None:
+    """Warn of each price of these instance types that is unknown, with the reason if it could not be read."""
+    for of_type in type_prices:
+        for market in ("spot", "on-demand"):
+            if of_type.of(market) is None:
+                message = f"The {market} price of {of_type.instance_type} in {of_type.region} is unknown."
+                reason = prices.errors.get((of_type.region, market))
+                if reason:
+                    message = f"{message[:-1]}: {reason}"
+                output.warn(message, code="price-unknown", region=of_type.region)
+
+
+def _by_region(pairs: Iterable[Pair]) -> dict[str, list[str]]:
+    """Return the instance types of each region, each once."""
+    by_region: dict[str, list[str]] = {}
+    for region, instance_type in dict.fromkeys(pairs):
+        by_region.setdefault(region, []).append(instance_type)
+    return by_region
+
+
+def _read_spot(app: App, region: str, instance_types: list[str]) -> Prices:
+    def read(_: str) -> ZonePrices:
+        return ec2.spot_prices(app.aws.ec2(region), instance_types)
+
+    try:
+        return Prices(spot={region: without_waiting(region, read)})
+    except BootstrapError as exc:
+        return Prices(errors={(region, "spot"): str(exc)})
+
+
+def _read_on_demand(app: App, region: str, instance_type: str) -> Prices:
+    def read(_: str) -> float | None:
+        return ec2.on_demand_price(app.aws.pricing(), region, instance_type)
+
+    try:
+        price = without_waiting(PRICING_REGION, read)
+    except BootstrapError as exc:
+        return Prices(errors={(region, "on-demand"): str(exc)})
+    if price is None:
+        return Prices()
+    return Prices(on_demand={(region, instance_type): price})
+
+
+def _read_on_demand_family(app: App, region: str, family: str) -> Prices:
+    def read(_: str) -> dict[str, float]:
+        return ec2.on_demand_prices(app.aws.pricing(), region, family)
+
+    try:
+        by_type = without_waiting(PRICING_REGION, read)
+    except BootstrapError as exc:
+        return Prices(errors={(region, "on-demand"): str(exc)})
+    on_demand: dict[Pair, float] = {}
+    for instance_type, price in by_type.items():
+        on_demand[region, instance_type] = price
+    return Prices(on_demand=on_demand)
+
+
+def _merged(parts: Iterable[Prices]) -> Prices:
+    """Return all of these prices as one."""
+    spot: dict[str, ZonePrices] = {}
+    on_demand: dict[Pair, float] = {}
+    errors: dict[Pair, str] = {}
+    for part in parts:
+        spot |= part.spot
+        on_demand |= part.on_demand
+        errors |= part.errors
+    return Prices(spot, on_demand, errors)
