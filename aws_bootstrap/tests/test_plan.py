@@ -107,6 +107,7 @@ PLAIN = {
     "regions_failed": [],
     "dry_run": True,
     "warnings": [],
+    "next": [],
 }
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable
 from itertools import groupby
 from operator import attrgetter
 
 from click import style
 
-from ..invocation import PROGRAM
 from ..models import ImageList, ImageRow, InstanceTypeList, InstanceTypeRow
-from .text import aligned, command, heading, next_commands, quota_request, region_options, text
+from ..next_commands import next_commands, of_family
+from .text import aligned, command, heading, next_lines, text
 
 
 @text.register
@@ -23,7 +22,7 @@ def instance_type_list(result: InstanceTypeList) -> str:
     for region, rows in groupby(result.instance_types, key=attrgetter("region")):
         parts.append(_types(region, rows))
     for family in result.enough:
-        parts.append(next_commands(_quota_commands(result, family)))
+        parts.append(next_lines(of_family(result, family)))
     return "\n\n".join(parts)
 
 
@@ -36,8 +35,7 @@ def image_list(result: ImageList) -> str:
     parts: list[str] = []
     for region, rows in groupby(result.images, key=attrgetter("region")):
         parts.append(_images(region, rows))
-    newest = shlex.quote(result.images[0].name)
-    parts.append(next_commands({"Use the newest": f"{PROGRAM} launch --dry-run --ami-filter {newest}"}))
+    parts.append(next_lines(next_commands(result)))
     return "\n\n".join(parts)
 
 
@@ -49,12 +47,6 @@ def _types(region: str, rows: Iterable[InstanceTypeRow]) -> str:
 def _cells(row: InstanceTypeRow) -> list[str]:
     memory_gib = row.memory_mib / 1024
     return [row.instance_type, f"{row.vcpus} vCPUs", f"{memory_gib:g} GiB", row.gpu or "-"]
-
-
-def _quota_commands(result: InstanceTypeList, family: str) -> dict[str, str]:
-    show = f"{PROGRAM} quota show --family {family}{region_options(result.regions)}"
-    request = quota_request(family, "spot", result.enough[family], result.regions)
-    return {f"See the {family} quota": show, "Request more": request}
 
 
 def _images(region: str, rows: Iterable[ImageRow]) -> str:
