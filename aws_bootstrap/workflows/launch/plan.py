@@ -11,12 +11,24 @@ from ... import aws, cloud_init, ec2, sshconfig
 from ...config import DEFAULT_USER, LOGIN_RETRY_SECONDS, LaunchConfig
 from ...errors import BootstrapError, UsageError
 from ...invocation import PROGRAM
-from ...models import DryRun, Image, InstanceType, KeyPair, LocalKey, Network, RegionFailure, SecurityGroup, Volume
+from ...models import (
+    DryRun,
+    Image,
+    Instance,
+    InstanceType,
+    KeyPair,
+    LocalKey,
+    Network,
+    RegionFailure,
+    SecurityGroup,
+    Volume,
+)
 from ...parallel import gather
 from ...ssh import check_installed
 from .. import provision, ssh_options
 from ..cidrs import resolve_cidrs
 from ..hosts import new_host
+from .running import read_running
 
 if TYPE_CHECKING:
     from ...app import App
@@ -65,6 +77,8 @@ class LaunchPlan:
     volume: Volume | None = None
     #: The titles of the steps that apply.
     steps: tuple[str, ...] = ()
+    #: The boxes that run in these regions before the launch.
+    running: tuple[Instance, ...] = ()
 
     @property
     def first(self) -> RegionPlan:
@@ -180,14 +194,15 @@ def build_plan(config: LaunchConfig, app: App) -> LaunchPlan:
     def read_region(region: str) -> RegionPlan:
         return _read_region(app.aws.ec2(region), region, config)
 
-    (found, failed), cidrs, volume = gather(
+    (found, failed), cidrs, volume, running = gather(
         partial(aws.each_region, regions, read_region),
         partial(resolve_cidrs, config.ssh_cidr, app.my_address),
         partial(_existing_volume, app, regions[0], config.ebs_volume_id),
+        partial(read_running, app, regions),
     )
     region_plans = tuple(found.values())
     _check_types(config, region_plans)
-    return LaunchPlan(config, region_plans, failed, cidrs, key, script, volume)
+    return LaunchPlan(config, region_plans, failed, cidrs, key, script, volume, running=running)
 
 
 def _check_volume_options(config: LaunchConfig) -> None:
