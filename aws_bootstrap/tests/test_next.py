@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 from dataclasses import replace
 
@@ -18,6 +19,7 @@ from aws_bootstrap.invocation import PROFILE, PROGRAM, SSH, Invocation
 from aws_bootstrap.models import ImageList, ImageRow, Result, StatusReport, TerminateReport, Termination
 from aws_bootstrap.next_commands import commands_in, next_commands, shell_line
 from aws_bootstrap.tests.cloud import make_volume, start_box
+from aws_bootstrap.tests.programs import started
 from aws_bootstrap.tests.test_output import BOX, NAMES, RESULTS
 
 WEST = "us-west-2"
@@ -203,6 +205,24 @@ def test_the_commands_after_a_launch_work(program):
     ending = next(command["argv"] for command in launched["next"] if command["do"] == "terminate")
     assert ending[:2] == ["aws-bootstrap", "--sandbox"]
     assert program(*ending[2:], "--yes").exit_code == 0
+
+
+def test_a_box_that_a_closed_terminal_left_is_completed_by_the_command_of_status(program, wait_for):
+    program.sandbox.fault(action="DescribeInstances", skip=1, do={"delay": 3}, times=1)
+    launch = started(program, "launch")
+    wait_for(lambda: program.sandbox.log("RunInstances"))
+    launch.send_signal(signal.SIGHUP)
+    out, err = launch.communicate(timeout=60)
+    assert launch.returncode == 129, err
+    assert [command["do"] for command in json.loads(out)["error"]["next"]] == ["terminate"]
+    _, shown = program.json("status")
+    assert [box["ssh_alias"] for box in shown["instances"]] == [None]
+    wait_for(lambda: program.json("status")[1]["instances"][0]["state"] == "running")
+    setup = next(command["argv"] for command in program.json("status")[1]["next"] if command["do"] == "setup")
+    assert setup[:2] == ["aws-bootstrap", "--sandbox"]
+    done = program(*setup[2:])
+    assert done.exit_code == 0, done.err
+    assert program.ssh("aws-gpu1", "command -v python").returncode == 0
 
 
 def test_a_launch_that_no_region_can_serve_names_commands(program):
