@@ -80,7 +80,10 @@ class App:
     def invocation(self) -> Invocation:
         """Return how printed commands begin for this user."""
         ssh = shlex.join(["ssh", *self.paths.ssh_flags])
-        return Invocation(program=config.program(), ssh=ssh, profile=self.profile)
+        program = config.program()
+        if self.profile:
+            program += f" --profile {shlex.quote(self.profile)}"
+        return Invocation(program=program, ssh=ssh, profile=self.profile)
 
     def show(self, result: Result) -> None:
         """Show a result. The error of a partial one is left to `cli.Group.main`, as `failure`."""

@@ -20,7 +20,7 @@ from typing import Any
 
 import click
 
-from .invocation import Invocation
+from .invocation import MARKS, Invocation
 from .models import Notice
 
 #: How often a wait for the user looks for signals.
@@ -99,8 +99,18 @@ class Console:
         if isinstance(value, dict):
             return {key: self.filled(item) for key, item in value.items()}
         if isinstance(value, list):
-            return [self.filled(item) for item in value]
+            return self._filled_list(value)
         return value
+
+    def _filled_list(self, items: list[Any]) -> list[Any]:
+        """Return the items, filled in. A mark that is an item becomes the words that it means."""
+        filled: list[Any] = []
+        for item in items:
+            if item in MARKS:
+                filled += self.invocation().words(item)
+            else:
+                filled.append(self.filled(item))
+        return filled
 
     # --- stderr ------------------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from typing import TypedDict, Unpack
 
 from .invocation import PROFILE, PROGRAM
-from .models import RegionReason, Resource, Result
+from .models import Command, RegionReason, Resource, Result
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,8 @@ class ErrorReport:
     hint: str | None = None
     resources: tuple[Resource, ...] = ()
     regions: tuple[RegionReason, ...] = ()
+    #: The commands of the hint: `output` fills it in when it shows a document.
+    next: tuple[Command, ...] = ()
 
 
 class Details(TypedDict, total=False):

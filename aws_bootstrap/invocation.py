@@ -2,6 +2,7 @@
 
 Whoever writes a command for a person to copy begins it with one of the marks below. The console replaces the
 mark as the last thing before it writes. So no result, hint or view knows how the program was started.
+In a list of words (`next`) a mark is a word of its own, and is replaced by the words that it means.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ SSH = "{ssh}"
 
 #: A space and `--profile NAME`, or for nothing: in commands of the AWS CLI.
 PROFILE = "{--profile}"
+
+MARKS = (PROGRAM, SSH, PROFILE)
 
 
 @dataclass(frozen=True)
@@ -35,3 +38,21 @@ class Invocation:
         if self.profile:
             profile = f" --profile {shlex.quote(self.profile)}"
         return text.replace(PROGRAM, self.program).replace(SSH, self.ssh).replace(PROFILE, profile)
+
+    def words(self, mark: str) -> list[str]:
+        """Return the words that a mark means."""
+        if mark == PROGRAM:
+            return _split(self.program)
+        if mark == SSH:
+            return _split(self.ssh)
+        if self.profile:
+            return ["--profile", self.profile]
+        return []
+
+
+def _split(line: str) -> list[str]:
+    """Return a command line's words. AWS_BOOTSTRAP_PROGRAM may hold a line that no shell can read."""
+    try:
+        return shlex.split(line)
+    except ValueError:
+        return line.split()

@@ -6,6 +6,7 @@ Every function writes to the console of the command that runs: `use` sets it.
 from __future__ import annotations
 
 import json
+import re
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -16,6 +17,7 @@ import click
 from .console import Console, OutputFormat, fits_stdout
 from .errors import BootstrapError
 from .models import Notice, Result, document
+from .next_commands import commands_in, next_commands
 
 if TYPE_CHECKING:
     from .views.tables import Table
@@ -55,12 +57,17 @@ def as_text(result: Result) -> str:
 
 def as_json(result: Result) -> str:
     """Return one JSON document."""
-    return _json(_console.filled(result.to_dict()))
+    return _json(_console.filled(_document(result)))
 
 
 def as_yaml(result: Result) -> str:
     """Return one YAML document."""
-    return _yaml(_console.filled(result.to_dict()))
+    return _yaml(_console.filled(_document(result)))
+
+
+def _document(result: Result) -> Any:
+    """Return the result's document, with the commands to type next."""
+    return replace(result, next=next_commands(result)).to_dict()
 
 
 def as_table(result: Result) -> str:
@@ -128,7 +135,7 @@ def emit_error(error: BootstrapError) -> None:
     if _console.has_document:
         return
     if _console.output_format in (OutputFormat.JSON, OutputFormat.YAML):
-        known = with_warnings(result or Result()).to_dict()
+        known = _document(with_warnings(result or Result()))
         _console.write(_serialized(_console.filled(_with_error(known, error))))
     elif result is not None:
         emit(result)
@@ -138,7 +145,8 @@ def _with_error(known: Any, error: BootstrapError) -> Any:
     """Return what is known, with the error in it; a bare list holds none, so stderr and the exit code report it."""
     if isinstance(known, list):
         return known
-    return {**known, "error": document(error.report)}
+    report = replace(error.report, next=commands_in(error.hint))
+    return {**known, "error": document(report)}
 
 
 def _serialized(value: Any) -> str:
@@ -181,7 +189,16 @@ def _json(value: Any) -> str:
     text = json.dumps(value, indent=2, ensure_ascii=False)
     if not fits_stdout(text):
         text = json.dumps(value, indent=2)
-    return text
+    return _REGIONS.sub(_on_one_line, text)
+
+
+#: The array of regions in a document: a reader need not scroll past 17 lines of names. A string has no line breaks.
+_REGIONS = re.compile(r'^  "regions_queried": \[\n[^]]*\]', re.MULTILINE)
+
+
+def _on_one_line(array: re.Match[str]) -> str:
+    words = array.group().split()
+    return f"  {' '.join(words)}".replace("[ ", "[").replace(" ]", "]")
 
 
 def _yaml(value: Any) -> str:

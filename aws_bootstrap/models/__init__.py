@@ -1,7 +1,7 @@
 """Facts and results: frozen, plain, without behaviour that touches the world. One file a command's results."""
 
 from .access import AccessReport, AccessRule, BoxAccess
-from .base import Notice, Result, document, optional, private
+from .base import Command, Notice, Result, document, optional, private
 from .cleanup import (
     AliasAddress,
     AliasEntry,
@@ -52,6 +52,7 @@ __all__ = [
     "BoxAccess",
     "CleanupPlan",
     "CleanupReport",
+    "Command",
     "CompletionScript",
     "DeletedVolume",
     "DryRun",

@@ -25,11 +25,11 @@ def private(default: Any = None) -> Any:
 
 
 def ordered_fields(fact_type: Any) -> list[Field[Any]]:
-    """Return a type's fields in the order of its document: the warnings, which all results share, come last."""
+    """Return a type's fields in the order of its document: what all results share comes last."""
     own: list[Field[Any]] = []
     shared: list[Field[Any]] = []
     for known in fields(fact_type):
-        if known.name == "warnings":
+        if known.name in ("warnings", "next"):
             shared.append(known)
         else:
             own.append(known)
@@ -71,10 +71,23 @@ class Notice:
 
 
 @dataclass(frozen=True)
+class Command:
+    """A command to type next. `argv` are its words as a program executes them, `do` names its purpose."""
+
+    do: str
+    #: The first word, or one of them, may be a mark of invocation.py, which the console replaces.
+    argv: tuple[str, ...]
+    #: What a person reads beside it.
+    title: str = private("")
+
+
+@dataclass(frozen=True)
 class Result:
     """What a command found or did. Every output format shows this alone."""
 
     warnings: tuple[Notice, ...] = field(default=(), kw_only=True)
+    #: The commands to type next: `output` fills it in when it shows a document.
+    next: tuple[Command, ...] = field(default=(), kw_only=True)
 
     def to_dict(self) -> Any:
         """Return the document that JSON and YAML show."""

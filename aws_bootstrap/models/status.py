@@ -76,6 +76,16 @@ class StatusReport(Result):
     instructions: bool = private(True)
 
     @property
+    def is_brief(self) -> bool:
+        """Whether many boxes get one line each."""
+        return not self.instructions and len(self.instances) > 1
+
+    @property
+    def has_no_answer(self) -> bool:
+        """Whether no region could be read."""
+        return bool(self.regions_failed) and len(self.regions_failed) == len(self.regions_queried)
+
+    @property
     def unread_gpus(self) -> tuple[Notice, ...]:
         """The warnings of boxes whose GPU was requested and is unknown."""
         return tuple(warning for warning in self.warnings if warning.code in ("gpu-unknown", "no-alias"))

@@ -123,6 +123,9 @@ def test_the_whole_document_of_two_boxes_in_one_region(run, app, cloud, my_addre
         "regions_queried": found["regions_queried"],
         "regions_failed": [],
         "warnings": [],
+        "next": [
+            {"do": "access", "argv": ["aws-bootstrap", "access", "aws-gpu1", "--ssh-cidr", "me"]},
+        ],
     }
     assert WEST in found["regions_queried"]
     assert "192.0.2.0/24" in by_first

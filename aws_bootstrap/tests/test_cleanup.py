@@ -207,7 +207,7 @@ def test_aliases_and_host_keys_of_boxes_that_are_gone_are_forgotten(run, app, cl
     assert app.paths.known_hosts.read_text() == f"{box} ssh-ed25519 AAAA\n"
     assert set(shown) == {
         *("regions_queried", "regions_failed", "cleaned", "added", "updated", "deleted_volumes"),
-        *("skipped", "skipped_volumes", "broken", "kept_volumes", "delete_kept_command", "warnings"),
+        *("skipped", "skipped_volumes", "broken", "kept_volumes", "delete_kept_command", "warnings", "next"),
     }
     assert cloud.ec2(EAST).describe_instances(InstanceIds=[box])["Reservations"], "a cleanup never terminates"
 

@@ -49,6 +49,7 @@ def test_the_script_is_clicks_own(run, shell):
         "script": done.stdout.rstrip("\n"),
         "regions_failed": [],
         "warnings": [],
+        "next": [],
     }
 
 

@@ -70,7 +70,7 @@ def test_the_printed_commands_work_as_printed(program):
     login = next(line.split(None, 1)[1] for line in printed if line.split()[:1] == ["SSH"])
     assert login.split()[:2] == ["ssh", "-F"]
     assert program.ssh(login.split()[-1], "echo $HOME && command -v python").stdout.splitlines()[0].startswith("/")
-    link = next(line.split(": ", 1)[1] for line in printed if "jupyter-link" in line)
+    link = next(line.partition("Jupyter's link")[2] for line in printed if "jupyter-link" in line)
     page, _, token = program.ssh(*link.split()[3:]).stdout.strip().partition("?token=")
     assert page == "http://localhost:8888/lab"
     assert re.fullmatch("[0-9a-f]{48}", token)

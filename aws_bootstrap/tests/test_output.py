@@ -15,6 +15,7 @@ import yaml
 from aws_bootstrap import models, output
 from aws_bootstrap.console import Console, Heartbeat, OutputFormat
 from aws_bootstrap.errors import BootstrapError, IncompleteError
+from aws_bootstrap.invocation import PROGRAM
 from aws_bootstrap.models import (
     AccessReport,
     AccessRule,
@@ -50,6 +51,7 @@ from aws_bootstrap.models import (
     VolumeEntry,
     VolumeStatus,
 )
+from aws_bootstrap.next_commands import next_commands
 from aws_bootstrap.outcomes import error_for
 
 BOX = InstanceStatus(
@@ -144,6 +146,12 @@ RESULTS: list[Result] = [
 NAMES = [f"{type(r).__name__}-{n}" for n, r in enumerate(RESULTS)]
 
 
+def documented(result: Result):
+    """The result's document; `next` is the last of its keys, and tested by itself in test_next.py."""
+    with_next = dataclasses.replace(result, next=next_commands(result))
+    return json.loads(json.dumps(Console().filled(with_next.to_dict())))
+
+
 @pytest.fixture(params=list(OutputFormat))
 def fmt(request):
     output.use(Console(request.param))
@@ -157,7 +165,7 @@ def test_every_result_in_every_format(fmt, result, capsys):
     shown = capsys.readouterr()
     assert shown.err == ""
     assert shown.out.strip()
-    expected = json.loads(json.dumps(result.to_dict()))
+    expected = documented(result)
     if fmt is OutputFormat.JSON:
         assert json.loads(shown.out) == expected
     if fmt is OutputFormat.YAML:
@@ -171,7 +179,7 @@ def test_what_stdout_cannot_encode_is_escaped(fmt, result, encoding, monkeypatch
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding))
     output.emit(result)
     shown = raw.getvalue().decode(encoding)
-    expected = json.loads(json.dumps(result.to_dict()))
+    expected = documented(result)
     if fmt is OutputFormat.JSON:
         assert json.loads(shown) == expected
     elif fmt is OutputFormat.YAML:
@@ -222,7 +230,7 @@ def test_an_unset_optional_key_is_left_out_and_a_null_one_is_not():
 
 
 def failure() -> BootstrapError:
-    error = IncompleteError("It broke.", hint="Do this.", code="ssh-timeout").add_details(
+    error = IncompleteError("It broke.", hint=f"Do this: {PROGRAM} status", code="ssh-timeout").add_details(
         resources=(Resource("instance", "i-1", "us-west-2", billing=True),),
         regions=(RegionReason("us-west-2", "none", "g4dn.xlarge", "spot"),),
     )
@@ -232,7 +240,7 @@ def failure() -> BootstrapError:
 def test_a_failure_is_reported_on_stderr_and_is_one_document(fmt, capsys):
     output.emit_error(failure())
     shown = capsys.readouterr()
-    for word in ("It broke.", "Do this.", "i-1", "(billing)", "us-west-2 g4dn.xlarge spot: none"):
+    for word in ("It broke.", "Do this: aws-bootstrap status", "i-1", "(billing)", "us-west-2 g4dn.xlarge spot: none"):
         assert word in click.unstyle(shown.err)
     if fmt in (OutputFormat.JSON, OutputFormat.YAML):
         whole = json.loads(shown.out) if fmt is OutputFormat.JSON else yaml.safe_load(shown.out)
@@ -240,9 +248,10 @@ def test_a_failure_is_reported_on_stderr_and_is_one_document(fmt, capsys):
         assert whole["error"] == {
             "code": "ssh-timeout",
             "message": "It broke.",
-            "hint": "Do this.",
+            "hint": "Do this: aws-bootstrap status",
             "resources": [{"type": "instance", "id": "i-1", "region": "us-west-2", "billing": True}],
             "regions": [{"region": "us-west-2", "reason": "none", "instance_type": "g4dn.xlarge", "market": "spot"}],
+            "next": [{"do": "status", "argv": ["aws-bootstrap", "status"]}],
         }
 
 

@@ -116,6 +116,7 @@ PLAIN = {
     ON_DEMAND: 0.526,
     "monthly_cost_usd": 11.65,
     "monthly_costs": [ROOT, ADDRESS],
+    "next": [],
 }
 
 

@@ -66,7 +66,7 @@ def test_a_document_that_lacks_a_key_of_the_first_schema_is_refused():
 
 
 def test_a_failure_that_knows_nothing_is_as_the_schema_says():
-    validate("error", {"warnings": [], "error": document(failure().report)})
+    validate("error", {"warnings": [], "next": [], "error": document(failure().report)})
 
 
 @pytest.mark.parametrize("result", RESULTS, ids=lambda result: type(result).__name__)

@@ -16,6 +16,7 @@ from aws_bootstrap.models import SetupReport
 from aws_bootstrap.ssh import VolumeUnformatted
 from aws_bootstrap.tests import factories
 from aws_bootstrap.tests.cloud import Boxes, make_volume, start_box
+from aws_bootstrap.tests.schema_check import without_next
 from aws_bootstrap.tests.test_ssh_config import GLOBAL_OPTIONS
 from aws_bootstrap.views import questions
 from aws_bootstrap.workflows import setup
@@ -109,7 +110,7 @@ def test_an_alias_that_was_added_and_nobody_could_log_in_by_is_removed_again(run
     done = run("setup", instance_id, "-o", "json")
     other_key = f" If the box accepts another key, name that key: aws-bootstrap setup {instance_id} --key-path PATH.pub"
     assert done.exit_code == 1
-    assert json.loads(done.stdout) == {
+    assert without_next(json.loads(done.stdout)) == {
         "instance_id": instance_id,
         "ssh_alias": None,
         "setup": "failed",
@@ -185,7 +186,7 @@ def test_a_setup_tells_the_box_its_cuda_and_its_volume(run, boxes, box):
     volume = make_volume(box.client, box.id)
     done = run("setup", "aws-gpu1", "-o", "json")
     assert done.exit_code == 0
-    assert json.loads(done.stdout) == {
+    assert without_next(json.loads(done.stdout)) == {
         "instance_id": box.id,
         "ssh_alias": "aws-gpu1",
         "setup": "completed",
@@ -195,6 +196,7 @@ def test_a_setup_tells_the_box_its_cuda_and_its_volume(run, boxes, box):
         "regions_failed": [],
         "warnings": [],
     }
+    assert [command["do"] for command in json.loads(done.stdout)["next"]] == ["ssh", "terminate"]
     assert boxes.mounts == [("aws-gpu1", volume, False)]
     assert attachments(box.client, volume) == [box.id]
 
@@ -205,7 +207,7 @@ def test_a_setup_that_fails_tells_all_that_the_box_said(run, app, boxes, box):
     boxes.setup = SimpleNamespace(exit_code=1, lines=("@aws-bootstrap-report", json.dumps(report)))
     done = run("setup", "aws-gpu1", "-o", "json")
     assert done.exit_code == 3
-    assert json.loads(done.stdout) == {
+    assert without_next(json.loads(done.stdout)) == {
         "instance_id": box.id,
         "ssh_alias": "aws-gpu1",
         "setup": "failed",
@@ -283,7 +285,7 @@ def test_an_interrupted_setup_carries_the_box(run, boxes, box):
     boxes.on_login = lambda: signal.raise_signal(signal.SIGINT)
     done = run("setup", "aws-gpu1", "-o", "json")
     assert done.exit_code == 130
-    assert json.loads(done.stdout) == {
+    assert without_next(json.loads(done.stdout)) == {
         "instance_id": box.id,
         "ssh_alias": "aws-gpu1",
         "setup": "failed",
@@ -326,7 +328,7 @@ def test_a_volume_that_is_not_mounted_leaves_a_box_that_is_set_up(run, boxes, bo
     volume = make_volume(box.client, box.id)
     done = run("setup", "aws-gpu1", "-o", "json")
     assert done.exit_code == 3
-    assert json.loads(done.stdout) == {
+    assert without_next(json.loads(done.stdout)) == {
         "instance_id": box.id,
         "ssh_alias": "aws-gpu1",
         "setup": "completed",
@@ -382,6 +384,7 @@ def test_without_a_volume_there_is_nothing_to_format(run, boxes, box):
         "hint": "List boxes with their volumes: aws-bootstrap status",
         "resources": [],
         "regions": [],
+        "next": [{"do": "status", "argv": ["aws-bootstrap", "status"]}],
     }
 
 

@@ -89,7 +89,7 @@ def test_the_table_of_a_launch_shows_no_python(program):
     rows = dict(line.split(maxsplit=1) for line in shown.splitlines() if line.startswith("ebs_volume"))
     assert rows["ebs_volume.mount_point"] == "/data"
     assert rows["ebs_volume.size_gb"] == "8"
-    steps = program("launch", "--dry-run", "-o", "table").out
+    steps = program("launch", "--dry-run", "-r", "us-east-1", "-o", "table").out
     assert max(map(len, steps.splitlines())) < 120
 
 

@@ -209,6 +209,7 @@ def test_the_error_of_a_box_that_cannot_be_ended_names_cause_and_ways_on(run, cl
             {"type": "volume", "id": volume, "region": WEST, "billing": True},
         ],
         "regions": [{"region": WEST, "reason": f"{protected}: {reason}"}],
+        "next": [{"do": "terminate", "argv": ["aws-bootstrap", "terminate", protected, "--region", WEST]}],
     }
 
 
@@ -227,6 +228,7 @@ def test_the_error_of_a_volume_that_cannot_be_deleted_names_it_and_the_way_on(ru
         "hint": "Delete the remaining volumes once they are detached: aws-bootstrap cleanup --include-ebs",
         "resources": [{"type": "volume", "id": volume, "region": WEST, "billing": True}],
         "regions": [{"region": WEST, "reason": f"{instance_id}: EC2 said VolumeInUse."}],
+        "next": [{"do": "cleanup", "argv": ["aws-bootstrap", "cleanup", "--include-ebs"]}],
     }
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from click import style
 
-from ..invocation import PROGRAM
 from ..models import AccessReport, AccessRule, BoxAccess
-from .text import heading, next_commands, pairs, plural, text
+from ..next_commands import next_commands
+from .text import heading, next_lines, pairs, plural, text
 
 
 @text.register
@@ -19,9 +19,9 @@ def access_report(report: AccessReport) -> str:
     parts = ["\n".join(boxes)]
     if report.my_address:
         parts.append(f"Your address is {report.my_address}.")
-    shut = [box for box in report.boxes if box.reachable is False]
-    if shut:
-        parts.append(next_commands({"Allow your address alone": _allow_me(report, shut)}))
+    commands = next_commands(report)
+    if commands:
+        parts.append(next_lines(commands))
     return "\n\n".join(parts)
 
 
@@ -72,13 +72,3 @@ def _owner(rule: AccessRule) -> str:
     if rule.description:
         return f"  (not created by aws-bootstrap: {rule.description})"
     return "  (not created by aws-bootstrap)"
-
-
-def _allow_me(report: AccessReport, shut: list[BoxAccess]) -> str:
-    """Return the command that allows the caller alone: it names the boxes, unless several boxes are all shut."""
-    words = f"{PROGRAM} access"
-    all_are_shut = len(shut) == len(report.boxes)
-    if len(shut) == 1 or not all_are_shut:
-        for box in shut:
-            words += f" {box.ssh_alias or box.instance_id}"
-    return f"{words} --ssh-cidr me"

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 from click import style
 
-from ..invocation import SSH
 from ..models import AliasAddress, AliasEntry, CleanupPlan, CleanupReport, DeletedVolume, VolumeEntry
-from .text import aligned, heading, next_commands, plural, text, usd
+from ..next_commands import delete_kept, next_commands
+from .text import aligned, heading, next_lines, plural, text, usd
 
 _NOT_CERTAIN = "Left unchanged, since not every region could be read:"
 
@@ -25,7 +25,7 @@ def cleanup_plan(plan: CleanupPlan) -> str:
     parts = [heading("Dry run: nothing was changed", "yellow")]
     parts += _found(changes, plan)
     if not plan.is_empty:
-        parts.append(next_commands({"Do it": plan.command}))
+        parts.append(next_lines(next_commands(plan)[-1:]))
     return "\n\n".join(parts)
 
 
@@ -40,7 +40,7 @@ def cleanup_report(report: CleanupReport) -> str:
     ]
     parts = _found(changes, report)
     if report.added:
-        parts.append(next_commands({"Log in": f"{SSH} {report.added[0].alias}"}))
+        parts.append(next_lines(next_commands(report)[-1:]))
     return "\n\n".join(parts)
 
 
@@ -110,8 +110,8 @@ def _broken(instance_ids: tuple[str, ...]) -> list[str]:
 
 def _kept(result: CleanupPlan | CleanupReport) -> list[str]:
     lines = _volumes("Kept, as they are marked to stay; they bill", result.kept_volumes)
-    if lines and result.delete_kept_command:
-        lines.append(next_commands({"Delete these too": result.delete_kept_command}))
+    if lines:
+        lines.append(next_lines([delete_kept("Delete these too")]))
     return lines
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ..models import DryRun, EbsVolume, LaunchReport, SetupReport, TypePrice
+from ..next_commands import next_commands
 from .costs import hourly, monthly, spot_and_on_demand
-from .text import aligned, bare_connections, connections, heading, pairs, span, text
+from .text import aligned, heading, pairs, span, text, titled
 
 
 @text.register
@@ -81,7 +82,7 @@ def launch_report(report: LaunchReport) -> str:
         facts.append(("Setup", report.setup))
     lines = [_launch_title(report)]
     lines += pairs(facts)
-    commands = _commands(report)
+    commands = titled(next_commands(report))
     if commands:
         lines.append("")
         lines += pairs(commands)
@@ -100,15 +101,6 @@ def _address(report: LaunchReport) -> str | None:
     return f"{report.public_ip} in {report.availability_zone}"
 
 
-def _commands(report: LaunchReport) -> list[tuple[str, str]]:
-    """Return how to reach the box; nothing where the launch failed before the box had an alias and a setup."""
-    if not report.ssh_alias or not report.setup:
-        return []
-    if report.setup == "skipped":
-        return bare_connections(report.ssh_alias)
-    return connections(report.ssh_alias, report.user)
-
-
 @text.register
 def setup_report(report: SetupReport) -> str:
     """Return how the setup went."""
@@ -121,7 +113,7 @@ def setup_report(report: SetupReport) -> str:
         ("Data", _data(report.ebs_volume)),
     ]
     lines = [_setup_title(report)]
-    lines += pairs(facts)
+    lines += pairs([*facts, *titled(next_commands(report))])
     return "\n".join(lines)
 
 

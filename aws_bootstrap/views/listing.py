@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable
 from itertools import groupby
 from operator import attrgetter
 
 from click import style
 
-from ..invocation import PROGRAM
 from ..models import ImageList, ImageRow, InstanceTypeList, InstanceTypeRow, TypePrice
 from ..models.cost import public_address, volume_cost
+from ..next_commands import next_commands, of_family
 from .costs import spot_and_on_demand
-from .text import aligned, command, heading, next_commands, quota_request, region_options, text, usd
+from .text import aligned, command, heading, next_lines, text, usd
 
 
 @text.register
@@ -26,7 +25,7 @@ def instance_type_list(result: InstanceTypeList) -> str:
         parts.append(_types(region, rows))
     parts.append(_BESIDES)
     for family in result.enough:
-        parts.append(next_commands(_quota_commands(result, family)))
+        parts.append(next_lines(of_family(result, family)))
     return "\n\n".join(parts)
 
 
@@ -39,8 +38,7 @@ def image_list(result: ImageList) -> str:
     parts: list[str] = []
     for region, rows in groupby(result.images, key=attrgetter("region")):
         parts.append(_images(region, rows))
-    newest = shlex.quote(result.images[0].name)
-    parts.append(next_commands({"Use the newest": f"{PROGRAM} launch --dry-run --ami-filter {newest}"}))
+    parts.append(next_lines(next_commands(result)))
     return "\n\n".join(parts)
 
 
@@ -61,12 +59,6 @@ def _cells(row: InstanceTypeRow) -> list[str]:
     prices = TypePrice(row.region, row.instance_type, row.spot_price_per_hour, row.on_demand_price_per_hour)
     size = [row.instance_type, f"{row.vcpus} vCPUs", f"{memory_gib:g} GiB"]
     return [*size, row.gpu or "-", spot_and_on_demand(prices)]
-
-
-def _quota_commands(result: InstanceTypeList, family: str) -> dict[str, str]:
-    show = f"{PROGRAM} quota show --family {family}{region_options(result.regions)}"
-    request = quota_request(family, "spot", result.enough[family], result.regions)
-    return {f"See the {family} quota": show, "Request more": request}
 
 
 def _images(region: str, rows: Iterable[ImageRow]) -> str:

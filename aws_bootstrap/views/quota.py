@@ -8,14 +8,11 @@ from operator import attrgetter
 
 from click import style
 
-from ..invocation import PROGRAM
 from ..models import QuotaHistory, QuotaHistoryRow, QuotaReport, QuotaRequestRow, QuotaRequests, QuotaRow
-from .text import aligned, heading, next_commands, plural, quota_request, region_options, text
+from ..next_commands import next_commands
+from .text import aligned, heading, next_lines, plural, text
 
 _COLOURS = {"APPROVED": "green", "PENDING": "yellow", "CASE_OPENED": "yellow", "DENIED": "red", "NOT_APPROVED": "red"}
-
-#: vCPUs. A region may have a quota of 0, whose double is no request.
-_LEAST_REQUESTED = 8
 
 
 @text.register
@@ -26,7 +23,7 @@ def quota_report(report: QuotaReport) -> str:
     parts: list[str] = []
     for region, rows in groupby(report.quotas, key=attrgetter("region")):
         parts.append(_region(region, list(rows)))
-    parts.append(next_commands({"Request more": _request_for_more(report)}))
+    parts.append(next_lines(next_commands(report)))
     return "\n\n".join(parts)
 
 
@@ -41,9 +38,7 @@ def quota_requests(result: QuotaRequests) -> str:
         lines.append(_ids(row))
         if row.note:
             lines.append(f"    {row.note}")
-    where = region_options([row.region for row in result.requests])
-    follow = f"{PROGRAM} quota history --family {result.requests[0].family}{where}"
-    lines += ["", next_commands({"Follow it": follow})]
+    lines += ["", next_lines(next_commands(result))]
     return "\n".join(lines)
 
 
@@ -81,19 +76,6 @@ def _vcpus(value: float) -> str:
     if value:
         return style(f"{value:g}", bold=True)
     return style(f"{value:g}", bold=True, fg="yellow")
-
-
-def _request_for_more(report: QuotaReport) -> str:
-    """Return a request for the first quota shown, in all its regions, for twice the highest value among them."""
-    first = report.quotas[0]
-    regions: list[str] = []
-    highest = 0.0
-    for quota in report.quotas:
-        if quota.family == first.family and quota.quota_type == first.quota_type:
-            regions.append(quota.region)
-            highest = max(highest, quota.value)
-    desired = max(_LEAST_REQUESTED, 2 * int(highest))
-    return quota_request(first.family, first.quota_type, desired, regions)
 
 
 def _history_cells(row: QuotaHistoryRow) -> list[str]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from click import style
 
 from ..gpu import GpuInfo
-from ..invocation import PROGRAM
 from ..models import InstanceStatus, OrphanVolume, StatusReport
+from ..next_commands import next_commands, of_box, of_orphans
 from .costs import hourly, monthly, sum_of
-from .text import aligned, command, connections, heading, pairs, plural, span, text, usd
+from .text import aligned, heading, pairs, plural, span, text, titled, usd
 
 _COLOURS = {"running": "green", "pending": "yellow", "stopping": "yellow", "shutting-down": "yellow", "stopped": "red"}
 
@@ -16,14 +16,13 @@ _COLOURS = {"running": "green", "pending": "yellow", "stopping": "yellow", "shut
 @text.register
 def status_report(report: StatusReport) -> str:
     """Return each box with its cost and commands, then orphan volumes; at the end the next command to type."""
-    regions_read = len(report.regions_queried) - len(report.regions_failed)
-    if report.regions_failed and regions_read == 0:
+    if report.has_no_answer:
         return ""
-    is_brief = not report.instructions and len(report.instances) > 1
     parts: list[str] = []
     if not report.instances:
+        regions_read = len(report.regions_queried) - len(report.regions_failed)
         parts.append(f"No instances of aws-bootstrap in {plural(regions_read, 'region')}.")
-    elif is_brief:
+    elif report.is_brief:
         parts.append(_brief(report))
     else:
         parts += [_instance(instance, report) for instance in report.instances]
@@ -31,10 +30,9 @@ def status_report(report: StatusReport) -> str:
         parts.append(_orphans(report.orphan_volumes))
     if report.instances or report.orphan_volumes:
         parts.append(_total(report))
-    if not report.instances:
-        parts.append(f"Launch one: {command(f'{PROGRAM} launch')}")
-    elif is_brief:
-        parts.append(f"How to connect, addresses, costs: {command(f'{PROGRAM} status')}")
+    if not report.instances or report.is_brief:
+        title, words = titled(next_commands(report))[-1]
+        parts.append(f"{title}: {words}")
     return "\n\n".join(parts)
 
 
@@ -74,10 +72,9 @@ def _instance(instance: InstanceStatus, report: StatusReport) -> str:
     ]
     for volume in instance.ebs_volumes:
         facts.append((volume.mount_point, f"{volume.volume_id}  {volume.size_gb} GB  {volume.state}"))
-    if report.instructions and instance.state == "running" and instance.ssh_alias:
-        facts += connections(instance.ssh_alias, instance.user)
-    elif instance.state in ("running", "pending"):
-        facts.append(("Terminate", command(f"{PROGRAM} terminate {name}")))
+    if instance.state == "running" and not instance.ssh_alias:
+        facts.append(("Alias", "none on this machine; `setup` adds one"))
+    facts += titled(of_box(instance, instructions=report.instructions))
     return "\n".join([f"{heading(name, 'cyan')}  {state}", *pairs(facts)])
 
 
@@ -134,31 +131,5 @@ def _orphans(volumes: tuple[OrphanVolume, ...]) -> str:
         if volume.kept:
             line += "  (kept)"
         lines.append(line)
-    uses: list[tuple[str, str]] = []
-    for volume in volumes:
-        again = f"{PROGRAM} launch --region {volume.region} --ebs-volume-id {volume.volume_id}"
-        uses.append(("Use it again", command(again)))
-    lines += pairs(uses + _deletions(volumes))
+    lines += pairs(titled(of_orphans(volumes)))
     return "\n".join(lines)
-
-
-def _deletions(volumes: tuple[OrphanVolume, ...]) -> list[tuple[str, str]]:
-    """Return how to delete each volume. `cleanup` deletes only what this tool created."""
-    has_orphans = False
-    has_kept = False
-    brought: list[tuple[str, str]] = []
-    for volume in volumes:
-        if not volume.created_by_us:
-            words = f"aws ec2 delete-volume --region {volume.region} --volume-id {volume.volume_id}"
-            brought.append(("Delete yours", command(words)))
-        elif volume.kept:
-            has_kept = True
-        else:
-            has_orphans = True
-    deletions: list[tuple[str, str]] = []
-    if has_orphans:
-        deletions.append(("Delete", command(f"{PROGRAM} cleanup --include-ebs")))
-    # A command of its own: who deletes what was left behind must not delete what somebody chose to keep.
-    if has_kept:
-        deletions.append(("Delete kept ones too", command(f"{PROGRAM} cleanup --include-ebs --include-kept")))
-    return deletions + brought

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ..invocation import PROGRAM
 from ..models import TerminateReport, Termination
-from .text import command, heading, plural, text
+from ..next_commands import next_commands, of_kept
+from .text import heading, plural, text, titled
 
 
 @text.register
@@ -21,8 +21,10 @@ def terminate_report(report: TerminateReport) -> str:
 def _nothing(report: TerminateReport) -> str:
     if report.declined:
         return "Nothing was terminated."
-    every = command(f"{PROGRAM} status")
-    return f"No boxes to terminate in {report.region}. Boxes of every region: {every}"
+    lines = [f"No boxes to terminate in {report.region}."]
+    for title, words in titled(next_commands(report)):
+        lines.append(f"{title}: {words}")
+    return " ".join(lines)
 
 
 def _ended(ended: Termination) -> list[str]:
@@ -32,7 +34,6 @@ def _ended(ended: Termination) -> list[str]:
     lines = [line]
     for volume in ended.ebs_volumes_deleted or ():
         lines.append(f"    {volume} deleted")
-    for volume in ended.ebs_volumes_kept or ():
-        again = f"{PROGRAM} launch --region {ended.region} --ebs-volume-id {volume}"
-        lines.append(f"    {volume} kept; use it again: {command(again)}")
+    for volume, (_, again) in zip(ended.ebs_volumes_kept or (), titled(of_kept(ended)), strict=True):
+        lines.append(f"    {volume} kept; use it again: {again}")
     return lines

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import singledispatch
 
 from click import style, unstyle
 
-from ..invocation import PROGRAM, SSH
-from ..models import Result
-
-#: The program on the box that prints Jupyter's address with its token; by its path, since not every shell finds it.
-JUPYTER_LINK = ".aws-bootstrap/jupyter-link"
+from ..models import Command, Result
+from ..next_commands import shell_line
 
 
 @singledispatch
@@ -69,47 +66,14 @@ def command(words: str) -> str:
     return style(words, fg="cyan")
 
 
-def next_commands(commands: Mapping[str, str]) -> str:
-    """Return what to type next: each command below what it does, on a line of its own, so that it fits and copies."""
-    return "\n".join(f"{title}:\n  {command(words)}" for title, words in commands.items())
+def titled(commands: Iterable[Command]) -> list[tuple[str, str]]:
+    """Return each command to copy beside its title, for `pairs`."""
+    return [(one.title, command(shell_line(one.argv))) for one in commands]
 
 
-def region_options(regions: Iterable[str]) -> str:
-    """Return the options that name these regions, with a space before each."""
-    words = ""
-    for region in regions:
-        words += f" -r {region}"
-    return words
-
-
-def quota_request(family: str, market: str, vcpus: int, regions: Iterable[str]) -> str:
-    """Return the command that requests so many vCPUs in these regions; the default family is left out."""
-    words = f"{PROGRAM} quota request"
-    if family != "gvt":
-        words += f" --family {family}"
-    return f"{words} --type {market} --desired-value {vcpus}{region_options(regions)}"
-
-
-def connections(alias: str, user: str = "ubuntu") -> list[tuple[str, str]]:
-    """Return how to reach and end a box, each as a name and a command to copy."""
-    ssh = f"{SSH} {alias}"
-    return [
-        ("SSH", command(ssh)),
-        ("Jupyter", command(f"{SSH} -NL 8888:localhost:8888 {alias}")),
-        ("", f"then open the link that this prints: {command(f'{ssh} {JUPYTER_LINK}')}"),
-        ("VSCode", command(f"code --remote ssh-remote+{alias} /home/{user}/workspace")),
-        ("Benchmark", command(f"{ssh} python gpu_benchmark.py")),
-        ("Terminate", command(f"{PROGRAM} terminate {alias}")),
-    ]
-
-
-def bare_connections(alias: str) -> list[tuple[str, str]]:
-    """As `connections`, for a box without a setup: it has no Jupyter, no workspace and no benchmark."""
-    return [
-        ("SSH", command(f"{SSH} {alias}")),
-        ("Set up", command(f"{PROGRAM} setup {alias}")),
-        ("Terminate", command(f"{PROGRAM} terminate {alias}")),
-    ]
+def next_lines(commands: Iterable[Command]) -> str:
+    """Return what to type next: each command below its title, on a line of its own, so that it fits and copies."""
+    return "\n".join(f"{title}:\n  {words}" for title, words in titled(commands))
 
 
 def span(seconds: float) -> str:

@@ -176,6 +176,7 @@ def test_the_command_loads_shows_and_removes_policies(cloud, ec2, tmp_path: Path
         "scps": [str(scp)],
         "decisions": [],
         "warnings": [],
+        "next": [],
     }
     ec2.describe_instances()
     ec2.describe_volumes()

@@ -13,6 +13,7 @@ from ..steps import run_steps, titles
 from .failure import launch_error
 from .plan import LaunchPlan, build_plan
 from .report import report
+from .running import warn_of_running
 from .state import Launch
 from .steps import STEPS
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 def plan(config: LaunchConfig, app: App) -> LaunchPlan:
     """Return what `apply` would do. Change nothing."""
     bare_plan = build_plan(config, app)
+    warn_of_running(app, bare_plan.running)
     return replace(bare_plan, steps=titles(STEPS, bare_plan))
 
 

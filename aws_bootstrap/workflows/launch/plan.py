@@ -15,6 +15,7 @@ from ...invocation import PROGRAM
 from ...models import (
     DryRun,
     Image,
+    Instance,
     InstanceType,
     KeyPair,
     LocalKey,
@@ -32,6 +33,7 @@ from ...ssh import check_installed
 from .. import costs, provision, ssh_options
 from ..cidrs import resolve_cidrs
 from ..hosts import new_host
+from .running import read_running
 
 if TYPE_CHECKING:
     from ...app import App
@@ -81,6 +83,8 @@ class LaunchPlan:
     prices: Prices = Prices()
     #: The titles of the steps that apply.
     steps: tuple[str, ...] = ()
+    #: The boxes that run in these regions before the launch.
+    running: tuple[Instance, ...] = ()
 
     @property
     def first(self) -> RegionPlan:
@@ -227,15 +231,16 @@ def build_plan(config: LaunchConfig, app: App) -> LaunchPlan:
         return _read_region(app.aws.ec2(region), region, config)
 
     pairs_to_price = list(product(regions, config.instance_type))
-    (found, failed), prices, cidrs, volume = gather(
+    (found, failed), prices, cidrs, volume, running = gather(
         partial(aws.each_region, regions, read_region),
         partial(costs.read_prices, app, spot=pairs_to_price, on_demand=pairs_to_price),
         partial(resolve_cidrs, config.ssh_cidr, app.my_address),
         partial(_existing_volume, app, regions[0], config.ebs_volume_id),
+        partial(read_running, app, regions),
     )
     region_plans = tuple(found.values())
     _check_types(config, region_plans)
-    plan = LaunchPlan(config, region_plans, failed, cidrs, key, script, volume, prices)
+    plan = LaunchPlan(config, region_plans, failed, cidrs, key, script, volume, prices, running=running)
     costs.warn_of_unknown([plan.price_of(*pair) for pair in plan.pairs], prices)
     return plan
 

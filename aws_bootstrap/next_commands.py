@@ -1,0 +1,328 @@
+"""Which commands to type next after a result or an error: the one place from which texts and documents take them.
+
+A view shows a command with its title, a document as words (`next`). Commands begin with the marks of invocation.py.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import singledispatch
+
+from .invocation import MARKS, PROFILE, PROGRAM, SSH
+from .models import (
+    AccessReport,
+    BoxAccess,
+    CleanupPlan,
+    CleanupReport,
+    Command,
+    ImageList,
+    InstanceStatus,
+    InstanceTypeList,
+    LaunchReport,
+    OrphanVolume,
+    QuotaReport,
+    QuotaRequests,
+    Result,
+    SetupReport,
+    StatusReport,
+    TerminateReport,
+    Termination,
+)
+
+#: The program on the box that prints Jupyter's address with its token; by its path, since not every shell finds it.
+JUPYTER_LINK = ".aws-bootstrap/jupyter-link"
+#: vCPUs. A region may have a quota of 0, whose double is no request.
+_LEAST_REQUESTED = 8
+
+#: Where a command begins in a line of a hint. It ends with the line, or at two spaces.
+_IN_HINT = re.compile(rf"({re.escape(PROGRAM)}|{re.escape(SSH)}|(?:(?<=: )|^)aws )(.*?)(?:  |$)", re.MULTILINE)
+#: Words in place of which the reader writes his own: such a command does not run as it is.
+_TO_FILL_IN = ("ID", "PATH.pub")
+
+
+# --- commands and their words ----------------------------------------------------------------------------
+
+
+def own(title: str, *words: str, do: str | None = None) -> Command:
+    """Return a command of this program; its purpose is the subcommand's name unless another is given."""
+    name = words[0]
+    if name in ("list", "quota"):
+        name = f"{words[0]}-{words[1]}"
+    return Command(do or name, (PROGRAM, *words), title)
+
+
+def shell_line(argv: Iterable[str]) -> str:
+    """Return the words as one line for a shell, their marks unchanged."""
+    return " ".join(_quoted(word) for word in argv)
+
+
+def _quoted(word: str) -> str:
+    if word in MARKS:
+        return word
+    return shlex.quote(word)
+
+
+def commands_in(hint: str | None) -> tuple[Command, ...]:
+    """Return the commands that an error's hint names and that run as they are, each once."""
+    found: dict[tuple[str, ...], Command] = {}
+    for start, rest in _IN_HINT.findall(hint or ""):
+        words = _words(rest.replace(PROFILE, f" {PROFILE}"))
+        if not words or set(words) & set(_TO_FILL_IN):
+            continue
+        if start == PROGRAM:
+            named = own("", *words)
+        else:
+            program = start.strip()
+            named = Command(program.strip("{}"), (program, *words))
+        found.setdefault(named.argv, named)
+    return tuple(found.values())
+
+
+def _words(line: str) -> list[str]:
+    """Return the words of a command line; none for a sentence with an apostrophe, which is no command."""
+    try:
+        return shlex.split(line)
+    except ValueError:
+        return []
+
+
+# --- boxes and volumes -----------------------------------------------------------------------------------
+
+
+def use(alias: str, user: str = "ubuntu") -> list[Command]:
+    """Return how to use a box that is set up."""
+    return [
+        log_in(alias),
+        Command("jupyter", (SSH, "-NL", "8888:localhost:8888", alias), "Jupyter"),
+        Command("jupyter-link", (SSH, alias, JUPYTER_LINK), "Jupyter's link"),
+        Command("vscode", ("code", "--remote", f"ssh-remote+{alias}", f"/home/{user}/workspace"), "VSCode"),
+        Command("benchmark", (SSH, alias, "python", "gpu_benchmark.py"), "Benchmark"),
+    ]
+
+
+def log_in(alias: str, title: str = "SSH") -> Command:
+    """Return the command that logs in to a box."""
+    return Command("ssh", (SSH, alias), title)
+
+
+def terminate(name: str) -> Command:
+    """Return the command that terminates a box."""
+    return own("Terminate", "terminate", name)
+
+
+def attach_again(region: str, volume_id: str, title: str = "Use it again") -> Command:
+    """Return the launch of a box with this existing data volume."""
+    return own(title, "launch", "--region", region, "--ebs-volume-id", volume_id)
+
+
+def delete_kept(title: str) -> Command:
+    """Return the command that deletes orphan volumes, the kept ones among them."""
+    return own(title, "cleanup", "--include-ebs", "--include-kept")
+
+
+def of_box(box: InstanceStatus, *, instructions: bool) -> list[Command]:
+    """Return what to do with a box that `status` shows.
+
+    Whether its setup is complete is known on the box alone. `setup` skips what is done, and gives a box without an
+    alias one.
+    """
+    name = box.ssh_alias or box.instance_id
+    if box.state not in ("running", "pending"):
+        return []
+    commands: list[Command] = []
+    if instructions and box.state == "running":
+        if box.ssh_alias:
+            commands += use(box.ssh_alias, box.user)
+        commands.append(own("Finish setup", "setup", name))
+    return [*commands, terminate(name)]
+
+
+def of_orphans(volumes: Sequence[OrphanVolume]) -> list[Command]:
+    """Return how to use or delete each volume. `cleanup` deletes only what this tool created."""
+    uses: list[Command] = []
+    brought: list[Command] = []
+    has_orphans = False
+    has_kept = False
+    for volume in volumes:
+        uses.append(attach_again(volume.region, volume.volume_id))
+        if not volume.created_by_us:
+            words = ("aws", "ec2", "delete-volume", "--region", volume.region, "--volume-id", volume.volume_id)
+            brought.append(Command("delete-volume", words, "Delete yours"))
+        elif volume.kept:
+            has_kept = True
+        else:
+            has_orphans = True
+    deletions: list[Command] = []
+    if has_orphans:
+        deletions.append(own("Delete", "cleanup", "--include-ebs"))
+    # A command of its own: who deletes what was left behind must not delete what somebody chose to keep.
+    if has_kept:
+        deletions.append(delete_kept("Delete kept ones too"))
+    return uses + deletions + brought
+
+
+# --- quotas ----------------------------------------------------------------------------------------------
+
+
+def of_family(result: InstanceTypeList, family: str) -> list[Command]:
+    """Return how to see and to raise the quota of an instance family, in the regions listed."""
+    regions = region_options(result.regions)
+    show = own(f"See the {family} quota", "quota", "show", "--family", family, *regions)
+    return [show, quota_request(family, "spot", result.enough[family], result.regions)]
+
+
+def quota_request(family: str, market: str, vcpus: int, regions: Iterable[str]) -> Command:
+    """Return the command that requests so many vCPUs in these regions; the default family is left out."""
+    options: list[str] = []
+    if family != "gvt":
+        options += ["--family", family]
+    options += ["--type", market, "--desired-value", str(vcpus), *region_options(regions)]
+    return own("Request more", "quota", "request", *options)
+
+
+def region_options(regions: Iterable[str]) -> list[str]:
+    """Return the options that name these regions."""
+    words: list[str] = []
+    for region in regions:
+        words += ["-r", region]
+    return words
+
+
+# --- results ---------------------------------------------------------------------------------------------
+
+
+@singledispatch
+def next_commands(result: Result) -> tuple[Command, ...]:
+    """Return the commands to type after this result, in the order of its text."""
+    return ()
+
+
+@next_commands.register
+def _after_launch(report: LaunchReport) -> tuple[Command, ...]:
+    """Return how to reach the box; nothing where the launch failed before it had an alias and a setup."""
+    alias = report.ssh_alias
+    if not alias or not report.setup:
+        return ()
+    commands = use(alias, report.user)
+    if report.setup == "skipped":  # there is no Jupyter, no workspace and no benchmark
+        commands = [log_in(alias), own("Set up", "setup", alias)]
+    return (*commands, own("Status", "status", "--region", report.region), terminate(alias))
+
+
+@next_commands.register
+def _after_setup(report: SetupReport) -> tuple[Command, ...]:
+    """Return how to log in and to terminate; nothing where the setup failed: the error says more."""
+    if not report.ssh_alias or report.setup != "completed":
+        return ()
+    return (log_in(report.ssh_alias), terminate(report.ssh_alias))
+
+
+@next_commands.register
+def _after_status(report: StatusReport) -> tuple[Command, ...]:
+    """Return what to do with each box and volume; with many boxes in brief, where to read more."""
+    if report.has_no_answer:
+        return ()
+    commands: list[Command] = []
+    if not report.is_brief:
+        for box in report.instances:
+            commands += of_box(box, instructions=report.instructions)
+    commands += of_orphans(report.orphan_volumes)
+    if not report.instances:
+        commands.append(own("Launch one", "launch"))
+    elif report.is_brief:
+        commands.append(own("How to connect, addresses, costs", "status"))
+    return tuple(commands)
+
+
+@next_commands.register
+def _after_terminate(report: TerminateReport) -> tuple[Command, ...]:
+    """Return how to use the volumes that were kept; where no box was found, how to find them all."""
+    commands: list[Command] = []
+    for ended in report.terminated:
+        commands += of_kept(ended)
+    if not report.terminated and not report.declined:
+        commands.append(own("Boxes of every region", "status"))
+    return tuple(commands)
+
+
+def of_kept(ended: Termination) -> list[Command]:
+    """Return how to use again each data volume that a termination kept."""
+    commands: list[Command] = []
+    for volume_id in ended.ebs_volumes_kept or ():
+        commands.append(attach_again(ended.region, volume_id))
+    return commands
+
+
+@next_commands.register
+def _after_cleanup_plan(plan: CleanupPlan) -> tuple[Command, ...]:
+    """Return how to do what is planned, and how to delete what is kept."""
+    commands: list[Command] = []
+    if plan.kept_volumes:
+        commands.append(delete_kept("Delete these too"))
+    if not plan.is_empty:
+        for planned in commands_in(plan.command):
+            commands.append(replace(planned, title="Do it"))
+    return tuple(commands)
+
+
+@next_commands.register
+def _after_cleanup(report: CleanupReport) -> tuple[Command, ...]:
+    """Return how to delete what is kept, and how to log in to a box that has an alias now."""
+    commands: list[Command] = []
+    if report.kept_volumes:
+        commands.append(delete_kept("Delete these too"))
+    if report.added:
+        commands.append(log_in(report.added[0].alias, "Log in"))
+    return tuple(commands)
+
+
+@next_commands.register
+def _after_access(report: AccessReport) -> tuple[Command, ...]:
+    """Return how to allow the caller alone, where he is not: it names the boxes, unless several boxes are all shut."""
+    shut: list[BoxAccess] = []
+    for box in report.boxes:
+        if box.reachable is False:
+            shut.append(box)
+    if not shut:
+        return ()
+    names: list[str] = []
+    all_are_shut = len(shut) == len(report.boxes)
+    if len(shut) == 1 or not all_are_shut:
+        names = [box.ssh_alias or box.instance_id for box in shut]
+    return (own("Allow your address alone", "access", *names, "--ssh-cidr", "me"),)
+
+
+@next_commands.register
+def _after_quota(report: QuotaReport) -> tuple[Command, ...]:
+    """Return a request for the first quota shown, in all its regions, for twice the highest value among them."""
+    if not report.quotas:
+        return ()
+    first = report.quotas[0]
+    regions: list[str] = []
+    highest = 0.0
+    for quota in report.quotas:
+        if quota.family == first.family and quota.quota_type == first.quota_type:
+            regions.append(quota.region)
+            highest = max(highest, quota.value)
+    desired = max(_LEAST_REQUESTED, 2 * int(highest))
+    return (quota_request(first.family, first.quota_type, desired, regions),)
+
+
+@next_commands.register
+def _after_quota_request(result: QuotaRequests) -> tuple[Command, ...]:
+    """Return how to follow what was sent."""
+    if not result.requests:
+        return ()
+    regions = region_options(row.region for row in result.requests)
+    return (own("Follow it", "quota", "history", "--family", result.requests[0].family, *regions),)
+
+
+@next_commands.register
+def _after_images(result: ImageList) -> tuple[Command, ...]:
+    """Return how to launch with the newest image."""
+    if not result.images:
+        return ()
+    return (own("Use the newest", "launch", "--dry-run", "--ami-filter", result.images[0].name),)
