@@ -142,6 +142,8 @@ class AwsError(BootstrapError):
         self.aws_code = aws_code
         #: Whether AWS itself reported the error; if not, the request may have taken effect.
         self.outcome_known = True
+        #: Whether the cause ends by itself: `launch --wait` waits for that.
+        self.passes = self.code == "account-pending"
 
 
 class CapacityError(AwsError):
@@ -218,7 +220,13 @@ _CLOCK = Known(
 )
 _VERIFYING = Known(
     code="account-pending",
-    hint="New accounts are verified by AWS, usually within minutes, at most four hours. Run the command again later.",
+    message="AWS is still verifying this account, and starts no instance before that.",
+    hint="This takes minutes, at most four hours. Run the command again later, or let it wait: launch --wait",
+)
+_FREE_PLAN = Known(
+    code="account-plan",
+    message="The account is on AWS's free plan, which has no GPU instances.",
+    hint="Upgrade it to the paid plan: https://console.aws.amazon.com/billing/home#/account",
 )
 
 # To translate one more AWS error, add a row here. Codes:
@@ -313,6 +321,9 @@ KNOWN_CODES: dict[str, Known] = {
     ),
 }
 
+#: What AWS reports by a code that it has for many errors: the code, a part of its sentence, the row.
+KNOWN_SENTENCES = (("InvalidParameterCombination", "not eligible for Free Tier", _FREE_PLAN),)
+
 _UNREACHABLE = Known(
     TransientError,
     code="unreachable",
@@ -377,4 +388,7 @@ def to_aws_error(name: str, message: str) -> AwsError:
     # A proxy's or gateway's HTML page carries no AWS error code: botocore gives the HTTP status instead.
     gateway = _BUSY if name.isdigit() and int(name) >= 500 else None
     known = KNOWN_CODES.get(name) or KNOWN_EXCEPTIONS.get(name) or gateway or Known()
+    for code, part, row in KNOWN_SENTENCES:
+        if code == name and part in message:
+            known = row
     return known.error_class(known.message or message, aws_code=name, hint=known.hint, code=known.code)

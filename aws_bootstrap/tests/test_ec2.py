@@ -413,3 +413,19 @@ def test_an_instance_without_an_address_is_reported_with_its_code(client, stub):
         ec2.wait_running(client, "i-1", address_within=0.0, every=0.001)
     assert caught.value.code == "no-public-ip"
     assert "--subnet-id" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "found"),
+    [
+        ("terminated", "User initiated (2026-01-15 10:30:00 GMT)", True),
+        ("terminated", "User initiated (2026-01-15 10:29:59 GMT)", False),
+        ("terminated", "Server.SpotInstanceTermination: Spot instance termination", False),
+        ("shutting-down", "", True),
+    ],
+)
+def test_ended_instances_are_found_by_the_time_of_their_end(client, stub, state, reason, found):
+    raw = {"InstanceId": "i-1", "State": {"Name": state}, "StateTransitionReason": reason}
+    stub.add_response("describe_instances", {"Reservations": [{"Instances": [raw]}]})
+    ended = ec2.find_ended(client, datetime(2026, 1, 15, 10, 30, tzinfo=UTC))
+    assert bool(ended) is found

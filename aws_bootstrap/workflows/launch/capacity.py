@@ -37,15 +37,17 @@ class FailedAttempt:
     attempt: Attempt
     error: AwsError
     sweep: int = 0
+    #: Whether the search waits until the cause has passed by itself.
+    waits: bool = False
 
     @property
     def cause(self) -> str:
         """Return `capacity`, `quota` or `refused`.
 
-        Capacity may return while the search runs. A quota rules out the type's family in the region, and a refusal
-        rules out the region.
+        Capacity may return while the search runs, and so may whatever passes by itself. A quota rules out the type's
+        family in the region, and a refusal rules out the region.
         """
-        if isinstance(self.error, CapacityError):
+        if self.waits or isinstance(self.error, CapacityError):
             return "capacity"
         if isinstance(self.error, QuotaError):
             return "quota"
@@ -92,6 +94,10 @@ class Wait:
 @dataclass(frozen=True)
 class GiveUp:
     """End the search: nothing is left to attempt."""
+
+
+class ZeroQuotaError(QuotaError):
+    """The quota is 0 vCPUs: the account may not start any instance of the family."""
 
 
 Action = Attempt | AskOnDemand | Wait | GiveUp
@@ -224,7 +230,12 @@ def _run_attempt(policy: Policy, hooks: SearchHooks, attempt: Attempt, state: Se
     except AwsError as exc:
         if not _may_continue(policy, exc):
             raise
-        return FailedAttempt(attempt, exc, state.sweep)
+        return FailedAttempt(attempt, exc, state.sweep, _is_waited_for(policy, exc))
+
+
+def _is_waited_for(policy: Policy, error: AwsError) -> bool:
+    """Return whether the search waits until the cause of this error has passed by itself."""
+    return error.passes and policy.wait_timeout is not None
 
 
 def _may_continue(policy: Policy, error: AwsError) -> bool:
@@ -232,8 +243,10 @@ def _may_continue(policy: Policy, error: AwsError) -> bool:
 
     It may not while the outcome of the attempt is unknown: an instance may be starting.
     """
-    if isinstance(error, CapacityError | QuotaError):
+    if isinstance(error, CapacityError | QuotaError) or _is_waited_for(policy, error):
         return True
+    if error.code == "account-plan":
+        return False  # it holds for every region
     if not error.outcome_known or isinstance(error, TransientError):
         return False
     regions = {region for region, _ in policy.pairs}
@@ -288,6 +301,10 @@ def _error_for(policy: Policy, last: list[FailedAttempt]) -> AwsError:
     causes = _causes(last)
     last_error = last[-1].error
     aws_code = last_error.aws_code
+    if all(failed.error.passes for failed in last):
+        return type(last_error)(str(last_error), aws_code=aws_code, code=last_error.code)
+    if all(isinstance(failed.error, ZeroQuotaError) for failed in last):
+        return QuotaError(str(last_error), aws_code=aws_code)
     if causes == {"quota"}:
         return QuotaError(f"The account's vCPU quota does not allow another {types}.", aws_code=aws_code)
     if "capacity" not in causes:
@@ -309,9 +326,9 @@ def _hints(policy: Policy, state: SearchState, last: list[FailedAttempt]) -> lis
     """Return the hints: first those of quotas and refusals, then the options that may find capacity."""
     hints: list[str] = []
     for failed in last:
-        if failed.cause != "capacity" and failed.error.hint:
+        if not isinstance(failed.error, CapacityError) and failed.error.hint:
             hints.append(failed.error.hint)
-    if "capacity" not in _causes(last):
+    if not any(isinstance(failed.error, CapacityError) for failed in last):
         return hints
     if policy.spot and not state.on_demand:
         hints.append("Launch on-demand, at its price: --on-demand")

@@ -8,9 +8,7 @@ from uuid import uuid4
 from ... import ec2, output
 from ...errors import QuotaError
 from ...models import Instance, OnDemandOffer
-from ...quota import QuotaKey
-from .. import quota
-from . import capacity, pricing
+from . import capacity, pricing, quota_error
 from .capacity import Attempt, FailedAttempt, Policy, SearchHooks, SearchState
 from .region import prepare_region
 from .state import INSTANCE, Launch
@@ -63,22 +61,9 @@ def _start(launch: Launch, attempt: Attempt) -> Instance:
     try:
         started = launch.calls.make(INSTANCE, start, look=look, note=note)
     except QuotaError as exc:
-        raise exc.add_details(hint=_quota_hint(launch, attempt)) from exc
+        vcpus = launch.plan.of(attempt.region).types[attempt.instance_type].vcpus
+        raise quota_error.explained(launch.app, attempt, vcpus, exc) from exc
     return started[0]
-
-
-def _quota_hint(launch: Launch, attempt: Attempt) -> str:
-    """Return the commands that show and raise the quota that refused the attempt.
-
-    The desired value is above the current one: AWS refuses a request that is not.
-    """
-    family = ec2.quota_family(attempt.instance_type)
-    desired_value = 0
-    if family:
-        instance_type = launch.plan.of(attempt.region).types[attempt.instance_type]
-        quota_key = QuotaKey(family, attempt.market)
-        desired_value = quota.value_to_request(launch.app, quota_key, [attempt.region], instance_type.vcpus)
-    return capacity.quota_commands(attempt, desired_value)
 
 
 def _request(launch: Launch, attempt: Attempt) -> ec2.InstanceRequest:
@@ -139,10 +124,11 @@ def _report_attempt(policy: Policy, attempt: Attempt, state: SearchState) -> Non
 def _warn_failed_attempt(policy: Policy, failed: FailedAttempt) -> None:
     """Warn of a failed attempt, and print the commands for a quota.
 
-    Missing capacity is no warning while the live line reports the search.
+    Missing capacity is no warning while the live line reports the search. What is waited for besides it is one, once.
     """
     attempt = failed.attempt
-    if failed.cause != "capacity" or policy.wait_timeout is None:
+    is_first = failed.waits and failed.sweep == 0
+    if failed.cause != "capacity" or policy.wait_timeout is None or is_first:
         message = f"Could not launch {attempt.description}: {failed.error}"
         output.warn(message, code=failed.error.code, region=attempt.region)
     if failed.cause == "quota" and failed.error.hint:
