@@ -48,7 +48,7 @@ class LaunchConfig:
     key_name: str = "aws-bootstrap-key"
     security_group: str = "aws-bootstrap-ssh"
     ssh_cidr: tuple[str, ...] = ("me",)
-    subnet_id: str | None = None
+    subnet_id: tuple[str, ...] = ()
     volume_size: int = 100
     ebs_storage: int | None = None
     ebs_volume_id: str | None = None

@@ -223,6 +223,10 @@ _VERIFYING = Known(
     message="AWS is still verifying this account, and starts no instance before that.",
     hint="This takes minutes, at most four hours. Run the command again later, or let it wait: launch --wait",
 )
+_NO_SUBNETS = Known(
+    code="no-default-vpc",
+    hint="Name a public subnet with --subnet-id, or: aws ec2 create-default-subnet --availability-zone ZONE",
+)
 _FREE_PLAN = Known(
     code="account-plan",
     message="The account is on AWS's free plan, which has no GPU instances.",
@@ -255,6 +259,7 @@ KNOWN_CODES: dict[str, Known] = {
     "InsufficientReservedInstanceCapacity": _CAPACITY,
     "InsufficientCapacity": _CAPACITY,
     "UnfulfillableCapacity": _CAPACITY,
+    "InsufficientFreeAddressesInSubnet": Known(CapacityError, hint="Pass another subnet: --subnet-id SUBNET"),
     "Unsupported": _CAPACITY,
     "SpotMaxPriceTooLow": _PRICE,
     "MaxSpotInstanceCountExceeded": _QUOTA,
@@ -263,16 +268,9 @@ KNOWN_CODES: dict[str, Known] = {
     "VolumeLimitExceeded": Known(
         code="quota", hint="Request more EBS storage: https://console.aws.amazon.com/servicequotas/"
     ),
-    "RequestLimitExceeded": _BUSY,
-    "EC2ThrottledException": _BUSY,
-    "ThrottledException": _BUSY,
-    "RequestThrottled": _BUSY,
-    "RequestThrottledException": _BUSY,
+    **dict.fromkeys(sorted(THROTTLING_CODES), _BUSY),
     "RequestTimeout": _BUSY,
     "RequestTimeoutException": _BUSY,
-    "Throttling": _BUSY,
-    "ThrottlingException": _BUSY,
-    "TooManyRequestsException": _BUSY,
     "InternalError": _BUSY,
     "InternalFailure": _BUSY,
     "InternalServerError": _BUSY,
@@ -322,7 +320,10 @@ KNOWN_CODES: dict[str, Known] = {
 }
 
 #: What AWS reports by a code that it has for many errors: the code, a part of its sentence, the row.
-KNOWN_SENTENCES = (("InvalidParameterCombination", "not eligible for Free Tier", _FREE_PLAN),)
+KNOWN_SENTENCES = (
+    ("InvalidParameterCombination", "not eligible for Free Tier", _FREE_PLAN),
+    ("MissingInput", "No subnets found", _NO_SUBNETS),
+)
 
 _UNREACHABLE = Known(
     TransientError,

@@ -144,7 +144,12 @@ _LAUNCH = (
         type=Cidr(),
         help="Network that may reach the SSH port; `me` is your address. Repeatable.",
     ),
-    click.option("--subnet-id", type=SUBNET, help="Subnet to launch in; required in an account without a default VPC."),
+    click.option(
+        "--subnet-id",
+        multiple=True,
+        type=SUBNET,
+        help="Subnet to launch in; repeatable, tried in this order; required without a default VPC.",
+    ),
     click.option(
         "--volume-size",
         default=_DEFAULT.volume_size,
@@ -185,7 +190,7 @@ _LAUNCH = (
     ),
     click.option("--no-setup", is_flag=True, help="Skip the remote setup."),
     setup_script,
-    click.option("--tag", multiple=True, type=Tag(), help="Tag of instance and volumes; repeatable."),
+    click.option("--tag", multiple=True, type=Tag(), help="Tag of everything that is created; repeatable."),
 )
 
 

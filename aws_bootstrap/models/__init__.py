@@ -25,6 +25,7 @@ from .facts import (
     SecurityGroup,
     SpotPrice,
     StateChange,
+    Subnet,
     Volume,
 )
 from .launch import DryRun, EbsVolume, LaunchReport, OnDemandOffer, SetupReport
@@ -88,6 +89,7 @@ __all__ = [
     "SetupReport",
     "SpotPrice",
     "StateChange",
+    "Subnet",
     "StatusReport",
     "TerminateReport",
     "Termination",

@@ -47,11 +47,19 @@ class KeyPair:
 
 
 @dataclass(frozen=True)
+class Subnet:
+    """One subnet, and its availability zone."""
+
+    subnet_id: str
+    availability_zone: str
+
+
+@dataclass(frozen=True)
 class Network:
-    """Where an instance is launched: the VPC, and the subnet if one was requested."""
+    """Where an instance is launched: the VPC, and the requested subnets in the order of the attempts, if any."""
 
     vpc_id: str
-    subnet_id: str | None = None
+    subnets: tuple[Subnet, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,7 @@ class DryRun(Result):
     ebs_volume_id: str | None = optional()
     availability_zone: str | None = optional()
     instance_types: tuple[str, ...] | None = optional()
+    subnet_ids: tuple[str, ...] | None = optional()
     regions_failed: tuple[RegionFailure, ...] = ()
     dry_run: bool = True
 

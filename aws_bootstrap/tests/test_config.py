@@ -22,7 +22,7 @@ DEFAULTS = {
     "key_name": "aws-bootstrap-key",
     "security_group": "aws-bootstrap-ssh",
     "ssh_cidr": ("me",),
-    "subnet_id": None,
+    "subnet_id": (),
     "volume_size": 100,
     "ebs_storage": None,
     "ebs_volume_id": None,

@@ -14,7 +14,7 @@ from aws_bootstrap.ec2 import InstanceRequest, Market, tags
 from aws_bootstrap.ec2.instances import find_by_token, get_instances
 from aws_bootstrap.ec2.requests import run_parameters
 from aws_bootstrap.errors import AwsError, BootstrapError, CapacityError, QuotaError, TransientError
-from aws_bootstrap.models import Instance, Network, StateChange
+from aws_bootstrap.models import Instance, StateChange
 from aws_bootstrap.tests import factories
 from aws_bootstrap.tests.stubs import OURS, refused
 
@@ -33,14 +33,13 @@ FULL: dict[str, Any] = {
 }
 
 IMAGE = factories.image()
-VPC = Network("vpc-1")
 
 
 # --- the request -----------------------------------------------------------------------------------------
 
 
-def request(network: Network = VPC, market: Market = "spot", **more: Any) -> InstanceRequest:
-    return factories.request(network=network, market=market, **more)
+def request(subnet_id: str | None = None, market: Market = "spot", **more: Any) -> InstanceRequest:
+    return factories.request(subnet_id=subnet_id, market=market, **more)
 
 
 def parameters(*args: Any, **more: Any) -> dict[str, Any]:
@@ -91,18 +90,18 @@ def test_on_demand_names_no_market_and_tags_no_spot_request():
 
 
 def test_in_a_subnet_the_public_address_is_asked_for():
-    asked = parameters(Network("vpc-1", "subnet-1"))
+    asked = parameters("subnet-1")
     assert "SecurityGroupIds" not in asked
     assert asked["NetworkInterfaces"] == [
         {"DeviceIndex": 0, "SubnetId": "subnet-1", "Groups": ["sg-1"], "AssociatePublicIpAddress": True}
     ]
 
 
-@pytest.mark.parametrize("network", [VPC, Network("vpc-1", "subnet-1")], ids=["default", "subnet"])
+@pytest.mark.parametrize("subnet_id", [None, "subnet-1"], ids=["default", "subnet"])
 @pytest.mark.parametrize("market", ["spot", "on-demand"])
-def test_botocore_accepts_the_request(client, stub, network, market):
+def test_botocore_accepts_the_request(client, stub, subnet_id, market):
     reply = {"Instances": [described()]}
-    asked = request(network, market, user_data="#cloud-config\n", availability_zone="us-west-2a")
+    asked = request(subnet_id, market, user_data="#cloud-config\n", availability_zone="us-west-2a")
     stub.add_response("run_instances", reply, run_parameters(asked, 1))
     assert ec2.start_instances(client, asked)[0].instance_id == "i-1"
 

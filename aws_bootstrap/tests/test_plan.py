@@ -16,7 +16,8 @@ from aws_bootstrap.config import LaunchConfig, Paths
 from aws_bootstrap.models import Image, InstanceType, LocalKey, Network
 from aws_bootstrap.tests import factories
 from aws_bootstrap.tests.test_ssh_config import GLOBAL_OPTIONS
-from aws_bootstrap.workflows.launch.plan import LaunchPlan, RegionPlan
+from aws_bootstrap.workflows.launch.places import RegionPlan
+from aws_bootstrap.workflows.launch.plan import LaunchPlan
 
 READS = ("Describe", "Get", "List")
 

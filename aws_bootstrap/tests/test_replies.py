@@ -120,7 +120,7 @@ VERBS = {
     "DescribeImages": lambda c: ec2.find_images(c, "*"),
     "DescribeInstanceTypes": lambda c: ec2.find_instance_types(c, ["g4dn.xlarge"]),
     "DescribeSpotPriceHistory": lambda c: ec2.spot_prices(c, ["g4dn.xlarge"]),
-    "DescribeVpcs": lambda c: ec2.find_network(c, None),
+    "DescribeVpcs": lambda c: ec2.find_network(c, ()),
     "DescribeSecurityGroups": lambda c: ec2.find_security_groups(c, "default"),
     "DescribeSecurityGroupRules": rules,
     "DescribeKeyPairs": lambda c: ec2.find_key_pairs(c, "key"),

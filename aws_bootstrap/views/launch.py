@@ -19,7 +19,7 @@ def dry_run(plan: DryRun) -> str:
         ("Key pair", plan.key_name),
         ("Security group", plan.security_group or "to be created"),
         ("SSH from", ", ".join(plan.ssh_cidr or ())),
-        ("Subnet", plan.subnet_id),
+        ("Subnet", _planned_subnets(plan)),
         ("Data volume", _planned_volume(plan)),
         ("Python", plan.python_version),
         ("Setup script", plan.setup_script),
@@ -31,6 +31,12 @@ def dry_run(plan: DryRun) -> str:
     for number, step in enumerate(plan.steps, start=1):
         lines.append(f"  {number}. {step}")
     return "\n".join(lines)
+
+
+def _planned_subnets(plan: DryRun) -> str | None:
+    if plan.subnet_ids:
+        return ", ".join(plan.subnet_ids)
+    return plan.subnet_id
 
 
 def _planned_volume(plan: DryRun) -> str | None:

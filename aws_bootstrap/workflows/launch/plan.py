@@ -11,12 +11,14 @@ from ... import aws, cloud_init, ec2, sshconfig
 from ...config import DEFAULT_USER, LOGIN_RETRY_SECONDS, LaunchConfig
 from ...errors import BootstrapError, UsageError
 from ...invocation import PROGRAM
-from ...models import DryRun, Image, InstanceType, KeyPair, LocalKey, Network, RegionFailure, SecurityGroup, Volume
+from ...models import DryRun, Image, InstanceType, LocalKey, RegionFailure, Volume
 from ...parallel import gather
 from ...ssh import check_installed
 from .. import provision, ssh_options
 from ..cidrs import resolve_cidrs
 from ..hosts import new_host
+from . import places
+from .places import RegionPlan
 
 if TYPE_CHECKING:
     from ...app import App
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
 #: The fields of LaunchConfig that a dry run shows only if they differ from their defaults.
 _OPTIONAL_SETTINGS = (
     "ssh_port",
-    "subnet_id",
     "python_version",
     "metadata_hop_limit",
     "no_setup",
@@ -32,21 +33,6 @@ _OPTIONAL_SETTINGS = (
     "ebs_storage",
     "ebs_volume_id",
 )
-
-
-@dataclass(frozen=True)
-class RegionPlan:
-    """The facts of one region that a launch uses."""
-
-    region: str
-    #: The requested instance types that the region offers, by name.
-    types: dict[str, InstanceType]
-    #: The image for each of these types.
-    images: dict[str, Image]
-    network: Network
-    #: The security group of the configured name; None if it is missing.
-    group: SecurityGroup | None
-    key_pairs: tuple[KeyPair, ...]
 
 
 @dataclass(frozen=True)
@@ -164,6 +150,10 @@ def _non_default_settings(config: LaunchConfig) -> dict[str, Any]:
         settings["setup_script"] = str(config.setup_script)
     if config.tag:
         settings["tags"] = dict(config.tag)
+    if config.subnet_id:
+        settings["subnet_id"] = config.subnet_id[0]
+    if len(config.subnet_id) > 1:
+        settings["subnet_ids"] = config.subnet_id
     if len(config.instance_type) > 1:
         settings["instance_types"] = config.instance_type
     return settings
@@ -187,6 +177,8 @@ def build_plan(config: LaunchConfig, app: App) -> LaunchPlan:
     )
     region_plans = tuple(found.values())
     _check_types(config, region_plans)
+    places.check_subnets(config, region_plans, failed)
+    region_plans = places.in_zone_of(volume, region_plans)
     return LaunchPlan(config, region_plans, failed, cidrs, key, script, volume)
 
 

@@ -37,7 +37,8 @@ def _policy(launch: Launch) -> Policy:
     wait_timeout = None
     if config.wait:
         wait_timeout = config.wait_timeout
-    return Policy(launch.plan.pairs, config.spot, wait_timeout)
+    subnet_ids = {region_plan.region: region_plan.subnet_ids for region_plan in launch.plan.regions}
+    return Policy(launch.plan.pairs, config.spot, wait_timeout, subnet_ids, launch.plan.zone)
 
 
 def _start(launch: Launch, attempt: Attempt) -> Instance:
@@ -75,13 +76,13 @@ def _request(launch: Launch, attempt: Attempt) -> ec2.InstanceRequest:
         image=region_plan.images[attempt.instance_type],
         instance_type=attempt.instance_type,
         market=attempt.market,
-        network=region_plan.network,
         group_id=launch.group_ids[attempt.region],
         key_name=launch.key_names[attempt.region],
         client_token=str(uuid4()),
         volume_size=config.volume_size,
         metadata_hop_limit=config.metadata_hop_limit,
         max_price=config.max_price,
+        subnet_id=attempt.subnet_id,
         availability_zone=plan.zone,
         user_data=plan.user_data,
         user_tags=config.tag,
@@ -117,7 +118,7 @@ def _report_attempt(policy: Policy, attempt: Attempt, state: SearchState) -> Non
     """Report the attempt: on the live line while waiting, otherwise only if there are several pairs."""
     if policy.wait_timeout is not None:
         output.live(f"Sweep {state.sweep + 1}, {state.elapsed:.0f} s: trying {attempt.description}")
-    elif len(policy.pairs) > 1:
+    elif len(policy.attempts(attempt.market)) > 1:
         output.info(f"Trying {attempt.description}")
 
 
