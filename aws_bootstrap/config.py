@@ -29,7 +29,7 @@ GP3_USD_PER_GB_MONTH = 0.08
 SSH_PORT = 22
 #: The login user where the image does not determine another: that of the default image.
 DEFAULT_USER = "ubuntu"
-#: A booting box opens its port before cloud-init has put the key in place; refusals count only after this.
+#: A booting box opens its port before cloud-init has put the key in place; a refused key counts only after this.
 LOGIN_RETRY_SECONDS = 30.0
 
 

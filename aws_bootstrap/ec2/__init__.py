@@ -16,6 +16,7 @@ from .instances import (
 )
 from .keypairs import ensure_key_pair, find_key_pairs, key_pair_for
 from .network import ensure_ingress, ensure_security_group, find_network, find_security_groups, group_in, missing_cidrs
+from .paths import acl_allows, has_internet_gateway, public_access_block
 from .prices import on_demand_price, spot_prices
 from .requests import InstanceRequest
 from .rules import allows, authorize, covers_port, find_rules, revoke, rule_changes
@@ -45,6 +46,7 @@ __all__ = [
     "UNKNOWN",
     "InstanceRequest",
     "Market",
+    "acl_allows",
     "attach_ebs_volume",
     "authorize",
     "claim_ebs_volume",
@@ -70,6 +72,7 @@ __all__ = [
     "get_address",
     "get_instances",
     "group_in",
+    "has_internet_gateway",
     "image_names",
     "image_owner",
     "keep_ebs_volume",
@@ -80,6 +83,7 @@ __all__ = [
     "missing_cidrs",
     "on_demand_price",
     "covers_port",
+    "public_access_block",
     "quota_family",
     "revoke",
     "rule_changes",

@@ -33,6 +33,9 @@ ENDED: tuple[InstanceState, ...] = ("shutting-down", "terminated")
 _NOT_YET_SEEN = ("InvalidKeyPair.NotFound", "InvalidGroup.NotFound")
 #: In place of a state or type that EC2's reply lacks.
 UNKNOWN: Final = "unknown"
+#: State reasons of an instance whose encrypted disk EC2 may not open. Those of a client error are general,
+#: and seldom about anything else.
+_KEY_REFUSED = ("Client.InternalError", "Client error on launch", "InvalidKMSKey")
 _ATTEMPTS = 5
 _REASON_TIME = re.compile(r"\((\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) (?:GMT|UTC)\)")
 
@@ -197,6 +200,10 @@ def _ended_early(instance: Instance) -> BootstrapError:
     reason = instance.state_reason or "no reason given"
     what = f"{instance.instance_id} is {instance.state} instead of running: {reason}"
     hint = "Launch again. If that fails too, try another --instance-type or --region."
+    if any(code in reason for code in _KEY_REFUSED):
+        what = f"{instance.instance_id} is {instance.state} instead of running: the EBS key refuses ({reason})."
+        hint = f"Show the key: aws ec2 get-ebs-default-kms-key-id --region {instance.region}\n"
+        hint += "What it must allow: docs/permissions.md#kms"
     if instance.state in ENDED:
         return BootstrapError(what, hint=hint, code="instance-ended")
     return BootstrapError(what, hint=hint, code="instance-stopped")
@@ -295,4 +302,6 @@ def _instance(raw: InstanceTypeDef, region: str) -> Instance:
         state_reason=raw.get("StateReason", {}).get("Message"),
         image_id=raw.get("ImageId", ""),
         group_ids=tuple(group_ids),
+        subnet_id=raw.get("SubnetId", ""),
+        vpc_id=raw.get("VpcId", ""),
     )

@@ -120,6 +120,8 @@ class Instance:
     image_id: str = ""
     #: Its security groups.
     group_ids: tuple[str, ...] = ()
+    subnet_id: str = ""
+    vpc_id: str = ""
 
 
 @dataclass(frozen=True)

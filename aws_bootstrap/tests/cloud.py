@@ -34,6 +34,10 @@ class Cloud(Aws):
         self.faults = Faults()
         self.list_price: float | dict[str, float] | None = None
         """The on-demand price of every type, or by type; None: the price list does not answer."""
+        self.public_access = "off"
+        """The mode of VPC Block Public Access, which moto does not know."""
+        self.route_target = "igw-1"
+        """Where subnets send what is for the internet: moto's default VPC has no gateway."""
         self.calls: list[tuple[str, str]] = []
         """(region, operation) of each request that was sent."""
         self._denied: set[tuple[str, str | None]] = set()
@@ -82,6 +86,10 @@ class Cloud(Aws):
                 if isinstance(price, dict):
                     price = price[filters["instanceType"]]
                 return _ok({"PriceList": [_product(price)]})
+            if model.name == "DescribeVpcBlockPublicAccessOptions":
+                return _ok({"VpcBlockPublicAccessOptions": {"InternetGatewayBlockMode": self.public_access}})
+            if model.name == "DescribeRouteTables":
+                return _ok({"RouteTables": [{"Routes": [{"GatewayId": self.route_target}]}]})
             if service != "service-quotas":
                 return None
             return self.faults.around(region, model.name, lambda: self.quotas.answer(params, region, model.name))

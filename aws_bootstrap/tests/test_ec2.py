@@ -355,6 +355,18 @@ def test_an_instance_that_does_not_come_to_run_is_reported_by_its_state(client, 
     assert "--instance-type or --region" in str(caught.value.hint)
 
 
+@pytest.mark.parametrize(
+    "reason", ["Client.InternalError: Client error on launch", "Client.InvalidKMSKey.InvalidState: The key is disabled"]
+)
+def test_an_ebs_key_that_refuses_is_named(client, stub, reason):
+    raw = {"InstanceId": "i-1", "StateReason": {"Message": reason}} | state_of("terminated")
+    stub.add_response("describe_instances", reserved(raw))
+    with pytest.raises(BootstrapError, match="the EBS key refuses") as caught:
+        ec2.wait_running(client, "i-1", every=0.001)
+    assert caught.value.code == "instance-ended"
+    assert "docs/permissions.md#kms" in str(caught.value.hint)
+
+
 def state_of(name: str) -> dict[str, Any]:
     return {"State": {"Name": name}}
 

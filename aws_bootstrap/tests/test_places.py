@@ -85,7 +85,7 @@ def test_a_subnet_that_does_not_exist_is_named_beside_one_that_does(program, sub
 def test_a_default_vpc_without_subnets_names_the_option(program):
     said = {
         "error": "MissingInput",
-        "message": "No subnets found for the default VPC 'vpc-1'. Please specify a subnet.",
+        "message": "No subnets found for the default VPC. Please specify a subnet.",
     }
     program.sandbox.fault(action="RunInstances", do=said)
     code, failed = program.json("launch")

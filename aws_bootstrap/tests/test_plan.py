@@ -14,6 +14,7 @@ import pytest
 from aws_bootstrap import cloud_init, sshconfig
 from aws_bootstrap.config import LaunchConfig, Paths
 from aws_bootstrap.models import Image, InstanceType, LocalKey, Network
+from aws_bootstrap.ssh import LoginTimeouts
 from aws_bootstrap.tests import factories
 from aws_bootstrap.tests.test_ssh_config import GLOBAL_OPTIONS
 from aws_bootstrap.workflows.launch.places import RegionPlan
@@ -74,9 +75,9 @@ def test_a_plan_knows_its_places_and_what_holds_for_all_of_them():
     assert plan.first is plan.of("r1") is regions[0]
     amazon, ubuntu = (Image("ami-1", name, "x86_64", "", "/dev/sda1", 8) for name in ("amzn2-ami", "ubuntu"))
     assert (plan.user(amazon), plan.user(ubuntu)) == ("ec2-user", "ubuntu")
-    assert (plan.login_timeout, plan.user_data, plan.zone) == (30.0, None, None)
+    assert (plan.login_timeouts, plan.user_data, plan.zone) == (LoginTimeouts(30.0, 300.0), None, None)
     other = replace(plan, config=LaunchConfig(ssh_timeout=5.0, ssh_port=2222, ssh_user="me"))
-    assert (other.login_timeout, other.user(amazon)) == (5.0, "me")
+    assert (other.login_timeouts, other.user(amazon)) == (LoginTimeouts(5.0, 5.0), "me")
     assert other.user_data == cloud_init.user_data([cloud_init.ssh_port(2222)])
 
 

@@ -7,16 +7,17 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ... import aws, cloud_init, ec2, sshconfig
+from ... import aws, cloud_init, ec2, output, sshconfig
 from ...config import DEFAULT_USER, LOGIN_RETRY_SECONDS, LaunchConfig
 from ...errors import BootstrapError, UsageError
 from ...invocation import PROGRAM
 from ...models import DryRun, Image, InstanceType, LocalKey, RegionFailure, Volume
 from ...parallel import gather
-from ...ssh import check_installed
+from ...ssh import LoginTimeouts, check_installed
 from .. import provision, ssh_options
 from ..cidrs import resolve_cidrs
 from ..hosts import new_host
+from ..unreachable import proxy_sentence
 from . import places
 from .places import RegionPlan
 
@@ -68,9 +69,10 @@ class LaunchPlan:
         return tuple(pairs)
 
     @property
-    def login_timeout(self) -> float:
-        """Return for how many seconds refused logins are retried: a booting box has no authorized key yet."""
-        return min(LOGIN_RETRY_SECONDS, self.config.ssh_timeout)
+    def login_timeouts(self) -> LoginTimeouts:
+        """Return for how long logins are retried: a booting box has no authorized key yet, and may answer late."""
+        ssh_timeout = self.config.ssh_timeout
+        return LoginTimeouts(min(LOGIN_RETRY_SECONDS, ssh_timeout), ssh_timeout)
 
     @property
     def user_data(self) -> str | None:
@@ -175,11 +177,21 @@ def build_plan(config: LaunchConfig, app: App) -> LaunchPlan:
         partial(resolve_cidrs, config.ssh_cidr, app.my_address),
         partial(_existing_volume, app, regions[0], config.ebs_volume_id),
     )
+    _warn_of_proxy(config)
     region_plans = tuple(found.values())
     _check_types(config, region_plans)
     places.check_subnets(config, region_plans, failed)
     region_plans = places.in_zone_of(volume, region_plans)
     return LaunchPlan(config, region_plans, failed, cidrs, key, script, volume)
+
+
+def _warn_of_proxy(config: LaunchConfig) -> None:
+    """Warn if the caller's address was found through a proxy: ssh may come from another one."""
+    if "me" not in config.ssh_cidr:
+        return
+    proxy = aws.address_proxy()
+    if proxy:
+        output.warn(proxy_sentence(proxy), code="address-through-proxy")
 
 
 def _check_volume_options(config: LaunchConfig) -> None:

@@ -61,7 +61,7 @@ def wait_for_ssh(launch: Launch, node: Node) -> None:
     assert node.alias
     launch.app.ssh.wait_open(node.instance.public_ip, launch.config.ssh_port, launch.config.ssh_timeout)
     if launch.config.no_setup:
-        launch.app.ssh.run(node.alias, "true", login_timeout=launch.plan.login_timeout)
+        launch.app.ssh.run(node.alias, "true", timeouts=launch.plan.login_timeouts)
         node.outcome = provision.SetupOutcome("skipped")
 
 
@@ -73,7 +73,7 @@ def set_up_box(launch: Launch, node: Node) -> None:
         node.alias,
         python_version=launch.config.python_version,
         script=launch.plan.script,
-        login_timeout=launch.plan.login_timeout,
+        timeouts=launch.plan.login_timeouts,
     )
 
 
