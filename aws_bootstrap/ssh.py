@@ -148,8 +148,9 @@ class Ssh:
         """Run a command in bash on the box. Return its exit code and the end of its output (8 MiB at most).
 
         Each line is also handed to `on_line` as it comes. A booting box refuses logins for some seconds: they are
-        retried as long as `timeouts` says, then raised as SshError `ssh-refused` with ssh's message. A connection that breaks later is `ssh-lost`. `ssh-timeout`: no login within
-        LOGIN_SECONDS, or the whole took longer than `limit` seconds.
+        retried as long as `timeouts` says, then raised as SshError `ssh-refused` with ssh's message. A connection that
+        breaks later is `ssh-lost`. `ssh-timeout`: no login within LOGIN_SECONDS, or the whole took longer than `limit`
+        seconds.
         """
         check_installed()
         retries = _LoginRetries(timeouts, self.clock())

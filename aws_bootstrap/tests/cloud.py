@@ -69,6 +69,14 @@ class Cloud(Aws):
 
         self._errors.append(error)
 
+    def _way(self, operation: str) -> Answer | None:
+        """What EC2 says about the way from the internet, where moto does not."""
+        if operation == "DescribeVpcBlockPublicAccessOptions":
+            return _ok({"VpcBlockPublicAccessOptions": {"InternetGatewayBlockMode": self.public_access}})
+        if operation == "DescribeRouteTables":
+            return _ok({"RouteTables": [{"Routes": [{"GatewayId": self.route_target}]}]})
+        return None
+
     def _new_client(self, service: str, region: str, retry: bool) -> Any:
         client = super()._new_client(service, region, retry)
 
@@ -86,12 +94,8 @@ class Cloud(Aws):
                 if isinstance(price, dict):
                     price = price[filters["instanceType"]]
                 return _ok({"PriceList": [_product(price)]})
-            if model.name == "DescribeVpcBlockPublicAccessOptions":
-                return _ok({"VpcBlockPublicAccessOptions": {"InternetGatewayBlockMode": self.public_access}})
-            if model.name == "DescribeRouteTables":
-                return _ok({"RouteTables": [{"Routes": [{"GatewayId": self.route_target}]}]})
             if service != "service-quotas":
-                return None
+                return self._way(model.name)
             return self.faults.around(region, model.name, lambda: self.quotas.answer(params, region, model.name))
 
         client.meta.events.unregister("before-send", botocore_stubber)
