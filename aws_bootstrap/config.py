@@ -26,6 +26,8 @@ FORMAT_ONCE = "once"
 #: List price in most regions: https://aws.amazon.com/ebs/pricing/
 GP3_USD_PER_GB_MONTH = 0.08
 
+#: The counterpart of the default image for types with an arm64 processor.
+ARM64_AMI_FILTER = "Deep Learning ARM64 Base OSS Nvidia Driver GPU AMI (Ubuntu 24.04)*"
 SSH_PORT = 22
 #: The login user where the image does not determine another: that of the default image.
 DEFAULT_USER = "ubuntu"

@@ -13,6 +13,11 @@ import click
 from ..retry import parse_duration
 
 
+#: EC2 refuses a lower SpotOptions.MaxPrice:
+#: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_SpotMarketOptions.html
+LOWEST_PRICE = 0.001
+
+
 class Listed(click.ParamType[Any]):
     """A type whose repeated values are separated by commas in the environment."""
 
@@ -75,13 +80,15 @@ class Price(click.ParamType[float]):
     name = "usd"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Return the number; a usage error unless it is finite and above zero."""
+        """Return the number; a usage error unless it is finite and a price that EC2 accepts."""
         try:
             price = float(value)
         except ValueError:
             price = math.nan
         if not math.isfinite(price) or price <= 0:
             self.fail(f"'{value}' is not a price; write it like 0.30.", param, ctx)
+        if price < LOWEST_PRICE:
+            self.fail(f"'{value}' is below {LOWEST_PRICE}, the lowest price that EC2 accepts.", param, ctx)
         return price
 
 

@@ -25,6 +25,8 @@ class Image:
     creation_date: str
     root_device: str
     root_size_gb: int
+    #: The instance families that it names as supported; empty if it names none.
+    supported_families: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

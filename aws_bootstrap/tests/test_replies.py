@@ -117,7 +117,7 @@ VERBS = {
     "RunInstances": start_instances,
     "DescribeVolumes": lambda c: ec2.find_volumes(c),
     "CreateVolume": lambda c: ec2.create_ebs_volume(c, INSTANCE, 8),
-    "DescribeImages": lambda c: ec2.find_images(c, "*"),
+    "DescribeImages": lambda c: ec2.find_images(c, ["*"]),
     "DescribeInstanceTypes": lambda c: ec2.find_instance_types(c, ["g4dn.xlarge"]),
     "DescribeSpotPriceHistory": lambda c: ec2.spot_prices(c, ["g4dn.xlarge"]),
     "DescribeVpcs": lambda c: ec2.find_network(c, ()),

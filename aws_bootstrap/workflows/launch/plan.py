@@ -18,7 +18,7 @@ from .. import provision, ssh_options
 from ..cidrs import resolve_cidrs
 from ..hosts import new_host
 from ..unreachable import proxy_sentence
-from . import places
+from . import images, places
 from .places import RegionPlan
 
 if TYPE_CHECKING:
@@ -182,6 +182,7 @@ def build_plan(config: LaunchConfig, app: App) -> LaunchPlan:
     _check_types(config, region_plans)
     places.check_subnets(config, region_plans, failed)
     region_plans = places.in_zone_of(volume, region_plans)
+    images.warn_of_gpus(region_plans)
     return LaunchPlan(config, region_plans, failed, cidrs, key, script, volume)
 
 
@@ -231,9 +232,9 @@ def _existing_volume(app: App, region: str, volume_id: str | None) -> Volume | N
 
 def _read_region(client: Any, region: str, config: LaunchConfig) -> RegionPlan:
     """Return the plan of a region. BootstrapError if it offers none of the instance types."""
-    found, images, network, groups, key_pairs = gather(
+    found, found_images, network, groups, key_pairs = gather(
         partial(ec2.find_instance_types, client, config.instance_type),
-        partial(ec2.find_images, client, config.ami_filter),
+        partial(ec2.find_images, client, images.name_filters(config)),
         partial(ec2.find_network, client, config.subnet_id),
         partial(ec2.find_security_groups, client, config.security_group),
         partial(ec2.find_key_pairs, client, config.key_name),
@@ -244,7 +245,7 @@ def _read_region(client: Any, region: str, config: LaunchConfig) -> RegionPlan:
     images_by_type: dict[str, Image] = {}
     for instance_type in found:
         types[instance_type.name] = instance_type
-        images_by_type[instance_type.name] = _newest_image(images, instance_type, config, region)
+        images_by_type[instance_type.name] = images.newest_image(found_images, instance_type, config, region)
     group = ec2.group_in(groups, network.vpc_id)
     return RegionPlan(region, types, images_by_type, network, group, key_pairs)
 
@@ -257,26 +258,6 @@ def _no_such_type(instance_types: Sequence[str], regions: Sequence[str]) -> Boot
         hint=f"List instance types: {PROGRAM} list instance-types --prefix {prefix} --region {regions[0]}",
         code="bad-instance-type",
     )
-
-
-def _newest_image(images: list[Image], instance_type: InstanceType, config: LaunchConfig, region: str) -> Image:
-    """Return the newest image that boots on the type. BootstrapError if none does, or for a root volume too small."""
-    image = ec2.latest_ami(images, instance_type.architectures)
-    if image is None:
-        raise BootstrapError(
-            f"No AMI in {region} matches '{config.ami_filter}' for {' or '.join(instance_type.architectures)}.",
-            hint="Pass another --ami-filter, in quotes and with * at its end.\n"
-            f"List AMIs: {PROGRAM} list amis --region {region}",
-            code="not-found",
-        )
-    if config.volume_size < image.root_size_gb:
-        raise BootstrapError(
-            f"The image {image.name} needs a root volume of {image.root_size_gb} GB, "
-            f"but --volume-size is {config.volume_size}.",
-            hint=f"Add: --volume-size {image.root_size_gb}",
-            code="bad-volume-size",
-        )
-    return image
 
 
 def _check_files(app: App, config: LaunchConfig, key: LocalKey) -> None:
