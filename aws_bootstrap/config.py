@@ -51,6 +51,7 @@ class LaunchConfig:
     security_group: str = "aws-bootstrap-ssh"
     ssh_cidr: tuple[str, ...] = ("me",)
     subnet_id: tuple[str, ...] = ()
+    name: str | None = None
     volume_size: int = 100
     ebs_storage: int | None = None
     ebs_volume_id: str | None = None

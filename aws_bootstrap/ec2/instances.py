@@ -82,6 +82,16 @@ def get_instances(ec2: EC2Client, instance_ids: Sequence[str]) -> list[Instance]
     return _filtered(ec2, [tags.CREATED_BY_FILTER, {"Name": "instance-id", "Values": list(instance_ids)}])
 
 
+def find_named(ec2: EC2Client, name: str) -> list[Instance]:
+    """Return this tool's instances with that Name tag that are not terminated, oldest first."""
+    filters: list[FilterTypeDef] = [
+        tags.CREATED_BY_FILTER,
+        {"Name": "tag:Name", "Values": [name]},
+        {"Name": "instance-state-name", "Values": list(ALIVE)},
+    ]
+    return sorted(_filtered(ec2, filters), key=_age)
+
+
 def find_by_token(ec2: EC2Client, client_token: str) -> list[Instance]:
     """Return the instances that a RunInstances with this token started."""
     return _filtered(ec2, [{"Name": "client-token", "Values": [client_token]}])

@@ -23,6 +23,7 @@ DEFAULTS = {
     "security_group": "aws-bootstrap-ssh",
     "ssh_cidr": ("me",),
     "subnet_id": (),
+    "name": None,
     "volume_size": 100,
     "ebs_storage": None,
     "ebs_volume_id": None,

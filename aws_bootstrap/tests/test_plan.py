@@ -131,9 +131,9 @@ def test_a_dry_run_tells_each_setting_that_was_asked_for(launch, cloud, tmp_path
     script = tmp_path / "own.sh"
     script.write_text("true\n")
     words = "--on-demand --wait --wait-timeout 10m --key-name other --security-group mine --volume-size 120 --no-setup"
-    words += " --ssh-port 2222 --python-version 3.12 --metadata-hop-limit 2 --ebs-storage 5"
+    words += " --ssh-port 2222 --metadata-hop-limit 2 --ebs-storage 5"
     words += " --instance-type g4dn.2xlarge --instance-type g4dn.xlarge -r us-east-1"
-    more = ("--tag", "team=blue", "--setup-script", str(script), "--subnet-id", subnet["SubnetId"])
+    more = ("--tag", "team=blue", "--subnet-id", subnet["SubnetId"])
     done = launch("--dry-run", "-o", "json", *words.split(), *more)
     asked = {
         "instance_type": "g4dn.2xlarge",
@@ -146,16 +146,17 @@ def test_a_dry_run_tells_each_setting_that_was_asked_for(launch, cloud, tmp_path
         "volume_size_gb": 120,
         "no_setup": True,
         "ssh_port": 2222,
-        "python_version": "3.12",
         "metadata_hop_limit": 2,
         "ebs_storage": 5,
         "regions": ["us-east-1"],
         "tags": {"team": "blue"},
-        "setup_script": str(script),
         "subnet_id": subnet["SubnetId"],
     }
     found = without_steps(done)
     assert done.exit_code == 0, done.stderr
+    of_setup = ("--python-version", "3.12", "--setup-script", str(script), "--name", "trainer")
+    told = document(launch("--dry-run", "-o", "json", *of_setup))
+    assert (told["python_version"], told["setup_script"], told["name"]) == ("3.12", str(script), "trainer")
     assert found == PLAIN | asked | {"ami_id": found["ami_id"], "ami_name": found["ami_name"]}
 
 

@@ -12,6 +12,7 @@ from .text import bare_connections, connections, heading, pairs, span, text
 def dry_run(plan: DryRun) -> str:
     """Return the plan and its steps."""
     facts = [
+        ("Name", plan.name),
         ("Region", ", ".join(plan.regions)),
         ("Type", f"{plan.instance_type}, {plan.pricing}"),
         ("Image", f"{plan.ami_name} ({plan.ami_id})"),
@@ -62,7 +63,7 @@ def launch_report(report: LaunchReport) -> str:
         ("CUDA", report.cuda_version),
         ("Data", _data(report.ebs_volume)),
     ]
-    if report.setup != "completed":
+    if report.setup != "completed" and not report.existing:
         facts.append(("Setup", report.setup))
     lines = [_launch_title(report)]
     lines += pairs(facts)
@@ -74,6 +75,8 @@ def launch_report(report: LaunchReport) -> str:
 
 
 def _launch_title(report: LaunchReport) -> str:
+    if report.existing:
+        return heading(f"{report.ssh_alias or report.instance_id} exists already: nothing was created", "green")
     if report.setup in ("completed", "skipped") and report.volume_error is None:
         return heading(f"{report.ssh_alias} is ready after {span(report.seconds)}", "green")
     return heading("The launch is incomplete", "yellow")
@@ -87,7 +90,11 @@ def _address(report: LaunchReport) -> str | None:
 
 def _commands(report: LaunchReport) -> list[tuple[str, str]]:
     """Return how to reach the box; nothing where the launch failed before the box had an alias and a setup."""
-    if not report.ssh_alias or not report.setup:
+    if not report.ssh_alias:
+        return []
+    if report.existing:
+        return connections(report.ssh_alias, report.user)
+    if not report.setup:
         return []
     if report.setup == "skipped":
         return bare_connections(report.ssh_alias)

@@ -18,7 +18,7 @@ from .. import provision, ssh_options
 from ..cidrs import resolve_cidrs
 from ..hosts import new_host
 from ..unreachable import proxy_sentence
-from . import images, places
+from . import images, named, places
 from .places import RegionPlan
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ _OPTIONAL_SETTINGS = (
     "max_price",
     "ebs_storage",
     "ebs_volume_id",
+    "name",
 )
 
 
@@ -164,6 +165,7 @@ def _non_default_settings(config: LaunchConfig) -> dict[str, Any]:
 def build_plan(config: LaunchConfig, app: App) -> LaunchPlan:
     """Return the plan of this launch. UsageError or BootstrapError if the launch could not succeed."""
     _check_volume_options(config)
+    named.check_name(app, config)
     key = app.keys.inspect(config)
     script = provision.read_script(config.setup_script)
     _check_files(app, config, key)

@@ -8,7 +8,7 @@ from uuid import uuid4
 from ... import ec2, output
 from ...errors import QuotaError
 from ...models import Instance, OnDemandOffer
-from . import capacity, pricing, quota_error
+from . import capacity, named, pricing, quota_error
 from .capacity import Attempt, FailedAttempt, Policy, SearchHooks, SearchState
 from .region import prepare_region
 from .state import INSTANCE, Launch
@@ -46,6 +46,7 @@ def _start(launch: Launch, attempt: Attempt) -> Instance:
     pricing.check_price(launch.app, attempt, launch.config.max_price)
     launch.attempts.append(attempt)
     prepare_region(launch, attempt.region)
+    _check_name(launch)
     request = _request(launch, attempt)
     client = launch.app.aws.ec2(attempt.region)
     client_once = launch.app.aws.ec2_once(attempt.region)
@@ -67,11 +68,25 @@ def _start(launch: Launch, attempt: Attempt) -> Instance:
     return started[0]
 
 
+def _check_name(launch: Launch) -> None:
+    """Raise BoxExists if a box has got the launch's name meanwhile."""
+    name = launch.config.name
+    if name is None:
+        return
+    regions = [region_plan.region for region_plan in launch.plan.regions]
+    instance = named.find_box(launch.app, name, regions)
+    if instance:
+        raise named.BoxExists(instance)
+
+
 def _request(launch: Launch, attempt: Attempt) -> ec2.InstanceRequest:
     """Return the attempt as a request to EC2."""
     config = launch.config
     plan = launch.plan
     region_plan = plan.of(attempt.region)
+    user_tags = dict(config.tag)
+    if config.name:
+        user_tags["Name"] = config.name
     return ec2.InstanceRequest(
         image=region_plan.images[attempt.instance_type],
         instance_type=attempt.instance_type,
@@ -85,7 +100,7 @@ def _request(launch: Launch, attempt: Attempt) -> ec2.InstanceRequest:
         subnet_id=attempt.subnet_id,
         availability_zone=plan.zone,
         user_data=plan.user_data,
-        user_tags=config.tag,
+        user_tags=user_tags,
     )
 
 

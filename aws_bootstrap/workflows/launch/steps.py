@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 from ... import ec2, output, sshconfig
@@ -10,7 +11,7 @@ from ...parallel import run_parallel
 from .. import provision
 from ..hosts import new_host
 from ..steps import Step
-from . import region, search, volume
+from . import named, region, search, volume
 from .plan import LaunchPlan
 from .state import Launch, Node
 
@@ -49,6 +50,10 @@ def add_alias(launch: Launch, node: Node) -> None:
         port=launch.config.ssh_port,
         identity_file=launch.key.identity_file,
     )
+    name = launch.config.name
+    if name:
+        named.free_alias(launch.app, name, host.instance_id)
+        host = replace(host, alias=name)
     node.alias = sshconfig.add(paths.ssh_config, host)
     sshconfig.ensure_known_hosts(paths.known_hosts)
     output.val("Alias", node.alias)
