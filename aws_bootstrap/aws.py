@@ -349,11 +349,30 @@ def _without_password(url: str) -> str:
     return re.sub(r"//[^/@]*@", "//", url)
 
 
+def address_proxy(url: str | None = None) -> str | None:
+    """Return the proxy through which `my_address` gets its answer, without password; None without one."""
+    import urllib.parse
+    import urllib.request
+
+    where = urllib.parse.urlsplit(url or _address_service())
+    if not where.hostname or urllib.request.proxy_bypass(where.netloc):
+        return None
+    proxy = urllib.request.getproxies().get(where.scheme)
+    if not proxy:
+        return None
+    return _without_password(proxy)
+
+
+def _address_service() -> str:
+    """Return the URL of the service that reports the caller's address."""
+    return os.environ.get("AWS_BOOTSTRAP_CHECKIP_URL") or "https://checkip.amazonaws.com"
+
+
 def my_address(url: str | None = None, timeout: float = 5.0) -> str:
     """Return the caller's public address as AWS sees it. BootstrapError where it cannot be found."""
     import urllib.request
 
-    where = url or os.environ.get("AWS_BOOTSTRAP_CHECKIP_URL") or "https://checkip.amazonaws.com"
+    where = url or _address_service()
     try:
         if not where.startswith(("http://", "https://")):
             raise ValueError("not an http:// or https:// address")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .errors import KNOWN_CODES, AwsError, Known, TransientError
+from .errors import KNOWN_CODES, KNOWN_SENTENCES, AwsError, Known, TransientError
 from .invocation import PROFILE, PROGRAM
 
 _BUSY = KNOWN_CODES["InternalError"]
@@ -103,4 +103,7 @@ def to_aws_error(name: str, message: str) -> AwsError:
     # A proxy's or gateway's HTML page carries no AWS error code: botocore gives the HTTP status instead.
     gateway = _BUSY if name.isdigit() and int(name) >= 500 else None
     known = KNOWN_CODES.get(name) or KNOWN_EXCEPTIONS.get(name) or gateway or Known()
+    for code, part, row in KNOWN_SENTENCES:
+        if code == name and part in message:
+            known = row
     return known.error_class(known.message or message, aws_code=name, hint=known.hint, code=known.code)

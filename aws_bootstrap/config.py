@@ -23,10 +23,12 @@ TAG_FORMAT = "aws-bootstrap-format"
 #: On a new data volume: permission to format it. Removed before the volume is formatted, so that happens once only.
 FORMAT_ONCE = "once"
 
+#: The counterpart of the default image for types with an arm64 processor.
+ARM64_AMI_FILTER = "Deep Learning ARM64 Base OSS Nvidia Driver GPU AMI (Ubuntu 24.04)*"
 SSH_PORT = 22
 #: The login user where the image does not determine another: that of the default image.
 DEFAULT_USER = "ubuntu"
-#: A booting box opens its port before cloud-init has put the key in place; refusals count only after this.
+#: A booting box opens its port before cloud-init has put the key in place; a refused key counts only after this.
 LOGIN_RETRY_SECONDS = 30.0
 
 
@@ -45,7 +47,8 @@ class LaunchConfig:
     key_name: str = "aws-bootstrap-key"
     security_group: str = "aws-bootstrap-ssh"
     ssh_cidr: tuple[str, ...] = ("me",)
-    subnet_id: str | None = None
+    subnet_id: tuple[str, ...] = ()
+    name: str | None = None
     volume_size: int = 100
     ebs_storage: int | None = None
     ebs_volume_id: str | None = None

@@ -144,6 +144,8 @@ class AwsError(BootstrapError):
         self.aws_code = aws_code
         #: Whether AWS itself reported the error; if not, the request may have taken effect.
         self.outcome_known = True
+        #: Whether the cause ends by itself: `launch --wait` waits for that.
+        self.passes = self.code == "account-pending"
 
 
 class CapacityError(AwsError):
@@ -220,7 +222,17 @@ _CLOCK = Known(
 )
 _VERIFYING = Known(
     code="account-pending",
-    hint="New accounts are verified by AWS, usually within minutes, at most four hours. Run the command again later.",
+    message="AWS is still verifying this account, and starts no instance before that.",
+    hint="This takes minutes, at most four hours. Run the command again later, or let it wait: launch --wait",
+)
+_NO_SUBNETS = Known(
+    code="no-default-vpc",
+    hint="Name a public subnet with --subnet-id, or: aws ec2 create-default-subnet --availability-zone ZONE",
+)
+_FREE_PLAN = Known(
+    code="account-plan",
+    message="The account is on AWS's free plan, which has no GPU instances.",
+    hint="Upgrade it to the paid plan: https://console.aws.amazon.com/billing/home#/account",
 )
 
 # To translate one more AWS error, add a row here. Codes:
@@ -249,6 +261,7 @@ KNOWN_CODES: dict[str, Known] = {
     "InsufficientReservedInstanceCapacity": _CAPACITY,
     "InsufficientCapacity": _CAPACITY,
     "UnfulfillableCapacity": _CAPACITY,
+    "InsufficientFreeAddressesInSubnet": Known(CapacityError, hint="Pass another subnet: --subnet-id SUBNET"),
     "Unsupported": _CAPACITY,
     "SpotMaxPriceTooLow": _PRICE,
     "MaxSpotInstanceCountExceeded": _QUOTA,
@@ -257,16 +270,9 @@ KNOWN_CODES: dict[str, Known] = {
     "VolumeLimitExceeded": Known(
         code="quota", hint="Request more EBS storage: https://console.aws.amazon.com/servicequotas/"
     ),
-    "RequestLimitExceeded": _BUSY,
-    "EC2ThrottledException": _BUSY,
-    "ThrottledException": _BUSY,
-    "RequestThrottled": _BUSY,
-    "RequestThrottledException": _BUSY,
+    **dict.fromkeys(sorted(THROTTLING_CODES), _BUSY),
     "RequestTimeout": _BUSY,
     "RequestTimeoutException": _BUSY,
-    "Throttling": _BUSY,
-    "ThrottlingException": _BUSY,
-    "TooManyRequestsException": _BUSY,
     "InternalError": _BUSY,
     "InternalFailure": _BUSY,
     "InternalServerError": _BUSY,
@@ -314,6 +320,12 @@ KNOWN_CODES: dict[str, Known] = {
         hint="Remove the protection: aws ec2 modify-instance-attribute --no-disable-api-termination --instance-id ID",
     ),
 }
+
+#: What AWS reports by a code that it has for many errors: the code, a part of its sentence, the row.
+KNOWN_SENTENCES = (
+    ("InvalidParameterCombination", "not eligible for Free Tier", _FREE_PLAN),
+    ("MissingInput", "No subnets found", _NO_SUBNETS),
+)
 
 
 def unexpected_reply(cause: Exception) -> AwsError:

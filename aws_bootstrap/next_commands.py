@@ -204,7 +204,7 @@ def next_commands(result: Result) -> tuple[Command, ...]:
 def _after_launch(report: LaunchReport) -> tuple[Command, ...]:
     """Return how to reach the box; nothing where the launch failed before it had an alias and a setup."""
     alias = report.ssh_alias
-    if not alias or not report.setup:
+    if not alias or not (report.setup or report.existing):
         return ()
     commands = use(alias, report.user)
     if report.setup == "skipped":  # there is no Jupyter, no workspace and no benchmark

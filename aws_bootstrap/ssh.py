@@ -31,6 +31,7 @@ __all__ = [
     "CONNECT_SECONDS",
     "GPU_SECONDS",
     "LOGIN_SECONDS",
+    "LoginTimeouts",
     "MOUNT_SECONDS",
     "SILENCE_SECONDS",
     "Remote",
@@ -73,6 +74,8 @@ _OPTIONS = (
     *("-o", "RequestTTY=no"),
 )
 
+#: A login whose key was refused.
+_DENIED = ("Permission denied", "Too many authentication failures")
 _CHANGED_KEY = ("HOST IDENTIFICATION HAS CHANGED", "Host key verification failed")
 #: Other messages of ssh after which a retry cannot help.
 _FINAL = ("Could not resolve hostname", "Bad owner")
@@ -88,6 +91,21 @@ _LOOK_EVERY = 0.5
 
 def _ignore(line: str) -> None:
     pass
+
+
+@dataclass(frozen=True)
+class LoginTimeouts:
+    """For how long a login is retried, in seconds."""
+
+    #: Since the box first refused the key, which a booting box does for some seconds.
+    refused: float = LOGIN_RETRY_SECONDS
+    #: Since the first attempt, while the box does not answer at all or breaks the connection.
+    unanswered: float = LOGIN_RETRY_SECONDS
+
+
+DEFAULT_TIMEOUTS = LoginTimeouts()
+#: A login that is not retried.
+ONCE = LoginTimeouts(0.0, 0.0)
 
 
 @dataclass
@@ -128,35 +146,28 @@ class Ssh:
         *,
         stdin: bytes = b"",
         on_line: Callable[[str], None] = _ignore,
-        login_timeout: float = LOGIN_RETRY_SECONDS,
+        timeouts: LoginTimeouts = DEFAULT_TIMEOUTS,
         limit: float | None = None,
     ) -> Remote:
         """Run a command in bash on the box. Return its exit code and the end of its output (8 MiB at most).
 
         Each line is also handed to `on_line` as it comes. A booting box refuses logins for some seconds: they are
-        retried until `login_timeout` seconds have passed, then raised as SshError `ssh-refused` with ssh's message.
-        A connection that breaks later is `ssh-lost`. `ssh-timeout`: no login within LOGIN_SECONDS, or the whole took
-        longer than `limit` seconds.
+        retried as long as `timeouts` says, then raised as SshError `ssh-refused` with ssh's message. A connection that
+        breaks later is `ssh-lost`. `ssh-timeout`: no login within LOGIN_SECONDS, or the whole took longer than `limit`
+        seconds.
         """
         check_installed()
-        refusals: list[_Refused] = []
-
-        def attempt() -> Remote | None:
+        retries = _LoginRetries(timeouts, self.clock())
+        while True:
             try:
                 return self._once(alias, command, stdin, Output(on_line), limit)
             except _Refused as exc:
                 if exc.says(_CHANGED_KEY):
                     raise _refused(alias, exc, self._host_key_hint(alias)) from exc
-                if exc.says(_FINAL):
+                left = retries.seconds_left(exc, self.clock())
+                if exc.says(_FINAL) or left <= 0:
                     raise _refused(alias, exc) from exc
-                refusals.append(exc)
-                return None
-
-        done = poll(attempt, timeout=login_timeout, every=1.0, clock=self.clock, sleep=self.sleep)
-        if done is None:
-            last = refusals[-1]
-            raise _refused(alias, last) from last
-        return done
+            self.sleep(min(1.0, left))
 
     def _host_key_hint(self, alias: str) -> str:
         """Return the hint for a host key that is not the pinned one. Only the user knows if the key was replaced."""
@@ -169,7 +180,7 @@ class Ssh:
 
     def query_gpu(self, alias: str) -> GpuInfo | None:
         """Return the box's first GPU; None if none answers. SshError if the box does not answer."""
-        done = self.run(alias, f"{{ {gpu.QUERY}}} 2>/dev/null", login_timeout=0.0, limit=GPU_SECONDS)
+        done = self.run(alias, f"{{ {gpu.QUERY}}} 2>/dev/null", timeouts=ONCE, limit=GPU_SECONDS)
         return gpu.parse("\n".join(done.lines) + "\n")
 
     def mount_ebs_volume(
@@ -246,6 +257,24 @@ class _Refused(Exception):
     def says(self, phrases: Sequence[str]) -> bool:
         """Return whether ssh's message contains one of these phrases."""
         return any(phrase in str(self) for phrase in phrases)
+
+
+@dataclass
+class _LoginRetries:
+    """The retries of one login, and when they end."""
+
+    timeouts: LoginTimeouts
+    began: float
+    #: When the key was refused for the first time.
+    denied: float | None = None
+
+    def seconds_left(self, cause: _Refused, now: float) -> float:
+        """Return for how many seconds more the login may be tried again after this cause."""
+        if not cause.says(_DENIED):
+            return self.began + self.timeouts.unanswered - now
+        if self.denied is None:
+            self.denied = now
+        return self.denied + self.timeouts.refused - now
 
 
 def _refused(alias: str, cause: Exception, hint: str | None = None) -> SshError:

@@ -136,7 +136,7 @@ def next_alias(text: str, prefix: str = "aws-gpu") -> str:
         if numbered:
             numbers.append(int(numbered[1]))
     number = max(numbers) + 1
-    taken = _host_patterns(text)
+    taken = host_patterns(text)
     while f"{prefix}{number}" in taken:
         number += 1
     return f"{prefix}{number}"
@@ -152,7 +152,7 @@ def named(text: str, host: Host) -> Host:
     return replace(host, alias=next_alias(text))
 
 
-def _host_patterns(text: str) -> set[str]:
+def host_patterns(text: str) -> set[str]:
     """Return every word of every Host line. ssh lets the keyword and the words be quoted in part."""
     patterns: set[str] = set()
     for line in text.split("\n"):

@@ -32,7 +32,12 @@ def launch(app: App, /, dry_run: bool, yes: bool, tag: tuple[tuple[str, str], ..
     from ..views import questions
     from ..workflows import launch as workflow
 
+    options.check_effects()
     config = LaunchConfig(tag=dict(tag), **chosen)
+    existing = workflow.find_existing(config, app)
+    if existing and not dry_run:
+        app.show(existing)
+        return
     plan = workflow.plan(config, app)
     if dry_run:
         app.show(plan.dry_run())

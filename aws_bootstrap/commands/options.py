@@ -9,7 +9,9 @@ import click
 
 from ..app import App
 from ..config import LaunchConfig
+from ..errors import UsageError
 from .params import (
+    BOX_NAME,
     INSTANCE_TYPE,
     KEY_NAME,
     PYTHON_VERSION,
@@ -76,6 +78,12 @@ setup_script = click.option(
 )
 
 _LAUNCH = (
+    click.option(
+        "--name",
+        type=BOX_NAME,
+        metavar="NAME",
+        help="Name and alias of the box; one that has the name already is returned as it is.",
+    ),
     click.option(
         "--instance-type",
         default=_DEFAULT.instance_type,
@@ -144,7 +152,12 @@ _LAUNCH = (
         type=Cidr(),
         help="Network that may reach the SSH port; `me` is your address. Repeatable.",
     ),
-    click.option("--subnet-id", type=SUBNET, help="Subnet to launch in; required in an account without a default VPC."),
+    click.option(
+        "--subnet-id",
+        multiple=True,
+        type=SUBNET,
+        help="Subnet to launch in; repeatable, tried in this order; required without a default VPC.",
+    ),
     click.option(
         "--volume-size",
         default=_DEFAULT.volume_size,
@@ -185,8 +198,25 @@ _LAUNCH = (
     ),
     click.option("--no-setup", is_flag=True, help="Skip the remote setup."),
     setup_script,
-    click.option("--tag", multiple=True, type=Tag(), help="Tag of instance and volumes; repeatable."),
+    click.option("--tag", multiple=True, type=Tag(), help="Tag of everything that is created; repeatable."),
 )
+
+
+#: Options of `launch` that have no effect without another one, or beside it.
+_WITHOUT_EFFECT = (
+    ("wait_timeout", "--wait-timeout", "wait", False, "has no effect without --wait", "Add: --wait"),
+    ("python_version", "--python-version", "no_setup", True, "has no effect with --no-setup", "Leave out: --no-setup"),
+    ("setup_script", "--setup-script", "no_setup", True, "has no effect with --no-setup", "Leave out: --no-setup"),
+)
+
+
+def check_effects() -> None:
+    """Raise UsageError if an option was passed that has no effect. One in the environment is for many launches."""
+    ctx = click.get_current_context()
+    for name, option, other, value, reason, hint in _WITHOUT_EFFECT:
+        is_passed = ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+        if is_passed and ctx.params[other] is value:
+            raise UsageError(f"{option} {reason}.", hint=hint)
 
 
 def launch_options(command: Any) -> Any:

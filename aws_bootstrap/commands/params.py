@@ -12,6 +12,10 @@ import click
 
 from ..retry import parse_duration
 
+#: EC2 refuses a lower SpotOptions.MaxPrice:
+#: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_SpotMarketOptions.html
+LOWEST_PRICE = 0.001
+
 
 class CommaSeparated(click.ParamType[Any]):
     """A type whose repeated values are separated by commas in the environment."""
@@ -75,13 +79,15 @@ class Price(click.ParamType[float]):
     name = "usd"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Return the number; a usage error unless it is finite and above zero."""
+        """Return the number; a usage error unless it is finite and a price that EC2 accepts."""
         try:
             price = float(value)
         except ValueError:
             price = math.nan
         if not math.isfinite(price) or price <= 0:
             self.fail(f"'{value}' is not a price; write it like 0.30.", param, ctx)
+        if price < LOWEST_PRICE:
+            self.fail(f"'{value}' is below {LOWEST_PRICE}, the lowest price that EC2 accepts.", param, ctx)
         return price
 
 
@@ -108,4 +114,5 @@ INSTANCE_TYPE = Pattern("instance type", r"[a-z][a-z0-9-]*\.[a-z0-9-]+", "g4dn.x
 VOLUME = Pattern("volume", r"vol-[0-9a-f]{8,17}", "vol-0123456789abcdef0")
 SUBNET = Pattern("subnet", r"subnet-[0-9a-f]{8,17}", "subnet-0123456789abcdef0")
 USER = Pattern("login name", r"[a-z_][a-z0-9_-]{0,31}", "ubuntu")
+BOX_NAME = Pattern("box name", r"(?!i-)[A-Za-z][A-Za-z0-9_.-]{0,62}", "trainer-1")
 KEY_NAME = Pattern("key pair's name", r"[\x20-\x7e]{1,255}", "aws-bootstrap-key")

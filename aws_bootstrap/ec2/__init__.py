@@ -6,7 +6,9 @@ from .instances import (
     ENDED,
     UNKNOWN,
     find_by_token,
+    find_ended,
     find_instances,
+    find_named,
     get_address,
     get_instances,
     start_instances,
@@ -15,6 +17,7 @@ from .instances import (
 )
 from .keypairs import ensure_key_pair, find_key_pairs, key_pair_for
 from .network import ensure_ingress, ensure_security_group, find_network, find_security_groups, group_in, missing_cidrs
+from .paths import acl_allows, has_internet_gateway, public_access_block
 from .prices import on_demand_price, on_demand_prices, spot_prices
 from .requests import InstanceRequest
 from .rules import allows, authorize, covers_port, find_rules, revoke, rule_changes
@@ -45,6 +48,7 @@ __all__ = [
     "UNKNOWN",
     "InstanceRequest",
     "Market",
+    "acl_allows",
     "attach_ebs_volume",
     "authorize",
     "claim_ebs_volume",
@@ -57,10 +61,12 @@ __all__ = [
     "find_by_token",
     "find_deletion",
     "find_ebs_volumes_for_instance",
+    "find_ended",
     "find_images",
     "find_instance_types",
     "find_instances",
     "find_key_pairs",
+    "find_named",
     "find_network",
     "find_rules",
     "find_security_groups",
@@ -70,6 +76,7 @@ __all__ = [
     "get_address",
     "get_instances",
     "group_in",
+    "has_internet_gateway",
     "image_names",
     "image_owner",
     "keep_ebs_volume",
@@ -81,6 +88,7 @@ __all__ = [
     "on_demand_price",
     "on_demand_prices",
     "covers_port",
+    "public_access_block",
     "quota_family",
     "revoke",
     "rule_changes",

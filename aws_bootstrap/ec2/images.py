@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from types_boto3_ec2 import EC2Client
     from types_boto3_ec2.type_defs import FilterTypeDef, ImageTypeDef
 
+#: As AWS's Deep Learning images say it in their description.
+_SUPPORTED = re.compile(r"Supported EC2 instances: *([^.]*)")
 #: Canonical's and Red Hat's accounts, by how their image names begin; Amazon publishes the rest.
 _OWNERS = {"ubuntu": "099720109477", "rhel": "309956199498", "red hat": "309956199498"}
 
@@ -37,14 +40,15 @@ def login_user(image_name: str) -> str:
 
 
 @translate_aws_errors()
-def find_images(ec2: EC2Client, name_filter: str) -> list[Image]:
-    """Return the available images of that name pattern, newest first."""
+def find_images(ec2: EC2Client, name_filters: Sequence[str]) -> list[Image]:
+    """Return the available images of these name patterns, newest first."""
     filters: list[FilterTypeDef] = [
-        {"Name": "name", "Values": [name_filter]},
+        {"Name": "name", "Values": list(name_filters)},
         {"Name": "state", "Values": ["available"]},
     ]
+    owners = sorted({image_owner(name_filter) for name_filter in name_filters})
     images: list[Image] = []
-    for page in ec2.get_paginator("describe_images").paginate(Owners=[image_owner(name_filter)], Filters=filters):
+    for page in ec2.get_paginator("describe_images").paginate(Owners=owners, Filters=filters):
         for raw in page["Images"]:
             images.append(_image(raw))
     return sorted(images, key=_creation_date, reverse=True)
@@ -57,10 +61,13 @@ def _creation_date(image: Image) -> str:
 
 @translate_aws_errors()
 def image_names(ec2: EC2Client, image_ids: Iterable[str]) -> dict[str, str]:
-    """Return the names of these images, by id; those that were withdrawn are left out."""
+    """Return the names of these images, by id; those that were withdrawn are left out.
+
+    A box may be older than its image's deprecation, after which EC2 shows the image only if that is requested.
+    """
     filters: list[FilterTypeDef] = [{"Name": "image-id", "Values": sorted(image_ids)}]
     names: dict[str, str] = {}
-    for page in ec2.get_paginator("describe_images").paginate(Filters=filters):
+    for page in ec2.get_paginator("describe_images").paginate(Filters=filters, IncludeDeprecated=True):
         for raw in page["Images"]:
             names[raw["ImageId"]] = raw.get("Name", "")
     return names
@@ -88,4 +95,13 @@ def _image(raw: ImageTypeDef) -> Image:
         creation_date=raw.get("CreationDate", ""),
         root_device=root,
         root_size_gb=max(sizes, default=0),
+        supported_families=_supported_families(raw.get("Description", "")),
     )
+
+
+def _supported_families(description: str) -> tuple[str, ...]:
+    """Return the instance families that the image supports, as AWS's Deep Learning images name them: G4dn, G5."""
+    found = _SUPPORTED.search(description)
+    if found is None:
+        return ()
+    return tuple(family.strip() for family in found[1].split(","))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
@@ -32,7 +33,11 @@ ENDED: tuple[InstanceState, ...] = ("shutting-down", "terminated")
 _NOT_YET_SEEN = ("InvalidKeyPair.NotFound", "InvalidGroup.NotFound")
 #: In place of a state or type that EC2's reply lacks.
 UNKNOWN: Final = "unknown"
+#: State reasons of an instance whose encrypted disk EC2 may not open. Those of a client error are general,
+#: and seldom about anything else.
+_KEY_REFUSED = ("Client.InternalError", "Client error on launch", "InvalidKMSKey")
 _ATTEMPTS = 5
+_REASON_TIME = re.compile(r"\((\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) (?:GMT|UTC)\)")
 
 
 def find_instances(ec2: EC2Client) -> list[Instance]:
@@ -46,9 +51,45 @@ def _age(instance: Instance) -> datetime:
     return instance.launch_time or datetime.min.replace(tzinfo=UTC)
 
 
+def find_ended(ec2: EC2Client, since: datetime) -> list[Instance]:
+    """Return this tool's instances that are shutting down, or that EC2 reports as terminated since then.
+
+    An instance without the time of its end, as after some interruptions, counts as ended long ago.
+    """
+    filters: list[FilterTypeDef] = [tags.CREATED_BY_FILTER, {"Name": "instance-state-name", "Values": list(ENDED)}]
+    ended: list[Instance] = []
+    for raw in _raw(ec2, filters):
+        instance = _instance(raw, ec2.meta.region_name)
+        ended_at = _state_change_time(raw)
+        if instance.state == "shutting-down" or (ended_at and ended_at >= since):
+            ended.append(instance)
+    return ended
+
+
+def _state_change_time(raw: InstanceTypeDef) -> datetime | None:
+    """Return when the instance changed to its state, as in `User initiated (2026-01-15 10:30:00 GMT)`; None if unknown.
+
+    The reason is text for people, so nothing may depend on it but what the user is advised to do.
+    """
+    found = _REASON_TIME.search(raw.get("StateTransitionReason", ""))
+    if found is None:
+        return None
+    return datetime.strptime(found[1], "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
+
+
 def get_instances(ec2: EC2Client, instance_ids: Sequence[str]) -> list[Instance]:
     """Return those of the instances that this tool created, whatever their state; unknown ids are left out."""
     return _filtered(ec2, [tags.CREATED_BY_FILTER, {"Name": "instance-id", "Values": list(instance_ids)}])
+
+
+def find_named(ec2: EC2Client, name: str) -> list[Instance]:
+    """Return this tool's instances with that Name tag that are not terminated, oldest first."""
+    filters: list[FilterTypeDef] = [
+        tags.CREATED_BY_FILTER,
+        {"Name": "tag:Name", "Values": [name]},
+        {"Name": "instance-state-name", "Values": list(ALIVE)},
+    ]
+    return sorted(_filtered(ec2, filters), key=_age)
 
 
 def find_by_token(ec2: EC2Client, client_token: str) -> list[Instance]:
@@ -169,6 +210,10 @@ def _ended_early(instance: Instance) -> BootstrapError:
     reason = instance.state_reason or "no reason given"
     what = f"{instance.instance_id} is {instance.state} instead of running: {reason}"
     hint = "Launch again. If that fails too, try another --instance-type or --region."
+    if any(code in reason for code in _KEY_REFUSED):
+        what = f"{instance.instance_id} is {instance.state} instead of running: the EBS key refuses ({reason})."
+        hint = f"Show the key: aws ec2 get-ebs-default-kms-key-id --region {instance.region}\n"
+        hint += "What it must allow: docs/permissions.md#kms"
     if instance.state in ENDED:
         return BootstrapError(what, hint=hint, code="instance-ended")
     return BootstrapError(what, hint=hint, code="instance-stopped")
@@ -221,9 +266,16 @@ def _by_ids(ec2: EC2Client, instance_ids: list[str]) -> list[Instance]:
 @translate_aws_errors()
 def _filtered(ec2: EC2Client, filters: list[FilterTypeDef]) -> list[Instance]:
     """Return the instances that DescribeInstances finds by these filters."""
-    found: list[Instance] = []
+    return [_instance(raw, ec2.meta.region_name) for raw in _raw(ec2, filters)]
+
+
+@translate_aws_errors()
+def _raw(ec2: EC2Client, filters: list[FilterTypeDef]) -> list[InstanceTypeDef]:
+    """Return the instances that DescribeInstances finds by these filters, as the reply has them."""
+    found: list[InstanceTypeDef] = []
     for page in ec2.get_paginator("describe_instances").paginate(Filters=filters):
-        found += _described(page["Reservations"], ec2.meta.region_name)
+        for reservation in page["Reservations"]:
+            found += reservation["Instances"]
     return found
 
 
@@ -260,4 +312,6 @@ def _instance(raw: InstanceTypeDef, region: str) -> Instance:
         state_reason=raw.get("StateReason", {}).get("Message"),
         image_id=raw.get("ImageId", ""),
         group_ids=tuple(group_ids),
+        subnet_id=raw.get("SubnetId", ""),
+        vpc_id=raw.get("VpcId", ""),
     )

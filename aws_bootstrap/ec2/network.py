@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..aws import translate_aws_errors
 from ..errors import AwsError, BootstrapError
-from ..models import Network, SecurityGroup
+from ..models import Network, SecurityGroup, Subnet
 from ..retry import poll
 from . import tags
 from .rules import authorize
@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from types_boto3_ec2.type_defs import FilterTypeDef, IpPermissionOutputTypeDef, SecurityGroupTypeDef
 
 
-def find_network(ec2: EC2Client, subnet_id: str | None) -> Network:
-    """Return the requested subnet with its VPC, or the region's default VPC. BootstrapError if neither exists."""
+def find_network(ec2: EC2Client, subnet_ids: Sequence[str]) -> Network:
+    """Return those of the subnets that the region has, with their VPC; without any, the region's default VPC.
+
+    BootstrapError if nothing of this exists, or if the subnets are in several VPCs.
+    """
+    if subnet_ids:
+        return _network_of(ec2, subnet_ids)
     with translate_aws_errors():
-        if subnet_id:
-            subnet = ec2.describe_subnets(SubnetIds=[subnet_id])["Subnets"][0]
-            return Network(subnet["VpcId"], subnet_id)
         vpcs = ec2.describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"]
         if vpcs:
             return Network(vpcs[0]["VpcId"])
@@ -32,6 +34,30 @@ def find_network(ec2: EC2Client, subnet_id: str | None) -> Network:
         hint="Name a public subnet with --subnet-id, or create a default VPC: aws ec2 create-default-vpc",
         code="no-default-vpc",
     )
+
+
+def _network_of(ec2: EC2Client, subnet_ids: Sequence[str]) -> Network:
+    """Return those of the subnets that the region has, in this order, with their VPC."""
+    found: dict[str, Subnet] = {}
+    vpc_ids: set[str] = set()
+    # A filter, since EC2 refuses all ids for one that it does not know: another region's.
+    with translate_aws_errors():
+        for raw in ec2.describe_subnets(Filters=[{"Name": "subnet-id", "Values": list(subnet_ids)}])["Subnets"]:
+            found[raw["SubnetId"]] = Subnet(raw["SubnetId"], raw.get("AvailabilityZone", ""))
+            vpc_ids.add(raw["VpcId"])
+    if not found:
+        raise BootstrapError(
+            f"There is no subnet {' or '.join(subnet_ids)} in {ec2.meta.region_name}.",
+            hint=f"List your subnets: aws ec2 describe-subnets --region {ec2.meta.region_name}",
+            code="not-found",
+        )
+    if len(vpc_ids) > 1:
+        raise BootstrapError(
+            f"The subnets {', '.join(found)} are in different VPCs.",
+            hint="Pass only --subnet-id options of one VPC in a region.",
+            code="usage",
+        )
+    return Network(vpc_ids.pop(), tuple(found[subnet_id] for subnet_id in subnet_ids if subnet_id in found))
 
 
 @translate_aws_errors()
@@ -60,16 +86,23 @@ def missing_cidrs(group: SecurityGroup | None, port: int, cidrs: Sequence[str]) 
     return tuple(cidr for cidr in cidrs if not _is_allowed(group, port, cidr))
 
 
-def ensure_security_group(ec2: EC2Client, vpc_id: str, name: str) -> tuple[SecurityGroup, bool]:
+def ensure_security_group(
+    ec2: EC2Client, vpc_id: str, name: str, user_tags: Mapping[str, str] | None = None
+) -> tuple[SecurityGroup, bool]:
     """Return the VPC's group of that name, and whether it was created now."""
     group = group_in(find_security_groups(ec2, name), vpc_id)
     if group:
         return group, False
-    return _create(ec2, vpc_id, name)
+    return _create(ec2, vpc_id, name, user_tags)
 
 
 def ensure_ingress(
-    ec2: EC2Client, group: SecurityGroup, port: int, cidrs: Sequence[str], timeout: float = 15.0
+    ec2: EC2Client,
+    group: SecurityGroup,
+    port: int,
+    cidrs: Sequence[str],
+    user_tags: Mapping[str, str] | None = None,
+    timeout: float = 15.0,
 ) -> None:
     """Add the rules that the group lacks to allow the CIDRs on the port.
 
@@ -79,7 +112,7 @@ def ensure_ingress(
     def attempt() -> bool | None:
         try:
             for cidr in missing_cidrs(group, port, cidrs):
-                authorize(ec2, group.group_id, port, [cidr])
+                authorize(ec2, group.group_id, port, [cidr], user_tags)
         except AwsError as exc:
             if exc.aws_code != "InvalidGroup.NotFound":
                 raise
@@ -92,7 +125,7 @@ def ensure_ingress(
         raise refusals[-1]
 
 
-def _create(ec2: EC2Client, vpc_id: str, name: str) -> tuple[SecurityGroup, bool]:
+def _create(ec2: EC2Client, vpc_id: str, name: str, user_tags: Mapping[str, str] | None) -> tuple[SecurityGroup, bool]:
     """Create the group; return it, and True. Where another launch was quicker, return that one's group, and False."""
     try:
         with translate_aws_errors():
@@ -100,7 +133,7 @@ def _create(ec2: EC2Client, vpc_id: str, name: str) -> tuple[SecurityGroup, bool
                 GroupName=name,
                 Description="SSH access for aws-bootstrap",
                 VpcId=vpc_id,
-                TagSpecifications=[tags.specification("security-group", name)],
+                TagSpecifications=[tags.specification("security-group", name, user_tags)],
             )
             return SecurityGroup(created["GroupId"], vpc_id), True
     except AwsError as exc:

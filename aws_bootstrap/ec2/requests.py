@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
-from ..models import Image, Network
+from ..models import Image
 from ..models.facts import Market
 from . import tags
 
@@ -29,7 +29,6 @@ class InstanceRequest:
     image: Image
     instance_type: str
     market: Market
-    network: Network
     group_id: str
     key_name: str
     #: EC2 starts nothing twice for requests with one token.
@@ -39,6 +38,8 @@ class InstanceRequest:
     metadata_hop_limit: int = 1
     #: USD per hour, for the spot market alone: EC2 ends the instance when its price rises above that.
     max_price: float | None = None
+    #: None: EC2 chooses among the default subnets.
+    subnet_id: str | None = None
     #: None: EC2 chooses.
     availability_zone: str | None = None
     user_data: str | None = None
@@ -69,8 +70,8 @@ def run_parameters(request: InstanceRequest, count: int) -> RunInstancesRequestT
         parameters["Placement"] = {"AvailabilityZone": request.availability_zone}
     if request.market == "spot":
         parameters["InstanceMarketOptions"] = _spot_options(request.max_price)
-    if request.network.subnet_id:
-        parameters["NetworkInterfaces"] = [_network_interface(request.network.subnet_id, request.group_id)]
+    if request.subnet_id:
+        parameters["NetworkInterfaces"] = [_network_interface(request.subnet_id, request.group_id)]
     else:
         parameters["SecurityGroupIds"] = [request.group_id]
     return parameters

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..aws import translate_aws_errors
@@ -98,7 +98,9 @@ def revoke(ec2: EC2Client, group_id: str, rules: Sequence[IngressRule]) -> None:
                 revoke(ec2, group_id, [rule])
 
 
-def authorize(ec2: EC2Client, group_id: str, port: int, cidrs: Sequence[str]) -> None:
+def authorize(
+    ec2: EC2Client, group_id: str, port: int, cidrs: Sequence[str], user_tags: Mapping[str, str] | None = None
+) -> None:
     """Allow the CIDRs on the port, by rules that carry this tool's tag; one that exists already is no error."""
     permission = _permission(port, cidrs)
     try:
@@ -106,14 +108,14 @@ def authorize(ec2: EC2Client, group_id: str, port: int, cidrs: Sequence[str]) ->
             ec2.authorize_security_group_ingress(
                 GroupId=group_id,
                 IpPermissions=[permission],
-                TagSpecifications=[tags.specification("security-group-rule", f"ssh-{port}")],
+                TagSpecifications=[tags.specification("security-group-rule", f"ssh-{port}", user_tags)],
             )
     except AwsError as exc:
         if exc.aws_code != "InvalidPermission.Duplicate":
             raise
         if len(cidrs) > 1:  # EC2 refuses them all for one that exists already
             for cidr in cidrs:
-                authorize(ec2, group_id, port, [cidr])
+                authorize(ec2, group_id, port, [cidr], user_tags)
 
 
 def _permission(port: int, cidrs: Sequence[str]) -> IpPermissionTypeDef:

@@ -26,6 +26,7 @@ from .facts import (
     SecurityGroup,
     SpotPrice,
     StateChange,
+    Subnet,
     Volume,
 )
 from .launch import DryRun, EbsVolume, LaunchReport, OnDemandOffer, SetupReport
@@ -92,6 +93,7 @@ __all__ = [
     "SetupReport",
     "SpotPrice",
     "StateChange",
+    "Subnet",
     "StatusReport",
     "TerminateReport",
     "Termination",

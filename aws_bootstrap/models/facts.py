@@ -25,6 +25,8 @@ class Image:
     creation_date: str
     root_device: str
     root_size_gb: int
+    #: The instance families that it names as supported; empty if it names none.
+    supported_families: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -47,11 +49,19 @@ class KeyPair:
 
 
 @dataclass(frozen=True)
+class Subnet:
+    """One subnet, and its availability zone."""
+
+    subnet_id: str
+    availability_zone: str
+
+
+@dataclass(frozen=True)
 class Network:
-    """Where an instance is launched: the VPC, and the subnet if one was requested."""
+    """Where an instance is launched: the VPC, and the requested subnets in the order of the attempts, if any."""
 
     vpc_id: str
-    subnet_id: str | None = None
+    subnets: tuple[Subnet, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -112,6 +122,8 @@ class Instance:
     image_id: str = ""
     #: Its security groups.
     group_ids: tuple[str, ...] = ()
+    subnet_id: str = ""
+    vpc_id: str = ""
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,8 @@ class DryRun(Result):
     ebs_volume_id: str | None = optional()
     availability_zone: str | None = optional()
     instance_types: tuple[str, ...] | None = optional()
+    subnet_ids: tuple[str, ...] | None = optional()
+    name: str | None = optional()
     regions_failed: tuple[RegionFailure, ...] = ()
     dry_run: bool = True
 
@@ -87,6 +89,8 @@ class LaunchReport(Result):
     setup_failed_output: tuple[str, ...] | None = optional()
     cuda_version: str | None = optional()
     ebs_volume: EbsVolume | None = optional()
+    #: True for a box that had the name already: nothing was created.
+    existing: bool | None = optional()
     regions_failed: tuple[RegionFailure, ...] = ()
     #: What an hour of the instance costs now; null if there is none, or its price is unknown.
     price_per_hour: float | None = None
@@ -106,8 +110,8 @@ class LaunchReport(Result):
 
     def resources(self) -> tuple[Resource, ...]:
         """Return the instance, the data volume if the launch created it, then what does not bill."""
-        found = []
-        if self.instance_id:
+        found: list[Resource] = []
+        if self.instance_id and not self.existing:
             found.append(Resource("instance", self.instance_id, self.region, billing=True))
         if self.ebs_volume and self.volume_created:
             found.append(Resource("volume", self.ebs_volume.volume_id, self.region, billing=True))

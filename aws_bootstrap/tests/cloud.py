@@ -49,6 +49,10 @@ class Cloud(Aws):
         self.faults = Faults()
         self.list_price: float | dict[str, float] | None = 0.526
         """The on-demand price of every type, or by type; None: the price list does not answer."""
+        self.public_access = "off"
+        """The mode of VPC Block Public Access, which moto does not know."""
+        self.route_target = "igw-1"
+        """Where subnets send what is for the internet: moto's default VPC has no gateway."""
         self.calls: list[tuple[str, str]] = []
         """(region, operation) of each request that was sent."""
         self._denied: set[tuple[str, str | None]] = set()
@@ -88,6 +92,14 @@ class Cloud(Aws):
             return [_product(f"{name}xlarge" if name.endswith(".") else name, self.list_price)]
         return [_product(listed, price) for listed, price in self.list_price.items() if listed.startswith(name)]
 
+    def _way(self, operation: str) -> Answer | None:
+        """What EC2 says about the way from the internet, where moto does not."""
+        if operation == "DescribeVpcBlockPublicAccessOptions":
+            return _ok({"VpcBlockPublicAccessOptions": {"InternetGatewayBlockMode": self.public_access}})
+        if operation == "DescribeRouteTables":
+            return _ok({"RouteTables": [{"Routes": [{"GatewayId": self.route_target}]}]})
+        return None
+
     def _new_client(self, service: str, region: str, retry: bool) -> Any:
         client = super()._new_client(service, region, retry)
 
@@ -102,7 +114,7 @@ class Cloud(Aws):
             if service == "pricing" and self.list_price is not None:
                 return _ok({"PriceList": self._products(json.loads(params["body"])["Filters"])})
             if service != "service-quotas":
-                return None
+                return self._way(model.name)
             return self.faults.around(region, model.name, lambda: self.quotas.answer(params, region, model.name))
 
         client.meta.events.unregister("before-send", botocore_stubber)

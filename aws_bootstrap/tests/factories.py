@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from aws_bootstrap.ec2 import InstanceRequest
-from aws_bootstrap.models import Image, Instance, Network, Volume
+from aws_bootstrap.models import Image, Instance, Volume
 from aws_bootstrap.sshconfig import Host
 
 REGION = "us-west-2"
@@ -28,7 +28,6 @@ _REQUEST = InstanceRequest(
     _IMAGE,
     "g4dn.xlarge",
     "spot",
-    Network("vpc-1"),
     group_id="sg-1",
     key_name="k",
     client_token="t",

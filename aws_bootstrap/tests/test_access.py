@@ -18,7 +18,7 @@ ME, HOME = "203.0.113.7", "198.51.100.1/32"
 
 
 def make_group(client, name="ssh", port=22, cidrs=(HOME,)) -> str:
-    vpc = ec2.find_network(client, None).vpc_id
+    vpc = ec2.find_network(client, ()).vpc_id
     group, _ = ec2.ensure_security_group(client, vpc, name)
     ec2.ensure_ingress(client, group, port, cidrs)
     return group.group_id

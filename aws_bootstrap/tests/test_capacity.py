@@ -19,6 +19,7 @@ from aws_bootstrap.workflows.launch.capacity import (
     Policy,
     SearchHooks,
     SearchState,
+    UnsupportedError,
     Wait,
     acquire,
     next_action,
@@ -60,6 +61,15 @@ def tried(*misses, on_demand=None, sweep=0, elapsed=0.0) -> SearchState:
     return SearchState(misses, sweep, elapsed, on_demand)
 
 
+SUBNETS = replace(ONE, subnet_ids={"r1": ("subnet-1", "subnet-2")})
+UNSUPPORTED = UnsupportedError("not in this zone", aws_code="Unsupported")
+
+
+def in_subnet(subnet_id: str, error: AwsError | None = None) -> FailedAttempt:
+    attempt = Attempt("r1", "g4dn.xlarge", SPOT, subnet_id)
+    return FailedAttempt(attempt, error or dry().error)
+
+
 FIRST = Attempt("r1", "g4dn.xlarge", SPOT)
 
 TABLE = [
@@ -68,6 +78,20 @@ TABLE = [
     ("agreed: on-demand", ONE, tried(dry(), on_demand=True), Attempt("r1", "g4dn.xlarge", ON_DEMAND)),
     ("declined: give up", ONE, tried(dry(), on_demand=False), GiveUp()),
     ("both dry: give up", ONE, tried(dry(), dry(market=ON_DEMAND), on_demand=True), GiveUp()),
+    ("subnets in the order given", SUBNETS, tried(), Attempt("r1", "g4dn.xlarge", SPOT, "subnet-1")),
+    ("the next subnet", SUBNETS, tried(in_subnet("subnet-1")), Attempt("r1", "g4dn.xlarge", SPOT, "subnet-2")),
+    (
+        "a subnet's zone lacks the type: not there again, in no market",
+        SUBNETS,
+        tried(in_subnet("subnet-1", UNSUPPORTED), in_subnet("subnet-2"), on_demand=True),
+        Attempt("r1", "g4dn.xlarge", ON_DEMAND, "subnet-2"),
+    ),
+    (
+        "every subnet's zone lacks the type: nothing to wait for",
+        replace(SUBNETS, wait_timeout=9.0),
+        tried(in_subnet("subnet-1", UNSUPPORTED), in_subnet("subnet-2", UNSUPPORTED)),
+        GiveUp(),
+    ),
     ("quota only: give up at once, nobody is asked", ONE, tried(quota()), GiveUp()),
     ("on-demand wanted", ON_DEMAND_ONLY, tried(), Attempt("r1", "t", ON_DEMAND)),
     ("on-demand dry: no question", ON_DEMAND_ONLY, tried(dry("r1", "t", ON_DEMAND)), GiveUp()),
@@ -374,3 +398,21 @@ def test_quota_commands_are_pinned(kind, family):
 def test_a_quota_of_a_type_without_a_family_is_raised_at_the_console():
     where = "https://console.aws.amazon.com/servicequotas/"
     assert quota_commands(Attempt("eu-west-1", "zz9.large", SPOT), 12) == f"Request an increase: {where}"
+
+
+def unsupported() -> CapacityError:
+    return CapacityError("This type is not supported in this zone.", aws_code="Unsupported")
+
+
+@pytest.mark.parametrize("policy", [replace(PATIENT, zone="r1a"), replace(PATIENT, subnet_ids={"r1": ("subnet-1",)})])
+def test_a_type_that_a_fixed_zone_lacks_ends_the_search(policy):
+    with pytest.raises(UnsupportedError, match="not supported in this zone") as caught:
+        acquire(policy, SearchHooks(failing(unsupported()), never_asked))
+    assert caught.value.code == "bad-instance-type"
+    assert "another --instance-type" in str(caught.value.hint)
+
+
+def test_a_type_that_the_zone_of_ec2s_choice_lacks_is_missing_capacity():
+    clock = Clock()
+    _, attempts = acquire(PATIENT, SearchHooks(failing(unsupported()), never_asked, clock=clock, sleep=clock.sleep))
+    assert attempts == (FIRST, FIRST)

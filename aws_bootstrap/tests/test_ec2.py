@@ -14,7 +14,7 @@ from aws_bootstrap.ec2 import InstanceRequest, Market, tags
 from aws_bootstrap.ec2.instances import find_by_token, get_instances
 from aws_bootstrap.ec2.requests import run_parameters
 from aws_bootstrap.errors import AwsError, BootstrapError, CapacityError, QuotaError, TransientError
-from aws_bootstrap.models import Instance, Network, StateChange
+from aws_bootstrap.models import Instance, StateChange
 from aws_bootstrap.tests import factories
 from aws_bootstrap.tests.stubs import OURS, refused
 
@@ -33,14 +33,13 @@ FULL: dict[str, Any] = {
 }
 
 IMAGE = factories.image()
-VPC = Network("vpc-1")
 
 
 # --- the request -----------------------------------------------------------------------------------------
 
 
-def request(network: Network = VPC, market: Market = "spot", **more: Any) -> InstanceRequest:
-    return factories.request(network=network, market=market, **more)
+def request(subnet_id: str | None = None, market: Market = "spot", **more: Any) -> InstanceRequest:
+    return factories.request(subnet_id=subnet_id, market=market, **more)
 
 
 def parameters(*args: Any, **more: Any) -> dict[str, Any]:
@@ -91,18 +90,18 @@ def test_on_demand_names_no_market_and_tags_no_spot_request():
 
 
 def test_in_a_subnet_the_public_address_is_asked_for():
-    asked = parameters(Network("vpc-1", "subnet-1"))
+    asked = parameters("subnet-1")
     assert "SecurityGroupIds" not in asked
     assert asked["NetworkInterfaces"] == [
         {"DeviceIndex": 0, "SubnetId": "subnet-1", "Groups": ["sg-1"], "AssociatePublicIpAddress": True}
     ]
 
 
-@pytest.mark.parametrize("network", [VPC, Network("vpc-1", "subnet-1")], ids=["default", "subnet"])
+@pytest.mark.parametrize("subnet_id", [None, "subnet-1"], ids=["default", "subnet"])
 @pytest.mark.parametrize("market", ["spot", "on-demand"])
-def test_botocore_accepts_the_request(client, stub, network, market):
+def test_botocore_accepts_the_request(client, stub, subnet_id, market):
     reply = {"Instances": [described()]}
-    asked = request(network, market, user_data="#cloud-config\n", availability_zone="us-west-2a")
+    asked = request(subnet_id, market, user_data="#cloud-config\n", availability_zone="us-west-2a")
     stub.add_response("run_instances", reply, run_parameters(asked, 1))
     assert ec2.start_instances(client, asked)[0].instance_id == "i-1"
 
@@ -356,6 +355,18 @@ def test_an_instance_that_does_not_come_to_run_is_reported_by_its_state(client, 
     assert "--instance-type or --region" in str(caught.value.hint)
 
 
+@pytest.mark.parametrize(
+    "reason", ["Client.InternalError: Client error on launch", "Client.InvalidKMSKey.InvalidState: The key is disabled"]
+)
+def test_an_ebs_key_that_refuses_is_named(client, stub, reason):
+    raw = {"InstanceId": "i-1", "StateReason": {"Message": reason}} | state_of("terminated")
+    stub.add_response("describe_instances", reserved(raw))
+    with pytest.raises(BootstrapError, match="the EBS key refuses") as caught:
+        ec2.wait_running(client, "i-1", every=0.001)
+    assert caught.value.code == "instance-ended"
+    assert "docs/permissions.md#kms" in str(caught.value.hint)
+
+
 def state_of(name: str) -> dict[str, Any]:
     return {"State": {"Name": name}}
 
@@ -413,3 +424,19 @@ def test_an_instance_without_an_address_is_reported_with_its_code(client, stub):
         ec2.wait_running(client, "i-1", address_within=0.0, every=0.001)
     assert caught.value.code == "no-public-ip"
     assert "--subnet-id" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "found"),
+    [
+        ("terminated", "User initiated (2026-01-15 10:30:00 GMT)", True),
+        ("terminated", "User initiated (2026-01-15 10:29:59 GMT)", False),
+        ("terminated", "Server.SpotInstanceTermination: Spot instance termination", False),
+        ("shutting-down", "", True),
+    ],
+)
+def test_ended_instances_are_found_by_the_time_of_their_end(client, stub, state, reason, found):
+    raw = {"InstanceId": "i-1", "State": {"Name": state}, "StateTransitionReason": reason}
+    stub.add_response("describe_instances", {"Reservations": [{"Instances": [raw]}]})
+    ended = ec2.find_ended(client, datetime(2026, 1, 15, 10, 30, tzinfo=UTC))
+    assert bool(ended) is found

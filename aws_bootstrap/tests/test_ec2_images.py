@@ -33,7 +33,7 @@ def test_every_field_of_an_image_is_read(client, stub):
     }
     plain = {"ImageId": "ami-2", "BlockDeviceMappings": [{"DeviceName": "/dev/sda1", "Ebs": {"VolumeSize": 8}}]}
     stub.add_response("describe_images", {"Images": [{"ImageId": "ami-3"}, whole, plain]})
-    first, second, third = ec2.find_images(client, "x")
+    first, second, third = ec2.find_images(client, ["x"])
     assert (first.name, first.architecture, first.creation_date) == ("one", "arm64", "2026-01-02")
     assert (first.root_device, first.root_size_gb) == ("/dev/xvda", 60)
     assert {
@@ -45,7 +45,7 @@ def test_every_field_of_an_image_is_read(client, stub):
 
 
 def test_names_of_images_are_asked_by_id(client, stub):
-    wanted = {"Filters": [{"Name": "image-id", "Values": ["ami-1", "ami-2"]}]}
+    wanted = {"Filters": [{"Name": "image-id", "Values": ["ami-1", "ami-2"]}], "IncludeDeprecated": True}
     stub.add_response(
         "describe_images", {"Images": [{"ImageId": "ami-1", "Name": "one"}, {"ImageId": "ami-2"}]}, wanted
     )
@@ -96,7 +96,7 @@ def test_images_are_asked_of_their_publisher_alone_and_the_newest_comes_first(cl
     raw = [{"ImageId": f"ami-{date}", "Architecture": "x86_64", "CreationDate": date} for date in dates]
     filters = [{"Name": "name", "Values": [name]}, {"Name": "state", "Values": ["available"]}]
     stub.add_response("describe_images", {"Images": raw}, {"Owners": ["amazon"], "Filters": filters})
-    found = ec2.find_images(client, name)
+    found = ec2.find_images(client, [name])
     assert [image.creation_date for image in found] == sorted(dates, reverse=True)
     newest = ec2.latest_ami(found, ["x86_64"])
     assert newest
@@ -205,3 +205,22 @@ def test_the_price_now_is_the_newest_of_each_zone(client, stub):
     prices = ec2.spot_prices(client, ["g4dn.xlarge", "g4dn.xlarge"])
     assert {zone: p.price for (_, zone), p in prices.items()} == {"a": 0.3, "b": 0.1}
     assert ec2.spot_prices(client, []) == {}
+
+
+@pytest.mark.parametrize(
+    ("description", "families"),
+    [
+        ("Supported EC2 instances: G4dn, G5, P6-B200. Release notes: https://aws.example", ("G4dn", "G5", "P6-B200")),
+        ("Canonical, Ubuntu, 24.04", ()),
+    ],
+)
+def test_the_supported_families_are_those_of_the_description(client, stub, description, families):
+    stub.add_response("describe_images", {"Images": [{"ImageId": "ami-1", "Description": description}]})
+    (image,) = ec2.find_images(client, ["x"])
+    assert image.supported_families == families
+
+
+def test_patterns_of_one_publisher_are_looked_up_at_once(client, stub):
+    filters = [{"Name": "name", "Values": ["Deep A*", "Deep B*"]}, {"Name": "state", "Values": ["available"]}]
+    stub.add_response("describe_images", {"Images": []}, {"Owners": ["amazon"], "Filters": filters})
+    assert ec2.find_images(client, ["Deep A*", "Deep B*"]) == []

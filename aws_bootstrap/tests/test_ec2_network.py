@@ -9,17 +9,38 @@ import pytest
 from aws_bootstrap import ec2
 from aws_bootstrap.ec2 import rules
 from aws_bootstrap.errors import BootstrapError
-from aws_bootstrap.models import IngressRule, Network, SecurityGroup
+from aws_bootstrap.models import IngressRule, Network, SecurityGroup, Subnet
 from aws_bootstrap.tests.stubs import refused, specified
 
 
 def test_the_subnet_or_the_default_vpc_is_asked_for(client, stub):
-    subnet = {"SubnetId": "subnet-1", "VpcId": "vpc-1"}
-    stub.add_response("describe_subnets", {"Subnets": [subnet]}, {"SubnetIds": ["subnet-1"]})
-    assert ec2.find_network(client, "subnet-1") == Network("vpc-1", "subnet-1")
+    subnet = {"SubnetId": "subnet-1", "VpcId": "vpc-1", "AvailabilityZone": "us-west-2a"}
+    named = {"Filters": [{"Name": "subnet-id", "Values": ["subnet-1"]}]}
+    stub.add_response("describe_subnets", {"Subnets": [subnet]}, named)
+    assert ec2.find_network(client, ["subnet-1"]) == Network("vpc-1", (Subnet("subnet-1", "us-west-2a"),))
     wanted = {"Filters": [{"Name": "is-default", "Values": ["true"]}]}
     stub.add_response("describe_vpcs", {"Vpcs": [{"VpcId": "vpc-2"}]}, wanted)
-    assert ec2.find_network(client, None) == Network("vpc-2")
+    assert ec2.find_network(client, ()) == Network("vpc-2")
+
+
+def subnet(subnet_id: str, vpc_id: str = "vpc-1") -> dict[str, str]:
+    return {"SubnetId": subnet_id, "VpcId": vpc_id, "AvailabilityZone": "us-west-2a"}
+
+
+def test_the_subnets_of_a_region_are_those_that_it_has_in_the_given_order(client, stub):
+    stub.add_response("describe_subnets", {"Subnets": [subnet("subnet-1"), subnet("subnet-3")]})
+    network = ec2.find_network(client, ["subnet-3", "subnet-2", "subnet-1"])
+    assert [one.subnet_id for one in network.subnets] == ["subnet-3", "subnet-1"]
+
+
+@pytest.mark.parametrize(
+    ("found", "code"), [([], "not-found"), ([subnet("subnet-1"), subnet("subnet-2", "vpc-2")], "usage")]
+)
+def test_subnets_that_cannot_be_used_together_are_refused(client, stub, found, code):
+    stub.add_response("describe_subnets", {"Subnets": found})
+    with pytest.raises(BootstrapError) as caught:
+        ec2.find_network(client, ["subnet-1", "subnet-2"])
+    assert caught.value.code == code
 
 
 def test_the_rules_of_a_group_are_read(client, stub):
@@ -187,7 +208,7 @@ def test_a_rule_that_is_there_is_fine_and_another_refusal_is_not(client, stub):
 def test_a_missing_default_vpc_names_the_option(client, stub):
     stub.add_response("describe_vpcs", {"Vpcs": []})
     with pytest.raises(BootstrapError, match="no default VPC") as caught:
-        ec2.find_network(client, None)
+        ec2.find_network(client, ())
     assert "--subnet-id" in str(caught.value.hint)
     assert caught.value.code == "no-default-vpc"
 
@@ -201,7 +222,7 @@ def rules_of(aws, group_id) -> list[tuple[int, list[str]]]:
 
 
 def test_the_group_is_made_once_and_opened_for_those_who_are_missing(aws):
-    vpc = ec2.find_network(aws, None).vpc_id
+    vpc = ec2.find_network(aws, ()).vpc_id
     group, made = ec2.ensure_security_group(aws, vpc, "ssh")
     ec2.ensure_ingress(aws, group, 22, ["203.0.113.7/32"])
     assert made

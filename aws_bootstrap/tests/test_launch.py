@@ -272,6 +272,7 @@ def test_no_color_is_respected_on_a_terminal(program):
         ["--instance-type", "big"],
         ["--instance-type", "g4dn.xlarge", "--instance-type", "g4dn.xlrge"],
         ["--max-price", "nan"],
+        ["--max-price", "0.0009"],
         ["--wait-timeout", "9" * 400],
         ["--key-path", "x" * 300 + ".pub"],
         ["--region", "us_west_2"],

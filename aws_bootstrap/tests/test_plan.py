@@ -14,9 +14,11 @@ import pytest
 from aws_bootstrap import cloud_init, sshconfig
 from aws_bootstrap.config import LaunchConfig, Paths
 from aws_bootstrap.models import Image, InstanceType, LocalKey, Network
+from aws_bootstrap.ssh import LoginTimeouts
 from aws_bootstrap.tests import factories
 from aws_bootstrap.tests.test_ssh_config import GLOBAL_OPTIONS
-from aws_bootstrap.workflows.launch.plan import LaunchPlan, RegionPlan
+from aws_bootstrap.workflows.launch.places import RegionPlan
+from aws_bootstrap.workflows.launch.plan import LaunchPlan
 
 READS = ("Describe", "Get", "List")
 
@@ -73,9 +75,9 @@ def test_a_plan_knows_its_places_and_what_holds_for_all_of_them():
     assert plan.first is plan.of("r1") is regions[0]
     amazon, ubuntu = (Image("ami-1", name, "x86_64", "", "/dev/sda1", 8) for name in ("amzn2-ami", "ubuntu"))
     assert (plan.user(amazon), plan.user(ubuntu)) == ("ec2-user", "ubuntu")
-    assert (plan.login_timeout, plan.user_data, plan.zone) == (30.0, None, None)
+    assert (plan.login_timeouts, plan.user_data, plan.zone) == (LoginTimeouts(30.0, 300.0), None, None)
     other = replace(plan, config=LaunchConfig(ssh_timeout=5.0, ssh_port=2222, ssh_user="me"))
-    assert (other.login_timeout, other.user(amazon)) == (5.0, "me")
+    assert (other.login_timeouts, other.user(amazon)) == (LoginTimeouts(5.0, 5.0), "me")
     assert other.user_data == cloud_init.user_data([cloud_init.ssh_port(2222)])
 
 
@@ -139,9 +141,9 @@ def test_a_dry_run_tells_each_setting_that_was_asked_for(launch, cloud, tmp_path
     script = tmp_path / "own.sh"
     script.write_text("true\n")
     words = "--on-demand --wait --wait-timeout 10m --key-name other --security-group mine --volume-size 120 --no-setup"
-    words += " --ssh-port 2222 --python-version 3.12 --metadata-hop-limit 2 --ebs-storage 5"
+    words += " --ssh-port 2222 --metadata-hop-limit 2 --ebs-storage 5"
     words += " --instance-type g4dn.2xlarge --instance-type g4dn.xlarge -r us-east-1"
-    more = ("--tag", "team=blue", "--setup-script", str(script), "--subnet-id", subnet["SubnetId"])
+    more = ("--tag", "team=blue", "--subnet-id", subnet["SubnetId"])
     done = launch("--dry-run", "-o", "json", *words.split(), *more)
     asked = {
         "instance_type": "g4dn.2xlarge",
@@ -154,12 +156,10 @@ def test_a_dry_run_tells_each_setting_that_was_asked_for(launch, cloud, tmp_path
         "volume_size_gb": 120,
         "no_setup": True,
         "ssh_port": 2222,
-        "python_version": "3.12",
         "metadata_hop_limit": 2,
         "ebs_storage": 5,
         "regions": ["us-east-1"],
         "tags": {"team": "blue"},
-        "setup_script": str(script),
         "subnet_id": subnet["SubnetId"],
         "monthly_cost_usd": 13.65,
         "monthly_costs": [
@@ -175,6 +175,9 @@ def test_a_dry_run_tells_each_setting_that_was_asked_for(launch, cloud, tmp_path
         ("g4dn.xlarge", "us-east-1", 0.526),
     ]
     assert done.exit_code == 0, done.stderr
+    of_setup = ("--python-version", "3.12", "--setup-script", str(script), "--name", "trainer")
+    told = document(launch("--dry-run", "-o", "json", *of_setup))
+    assert (told["python_version"], told["setup_script"], told["name"]) == ("3.12", str(script), "trainer")
     assert found == PLAIN | asked | {"ami_id": found["ami_id"], "ami_name": found["ami_name"]}
 
 

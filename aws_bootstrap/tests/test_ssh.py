@@ -228,7 +228,7 @@ BEGIN = "echo @aws-bootstrap-connected; echo half a line"
 )
 def test_a_login_or_connection_that_breaks_is_never_the_commands_exit_code(box, script, code, words):
     with pytest.raises(SshError, match=words) as caught:
-        box(script).run("aws-gpu1", "true", login_timeout=0.0)
+        box(script).run("aws-gpu1", "true", timeouts=ssh.ONCE)
     assert caught.value.code == code
 
 
@@ -249,6 +249,37 @@ def test_a_changed_host_key_alone_comes_with_what_to_do_about_it(box, complaint,
     hint = caught.value.hint or ""
     assert (helps.format(known_hosts=ssh.paths.known_hosts) in hint) if helps else not hint
     assert (30 <= clock.now <= 60) if complaint.startswith("Permission") else clock.now == 0
+
+
+SLOW_BANNER = "Connection timed out during banner exchange"
+
+
+def test_a_box_that_boots_slowly_is_waited_for_longer_than_one_that_refuses_the_key(box, tmp_path):
+    """A first boot reads its disk from S3: the banner may take 40 s, and then the key is not there yet."""
+    clock = Clock()
+    tries = tmp_path / "tries"
+    script = f"""
+        echo x >> {tries}; n=$(wc -l < {tries})
+        [[ $n -gt 40 ]] || {{ echo "{SLOW_BANNER}" >&2; exit 255; }}
+        [[ $n -gt 60 ]] || {{ echo "Permission denied (publickey)." >&2; exit 255; }}
+        {RUN_HERE}"""
+    done = box(script, clock=clock, sleep=clock.sleep).run(
+        "aws-gpu1", "true", timeouts=ssh.LoginTimeouts(unanswered=300)
+    )
+    assert done.exit_code == 0
+    assert clock.now == 60
+
+
+@pytest.mark.parametrize(
+    ("complaint", "seconds"),
+    [(SLOW_BANNER, 100), ("Permission denied (publickey).", 30), ("Too many authentication failures", 30)],
+)
+def test_each_cause_has_its_own_limit(box, complaint, seconds):
+    clock = Clock()
+    client = box(f"echo '{complaint}' >&2; exit 255", clock=clock, sleep=clock.sleep)
+    with pytest.raises(SshError):
+        client.run("aws-gpu1", "true", timeouts=ssh.LoginTimeouts(unanswered=100))
+    assert clock.now == seconds
 
 
 def test_a_login_that_ends_by_itself_leads_to_what_the_account_runs(box):

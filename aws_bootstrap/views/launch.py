@@ -14,6 +14,7 @@ from .text import aligned, heading, pairs, span, text, titled
 def dry_run(plan: DryRun) -> str:
     """Return the plan and its steps."""
     facts = [
+        ("Name", plan.name),
         ("Region", ", ".join(plan.regions)),
         ("Type", f"{plan.instance_type}, {plan.pricing}"),
         ("Price", spot_and_on_demand(_first_price(plan))),
@@ -23,7 +24,7 @@ def dry_run(plan: DryRun) -> str:
         ("Key pair", plan.key_name),
         ("Security group", plan.security_group or "to be created"),
         ("SSH from", ", ".join(plan.ssh_cidr or ())),
-        ("Subnet", plan.subnet_id),
+        ("Subnet", _planned_subnets(plan)),
         ("Data volume", _planned_volume(plan)),
         ("Python", plan.python_version),
         ("Setup script", plan.setup_script),
@@ -53,6 +54,12 @@ def _prices(prices: Sequence[TypePrice]) -> list[str]:
     return aligned(rows)
 
 
+def _planned_subnets(plan: DryRun) -> str | None:
+    if plan.subnet_ids:
+        return ", ".join(plan.subnet_ids)
+    return plan.subnet_id
+
+
 def _planned_volume(plan: DryRun) -> str | None:
     if plan.ebs_volume_id:
         return plan.ebs_volume_id
@@ -78,7 +85,7 @@ def launch_report(report: LaunchReport) -> str:
         ("CUDA", report.cuda_version),
         ("Data", _data(report.ebs_volume)),
     ]
-    if report.setup != "completed":
+    if report.setup != "completed" and not report.existing:
         facts.append(("Setup", report.setup))
     lines = [_launch_title(report)]
     lines += pairs(facts)
@@ -90,6 +97,8 @@ def launch_report(report: LaunchReport) -> str:
 
 
 def _launch_title(report: LaunchReport) -> str:
+    if report.existing:
+        return heading(f"{report.ssh_alias or report.instance_id} exists already: nothing was created", "green")
     if report.setup in ("completed", "skipped") and report.volume_error is None:
         return heading(f"{report.ssh_alias} is ready after {span(report.seconds)}", "green")
     return heading("The launch is incomplete", "yellow")

@@ -6,13 +6,13 @@ Only managed rules are replaced, those that this tool created. Rules of other ow
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .. import aws, ec2, output
-from ..errors import BootstrapError, Interrupted, SshError
+from ..errors import BootstrapError, Interrupted
 from ..invocation import PROGRAM
 from ..models import AccessReport, AccessRule, BoxAccess, IngressRule, Instance, RegionFailure
 from ..sshconfig import Host
@@ -80,19 +80,6 @@ def apply(app: App, names: Sequence[str], regions: Sequence[str], cidrs: Sequenc
         regions_queried=inventory.regions,
         regions_failed=failed,
     )
-
-
-@contextlib.contextmanager
-def hint_on_timeout(app: App, host: Host) -> Iterator[None]:
-    """Add a hint to an ssh timeout raised inside the block if no rule allows this machine's address."""
-    try:
-        yield
-    except SshError as exc:
-        hints = [exc.hint]
-        if exc.code == "ssh-timeout" or "timed out" in str(exc):
-            hints.append(blocked_address_hint(app, host))
-        exc.add_details(hint="\n".join(filter(None, hints)) or None)
-        raise
 
 
 def blocked_address_hint(app: App, host: Host) -> str | None:

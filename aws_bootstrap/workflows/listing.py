@@ -72,7 +72,7 @@ def images(app: App, name_filter: str, regions: Sequence[str]) -> ImageList:
     """Return the newest available images whose names match the pattern."""
 
     def read(region: str) -> list[Image]:
-        found = ec2.find_images(app.aws.ec2(region), name_filter)
+        found = ec2.find_images(app.aws.ec2(region), [name_filter])
         return found[:IMAGES_PER_REGION]
 
     found, failed = each_region(regions or (app.aws.region,), read)

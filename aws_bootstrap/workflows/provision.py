@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from .. import output
-from ..config import LOGIN_RETRY_SECONDS, LaunchConfig
+from ..config import LaunchConfig
 from ..errors import UsageError
-from ..ssh import Remote, Ssh, quoted, wrapped
+from ..ssh import DEFAULT_TIMEOUTS, LoginTimeouts, Remote, Ssh, quoted, wrapped
 
 _RESOURCES = files("aws_bootstrap") / "resources"
 #: The line before the report: one line of JSON that says how the setup ended.
@@ -95,16 +95,22 @@ def set_up(
     *,
     python_version: str | None = None,
     script: bytes | None = None,
-    login_timeout: float = LOGIN_RETRY_SECONDS,
+    timeouts: LoginTimeouts = DEFAULT_TIMEOUTS,
 ) -> SetupOutcome:
     """Upload the setup to the box, run it there and print its progress. Return the outcome.
 
-    Refused logins are retried for `login_timeout` seconds. SshError if the box cannot be reached or the connection is
+    A login is retried as long as `timeouts` says. SshError if the box cannot be reached or the connection is
     lost.
     """
     command = _UPLOAD_AND_RUN.format(not_uploaded=_NOT_UPLOADED, report=_REPORT)
     upload = _pack(_settings(python_version), script)
-    done = ssh.run(alias, wrapped(command), stdin=upload, on_line=_progress_printer(), login_timeout=login_timeout)
+    done = ssh.run(
+        alias,
+        wrapped(command),
+        stdin=upload,
+        on_line=_progress_printer(),
+        timeouts=timeouts,
+    )
     report = _parse_report(done.lines)
     if report is None:
         return _outcome_without_report(alias, done)

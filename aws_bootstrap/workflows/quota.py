@@ -64,18 +64,23 @@ def show(app: App, family: str | None, regions: Sequence[str]) -> QuotaReport:
 
 
 def value_to_request(app: App, key: QuotaKey, regions: Sequence[str], vcpus: int) -> int:
-    """Return the quota to request in these regions for boxes of so many vCPUs.
+    """Return the quota to request in these regions for boxes of so many vCPUs: above the highest of them."""
+    calls = [partial(current_value, app, region, key) for region in regions]
+    known = [value for value in run_parallel(calls) if value is not None]
+    return above(max(known, default=0.0), vcpus)
 
-    The present quotas may be in use, so it exceeds the highest. It exceeds it by twice the vCPUs, since AWS reviews
-    each request.
+
+def above(value: float | None, vcpus: int) -> int:
+    """Return the quota to request where this one is too low for boxes of so many vCPUs.
+
+    The present quota may be in use, so it is exceeded: by twice the vCPUs, since AWS reviews each request. A quota that
+    is not known counts as 0, since the request is only a suggestion.
     """
-    calls = [partial(_current_value, app, region, key) for region in regions]
-    highest = max(run_parallel(calls), default=0)
-    return int(highest) + 2 * vcpus
+    return int(value or 0) + 2 * vcpus
 
 
-def _current_value(app: App, region: str, key: QuotaKey) -> float:
-    """Return the region's quota; 0 if it has none or cannot be read, since the request is only a suggestion."""
+def current_value(app: App, region: str, key: QuotaKey) -> float | None:
+    """Return the region's quota; None if it has none or cannot be read."""
 
     def read(_: str) -> list[tuple[QuotaKey, Quota]]:
         return _read(app.aws.service_quotas(region), [key])
@@ -83,9 +88,9 @@ def _current_value(app: App, region: str, key: QuotaKey) -> float:
     try:
         quotas = without_waiting(region, read)
     except BootstrapError:
-        return 0.0
+        return None
     if not quotas:
-        return 0.0
+        return None
     _, current = quotas[0]
     return current.value
 

@@ -15,9 +15,9 @@ from ..models import SetupReport, Volume
 from ..ssh import VolumeUnformatted
 from ..sshconfig import Host
 from . import data_volume, provision, ssh_options
-from .access import hint_on_timeout
 from .hosts import read_hosts
 from .inventory import managed_hosts, select
+from .unreachable import hint_on_timeout
 
 if TYPE_CHECKING:
     from ..app import App

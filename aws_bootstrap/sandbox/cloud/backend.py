@@ -36,8 +36,21 @@ class SandboxBackend(Launches, Placement, Volumes, AccountNetwork, EC2Backend): 
         Placement.__init__(self)
         AccountNetwork.__init__(self)
         EC2Backend.__init__(self, region_name, account_id)
+        self._connect_default_vpc()
         self.own_subnets = [subnet.id for subnet in self.describe_subnets()]
         self.enter_account(self.world.account)
+
+    def _connect_default_vpc(self) -> None:
+        """Add the internet gateway of the default VPC, which moto leaves out.
+
+        https://docs.aws.amazon.com/vpc/latest/userguide/default-vpc.html#default-vpc-components
+        """
+        vpc = self.get_default_vpc()
+        assert vpc  # noqa: S101 (moto has created it)
+        gateway = self.create_internet_gateway()
+        self.attach_internet_gateway(gateway.id, vpc.id)
+        main = self.describe_route_tables(filters={"vpc-id": [vpc.id], "association.main": ["true"]})[0]
+        self.create_route(main.id, "0.0.0.0/0", gateway_id=gateway.id)
 
     def _load_amis(self) -> None:
         for image in catalog.images():

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from aws_bootstrap import sshconfig
 from aws_bootstrap.config import Paths
 from aws_bootstrap.gpu import GpuInfo
-from aws_bootstrap.ssh import Remote, Ssh, mount_command
+from aws_bootstrap.ssh import LoginTimeouts, Remote, Ssh, mount_command
 from aws_bootstrap.tests.box.machines import Box, until
 from aws_bootstrap.workflows import provision
 from aws_bootstrap.workflows.data_volume import package
@@ -30,7 +30,7 @@ class Client:
     def set_up(self, **options: object) -> SetupOutcome:
         """Run the remote setup, as `launch` and `setup` do."""
         with self.box.network.entered():
-            return provision.set_up(Ssh(self.paths), self.alias, login_timeout=5, **options)  # type: ignore[arg-type]
+            return provision.set_up(Ssh(self.paths), self.alias, timeouts=LoginTimeouts(5, 5), **options)  # type: ignore[arg-type]
 
     def query_gpu(self) -> GpuInfo | None:
         """Ask for the box's GPU, as `status --gpu` does."""

@@ -207,6 +207,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     ),
     Scenario("launch-max-price", (*_BARE, "--max-price", "0.9"), launched, undone=True),
     Scenario("launch-wait", (*_BARE, "--wait", "--wait-timeout", "2m", "--tag", "team=vision"), launched, undone=True),
+    Scenario("launch-name", (*_BARE, "--name", "trainer"), launched, undone=True),
     Scenario("launch-subnet", (*_BARE, "--subnet-id", "{subnet}"), launched, undone=True),
     Scenario(
         "launch-max-price-on-demand",

@@ -10,6 +10,7 @@ from ... import output
 from ...config import LaunchConfig
 from ...models import LaunchReport, OnDemandOffer
 from ..steps import run_steps, titles
+from . import named
 from .failure import launch_error
 from .plan import LaunchPlan, build_plan
 from .report import report
@@ -28,6 +29,16 @@ def plan(config: LaunchConfig, app: App) -> LaunchPlan:
     return replace(bare_plan, steps=titles(STEPS, bare_plan))
 
 
+def find_existing(config: LaunchConfig, app: App) -> LaunchReport | None:
+    """Return the box that has the launch's name already as its result; None without a name or such a box."""
+    if config.name is None:
+        return None
+    instance = named.find_box(app, config.name, config.region or (app.aws.region,))
+    if instance is None:
+        return None
+    return named.existing(app, config, instance)
+
+
 def apply(plan: LaunchPlan, app: App, ask_on_demand: Callable[[Callable[[], OnDemandOffer]], bool]) -> LaunchReport:
     """Launch the box as planned, and return the report.
 
@@ -37,6 +48,8 @@ def apply(plan: LaunchPlan, app: App, ask_on_demand: Callable[[Callable[[], OnDe
     _warn_of_skipped(plan)
     try:
         run_steps(STEPS, plan, launch)
+    except named.BoxExists as exc:
+        return named.existing(app, plan.config, exc.instance)
     except (Exception, KeyboardInterrupt) as exc:
         raise launch_error(launch, exc) from exc
     return report(launch)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from ...ec2 import Market, quota_family
 from ...errors import AwsError, CapacityError, QuotaError, TransientError
@@ -25,11 +25,16 @@ class Attempt:
     region: str
     instance_type: str
     market: Market
+    #: None: EC2 chooses.
+    subnet_id: str | None = None
 
     @property
     def description(self) -> str:
         """Return the attempt as messages name it."""
-        return f"{self.instance_type} ({self.market}) in {self.region}"
+        place = self.region
+        if self.subnet_id:
+            place = f"{self.subnet_id}, {self.region}"
+        return f"{self.instance_type} ({self.market}) in {place}"
 
 
 @dataclass(frozen=True)
@@ -39,18 +44,22 @@ class FailedAttempt:
     attempt: Attempt
     error: AwsError
     sweep: int = 0
+    #: Whether the search waits until the cause has passed by itself.
+    waits: bool = False
 
     @property
     def cause(self) -> str:
-        """Return `capacity`, `quota` or `refused`.
+        """Return `capacity`, `quota`, `unsupported` or `refused`.
 
-        Capacity may return while the search runs. A quota rules out the type's family in the region, and a refusal
-        rules out the region.
+        Capacity may return while the search runs, and so may whatever passes by itself. A quota rules out the type's
+        family in the region, a refusal rules out the region, and a type that a fixed zone lacks is ruled out there.
         """
-        if isinstance(self.error, CapacityError):
+        if self.waits or isinstance(self.error, CapacityError):
             return "capacity"
         if isinstance(self.error, QuotaError):
             return "quota"
+        if isinstance(self.error, UnsupportedError):
+            return "unsupported"
         return "refused"
 
     @property
@@ -68,8 +77,28 @@ class Policy:
     spot: bool
     #: Seconds during which sweeps are repeated. None means a single sweep.
     wait_timeout: float | None = None
+    #: The subnets to try in a region, in order of preference; EC2 chooses in a region without any.
+    subnet_ids: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    #: The zone that a data volume determines.
+    zone: str | None = None
     #: Whether on-demand may be within --max-price.
     on_demand_fits: bool = True
+
+    def attempts(self, market: Market) -> list[Attempt]:
+        """Return the attempts of one sweep in this market, in order."""
+        attempts: list[Attempt] = []
+        for region, instance_type in self.pairs:
+            subnet_ids = self.subnet_ids.get(region)
+            if not subnet_ids:
+                attempts.append(Attempt(region, instance_type, market))
+                continue
+            for subnet_id in subnet_ids:
+                attempts.append(Attempt(region, instance_type, market, subnet_id))
+        return attempts
+
+    def fixes_zone(self, attempt: Attempt) -> bool:
+        """Return whether EC2 cannot choose the attempt's zone."""
+        return attempt.subnet_id is not None or self.zone is not None
 
 
 @dataclass(frozen=True)
@@ -103,15 +132,22 @@ class GiveUp:
     """End the search: nothing is left to attempt."""
 
 
+class UnsupportedError(AwsError):
+    """EC2 does not offer the type, or this configuration of it, in the zone that a volume or a subnet determines."""
+
+    code = "bad-instance-type"
+
+
+class ZeroQuotaError(QuotaError):
+    """The quota is 0 vCPUs: the account may not start any instance of the family."""
+
+
 Action = Attempt | AskOnDemand | Wait | GiveUp
 
 
 def next_action(policy: Policy, state: SearchState) -> Action:
     """Return what to do next. Pure."""
-    first_market: Market = "on-demand"
-    if policy.spot:
-        first_market = "spot"
-    attempt = _next_in_sweep(policy, state, first_market)
+    attempt = _next_in_sweep(policy, state, _first_market(policy))
     if attempt:
         return attempt
     if policy.wait_timeout is not None:
@@ -119,6 +155,13 @@ def next_action(policy: Policy, state: SearchState) -> Action:
     if policy.spot and "capacity" in _causes(state.failed_attempts):
         return _after_spot(policy, state)
     return GiveUp()
+
+
+def _first_market(policy: Policy) -> Market:
+    """Return the market of the first sweep."""
+    if policy.spot:
+        return "spot"
+    return "on-demand"
 
 
 def _after_spot(policy: Policy, state: SearchState) -> Attempt | AskOnDemand | GiveUp:
@@ -138,8 +181,8 @@ def _after_sweep(policy: Policy, state: SearchState, timeout: float) -> Wait | G
     seconds_left = timeout - state.elapsed
     if seconds_left <= 0:
         return GiveUp()
-    for region, instance_type in policy.pairs:
-        if not _is_ruled_out(state, region, instance_type):
+    for attempt in policy.attempts(_first_market(policy)):
+        if not _is_ruled_out(state, attempt):
             return Wait(seconds_left)
     return GiveUp()
 
@@ -147,21 +190,22 @@ def _after_sweep(policy: Policy, state: SearchState, timeout: float) -> Wait | G
 def _next_in_sweep(policy: Policy, state: SearchState, market: Market) -> Attempt | None:
     """Return the next attempt of the current sweep in this market; None if the sweep is complete."""
     failed_in_sweep = {failed.attempt for failed in state.failed_attempts if failed.sweep == state.sweep}
-    for region, instance_type in policy.pairs:
-        attempt = Attempt(region, instance_type, market)
+    for attempt in policy.attempts(market):
         if attempt in failed_in_sweep:
             continue
-        if not _is_ruled_out(state, region, instance_type):
+        if not _is_ruled_out(state, attempt):
             return attempt
     return None
 
 
-def _is_ruled_out(state: SearchState, region: str, instance_type: str) -> bool:
-    """Return whether a quota or a refusal rules out this type in this region until the search ends."""
-    family = quota_family(instance_type)
+def _is_ruled_out(state: SearchState, attempt: Attempt) -> bool:
+    """Return whether an earlier failure rules out this attempt, in any market, until the search ends."""
+    family = quota_family(attempt.instance_type)
     for failed in state.failed_attempts:
-        if failed.attempt.region != region:
+        if failed.attempt.region != attempt.region:
             continue
+        if failed.cause == "unsupported" and replace(failed.attempt, market=attempt.market) == attempt:
+            return True
         if failed.cause == "refused":
             return True
         if failed.cause == "quota" and quota_family(failed.attempt.instance_type) == family:
@@ -231,9 +275,26 @@ def _run_attempt(policy: Policy, hooks: SearchHooks, attempt: Attempt, state: Se
     try:
         return hooks.start(attempt)
     except AwsError as exc:
+        if exc.aws_code == "Unsupported" and policy.fixes_zone(attempt):
+            return FailedAttempt(attempt, _unsupported(exc), state.sweep)
         if not _may_continue(policy, exc):
             raise
-        return FailedAttempt(attempt, exc, state.sweep)
+        return FailedAttempt(attempt, exc, state.sweep, _is_waited_for(policy, exc))
+
+
+def _unsupported(error: AwsError) -> UnsupportedError:
+    """Return EC2's refusal of a type in a zone that a volume or a subnet determines: no later attempt can succeed."""
+    return UnsupportedError(
+        str(error),
+        aws_code=error.aws_code,
+        hint="--subnet-id and --ebs-volume-id determine the zone. Pass another --instance-type, or a subnet or volume "
+        "in another zone.",
+    )
+
+
+def _is_waited_for(policy: Policy, error: AwsError) -> bool:
+    """Return whether the search waits until the cause of this error has passed by itself."""
+    return error.passes and policy.wait_timeout is not None
 
 
 def _may_continue(policy: Policy, error: AwsError) -> bool:
@@ -241,8 +302,10 @@ def _may_continue(policy: Policy, error: AwsError) -> bool:
 
     It may not while the outcome of the attempt is unknown: an instance may be starting.
     """
-    if isinstance(error, CapacityError | QuotaError):
+    if isinstance(error, CapacityError | QuotaError) or _is_waited_for(policy, error):
         return True
+    if error.code == "account-plan":
+        return False  # it holds for every region
     if not error.outcome_known or isinstance(error, TransientError):
         return False
     regions = {region for region, _ in policy.pairs}
@@ -288,7 +351,10 @@ def _last_failures(state: SearchState) -> list[FailedAttempt]:
 def _region_reason(failed: FailedAttempt) -> RegionReason:
     """Return why the attempt failed."""
     attempt = failed.attempt
-    return RegionReason(attempt.region, str(failed.error), attempt.instance_type, attempt.market)
+    reason = str(failed.error)
+    if attempt.subnet_id:
+        reason = f"{attempt.subnet_id}: {reason}"
+    return RegionReason(attempt.region, reason, attempt.instance_type, attempt.market)
 
 
 def _error_for(policy: Policy, last: list[FailedAttempt]) -> AwsError:
@@ -297,6 +363,10 @@ def _error_for(policy: Policy, last: list[FailedAttempt]) -> AwsError:
     causes = _causes(last)
     last_error = last[-1].error
     aws_code = last_error.aws_code
+    if all(failed.error.passes for failed in last) or causes == {"unsupported"}:
+        return type(last_error)(str(last_error), aws_code=aws_code, code=last_error.code)
+    if all(isinstance(failed.error, ZeroQuotaError) for failed in last):
+        return QuotaError(str(last_error), aws_code=aws_code)
     if causes == {"quota"}:
         return QuotaError(f"The account's vCPU quota does not allow another {types}.", aws_code=aws_code)
     if "capacity" not in causes:
@@ -320,9 +390,9 @@ def _hints(policy: Policy, state: SearchState, last: list[FailedAttempt]) -> lis
     """Return the hints: first those of quotas and refusals, then the options that may find capacity."""
     hints: list[str] = []
     for failed in last:
-        if (failed.cause != "capacity" or failed.is_too_dear) and failed.error.hint:
+        if failed.error.hint and (failed.is_too_dear or not isinstance(failed.error, CapacityError)):
             hints.append(failed.error.hint)
-    if "capacity" not in _causes(last):
+    if not any(isinstance(failed.error, CapacityError) for failed in last):
         return hints
     if policy.spot and policy.on_demand_fits and not state.on_demand:
         hints.append("Launch on-demand, at its price: --on-demand")

@@ -9,7 +9,7 @@ from ...errors import BootstrapError, IncompleteError, Interrupted, SshError
 from ...invocation import PROGRAM
 from ...models import Resource
 from ...outcomes import check_hint, continue_hint, undo_hint
-from .. import access
+from ..unreachable import timeout_hint
 from .report import report, setup_options
 from .state import INSTANCE, VOLUME, Launch, Node
 
@@ -82,7 +82,7 @@ def _resources(launch: Launch, ended: bool) -> tuple[Resource, ...]:
 
 def _hints(launch: Launch, error: BootstrapError, ended: bool) -> str | None:
     """Return the hints: first those of the cause, then how to check, continue and undo."""
-    hints = [error.hint, _blocked_address_hint(launch, error), *_unknown_hints(launch)]
+    hints = [error.hint, _timeout_hint(launch, error), *_unknown_hints(launch)]
     if ended:
         hints += _hints_after_termination(launch, error)
     else:
@@ -129,12 +129,12 @@ def _hints_after_termination(launch: Launch, error: BootstrapError) -> list[str]
     return hints
 
 
-def _blocked_address_hint(launch: Launch, error: BootstrapError) -> str | None:
-    """Return a hint if SSH timed out because no rule allows this machine's address."""
+def _timeout_hint(launch: Launch, error: BootstrapError) -> str | None:
+    """Return what blocks SSH, if it timed out."""
     alias = launch.node.alias
     if error.code != "ssh-timeout" or alias is None:
         return None
     host = sshconfig.find(sshconfig.read(launch.app.paths.ssh_config), alias)
     if host is None:
         return None
-    return access.blocked_address_hint(launch.app, host)
+    return timeout_hint(launch.app, host)

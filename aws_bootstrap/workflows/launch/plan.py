@@ -8,7 +8,7 @@ from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-from ... import aws, cloud_init, ec2, sshconfig
+from ... import aws, cloud_init, ec2, output, sshconfig
 from ...config import DEFAULT_USER, LOGIN_RETRY_SECONDS, LaunchConfig
 from ...errors import BootstrapError, UsageError
 from ...invocation import PROGRAM
@@ -17,22 +17,22 @@ from ...models import (
     Image,
     Instance,
     InstanceType,
-    KeyPair,
     LocalKey,
     MonthlyCost,
-    Network,
     Prices,
     RegionFailure,
-    SecurityGroup,
     TypePrice,
     Volume,
 )
 from ...models.cost import box_costs, monthly_total
 from ...parallel import gather
-from ...ssh import check_installed
+from ...ssh import LoginTimeouts, check_installed
 from .. import costs, provision, ssh_options
 from ..cidrs import resolve_cidrs
 from ..hosts import new_host
+from ..unreachable import proxy_sentence
+from . import images, named, places
+from .places import RegionPlan
 from .running import read_running
 
 if TYPE_CHECKING:
@@ -41,29 +41,14 @@ if TYPE_CHECKING:
 #: The fields of LaunchConfig that a dry run shows only if they differ from their defaults.
 _OPTIONAL_SETTINGS = (
     "ssh_port",
-    "subnet_id",
     "python_version",
     "metadata_hop_limit",
     "no_setup",
     "max_price",
     "ebs_storage",
     "ebs_volume_id",
+    "name",
 )
-
-
-@dataclass(frozen=True)
-class RegionPlan:
-    """The facts of one region that a launch uses."""
-
-    region: str
-    #: The requested instance types that the region offers, by name.
-    types: dict[str, InstanceType]
-    #: The image for each of these types.
-    images: dict[str, Image]
-    network: Network
-    #: The security group of the configured name; None if it is missing.
-    group: SecurityGroup | None
-    key_pairs: tuple[KeyPair, ...]
 
 
 @dataclass(frozen=True)
@@ -102,9 +87,10 @@ class LaunchPlan:
         return tuple(pairs)
 
     @property
-    def login_timeout(self) -> float:
-        """Return for how many seconds refused logins are retried: a booting box has no authorized key yet."""
-        return min(LOGIN_RETRY_SECONDS, self.config.ssh_timeout)
+    def login_timeouts(self) -> LoginTimeouts:
+        """Return for how long logins are retried: a booting box has no authorized key yet, and may answer late."""
+        ssh_timeout = self.config.ssh_timeout
+        return LoginTimeouts(min(LOGIN_RETRY_SECONDS, ssh_timeout), ssh_timeout)
 
     @property
     def user_data(self) -> str | None:
@@ -214,6 +200,10 @@ def _non_default_settings(config: LaunchConfig) -> dict[str, Any]:
         settings["setup_script"] = str(config.setup_script)
     if config.tag:
         settings["tags"] = dict(config.tag)
+    if config.subnet_id:
+        settings["subnet_id"] = config.subnet_id[0]
+    if len(config.subnet_id) > 1:
+        settings["subnet_ids"] = config.subnet_id
     if len(config.instance_type) > 1:
         settings["instance_types"] = config.instance_type
     return settings
@@ -222,6 +212,7 @@ def _non_default_settings(config: LaunchConfig) -> dict[str, Any]:
 def build_plan(config: LaunchConfig, app: App) -> LaunchPlan:
     """Return the plan of this launch. UsageError or BootstrapError if the launch could not succeed."""
     _check_volume_options(config)
+    named.check_name(app, config)
     key = app.keys.inspect(config)
     script = provision.read_script(config.setup_script)
     _check_files(app, config, key)
@@ -238,11 +229,24 @@ def build_plan(config: LaunchConfig, app: App) -> LaunchPlan:
         partial(_existing_volume, app, regions[0], config.ebs_volume_id),
         partial(read_running, app, regions),
     )
+    _warn_of_proxy(config)
     region_plans = tuple(found.values())
     _check_types(config, region_plans)
+    places.check_subnets(config, region_plans, failed)
+    region_plans = places.in_zone_of(volume, region_plans)
+    images.warn_of_gpus(region_plans)
     plan = LaunchPlan(config, region_plans, failed, cidrs, key, script, volume, prices, running=running)
     costs.warn_of_unknown([plan.price_of(*pair) for pair in plan.pairs], prices)
     return plan
+
+
+def _warn_of_proxy(config: LaunchConfig) -> None:
+    """Warn if the caller's address was found through a proxy: ssh may come from another one."""
+    if "me" not in config.ssh_cidr:
+        return
+    proxy = aws.address_proxy()
+    if proxy:
+        output.warn(proxy_sentence(proxy), code="address-through-proxy")
 
 
 def _check_volume_options(config: LaunchConfig) -> None:
@@ -282,9 +286,9 @@ def _existing_volume(app: App, region: str, volume_id: str | None) -> Volume | N
 
 def _read_region(client: Any, region: str, config: LaunchConfig) -> RegionPlan:
     """Return the plan of a region. BootstrapError if it offers none of the instance types."""
-    found, images, network, groups, key_pairs = gather(
+    found, found_images, network, groups, key_pairs = gather(
         partial(ec2.find_instance_types, client, config.instance_type),
-        partial(ec2.find_images, client, config.ami_filter),
+        partial(ec2.find_images, client, images.name_filters(config)),
         partial(ec2.find_network, client, config.subnet_id),
         partial(ec2.find_security_groups, client, config.security_group),
         partial(ec2.find_key_pairs, client, config.key_name),
@@ -295,7 +299,7 @@ def _read_region(client: Any, region: str, config: LaunchConfig) -> RegionPlan:
     images_by_type: dict[str, Image] = {}
     for instance_type in found:
         types[instance_type.name] = instance_type
-        images_by_type[instance_type.name] = _newest_image(images, instance_type, config, region)
+        images_by_type[instance_type.name] = images.newest_image(found_images, instance_type, config, region)
     group = ec2.group_in(groups, network.vpc_id)
     return RegionPlan(region, types, images_by_type, network, group, key_pairs)
 
@@ -308,26 +312,6 @@ def _no_such_type(instance_types: Sequence[str], regions: Sequence[str]) -> Boot
         hint=f"List instance types: {PROGRAM} list instance-types --prefix {prefix} --region {regions[0]}",
         code="bad-instance-type",
     )
-
-
-def _newest_image(images: list[Image], instance_type: InstanceType, config: LaunchConfig, region: str) -> Image:
-    """Return the newest image that boots on the type. BootstrapError if none does, or for a root volume too small."""
-    image = ec2.latest_ami(images, instance_type.architectures)
-    if image is None:
-        raise BootstrapError(
-            f"No AMI in {region} matches '{config.ami_filter}' for {' or '.join(instance_type.architectures)}.",
-            hint="Pass another --ami-filter, in quotes and with * at its end.\n"
-            f"List AMIs: {PROGRAM} list amis --region {region}",
-            code="not-found",
-        )
-    if config.volume_size < image.root_size_gb:
-        raise BootstrapError(
-            f"The image {image.name} needs a root volume of {image.root_size_gb} GB, "
-            f"but --volume-size is {config.volume_size}.",
-            hint=f"Add: --volume-size {image.root_size_gb}",
-            code="bad-volume-size",
-        )
-    return image
 
 
 def _check_files(app: App, config: LaunchConfig, key: LocalKey) -> None:

@@ -9,7 +9,7 @@ from ... import ec2
 from ...models import Resource, SecurityGroup
 from ...parallel import gather
 from ..unknown import note_nothing
-from .plan import RegionPlan
+from .places import RegionPlan
 from .state import Launch
 
 
@@ -36,7 +36,7 @@ def ensure_key_pair(launch: Launch, region_plan: RegionPlan | None = None) -> No
         if imported:
             launch.other_resources.append(Resource("key-pair", key_name, region, billing=False))
 
-    ensure = partial(ec2.ensure_key_pair, client, name, key, earlier_pairs)
+    ensure = partial(ec2.ensure_key_pair, client, name, key, earlier_pairs, _shared_tags(launch))
     launch.calls.make(f"the key pair in {region}", ensure, look=find, note=note)
 
 
@@ -64,7 +64,7 @@ def ensure_security_group(launch: Launch, region_plan: RegionPlan | None = None)
         if created:
             launch.other_resources.append(Resource("security-group", group.group_id, region, billing=False))
 
-    ensure = partial(ec2.ensure_security_group, client, vpc_id, name)
+    ensure = partial(ec2.ensure_security_group, client, vpc_id, name, _shared_tags(launch))
     group, _ = launch.calls.make(f"the security group in {region}", ensure, look=find, note=note)
     _ensure_ingress(launch, client, group, region)
 
@@ -81,8 +81,15 @@ def _ensure_ingress(launch: Launch, client: Any, group: SecurityGroup, region: s
             return None
         return True
 
-    ensure = partial(ec2.ensure_ingress, client, group, port, cidrs)
+    ensure = partial(ec2.ensure_ingress, client, group, port, cidrs, _shared_tags(launch))
     launch.calls.make(f"the rules of the security group in {region}", ensure, look=find, note=note_nothing)
+
+
+def _shared_tags(launch: Launch) -> dict[str, str]:
+    """Return the user's tags for what later launches use, too. Their names stay those of this tool."""
+    user_tags = dict(launch.config.tag)
+    user_tags.pop("Name", None)
+    return user_tags
 
 
 def prepare_region(launch: Launch, region: str) -> None:

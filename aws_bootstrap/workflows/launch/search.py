@@ -8,9 +8,7 @@ from uuid import uuid4
 from ... import ec2, output
 from ...errors import CapacityError, QuotaError
 from ...models import Instance, OnDemandOffer
-from ...quota import QuotaKey
-from .. import quota
-from . import capacity, pricing
+from . import capacity, named, pricing, quota_error
 from .capacity import Attempt, FailedAttempt, Policy, SearchHooks, SearchState
 from .region import prepare_region
 from .state import INSTANCE, Launch
@@ -40,7 +38,8 @@ def _policy(launch: Launch) -> Policy:
     if config.wait:
         wait_timeout = config.wait_timeout
     fits = config.max_price is None or _is_on_demand_within(launch, config.max_price)
-    return Policy(launch.plan.pairs, config.spot, wait_timeout, on_demand_fits=fits)
+    subnet_ids = {region_plan.region: region_plan.subnet_ids for region_plan in launch.plan.regions}
+    return Policy(launch.plan.pairs, config.spot, wait_timeout, subnet_ids, launch.plan.zone, on_demand_fits=fits)
 
 
 def _start(launch: Launch, attempt: Attempt) -> Instance:
@@ -48,6 +47,7 @@ def _start(launch: Launch, attempt: Attempt) -> Instance:
     pricing.check_price(launch.app, attempt, launch.plan.prices, launch.config.max_price)
     launch.attempts.append(attempt)
     prepare_region(launch, attempt.region)
+    _check_name(launch)
     request = _request(launch, attempt)
     client = launch.app.aws.ec2(attempt.region)
     client_once = launch.app.aws.ec2_once(attempt.region)
@@ -64,24 +64,22 @@ def _start(launch: Launch, attempt: Attempt) -> Instance:
     try:
         started = launch.calls.make(INSTANCE, start, look=look, note=note)
     except QuotaError as exc:
-        raise exc.add_details(hint=_quota_hint(launch, attempt)) from exc
+        vcpus = launch.plan.of(attempt.region).types[attempt.instance_type].vcpus
+        raise quota_error.explained(launch.app, attempt, vcpus, exc) from exc
     except CapacityError as exc:
         raise pricing.with_enough(exc, attempt) from exc
     return started[0]
 
 
-def _quota_hint(launch: Launch, attempt: Attempt) -> str:
-    """Return the commands that show and raise the quota that refused the attempt.
-
-    The desired value is above the current one: AWS refuses a request that is not.
-    """
-    family = ec2.quota_family(attempt.instance_type)
-    desired_value = 0
-    if family:
-        instance_type = launch.plan.of(attempt.region).types[attempt.instance_type]
-        quota_key = QuotaKey(family, attempt.market)
-        desired_value = quota.value_to_request(launch.app, quota_key, [attempt.region], instance_type.vcpus)
-    return capacity.quota_commands(attempt, desired_value)
+def _check_name(launch: Launch) -> None:
+    """Raise BoxExists if a box has got the launch's name meanwhile."""
+    name = launch.config.name
+    if name is None:
+        return
+    regions = [region_plan.region for region_plan in launch.plan.regions]
+    instance = named.find_box(launch.app, name, regions)
+    if instance:
+        raise named.BoxExists(instance)
 
 
 def _request(launch: Launch, attempt: Attempt) -> ec2.InstanceRequest:
@@ -89,20 +87,23 @@ def _request(launch: Launch, attempt: Attempt) -> ec2.InstanceRequest:
     config = launch.config
     plan = launch.plan
     region_plan = plan.of(attempt.region)
+    user_tags = dict(config.tag)
+    if config.name:
+        user_tags["Name"] = config.name
     return ec2.InstanceRequest(
         image=region_plan.images[attempt.instance_type],
         instance_type=attempt.instance_type,
         market=attempt.market,
-        network=region_plan.network,
         group_id=launch.group_ids[attempt.region],
         key_name=launch.key_names[attempt.region],
         client_token=str(uuid4()),
         volume_size=config.volume_size,
         metadata_hop_limit=config.metadata_hop_limit,
         max_price=config.max_price,
+        subnet_id=attempt.subnet_id,
         availability_zone=plan.zone,
         user_data=plan.user_data,
-        user_tags=config.tag,
+        user_tags=user_tags,
     )
 
 
@@ -134,17 +135,18 @@ def _report_attempt(policy: Policy, attempt: Attempt, state: SearchState) -> Non
     """Report the attempt: on the live line while waiting, otherwise only if there are several pairs."""
     if policy.wait_timeout is not None:
         output.live(f"Sweep {state.sweep + 1}, {state.elapsed:.0f} s: trying {attempt.description}")
-    elif len(policy.pairs) > 1:
+    elif len(policy.attempts(attempt.market)) > 1:
         output.info(f"Trying {attempt.description}")
 
 
 def _warn_failed_attempt(policy: Policy, failed: FailedAttempt) -> None:
     """Warn of a failed attempt, and print the commands for a quota.
 
-    Missing capacity is no warning while the live line reports the search.
+    Missing capacity is no warning while the live line reports the search. What is waited for besides it is one, once.
     """
     attempt = failed.attempt
-    if failed.cause != "capacity" or policy.wait_timeout is None:
+    is_first = failed.waits and failed.sweep == 0
+    if failed.cause != "capacity" or policy.wait_timeout is None or is_first:
         message = f"Could not launch {attempt.description}: {failed.error}"
         output.warn(message, code=failed.error.code, region=attempt.region)
     if failed.cause == "quota" and failed.error.hint:

@@ -18,7 +18,8 @@ from ...models import Image, Instance, LocalKey, OnDemandOffer, Resource, Volume
 from ..provision import SetupOutcome
 from ..unknown import Calls
 from .capacity import Attempt
-from .plan import LaunchPlan, RegionPlan
+from .places import RegionPlan
+from .plan import LaunchPlan
 
 if TYPE_CHECKING:
     from ...app import App

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 from ... import ec2, output, sshconfig
@@ -10,7 +11,7 @@ from ...parallel import run_parallel
 from .. import provision
 from ..hosts import new_host
 from ..steps import Step
-from . import region, search, volume
+from . import named, region, search, volume
 from .plan import LaunchPlan
 from .state import Launch, Node
 
@@ -49,6 +50,10 @@ def add_alias(launch: Launch, node: Node) -> None:
         port=launch.config.ssh_port,
         identity_file=launch.key.identity_file,
     )
+    name = launch.config.name
+    if name:
+        named.free_alias(launch.app, name, host.instance_id)
+        host = replace(host, alias=name)
     node.alias = sshconfig.add(paths.ssh_config, host)
     sshconfig.ensure_known_hosts(paths.known_hosts)
     output.val("Alias", node.alias)
@@ -61,7 +66,7 @@ def wait_for_ssh(launch: Launch, node: Node) -> None:
     assert node.alias
     launch.app.ssh.wait_open(node.instance.public_ip, launch.config.ssh_port, launch.config.ssh_timeout)
     if launch.config.no_setup:
-        launch.app.ssh.run(node.alias, "true", login_timeout=launch.plan.login_timeout)
+        launch.app.ssh.run(node.alias, "true", timeouts=launch.plan.login_timeouts)
         node.outcome = provision.SetupOutcome("skipped")
 
 
@@ -73,7 +78,7 @@ def set_up_box(launch: Launch, node: Node) -> None:
         node.alias,
         python_version=launch.config.python_version,
         script=launch.plan.script,
-        login_timeout=launch.plan.login_timeout,
+        timeouts=launch.plan.login_timeouts,
     )
 
 

@@ -1,0 +1,66 @@
+"""Where a launch may go: what a region offers, and in which of its subnets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from ...config import LaunchConfig
+from ...errors import BootstrapError
+from ...models import Image, InstanceType, KeyPair, Network, RegionFailure, SecurityGroup, Volume
+
+
+@dataclass(frozen=True)
+class RegionPlan:
+    """The facts of one region that a launch uses."""
+
+    region: str
+    #: The requested instance types that the region offers, by name.
+    types: dict[str, InstanceType]
+    #: The image for each of these types.
+    images: dict[str, Image]
+    network: Network
+    #: The security group of the configured name; None if it is missing.
+    group: SecurityGroup | None
+    key_pairs: tuple[KeyPair, ...]
+
+    @property
+    def subnet_ids(self) -> tuple[str, ...]:
+        """Return the ids of the subnets to try, in order; none where EC2 chooses."""
+        return tuple(subnet.subnet_id for subnet in self.network.subnets)
+
+
+def check_subnets(config: LaunchConfig, region_plans: Sequence[RegionPlan], failed: Sequence[RegionFailure]) -> None:
+    """Raise BootstrapError for a subnet that no region has. One may be in a region that could not be read."""
+    found: set[str] = set()
+    for region_plan in region_plans:
+        found.update(region_plan.subnet_ids)
+    missing = [subnet_id for subnet_id in config.subnet_id if subnet_id not in found]
+    if missing and not failed:
+        regions = " or ".join(region_plan.region for region_plan in region_plans)
+        raise BootstrapError(
+            f"There is no subnet {' or '.join(missing)} in {regions}.",
+            hint=f"List your subnets: aws ec2 describe-subnets --region {region_plans[0].region}",
+            code="not-found",
+        )
+
+
+def in_zone_of(volume: Volume | None, region_plans: Sequence[RegionPlan]) -> tuple[RegionPlan, ...]:
+    """Return the plans with those subnets alone that are in the zone of the volume. BootstrapError if none is."""
+    if volume is None:
+        return tuple(region_plans)
+    return tuple(_in_zone(region_plan, volume) for region_plan in region_plans)
+
+
+def _in_zone(region_plan: RegionPlan, volume: Volume) -> RegionPlan:
+    network = region_plan.network
+    if not network.subnets:
+        return region_plan
+    subnets = tuple(subnet for subnet in network.subnets if subnet.availability_zone == volume.availability_zone)
+    if not subnets:
+        raise BootstrapError(
+            f"The data volume {volume.volume_id} is in {volume.availability_zone}, and none of the subnets is.",
+            hint=f"Pass a --subnet-id in {volume.availability_zone}.",
+            code="usage",
+        )
+    return replace(region_plan, network=replace(network, subnets=subnets))

@@ -1,0 +1,95 @@
+"""Why SSH gets no answer from a box: the rules, what else blocks the network, or a proxy that hides the address."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from .. import aws, ec2
+from ..errors import BootstrapError, SshError
+from ..models import Instance
+from ..sshconfig import Host
+from .access import blocked_address_hint
+
+if TYPE_CHECKING:
+    from ..app import App
+
+
+@contextlib.contextmanager
+def hint_on_timeout(app: App, host: Host) -> Iterator[None]:
+    """Add a hint to an ssh timeout raised inside the block, if its cause is found."""
+    try:
+        yield
+    except SshError as exc:
+        hints = [exc.hint]
+        if exc.code == "ssh-timeout" or "timed out" in str(exc):
+            hints.append(timeout_hint(app, host))
+        exc.add_details(hint="\n".join(filter(None, hints)) or None)
+        raise
+
+
+def timeout_hint(app: App, host: Host) -> str | None:
+    """Return what blocks SSH to the host's box, and what helps; None if nothing is found, or it cannot be read."""
+    hints: list[str] = []
+    blocked = blocked_address_hint(app, host)
+    if blocked:
+        hints.append(blocked)
+    else:
+        hints += _network_hints(app, host)
+    proxy = aws.address_proxy()
+    if proxy:
+        hints.append(proxy_sentence(proxy))
+    return "\n".join(hints) or None
+
+
+def proxy_sentence(proxy: str) -> str:
+    """Return what is to be said where the caller's address was found through a proxy."""
+    return (
+        f"Your address was found through the proxy {proxy}, but ssh connects directly, perhaps from another address. "
+        "If so, pass that one: --ssh-cidr ADDRESS"
+    )
+
+
+def _network_hints(app: App, host: Host) -> list[str]:
+    """Return what blocks the network of the host's box though its rules are right."""
+
+    def read(region: str) -> list[str]:
+        client = app.aws.ec2(region)
+        for instance in ec2.get_instances(client, [host.instance_id]):
+            if instance.state not in ec2.ENDED and instance.subnet_id:
+                return _blocks(client, instance, host.port, app.my_address)
+        return []
+
+    try:
+        return aws.without_waiting(host.region or app.aws.region, read)
+    except BootstrapError:
+        return []
+
+
+def _blocks(client: Any, instance: Instance, port: int, my_address: Callable[[], str]) -> list[str]:
+    """Return what blocks the way to the instance. What may not be read is left out: each look is a permission more."""
+    region = instance.region
+    subnet_id = instance.subnet_id
+    found: list[str] = []
+    with contextlib.suppress(BootstrapError):
+        mode = ec2.public_access_block(client)
+        if mode != "off":
+            found.append(
+                f"VPC Block Public Access ({mode}) is on in {region}. Nothing from the internet reaches "
+                f"{subnet_id} unless an exclusion names it: "
+                f"aws ec2 describe-vpc-block-public-access-exclusions --region {region}"
+            )
+    with contextlib.suppress(BootstrapError):
+        if not ec2.has_internet_gateway(client, instance):
+            found.append(
+                f"The subnet {subnet_id} has no route to an internet gateway. "
+                "Launch in a public subnet: --subnet-id SUBNET"
+            )
+    with contextlib.suppress(BootstrapError):
+        if not ec2.acl_allows(client, instance, my_address(), port):
+            found.append(
+                f"The network ACL of {subnet_id} blocks port {port} or its answers: aws ec2 describe-network-acls "
+                f"--region {region} --filters Name=association.subnet-id,Values={subnet_id}"
+            )
+    return found
