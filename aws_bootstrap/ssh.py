@@ -22,8 +22,8 @@ from . import gpu
 from .config import LOGIN_RETRY_SECONDS, Paths
 from .errors import SshError
 from .gpu import GpuInfo
-from .invocation import SSH
 from .retry import poll
+from .ssh_errors import SILENCE_SECONDS, last_line, no_command, refused, too_late
 from .ssh_frame import Output, Remote, Tail, framed, in_bash, quoted, wrapped
 from .ssh_mount import MOUNT_SECONDS, VolumeUnformatted, mount_command, mount_ebs_volume
 
@@ -54,8 +54,6 @@ CONNECT_SECONDS = 10
 #: From the start of ssh until the command runs, the login's rc files included. As sshd's own LoginGraceTime.
 LOGIN_SECONDS = 120.0
 
-#: For how long a command may print nothing: longer than any step of the setup may take (a test holds that).
-SILENCE_SECONDS = 5400.0
 
 #: For the whole query of a GPU: one box that hangs must not hold back the status of all.
 GPU_SECONDS = 20.0
@@ -163,10 +161,10 @@ class Ssh:
                 return self._once(alias, command, stdin, Output(on_line), limit)
             except _Refused as exc:
                 if exc.says(_CHANGED_KEY):
-                    raise _refused(alias, exc, self._host_key_hint(alias)) from exc
+                    raise refused(alias, exc, self._host_key_hint(alias)) from exc
                 left = retries.seconds_left(exc, self.clock())
                 if exc.says(_FINAL) or left <= 0:
-                    raise _refused(alias, exc) from exc
+                    raise refused(alias, exc) from exc
             self.sleep(min(1.0, left))
 
     def _host_key_hint(self, alias: str) -> str:
@@ -196,17 +194,17 @@ class Ssh:
         with tempfile.TemporaryFile() as source, _process(argv, source, stdin) as process:
             late = self._listen(process, output, words, limit)
             if late:
-                raise _too_late(alias, late, output)
+                raise too_late(alias, late, output)
             status = _status(process)
         said = words.text().strip()
         if output.exit_code is not None:
             return Remote(output.exit_code, output.lines())
         if output.began:
-            cause = _last_line(said) or f"ssh ended with status {status}"
+            cause = last_line(said) or f"ssh ended with status {status}"
             raise SshError(f"The connection to {alias} broke: {cause}", code="ssh-lost")
         if status == 255:
             raise _Refused(said or output.noise or "ssh failed without a message")
-        raise _no_command(alias, output.noise or _last_line(said), status)
+        raise no_command(alias, output.noise or last_line(said), status)
 
     def _listen(
         self, process: subprocess.Popen[bytes], output: Output, words: Tail, limit: float | None
@@ -275,40 +273,6 @@ class _LoginRetries:
         if self.denied is None:
             self.denied = now
         return self.denied + self.timeouts.refused - now
-
-
-def _refused(alias: str, cause: Exception, hint: str | None = None) -> SshError:
-    """Return the error for a login that failed, with ssh's own message."""
-    words = str(cause)
-    last = _last_line(words)
-    if "connect to host" in words or "timed out" in words:
-        return SshError(f"{alias} does not answer: {last}", code="ssh-timeout")
-    return SshError(f"{alias} refuses the login: {last}", hint=hint, code="ssh-refused")
-
-
-def _no_command(alias: str, message: str, status: int) -> SshError:
-    """Return the error for a login that ended by itself: an `exit` in an rc file, or an account that is locked."""
-    cause = message or f"exit status {status}"
-    return SshError(
-        f"{alias} ended the login before the command ran: {cause}",
-        hint=f"Check what the account runs at login (~/.bashrc): {SSH} {alias}",
-    )
-
-
-def _too_late(alias: str, seconds: float, output: Output) -> SshError:
-    """Return the error for a bound of so many seconds that was passed."""
-    if not output.began:
-        return SshError(f"{alias} did not complete the login within {seconds:.0f} s.", code="ssh-timeout")
-    if seconds == SILENCE_SECONDS:
-        return SshError(f"The connection to {alias} broke: no output for {seconds:.0f} s.", code="ssh-lost")
-    return SshError(f"{alias} did not finish within {seconds:.0f} s.", code="ssh-timeout")
-
-
-def _last_line(words: str) -> str:
-    lines = words.strip().splitlines()
-    if not lines:
-        return ""
-    return lines[-1].strip()
 
 
 @contextlib.contextmanager

@@ -23,9 +23,9 @@ from aws_bootstrap.workflows.launch.capacity import (
     Wait,
     acquire,
     next_action,
-    quota_commands,
     search_error,
 )
+from aws_bootstrap.workflows.launch.quota_error import quota_commands
 
 ONE = Policy((("r1", "g4dn.xlarge"),), spot=True)
 TWO = Policy(

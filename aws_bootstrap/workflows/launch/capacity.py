@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 
 from ...ec2 import Market, quota_family
 from ...errors import AwsError, CapacityError, QuotaError, TransientError
-from ...invocation import PROGRAM
 from ...models import Instance, RegionReason
 from ...retry import backoff
 
@@ -318,16 +317,6 @@ def _pause(hooks: SearchHooks, seconds: float, state: SearchState) -> None:
     while (left := end - hooks.clock()) > 0:
         hooks.on_wait(left, state)
         hooks.sleep(min(left, 1.0))
-
-
-def quota_commands(attempt: Attempt, desired_value: int) -> str:
-    """Return the commands that show and raise the quota that refused this attempt."""
-    family = quota_family(attempt.instance_type)
-    if family is None:
-        return "Request an increase: https://console.aws.amazon.com/servicequotas/"
-    pinned = f"--family {family} --region {attempt.region}"
-    request = f"{PROGRAM} quota request {pinned} --type {attempt.market} --desired-value {desired_value}"
-    return f"Show the quota:       {PROGRAM} quota show {pinned}\nRequest an increase:  {request}"
 
 
 def search_error(policy: Policy, state: SearchState) -> AwsError:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from ... import ec2
 from ...aws import without_waiting
 from ...errors import BootstrapError, QuotaError
+from ...invocation import PROGRAM
 from ...quota import QuotaKey
 from .. import quota
-from .capacity import Attempt, ZeroQuotaError, quota_commands
+from .capacity import Attempt, ZeroQuotaError
 
 if TYPE_CHECKING:
     from ...app import App
@@ -68,3 +69,13 @@ def _has_just_ended(app: App, attempt: Attempt, family: str) -> bool:
         return without_waiting(attempt.region, read)
     except BootstrapError:
         return False
+
+
+def quota_commands(attempt: Attempt, desired_value: int) -> str:
+    """Return the commands that show and raise the quota that refused this attempt."""
+    family = ec2.quota_family(attempt.instance_type)
+    if family is None:
+        return "Request an increase: https://console.aws.amazon.com/servicequotas/"
+    pinned = f"--family {family} --region {attempt.region}"
+    request = f"{PROGRAM} quota request {pinned} --type {attempt.market} --desired-value {desired_value}"
+    return f"Show the quota:       {PROGRAM} quota show {pinned}\nRequest an increase:  {request}"
