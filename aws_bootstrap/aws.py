@@ -84,6 +84,11 @@ class Aws:
         client: ServiceQuotasClient = self._client("service-quotas", region, retry=True)
         return client
 
+    def user_id(self, region: str) -> str:
+        """Return the unique id of the caller, which policies call `aws:userid`, as STS in this region reports it."""
+        reply = self._client("sts", region, retry=True).get_caller_identity()
+        return str(reply["UserId"])
+
     def regions(self) -> list[str]:
         """Return the regions enabled for the account."""
         return call_region(self.region, self._enabled_regions)

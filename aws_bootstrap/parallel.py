@@ -60,6 +60,13 @@ def gather[A, B, C](first: Callable[[], A], second: Callable[[], B], third: Call
 
 
 @overload
+def gather[A, B, C, D](
+    first: Callable[[], A], second: Callable[[], B], third: Callable[[], C], fourth: Callable[[], D], /
+) -> tuple[A, B, C, D]:
+    """Return the results of four calls."""
+
+
+@overload
 def gather[A, B, C, D, E](
     first: Callable[[], A],
     second: Callable[[], B],

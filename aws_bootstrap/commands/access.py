@@ -19,11 +19,15 @@ from .params import Cidr
     type=Cidr(),
     help="Allow only these networks, by the rules of this tool; `me` is your address. Repeatable.",
 )
+@options.everyone
 @click.pass_obj
-def access(app: App, names: tuple[str, ...], regions: tuple[str, ...], ssh_cidr: tuple[str, ...]) -> None:
+def access(
+    app: App, names: tuple[str, ...], regions: tuple[str, ...], ssh_cidr: tuple[str, ...], everyone: bool
+) -> None:
     """Show who may reach the SSH port of your boxes, or change it.
 
     Rules that this tool did not create stay as they are. Boxes that share a security group share its rules.
+    A change without names is for your own boxes and rules alone, unless you add --everyone.
 
     \b
     Examples:
@@ -33,4 +37,4 @@ def access(app: App, names: tuple[str, ...], regions: tuple[str, ...], ssh_cidr:
     """
     from ..workflows import access as workflow
 
-    app.show(workflow.apply(app, names, regions, ssh_cidr))
+    app.show(workflow.apply(app, names, regions, ssh_cidr, everyone=everyone))

@@ -53,6 +53,9 @@ regions_here = click.option(
     type=REGION,
     help="AWS region; repeatable.  [default: $AWS_REGION, then the profile's, then us-west-2]",
 )
+everyone = click.option(
+    "--everyone", is_flag=True, help="Without names: act also on what others own, and on what has no owner."
+)
 yes = click.option("--yes", "-y", is_flag=True, help="Skip the confirmation.")
 
 alias_key = click.option(
@@ -185,7 +188,7 @@ _LAUNCH = (
     ),
     click.option("--no-setup", is_flag=True, help="Skip the remote setup."),
     setup_script,
-    click.option("--tag", multiple=True, type=Tag(), help="Tag of instance and volumes; repeatable."),
+    click.option("--tag", multiple=True, type=Tag(), help="Tag of everything that is created; repeatable."),
 )
 
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from ..aws import translate_aws_errors
+from ..config import TAG_OWNER
 from ..errors import THROTTLING_CODES, AwsError, BootstrapError, TransientError
 from ..invocation import PROGRAM
 from ..models import Instance, StateChange
@@ -260,4 +261,5 @@ def _instance(raw: InstanceTypeDef, region: str) -> Instance:
         state_reason=raw.get("StateReason", {}).get("Message"),
         image_id=raw.get("ImageId", ""),
         group_ids=tuple(group_ids),
+        owner=tags.values(raw.get("Tags", [])).get(TAG_OWNER),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ..aws import translate_aws_errors
@@ -43,7 +44,13 @@ def key_pair_for(found: tuple[KeyPair, ...], name: str, key: LocalKey) -> tuple[
     return own_name, True
 
 
-def ensure_key_pair(ec2: EC2Client, name: str, key: LocalKey, found: tuple[KeyPair, ...]) -> tuple[str, bool]:
+def ensure_key_pair(
+    ec2: EC2Client,
+    name: str,
+    key: LocalKey,
+    found: tuple[KeyPair, ...],
+    extra_tags: Mapping[str, str] | None = None,
+) -> tuple[str, bool]:
     """Import the key unless EC2 has it. Return the name of the pair that holds it, and whether it was imported now."""
     chosen, is_missing = key_pair_for(found, name, key)
     if not is_missing:
@@ -53,7 +60,7 @@ def ensure_key_pair(ec2: EC2Client, name: str, key: LocalKey, found: tuple[KeyPa
             ec2.import_key_pair(
                 KeyName=chosen,
                 PublicKeyMaterial=(key.public_key or "").encode(),
-                TagSpecifications=[tags.specification("key-pair", chosen)],
+                TagSpecifications=[tags.specification("key-pair", chosen, extra_tags)],
             )
     except AwsError as exc:
         if exc.aws_code != "InvalidKeyPair.Duplicate":

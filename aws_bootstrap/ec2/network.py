@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..aws import translate_aws_errors
@@ -60,16 +60,24 @@ def missing_cidrs(group: SecurityGroup | None, port: int, cidrs: Sequence[str]) 
     return tuple(cidr for cidr in cidrs if not _is_allowed(group, port, cidr))
 
 
-def ensure_security_group(ec2: EC2Client, vpc_id: str, name: str) -> tuple[SecurityGroup, bool]:
+def ensure_security_group(
+    ec2: EC2Client, vpc_id: str, name: str, extra_tags: Mapping[str, str] | None = None
+) -> tuple[SecurityGroup, bool]:
     """Return the VPC's group of that name, and whether it was created now."""
     group = group_in(find_security_groups(ec2, name), vpc_id)
     if group:
         return group, False
-    return _create(ec2, vpc_id, name)
+    return _create(ec2, vpc_id, name, extra_tags)
 
 
 def ensure_ingress(
-    ec2: EC2Client, group: SecurityGroup, port: int, cidrs: Sequence[str], timeout: float = 15.0
+    ec2: EC2Client,
+    group: SecurityGroup,
+    port: int,
+    cidrs: Sequence[str],
+    extra_tags: Mapping[str, str] | None = None,
+    *,
+    timeout: float = 15.0,
 ) -> None:
     """Add the rules that the group lacks to allow the CIDRs on the port.
 
@@ -79,7 +87,7 @@ def ensure_ingress(
     def attempt() -> bool | None:
         try:
             for cidr in missing_cidrs(group, port, cidrs):
-                authorize(ec2, group.group_id, port, [cidr])
+                authorize(ec2, group.group_id, port, [cidr], extra_tags)
         except AwsError as exc:
             if exc.aws_code != "InvalidGroup.NotFound":
                 raise
@@ -92,7 +100,7 @@ def ensure_ingress(
         raise refusals[-1]
 
 
-def _create(ec2: EC2Client, vpc_id: str, name: str) -> tuple[SecurityGroup, bool]:
+def _create(ec2: EC2Client, vpc_id: str, name: str, extra_tags: Mapping[str, str] | None) -> tuple[SecurityGroup, bool]:
     """Create the group; return it, and True. Where another launch was quicker, return that one's group, and False."""
     try:
         with translate_aws_errors():
@@ -100,7 +108,7 @@ def _create(ec2: EC2Client, vpc_id: str, name: str) -> tuple[SecurityGroup, bool
                 GroupName=name,
                 Description="SSH access for aws-bootstrap",
                 VpcId=vpc_id,
-                TagSpecifications=[tags.specification("security-group", name)],
+                TagSpecifications=[tags.specification("security-group", name, extra_tags)],
             )
             return SecurityGroup(created["GroupId"], vpc_id), True
     except AwsError as exc:

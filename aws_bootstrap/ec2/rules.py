@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..aws import translate_aws_errors
-from ..config import CREATED_BY, TAG_CREATED_BY
+from ..config import CREATED_BY, TAG_CREATED_BY, TAG_OWNER
 from ..errors import AwsError
 from ..models import IngressRule
 from . import tags
@@ -62,19 +62,28 @@ def allows(rules: Iterable[IngressRule], address: str) -> bool | None:
     return False
 
 
-def rule_changes(
-    group_id: str, port: int, cidrs: Sequence[str], rules: Iterable[IngressRule]
-) -> tuple[tuple[str, ...], tuple[IngressRule, ...]]:
-    """Return the CIDRs to authorize and the rules to revoke, so that this tool's rules allow these CIDRs alone.
+def is_managed(rule: IngressRule) -> bool:
+    """Return whether this tool created the rule, for whomever."""
+    return rule.created_by_us
 
-    `rules` are the existing ones. Those for other ports, of other groups and created by others stay.
+
+def rule_changes(
+    group_id: str,
+    port: int,
+    cidrs: Sequence[str],
+    rules: Iterable[IngressRule],
+    is_replaceable: Callable[[IngressRule], bool] = is_managed,
+) -> tuple[tuple[str, ...], tuple[IngressRule, ...]]:
+    """Return the CIDRs to authorize and the rules to revoke, so that the replaceable rules allow these CIDRs alone.
+
+    `rules` are the existing ones. Those for other ports and of other groups stay.
     """
     own_port = [rule for rule in rules if rule.group_id == group_id and _is_for(rule, port)]
     authorized = {rule.source for rule in own_port}
     missing = [cidr for cidr in cidrs if cidr not in authorized]
     surplus: list[IngressRule] = []
     for rule in own_port:
-        if rule.created_by_us and rule.source not in cidrs:
+        if is_replaceable(rule) and rule.source not in cidrs:
             surplus.append(rule)
     return tuple(missing), tuple(surplus)
 
@@ -98,7 +107,9 @@ def revoke(ec2: EC2Client, group_id: str, rules: Sequence[IngressRule]) -> None:
                 revoke(ec2, group_id, [rule])
 
 
-def authorize(ec2: EC2Client, group_id: str, port: int, cidrs: Sequence[str]) -> None:
+def authorize(
+    ec2: EC2Client, group_id: str, port: int, cidrs: Sequence[str], extra_tags: Mapping[str, str] | None = None
+) -> None:
     """Allow the CIDRs on the port, by rules that carry this tool's tag; one that exists already is no error."""
     permission = _permission(port, cidrs)
     try:
@@ -106,14 +117,14 @@ def authorize(ec2: EC2Client, group_id: str, port: int, cidrs: Sequence[str]) ->
             ec2.authorize_security_group_ingress(
                 GroupId=group_id,
                 IpPermissions=[permission],
-                TagSpecifications=[tags.specification("security-group-rule", f"ssh-{port}")],
+                TagSpecifications=[tags.specification("security-group-rule", f"ssh-{port}", extra_tags)],
             )
     except AwsError as exc:
         if exc.aws_code != "InvalidPermission.Duplicate":
             raise
         if len(cidrs) > 1:  # EC2 refuses them all for one that exists already
             for cidr in cidrs:
-                authorize(ec2, group_id, port, [cidr])
+                authorize(ec2, group_id, port, [cidr], extra_tags)
 
 
 def _permission(port: int, cidrs: Sequence[str]) -> IpPermissionTypeDef:
@@ -141,14 +152,16 @@ def _protocol(raw: SecurityGroupRuleTypeDef) -> str:
 def _rule(raw: SecurityGroupRuleTypeDef) -> IngressRule:
     """Return the rule of a reply. A limit that is missing counts as none: no rule may look narrower than it is."""
     first_port, last_port = _port_range(raw)
+    named = tags.values(raw.get("Tags", []))
     return IngressRule(
         rule_id=raw["SecurityGroupRuleId"],
         group_id=raw["GroupId"],
         first_port=first_port,
         last_port=last_port,
         source=_source(raw),
-        created_by_us=tags.values(raw.get("Tags", [])).get(TAG_CREATED_BY) == CREATED_BY,
+        created_by_us=named.get(TAG_CREATED_BY) == CREATED_BY,
         description=raw.get("Description") or None,
+        owner=named.get(TAG_OWNER),
     )
 
 

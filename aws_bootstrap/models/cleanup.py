@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from .base import Result, optional, private
 from .facts import RegionFailure
+from .left_out import LeftOutVolume
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,8 @@ class CleanupPlan(Result):
     skipped: tuple[AliasEntry, ...] = ()
     skipped_volumes: tuple[VolumeEntry, ...] = ()
     broken: tuple[str, ...] = ()
+    #: The orphan volumes that stay since they are not the caller's.
+    left_out: tuple[LeftOutVolume, ...] = ()
     kept_volumes: tuple[VolumeEntry, ...] = private(())
     #: The command that does what is planned here.
     command: str = private("")
@@ -81,6 +84,8 @@ class CleanupReport(Result):
     skipped: tuple[AliasEntry, ...] = ()
     skipped_volumes: tuple[VolumeEntry, ...] = ()
     broken: tuple[str, ...] = ()
+    #: The orphan volumes that stay since they are not the caller's.
+    left_out: tuple[LeftOutVolume, ...] = ()
     kept_volumes: tuple[VolumeEntry, ...] = private(())
 
     @property

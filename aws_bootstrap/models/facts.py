@@ -75,6 +75,8 @@ class IngressRule:
     source: str
     created_by_us: bool
     description: str | None = None
+    #: The principal that created it, by its tag.
+    owner: str | None = None
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,8 @@ class Volume:
     attached_to: str | None = None
     #: Whether it may be formatted: it was created empty, and its tag `aws-bootstrap-format` has not been used.
     format_once: bool = False
+    #: The principal that created it, by its tag; None for a volume of the user's, or from before that tag.
+    owner: str | None = None
 
 
 @dataclass(frozen=True)
@@ -112,6 +116,8 @@ class Instance:
     image_id: str = ""
     #: Its security groups.
     group_ids: tuple[str, ...] = ()
+    #: The principal that created it, by its tag; None for an instance from before that tag.
+    owner: str | None = None
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,10 @@ class InstanceStatus:
     spot_price_per_hour: float | None = optional()
     estimated_cost: float | None = optional()
     gpu: GpuInfo | None = optional()
+    #: The principal that launched it; null for a box from before the tag `aws-bootstrap-owner`.
+    owner: str | None = None
+    #: Whether that is the caller; null where it could not be read who calls.
+    yours: bool | None = None
     user: str = private("ubuntu")
 
 
@@ -51,6 +55,10 @@ class OrphanVolume:
     monthly_cost_usd: float
     last_instance_id: str | None
     kept: bool | None = optional()
+    #: The principal that created it; null for a volume from before the tag `aws-bootstrap-owner`, or a brought one.
+    owner: str | None = None
+    #: Whether that is the caller; null for a brought volume, or where it could not be read who calls.
+    yours: bool | None = None
     #: Whether `cleanup` may delete it. A brought volume is its owner's.
     created_by_us: bool = private(True)
 

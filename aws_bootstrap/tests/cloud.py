@@ -18,6 +18,8 @@ from aws_bootstrap.tests.faults import Faults
 
 REGIONS = ("eu-west-1", "us-east-1", "us-west-2")
 OURS = {"Key": "created-by", "Value": "aws-bootstrap-g4dn"}
+CALLER = "AKIAIOSFODNN7EXAMPLE"
+"""The caller's unique id, as moto's STS answers."""
 
 Answer = tuple[SimpleNamespace, dict[str, Any]]
 """HTTP status and parsed body, as botocore takes them from a `before-call` handler: nothing is sent then."""
@@ -206,9 +208,14 @@ class Boxes:
         return {"fstype": "ext4", "formatted": format_if_empty}, self.notes
 
 
-def start_box(client: Any, **more: Any) -> dict[str, Any]:
+def owned(owner: str | None) -> list[dict[str, str]]:
+    """The tags of what this tool created; of what an older version did without an owner."""
+    return [OURS, {"Key": "aws-bootstrap-owner", "Value": owner}] if owner else [OURS]
+
+
+def start_box(client: Any, *, owner: Any = CALLER, **more: Any) -> dict[str, Any]:
     """An instance of ours, as EC2 describes it once it runs."""
-    tags = [{"ResourceType": "instance", "Tags": [OURS]}]
+    tags = [{"ResourceType": "instance", "Tags": owned(owner)}]
     asked = {"ImageId": "ami-12c6146b", "MinCount": 1, "MaxCount": 1, "InstanceType": "g4dn.xlarge"} | more
     if not {"SecurityGroups", "SecurityGroupIds", "NetworkInterfaces"} & set(asked):
         asked["SecurityGroups"] = ["default"]  # as EC2 does by itself
@@ -216,9 +223,17 @@ def start_box(client: Any, **more: Any) -> dict[str, Any]:
     return client.describe_instances(InstanceIds=[made["InstanceId"]])["Reservations"][0]["Instances"][0]
 
 
-def make_volume(client: Any, instance_id: str, *, ours: bool = True, kept: bool = False, size: int = 8) -> str:
+def make_volume(
+    client: Any,
+    instance_id: str,
+    *,
+    ours: bool = True,
+    kept: bool = False,
+    size: int = 8,
+    owner: str | None = CALLER,
+) -> str:
     """A detached data volume that is meant for the instance."""
-    tags = [{"Key": "aws-bootstrap-instance", "Value": instance_id}, *([OURS] if ours else [])]
+    tags = [{"Key": "aws-bootstrap-instance", "Value": instance_id}, *(owned(owner) if ours else [])]
     tags += [{"Key": "aws-bootstrap-keep", "Value": "true"}] if kept else []
     zone = f"{client.meta.region_name}a"
     specification = [{"ResourceType": "volume", "Tags": tags}]

@@ -22,7 +22,7 @@ from aws_bootstrap.models import (
     VolumeStatus,
 )
 from aws_bootstrap.tests import factories
-from aws_bootstrap.tests.cloud import REGIONS, make_volume, start_box
+from aws_bootstrap.tests.cloud import CALLER, REGIONS, make_volume, start_box
 from aws_bootstrap.workflows.inventory import Box
 from aws_bootstrap.workflows.status import gather, instance_status
 
@@ -52,6 +52,7 @@ ROW = InstanceStatus(
     ebs_volumes=(VolumeStatus("vol-1", 10, "/data", "in-use"),),
     spot_price_per_hour=0.123456,
     estimated_cost=0.3086,
+    yours=False,
     user="me",
 )
 UNPRICED = {"spot_price_per_hour": None, "estimated_cost": None}
@@ -119,8 +120,8 @@ def test_volumes_whose_box_is_gone_are_reported_with_what_they_cost(app, cloud):
     brought = make_volume(client, "i-0other", ours=False, size=1)
     orphans = {o.volume_id: o for o in gather(app, [WEST]).orphan_volumes}
     assert orphans == {
-        left: OrphanVolume(left, WEST, 7, 0.56, "i-0gone", None, created_by_us=True),
-        kept: OrphanVolume(kept, WEST, 8, 0.64, "i-0gone", True, created_by_us=True),
+        left: OrphanVolume(left, WEST, 7, 0.56, "i-0gone", None, CALLER, yours=True, created_by_us=True),
+        kept: OrphanVolume(kept, WEST, 8, 0.64, "i-0gone", True, CALLER, yours=True, created_by_us=True),
         brought: OrphanVolume(brought, WEST, 1, 0.08, "i-0other", None, created_by_us=False),
     }
 

@@ -6,7 +6,7 @@ from click import style
 
 from ..invocation import PROGRAM
 from ..models import AccessReport, AccessRule, BoxAccess
-from .text import heading, next_commands, pairs, plural, text
+from .text import heading, next_commands, other_owner, pairs, plural, text
 
 
 @text.register
@@ -31,6 +31,7 @@ def _box(box: BoxAccess) -> str:
     if box.ssh_alias:
         where = f"{box.instance_id} {where}"
     facts = _open_to(box)
+    facts.append(("Owner", other_owner(box.owner, box.yours)))
     facts.append(("Added", ", ".join(box.added or ())))
     facts.append(("Removed", ", ".join(box.removed or ())))
     lines = [f"{title}  {_reach(box.reachable)}  {style(where, dim=True)}"]
@@ -66,7 +67,7 @@ def _rule(rule: AccessRule) -> str:
 
 
 def _owner(rule: AccessRule) -> str:
-    """Return whose the rule is; empty for our own."""
+    """Return whose the rule is; empty for one of this tool."""
     if rule.created_by_us:
         return ""
     if rule.description:

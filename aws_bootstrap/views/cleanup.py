@@ -50,7 +50,10 @@ def _found(changes: Iterable[list[str]], result: CleanupPlan | CleanupReport) ->
     is_certain = not result.skipped and not result.skipped_volumes
     if not blocks and is_certain:
         regions_read = len(result.regions_queried) - len(result.regions_failed)
-        blocks.append(f"Nothing to clean up in {plural(regions_read, 'region')}.")
+        what = "Nothing"
+        if result.left_out:
+            what = "Nothing of yours"
+        blocks.append(f"{what} to clean up in {plural(regions_read, 'region')}.")
     left = [
         _aliases(_NOT_CERTAIN, result.skipped),
         _volumes(_NOT_CERTAIN, result.skipped_volumes),

@@ -7,7 +7,7 @@ from click import style
 from ..gpu import GpuInfo
 from ..invocation import PROGRAM
 from ..models import InstanceStatus, OrphanVolume, StatusReport
-from .text import aligned, command, connections, heading, pairs, plural, span, text, usd
+from .text import aligned, command, connections, heading, other_owner, pairs, plural, span, text, usd
 
 _COLOURS = {"running": "green", "pending": "yellow", "stopping": "yellow", "shutting-down": "yellow", "stopped": "red"}
 
@@ -58,7 +58,15 @@ def _brief_cells(instance: InstanceStatus) -> list[str]:
         instance.availability_zone,
         _up(instance),
         " ".join(volumes),
+        _brief_owner(instance.owner, instance.yours),
     ]
+
+
+def _brief_owner(owner: str | None, yours: bool | None) -> str:
+    """Return the owner where it is not the caller."""
+    if yours:
+        return ""
+    return f"owner: {owner or 'nobody'}"
 
 
 def _instance(instance: InstanceStatus, report: StatusReport) -> str:
@@ -69,6 +77,7 @@ def _instance(instance: InstanceStatus, report: StatusReport) -> str:
         ("Address", f"{instance.public_ip or 'none'} in {instance.availability_zone}"),
         ("GPU", _gpu_or_unknown(instance, report)),
         ("Up", _up(instance) + _cost(instance)),
+        ("Owner", other_owner(instance.owner, instance.yours)),
     ]
     for volume in instance.ebs_volumes:
         facts.append((volume.mount_point, f"{volume.volume_id}  {volume.size_gb} GB  {volume.state}"))
@@ -112,6 +121,9 @@ def _orphans(volumes: tuple[OrphanVolume, ...]) -> str:
         line = f"  {volume.volume_id}  {volume.size_gb} GB  {usd(volume.monthly_cost_usd)}/month  in {volume.region}"
         if volume.kept:
             line += "  (kept)"
+        owner = _brief_owner(volume.owner, volume.yours)
+        if owner and volume.created_by_us:
+            line += f"  ({owner})"
         lines.append(line)
     uses: list[tuple[str, str]] = []
     for volume in volumes:

@@ -22,7 +22,11 @@ def _nothing(report: TerminateReport) -> str:
     if report.declined:
         return "Nothing was terminated."
     every = command(f"{PROGRAM} status")
-    return f"No boxes to terminate in {report.region}. Boxes of every region: {every}"
+    if not report.left_out:
+        return f"No boxes to terminate in {report.region}. Boxes of every region: {every}"
+    others = plural(len(report.left_out), "box belongs", "boxes belong")
+    all_of_them = command(f"{PROGRAM} terminate --everyone --region {report.region}")
+    return f"No boxes of yours to terminate in {report.region}. {others} to others or to nobody: {all_of_them}"
 
 
 def _ended(ended: Termination) -> list[str]:

@@ -125,6 +125,17 @@ def span(seconds: float) -> str:
     return f"{days} d {hours % 24} h"
 
 
+def other_owner(owner: str | None, yours: bool | None) -> str:
+    """Return whose something is, as shown where that is not the caller; empty where it is."""
+    if yours:
+        return ""
+    if owner is None:
+        return "nobody (created before owners were recorded)"
+    if yours is None:
+        return f"{owner} (you or another)"
+    return owner
+
+
 def usd(amount: float) -> str:
     """Return an amount of money: cents, and four decimals where cents would hide it."""
     if amount >= 1:

@@ -6,52 +6,36 @@ Only managed rules are replaced, those that this tool created. Rules of other ow
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .. import aws, ec2, output
-from ..errors import BootstrapError, Interrupted, SshError
+from ..errors import BootstrapError, SshError
 from ..invocation import PROGRAM
-from ..models import AccessReport, AccessRule, BoxAccess, IngressRule, Instance, RegionFailure
+from ..models import AccessReport, AccessRule, BoxAccess, IngressRule, Instance
+from ..parallel import gather
 from ..sshconfig import Host
+from . import left_out
+from .access_change import BoxRules, Change, Changes, Replacement, change_rules, replaced_owners
 from .cidrs import resolve_cidrs
 from .hosts import ssh_port
 from .inventory import Box, check_none_ended, read_region, read_with
-from .unknown import Calls, note_nothing
+from .owners import find_owner, get_owner, is_yours, warn_if_caller_unknown
 
 if TYPE_CHECKING:
     from ..app import App
 
-#: The CIDRs added and removed.
-Change = tuple[tuple[str, ...], tuple[str, ...]]
-#: The change of each security group and port.
-Changes = dict[tuple[str, int], Change]
 
-
-@dataclass(frozen=True)
-class BoxRules:
-    """A box, the port that its sshd listens on, and the rules of its security groups that cover this port."""
-
-    box: Box
-    port: int
-    rules: tuple[IngressRule, ...]
-
-    @property
-    def group_id(self) -> str | None:
-        """Return the security group for managed rules: the one that has any, else the box's first."""
-        for rule in self.rules:
-            if rule.created_by_us:
-                return rule.group_id
-        group_ids = self.box.instance.group_ids
-        return group_ids[0] if group_ids else None
-
-
-def apply(app: App, names: Sequence[str], regions: Sequence[str], cidrs: Sequence[str]) -> AccessReport:
+def apply(
+    app: App, names: Sequence[str], regions: Sequence[str], cidrs: Sequence[str], *, everyone: bool = False
+) -> AccessReport:
     """Return who may reach the SSH port of the boxes named; of all boxes if none is named.
 
-    If there are CIDRs, first replace the managed rules by rules that allow these CIDRs.
+    If there are CIDRs, first replace the managed rules by rules that allow these CIDRs: those of the boxes named, else
+    of the caller's boxes, else, with `everyone`, of all boxes. BootstrapError `owner-unknown` if it is unknown
+    which boxes are the caller's.
     """
     address = _my_address(app, needed="me" in cidrs)
 
@@ -59,27 +43,78 @@ def apply(app: App, names: Sequence[str], regions: Sequence[str], cidrs: Sequenc
         return address or ""
 
     new_cidrs = resolve_cidrs(cidrs, known_address)
-    inventory, rules = read_with(_read_rules, app, regions, names, volumes="none")
+    find_caller = find_owner
+    if new_cidrs and not names and not everyone:
+        find_caller = get_owner
+    (inventory, rules), caller = gather(
+        partial(read_with, _read_rules, app, regions, names, volumes="none"), partial(find_caller, app)
+    )
     if names:
         check_none_ended(inventory.boxes)
     by_region = _by_region(inventory.boxes, rules)
-    failed = inventory.failed
+    report = AccessReport((), address, inventory.regions, inventory.failed)
+    if not new_cidrs:
+        return replace(report, boxes=_all_access(by_region, address, caller, {}))
+    owners = replaced_owners(inventory.boxes, caller, named=bool(names), everyone=everyone)
+    new = Replacement(new_cidrs, caller, bool(names) or everyone, owners)
+    return _changed(app, report, by_region, new)
+
+
+def _changed(app: App, report: AccessReport, by_region: dict[str, list[BoxRules]], new: Replacement) -> AccessReport:
+    """Replace the rules of the boxes that the replacement is for. Return the report with all boxes as they are then."""
+    to_change: dict[str, list[BoxRules]] = {}
+    others: list[Instance] = []
+    for region, boxes in by_region.items():
+        for box_rules in boxes:
+            if new.is_for(box_rules.box):
+                to_change.setdefault(region, []).append(box_rules)
+            else:
+                others.append(box_rules.box.instance)
     changed: dict[str, Changes] = {}
-    if new_cidrs and by_region:
-        changed, refused = _change(app, by_region, new_cidrs)
+    failed = report.regions_failed
+    if to_change:
+        changed, refused = change_rules(app, to_change, new)
         read_again, unread = _read_again(app, by_region, changed)
         by_region |= read_again
         failed = (*failed, *refused, *unread)
+    return replace(
+        report,
+        boxes=_all_access(by_region, report.my_address, new.caller, changed, new.is_for),
+        regions_failed=failed,
+        left_out=left_out.boxes(app, others, partial(_access_command, new.cidrs)),
+    )
+
+
+def _is_any(box: Box) -> bool:
+    return True
+
+
+def _access_command(cidrs: Iterable[str], instance: Instance) -> str:
+    """Return the command that changes the access to this box, too."""
+    words = f"{PROGRAM} access {instance.instance_id} --region {instance.region}"
+    for cidr in cidrs:
+        words += f" --ssh-cidr {cidr}"
+    return words
+
+
+def _all_access(
+    by_region: Mapping[str, Sequence[BoxRules]],
+    address: str | None,
+    caller: str | None,
+    changed: Mapping[str, Changes],
+    was_changed: Callable[[Box], bool] = _is_any,
+) -> tuple[BoxAccess, ...]:
+    """Return the access to each box, with what was changed."""
     access: list[BoxAccess] = []
     for region, boxes in by_region.items():
         for box_rules in boxes:
-            access.append(_box_access(box_rules, address, changed.get(region)))
-    return AccessReport(
-        boxes=tuple(access),
-        my_address=address,
-        regions_queried=inventory.regions,
-        regions_failed=failed,
-    )
+            changes = None
+            if was_changed(box_rules.box):
+                changes = changed.get(region)
+            box_access = _box_access(box_rules, address, changes)
+            access.append(replace(box_access, yours=is_yours(box_access.owner, caller)))
+    warn_if_caller_unknown([box.yours for box in access])
+    return tuple(access)
 
 
 @contextlib.contextmanager
@@ -177,80 +212,6 @@ def _box_rules(box: Box, rules: Iterable[IngressRule]) -> BoxRules:
     return BoxRules(box, port, tuple(rule for rule in own_rules if ec2.covers_port(rule, port)))
 
 
-def _change(
-    app: App, boxes: dict[str, list[BoxRules]], cidrs: tuple[str, ...]
-) -> tuple[dict[str, Changes], tuple[RegionFailure, ...]]:
-    """Replace the managed rules of each region. Return the changes, and the regions that failed."""
-    calls = Calls(app.lookup_seconds)
-
-    def replace(region: str) -> Changes:
-        return _replace(app.aws.ec2(region), calls, boxes[region], cidrs)
-
-    try:
-        return aws.change_each_region(boxes, replace)
-    except KeyboardInterrupt as exc:
-        calls.settle()
-        hint = f"The rules may have changed. Show them: {PROGRAM} access"
-        raise Interrupted.of(exc, hint=hint) from exc
-
-
-def _replace(client: Any, calls: Calls, boxes: Sequence[BoxRules], cidrs: tuple[str, ...]) -> Changes:
-    """Replace the managed rules of one region. Return the change of each group and port, as boxes may share a group.
-
-    The CIDRs are allowed by one group of each box, `BoxRules.group_id`. Managed rules of its other groups are revoked.
-    """
-    targets: set[tuple[str, int]] = set()
-    with_managed_rules: set[tuple[str, int]] = set()
-    rules_by_id: dict[str, IngressRule] = {}
-    for box_rules in boxes:
-        if box_rules.group_id:
-            targets.add((box_rules.group_id, box_rules.port))
-        for rule in box_rules.rules:
-            rules_by_id[rule.rule_id] = rule
-            if rule.created_by_us:
-                with_managed_rules.add((rule.group_id, box_rules.port))
-    rules = list(rules_by_id.values())
-    changes: Changes = {}
-    for group_id, port in sorted(targets):
-        changes[group_id, port] = _replace_in(client, calls, group_id, port, cidrs, rules)
-    for group_id, port in sorted(with_managed_rules - targets):
-        changes[group_id, port] = _replace_in(client, calls, group_id, port, (), rules)
-    return changes
-
-
-def _replace_in(
-    client: Any, calls: Calls, group_id: str, port: int, cidrs: tuple[str, ...], rules: Sequence[IngressRule]
-) -> Change:
-    """Replace the managed rules of one group. Return the CIDRs added and removed.
-
-    New rules are added before old ones are revoked, so that an address which both allow is never blocked.
-    """
-    missing, surplus = ec2.rule_changes(group_id, port, cidrs, rules)
-
-    def remaining() -> tuple[tuple[str, ...], tuple[IngressRule, ...]]:
-        return ec2.rule_changes(group_id, port, cidrs, ec2.find_rules(client, [group_id]))
-
-    def added() -> bool | None:
-        still_missing, _ = remaining()
-        if still_missing:
-            return None
-        return True
-
-    def removed() -> bool | None:
-        _, still_existing = remaining()
-        if still_existing:
-            return None
-        return True
-
-    if missing:
-        authorize = partial(ec2.authorize, client, group_id, port, missing)
-        calls.make(f"the new rules of {group_id}", authorize, look=added, note=note_nothing)
-    if surplus:
-        revoke = partial(ec2.revoke, client, group_id, surplus)
-        calls.make(f"the old rules of {group_id}", revoke, look=removed, note=note_nothing)
-    return missing, tuple(rule.source for rule in surplus)
-
-
 def _box_access(box_rules: BoxRules, address: str | None, changes: Changes | None) -> BoxAccess:
     """Return the access to one box. `changes` are those of its region; None if nothing was changed there."""
     box = box_rules.box
@@ -270,6 +231,7 @@ def _box_access(box_rules: BoxRules, address: str | None, changes: Changes | Non
         rules=tuple(_access_rule(rule) for rule in sorted(box_rules.rules, key=_managed_first)),
         added=added,
         removed=removed,
+        owner=box.instance.owner,
     )
 
 
@@ -290,4 +252,4 @@ def _managed_first(rule: IngressRule) -> tuple[bool, str]:
 
 
 def _access_rule(rule: IngressRule) -> AccessRule:
-    return AccessRule(rule.source, rule.group_id, rule.rule_id, rule.created_by_us, rule.description)
+    return AccessRule(rule.source, rule.group_id, rule.rule_id, rule.created_by_us, rule.description, rule.owner)

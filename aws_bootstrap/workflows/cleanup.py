@@ -15,10 +15,12 @@ from ..config import DEFAULT_USER, LaunchConfig
 from ..errors import BootstrapError, IncompleteError, Interrupted
 from ..invocation import PROGRAM
 from ..models import AliasAddress, AliasEntry, CleanupPlan, CleanupReport, DeletedVolume, Resource, Volume, VolumeEntry
-from ..parallel import run_parallel
+from ..parallel import gather, run_parallel
 from ..sshconfig import Host
+from . import left_out
 from .hosts import read_hosts
 from .inventory import Inventory, orphan_volumes, read, read_region
+from .owners import get_owner
 from .unknown import Calls
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ class CleanupOptions:
     include_ebs: bool = False
     include_kept: bool = False
     sync: bool = False
+    everyone: bool = False
     config: LaunchConfig = LaunchConfig()
 
     @property
@@ -44,6 +47,8 @@ class CleanupOptions:
             flags += " --include-kept"
         if self.sync:
             flags += " --sync"
+        if self.everyone:
+            flags += " --everyone"
         return flags
 
 
@@ -54,12 +59,14 @@ class Plan:
     shown: CleanupPlan
     new_hosts: tuple[Host, ...] = ()
     updated_hosts: tuple[Host, ...] = ()
+    #: The caller, whose volumes alone are deleted; None to delete everyone's.
+    owner: str | None = None
 
 
 def plan(app: App, options: CleanupOptions) -> Plan:
     """Return what `apply` would do. Reads only; changes nothing."""
     text = sshconfig.read(app.paths.ssh_config)
-    inventory = _read(app, options, sshconfig.hosts(text))
+    inventory, owner = _read(app, options, sshconfig.hosts(text))
     broken = sshconfig.broken(text)
     stale = _alias_entries(inventory.stale_hosts())
     updated: list[Host] = []
@@ -68,7 +75,7 @@ def plan(app: App, options: CleanupOptions) -> Plan:
         updated = _hosts_with_new_address(app, inventory, options.config)
         without_alias = _hosts_to_add(app, inventory, broken, options.config)
         new = _with_aliases(without_alias, _text_without(text, stale))
-    to_delete, kept = _split_orphans(inventory, options)
+    to_delete, kept, others = _split_orphans(inventory, options, owner)
     skipped_volumes: tuple[VolumeEntry, ...] = ()
     if inventory.failed:
         skipped_volumes = to_delete
@@ -83,17 +90,25 @@ def plan(app: App, options: CleanupOptions) -> Plan:
         skipped=_alias_entries(inventory.unjudged_hosts()),
         skipped_volumes=skipped_volumes,
         broken=tuple(broken),
+        left_out=left_out.volumes(others, f"{PROGRAM} cleanup{options.flags} --everyone"),
         kept_volumes=kept,
         command=f"{PROGRAM} cleanup{options.flags}",
     )
-    return Plan(shown, tuple(new), tuple(updated))
+    return Plan(shown, tuple(new), tuple(updated), owner)
 
 
-def _read(app: App, options: CleanupOptions, hosts: Sequence[Host]) -> Inventory:
-    """Return the inventory. Volumes are read before instances, so that each volume of a new box has its instance."""
-    if options.include_ebs:
-        return read(app, volumes="first", hosts=hosts)
-    return read(app, volumes="none", hosts=hosts)
+def _read(app: App, options: CleanupOptions, hosts: Sequence[Host]) -> tuple[Inventory, str | None]:
+    """Return the inventory, and the caller where only the caller's volumes are to be deleted.
+
+    Volumes are read before instances, so that each volume of a new box has its instance. BootstrapError
+    `owner-unknown` if it is unknown whose volumes are the caller's.
+    """
+    if not options.include_ebs:
+        return read(app, volumes="none", hosts=hosts), None
+    read_all = partial(read, app, volumes="first", hosts=hosts)
+    if options.everyone:
+        return read_all(), None
+    return gather(read_all, partial(get_owner, app))
 
 
 @dataclass
@@ -202,6 +217,7 @@ def nothing_done(shown: CleanupPlan) -> CleanupReport:
         skipped=shown.skipped,
         skipped_volumes=shown.skipped_volumes,
         broken=shown.broken,
+        left_out=shown.left_out,
         kept_volumes=shown.kept_volumes,
     )
 
@@ -272,22 +288,29 @@ def _alias_addresses(hosts: Iterable[Host]) -> tuple[AliasAddress, ...]:
 
 
 def _split_orphans(
-    inventory: Inventory, options: CleanupOptions
-) -> tuple[tuple[VolumeEntry, ...], tuple[VolumeEntry, ...]]:
-    """Return the orphan volumes to delete, and those that remain since they are marked to keep."""
+    inventory: Inventory, options: CleanupOptions, owner: str | None
+) -> tuple[tuple[VolumeEntry, ...], tuple[VolumeEntry, ...], tuple[Volume, ...]]:
+    """Return the orphan volumes to delete, those that remain since they are marked to keep, and those of others."""
     to_delete: list[VolumeEntry] = []
     kept: list[VolumeEntry] = []
+    others: list[Volume] = []
     for volume in inventory.orphans():
-        if _is_to_delete(volume, options):
+        if _is_to_delete(volume, options, owner):
             to_delete.append(_volume_entry(volume))
+        elif _is_to_delete(volume, options, None):
+            others.append(volume)
         elif volume.created_by_us:
             kept.append(_volume_entry(volume))
-    return tuple(to_delete), tuple(kept)
+    return tuple(to_delete), tuple(kept), tuple(others)
 
 
-def _is_to_delete(orphan: Volume, options: CleanupOptions) -> bool:
-    """Return whether to delete an orphan volume: never one that the user created."""
-    return orphan.created_by_us and (options.include_kept or not orphan.kept)
+def _is_to_delete(orphan: Volume, options: CleanupOptions, owner: str | None) -> bool:
+    """Return whether to delete an orphan volume: never a brought one, and of others' none unless the owner is None."""
+    if not orphan.created_by_us:
+        return False
+    if owner is not None and orphan.owner != owner:
+        return False
+    return options.include_kept or not orphan.kept
 
 
 def _volume_entry(volume: Volume) -> VolumeEntry:
@@ -316,7 +339,7 @@ def _delete_all(work: Work, client: Any, volumes: Sequence[VolumeEntry]) -> None
         return
     still_to_delete: set[str] = set()
     for orphan in orphan_volumes(found_volumes, instances):
-        if _is_to_delete(orphan, work.options):
+        if _is_to_delete(orphan, work.options, work.todo.owner):
             still_to_delete.add(orphan.volume_id)
     for volume in volumes:
         if volume.volume_id in still_to_delete:

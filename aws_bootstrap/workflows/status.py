@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from .. import ec2, output, sshconfig
+from .. import ec2, output, parallel, sshconfig
 from ..aws import without_waiting
 from ..config import DEFAULT_USER, GP3_USD_PER_GB_MONTH
 from ..errors import BootstrapError
@@ -24,9 +24,9 @@ from ..models import (
     Volume,
     VolumeStatus,
 )
-from ..parallel import run_parallel
 from .access import blocked_address_hint
 from .inventory import Box, managed_hosts, read_with, regions_to_read
+from .owners import find_owner, is_yours, warn_if_caller_unknown
 
 if TYPE_CHECKING:
     from ..app import App
@@ -40,15 +40,18 @@ def gather(app: App, regions: Sequence[str], *, instructions: bool = True, gpu: 
     regions = regions_to_read(app, regions)
     hosts = managed_hosts(app)
     try:
-        inventory, prices = read_with(_spot_prices, app, regions, hosts=hosts)
+        (inventory, prices), caller = parallel.gather(
+            partial(read_with, _spot_prices, app, regions, hosts=hosts), partial(find_owner, app)
+        )
     except BootstrapError as exc:
         raise exc.attach_result(_report_without_regions(app, regions, exc)) from exc
     now = datetime.now(UTC)
-    instances = [instance_status(box, prices[box.region], now) for box in inventory.boxes]
+    instances = [instance_status(box, prices[box.region], now, caller) for box in inventory.boxes]
     _warn_of_unpriced_boxes(instances)
+    warn_if_caller_unknown([box.yours for box in instances])
     if gpu:
         instances = _with_gpus(app, instances)
-    orphan_volumes = [_orphan(volume) for volume in inventory.orphans()]
+    orphan_volumes = [_orphan(volume, caller) for volume in inventory.orphans()]
     return StatusReport(
         instances=tuple(instances),
         regions_queried=inventory.regions,
@@ -70,7 +73,10 @@ def _report_without_regions(app: App, regions: Sequence[str], error: BootstrapEr
     return StatusReport((), tuple(regions), tuple(failed), ())
 
 
-def _orphan(volume: Volume) -> OrphanVolume:
+def _orphan(volume: Volume, caller: str | None) -> OrphanVolume:
+    yours = None
+    if volume.created_by_us:
+        yours = is_yours(volume.owner, caller)
     return OrphanVolume(
         volume_id=volume.volume_id,
         region=volume.region,
@@ -78,6 +84,8 @@ def _orphan(volume: Volume) -> OrphanVolume:
         monthly_cost_usd=round(volume.size_gb * GP3_USD_PER_GB_MONTH, 2),
         last_instance_id=volume.instance_id,
         kept=volume.kept or None,
+        owner=volume.owner,
+        yours=yours,
         created_by_us=volume.created_by_us,
     )
 
@@ -112,7 +120,7 @@ def _warn_of_unpriced_boxes(instances: Sequence[InstanceStatus]) -> None:
             _warn_about(box, message, code="price-unknown")
 
 
-def instance_status(box: Box, prices: Prices, now: datetime) -> InstanceStatus:
+def instance_status(box: Box, prices: Prices, now: datetime, caller: str | None = None) -> InstanceStatus:
     """Return the status of one box: its uptime, its estimated cost until `now`, its volumes and its alias."""
     instance = box.instance
     user = box.host.user if box.host else DEFAULT_USER
@@ -136,6 +144,8 @@ def instance_status(box: Box, prices: Prices, now: datetime) -> InstanceStatus:
         ebs_volumes=tuple(_volume_status(volume) for volume in box.volumes),
         spot_price_per_hour=spot_price,
         estimated_cost=estimated_cost,
+        owner=instance.owner,
+        yours=is_yours(instance.owner, caller),
     )
 
 
@@ -164,7 +174,7 @@ def _uptime(instance: Instance, now: datetime) -> int | None:
 def _with_gpus(app: App, instances: Sequence[InstanceStatus]) -> list[InstanceStatus]:
     """Return the instances, each running one with its GPU. All are read in parallel."""
     calls = [partial(_with_gpu, app, instance) for instance in instances]
-    return run_parallel(calls)
+    return parallel.run_parallel(calls)
 
 
 def _with_gpu(app: App, instance: InstanceStatus) -> InstanceStatus:

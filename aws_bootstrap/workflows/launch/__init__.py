@@ -33,11 +33,19 @@ def apply(plan: LaunchPlan, app: App, ask_on_demand: Callable[[Callable[[], OnDe
     """
     launch = Launch(plan, app, ask_on_demand, plan.key)
     _warn_of_skipped(plan)
+    _warn_of_unknown_owner(plan)
     try:
         run_steps(STEPS, plan, launch)
     except (Exception, KeyboardInterrupt) as exc:
         raise launch_error(launch, exc) from exc
     return report(launch)
+
+
+def _warn_of_unknown_owner(plan: LaunchPlan) -> None:
+    """Warn that what the launch creates has no owner: later commands act on it only by its name."""
+    if plan.owner is None:
+        message = "The box will have no owner, since STS does not say who you are. Later, end it by its name."
+        output.warn(message, code="owner-unknown")
 
 
 def _warn_of_skipped(plan: LaunchPlan) -> None:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ... import aws, cloud_init, ec2, sshconfig
-from ...config import DEFAULT_USER, LOGIN_RETRY_SECONDS, LaunchConfig
+from ...config import DEFAULT_USER, LOGIN_RETRY_SECONDS, TAG_OWNER, LaunchConfig
 from ...errors import BootstrapError, UsageError
 from ...invocation import PROGRAM
 from ...models import DryRun, Image, InstanceType, KeyPair, LocalKey, Network, RegionFailure, SecurityGroup, Volume
@@ -17,6 +17,7 @@ from ...ssh import check_installed
 from .. import provision, ssh_options
 from ..cidrs import resolve_cidrs
 from ..hosts import new_host
+from ..owners import find_owner
 
 if TYPE_CHECKING:
     from ...app import App
@@ -65,6 +66,8 @@ class LaunchPlan:
     volume: Volume | None = None
     #: The titles of the steps that apply.
     steps: tuple[str, ...] = ()
+    #: The owner of what the launch creates, as its tag names it; None if STS did not answer.
+    owner: str | None = None
 
     @property
     def first(self) -> RegionPlan:
@@ -98,6 +101,14 @@ class LaunchPlan:
         if self.volume is None:
             return None
         return self.volume.availability_zone
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """Return the tags of everything that the launch creates: the user's, and the owner."""
+        tags = dict(self.config.tag)
+        if self.owner:
+            tags[TAG_OWNER] = self.owner
+        return tags
 
     def of(self, region: str) -> RegionPlan:
         """Return the plan of this region. KeyError if the launch does not use it."""
@@ -180,14 +191,15 @@ def build_plan(config: LaunchConfig, app: App) -> LaunchPlan:
     def read_region(region: str) -> RegionPlan:
         return _read_region(app.aws.ec2(region), region, config)
 
-    (found, failed), cidrs, volume = gather(
+    (found, failed), cidrs, volume, owner = gather(
         partial(aws.each_region, regions, read_region),
         partial(resolve_cidrs, config.ssh_cidr, app.my_address),
         partial(_existing_volume, app, regions[0], config.ebs_volume_id),
+        partial(find_owner, app),
     )
     region_plans = tuple(found.values())
     _check_types(config, region_plans)
-    return LaunchPlan(config, region_plans, failed, cidrs, key, script, volume)
+    return LaunchPlan(config, region_plans, failed, cidrs, key, script, volume, owner=owner)
 
 
 def _check_volume_options(config: LaunchConfig) -> None:

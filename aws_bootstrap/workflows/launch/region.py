@@ -36,7 +36,7 @@ def ensure_key_pair(launch: Launch, region_plan: RegionPlan | None = None) -> No
         if imported:
             launch.other_resources.append(Resource("key-pair", key_name, region, billing=False))
 
-    ensure = partial(ec2.ensure_key_pair, client, name, key, earlier_pairs)
+    ensure = partial(ec2.ensure_key_pair, client, name, key, earlier_pairs, launch.plan.tags)
     launch.calls.make(f"the key pair in {region}", ensure, look=find, note=note)
 
 
@@ -64,7 +64,7 @@ def ensure_security_group(launch: Launch, region_plan: RegionPlan | None = None)
         if created:
             launch.other_resources.append(Resource("security-group", group.group_id, region, billing=False))
 
-    ensure = partial(ec2.ensure_security_group, client, vpc_id, name)
+    ensure = partial(ec2.ensure_security_group, client, vpc_id, name, launch.plan.tags)
     group, _ = launch.calls.make(f"the security group in {region}", ensure, look=find, note=note)
     _ensure_ingress(launch, client, group, region)
 
@@ -81,7 +81,7 @@ def _ensure_ingress(launch: Launch, client: Any, group: SecurityGroup, region: s
             return None
         return True
 
-    ensure = partial(ec2.ensure_ingress, client, group, port, cidrs)
+    ensure = partial(ec2.ensure_ingress, client, group, port, cidrs, launch.plan.tags)
     launch.calls.make(f"the rules of the security group in {region}", ensure, look=find, note=note_nothing)
 
 

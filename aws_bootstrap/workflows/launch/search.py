@@ -99,7 +99,7 @@ def _request(launch: Launch, attempt: Attempt) -> ec2.InstanceRequest:
         max_price=config.max_price,
         availability_zone=plan.zone,
         user_data=plan.user_data,
-        user_tags=config.tag,
+        user_tags=plan.tags,
     )
 
 

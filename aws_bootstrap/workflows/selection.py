@@ -1,0 +1,69 @@
+"""Select the boxes to terminate: those that are named, else the caller's of one region."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ..invocation import PROGRAM
+from ..models import Instance, LeftOutBox, TerminationTarget
+from ..parallel import gather
+from . import left_out
+from .inventory import Box, read, select
+from .owners import get_owner
+
+if TYPE_CHECKING:
+    from ..app import App
+
+
+@dataclass(frozen=True)
+class Targets:
+    """The boxes to terminate, and the boxes of the region that are not the caller's."""
+
+    boxes: tuple[Box, ...]
+    left_out: tuple[LeftOutBox, ...] = ()
+
+
+def find_targets(app: App, names: Sequence[str], region: str | None, *, everyone: bool = False) -> Targets:
+    """Return the boxes named by alias or id, in any region; the caller's boxes of the region if none is named.
+
+    With `everyone`, all boxes of the region. A box that is already terminated may be named, since its volumes may
+    remain. BootstrapError `owner-unknown` if it is unknown which boxes are the caller's.
+    """
+    if names:
+        regions: list[str] = []
+        if region:
+            regions.append(region)
+        return Targets(select(app, names, regions, ended=True))
+    # Without names no host is needed. An SSH config that cannot be read must not keep a box running.
+    read_boxes = partial(read, app, (region or app.aws.region,), hosts=())
+    if everyone:
+        return Targets(_not_ended(read_boxes().boxes))
+    inventory, owner = gather(read_boxes, partial(get_owner, app))
+    own: list[Box] = []
+    others: list[Instance] = []
+    for box in _not_ended(inventory.boxes):
+        if box.instance.owner == owner:
+            own.append(box)
+        else:
+            others.append(box.instance)
+    return Targets(tuple(own), left_out.boxes(app, others, _terminate_command))
+
+
+def _not_ended(boxes: Iterable[Box]) -> tuple[Box, ...]:
+    return tuple(box for box in boxes if not box.has_ended)
+
+
+def _terminate_command(instance: Instance) -> str:
+    return f"{PROGRAM} terminate {instance.instance_id} --region {instance.region}"
+
+
+def to_confirm(targets: Targets, *, keep_ebs: bool) -> tuple[TerminationTarget, ...]:
+    """Return the boxes, each with the volumes that are deleted with it."""
+    found: list[TerminationTarget] = []
+    for target in targets.boxes:
+        volumes = () if keep_ebs else tuple(target.deletable_volumes)
+        found.append(TerminationTarget(target.instance, target.alias, volumes))
+    return tuple(found)
