@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from . import silence
 from .config import DEFAULT_REGION
-from .errors import KNOWN_EXCEPTIONS, BootstrapError, UsageError, to_aws_error, unexpected_reply
+from .errors import (
+    KNOWN_EXCEPTIONS,
+    BootstrapError,
+    UsageError,
+    is_denied_by_organization,
+    to_aws_error,
+    unexpected_reply,
+)
 from .models import RegionFailure, RegionReason
 from .parallel import WAKE_SECONDS, map_parallel
 from .silence import SILENCE
@@ -296,8 +303,16 @@ def _by_outcome[T](answers: dict[str, T | BootstrapError]) -> Answers[T]:
             found[region] = answer
     if answers and not found:
         raise _of_all(failed)
-    failures = [RegionFailure(region, str(error)) for region, error in failed.items()]
+    failures = [_failure(region, error) for region, error in failed.items()]
     return found, tuple(failures)
+
+
+def _failure(region: str, error: BootstrapError) -> RegionFailure:
+    """Return why the region failed, without the code that AWS adds for administrators."""
+    if not is_denied_by_organization(error):
+        return RegionFailure(region, str(error))
+    sentence, _, _ = str(error).partition(" Encoded authorization failure message")
+    return RegionFailure(region, sentence, is_denied=True)
 
 
 def _of_all(failed: dict[str, BootstrapError]) -> BootstrapError:

@@ -56,5 +56,7 @@ class AccessReport(Result):
     my_address: str | None
     regions_queried: tuple[str, ...]
     regions_failed: tuple[RegionFailure, ...]
+    #: The regions that a policy of the account's organization denies, unless --region named them.
+    regions_denied: tuple[RegionFailure, ...] = ()
     #: The boxes whose rules a change without names did not touch, since they are not the caller's.
     left_out: tuple[LeftOutBox, ...] = ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .base import Result, optional, private
 from .facts import RegionFailure
@@ -15,6 +15,7 @@ class AliasEntry:
 
     instance_id: str
     alias: str
+    region: str | None = field(default=None, compare=False, metadata={"private": True})
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,8 @@ class CleanupPlan(Result):
     skipped: tuple[AliasEntry, ...] = ()
     skipped_volumes: tuple[VolumeEntry, ...] = ()
     broken: tuple[str, ...] = ()
+    #: The regions that a policy of the account's organization denies, unless --region named them.
+    regions_denied: tuple[RegionFailure, ...] = ()
     #: The orphan volumes that stay since they are not the caller's.
     left_out: tuple[LeftOutVolume, ...] = ()
     kept_volumes: tuple[VolumeEntry, ...] = private(())
@@ -84,6 +87,8 @@ class CleanupReport(Result):
     skipped: tuple[AliasEntry, ...] = ()
     skipped_volumes: tuple[VolumeEntry, ...] = ()
     broken: tuple[str, ...] = ()
+    #: The regions that a policy of the account's organization denies, unless --region named them.
+    regions_denied: tuple[RegionFailure, ...] = ()
     #: The orphan volumes that stay since they are not the caller's.
     left_out: tuple[LeftOutVolume, ...] = ()
     kept_volumes: tuple[VolumeEntry, ...] = private(())

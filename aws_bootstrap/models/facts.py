@@ -145,6 +145,8 @@ class RegionFailure:
 
     region: str
     error: str
+    #: Whether a policy of the account's organization denies it.
+    is_denied: bool = field(default=False, metadata={"private": True})
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,8 @@ class StatusReport(Result):
     regions_queried: tuple[str, ...]
     regions_failed: tuple[RegionFailure, ...]
     orphan_volumes: tuple[OrphanVolume, ...]
+    #: The regions that a policy of the account's organization denies, unless --region named them.
+    regions_denied: tuple[RegionFailure, ...] = ()
     instructions: bool = private(True)
 
     @property

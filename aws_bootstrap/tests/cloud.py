@@ -21,6 +21,13 @@ OURS = {"Key": "created-by", "Value": "aws-bootstrap-g4dn"}
 CALLER = "AKIAIOSFODNN7EXAMPLE"
 """The caller's unique id, as moto's STS answers."""
 
+#: In EC2's words, as in https://github.com/aws/karpenter-provider-aws/issues/7370.
+DENIED_BY_ORGANIZATION = (
+    "You are not authorized to perform this operation. User: arn:aws:sts::123456789012:assumed-role/dev/me is not "
+    "authorized to perform: ec2:DescribeInstances with an explicit deny in a service control policy. "
+    "Encoded authorization failure message: g4oZPBqZ4Bni8dE5dGjxYTnOZ"
+)
+
 Answer = tuple[SimpleNamespace, dict[str, Any]]
 """HTTP status and parsed body, as botocore takes them from a `before-call` handler: nothing is sent then."""
 
@@ -39,6 +46,8 @@ class Cloud(Aws):
         self.calls: list[tuple[str, str]] = []
         """(region, operation) of each request that was sent."""
         self._denied: set[tuple[str, str | None]] = set()
+        self.organization_denies: set[str] = set()
+        """Regions in which a service control policy denies every call."""
         self._errors: list[Callable[[str, str, dict[str, Any]], str | None]] = []
 
     @property
@@ -67,6 +76,14 @@ class Cloud(Aws):
 
         self._errors.append(error)
 
+    def _refusal(self, service: str, region: str, operation: str, body: Any) -> Answer | None:
+        if service == "ec2" and region in self.organization_denies:
+            return _error("UnauthorizedOperation", DENIED_BY_ORGANIZATION)
+        for error in self._errors:
+            if code := error(region, operation, body):
+                return _error(code, f"EC2 said {code}.")
+        return None
+
     def _new_client(self, service: str, region: str, retry: bool) -> Any:
         client = super()._new_client(service, region, retry)
 
@@ -75,9 +92,8 @@ class Cloud(Aws):
             if {(region, None), (region, model.name)} & self._denied:
                 denied = "UnauthorizedOperation" if service == "ec2" else "AccessDeniedException"
                 return _error(denied, "You are not authorized to perform this operation.")
-            for error in self._errors:
-                if code := error(region, model.name, params["body"]):
-                    return _error(code, f"EC2 said {code}.")
+            if refusal := self._refusal(service, region, model.name, params["body"]):
+                return refusal
             if service == "pricing" and self.list_price is not None:
                 filters = {f["Field"]: f["Value"] for f in json.loads(params["body"])["Filters"]}
                 price = self.list_price

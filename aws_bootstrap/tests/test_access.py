@@ -129,6 +129,7 @@ def test_the_whole_document_of_two_boxes_in_one_region(run, app, cloud, my_addre
         "regions_queried": found["regions_queried"],
         "regions_failed": [],
         "left_out": [],
+        "regions_denied": [],
         "warnings": [],
     }
     assert WEST in found["regions_queried"]

@@ -23,7 +23,7 @@ from aws_bootstrap.models import (
 )
 from aws_bootstrap.tests import factories
 from aws_bootstrap.tests.cloud import CALLER, REGIONS, make_volume, start_box
-from aws_bootstrap.workflows.inventory import Box
+from aws_bootstrap.workflows.box import Box
 from aws_bootstrap.workflows.status import gather, instance_status
 
 EAST, WEST = "us-east-1", "us-west-2"

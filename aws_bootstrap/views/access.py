@@ -6,15 +6,14 @@ from click import style
 
 from ..invocation import PROGRAM
 from ..models import AccessReport, AccessRule, BoxAccess
-from .text import heading, next_commands, other_owner, pairs, plural, text
+from .text import heading, next_commands, other_owner, pairs, plural, regions_read, text
 
 
 @text.register
 def access_report(report: AccessReport) -> str:
     """Return each box with who may reach it and what was changed; how to allow oneself, where one is not."""
     if not report.boxes:
-        regions_read = len(report.regions_queried) - len(report.regions_failed)
-        return f"No boxes of aws-bootstrap in {plural(regions_read, 'region')}."
+        return f"No boxes of aws-bootstrap in {plural(regions_read(report), 'region')}."
     boxes = [_box(box) for box in report.boxes]
     parts = ["\n".join(boxes)]
     if report.my_address:

@@ -7,7 +7,7 @@ from click import style
 from ..gpu import GpuInfo
 from ..invocation import PROGRAM
 from ..models import InstanceStatus, OrphanVolume, StatusReport
-from .text import aligned, command, connections, heading, other_owner, pairs, plural, span, text, usd
+from .text import aligned, command, connections, heading, other_owner, pairs, plural, regions_read, span, text, usd
 
 _COLOURS = {"running": "green", "pending": "yellow", "stopping": "yellow", "shutting-down": "yellow", "stopped": "red"}
 
@@ -15,13 +15,12 @@ _COLOURS = {"running": "green", "pending": "yellow", "stopping": "yellow", "shut
 @text.register
 def status_report(report: StatusReport) -> str:
     """Return each box with its cost and commands, then orphan volumes; at the end the next command to type."""
-    regions_read = len(report.regions_queried) - len(report.regions_failed)
-    if report.regions_failed and regions_read == 0:
+    if report.regions_failed and regions_read(report) == 0:
         return ""
     is_brief = not report.instructions and len(report.instances) > 1
     parts: list[str] = []
     if not report.instances:
-        parts.append(f"No instances of aws-bootstrap in {plural(regions_read, 'region')}.")
+        parts.append(f"No instances of aws-bootstrap in {plural(regions_read(report), 'region')}.")
     elif is_brief:
         parts.append(_brief(report))
     else:

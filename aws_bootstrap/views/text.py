@@ -8,7 +8,7 @@ from functools import singledispatch
 from click import style, unstyle
 
 from ..invocation import PROGRAM, SSH
-from ..models import Result
+from ..models import AccessReport, CleanupPlan, CleanupReport, Result, StatusReport
 
 #: The program on the box that prints Jupyter's address with its token; by its path, since not every shell finds it.
 JUPYTER_LINK = ".aws-bootstrap/jupyter-link"
@@ -110,6 +110,11 @@ def bare_connections(alias: str) -> list[tuple[str, str]]:
         ("Set up", command(f"{PROGRAM} setup {alias}")),
         ("Terminate", command(f"{PROGRAM} terminate {alias}")),
     ]
+
+
+def regions_read(result: StatusReport | AccessReport | CleanupPlan | CleanupReport) -> int:
+    """Return how many regions were read."""
+    return len(result.regions_queried) - len(result.regions_failed) - len(result.regions_denied)
 
 
 def span(seconds: float) -> str:

@@ -19,9 +19,10 @@ from ..parallel import gather
 from ..sshconfig import Host
 from . import left_out
 from .access_change import BoxRules, Change, Changes, Replacement, change_rules, replaced_owners
+from .box import Box
 from .cidrs import resolve_cidrs
 from .hosts import ssh_port
-from .inventory import Box, check_none_ended, read_region, read_with
+from .inventory import check_none_ended, read_region, read_with
 from .owners import find_owner, get_owner, is_yours, warn_if_caller_unknown
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def apply(
     if names:
         check_none_ended(inventory.boxes)
     by_region = _by_region(inventory.boxes, rules)
-    report = AccessReport((), address, inventory.regions, inventory.failed)
+    report = AccessReport((), address, inventory.regions, inventory.failed, inventory.denied)
     if not new_cidrs:
         return replace(report, boxes=_all_access(by_region, address, caller, {}))
     owners = replaced_owners(inventory.boxes, caller, named=bool(names), everyone=everyone)

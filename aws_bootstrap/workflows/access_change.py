@@ -12,7 +12,7 @@ from ..config import TAG_OWNER
 from ..errors import Interrupted
 from ..invocation import PROGRAM
 from ..models import IngressRule, RegionFailure
-from .inventory import Box
+from .box import Box
 from .unknown import Calls, note_nothing
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """Update the SSH config to match the existing instances, and delete volumes whose instance no longer exists.
 
-Nothing is removed or deleted on the basis of a partial view, and no instance is ever terminated.
+An alias or volume is judged by what its own region answers, all of it. No instance is ever terminated.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ class CleanupOptions:
     include_kept: bool = False
     sync: bool = False
     everyone: bool = False
+    #: Only these regions, and only what is in them; all enabled regions if there are none.
+    regions: tuple[str, ...] = ()
     config: LaunchConfig = LaunchConfig()
 
     @property
@@ -49,6 +51,8 @@ class CleanupOptions:
             flags += " --sync"
         if self.everyone:
             flags += " --everyone"
+        for region in self.regions:
+            flags += f" --region {region}"
         return flags
 
 
@@ -76,10 +80,6 @@ def plan(app: App, options: CleanupOptions) -> Plan:
         without_alias = _hosts_to_add(app, inventory, broken, options.config)
         new = _with_aliases(without_alias, _text_without(text, stale))
     to_delete, kept, others = _split_orphans(inventory, options, owner)
-    skipped_volumes: tuple[VolumeEntry, ...] = ()
-    if inventory.failed:
-        skipped_volumes = to_delete
-        to_delete = ()
     shown = CleanupPlan(
         regions_queried=inventory.regions,
         regions_failed=inventory.failed,
@@ -88,8 +88,8 @@ def plan(app: App, options: CleanupOptions) -> Plan:
         updated=_alias_addresses(updated),
         orphan_volumes=to_delete,
         skipped=_alias_entries(inventory.unjudged_hosts()),
-        skipped_volumes=skipped_volumes,
         broken=tuple(broken),
+        regions_denied=inventory.denied,
         left_out=left_out.volumes(others, f"{PROGRAM} cleanup{options.flags} --everyone"),
         kept_volumes=kept,
         command=f"{PROGRAM} cleanup{options.flags}",
@@ -104,8 +104,8 @@ def _read(app: App, options: CleanupOptions, hosts: Sequence[Host]) -> tuple[Inv
     `owner-unknown` if it is unknown whose volumes are the caller's.
     """
     if not options.include_ebs:
-        return read(app, volumes="none", hosts=hosts), None
-    read_all = partial(read, app, volumes="first", hosts=hosts)
+        return read(app, options.regions, volumes="none", hosts=hosts), None
+    read_all = partial(read, app, options.regions, volumes="first", hosts=hosts)
     if options.everyone:
         return read_all(), None
     return gather(read_all, partial(get_owner, app))
@@ -217,6 +217,7 @@ def nothing_done(shown: CleanupPlan) -> CleanupReport:
         skipped=shown.skipped,
         skipped_volumes=shown.skipped_volumes,
         broken=shown.broken,
+        regions_denied=shown.regions_denied,
         left_out=shown.left_out,
         kept_volumes=shown.kept_volumes,
     )
@@ -226,7 +227,7 @@ def nothing_done(shown: CleanupPlan) -> CleanupReport:
 
 
 def _alias_entries(hosts: Iterable[Host]) -> tuple[AliasEntry, ...]:
-    return tuple(AliasEntry(host.instance_id, host.alias) for host in hosts)
+    return tuple(AliasEntry(host.instance_id, host.alias, host.region) for host in hosts)
 
 
 def _text_without(text: str, stale: Iterable[AliasEntry]) -> str:

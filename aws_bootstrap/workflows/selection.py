@@ -11,7 +11,8 @@ from ..invocation import PROGRAM
 from ..models import Instance, LeftOutBox, TerminationTarget
 from ..parallel import gather
 from . import left_out
-from .inventory import Box, read, select
+from .box import Box
+from .inventory import read, select
 from .owners import get_owner
 
 if TYPE_CHECKING:

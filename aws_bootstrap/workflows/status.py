@@ -25,7 +25,8 @@ from ..models import (
     VolumeStatus,
 )
 from .access import blocked_address_hint
-from .inventory import Box, managed_hosts, read_with, regions_to_read
+from .box import Box
+from .inventory import managed_hosts, read_with
 from .owners import find_owner, is_yours, warn_if_caller_unknown
 
 if TYPE_CHECKING:
@@ -37,14 +38,13 @@ type Prices = Mapping[tuple[str, str], SpotPrice]
 
 def gather(app: App, regions: Sequence[str], *, instructions: bool = True, gpu: bool = False) -> StatusReport:
     """Return the boxes with their aliases in the SSH config, and the orphan volumes."""
-    regions = regions_to_read(app, regions)
     hosts = managed_hosts(app)
     try:
         (inventory, prices), caller = parallel.gather(
             partial(read_with, _spot_prices, app, regions, hosts=hosts), partial(find_owner, app)
         )
     except BootstrapError as exc:
-        raise exc.attach_result(_report_without_regions(app, regions, exc)) from exc
+        raise _with_unread_regions(exc, regions) from exc
     now = datetime.now(UTC)
     instances = [instance_status(box, prices[box.region], now, caller) for box in inventory.boxes]
     _warn_of_unpriced_boxes(instances)
@@ -57,20 +57,22 @@ def gather(app: App, regions: Sequence[str], *, instructions: bool = True, gpu: 
         regions_queried=inventory.regions,
         regions_failed=inventory.failed,
         orphan_volumes=tuple(orphan_volumes),
+        regions_denied=inventory.denied,
         instructions=instructions,
     )
 
 
-def _report_without_regions(app: App, regions: Sequence[str], error: BootstrapError) -> StatusReport:
-    """Return the report if no region could be read."""
+def _with_unread_regions(error: BootstrapError, named: Sequence[str]) -> BootstrapError:
+    """Return the error with the report of the regions that could not be read: those named, else all that were."""
     reason_by_region: dict[str, str] = {}
+    for region in named:
+        reason_by_region[region] = str(error)
     for of_region in error.report.regions:
         reason_by_region[of_region.region] = of_region.reason
-    failed: list[RegionFailure] = []
-    for region in regions:
-        reason = reason_by_region.get(region, str(error))
-        failed.append(RegionFailure(region, reason))
-    return StatusReport((), tuple(regions), tuple(failed), ())
+    if not reason_by_region:
+        return error
+    failed = [RegionFailure(region, reason) for region, reason in reason_by_region.items()]
+    return error.attach_result(StatusReport((), tuple(reason_by_region), tuple(failed), ()))
 
 
 def _orphan(volume: Volume, caller: str | None) -> OrphanVolume:

@@ -20,7 +20,7 @@ from ..models import (
     Volume,
 )
 from ..parallel import run_parallel
-from .inventory import Box
+from .box import Box
 from .selection import Targets
 from .unknown import Calls, is_unknown, note_nothing
 
