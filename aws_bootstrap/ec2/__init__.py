@@ -14,10 +14,19 @@ from .instances import (
     wait_running,
 )
 from .keypairs import ensure_key_pair, find_key_pairs, key_pair_for
-from .network import ensure_ingress, ensure_security_group, find_network, find_security_groups, group_in, missing_cidrs
+from .network import (
+    ensure_ingress,
+    ensure_security_group,
+    find_network,
+    find_security_groups,
+    get_security_groups,
+    group_in,
+    missing_cidrs,
+    world_sources,
+)
 from .prices import on_demand_price, spot_prices
 from .requests import InstanceRequest
-from .rules import allows, authorize, covers_port, find_rules, revoke, rule_changes
+from .rules import WORLD, allows, authorize, covers_port, find_rules, revoke, rule_changes
 from .types import find_instance_types, quota_family
 from .volumes import (
     EBS_DEVICE_NAME,
@@ -42,6 +51,7 @@ __all__ = [
     "EBS_MOUNT_POINT",
     "ENDED",
     "UNKNOWN",
+    "WORLD",
     "InstanceRequest",
     "Market",
     "attach_ebs_volume",
@@ -67,6 +77,7 @@ __all__ = [
     "find_volumes",
     "get_address",
     "get_instances",
+    "get_security_groups",
     "group_in",
     "image_names",
     "image_owner",
@@ -88,4 +99,5 @@ __all__ = [
     "validate_ebs_volume",
     "wait_detached",
     "wait_running",
+    "world_sources",
 ]

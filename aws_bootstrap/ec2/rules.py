@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     )
 
 _ALL_PROTOCOLS = "-1"
+#: The CIDRs of the whole internet.
+WORLD = ("0.0.0.0/0", "::/0")
 _RULE_NOT_FOUND = ("InvalidSecurityGroupRuleId.NotFound", "InvalidPermission.NotFound")
 
 

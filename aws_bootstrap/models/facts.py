@@ -62,6 +62,9 @@ class SecurityGroup:
     vpc_id: str
     #: (first port, last port, CIDR) of each TCP (or all-traffic) ingress rule.
     rules: frozenset[tuple[int, int, str]] = frozenset()
+    created_by_us: bool = False
+    #: The principal that created it, by its tag.
+    owner: str | None = None
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,8 @@ class IngressRule:
     description: str | None = None
     #: The principal that created it, by its tag.
     owner: str | None = None
+    #: The rule's group if this tool created the group; None also where that was not read.
+    managed_group: SecurityGroup | None = None
 
 
 @dataclass(frozen=True)

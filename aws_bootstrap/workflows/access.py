@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from .. import aws, ec2, output
 from ..errors import BootstrapError, SshError
 from ..invocation import PROGRAM
-from ..models import AccessReport, AccessRule, BoxAccess, IngressRule, Instance
+from ..models import AccessReport, AccessRule, BoxAccess, IngressRule, Instance, SecurityGroup
 from ..parallel import gather
 from ..sshconfig import Host
 from . import left_out
@@ -29,14 +29,25 @@ if TYPE_CHECKING:
     from ..app import App
 
 
+def _declines(_: Sequence[IngressRule]) -> bool:
+    return False
+
+
 def apply(
-    app: App, names: Sequence[str], regions: Sequence[str], cidrs: Sequence[str], *, everyone: bool = False
+    app: App,
+    names: Sequence[str],
+    regions: Sequence[str],
+    cidrs: Sequence[str],
+    *,
+    everyone: bool = False,
+    agrees: Callable[[Sequence[IngressRule]], bool] = _declines,
 ) -> AccessReport:
     """Return who may reach the SSH port of the boxes named; of all boxes if none is named.
 
     If there are CIDRs, first replace the managed rules by rules that allow these CIDRs: those of the boxes named, else
     of the caller's boxes, else, with `everyone`, of all boxes. BootstrapError `owner-unknown` if it is unknown
-    which boxes are the caller's.
+    which boxes are the caller's. `agrees` returns whether to revoke also these rules, which open the port to the whole
+    internet in groups of this tool, though it did not create them.
     """
     address = _my_address(app, needed="me" in cidrs)
 
@@ -48,20 +59,27 @@ def apply(
     if new_cidrs and not names and not everyone:
         find_caller = get_owner
     (inventory, rules), caller = gather(
-        partial(read_with, _read_rules, app, regions, names, volumes="none"), partial(find_caller, app)
+        partial(read_with, _read_rules_and_groups, app, regions, names, volumes="none"), partial(find_caller, app)
     )
     if names:
         check_none_ended(inventory.boxes)
     by_region = _by_region(inventory.boxes, rules)
     report = AccessReport((), address, inventory.regions, inventory.failed, inventory.denied)
     if not new_cidrs:
+        _warn_of_open_ports(by_region, caller, ())
         return replace(report, boxes=_all_access(by_region, address, caller, {}))
     owners = replaced_owners(inventory.boxes, caller, named=bool(names), everyone=everyone)
     new = Replacement(new_cidrs, caller, bool(names) or everyone, owners)
-    return _changed(app, report, by_region, new)
+    return _changed(app, report, by_region, new, agrees)
 
 
-def _changed(app: App, report: AccessReport, by_region: dict[str, list[BoxRules]], new: Replacement) -> AccessReport:
+def _changed(
+    app: App,
+    report: AccessReport,
+    by_region: dict[str, list[BoxRules]],
+    new: Replacement,
+    agrees: Callable[[Sequence[IngressRule]], bool],
+) -> AccessReport:
     """Replace the rules of the boxes that the replacement is for. Return the report with all boxes as they are then."""
     to_change: dict[str, list[BoxRules]] = {}
     others: list[Instance] = []
@@ -74,10 +92,12 @@ def _changed(app: App, report: AccessReport, by_region: dict[str, list[BoxRules]
     changed: dict[str, Changes] = {}
     failed = report.regions_failed
     if to_change:
+        new = replace(new, adopted=_adopted(to_change, new, agrees))
         changed, refused = change_rules(app, to_change, new)
         read_again, unread = _read_again(app, by_region, changed)
         by_region |= read_again
         failed = (*failed, *refused, *unread)
+    _warn_of_open_ports(by_region, new.caller, new.cidrs)
     return replace(
         report,
         boxes=_all_access(by_region, report.my_address, new.caller, changed, new.is_for),
@@ -88,6 +108,60 @@ def _changed(app: App, report: AccessReport, by_region: dict[str, list[BoxRules]
 
 def _is_any(box: Box) -> bool:
     return True
+
+
+def _adopted(
+    by_region: Mapping[str, Sequence[BoxRules]], new: Replacement, agrees: Callable[[Sequence[IngressRule]], bool]
+) -> frozenset[str]:
+    """Return the ids of the rules that the user agrees to revoke though this tool did not create them."""
+    rules: dict[str, IngressRule] = {}
+    for boxes in by_region.values():
+        for box_rules in boxes:
+            for rule in box_rules.rules:
+                if new.may_adopt(rule, box_rules.port):
+                    rules[rule.rule_id] = rule
+    if rules and agrees(list(rules.values())):
+        return frozenset(rules)
+    return frozenset()
+
+
+def _warn_of_open_ports(
+    by_region: Mapping[str, Sequence[BoxRules]], caller: str | None, requested: Sequence[str]
+) -> None:
+    """Warn once of each rule that opens an SSH port to the whole internet without being requested."""
+    seen: set[str] = set()
+    for boxes in by_region.values():
+        for box_rules in boxes:
+            for rule in box_rules.rules:
+                if rule.source in ec2.WORLD and rule.source not in requested and rule.rule_id not in seen:
+                    seen.add(rule.rule_id)
+                    _warn_of_open_port(rule, box_rules, caller, is_changed=bool(requested))
+
+
+def _warn_of_open_port(rule: IngressRule, box_rules: BoxRules, caller: str | None, *, is_changed: bool) -> None:
+    """Warn of a rule that opens the SSH port to the whole internet, with the command that closes it."""
+    box = box_rules.box
+    name = box.alias or box.instance_id
+    fix = (
+        f"aws ec2 revoke-security-group-ingress --region {box.region} --group-id {rule.group_id} "
+        f"--security-group-rule-ids {rule.rule_id}"
+    )
+    if _is_replaced_by_name(rule, box_rules, caller):
+        fix = f"{PROGRAM} access {name} --ssh-cidr me --region {box.region}"
+        if is_changed:
+            fix += " --yes"
+    what = f"The whole internet ({rule.source}) reaches port {box_rules.port} of {name} by a rule of {rule.group_id}."
+    output.warn(f"{what} Close it: {fix}", code="open-to-world", instance_id=box.instance_id, region=box.region)
+
+
+def _is_replaced_by_name(rule: IngressRule, box_rules: BoxRules, caller: str | None) -> bool:
+    """Return whether a change that names the box would revoke the rule, if the user agrees."""
+    if not rule.first_port == rule.last_port == box_rules.port:
+        return False
+    owners = (caller, None, box_rules.box.instance.owner)
+    if rule.created_by_us:
+        return rule.owner in owners
+    return rule.managed_group is not None and rule.managed_group.owner in owners
 
 
 def _access_command(cidrs: Iterable[str], instance: Instance) -> str:
@@ -184,6 +258,22 @@ def _read_rules(client: Any, instances: Sequence[Instance]) -> list[IngressRule]
     return ec2.find_rules(client, group_ids)
 
 
+def _read_rules_and_groups(client: Any, instances: Sequence[Instance]) -> list[IngressRule]:
+    """Return the rules, those of others that open a port to the whole internet with their group if it is managed."""
+    rules = _read_rules(client, instances)
+    open_groups: set[str] = set()
+    for rule in rules:
+        if rule.source in ec2.WORLD and not rule.created_by_us:
+            open_groups.add(rule.group_id)
+    if not open_groups:
+        return rules
+    managed: dict[str, SecurityGroup] = {}
+    for group in ec2.get_security_groups(client, open_groups):
+        if group.created_by_us:
+            managed[group.group_id] = group
+    return [replace(rule, managed_group=managed.get(rule.group_id)) for rule in rules]
+
+
 def _by_region(boxes: Iterable[Box], rules: Mapping[str, Sequence[IngressRule]]) -> dict[str, list[BoxRules]]:
     """Return the boxes that are not terminated, with their rules, by region."""
     by_region: dict[str, list[BoxRules]] = {}
@@ -200,7 +290,7 @@ def _read_again(
 
     def read(region: str) -> list[BoxRules]:
         boxes = [box_rules.box for box_rules in by_region[region]]
-        rules = _read_rules(app.aws.ec2(region), [box.instance for box in boxes])
+        rules = _read_rules_and_groups(app.aws.ec2(region), [box.instance for box in boxes])
         return [_box_rules(box, rules) for box in boxes]
 
     return aws.each_region(regions, read)

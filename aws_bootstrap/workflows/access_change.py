@@ -53,6 +53,8 @@ class Replacement:
     all_boxes: bool
     #: The owners whose rules are replaced, None among them for rules without an owner; everyone's if there is no set.
     owners: frozenset[str | None] | None
+    #: The ids of rules that this tool did not create, and that the user agreed to revoke.
+    adopted: frozenset[str] = frozenset()
 
     @property
     def tags(self) -> dict[str, str]:
@@ -65,8 +67,22 @@ class Replacement:
         """Return whether the box gets the new rules."""
         return self.all_boxes or box.instance.owner == self.caller
 
+    def may_adopt(self, rule: IngressRule, port: int) -> bool:
+        """Return whether to offer to revoke the rule, though this tool did not create it.
+
+        It opens exactly the SSH port to the whole internet, in a group that this tool created for an owner concerned.
+        """
+        if rule.managed_group is None or rule.created_by_us or rule.source in self.cidrs:
+            return False
+        if rule.source not in ec2.WORLD or not rule.first_port == rule.last_port == port:
+            return False
+        owner = rule.managed_group.owner
+        return owner is None or self.owners is None or owner in self.owners
+
     def replaces(self, rule: IngressRule) -> bool:
         """Return whether the rule is revoked unless it allows one of the CIDRs."""
+        if rule.rule_id in self.adopted:
+            return True
         if not rule.created_by_us:
             return False
         return self.owners is None or rule.owner in self.owners
