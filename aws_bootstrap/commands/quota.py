@@ -71,6 +71,7 @@ def request(app: App, market: str, desired_value: int, family: str, regions: tup
     from ..views import questions
     from ..workflows import quota as workflow
 
+    app.require_answer(yes=yes)
     checked = workflow.check(app, quotas.QuotaKey(family, market), desired_value, regions)
     if not app.confirm(questions.quota_increases(workflow.increases(checked)), yes=yes):
         checked = ()

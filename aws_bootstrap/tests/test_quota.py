@@ -307,3 +307,11 @@ def test_the_format_of_the_environment_is_taken_in_any_case(run, cloud, quotas, 
     failed = run("quota", "history", "--status", "nonsense")
     assert failed.exit_code == 2
     assert json.loads(failed.stdout)["error"]["code"] == "usage"
+
+
+def test_a_request_that_nobody_can_confirm_is_refused_before_any_call(run, cloud, quotas):
+    """Also where the value is too low: a script learns of the missing --yes whatever it requests."""
+    done = run("quota", "request", "--type", "spot", "--desired-value", "1", "-o", "json")
+    assert done.exit_code == 2
+    assert json.loads(done.stdout)["error"]["hint"] == "Add --yes."
+    assert not cloud.calls

@@ -73,6 +73,8 @@ def test_a_box_that_does_not_tell_its_gpu_is_no_box_without_one(run, box):
     table = run("status", "-r", WEST, "--gpu", "-o", "table")
     assert table.exit_code == 3
     assert "gpu-unknown" in table.stdout
+    row = next(line for line in table.stdout.splitlines() if line.startswith(box))
+    assert row.endswith("unknown"), "an empty cell would look like a box without a GPU"
 
 
 def test_a_box_without_an_alias_is_not_skipped_in_silence(run, app, box):

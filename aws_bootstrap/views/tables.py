@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import singledispatch
@@ -260,6 +260,7 @@ _INSTANCES: Columns = {
     "instance.instance_id": "Instance",
     "instance.ssh_alias": "Alias",
     "instance.region": "Region",
+    "instance.availability_zone": "Zone",
     "instance.state": "State",
     "instance.instance_type": "Type",
     "instance.lifecycle": "Pricing",
@@ -287,7 +288,7 @@ _TOTALS: Columns = {"0": "In all", "1": "Cost"}
 class InstanceRow:
     """An instance, its costs, its GPU's name, its volumes, one a line, and its owner.
 
-    Empty: no GPU known, or the caller's.
+    Empty: no GPU, or none requested; the caller's own.
     """
 
     instance: InstanceStatus
@@ -301,7 +302,7 @@ class InstanceRow:
 @tables.register
 def status_tables(report: StatusReport) -> list[Table]:
     """Return the instances, then orphan volumes if there are any."""
-    shown = [Table(_INSTANCES, _instance_rows(report.instances))]
+    shown = [Table(_INSTANCES, _instance_rows(report))]
     if report.orphan_volumes:
         shown.append(Table(_ORPHAN_VOLUMES, report.orphan_volumes))
     if report.instances or report.orphan_volumes:
@@ -309,10 +310,15 @@ def status_tables(report: StatusReport) -> list[Table]:
     return shown
 
 
-def _instance_rows(instances: Sequence[InstanceStatus]) -> list[InstanceRow]:
+def _instance_rows(report: StatusReport) -> list[InstanceRow]:
+    unread = {warning.instance_id for warning in report.unread_gpus}
     rows: list[InstanceRow] = []
-    for instance in instances:
-        gpu = instance.gpu.name if instance.gpu else ""
+    for instance in report.instances:
+        gpu = ""
+        if instance.gpu:
+            gpu = instance.gpu.name
+        elif instance.instance_id in unread:
+            gpu = "unknown"
         volumes = [f"{volume.volume_id} {volume.size_gb} GB {volume.mount_point}" for volume in instance.ebs_volumes]
         price = _price(instance.price_per_hour)
         monthly = _price(instance.monthly_cost_usd)

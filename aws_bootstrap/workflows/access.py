@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .. import aws, ec2, output
 from ..errors import BootstrapError
@@ -26,6 +26,8 @@ from .inventory import check_none_ended, read_region, read_with
 from .owners import find_owner, get_owner, is_yours, warn_if_caller_unknown
 
 if TYPE_CHECKING:
+    from types_boto3_ec2 import EC2Client
+
     from ..app import App
 
 
@@ -211,7 +213,7 @@ def blocked_address_hint(app: App, host: Host) -> str | None:
     return None
 
 
-def _is_blocked(client: Any, host: Host, address: str) -> bool:
+def _is_blocked(client: EC2Client, host: Host, address: str) -> bool:
     """Return whether certainly no rule of the host's box allows the address."""
     instances, _ = read_region(client, [host.instance_id], volumes="none")
     rules = _read_rules(client, instances)
@@ -236,7 +238,7 @@ def _my_address(app: App, *, needed: bool) -> str | None:
         return None
 
 
-def _read_rules(client: Any, instances: Sequence[Instance]) -> list[IngressRule]:
+def _read_rules(client: EC2Client, instances: Sequence[Instance]) -> list[IngressRule]:
     """Return the rules of these instances' security groups, in one region."""
     group_ids: list[str] = []
     for instance in instances:
@@ -245,7 +247,7 @@ def _read_rules(client: Any, instances: Sequence[Instance]) -> list[IngressRule]
     return ec2.find_rules(client, group_ids)
 
 
-def _read_rules_and_groups(client: Any, instances: Sequence[Instance]) -> list[IngressRule]:
+def _read_rules_and_groups(client: EC2Client, instances: Sequence[Instance]) -> list[IngressRule]:
     """Return the rules, those of others that open a port to the whole internet with their group if it is managed."""
     rules = _read_rules(client, instances)
     open_groups: set[str] = set()

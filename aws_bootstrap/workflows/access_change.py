@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .. import aws, ec2
 from ..config import TAG_OWNER
@@ -16,6 +16,8 @@ from .box import Box
 from .unknown import Calls, note_nothing
 
 if TYPE_CHECKING:
+    from types_boto3_ec2 import EC2Client
+
     from ..app import App
 
 #: The CIDRs added and removed.
@@ -120,7 +122,7 @@ def change_rules(
         raise Interrupted.of(exc, hint=hint) from exc
 
 
-def _replace(client: Any, calls: Calls, boxes: Sequence[BoxRules], new: Replacement) -> Changes:
+def _replace(client: EC2Client, calls: Calls, boxes: Sequence[BoxRules], new: Replacement) -> Changes:
     """Replace the managed rules of one region. Return the change of each group and port, as boxes may share a group.
 
     The CIDRs are allowed by one group of each box, `BoxRules.group_id`. Managed rules of its other groups are revoked.
@@ -146,7 +148,7 @@ def _replace(client: Any, calls: Calls, boxes: Sequence[BoxRules], new: Replacem
 
 
 def _replace_in(
-    client: Any, calls: Calls, place: tuple[str, int], new: Replacement, rules: Sequence[IngressRule]
+    client: EC2Client, calls: Calls, place: tuple[str, int], new: Replacement, rules: Sequence[IngressRule]
 ) -> Change:
     """Replace the managed rules of one group. Return the CIDRs added and removed.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .. import ec2, output, sshconfig
 from ..config import DEFAULT_USER, LaunchConfig
@@ -25,6 +25,8 @@ from .owners import find_owner, get_owner
 from .unknown import Calls
 
 if TYPE_CHECKING:
+    from types_boto3_ec2 import EC2Client
+
     from ..app import App
 
 
@@ -338,7 +340,7 @@ def _delete_orphans(work: Work) -> None:
     run_parallel(calls)
 
 
-def _delete_all(work: Work, client: Any, volumes: Sequence[VolumeEntry]) -> None:
+def _delete_all(work: Work, client: EC2Client, volumes: Sequence[VolumeEntry]) -> None:
     """Delete one region's volumes, if they are still orphans: they may have changed while the user decided."""
     try:
         instances, found_volumes = read_region(client, volumes="first")
@@ -357,7 +359,7 @@ def _delete_all(work: Work, client: Any, volumes: Sequence[VolumeEntry]) -> None
             work.volumes[volume.volume_id] = _outcome(volume, "It no longer exists, is in use or is marked to keep.")
 
 
-def _delete(work: Work, client: Any, volume: VolumeEntry) -> None:
+def _delete(work: Work, client: EC2Client, volume: VolumeEntry) -> None:
     """Delete one volume and note the outcome."""
     output.info(f"Deleting {volume.volume_id} ({volume.size_gb} GB)")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .. import ec2, output
 from ..config import TAG_FORMAT
@@ -14,6 +14,8 @@ from ..ssh import VolumeUnformatted
 from .provision import tarball
 
 if TYPE_CHECKING:
+    from types_boto3_ec2 import EC2Client
+
     from ..app import App
 
 _RESOURCES = files("aws_bootstrap") / "resources"
@@ -52,7 +54,7 @@ def package() -> bytes:
     return tarball(contents)
 
 
-def _take_format_permission(client: Any, volume: Volume) -> bool:
+def _take_format_permission(client: EC2Client, volume: Volume) -> bool:
     """Return whether this mount may format the volume. No later mount may.
 
     If it is uncertain that this call removed the tag, such as when its answer is lost, nothing is formatted.
@@ -71,7 +73,7 @@ def _take_format_permission(client: Any, volume: Volume) -> bool:
     return taken
 
 
-def _remove_format_tag(client: Any, volume: Volume) -> None:
+def _remove_format_tag(client: EC2Client, volume: Volume) -> None:
     """Remove the tag of a volume that the user agreed to format. BootstrapError if the tag remains."""
     if not volume.format_once:
         return
@@ -86,13 +88,13 @@ def in_report(volume: Volume | None, mounted: bool) -> EbsVolume | None:
     return EbsVolume(volume.volume_id, ec2.EBS_MOUNT_POINT, volume.size_gb, mounted)
 
 
-def find_for(client: Any, instance_id: str) -> Volume | None:
+def find_for(client: EC2Client, instance_id: str) -> Volume | None:
     """Return the first data volume of an instance, if any."""
     volumes = ec2.find_ebs_volumes_for_instance(client, instance_id)
     return next(iter(volumes), None)
 
 
-def attach_if_available(client: Any, volume: Volume, instance_id: str) -> None:
+def attach_if_available(client: EC2Client, volume: Volume, instance_id: str) -> None:
     """Attach the volume to the instance if it was available when it was read."""
     if volume.state == "available":
         ec2.attach_ebs_volume(client, volume.volume_id, instance_id)

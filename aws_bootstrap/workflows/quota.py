@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .. import quota
 from ..aws import call_each_region, change_each_region, each_region, without_waiting
@@ -29,6 +29,8 @@ from ..quota import QuotaKey
 from .unknown import Calls
 
 if TYPE_CHECKING:
+    from types_boto3_service_quotas import ServiceQuotasClient
+
     from ..app import App
 
 
@@ -185,7 +187,7 @@ def _created(row: QuotaHistoryRow) -> datetime:
     return row.created or datetime.min.replace(tzinfo=UTC)
 
 
-def _read(client: Any, keys: Sequence[QuotaKey]) -> list[tuple[QuotaKey, Quota]]:
+def _read(client: ServiceQuotasClient, keys: Sequence[QuotaKey]) -> list[tuple[QuotaKey, Quota]]:
     """Return the region's quotas of these keys. A key without a quota or a fallback there is left out."""
     known = quota.find_quotas(client, [key.code for key in keys])
     fallback_codes: list[str] = []
@@ -303,7 +305,9 @@ def _request_row(checked: CheckedRequest, change: QuotaChange) -> QuotaRequestRo
     )
 
 
-def _history(client: Any, region: str, keys: Sequence[QuotaKey], status: str | None) -> list[QuotaHistoryRow]:
+def _history(
+    client: ServiceQuotasClient, region: str, keys: Sequence[QuotaKey], status: str | None
+) -> list[QuotaHistoryRow]:
     """Return one region's requests for the quotas of these keys."""
     changes = quota.find_changes(client, status)
     key_by_code: dict[str, QuotaKey] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .. import ec2, output, sshconfig
 from ..errors import BootstrapError, IncompleteError, Interrupted
@@ -17,6 +17,8 @@ from .selection import Targets
 from .unknown import Calls, is_unknown, note_nothing
 
 if TYPE_CHECKING:
+    from types_boto3_ec2 import EC2Client
+
     from ..app import App
 
 
@@ -257,7 +259,7 @@ def _note_error(boxes: Iterable[TerminationProgress], cause: BootstrapError) -> 
             progress.errors.append(cause)
 
 
-def _find_terminations(client: Any, boxes: Sequence[TerminationProgress]) -> list[StateChange] | None:
+def _find_terminations(client: EC2Client, boxes: Sequence[TerminationProgress]) -> list[StateChange] | None:
     """Return the state changes once EC2 reports all of the boxes as ended; note those that it reports before."""
     state_before: dict[str, str] = {}
     for progress in boxes:
@@ -280,7 +282,7 @@ def _note_changes(boxes: Iterable[TerminationProgress], changes: Iterable[StateC
         progress.change = by_id.get(progress.instance_id, progress.change)
 
 
-def _mark_volumes_to_keep(run: Run, client: Any, progress: TerminationProgress) -> bool:
+def _mark_volumes_to_keep(run: Run, client: EC2Client, progress: TerminationProgress) -> bool:
     """Mark the box's volumes to keep. Return whether all are marked; if not, the box must not be terminated."""
     for volume in progress.box.deletable_volumes:
         try:
@@ -296,7 +298,7 @@ def _mark_volumes_to_keep(run: Run, client: Any, progress: TerminationProgress) 
     return True
 
 
-def _find_kept_volume(client: Any, volume_id: str) -> Volume | None:
+def _find_kept_volume(client: EC2Client, volume_id: str) -> Volume | None:
     """Return the volume once it is marked to keep."""
     volume = ec2.find_volume(client, volume_id)
     if volume is None or not volume.kept:
@@ -322,7 +324,7 @@ def _delete_volumes(run: Run, progress: TerminationProgress) -> None:
     run_parallel(calls)
 
 
-def _delete(run: Run, client: Any, progress: TerminationProgress, volume_id: str) -> None:
+def _delete(run: Run, client: EC2Client, progress: TerminationProgress, volume_id: str) -> None:
     try:
         ec2.wait_detached(client, volume_id, progress.instance_id)
         run.calls.make(

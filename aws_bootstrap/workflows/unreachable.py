@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .. import aws, ec2
 from ..errors import BootstrapError, SshError
@@ -13,6 +13,8 @@ from ..sshconfig import Host
 from .access import blocked_address_hint
 
 if TYPE_CHECKING:
+    from types_boto3_ec2 import EC2Client
+
     from ..app import App
 
 
@@ -67,7 +69,7 @@ def _network_hints(app: App, host: Host) -> list[str]:
         return []
 
 
-def _blocks(client: Any, instance: Instance, port: int, my_address: Callable[[], str]) -> list[str]:
+def _blocks(client: EC2Client, instance: Instance, port: int, my_address: Callable[[], str]) -> list[str]:
     """Return what blocks the way to the instance. What may not be read is left out: each look is a permission more."""
     region = instance.region
     subnet_id = instance.subnet_id

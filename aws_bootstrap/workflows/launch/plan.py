@@ -37,6 +37,8 @@ from .places import RegionPlan
 from .running import read_running
 
 if TYPE_CHECKING:
+    from types_boto3_ec2 import EC2Client
+
     from ...app import App
 
 #: The fields of LaunchConfig that a dry run shows only if they differ from their defaults.
@@ -296,7 +298,7 @@ def _existing_volume(app: App, region: str, volume_id: str | None) -> Volume | N
     return aws.call_region(region, read)
 
 
-def _read_region(client: Any, region: str, config: LaunchConfig) -> RegionPlan:
+def _read_region(client: EC2Client, region: str, config: LaunchConfig) -> RegionPlan:
     """Return the plan of a region. BootstrapError if it offers none of the instance types."""
     found, found_images, network, groups, key_pairs = gather(
         partial(ec2.find_instance_types, client, config.instance_type),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ... import ec2, output
 from ...errors import BootstrapError
@@ -12,6 +12,9 @@ from ...parallel import gather
 from ..unknown import note_nothing
 from .places import RegionPlan
 from .state import Launch
+
+if TYPE_CHECKING:
+    from types_boto3_ec2 import EC2Client
 
 
 def ensure_key_pair(launch: Launch, region_plan: RegionPlan | None = None) -> None:
@@ -70,7 +73,7 @@ def ensure_security_group(launch: Launch, region_plan: RegionPlan | None = None)
     _ensure_ingress(launch, client, group, region)
 
 
-def _ensure_ingress(launch: Launch, client: Any, group: SecurityGroup, region: str) -> None:
+def _ensure_ingress(launch: Launch, client: EC2Client, group: SecurityGroup, region: str) -> None:
     """Add the missing rules that allow the user's CIDRs on the SSH port."""
     port = launch.config.ssh_port
     cidrs = launch.plan.cidrs
@@ -94,7 +97,7 @@ def _shared_tags(launch: Launch) -> dict[str, str]:
     return shared_tags
 
 
-def _revoke_unneeded(launch: Launch, client: Any, group: SecurityGroup, region: str) -> None:
+def _revoke_unneeded(launch: Launch, client: EC2Client, group: SecurityGroup, region: str) -> None:
     """Revoke the caller's rules for other addresses on the SSH port, unless a box of the caller's is in the group.
 
     Otherwise the new box could be reached from every place where the caller has been. A failure is a warning.
@@ -125,7 +128,7 @@ def _revoke_unneeded(launch: Launch, client: Any, group: SecurityGroup, region: 
         output.warn(message, code=exc.code, region=region)
 
 
-def _has_own_box(launch: Launch, client: Any, group: SecurityGroup) -> bool:
+def _has_own_box(launch: Launch, client: EC2Client, group: SecurityGroup) -> bool:
     """Return whether a box of the caller's that may be running is in the group."""
     for instance in ec2.find_instances(client):
         if instance.owner == launch.plan.owner and group.group_id in instance.group_ids:
