@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from aws_bootstrap.tests.matrix.worlds import caller
+
 
 def volumes(program) -> dict[str, dict[str, str]]:
     described = program.sandbox.client().describe_volumes(
@@ -62,6 +64,8 @@ def test_an_orphan_is_shown_with_its_cost(program, wait_for):
             "size_gb": 150,
             "monthly_cost_usd": 12.0,
             "last_instance_id": box["instance_id"],
+            "owner": caller(program.sandbox),
+            "yours": True,
         }
     ]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -60,6 +61,40 @@ def test_a_box_that_gets_the_name_meanwhile_is_returned(program):
     assert process.returncode == 0
     assert json.loads(out)["instance_id"] == other["instance_id"]
     assert launches(program) == 0
+
+
+def test_a_box_of_another_owner_is_neither_used_nor_launched_beside(program):
+    _, box = program.json(*NAMED)
+    _tag_owner(program, box, "AROAEXAMPLE:bob@example.com")
+    program.sandbox.clear_log()
+    code, refused = program.json(*NAMED)
+    assert (code, refused["error"]["code"]) == (1, "not-yours")
+    assert "AROAEXAMPLE:bob@example.com" in refused["error"]["message"]
+    assert writes(program) == []
+
+
+def test_your_box_of_the_name_is_found_beside_one_of_another_owner(program):
+    _, others = program.json(*NAMED)
+    _tag_owner(program, others, "AROAEXAMPLE:bob@example.com")
+    _, yours = program.json("launch", "--no-setup")
+    client = program.sandbox.client()
+    client.create_tags(Resources=[yours["instance_id"]], Tags=[{"Key": "Name", "Value": "trainer"}])
+    code, again = program.json(*NAMED)
+    assert (code, again["instance_id"], again["existing"]) == (0, yours["instance_id"], True)
+
+
+def test_a_box_without_an_owner_is_returned_with_a_warning(program):
+    _, first = program.json(*NAMED)
+    client = program.sandbox.client()
+    client.delete_tags(Resources=[first["instance_id"]], Tags=[{"Key": "aws-bootstrap-owner"}])
+    code, again = program.json(*NAMED)
+    assert (code, again["instance_id"]) == (0, first["instance_id"])
+    assert [warning["code"] for warning in again["warnings"]] == ["owner-unknown"]
+
+
+def _tag_owner(program: Program, box: dict[str, Any], owner: str) -> None:
+    client = program.sandbox.client()
+    client.create_tags(Resources=[box["instance_id"]], Tags=[{"Key": "aws-bootstrap-owner", "Value": owner}])
 
 
 def test_an_ended_box_gives_its_name_away(program):

@@ -41,6 +41,15 @@ def test_each_box_in_the_regions_of_the_launch_is_named(launch, app, cloud):
         assert any(m.endswith(f"terminate {nameless}") for m in messages)
 
 
+def test_boxes_of_others_are_not_named(launch, app, cloud):
+    yours = start_box(cloud.ec2(WEST))["InstanceId"]
+    start_box(cloud.ec2(WEST), owner="AROAEXAMPLE:bob@example.com")
+    untagged = start_box(cloud.ec2(WEST), owner=None)["InstanceId"]
+    code, shown = launch("-r", WEST, "--dry-run")
+    assert code == 0, shown
+    assert sorted(warned(shown)) == sorted([(WEST, yours), (WEST, untagged)])
+
+
 def test_boxes_that_do_not_run_are_not_named(launch, cloud):
     client = cloud.ec2(WEST)
     ids = [start_box(client)["InstanceId"] for _ in range(2)]

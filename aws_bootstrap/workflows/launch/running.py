@@ -46,7 +46,7 @@ def _read(app: App, region: str) -> list[Instance]:
 
 
 def warn_of_running(
-    app: App, running: Iterable[Instance], caller: str | None = None, now: datetime | None = None
+    app: App, running: Iterable[Instance], now: datetime | None = None, *, caller: str | None = None
 ) -> None:
     """Warn of each box that runs already and may be the caller's: its name, its age, and the command that ends it."""
     aliases: dict[str, str] = {}
