@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from . import crt, silence
 from .aws_errors import KNOWN_EXCEPTIONS, to_aws_error
 from .config import DEFAULT_REGION
-from .errors import BootstrapError, UsageError, unexpected_reply
+from .errors import BootstrapError, UsageError, is_denied_by_organization, unexpected_reply
 from .models import RegionFailure, RegionReason
 from .parallel import WAKE_SECONDS, map_parallel
 from .silence import SILENCE
@@ -89,6 +89,11 @@ class Aws:
         """Return the Service Quotas client of a region."""
         client: ServiceQuotasClient = self._client("service-quotas", region, retry=True)
         return client
+
+    def user_id(self, region: str) -> str:
+        """Return the unique id of the caller, which policies call `aws:userid`, as STS in this region reports it."""
+        reply = self._client("sts", region, retry=True).get_caller_identity()
+        return str(reply["UserId"])
 
     def regions(self) -> list[str]:
         """Return the regions enabled for the account."""
@@ -331,8 +336,16 @@ def _by_outcome[T](answers: dict[str, T | BootstrapError]) -> Answers[T]:
             found[region] = answer
     if answers and not found:
         raise _of_all(failed)
-    failures = [RegionFailure(region, str(error)) for region, error in failed.items()]
+    failures = [_failure(region, error) for region, error in failed.items()]
     return found, tuple(failures)
+
+
+def _failure(region: str, error: BootstrapError) -> RegionFailure:
+    """Return why the region failed, without the code that AWS adds for administrators."""
+    if not is_denied_by_organization(error):
+        return RegionFailure(region, str(error))
+    sentence, _, _ = str(error).partition(" Encoded authorization failure message")
+    return RegionFailure(region, sentence, is_denied=True)
 
 
 def _of_all(failed: dict[str, BootstrapError]) -> BootstrapError:

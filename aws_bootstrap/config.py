@@ -15,6 +15,8 @@ DEFAULT_REGION = "us-west-2"
 
 TAG_CREATED_BY = "created-by"
 CREATED_BY = "aws-bootstrap-g4dn"
+#: On everything that is created: the principal that created it.
+TAG_OWNER = "aws-bootstrap-owner"
 #: On a data volume: the instance it is for.
 TAG_INSTANCE = "aws-bootstrap-instance"
 #: On a data volume: never deleted with its instance, nor by cleanup.

@@ -172,6 +172,11 @@ class SshError(BootstrapError):
     code = "ssh-failed"
 
 
+def is_denied_by_organization(error: BootstrapError) -> bool:
+    """Return whether a policy of the account's organization (a service control policy) denies the call explicitly."""
+    return isinstance(error, AwsError) and "explicit deny in a service control policy" in str(error)
+
+
 @dataclass(frozen=True)
 class Known:
     """How one of AWS's errors is reported. `message` None keeps AWS's own sentence."""

@@ -239,12 +239,15 @@ def _after_status(report: StatusReport) -> tuple[Command, ...]:
 
 @next_commands.register
 def _after_terminate(report: TerminateReport) -> tuple[Command, ...]:
-    """Return how to use the volumes that were kept; where no box was found, how to find them all."""
+    """Return how to use the volumes that were kept; where no box was found, how to find them all, others' too."""
     commands: list[Command] = []
     for ended in report.terminated:
         commands += of_kept(ended)
     if not report.terminated and not report.declined:
         commands.append(own("Boxes of every region", "status"))
+        if report.left_out and report.region:
+            words = ("terminate", "--everyone", "--region", report.region)
+            commands.append(own("Terminate those of others, too", *words, do="terminate-everyone"))
     return tuple(commands)
 
 

@@ -110,13 +110,13 @@ def _access_error(result: AccessReport) -> BootstrapError | None:
 @error_for.register
 def _cleanup_plan_error(result: CleanupPlan) -> BootstrapError | None:
     """Return the error of regions that could not be read."""
-    return _unread_before_removal(result.regions_failed)
+    return _undecided(result)
 
 
 @error_for.register
 def _cleanup_error(result: CleanupReport) -> BootstrapError | None:
     """Return the error of regions that could not be read, or of volumes that could not be deleted."""
-    unread = _unread_before_removal(result.regions_failed)
+    unread = _undecided(result)
     remaining = [volume for volume in result.deleted_volumes if volume.error]
     if unread or not remaining:
         return unread
@@ -131,11 +131,17 @@ def _cleanup_error(result: CleanupReport) -> BootstrapError | None:
     )
 
 
-def _unread_before_removal(failed: Sequence[RegionFailure]) -> BootstrapError | None:
-    error = unread_regions(failed)
+def _undecided(result: CleanupPlan | CleanupReport) -> BootstrapError | None:
+    """Return the error for regions that could not be read, or that are denied and may have the box of an alias."""
+    places = {entry.region for entry in result.skipped}
+    undecided = list(result.regions_failed)
+    for failure in result.regions_denied:
+        if failure.region in places or None in places:
+            undecided.append(failure)
+    error = unread_regions(undecided)
     if error is None:
         return None
-    hint = "Nothing was removed or deleted. Run the command again once these regions answer."
+    hint = "What is there stays as it is, since it is unknown. Run the command again once the region answers."
     return error.add_details(hint=hint)
 
 

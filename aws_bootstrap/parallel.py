@@ -78,6 +78,19 @@ def gather[A, B, C, D, E](
     """Return the results of five calls."""
 
 
+@overload
+def gather[A, B, C, D, E, F](
+    first: Callable[[], A],
+    second: Callable[[], B],
+    third: Callable[[], C],
+    fourth: Callable[[], D],
+    fifth: Callable[[], E],
+    sixth: Callable[[], F],
+    /,
+) -> tuple[A, B, C, D, E, F]:
+    """Return the results of six calls."""
+
+
 def gather(*calls: Callable[[], Any]) -> tuple[Any, ...]:
     """Return the results of different calls, in their order. See `run_parallel`."""
     return tuple(run_parallel(calls))

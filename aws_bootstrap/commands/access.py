@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import click
 
 from ..app import App
+from ..models import IngressRule
 from . import options
 from .command import Command
 from .params import Cidr
@@ -19,11 +22,17 @@ from .params import Cidr
     type=Cidr(),
     help="Allow only these networks, by the rules of this tool; `me` is your address. Repeatable.",
 )
+@options.everyone
+@options.yes
 @click.pass_obj
-def access(app: App, names: tuple[str, ...], regions: tuple[str, ...], ssh_cidr: tuple[str, ...]) -> None:
+def access(
+    app: App, names: tuple[str, ...], regions: tuple[str, ...], ssh_cidr: tuple[str, ...], everyone: bool, yes: bool
+) -> None:
     """Show who may reach the SSH port of your boxes, or change it.
 
-    Rules that this tool did not create stay as they are. Boxes that share a security group share its rules.
+    Rules that this tool did not create stay as they are. If one opens the port to the whole internet in a group
+    of this tool, a change offers to remove it; --yes agrees. Boxes that share a group share its rules.
+    A change without names is for your own boxes and rules alone, unless you add --everyone.
 
     \b
     Examples:
@@ -31,6 +40,14 @@ def access(app: App, names: tuple[str, ...], regions: tuple[str, ...], ssh_cidr:
       aws-bootstrap access aws-gpu1 --ssh-cidr me
       aws-bootstrap access --ssh-cidr me --ssh-cidr 203.0.113.0/24
     """
+    from ..views import questions
     from ..workflows import access as workflow
 
-    app.show(workflow.apply(app, names, regions, ssh_cidr))
+    def agrees(rules: Sequence[IngressRule]) -> bool:
+        if yes:
+            return True
+        if not app.console.is_text or not app.console.is_interactive():
+            return False
+        return app.console.agrees(questions.open_to_world(rules))
+
+    app.show(workflow.apply(app, names, regions, ssh_cidr, everyone=everyone, agrees=agrees))

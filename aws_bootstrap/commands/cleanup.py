@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -18,18 +19,23 @@ from .command import Command
 @options.yes
 @click.option("--include-ebs", is_flag=True, help="Also delete data volumes whose instance no longer exists.")
 @click.option("--include-kept", is_flag=True, help="Also delete kept volumes (needs --include-ebs).")
+@options.regions
+@options.everyone
 @click.option("--sync", is_flag=True, help="Also add missing aliases and update changed addresses.")
 @options.alias_key
 @options.alias_user
 @click.pass_obj
-def cleanup(app: App, /, dry_run: bool, yes: bool, key_path: Path, ssh_user: str | None, **chosen: bool) -> None:
+def cleanup(app: App, /, dry_run: bool, yes: bool, key_path: Path, ssh_user: str | None, **chosen: Any) -> None:
     """Remove aliases of terminated boxes, over all enabled regions. Never terminates a box.
+
+    Volumes of other owners are deleted only with --everyone.
 
     \b
     Examples:
       aws-bootstrap cleanup --dry-run
       aws-bootstrap cleanup --include-ebs
       aws-bootstrap cleanup --sync --yes
+      aws-bootstrap cleanup --include-ebs --region us-west-2
     """
     from ..views import questions
     from ..workflows import cleanup as workflow

@@ -55,6 +55,9 @@ regions_here = click.option(
     type=REGION,
     help="AWS region; repeatable.  [default: $AWS_REGION, then the profile's, then us-west-2]",
 )
+everyone = click.option(
+    "--everyone", is_flag=True, help="Without names: act also on what others own, and on what has no owner."
+)
 yes = click.option("--yes", "-y", is_flag=True, help="Skip the confirmation.")
 
 alias_key = click.option(

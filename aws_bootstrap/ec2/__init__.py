@@ -16,11 +16,20 @@ from .instances import (
     wait_running,
 )
 from .keypairs import ensure_key_pair, find_key_pairs, key_pair_for
-from .network import ensure_ingress, ensure_security_group, find_network, find_security_groups, group_in, missing_cidrs
+from .network import (
+    ensure_ingress,
+    ensure_security_group,
+    find_network,
+    find_security_groups,
+    get_security_groups,
+    group_in,
+    missing_cidrs,
+    world_sources,
+)
 from .paths import acl_allows, has_internet_gateway, public_access_block
 from .prices import on_demand_price, on_demand_prices, spot_prices
 from .requests import InstanceRequest
-from .rules import allows, authorize, covers_port, find_rules, revoke, rule_changes
+from .rules import WORLD, allows, authorize, covers_port, find_rules, revoke, rule_changes
 from .types import find_instance_types, quota_family
 from .volumes import (
     EBS_DEVICE_NAME,
@@ -46,6 +55,7 @@ __all__ = [
     "EBS_MOUNT_POINT",
     "ENDED",
     "UNKNOWN",
+    "WORLD",
     "InstanceRequest",
     "Market",
     "acl_allows",
@@ -75,6 +85,7 @@ __all__ = [
     "find_volumes_and_roots",
     "get_address",
     "get_instances",
+    "get_security_groups",
     "group_in",
     "has_internet_gateway",
     "image_names",
@@ -99,4 +110,5 @@ __all__ = [
     "validate_ebs_volume",
     "wait_detached",
     "wait_running",
+    "world_sources",
 ]

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from ..aws import translate_aws_errors
+from ..config import TAG_OWNER
 from ..errors import THROTTLING_CODES, AwsError, BootstrapError, TransientError
 from ..invocation import PROGRAM
 from ..models import Instance, StateChange
@@ -314,4 +315,5 @@ def _instance(raw: InstanceTypeDef, region: str) -> Instance:
         group_ids=tuple(group_ids),
         subnet_id=raw.get("SubnetId", ""),
         vpc_id=raw.get("VpcId", ""),
+        owner=tags.values(raw.get("Tags", [])).get(TAG_OWNER),
     )

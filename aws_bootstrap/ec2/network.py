@@ -7,11 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..aws import translate_aws_errors
+from ..config import CREATED_BY, TAG_CREATED_BY, TAG_OWNER
 from ..errors import AwsError, BootstrapError
 from ..models import Network, SecurityGroup, Subnet
 from ..retry import poll
 from . import tags
-from .rules import authorize
+from .rules import WORLD, authorize
 
 if TYPE_CHECKING:
     from types_boto3_ec2 import EC2Client
@@ -63,7 +64,17 @@ def _network_of(ec2: EC2Client, subnet_ids: Sequence[str]) -> Network:
 @translate_aws_errors()
 def find_security_groups(ec2: EC2Client, name: str) -> list[SecurityGroup]:
     """Return the groups of that name in the region, one a VPC, with their ingress rules."""
-    filters: list[FilterTypeDef] = [{"Name": "group-name", "Values": [name]}]
+    return _filtered(ec2, [{"Name": "group-name", "Values": [name]}])
+
+
+@translate_aws_errors()
+def get_security_groups(ec2: EC2Client, group_ids: Iterable[str]) -> list[SecurityGroup]:
+    """Return the groups of these ids; unknown ids are left out."""
+    return _filtered(ec2, [{"Name": "group-id", "Values": sorted(group_ids)}])
+
+
+def _filtered(ec2: EC2Client, filters: list[FilterTypeDef]) -> list[SecurityGroup]:
+    """Return the groups that DescribeSecurityGroups finds by these filters."""
     found: list[SecurityGroup] = []
     for page in ec2.get_paginator("describe_security_groups").paginate(Filters=filters):
         for raw in page["SecurityGroups"]:
@@ -77,6 +88,17 @@ def group_in(groups: Iterable[SecurityGroup], vpc_id: str) -> SecurityGroup | No
         if group.vpc_id == vpc_id:
             return group
     return None
+
+
+def world_sources(group: SecurityGroup | None, port: int) -> tuple[str, ...]:
+    """Return by which of its CIDRs the group allows the whole internet on the port."""
+    if group is None:
+        return ()
+    found: set[str] = set()
+    for first, last, source in group.rules:
+        if source in WORLD and first <= port <= last:
+            found.add(source)
+    return tuple(sorted(found))
 
 
 def missing_cidrs(group: SecurityGroup | None, port: int, cidrs: Sequence[str]) -> tuple[str, ...]:
@@ -102,6 +124,7 @@ def ensure_ingress(
     port: int,
     cidrs: Sequence[str],
     user_tags: Mapping[str, str] | None = None,
+    *,
     timeout: float = 15.0,
 ) -> None:
     """Add the rules that the group lacks to allow the CIDRs on the port.
@@ -155,7 +178,9 @@ def _group(raw: SecurityGroupTypeDef) -> SecurityGroup:
         first, last = ports
         for cidr in _cidrs(permission):
             rules.add((first, last, cidr))
-    return SecurityGroup(raw["GroupId"], raw["VpcId"], frozenset(rules))
+    named = tags.values(raw.get("Tags", []))
+    created_by_us = named.get(TAG_CREATED_BY) == CREATED_BY
+    return SecurityGroup(raw["GroupId"], raw["VpcId"], frozenset(rules), created_by_us, named.get(TAG_OWNER))
 
 
 def _ports(permission: IpPermissionOutputTypeDef) -> tuple[int, int] | None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..aws import translate_aws_errors
-from ..config import CREATED_BY, TAG_CREATED_BY
+from ..config import CREATED_BY, TAG_CREATED_BY, TAG_OWNER
 from ..errors import AwsError
 from ..models import IngressRule
 from . import tags
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     )
 
 _ALL_PROTOCOLS = "-1"
+#: The CIDRs of the whole internet.
+WORLD = ("0.0.0.0/0", "::/0")
 _RULE_NOT_FOUND = ("InvalidSecurityGroupRuleId.NotFound", "InvalidPermission.NotFound")
 
 
@@ -62,19 +64,28 @@ def allows(rules: Iterable[IngressRule], address: str) -> bool | None:
     return False
 
 
-def rule_changes(
-    group_id: str, port: int, cidrs: Sequence[str], rules: Iterable[IngressRule]
-) -> tuple[tuple[str, ...], tuple[IngressRule, ...]]:
-    """Return the CIDRs to authorize and the rules to revoke, so that this tool's rules allow these CIDRs alone.
+def is_managed(rule: IngressRule) -> bool:
+    """Return whether this tool created the rule, for whomever."""
+    return rule.created_by_us
 
-    `rules` are the existing ones. Those for other ports, of other groups and created by others stay.
+
+def rule_changes(
+    group_id: str,
+    port: int,
+    cidrs: Sequence[str],
+    rules: Iterable[IngressRule],
+    is_replaceable: Callable[[IngressRule], bool] = is_managed,
+) -> tuple[tuple[str, ...], tuple[IngressRule, ...]]:
+    """Return the CIDRs to authorize and the rules to revoke, so that the replaceable rules allow these CIDRs alone.
+
+    `rules` are the existing ones. Those for other ports and of other groups stay.
     """
     own_port = [rule for rule in rules if rule.group_id == group_id and _is_for(rule, port)]
     authorized = {rule.source for rule in own_port}
     missing = [cidr for cidr in cidrs if cidr not in authorized]
     surplus: list[IngressRule] = []
     for rule in own_port:
-        if rule.created_by_us and rule.source not in cidrs:
+        if is_replaceable(rule) and rule.source not in cidrs:
             surplus.append(rule)
     return tuple(missing), tuple(surplus)
 
@@ -143,14 +154,16 @@ def _protocol(raw: SecurityGroupRuleTypeDef) -> str:
 def _rule(raw: SecurityGroupRuleTypeDef) -> IngressRule:
     """Return the rule of a reply. A limit that is missing counts as none: no rule may look narrower than it is."""
     first_port, last_port = _port_range(raw)
+    named = tags.values(raw.get("Tags", []))
     return IngressRule(
         rule_id=raw["SecurityGroupRuleId"],
         group_id=raw["GroupId"],
         first_port=first_port,
         last_port=last_port,
         source=_source(raw),
-        created_by_us=tags.values(raw.get("Tags", [])).get(TAG_CREATED_BY) == CREATED_BY,
+        created_by_us=named.get(TAG_CREATED_BY) == CREATED_BY,
         description=raw.get("Description") or None,
+        owner=named.get(TAG_OWNER),
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ..aws import translate_aws_errors
-from ..config import CREATED_BY, FORMAT_ONCE, TAG_CREATED_BY, TAG_FORMAT, TAG_INSTANCE, TAG_KEEP
+from ..config import CREATED_BY, FORMAT_ONCE, TAG_CREATED_BY, TAG_FORMAT, TAG_INSTANCE, TAG_KEEP, TAG_OWNER
 from ..errors import AwsError, BootstrapError, TransientError
 from ..models import Instance, Volume
 from ..retry import poll
@@ -248,6 +248,7 @@ def _volume(raw: VolumeTypeDef | VolumeResponseTypeDef, region: str) -> Volume:
         availability_zone=raw.get("AvailabilityZone", ""),
         created_by_us=named.get(TAG_CREATED_BY) == CREATED_BY,
         kept=TAG_KEEP in named,
+        owner=named.get(TAG_OWNER),
         instance_id=named.get(TAG_INSTANCE),
         attached_to=_attached_to(raw),
         format_once=is_blank and named.get(TAG_FORMAT) == FORMAT_ONCE,

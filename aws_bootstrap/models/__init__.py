@@ -30,6 +30,7 @@ from .facts import (
     Volume,
 )
 from .launch import DryRun, EbsVolume, LaunchReport, OnDemandOffer, SetupReport
+from .left_out import LeftOutBox, LeftOutVolume
 from .listing import ImageList, ImageRow, InstanceTypeList, InstanceTypeRow
 from .quota import (
     Quota,
@@ -70,6 +71,8 @@ __all__ = [
     "KeyPair",
     "LocalKey",
     "LaunchReport",
+    "LeftOutBox",
+    "LeftOutVolume",
     "MonthlyCost",
     "Network",
     "Notice",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from .base import Result, optional
 from .facts import RegionFailure
+from .left_out import LeftOutBox
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,8 @@ class AccessRule:
     rule_id: str
     created_by_us: bool
     description: str | None
+    #: The principal that created it with this tool; null where that is not known.
+    owner: str | None = None
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,10 @@ class BoxAccess:
     rules: tuple[AccessRule, ...]
     added: tuple[str, ...] | None = optional()
     removed: tuple[str, ...] | None = optional()
+    #: The principal that launched the box; null for a box from before the tag `aws-bootstrap-owner`.
+    owner: str | None = None
+    #: Whether that is the caller; null where it could not be read who calls.
+    yours: bool | None = None
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -49,3 +56,7 @@ class AccessReport(Result):
     my_address: str | None
     regions_queried: tuple[str, ...]
     regions_failed: tuple[RegionFailure, ...]
+    #: The regions that a policy of the account's organization denies, unless --region named them.
+    regions_denied: tuple[RegionFailure, ...] = ()
+    #: The boxes whose rules a change without names did not touch, since they are not the caller's.
+    left_out: tuple[LeftOutBox, ...] = ()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .base import Result, optional, private
 from .facts import RegionFailure
+from .left_out import LeftOutVolume
 
 
 @dataclass(frozen=True)
@@ -14,6 +15,7 @@ class AliasEntry:
 
     instance_id: str
     alias: str
+    region: str | None = field(default=None, compare=False, metadata={"private": True})
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,10 @@ class CleanupPlan(Result):
     kept_volumes: tuple[VolumeEntry, ...] = ()
     #: The command that deletes the kept volumes; null if there are none.
     delete_kept_command: str | None = None
+    #: The regions that a policy of the account's organization denies, unless --region named them.
+    regions_denied: tuple[RegionFailure, ...] = ()
+    #: The orphan volumes that stay since they are not the caller's.
+    left_out: tuple[LeftOutVolume, ...] = ()
     #: The command that does what is planned here.
     command: str = private("")
 
@@ -87,6 +93,10 @@ class CleanupReport(Result):
     kept_volumes: tuple[VolumeEntry, ...] = ()
     #: The command that deletes the kept volumes; null if there are none.
     delete_kept_command: str | None = None
+    #: The regions that a policy of the account's organization denies, unless --region named them.
+    regions_denied: tuple[RegionFailure, ...] = ()
+    #: The orphan volumes that stay since they are not the caller's.
+    left_out: tuple[LeftOutVolume, ...] = ()
 
     @property
     def is_empty(self) -> bool:

@@ -72,6 +72,9 @@ class SecurityGroup:
     vpc_id: str
     #: (first port, last port, CIDR) of each TCP (or all-traffic) ingress rule.
     rules: frozenset[tuple[int, int, str]] = frozenset()
+    created_by_us: bool = False
+    #: The principal that created it, by its tag.
+    owner: str | None = None
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,10 @@ class IngressRule:
     source: str
     created_by_us: bool
     description: str | None = None
+    #: The principal that created it, by its tag.
+    owner: str | None = None
+    #: The rule's group if this tool created the group; None also where that was not read.
+    managed_group: SecurityGroup | None = None
 
 
 @dataclass(frozen=True)
@@ -104,6 +111,8 @@ class Volume:
     attached_to: str | None = None
     #: Whether it may be formatted: it was created empty, and its tag `aws-bootstrap-format` has not been used.
     format_once: bool = False
+    #: The principal that created it, by its tag; None for a volume of the user's, or from before that tag.
+    owner: str | None = None
 
 
 @dataclass(frozen=True)
@@ -124,6 +133,8 @@ class Instance:
     group_ids: tuple[str, ...] = ()
     subnet_id: str = ""
     vpc_id: str = ""
+    #: The principal that created it, by its tag; None for an instance from before that tag.
+    owner: str | None = None
 
 
 @dataclass(frozen=True)
@@ -151,6 +162,8 @@ class RegionFailure:
 
     region: str
     error: str
+    #: Whether a policy of the account's organization denies it.
+    is_denied: bool = field(default=False, metadata={"private": True})
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,10 @@ class InstanceStatus:
     monthly_cost_usd: float | None = None
     monthly_costs: tuple[MonthlyCost, ...] = ()
     gpu: GpuInfo | None = optional()
+    #: The principal that launched it; null for a box from before the tag `aws-bootstrap-owner`.
+    owner: str | None = None
+    #: Whether that is the caller; null where it could not be read who calls.
+    yours: bool | None = None
     user: str = private("ubuntu")
 
 
@@ -57,6 +61,10 @@ class OrphanVolume:
     monthly_cost_usd: float
     last_instance_id: str | None
     kept: bool | None = optional()
+    #: The principal that created it; null for a volume from before the tag `aws-bootstrap-owner`, or a brought one.
+    owner: str | None = None
+    #: Whether that is the caller; null for a brought volume, or where it could not be read who calls.
+    yours: bool | None = None
     #: Whether `cleanup` may delete it. A brought volume is its owner's.
     created_by_us: bool = private(True)
 
@@ -73,6 +81,8 @@ class StatusReport(Result):
     price_per_hour: float | None = None
     #: What all disks and addresses cost a month, orphan volumes included; null if one of them is unknown.
     monthly_cost_usd: float | None = None
+    #: The regions that a policy of the account's organization denies, unless --region named them.
+    regions_denied: tuple[RegionFailure, ...] = ()
     instructions: bool = private(True)
 
     @property
@@ -83,7 +93,8 @@ class StatusReport(Result):
     @property
     def has_no_answer(self) -> bool:
         """Whether no region could be read."""
-        return bool(self.regions_failed) and len(self.regions_failed) == len(self.regions_queried)
+        unread = len(self.regions_failed) + len(self.regions_denied)
+        return bool(self.regions_failed) and unread == len(self.regions_queried)
 
     @property
     def unread_gpus(self) -> tuple[Notice, ...]:

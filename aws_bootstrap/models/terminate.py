@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from .base import Result, optional, private
 from .facts import Instance, RegionFailure, Volume
+from .left_out import LeftOutBox
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ class TerminateReport(Result):
 
     terminated: tuple[Termination, ...]
     regions_failed: tuple[RegionFailure, ...] = ()
+    #: The boxes that a command without names did not touch, since they are not the caller's.
+    left_out: tuple[LeftOutBox, ...] = ()
     region: str | None = optional()
     #: Where no box was found, if none was named.
     declined: bool = private(False)

@@ -22,6 +22,15 @@ from aws_bootstrap.tests.faults import Faults
 
 REGIONS = ("eu-west-1", "us-east-1", "us-west-2")
 OURS = {"Key": "created-by", "Value": "aws-bootstrap-g4dn"}
+CALLER = "AKIAIOSFODNN7EXAMPLE"
+"""The caller's unique id, as moto's STS answers."""
+
+#: In EC2's words, as in https://github.com/aws/karpenter-provider-aws/issues/7370.
+DENIED_BY_ORGANIZATION = (
+    "You are not authorized to perform this operation. User: arn:aws:sts::123456789012:assumed-role/dev/me is not "
+    "authorized to perform: ec2:DescribeInstances with an explicit deny in a service control policy. "
+    "Encoded authorization failure message: g4oZPBqZ4Bni8dE5dGjxYTnOZ"
+)
 
 Answer = tuple[SimpleNamespace, dict[str, Any]]
 """HTTP status and parsed body, as botocore takes them from a `before-call` handler: nothing is sent then."""
@@ -56,6 +65,8 @@ class Cloud(Aws):
         self.calls: list[tuple[str, str]] = []
         """(region, operation) of each request that was sent."""
         self._denied: set[tuple[str, str | None]] = set()
+        self.organization_denies: set[str] = set()
+        """Regions in which a service control policy denies every call."""
         self._errors: list[Callable[[str, str, dict[str, Any]], str | None]] = []
 
     @property
@@ -100,6 +111,14 @@ class Cloud(Aws):
             return _ok({"RouteTables": [{"Routes": [{"GatewayId": self.route_target}]}]})
         return None
 
+    def _refusal(self, service: str, region: str, operation: str, body: Any) -> Answer | None:
+        if service == "ec2" and region in self.organization_denies:
+            return _error("UnauthorizedOperation", DENIED_BY_ORGANIZATION)
+        for error in self._errors:
+            if code := error(region, operation, body):
+                return _error(code, f"EC2 said {code}.")
+        return None
+
     def _new_client(self, service: str, region: str, retry: bool) -> Any:
         client = super()._new_client(service, region, retry)
 
@@ -108,9 +127,8 @@ class Cloud(Aws):
             if {(region, None), (region, model.name)} & self._denied:
                 denied = "UnauthorizedOperation" if service == "ec2" else "AccessDeniedException"
                 return _error(denied, "You are not authorized to perform this operation.")
-            for error in self._errors:
-                if code := error(region, model.name, params["body"]):
-                    return _error(code, f"EC2 said {code}.")
+            if refusal := self._refusal(service, region, model.name, params["body"]):
+                return refusal
             if service == "pricing" and self.list_price is not None:
                 return _ok({"PriceList": self._products(json.loads(params["body"])["Filters"])})
             if service != "service-quotas":
@@ -237,9 +255,17 @@ class Boxes:
         return {"fstype": "ext4", "formatted": format_if_empty}, self.notes
 
 
-def start_box(client: Any, **more: Any) -> dict[str, Any]:
+def owned(owner: str | None) -> list[dict[str, str]]:
+    """The tags of what this tool created; of what an older version did without an owner."""
+    return [OURS, {"Key": "aws-bootstrap-owner", "Value": owner}] if owner else [OURS]
+
+
+def start_box(client: Any, *, owner: Any = CALLER, **more: Any) -> dict[str, Any]:
     """An instance of ours, as EC2 describes it once it runs."""
-    tags = [{"ResourceType": resource_type, "Tags": [OURS]} for resource_type in ("instance", "volume")]
+    tags = [
+        {"ResourceType": "instance", "Tags": owned(owner)},
+        {"ResourceType": "volume", "Tags": owned(owner)},
+    ]
     asked = {"ImageId": "ami-12c6146b", "MinCount": 1, "MaxCount": 1, "InstanceType": "g4dn.xlarge"} | more
     if not {"SecurityGroups", "SecurityGroupIds", "NetworkInterfaces"} & set(asked):
         asked["SecurityGroups"] = ["default"]  # as EC2 does by itself
@@ -247,9 +273,17 @@ def start_box(client: Any, **more: Any) -> dict[str, Any]:
     return client.describe_instances(InstanceIds=[made["InstanceId"]])["Reservations"][0]["Instances"][0]
 
 
-def make_volume(client: Any, instance_id: str, *, ours: bool = True, kept: bool = False, size: int = 8) -> str:
+def make_volume(
+    client: Any,
+    instance_id: str,
+    *,
+    ours: bool = True,
+    kept: bool = False,
+    size: int = 8,
+    owner: str | None = CALLER,
+) -> str:
     """A detached data volume that is meant for the instance."""
-    tags = [{"Key": "aws-bootstrap-instance", "Value": instance_id}, *([OURS] if ours else [])]
+    tags = [{"Key": "aws-bootstrap-instance", "Value": instance_id}, *(owned(owner) if ours else [])]
     tags += [{"Key": "aws-bootstrap-keep", "Value": "true"}] if kept else []
     zone = f"{client.meta.region_name}a"
     specification = [{"ResourceType": "volume", "Tags": tags}]

@@ -11,16 +11,17 @@ from aws_bootstrap import ec2, sshconfig
 from aws_bootstrap.errors import SshError
 from aws_bootstrap.models import IngressRule
 from aws_bootstrap.tests import factories
-from aws_bootstrap.tests.cloud import start_box
+from aws_bootstrap.tests.cloud import CALLER, start_box
 
 EAST, WEST = "us-east-1", "us-west-2"
 ME, HOME = "203.0.113.7", "198.51.100.1/32"
 
 
-def make_group(client, name="ssh", port=22, cidrs=(HOME,)) -> str:
+def make_group(client, name="ssh", port=22, cidrs=(HOME,), owner=CALLER) -> str:
     vpc = ec2.find_network(client, ()).vpc_id
     group, _ = ec2.ensure_security_group(client, vpc, name)
-    ec2.ensure_ingress(client, group, port, cidrs)
+    tags = {"aws-bootstrap-owner": owner} if owner else {}
+    ec2.ensure_ingress(client, group, port, cidrs, tags)
     return group.group_id
 
 
@@ -91,6 +92,7 @@ def test_the_whole_document_of_two_boxes_in_one_region(run, app, cloud, my_addre
             "rule_id": ids[source],
             "created_by_us": ours,
             "description": described,
+            "owner": CALLER if ours else None,
         }
 
     found = json.loads(done.stdout)
@@ -107,6 +109,8 @@ def test_the_whole_document_of_two_boxes_in_one_region(run, app, cloud, my_addre
                 "rules": [rule(HOME, group, by_first), rule(f"{ME}/32", group, by_first, ours=False)],
                 "added": [],
                 "removed": ["198.51.100.9/32"],
+                "owner": CALLER,
+                "yours": True,
             },
             {
                 "instance_id": second,
@@ -117,11 +121,15 @@ def test_the_whole_document_of_two_boxes_in_one_region(run, app, cloud, my_addre
                 "rules": [rule(HOME, other, by_second)],
                 "added": [HOME],
                 "removed": ["192.0.2.0/24"],
+                "owner": CALLER,
+                "yours": True,
             },
         ],
         "my_address": ME,
         "regions_queried": found["regions_queried"],
         "regions_failed": [],
+        "left_out": [],
+        "regions_denied": [],
         "warnings": [],
         "next": [
             {"do": "access", "argv": ["aws-bootstrap", "access", "aws-gpu1", "--ssh-cidr", "me"]},

@@ -129,13 +129,13 @@ def test_what_is_planned_is_what_is_shown_asked_and_done(run, app, cloud, write,
     assert {h.alias for h in sshconfig.hosts(config(app))} == {f"aws-gpu{number}" for number in (2, 3, 4, 5)}
 
 
-def test_a_plan_of_a_partial_view_keeps_everything_and_says_what(app, cloud, write):
+def test_a_plan_of_a_partial_view_judges_what_was_read_and_says_the_rest(app, cloud, write):
     write("i-0gone", region=WEST)
+    write("i-0east", region=EAST)
     volume, kept = make_volume(cloud.ec2(WEST), "i-0gone"), make_volume(cloud.ec2(WEST), "i-0gone", kept=True)
     cloud.deny(EAST)
     wishes = workflow.CleanupOptions(include_ebs=True, include_kept=True)
     todo = workflow.plan(app, wishes)
-    left = (VolumeEntry(volume, 8, WEST, 0.64), VolumeEntry(kept, 8, WEST, 0.64))
     expected = CleanupReport(
         regions_queried=REGIONS,
         regions_failed=(RegionFailure(EAST, "You are not authorized to perform this operation."),),
@@ -143,12 +143,11 @@ def test_a_plan_of_a_partial_view_keeps_everything_and_says_what(app, cloud, wri
         added=(),
         updated=(),
         deleted_volumes=(),
-        skipped=(AliasEntry("i-0gone", "aws-gpu1"),),
-        skipped_volumes=todo.shown.skipped_volumes,
+        skipped=(AliasEntry("i-0east", "aws-gpu2"),),
     )
-    assert sorted(todo.shown.skipped_volumes, key=lambda v: left.index(v)) == list(left)
+    assert {found.volume_id for found in todo.shown.orphan_volumes} == {volume, kept}
+    assert todo.shown.stale == (AliasEntry("i-0gone", "aws-gpu1"),)
     assert workflow.nothing_done(todo.shown) == expected
-    assert todo.shown.is_empty
     assert todo.shown.command.endswith(" cleanup --include-ebs --include-kept")
 
 
@@ -161,7 +160,7 @@ def test_without_a_wish_aliases_alone_are_changed(app, cloud, write):
     assert todo.new_hosts == () == todo.updated_hosts
     assert todo.shown.command.endswith(" cleanup")
     read = {operation for _, operation in cloud.calls[2:]} - {"RunInstances"}
-    assert read == {"DescribeInstances", "DescribeVolumes"}
+    assert read == {"DescribeInstances", "DescribeVolumes", "GetCallerIdentity"}
 
 
 def test_kept_volumes_are_named_with_their_price_and_the_command_that_deletes_them(run, cloud):
@@ -207,7 +206,8 @@ def test_aliases_and_host_keys_of_boxes_that_are_gone_are_forgotten(run, app, cl
     assert app.paths.known_hosts.read_text() == f"{box} ssh-ed25519 AAAA\n"
     assert set(shown) == {
         *("regions_queried", "regions_failed", "cleaned", "added", "updated", "deleted_volumes"),
-        *("skipped", "skipped_volumes", "broken", "kept_volumes", "delete_kept_command", "warnings", "next"),
+        *("skipped", "skipped_volumes", "broken", "kept_volumes", "delete_kept_command", "left_out", "regions_denied"),
+        *("warnings", "next"),
     }
     assert cloud.ec2(EAST).describe_instances(InstanceIds=[box])["Reservations"], "a cleanup never terminates"
 
@@ -222,25 +222,38 @@ def test_a_dry_run_tells_and_changes_nothing(run, app, cloud, write):
     assert "i-0gone" in app.paths.known_hosts.read_text()
 
 
-def test_with_a_region_unread_nothing_is_removed_or_deleted(run, app, cloud, write):
+def test_a_region_unread_protects_only_what_is_there(run, app, cloud, write):
     write("i-0gone", region=WEST)
+    write("i-0east", region=EAST)
+    write("i-0old", region=None)
     volume = make_volume(cloud.ec2(WEST), "i-0gone")
     cloud.deny(EAST)
-    before = config(app)
     done = cleanup(run, "--include-ebs")
     shown = document(done)
     assert done.exit_code == 3
     assert shown["error"]["code"] == "region-failed"
     assert EAST in done.stderr
-    assert shown["cleaned"] == [] == shown["deleted_volumes"]
-    assert shown["skipped"] == [{"instance_id": "i-0gone", "alias": "aws-gpu1"}]
-    left = {"volume_id": volume, "size_gb": 8, "region": WEST, "monthly_cost_usd": 0.64}
-    assert shown["skipped_volumes"] == [left]
-    assert config(app) == before
-    assert [v.volume_id for v in ec2.find_volumes(cloud.ec2(WEST))] == [volume]
-    shown = document(run("cleanup", "--dry-run", "--include-ebs", "-o", "json"))
-    assert shown["stale"] == [] == shown["orphan_volumes"]
-    assert len(shown["skipped"]) == 1
+    assert [alias["instance_id"] for alias in shown["cleaned"]] == ["i-0gone"]
+    assert [deleted["volume_id"] for deleted in shown["deleted_volumes"]] == [volume]
+    assert [alias["instance_id"] for alias in shown["skipped"]] == ["i-0east", "i-0old"]
+    assert "i-0gone" not in config(app)
+    assert {host.instance_id for host in sshconfig.hosts(config(app))} == {"i-0east", "i-0old"}
+    assert ec2.find_volumes(cloud.ec2(WEST)) == []
+
+
+def test_a_region_that_is_named_is_all_that_is_read_and_judged(run, app, cloud, write):
+    write("i-0gone", region=WEST)
+    write("i-0east", region=EAST)
+    write("i-0old", region=None)
+    far = make_volume(cloud.ec2(EAST), "i-0east")
+    cloud.deny("eu-west-1")
+    done = cleanup(run, "--include-ebs", "--region", WEST)
+    shown = document(done)
+    assert done.exit_code == 0
+    assert shown["regions_queried"] == [WEST]
+    assert [alias["instance_id"] for alias in shown["cleaned"]] == ["i-0gone"]
+    assert shown["skipped"] == []
+    assert [volume.volume_id for volume in ec2.find_volumes(cloud.ec2(EAST))] == [far]
 
 
 def test_no_region_readable_is_a_failure(run, app, cloud, write):
@@ -431,7 +444,10 @@ def test_volumes_are_read_before_instances(run, cloud):
     run("cleanup", "--dry-run", "--include-ebs")
     for region in cloud.regions():
         asked = [operation for where, operation in cloud.calls if where == region]
-        assert asked == ["DescribeVolumes", "DescribeInstances"]
+        assert [operation for operation in asked if operation != "GetCallerIdentity"] == [
+            "DescribeVolumes",
+            "DescribeInstances",
+        ]
 
 
 def test_kept_ones_are_named_with_the_command_that_deletes_them(run, cloud):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from aws_bootstrap import ec2, sshconfig
@@ -10,7 +13,8 @@ from aws_bootstrap.invocation import PROGRAM
 from aws_bootstrap.models import RegionFailure
 from aws_bootstrap.tests import factories
 from aws_bootstrap.tests.cloud import REGIONS, make_volume, start_box
-from aws_bootstrap.workflows.inventory import Box, Inventory, read, read_with, select
+from aws_bootstrap.workflows.box import Box
+from aws_bootstrap.workflows.inventory import Inventory, read, read_with, select
 
 EAST, WEST = "us-east-1", "us-west-2"
 INSTANCE = factories.instance()
@@ -62,10 +66,21 @@ def test_a_host_of_a_region_that_the_account_cannot_see_is_not_judged():
     assert seen.unjudged_hosts() == (host(2, "ap-south-1"),)
 
 
-def test_with_a_region_unread_no_host_is_judged():
-    seen = inventory(hosts=[host(2)], failed=[RegionFailure(EAST, "denied")])
-    assert seen.stale_hosts() == ()
-    assert seen.unjudged_hosts() == (host(2),)
+@pytest.mark.parametrize("unread", ["failed", "denied"])
+def test_a_region_unread_protects_only_what_may_be_there(unread):
+    """An instance never moves to another region, so that its own region's answer is enough."""
+    hosts = [host(1, WEST), host(2, EAST), host(3, None)]
+    changes: dict[str, Any] = {unread: (RegionFailure(EAST, "denied"),)}
+    seen = replace(inventory([], hosts=hosts), **changes)
+    assert seen.stale_hosts() == (host(1, WEST),)
+    assert seen.unjudged_hosts() == (host(2, EAST), host(3, None))
+
+
+def test_regions_that_the_user_chose_are_all_that_is_judged():
+    hosts = [host(1, WEST), host(2, EAST), host(3, None)]
+    seen = replace(inventory([], hosts=hosts, regions=[WEST]), is_narrowed=True)
+    assert seen.stale_hosts() == (host(1, WEST),)
+    assert seen.unjudged_hosts() == ()
 
 
 def test_an_older_block_without_a_region_is_judged_by_all_regions():

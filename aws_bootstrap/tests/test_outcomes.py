@@ -105,7 +105,7 @@ def test_a_cleanup_that_lacks_regions_says_that_nothing_is_removed():
     for result in (replace(CLEANUP, regions_failed=UNREAD), CleanupPlan((WEST,), UNREAD, (), (), (), ())):
         error = told(result)
         assert (error.exit_code, error.code) == (3, "region-failed")
-        assert str(error.hint).startswith("Nothing was removed or deleted")
+        assert str(error.hint).startswith("What is there stays as it is")
 
 
 def test_rules_that_could_not_be_changed_everywhere_are_said():

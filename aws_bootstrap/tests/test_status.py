@@ -24,8 +24,8 @@ from aws_bootstrap.models import (
     VolumeStatus,
 )
 from aws_bootstrap.tests import factories
-from aws_bootstrap.tests.cloud import REGIONS, make_volume, start_box
-from aws_bootstrap.workflows.inventory import Box
+from aws_bootstrap.tests.cloud import CALLER, REGIONS, make_volume, start_box
+from aws_bootstrap.workflows.box import Box
 from aws_bootstrap.workflows.status import gather, instance_status
 
 EAST, WEST = "us-east-1", "us-west-2"
@@ -63,6 +63,7 @@ ROW = InstanceStatus(
         MonthlyCost("data volume", 0.8, 10),
         MonthlyCost("public IPv4 address", 3.65),
     ),
+    yours=False,
     user="me",
 )
 UNPRICED = {"spot_price_per_hour": None, "estimated_cost": None, "price_per_hour": None}
@@ -148,8 +149,8 @@ def test_volumes_whose_box_is_gone_are_reported_with_what_they_cost(app, cloud):
     brought = make_volume(client, "i-0other", ours=False, size=1)
     orphans = {o.volume_id: o for o in gather(app, [WEST]).orphan_volumes}
     assert orphans == {
-        left: OrphanVolume(left, WEST, 7, 0.56, "i-0gone", None, created_by_us=True),
-        kept: OrphanVolume(kept, WEST, 8, 0.64, "i-0gone", True, created_by_us=True),
+        left: OrphanVolume(left, WEST, 7, 0.56, "i-0gone", None, CALLER, yours=True, created_by_us=True),
+        kept: OrphanVolume(kept, WEST, 8, 0.64, "i-0gone", True, CALLER, yours=True, created_by_us=True),
         brought: OrphanVolume(brought, WEST, 1, 0.08, "i-0other", None, created_by_us=False),
     }
 

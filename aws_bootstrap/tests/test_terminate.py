@@ -12,7 +12,7 @@ from aws_bootstrap.models import StateChange, TerminateReport, Termination, Term
 from aws_bootstrap.tests import factories
 from aws_bootstrap.tests.cloud import make_volume, start_box
 from aws_bootstrap.views import questions
-from aws_bootstrap.workflows import terminate
+from aws_bootstrap.workflows import selection, terminate
 from aws_bootstrap.workflows.unknown import Calls
 
 EAST, WEST = "us-east-1", "us-west-2"
@@ -67,12 +67,12 @@ def test_the_question_names_the_volumes_unless_they_are_kept(app, cloud, box):
     instance_id = box()
     ours = make_volume(cloud.ec2(WEST), instance_id, size=9)
     kept = make_volume(cloud.ec2(WEST), instance_id, kept=True)
-    targets = terminate.find_targets(app, [instance_id], None)
-    asked = questions.terminate(terminate.to_confirm(app, targets, keep_ebs=False))
+    targets = selection.find_targets(app, [instance_id], None)
+    asked = questions.terminate(selection.to_confirm(app, targets, keep_ebs=False))
     assert f"{ours}  9 GB" in asked
     assert kept not in asked
     assert asked.endswith("Terminate 1 instance?")
-    assert ours not in questions.terminate(terminate.to_confirm(app, targets, keep_ebs=True))
+    assert ours not in questions.terminate(selection.to_confirm(app, targets, keep_ebs=True))
 
 
 def test_one_protected_instance_does_not_save_the_others(run, cloud, box):
@@ -113,7 +113,7 @@ def test_everything_that_is_reported_of_what_was_ended(app, cloud, box):
     kept = make_volume(cloud.ec2(WEST), named, kept=True)
     app.paths.home.mkdir()
     app.paths.known_hosts.write_text(f"{named} ssh-ed25519 AAAA\ni-0other ssh-ed25519 AAAA\n")
-    report = terminate.apply(app, terminate.find_targets(app, [named, nameless], None), keep_ebs=False)
+    report = terminate.apply(app, selection.find_targets(app, [named, nameless], None), keep_ebs=False)
     went = Termination(named, "running", "shutting-down", "aws-gpu1", (ours,), (kept,), WEST, f"{WEST}a")
     bare = Termination(nameless, "running", "shutting-down", region=WEST, availability_zone=f"{WEST}a")
     assert {t.instance_id: t for t in report.terminated} == {named: went, nameless: bare}
@@ -154,7 +154,7 @@ def test_without_a_name_all_boxes_of_the_region_that_live_are_ended_and_their_al
 def test_the_question_has_a_line_for_each_box(app, cloud, box):
     first, second = box(), box(EAST)
     asked = questions.terminate(
-        terminate.to_confirm(app, terminate.find_targets(app, [first, second], None), keep_ebs=False)
+        selection.to_confirm(app, selection.find_targets(app, [first, second], None), keep_ebs=False)
     ).splitlines()
     assert len(asked) == 3
     assert asked[-1] == "Terminate 2 instances?"
@@ -180,8 +180,8 @@ def test_the_question_says_what_each_box_has_cost(app):
 
 def test_without_names_the_question_has_the_aliases_too(app, cloud, box):
     box()
-    targets = terminate.find_targets(app, [], WEST)
-    assert "aws-gpu1" in questions.terminate(terminate.to_confirm(app, targets, keep_ebs=False))
+    targets = selection.find_targets(app, [], WEST)
+    assert "aws-gpu1" in questions.terminate(selection.to_confirm(app, targets, keep_ebs=False))
 
 
 def test_no_price_is_read_where_nobody_is_asked(run, cloud, box):
@@ -439,7 +439,7 @@ def test_of_ends_sent_together_those_that_show_are_not_called_unknown(app, cloud
     named = [box(), box()]
     shown, late = [
         terminate.TerminationProgress(one, keep_ebs=False, call="both")
-        for one in terminate.find_targets(app, named, None)
+        for one in selection.find_targets(app, named, None).boxes
     ]
     shown.change = StateChange(shown.instance_id, "running", "shutting-down")
     run = terminate.Run(app, [shown, late], Calls(0))

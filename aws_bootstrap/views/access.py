@@ -6,15 +6,14 @@ from click import style
 
 from ..models import AccessReport, AccessRule, BoxAccess
 from ..next_commands import next_commands
-from .text import heading, next_lines, pairs, plural, text
+from .text import heading, next_lines, other_owner, pairs, plural, regions_read, text
 
 
 @text.register
 def access_report(report: AccessReport) -> str:
     """Return each box with who may reach it and what was changed; how to allow oneself, where one is not."""
     if not report.boxes:
-        regions_read = len(report.regions_queried) - len(report.regions_failed)
-        return f"No boxes of aws-bootstrap in {plural(regions_read, 'region')}."
+        return f"No boxes of aws-bootstrap in {plural(regions_read(report), 'region')}."
     boxes = [_box(box) for box in report.boxes]
     parts = ["\n".join(boxes)]
     if report.my_address:
@@ -31,6 +30,7 @@ def _box(box: BoxAccess) -> str:
     if box.ssh_alias:
         where = f"{box.instance_id} {where}"
     facts = _open_to(box)
+    facts.append(("Owner", other_owner(box.owner, box.yours)))
     facts.append(("Added", ", ".join(box.added or ())))
     facts.append(("Removed", ", ".join(box.removed or ())))
     lines = [f"{title}  {_reach(box.reachable)}  {style(where, dim=True)}"]
@@ -66,7 +66,7 @@ def _rule(rule: AccessRule) -> str:
 
 
 def _owner(rule: AccessRule) -> str:
-    """Return whose the rule is; empty for our own."""
+    """Return whose the rule is; empty for one of this tool."""
     if rule.created_by_us:
         return ""
     if rule.description:

@@ -8,9 +8,9 @@ from click import style
 
 from ..models import AliasAddress, AliasEntry, CleanupPlan, CleanupReport, DeletedVolume, VolumeEntry
 from ..next_commands import delete_kept, next_commands
-from .text import aligned, heading, next_lines, plural, text, usd
+from .text import aligned, heading, next_lines, plural, regions_read, text, usd
 
-_NOT_CERTAIN = "Left unchanged, since not every region could be read:"
+_NOT_CERTAIN = "Left unchanged, since their region could not be read:"
 
 
 @text.register
@@ -49,8 +49,10 @@ def _found(changes: Iterable[list[str]], result: CleanupPlan | CleanupReport) ->
     blocks = _as_blocks(changes)
     is_certain = not result.skipped and not result.skipped_volumes
     if not blocks and is_certain:
-        regions_read = len(result.regions_queried) - len(result.regions_failed)
-        blocks.append(f"Nothing to clean up in {plural(regions_read, 'region')}.")
+        what = "Nothing"
+        if result.left_out:
+            what = "Nothing of yours"
+        blocks.append(f"{what} to clean up in {plural(regions_read(result), 'region')}.")
     left = [
         _aliases(_NOT_CERTAIN, result.skipped),
         _volumes(_NOT_CERTAIN, result.skipped_volumes),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..models import CleanupPlan, OnDemandOffer, QuotaIncrease, TerminationTarget, Volume
+from ..models import CleanupPlan, IngressRule, OnDemandOffer, QuotaIncrease, TerminationTarget, Volume
 from ..models.cost import monthly_total
 from .costs import hourly, monthly, spot_and_on_demand
 from .text import aligned, plural, span, usd
@@ -71,6 +71,18 @@ def cleanup(plan: CleanupPlan) -> str:
     if plan.orphan_volumes:
         lines.append("The data on these volumes will be lost permanently.")
     return "\n".join([*lines, "Proceed?"])
+
+
+def open_to_world(rules: Sequence[IngressRule]) -> str:
+    """Return which rules are removed though this tool did not create them."""
+    lines: list[str] = []
+    for rule in rules:
+        note = ""
+        if rule.description:
+            note = f"  ({rule.description})"
+        lines.append(f"  {rule.rule_id} of {rule.group_id}: port {rule.first_port} from {rule.source}{note}")
+    lines.append("aws-bootstrap did not create these rules. They open the port to the whole internet.")
+    return "\n".join([*lines, "Remove them, too?"])
 
 
 def format_volume(name: str, volume: Volume) -> str:

@@ -8,7 +8,7 @@ from ..gpu import GpuInfo
 from ..models import InstanceStatus, OrphanVolume, StatusReport
 from ..next_commands import next_commands, of_box, of_orphans
 from .costs import hourly, monthly, sum_of
-from .text import aligned, heading, pairs, plural, span, text, titled, usd
+from .text import aligned, heading, other_owner, pairs, plural, regions_read, span, text, titled, usd
 
 _COLOURS = {"running": "green", "pending": "yellow", "stopping": "yellow", "shutting-down": "yellow", "stopped": "red"}
 
@@ -20,8 +20,7 @@ def status_report(report: StatusReport) -> str:
         return ""
     parts: list[str] = []
     if not report.instances:
-        regions_read = len(report.regions_queried) - len(report.regions_failed)
-        parts.append(f"No instances of aws-bootstrap in {plural(regions_read, 'region')}.")
+        parts.append(f"No instances of aws-bootstrap in {plural(regions_read(report), 'region')}.")
     elif report.is_brief:
         parts.append(_brief(report))
     else:
@@ -56,7 +55,15 @@ def _brief_cells(instance: InstanceStatus) -> list[str]:
         _up(instance),
         hourly(instance.price_per_hour),
         " ".join(volumes),
+        _brief_owner(instance.owner, instance.yours),
     ]
+
+
+def _brief_owner(owner: str | None, yours: bool | None) -> str:
+    """Return the owner where it is not the caller."""
+    if yours:
+        return ""
+    return f"owner: {owner or 'nobody'}"
 
 
 def _instance(instance: InstanceStatus, report: StatusReport) -> str:
@@ -69,6 +76,7 @@ def _instance(instance: InstanceStatus, report: StatusReport) -> str:
         ("Up", _up(instance)),
         ("Price", _cost(instance)),
         ("Monthly", monthly(instance.monthly_cost_usd, instance.monthly_costs)),
+        ("Owner", other_owner(instance.owner, instance.yours)),
     ]
     for volume in instance.ebs_volumes:
         facts.append((volume.mount_point, f"{volume.volume_id}  {volume.size_gb} GB  {volume.state}"))
@@ -130,6 +138,9 @@ def _orphans(volumes: tuple[OrphanVolume, ...]) -> str:
         line = f"  {volume.volume_id}  {volume.size_gb} GB  {usd(volume.monthly_cost_usd)}/month  in {volume.region}"
         if volume.kept:
             line += "  (kept)"
+        owner = _brief_owner(volume.owner, volume.yours)
+        if owner and volume.created_by_us:
+            line += f"  ({owner})"
         lines.append(line)
     lines += pairs(titled(of_orphans(volumes)))
     return "\n".join(lines)

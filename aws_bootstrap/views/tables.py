@@ -28,6 +28,7 @@ from ..models import (
     TerminateReport,
     VolumeEntry,
 )
+from .text import other_owner
 
 #: Headings by field name; dots reach into facts.
 Columns = dict[str, str]
@@ -163,6 +164,8 @@ def _skipped(result: CleanupPlan | CleanupReport) -> list[Action]:
     actions = _kept_actions(result.kept_volumes)
     actions += _alias_actions("skip", result.skipped)
     actions += _volume_actions("skip", result.skipped_volumes)
+    for volume in result.left_out:
+        actions.append(Action("left out", volume.volume_id, f"{volume.size_gb} GB of {volume.owner or 'nobody'}"))
     for instance_id in result.broken:
         actions.append(Action("broken block", instance_id, "left alone"))
     return actions
@@ -267,6 +270,7 @@ _INSTANCES: Columns = {
     "monthly": "USD/month",
     "gpu": "GPU",
     "volumes": "Volumes",
+    "owner": "Owner, if not you",
 }
 _ORPHAN_VOLUMES: Columns = {
     "volume_id": "Orphan volume",
@@ -274,19 +278,24 @@ _ORPHAN_VOLUMES: Columns = {
     "size_gb": "GB",
     "monthly_cost_usd": "USD/month",
     "kept": "Kept",
+    "owner": "Owner",
 }
 _TOTALS: Columns = {"0": "In all", "1": "Cost"}
 
 
 @dataclass(frozen=True)
 class InstanceRow:
-    """An instance, its costs, its GPU's name (empty where it has none or it is unknown), its volumes, one a line."""
+    """An instance, its costs, its GPU's name, its volumes, one a line, and its owner.
+
+    Empty: no GPU known, or the caller's.
+    """
 
     instance: InstanceStatus
     price: str
     monthly: str
     gpu: str
     volumes: str
+    owner: str
 
 
 @tables.register
@@ -307,7 +316,8 @@ def _instance_rows(instances: Sequence[InstanceStatus]) -> list[InstanceRow]:
         volumes = [f"{volume.volume_id} {volume.size_gb} GB {volume.mount_point}" for volume in instance.ebs_volumes]
         price = _price(instance.price_per_hour)
         monthly = _price(instance.monthly_cost_usd)
-        rows.append(InstanceRow(instance, price, monthly, gpu, "\n".join(volumes)))
+        owner = other_owner(instance.owner, instance.yours)
+        rows.append(InstanceRow(instance, price, monthly, gpu, "\n".join(volumes), owner))
     return rows
 
 
@@ -337,11 +347,20 @@ _TERMINATIONS: Columns = {
     "ebs_volumes_deleted": "Volumes deleted",
     "ebs_volumes_kept": "Volumes kept",
 }
+_LEFT_OUT_BOXES: Columns = {
+    "instance_id": "Left out, not yours",
+    "region": "Region",
+    "owner": "Owner",
+    "price_per_hour": "USD/h",
+}
 
 
 @tables.register
 def terminate_tables(report: TerminateReport) -> list[Table]:
-    """Return what was terminated; where nothing was, the region that was looked at."""
+    """Return what was terminated; where nothing was, the region that was looked at; then what is left out."""
+    shown = [Table({"0": f"Instances in {report.region}"}, [("(none)",)])]
     if report.terminated or not report.region:
-        return [Table(_TERMINATIONS, report.terminated)]
-    return [Table({"0": f"Instances in {report.region}"}, [("(none)",)])]
+        shown = [Table(_TERMINATIONS, report.terminated)]
+    if report.left_out:
+        shown.append(Table(_LEFT_OUT_BOXES, report.left_out))
+    return shown

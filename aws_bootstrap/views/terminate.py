@@ -22,9 +22,12 @@ def _nothing(report: TerminateReport) -> str:
     if report.declined:
         return "Nothing was terminated."
     lines = [f"No boxes to terminate in {report.region}."]
+    if report.left_out:
+        others = plural(len(report.left_out), "box belongs", "boxes belong")
+        lines = [f"No boxes of yours to terminate in {report.region}. {others} to others or to nobody."]
     for title, words in titled(next_commands(report)):
         lines.append(f"{title}: {words}")
-    return " ".join(lines)
+    return "\n".join(lines) if report.left_out else " ".join(lines)
 
 
 def _ended(ended: Termination) -> list[str]:

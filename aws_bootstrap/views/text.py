@@ -7,7 +7,7 @@ from functools import singledispatch
 
 from click import style, unstyle
 
-from ..models import Command, Result
+from ..models import AccessReport, CleanupPlan, CleanupReport, Command, Result, StatusReport
 from ..next_commands import shell_line
 
 
@@ -76,6 +76,11 @@ def next_lines(commands: Iterable[Command]) -> str:
     return "\n".join(f"{title}:\n  {words}" for title, words in titled(commands))
 
 
+def regions_read(result: StatusReport | AccessReport | CleanupPlan | CleanupReport) -> int:
+    """Return how many regions were read."""
+    return len(result.regions_queried) - len(result.regions_failed) - len(result.regions_denied)
+
+
 def span(seconds: float) -> str:
     """Return a duration as a person says it: `42 s`, `3 min`, `5 h 12 min`, `2 d 3 h`."""
     total = int(seconds)
@@ -87,6 +92,17 @@ def span(seconds: float) -> str:
     if days < 1:
         return f"{hours} h {minutes % 60} min"
     return f"{days} d {hours % 24} h"
+
+
+def other_owner(owner: str | None, yours: bool | None) -> str:
+    """Return whose something is, as shown where that is not the caller; empty where it is."""
+    if yours:
+        return ""
+    if owner is None:
+        return "nobody (created before owners were recorded)"
+    if yours is None:
+        return f"{owner} (you or another)"
+    return owner
 
 
 def usd(amount: float) -> str:

@@ -6,52 +6,48 @@ Only managed rules are replaced, those that this tool created. Rules of other ow
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .. import aws, ec2, output
-from ..errors import BootstrapError, Interrupted
+from ..errors import BootstrapError
 from ..invocation import PROGRAM
-from ..models import AccessReport, AccessRule, BoxAccess, IngressRule, Instance, RegionFailure
+from ..models import AccessReport, AccessRule, BoxAccess, IngressRule, Instance, SecurityGroup
+from ..parallel import gather
 from ..sshconfig import Host
+from . import left_out
+from .access_change import BoxRules, Change, Changes, Replacement, change_rules, replaced_owners
+from .box import Box
 from .cidrs import resolve_cidrs
 from .hosts import ssh_port
-from .inventory import Box, check_none_ended, read_region, read_with
-from .unknown import Calls, note_nothing
+from .inventory import check_none_ended, read_region, read_with
+from .owners import find_owner, get_owner, is_yours, warn_if_caller_unknown
 
 if TYPE_CHECKING:
     from ..app import App
 
-#: The CIDRs added and removed.
-Change = tuple[tuple[str, ...], tuple[str, ...]]
-#: The change of each security group and port.
-Changes = dict[tuple[str, int], Change]
+
+def _declines(_: Sequence[IngressRule]) -> bool:
+    return False
 
 
-@dataclass(frozen=True)
-class BoxRules:
-    """A box, the port that its sshd listens on, and the rules of its security groups that cover this port."""
-
-    box: Box
-    port: int
-    rules: tuple[IngressRule, ...]
-
-    @property
-    def group_id(self) -> str | None:
-        """Return the security group for managed rules: the one that has any, else the box's first."""
-        for rule in self.rules:
-            if rule.created_by_us:
-                return rule.group_id
-        group_ids = self.box.instance.group_ids
-        return group_ids[0] if group_ids else None
-
-
-def apply(app: App, names: Sequence[str], regions: Sequence[str], cidrs: Sequence[str]) -> AccessReport:
+def apply(
+    app: App,
+    names: Sequence[str],
+    regions: Sequence[str],
+    cidrs: Sequence[str],
+    *,
+    everyone: bool = False,
+    agrees: Callable[[Sequence[IngressRule]], bool] = _declines,
+) -> AccessReport:
     """Return who may reach the SSH port of the boxes named; of all boxes if none is named.
 
-    If there are CIDRs, first replace the managed rules by rules that allow these CIDRs.
+    If there are CIDRs, first replace the managed rules by rules that allow these CIDRs: those of the boxes named, else
+    of the caller's boxes, else, with `everyone`, of all boxes. BootstrapError `owner-unknown` if it is unknown
+    which boxes are the caller's. `agrees` returns whether to revoke also these rules, which open the port to the whole
+    internet in groups of this tool, though it did not create them.
     """
     address = _my_address(app, needed="me" in cidrs)
 
@@ -59,27 +55,141 @@ def apply(app: App, names: Sequence[str], regions: Sequence[str], cidrs: Sequenc
         return address or ""
 
     new_cidrs = resolve_cidrs(cidrs, known_address)
-    inventory, rules = read_with(_read_rules, app, regions, names, volumes="none")
+    find_caller = find_owner
+    if new_cidrs and not names and not everyone:
+        find_caller = get_owner
+    (inventory, rules), caller = gather(
+        partial(read_with, _read_rules_and_groups, app, regions, names, volumes="none"), partial(find_caller, app)
+    )
     if names:
         check_none_ended(inventory.boxes)
     by_region = _by_region(inventory.boxes, rules)
-    failed = inventory.failed
+    report = AccessReport((), address, inventory.regions, inventory.failed, inventory.denied)
+    if not new_cidrs:
+        _warn_of_open_ports(by_region, caller, ())
+        return replace(report, boxes=_all_access(by_region, address, caller, {}))
+    owners = replaced_owners(inventory.boxes, caller, named=bool(names), everyone=everyone)
+    new = Replacement(new_cidrs, caller, bool(names) or everyone, owners)
+    return _changed(app, report, by_region, new, agrees)
+
+
+def _changed(
+    app: App,
+    report: AccessReport,
+    by_region: dict[str, list[BoxRules]],
+    new: Replacement,
+    agrees: Callable[[Sequence[IngressRule]], bool],
+) -> AccessReport:
+    """Replace the rules of the boxes that the replacement is for. Return the report with all boxes as they are then."""
+    to_change: dict[str, list[BoxRules]] = {}
+    others: list[Instance] = []
+    for region, boxes in by_region.items():
+        for box_rules in boxes:
+            if new.is_for(box_rules.box):
+                to_change.setdefault(region, []).append(box_rules)
+            else:
+                others.append(box_rules.box.instance)
     changed: dict[str, Changes] = {}
-    if new_cidrs and by_region:
-        changed, refused = _change(app, by_region, new_cidrs)
+    failed = report.regions_failed
+    if to_change:
+        new = replace(new, adopted=_adopted(to_change, new, agrees))
+        changed, refused = change_rules(app, to_change, new)
         read_again, unread = _read_again(app, by_region, changed)
         by_region |= read_again
         failed = (*failed, *refused, *unread)
+    _warn_of_open_ports(by_region, new.caller, new.cidrs)
+    return replace(
+        report,
+        boxes=_all_access(by_region, report.my_address, new.caller, changed, new.is_for),
+        regions_failed=failed,
+        left_out=left_out.boxes(app, others, partial(_access_command, new.cidrs)),
+    )
+
+
+def _is_any(box: Box) -> bool:
+    return True
+
+
+def _adopted(
+    by_region: Mapping[str, Sequence[BoxRules]], new: Replacement, agrees: Callable[[Sequence[IngressRule]], bool]
+) -> frozenset[str]:
+    """Return the ids of the rules that the user agrees to revoke though this tool did not create them."""
+    rules: dict[str, IngressRule] = {}
+    for boxes in by_region.values():
+        for box_rules in boxes:
+            for rule in box_rules.rules:
+                if new.may_adopt(rule, box_rules.port):
+                    rules[rule.rule_id] = rule
+    if rules and agrees(list(rules.values())):
+        return frozenset(rules)
+    return frozenset()
+
+
+def _warn_of_open_ports(
+    by_region: Mapping[str, Sequence[BoxRules]], caller: str | None, requested: Sequence[str]
+) -> None:
+    """Warn once of each rule that opens an SSH port to the whole internet without being requested."""
+    seen: set[str] = set()
+    for boxes in by_region.values():
+        for box_rules in boxes:
+            for rule in box_rules.rules:
+                if rule.source in ec2.WORLD and rule.source not in requested and rule.rule_id not in seen:
+                    seen.add(rule.rule_id)
+                    _warn_of_open_port(rule, box_rules, caller, is_changed=bool(requested))
+
+
+def _warn_of_open_port(rule: IngressRule, box_rules: BoxRules, caller: str | None, *, is_changed: bool) -> None:
+    """Warn of a rule that opens the SSH port to the whole internet, with the command that closes it."""
+    box = box_rules.box
+    name = box.alias or box.instance_id
+    fix = (
+        f"aws ec2 revoke-security-group-ingress --region {box.region} --group-id {rule.group_id} "
+        f"--security-group-rule-ids {rule.rule_id}"
+    )
+    if _is_replaced_by_name(rule, box_rules, caller):
+        fix = f"{PROGRAM} access {name} --ssh-cidr me --region {box.region}"
+        if is_changed:
+            fix += " --yes"
+    what = f"The whole internet ({rule.source}) reaches port {box_rules.port} of {name} by a rule of {rule.group_id}."
+    output.warn(f"{what} Close it: {fix}", code="open-to-world", instance_id=box.instance_id, region=box.region)
+
+
+def _is_replaced_by_name(rule: IngressRule, box_rules: BoxRules, caller: str | None) -> bool:
+    """Return whether a change that names the box would revoke the rule, if the user agrees."""
+    if not rule.first_port == rule.last_port == box_rules.port:
+        return False
+    owners = (caller, None, box_rules.box.instance.owner)
+    if rule.created_by_us:
+        return rule.owner in owners
+    return rule.managed_group is not None and rule.managed_group.owner in owners
+
+
+def _access_command(cidrs: Iterable[str], instance: Instance) -> str:
+    """Return the command that changes the access to this box, too."""
+    words = f"{PROGRAM} access {instance.instance_id} --region {instance.region}"
+    for cidr in cidrs:
+        words += f" --ssh-cidr {cidr}"
+    return words
+
+
+def _all_access(
+    by_region: Mapping[str, Sequence[BoxRules]],
+    address: str | None,
+    caller: str | None,
+    changed: Mapping[str, Changes],
+    was_changed: Callable[[Box], bool] = _is_any,
+) -> tuple[BoxAccess, ...]:
+    """Return the access to each box, with what was changed."""
     access: list[BoxAccess] = []
     for region, boxes in by_region.items():
         for box_rules in boxes:
-            access.append(_box_access(box_rules, address, changed.get(region)))
-    return AccessReport(
-        boxes=tuple(access),
-        my_address=address,
-        regions_queried=inventory.regions,
-        regions_failed=failed,
-    )
+            changes = None
+            if was_changed(box_rules.box):
+                changes = changed.get(region)
+            box_access = _box_access(box_rules, address, changes)
+            access.append(replace(box_access, yours=is_yours(box_access.owner, caller)))
+    warn_if_caller_unknown([box.yours for box in access])
+    return tuple(access)
 
 
 def blocked_address_hint(app: App, host: Host) -> str | None:
@@ -135,6 +245,22 @@ def _read_rules(client: Any, instances: Sequence[Instance]) -> list[IngressRule]
     return ec2.find_rules(client, group_ids)
 
 
+def _read_rules_and_groups(client: Any, instances: Sequence[Instance]) -> list[IngressRule]:
+    """Return the rules, those of others that open a port to the whole internet with their group if it is managed."""
+    rules = _read_rules(client, instances)
+    open_groups: set[str] = set()
+    for rule in rules:
+        if rule.source in ec2.WORLD and not rule.created_by_us:
+            open_groups.add(rule.group_id)
+    if not open_groups:
+        return rules
+    managed: dict[str, SecurityGroup] = {}
+    for group in ec2.get_security_groups(client, open_groups):
+        if group.created_by_us:
+            managed[group.group_id] = group
+    return [replace(rule, managed_group=managed.get(rule.group_id)) for rule in rules]
+
+
 def _by_region(boxes: Iterable[Box], rules: Mapping[str, Sequence[IngressRule]]) -> dict[str, list[BoxRules]]:
     """Return the boxes that are not terminated, with their rules, by region."""
     by_region: dict[str, list[BoxRules]] = {}
@@ -151,7 +277,7 @@ def _read_again(
 
     def read(region: str) -> list[BoxRules]:
         boxes = [box_rules.box for box_rules in by_region[region]]
-        rules = _read_rules(app.aws.ec2(region), [box.instance for box in boxes])
+        rules = _read_rules_and_groups(app.aws.ec2(region), [box.instance for box in boxes])
         return [_box_rules(box, rules) for box in boxes]
 
     return aws.each_region(regions, read)
@@ -162,80 +288,6 @@ def _box_rules(box: Box, rules: Iterable[IngressRule]) -> BoxRules:
     own_rules = [rule for rule in rules if rule.group_id in box.instance.group_ids]
     port = box.host.port if box.host else ssh_port(own_rules)
     return BoxRules(box, port, tuple(rule for rule in own_rules if ec2.covers_port(rule, port)))
-
-
-def _change(
-    app: App, boxes: dict[str, list[BoxRules]], cidrs: tuple[str, ...]
-) -> tuple[dict[str, Changes], tuple[RegionFailure, ...]]:
-    """Replace the managed rules of each region. Return the changes, and the regions that failed."""
-    calls = Calls(app.lookup_seconds)
-
-    def replace(region: str) -> Changes:
-        return _replace(app.aws.ec2(region), calls, boxes[region], cidrs)
-
-    try:
-        return aws.change_each_region(boxes, replace)
-    except KeyboardInterrupt as exc:
-        calls.settle()
-        hint = f"The rules may have changed. Show them: {PROGRAM} access"
-        raise Interrupted.of(exc, hint=hint) from exc
-
-
-def _replace(client: Any, calls: Calls, boxes: Sequence[BoxRules], cidrs: tuple[str, ...]) -> Changes:
-    """Replace the managed rules of one region. Return the change of each group and port, as boxes may share a group.
-
-    The CIDRs are allowed by one group of each box, `BoxRules.group_id`. Managed rules of its other groups are revoked.
-    """
-    targets: set[tuple[str, int]] = set()
-    with_managed_rules: set[tuple[str, int]] = set()
-    rules_by_id: dict[str, IngressRule] = {}
-    for box_rules in boxes:
-        if box_rules.group_id:
-            targets.add((box_rules.group_id, box_rules.port))
-        for rule in box_rules.rules:
-            rules_by_id[rule.rule_id] = rule
-            if rule.created_by_us:
-                with_managed_rules.add((rule.group_id, box_rules.port))
-    rules = list(rules_by_id.values())
-    changes: Changes = {}
-    for group_id, port in sorted(targets):
-        changes[group_id, port] = _replace_in(client, calls, group_id, port, cidrs, rules)
-    for group_id, port in sorted(with_managed_rules - targets):
-        changes[group_id, port] = _replace_in(client, calls, group_id, port, (), rules)
-    return changes
-
-
-def _replace_in(
-    client: Any, calls: Calls, group_id: str, port: int, cidrs: tuple[str, ...], rules: Sequence[IngressRule]
-) -> Change:
-    """Replace the managed rules of one group. Return the CIDRs added and removed.
-
-    New rules are added before old ones are revoked, so that an address which both allow is never blocked.
-    """
-    missing, surplus = ec2.rule_changes(group_id, port, cidrs, rules)
-
-    def remaining() -> tuple[tuple[str, ...], tuple[IngressRule, ...]]:
-        return ec2.rule_changes(group_id, port, cidrs, ec2.find_rules(client, [group_id]))
-
-    def added() -> bool | None:
-        still_missing, _ = remaining()
-        if still_missing:
-            return None
-        return True
-
-    def removed() -> bool | None:
-        _, still_existing = remaining()
-        if still_existing:
-            return None
-        return True
-
-    if missing:
-        authorize = partial(ec2.authorize, client, group_id, port, missing)
-        calls.make(f"the new rules of {group_id}", authorize, look=added, note=note_nothing)
-    if surplus:
-        revoke = partial(ec2.revoke, client, group_id, surplus)
-        calls.make(f"the old rules of {group_id}", revoke, look=removed, note=note_nothing)
-    return missing, tuple(rule.source for rule in surplus)
 
 
 def _box_access(box_rules: BoxRules, address: str | None, changes: Changes | None) -> BoxAccess:
@@ -257,6 +309,7 @@ def _box_access(box_rules: BoxRules, address: str | None, changes: Changes | Non
         rules=tuple(_access_rule(rule) for rule in sorted(box_rules.rules, key=_managed_first)),
         added=added,
         removed=removed,
+        owner=box.instance.owner,
     )
 
 
@@ -277,4 +330,4 @@ def _managed_first(rule: IngressRule) -> tuple[bool, str]:
 
 
 def _access_rule(rule: IngressRule) -> AccessRule:
-    return AccessRule(rule.source, rule.group_id, rule.rule_id, rule.created_by_us, rule.description)
+    return AccessRule(rule.source, rule.group_id, rule.rule_id, rule.created_by_us, rule.description, rule.owner)

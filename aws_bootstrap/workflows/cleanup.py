@@ -1,6 +1,6 @@
 """Update the SSH config to match the existing instances, and delete volumes whose instance no longer exists.
 
-Nothing is removed or deleted on the basis of a partial view, and no instance is ever terminated.
+An alias or volume is judged by what its own region answers, all of it. No instance is ever terminated.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ from ..errors import BootstrapError, IncompleteError, Interrupted
 from ..invocation import PROGRAM
 from ..models import AliasAddress, AliasEntry, CleanupPlan, CleanupReport, DeletedVolume, Resource, Volume, VolumeEntry
 from ..models.cost import volume_cost
-from ..parallel import run_parallel
+from ..parallel import gather, run_parallel
 from ..sshconfig import Host
+from . import left_out
 from .hosts import read_hosts
 from .inventory import Inventory, orphan_volumes, read, read_region
+from .owners import find_owner, get_owner
 from .unknown import Calls
 
 if TYPE_CHECKING:
@@ -36,6 +38,9 @@ class CleanupOptions:
     include_ebs: bool = False
     include_kept: bool = False
     sync: bool = False
+    everyone: bool = False
+    #: Only these regions, and only what is in them; all enabled regions if there are none.
+    regions: tuple[str, ...] = ()
     config: LaunchConfig = LaunchConfig()
 
     @property
@@ -48,6 +53,10 @@ class CleanupOptions:
             flags += " --include-kept"
         if self.sync:
             flags += " --sync"
+        if self.everyone:
+            flags += " --everyone"
+        for region in self.regions:
+            flags += f" --region {region}"
         return flags
 
 
@@ -58,13 +67,15 @@ class Plan:
     shown: CleanupPlan
     new_hosts: tuple[Host, ...] = ()
     updated_hosts: tuple[Host, ...] = ()
+    #: The caller, whose volumes alone are deleted; None to delete everyone's.
+    owner: str | None = None
 
 
 def plan(app: App, options: CleanupOptions) -> Plan:
     """Return what `apply` would do. Reads only; changes nothing."""
     text = sshconfig.read(app.paths.ssh_config)
-    # Volumes are read before instances, so that each volume of a new box has its instance.
-    inventory = read(app, volumes="first", hosts=sshconfig.hosts(text))
+    inventory, caller = _read(app, options, sshconfig.hosts(text))
+    owner = None if options.everyone else caller
     broken = sshconfig.broken(text)
     stale = _alias_entries(inventory.stale_hosts())
     updated: list[Host] = []
@@ -73,12 +84,9 @@ def plan(app: App, options: CleanupOptions) -> Plan:
         updated = _hosts_with_new_address(app, inventory, options.config)
         without_alias = _hosts_to_add(app, inventory, broken, options.config)
         new = _with_aliases(without_alias, _text_without(text, stale))
-    to_delete, kept = _split_orphans(inventory, options)
-    _warn_of_other_orphans(inventory, options)
-    skipped_volumes: tuple[VolumeEntry, ...] = ()
-    if inventory.failed:
-        skipped_volumes = to_delete
-        to_delete = ()
+    to_delete, kept, others = _split_orphans(inventory, options, owner)
+    if not options.include_ebs:
+        left_out.warn_of_orphans(inventory.orphans(), caller)
     shown = CleanupPlan(
         regions_queried=inventory.regions,
         regions_failed=inventory.failed,
@@ -87,13 +95,27 @@ def plan(app: App, options: CleanupOptions) -> Plan:
         updated=_alias_addresses(updated),
         orphan_volumes=to_delete,
         skipped=_alias_entries(inventory.unjudged_hosts()),
-        skipped_volumes=skipped_volumes,
         broken=tuple(broken),
+        regions_denied=inventory.denied,
+        left_out=left_out.volumes(others, f"{PROGRAM} cleanup{options.flags} --everyone"),
         kept_volumes=kept,
         delete_kept_command=_DELETE_KEPT if kept else None,
         command=f"{PROGRAM} cleanup{options.flags}",
     )
-    return Plan(shown, tuple(new), tuple(updated))
+    return Plan(shown, tuple(new), tuple(updated), owner)
+
+
+def _read(app: App, options: CleanupOptions, hosts: Sequence[Host]) -> tuple[Inventory, str | None]:
+    """Return the inventory, and the caller; None where it is unknown who calls, or makes no difference.
+
+    Volumes are read before instances, so that each volume of a new box has its instance. BootstrapError
+    `owner-unknown` if only the caller's volumes are to be deleted and it is unknown which they are.
+    """
+    read_all = partial(read, app, options.regions, volumes="first", hosts=hosts)
+    if options.everyone:
+        return read_all(), None
+    find_caller = get_owner if options.include_ebs else find_owner
+    return gather(read_all, partial(find_caller, app))
 
 
 @dataclass
@@ -202,6 +224,8 @@ def nothing_done(shown: CleanupPlan) -> CleanupReport:
         skipped=shown.skipped,
         skipped_volumes=shown.skipped_volumes,
         broken=shown.broken,
+        regions_denied=shown.regions_denied,
+        left_out=shown.left_out,
         kept_volumes=shown.kept_volumes,
         delete_kept_command=shown.delete_kept_command,
     )
@@ -211,7 +235,7 @@ def nothing_done(shown: CleanupPlan) -> CleanupReport:
 
 
 def _alias_entries(hosts: Iterable[Host]) -> tuple[AliasEntry, ...]:
-    return tuple(AliasEntry(host.instance_id, host.alias) for host in hosts)
+    return tuple(AliasEntry(host.instance_id, host.alias, host.region) for host in hosts)
 
 
 def _text_without(text: str, stale: Iterable[AliasEntry]) -> str:
@@ -273,36 +297,29 @@ def _alias_addresses(hosts: Iterable[Host]) -> tuple[AliasAddress, ...]:
 
 
 def _split_orphans(
-    inventory: Inventory, options: CleanupOptions
-) -> tuple[tuple[VolumeEntry, ...], tuple[VolumeEntry, ...]]:
-    """Return the orphan volumes to delete, and those that remain since they are marked to keep."""
+    inventory: Inventory, options: CleanupOptions, owner: str | None
+) -> tuple[tuple[VolumeEntry, ...], tuple[VolumeEntry, ...], tuple[Volume, ...]]:
+    """Return the orphan volumes to delete, those that remain since they are marked to keep, and those of others."""
     to_delete: list[VolumeEntry] = []
     kept: list[VolumeEntry] = []
+    others: list[Volume] = []
     for volume in inventory.orphans():
-        if _is_to_delete(volume, options):
+        if _is_to_delete(volume, options, owner):
             to_delete.append(_volume_entry(volume))
+        elif _is_to_delete(volume, options, None):
+            others.append(volume)
         elif volume.created_by_us and volume.kept:
             kept.append(_volume_entry(volume))
-    return tuple(to_delete), tuple(kept)
+    return tuple(to_delete), tuple(kept), tuple(others)
 
 
-def _is_to_delete(orphan: Volume, options: CleanupOptions) -> bool:
-    """Return whether to delete an orphan volume: never one that the user created."""
+def _is_to_delete(orphan: Volume, options: CleanupOptions, owner: str | None) -> bool:
+    """Return whether to delete an orphan volume: never a brought one, and of others' none unless the owner is None."""
     if not options.include_ebs or not orphan.created_by_us:
         return False
+    if owner is not None and orphan.owner != owner:
+        return False
     return options.include_kept or not orphan.kept
-
-
-def _warn_of_other_orphans(inventory: Inventory, options: CleanupOptions) -> None:
-    """Warn of volumes that bill, and that a cleanup without --include-ebs leaves."""
-    if options.include_ebs:
-        return
-    for volume in inventory.orphans():
-        if volume.created_by_us and not volume.kept:
-            price = f"about ${volume_cost(volume.size_gb):.2f} a month"
-            message = f"{volume.volume_id} ({volume.size_gb} GB, {price}) has no instance and bills."
-            command = f"{PROGRAM} cleanup --include-ebs"
-            output.warn(f"{message} Delete it: {command}", code="orphan-volume", region=volume.region)
 
 
 def _volume_entry(volume: Volume) -> VolumeEntry:
@@ -331,7 +348,7 @@ def _delete_all(work: Work, client: Any, volumes: Sequence[VolumeEntry]) -> None
         return
     still_to_delete: set[str] = set()
     for orphan in orphan_volumes(found_volumes, instances):
-        if _is_to_delete(orphan, work.options):
+        if _is_to_delete(orphan, work.options, work.todo.owner):
             still_to_delete.add(orphan.volume_id)
     for volume in volumes:
         if volume.volume_id in still_to_delete:

@@ -6,11 +6,11 @@ Every command finds its boxes here, so that "not found", "orphan volume" and "st
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-from .. import ec2, sshconfig
+from .. import ec2, output, sshconfig
 from ..aws import each_region
 from ..errors import BootstrapError
 from ..invocation import PROGRAM
@@ -19,6 +19,7 @@ from ..outcomes import unread_regions
 from ..parallel import gather
 from ..sshconfig import Host
 from .aliases import alias_order
+from .box import Box
 
 if TYPE_CHECKING:
     from types_boto3_ec2 import EC2Client
@@ -31,64 +32,11 @@ type VolumeReading = Literal["beside", "with-roots", "first", "none"]
 
 
 @dataclass(frozen=True)
-class Box:
-    """An instance of this tool, how ssh reaches it (None if this machine has no alias for it), and its data volumes."""
-
-    instance: Instance
-    host: Host | None = None
-    volumes: tuple[Volume, ...] = ()
-    #: Its root volume, where that was read; None if it is unknown.
-    root: Volume | None = None
-
-    @property
-    def instance_id(self) -> str:
-        """Return the instance's id."""
-        return self.instance.instance_id
-
-    @property
-    def region(self) -> str:
-        """Return the instance's region."""
-        return self.instance.region
-
-    @property
-    def alias(self) -> str | None:
-        """Return its alias in the SSH config of this machine."""
-        if self.host is None:
-            return None
-        return self.host.alias
-
-    @property
-    def has_ended(self) -> bool:
-        """Return whether it is terminated, or about to be."""
-        return self.instance.state in ec2.ENDED
-
-    @property
-    def deletable_volumes(self) -> tuple[Volume, ...]:
-        """Return the volumes that go with it: created by this tool, not marked to stay, not in use by another."""
-        return tuple(volume for volume in self.volumes if self._goes_with_it(volume))
-
-    def _goes_with_it(self, volume: Volume) -> bool:
-        """Return whether the volume may be deleted when the instance ends."""
-        if not volume.created_by_us:
-            return False
-        if volume.kept:
-            return False
-        if volume.attached_to is None or volume.attached_to == self.instance_id:
-            return True
-        # If EC2 does not report the instance that it is attached to, the deletion waits until it is free, as always.
-        return volume.attached_to == ec2.UNKNOWN
-
-    @property
-    def is_reachable(self) -> bool:
-        """Return whether it runs and has a public address."""
-        return self.instance.state == "running" and self.instance.public_ip is not None
-
-
-@dataclass(frozen=True)
 class Inventory:
     """The boxes, data volumes and hosts of some regions, and the regions that could not be read.
 
-    An inventory of named boxes holds what belongs to them alone.
+    An inventory of named boxes holds what belongs to them alone. What is missing is judged by its own region: an
+    instance or volume never moves to another one.
     """
 
     boxes: tuple[Box, ...]
@@ -96,6 +44,10 @@ class Inventory:
     hosts: tuple[Host, ...]
     regions: tuple[str, ...]
     failed: tuple[RegionFailure, ...]
+    #: The regions that a policy of the account's organization denies; none of those that the user chose.
+    denied: tuple[RegionFailure, ...] = ()
+    #: Whether the user chose the regions, so that nothing else is judged.
+    is_narrowed: bool = False
 
     def orphans(self) -> tuple[Volume, ...]:
         """Return the volumes that are detached and whose instance no longer exists, the user's own among them."""
@@ -120,6 +72,8 @@ class Inventory:
         for host in sorted(self.hosts, key=_host_order):
             if host.instance_id in existing:
                 continue
+            if self.is_narrowed and host.region not in self.regions:
+                continue
             if self._covers(host):
                 stale.append(host)
             else:
@@ -127,10 +81,11 @@ class Inventory:
         return stale, unjudged
 
     def _covers(self, host: Host) -> bool:
-        """Return whether everything was read, and the host's region is one that the account can see."""
-        if self.failed:
-            return False
-        return host.region is None or host.region in self.regions
+        """Return whether the host's region was read; for a host without a region, whether every region was."""
+        unread = {failure.region for failure in (*self.failed, *self.denied)}
+        if host.region is None:
+            return not unread
+        return host.region in self.regions and host.region not in unread
 
 
 def _host_order(host: Host) -> tuple[int, str]:
@@ -198,7 +153,7 @@ def read_with[T](
     """
     if hosts is None:
         hosts = managed_hosts(app)
-    scope = _scope(app, regions, names, hosts)
+    scope = replace(_scope(app, regions, names, hosts), is_narrowed=bool(regions))
 
     def read_one(region: str) -> tuple[list[Instance], list[Volume], T]:
         client = app.aws.ec2(region)
@@ -213,7 +168,16 @@ def read_with[T](
         instances += region_instances
         found_volumes += region_volumes
         more_by_region[region] = more_read
-    return scope.inventory(instances, found_volumes, failed), more_by_region
+    inventory = scope.inventory(instances, found_volumes, failed)
+    _warn_of_denied(inventory.denied)
+    return inventory, more_by_region
+
+
+def _warn_of_denied(denied: Sequence[RegionFailure]) -> None:
+    """Say once which regions the account's organization denies."""
+    if denied:
+        names = ", ".join(failure.region for failure in denied)
+        output.warn(f"Your organization denies access to these regions: {names}.", code="region-denied")
 
 
 def select(
@@ -299,17 +263,39 @@ class _Scope:
     hosts: tuple[Host, ...]
     #: What the user typed for each box, by its instance id; empty where no box was named.
     typed: Mapping[str, str] = field(default_factory=dict)
+    #: Whether the user chose the regions. One that is denied is then a failure like any other.
+    is_narrowed: bool = False
 
     def inventory(
         self, instances: Sequence[Instance], volumes: Sequence[Volume], failed: tuple[RegionFailure, ...]
     ) -> Inventory:
         """Return what was read, joined. BootstrapError unless every box that was named is among it."""
-        self._check_found(instances, failed)
+        denied: list[RegionFailure] = []
+        unread: list[RegionFailure] = []
+        for failure in failed:
+            if failure.is_denied and not self._is_chosen(failure.region):
+                denied.append(failure)
+            else:
+                unread.append(failure)
+        self._check_found(instances, tuple(unread))
         if self.typed:
             volumes = [volume for volume in volumes if volume.instance_id in self.typed]
         boxes = _join(instances, self.hosts, volumes)
         data_volumes = [volume for volume in volumes if volume.instance_id is not None]
-        return Inventory(boxes, tuple(data_volumes), self.hosts, tuple(self.ids_by_region), failed)
+        regions = tuple(self.ids_by_region)
+        return Inventory(
+            boxes,
+            tuple(data_volumes),
+            self.hosts,
+            regions,
+            tuple(unread),
+            tuple(denied),
+            self.is_narrowed and not self.typed,
+        )
+
+    def _is_chosen(self, region: str) -> bool:
+        """Return whether the user named the region, or a box that its host says is in that region."""
+        return self.is_narrowed or any(host.region == region for host in self.hosts if host.instance_id in self.typed)
 
     def _check_found(self, instances: Iterable[Instance], failed: tuple[RegionFailure, ...]) -> None:
         """Raise BootstrapError unless every box that was named is among the instances."""

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
-from .. import ec2, output, sshconfig
+from .. import ec2, output, parallel, sshconfig
 from ..config import DEFAULT_USER
 from ..errors import BootstrapError
 from ..gpu import GpuInfo
@@ -25,10 +25,11 @@ from ..models import (
     VolumeStatus,
 )
 from ..models import cost as money
-from ..parallel import run_parallel
 from . import costs
 from .access import blocked_address_hint
-from .inventory import Box, managed_hosts, read, regions_to_read
+from .box import Box
+from .inventory import managed_hosts, read
+from .owners import find_owner, is_yours, warn_if_caller_unknown
 
 if TYPE_CHECKING:
     from ..app import App
@@ -36,24 +37,27 @@ if TYPE_CHECKING:
 
 def gather(app: App, regions: Sequence[str], *, instructions: bool = True, gpu: bool = False) -> StatusReport:
     """Return the boxes with their aliases in the SSH config, and the orphan volumes."""
-    regions = regions_to_read(app, regions)
     hosts = managed_hosts(app)
     try:
-        inventory = read(app, regions, hosts=hosts, volumes="with-roots")
+        inventory, caller = parallel.gather(
+            partial(read, app, regions, hosts=hosts, volumes="with-roots"), partial(find_owner, app)
+        )
     except BootstrapError as exc:
-        raise exc.attach_result(_report_without_regions(app, regions, exc)) from exc
+        raise _with_unread_regions(exc, regions) from exc
     prices = costs.read_instance_prices(app, [box.instance for box in inventory.boxes])
     now = datetime.now(UTC)
-    instances = [instance_status(box, prices, now) for box in inventory.boxes]
+    instances = [instance_status(box, prices, now, caller) for box in inventory.boxes]
     _warn_of_unknown_costs(instances)
+    warn_if_caller_unknown([box.yours for box in instances])
     if gpu:
         instances = _with_gpus(app, instances)
-    orphan_volumes = [_orphan(volume) for volume in inventory.orphans()]
+    orphan_volumes = [_orphan(volume, caller) for volume in inventory.orphans()]
     report = StatusReport(
         instances=tuple(instances),
         regions_queried=inventory.regions,
         regions_failed=inventory.failed,
         orphan_volumes=tuple(orphan_volumes),
+        regions_denied=inventory.denied,
         instructions=instructions,
     )
     return _with_totals(report)
@@ -69,19 +73,23 @@ def _with_totals(report: StatusReport) -> StatusReport:
     return replace(report, price_per_hour=money.total(hourly), monthly_cost_usd=money.total(monthly, digits=2))
 
 
-def _report_without_regions(app: App, regions: Sequence[str], error: BootstrapError) -> StatusReport:
-    """Return the report if no region could be read."""
+def _with_unread_regions(error: BootstrapError, named: Sequence[str]) -> BootstrapError:
+    """Return the error with the report of the regions that could not be read: those named, else all that were."""
     reason_by_region: dict[str, str] = {}
+    for region in named:
+        reason_by_region[region] = str(error)
     for of_region in error.report.regions:
         reason_by_region[of_region.region] = of_region.reason
-    failed: list[RegionFailure] = []
-    for region in regions:
-        reason = reason_by_region.get(region, str(error))
-        failed.append(RegionFailure(region, reason))
-    return StatusReport((), tuple(regions), tuple(failed), ())
+    if not reason_by_region:
+        return error
+    failed = [RegionFailure(region, reason) for region, reason in reason_by_region.items()]
+    return error.attach_result(StatusReport((), tuple(reason_by_region), tuple(failed), ()))
 
 
-def _orphan(volume: Volume) -> OrphanVolume:
+def _orphan(volume: Volume, caller: str | None) -> OrphanVolume:
+    yours = None
+    if volume.created_by_us:
+        yours = is_yours(volume.owner, caller)
     return OrphanVolume(
         volume_id=volume.volume_id,
         region=volume.region,
@@ -89,6 +97,8 @@ def _orphan(volume: Volume) -> OrphanVolume:
         monthly_cost_usd=money.volume_cost(volume.size_gb),
         last_instance_id=volume.instance_id,
         kept=volume.kept or None,
+        owner=volume.owner,
+        yours=yours,
         created_by_us=volume.created_by_us,
     )
 
@@ -105,7 +115,7 @@ def _warn_of_unknown_costs(instances: Sequence[InstanceStatus]) -> None:
             _warn_about(box, message, code="price-unknown")
 
 
-def instance_status(box: Box, prices: Prices, now: datetime) -> InstanceStatus:
+def instance_status(box: Box, prices: Prices, now: datetime, caller: str | None = None) -> InstanceStatus:
     """Return the status of one box: its uptime, its estimated cost until `now`, its volumes and its alias."""
     instance = box.instance
     user = box.host.user if box.host else DEFAULT_USER
@@ -130,6 +140,8 @@ def instance_status(box: Box, prices: Prices, now: datetime) -> InstanceStatus:
         price_per_hour=price,
         monthly_cost_usd=money.monthly_total(monthly_costs),
         monthly_costs=monthly_costs,
+        owner=instance.owner,
+        yours=is_yours(instance.owner, caller),
     )
 
 
@@ -154,7 +166,7 @@ def _monthly_costs(box: Box) -> tuple[MonthlyCost, ...]:
 def _with_gpus(app: App, instances: Sequence[InstanceStatus]) -> list[InstanceStatus]:
     """Return the instances, each running one with its GPU. All are read in parallel."""
     calls = [partial(_with_gpu, app, instance) for instance in instances]
-    return run_parallel(calls)
+    return parallel.run_parallel(calls)
 
 
 def _with_gpu(app: App, instance: InstanceStatus) -> InstanceStatus:

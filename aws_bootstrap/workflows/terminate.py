@@ -1,21 +1,19 @@
-"""Terminate boxes: select them, terminate them, remove their aliases, delete or keep their data volumes."""
+"""Terminate boxes: terminate the selected ones, remove their aliases, delete or keep their data volumes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .. import ec2, output, sshconfig
 from ..errors import BootstrapError, IncompleteError, Interrupted
 from ..invocation import PROGRAM
-from ..models import RegionReason, Resource, StateChange, TerminateReport, Termination, TerminationTarget, Volume
-from ..models.cost import cost_so_far, uptime_seconds
+from ..models import LeftOutBox, RegionReason, Resource, StateChange, TerminateReport, Termination, Volume
 from ..parallel import run_parallel
-from . import costs
-from .inventory import Box, managed_hosts, read, select
+from .box import Box
+from .selection import Targets
 from .unknown import Calls, is_unknown, note_nothing
 
 if TYPE_CHECKING:
@@ -65,6 +63,8 @@ class Run:
     app: App
     boxes: list[TerminationProgress]
     calls: Calls
+    #: The boxes of the region that are not the caller's.
+    left_out: tuple[LeftOutBox, ...] = ()
     #: The removed aliases, by instance id.
     aliases: dict[str, str] = field(default_factory=dict)
 
@@ -84,49 +84,10 @@ class Run:
         return [progress for progress in self.not_terminated if progress.call in self.calls.unknown]
 
 
-def find_targets(app: App, names: Sequence[str], region: str | None) -> tuple[Box, ...]:
-    """Return the boxes named by alias or id, in any region; all boxes of the region if none is named.
-
-    A box that is already terminated may be named, since its volumes may remain.
-    """
-    if names:
-        regions: list[str] = []
-        if region:
-            regions.append(region)
-        return select(app, names, regions, ended=True)
-    boxes = read(app, (region or app.aws.region,), hosts=_readable_hosts(app)).boxes
-    return tuple(box for box in boxes if not box.has_ended)
-
-
-def _readable_hosts(app: App) -> Sequence[sshconfig.Host]:
-    """Return the hosts of the SSH config, for the aliases in the question.
-
-    None if it cannot be read: that must not keep a box running.
-    """
-    try:
-        return managed_hosts(app)
-    except BootstrapError:
-        return ()
-
-
-def to_confirm(app: App, targets: Sequence[Box], *, keep_ebs: bool) -> tuple[TerminationTarget, ...]:
-    """Return the boxes, each with its cost, and with the volumes that are deleted with it."""
-    prices = costs.read_instance_prices(app, [target.instance for target in targets])
-    now = datetime.now(UTC)
-    found: list[TerminationTarget] = []
-    for target in targets:
-        volumes = () if keep_ebs else tuple(target.deletable_volumes)
-        uptime = uptime_seconds(target.instance, now)
-        price = prices.of_instance(target.instance)
-        so_far = cost_so_far(price, uptime, target.instance.state)
-        found.append(TerminationTarget(target.instance, target.alias, volumes, uptime, price, so_far))
-    return tuple(found)
-
-
-def apply(app: App, targets: Sequence[Box], *, keep_ebs: bool) -> TerminateReport:
+def apply(app: App, targets: Targets, *, keep_ebs: bool) -> TerminateReport:
     """Terminate the targets of all regions in parallel. If some fail, raise an error with the report of the rest."""
-    boxes = [TerminationProgress(target, keep_ebs) for target in targets]
-    run = Run(app, boxes, Calls(app.lookup_seconds))
+    boxes = [TerminationProgress(target, keep_ebs) for target in targets.boxes]
+    run = Run(app, boxes, Calls(app.lookup_seconds), targets.left_out)
     try:
         _terminate_all(run)
         _remove_aliases(run)
@@ -169,7 +130,7 @@ def _report(run: Run) -> TerminateReport:
     for progress in run.boxes:
         if progress.change:
             terminations.append(_termination(progress, progress.change, run.aliases))
-    return TerminateReport(tuple(terminations))
+    return TerminateReport(tuple(terminations), left_out=run.left_out)
 
 
 def _termination(progress: TerminationProgress, change: StateChange, aliases: dict[str, str]) -> Termination:

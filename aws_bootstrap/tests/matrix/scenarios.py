@@ -260,7 +260,16 @@ SCENARIOS: tuple[Scenario, ...] = (
         ends=("box",),
         allowed=("brought",),
     ),
+    Scenario(
+        "terminate-everyone",
+        ("terminate", "--everyone", "--yes"),
+        ended_here,
+        world="two-regions",
+        undone=True,
+        ends=("box", "volume"),
+    ),
     Scenario("cleanup", ("cleanup", "--yes"), tidied, world="leftovers"),
+    Scenario("cleanup-region", ("cleanup", "--yes", "--region", HOME), tidied, world="leftovers"),
     Scenario("cleanup-dry-run", ("cleanup", "--dry-run", "--include-ebs"), listed, world="leftovers"),
     Scenario("cleanup-include-ebs", ("cleanup", "--include-ebs", "--yes"), swept, world="leftovers"),
     Scenario(

@@ -9,10 +9,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from aws_bootstrap.sandbox.testing import Sandbox
     from aws_bootstrap.tests.matrix.bench import Bench
 
 HOME, ABROAD = "us-west-2", "eu-west-1"
 CREATED_BY, INSTANCE, KEEP = "created-by", "aws-bootstrap-instance", "aws-bootstrap-keep"
+OWNER = "aws-bootstrap-owner"
 OURS = "aws-bootstrap-g4dn"
 GONE = "i-0deadbeef00000001"
 """An instance that ended long ago."""
@@ -24,6 +26,7 @@ Facts = dict[str, str]
 def empty(bench: Bench) -> Facts:
     """What the user has of his own: an instance with its volume, a free volume, a group, a volume that was kept."""
     facts: Facts = {}
+    owner = caller(bench.sandbox)
     for region, suffix in ((HOME, ""), (ABROAD, "-abroad")):
         client = bench.sandbox.client(region=region)
         image = client.describe_images(Filters=[{"Name": "name", "Values": ["Deep Learning Base OSS*"]}])["Images"][0]
@@ -41,9 +44,15 @@ def empty(bench: Bench) -> Facts:
             GroupId=group, IpProtocol="tcp", FromPort=2222, ToPort=2222, CidrIp="192.0.2.0/24"
         )
         facts[f"foreign-group{suffix}"] = group
-        facts[f"kept{suffix}"] = _volume(client, region, {CREATED_BY: OURS, INSTANCE: GONE, KEEP: "true"})
+        facts[f"kept{suffix}"] = _volume(client, region, {CREATED_BY: OURS, OWNER: owner, INSTANCE: GONE, KEEP: "true"})
     facts["subnet"] = _subnet(bench.sandbox.client())
     return facts
+
+
+def caller(sandbox: Sandbox) -> str:
+    """Whom the sandbox's STS says the program is run by."""
+    identity: dict[str, str] = sandbox.client("sts").get_caller_identity()
+    return identity["UserId"]
 
 
 def with_own_volume(bench: Bench) -> Facts:
@@ -99,7 +108,7 @@ def leftovers(bench: Bench) -> Facts:
     facts["nameless"] = _launch(bench)
     bench.ssh_config.write_bytes(config)
     bench.sandbox.client().terminate_instances(InstanceIds=[facts["gone"]])
-    orphan = {CREATED_BY: OURS, INSTANCE: facts["gone"]}
+    orphan = {CREATED_BY: OURS, OWNER: caller(bench.sandbox), INSTANCE: facts["gone"]}
     facts["orphan"] = _volume(bench.sandbox.client(), HOME, orphan)
     facts["orphan-abroad"] = _volume(bench.sandbox.client(region=ABROAD), ABROAD, orphan)
     return facts

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ... import output
+from ... import ec2, output
 from ...config import LaunchConfig
+from ...invocation import PROGRAM
 from ...models import LaunchReport, OnDemandOffer
 from ..steps import run_steps, titles
 from . import named
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 def plan(config: LaunchConfig, app: App) -> LaunchPlan:
     """Return what `apply` would do. Change nothing."""
     bare_plan = build_plan(config, app)
-    warn_of_running(app, bare_plan.running)
+    warn_of_running(app, bare_plan.running, bare_plan.owner)
+    _warn_of_open_groups(bare_plan)
     return replace(bare_plan, steps=titles(STEPS, bare_plan))
 
 
@@ -46,6 +48,7 @@ def apply(plan: LaunchPlan, app: App, ask_on_demand: Callable[[Callable[[], OnDe
     """
     launch = Launch(plan, app, ask_on_demand, plan.key)
     _warn_of_skipped(plan)
+    _warn_of_unknown_owner(plan)
     try:
         run_steps(STEPS, plan, launch)
     except named.BoxExists as exc:
@@ -53,6 +56,28 @@ def apply(plan: LaunchPlan, app: App, ask_on_demand: Callable[[Callable[[], OnDe
     except (Exception, KeyboardInterrupt) as exc:
         raise launch_error(launch, exc) from exc
     return report(launch)
+
+
+def _warn_of_open_groups(plan: LaunchPlan) -> None:
+    """Warn of each security group whose SSH port the whole internet reaches, unless --ssh-cidr requests that."""
+    port = plan.config.ssh_port
+    for region_plan in plan.regions:
+        group = region_plan.group
+        sources = [source for source in ec2.world_sources(group, port) if source not in plan.cidrs]
+        if group is None or not sources:
+            continue
+        fix = f"See how to close it: {PROGRAM} access --region {region_plan.region}"
+        if group.created_by_us:
+            fix = f"Close it once the box runs: {PROGRAM} access --ssh-cidr me --region {region_plan.region}"
+        what = f"The whole internet ({', '.join(sources)}) reaches port {port} by the security group {group.group_id}"
+        output.warn(f"{what} in {region_plan.region}. {fix}", code="open-to-world", region=region_plan.region)
+
+
+def _warn_of_unknown_owner(plan: LaunchPlan) -> None:
+    """Warn that what the launch creates has no owner: later commands act on it only by its name."""
+    if plan.owner is None:
+        message = "The box will have no owner, since STS does not say who you are. Later, end it by its name."
+        output.warn(message, code="owner-unknown")
 
 
 def _warn_of_skipped(plan: LaunchPlan) -> None:

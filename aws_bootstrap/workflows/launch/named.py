@@ -12,6 +12,7 @@ from ...invocation import PROGRAM
 from ...models import Instance, LaunchReport
 from ...outcomes import unread_regions
 from ...sshconfig import Host
+from ..owners import find_owner, is_of_another
 
 if TYPE_CHECKING:
     from ...app import App
@@ -28,9 +29,10 @@ class BoxExists(Exception):
 
 
 def find_box(app: App, name: str, regions: Sequence[str]) -> Instance | None:
-    """Return the box of that name in these regions, the oldest; None if there is none, or it has ended.
+    """Return the caller's box of that name in these regions, the oldest; None if there is none, or it has ended.
 
-    BootstrapError if it is stopped, or if a region cannot be read: a second box must not be launched then.
+    A box without a recorded owner may be the caller's. BootstrapError if it is stopped, if it is another's, or if a
+    region cannot be read: a second box must not be launched then.
     """
 
     def read(region: str) -> list[Instance]:
@@ -40,13 +42,28 @@ def find_box(app: App, name: str, regions: Sequence[str]) -> Instance | None:
     unread = unread_regions(failed)
     if unread:
         raise unread
+    living: list[Instance] = []
     for found in answers.values():
-        for instance in found:
-            if instance.state in _STOPPED:
-                raise _stopped(name, instance)
-            if instance.state not in ec2.ENDED:
-                return instance
-    return None
+        living += [instance for instance in found if instance.state not in ec2.ENDED]
+    if not living:
+        return None
+    caller = find_owner(app)
+    for instance in living:
+        if is_of_another(instance.owner, caller):
+            continue
+        if instance.state in _STOPPED:
+            raise _stopped(name, instance)
+        return instance
+    raise _of_another(name, living[0])
+
+
+def _of_another(name: str, instance: Instance) -> BootstrapError:
+    """Return the error for a name that the box of somebody else has."""
+    return BootstrapError(
+        f"The box {name} ({instance.instance_id}) in {instance.region} is not yours: its owner is {instance.owner}.",
+        hint="Pass another --name.",
+        code="not-yours",
+    )
 
 
 def _stopped(name: str, instance: Instance) -> BootstrapError:
@@ -101,6 +118,9 @@ def free_alias(app: App, name: str, instance_id: str) -> None:
 def existing(app: App, config: LaunchConfig, instance: Instance) -> LaunchReport:
     """Return the box that has the name as the result of the launch. Warn where its settings differ."""
     output.info(f"The box {config.name} exists already: {instance.instance_id} in {instance.region}")
+    if instance.owner is None:
+        message = f"It is unknown whether {config.name} is yours: no owner is recorded."
+        output.warn(message, code="owner-unknown", instance_id=instance.instance_id, region=instance.region)
     for difference in _differences(config, instance):
         output.warn(difference, code="settings-differ", instance_id=instance.instance_id, region=instance.region)
     host = sshconfig.find(sshconfig.read(app.paths.ssh_config), instance.instance_id)

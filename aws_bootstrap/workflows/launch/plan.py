@@ -9,7 +9,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from ... import aws, cloud_init, ec2, output, sshconfig
-from ...config import DEFAULT_USER, LOGIN_RETRY_SECONDS, LaunchConfig
+from ...config import DEFAULT_USER, LOGIN_RETRY_SECONDS, TAG_OWNER, LaunchConfig
 from ...errors import BootstrapError, UsageError
 from ...invocation import PROGRAM
 from ...models import (
@@ -30,6 +30,7 @@ from ...ssh import LoginTimeouts, check_installed
 from .. import costs, provision, ssh_options
 from ..cidrs import resolve_cidrs
 from ..hosts import new_host
+from ..owners import find_owner
 from ..unreachable import proxy_sentence
 from . import images, named, places
 from .places import RegionPlan
@@ -70,6 +71,8 @@ class LaunchPlan:
     steps: tuple[str, ...] = ()
     #: The boxes that run in these regions before the launch.
     running: tuple[Instance, ...] = ()
+    #: The owner of what the launch creates, as its tag names it; None if STS did not answer.
+    owner: str | None = None
 
     @property
     def first(self) -> RegionPlan:
@@ -118,6 +121,14 @@ class LaunchPlan:
     def price_of(self, region: str, instance_type: str) -> TypePrice:
         """Return what an hour of this instance type costs; on spot in the cheapest zone where it may start."""
         return self.prices.of_type(region, instance_type, self.zone)
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """Return the tags of everything that the launch creates: the user's, and the owner."""
+        tags = dict(self.config.tag)
+        if self.owner:
+            tags[TAG_OWNER] = self.owner
+        return tags
 
     def of(self, region: str) -> RegionPlan:
         """Return the plan of this region. KeyError if the launch does not use it."""
@@ -222,12 +233,13 @@ def build_plan(config: LaunchConfig, app: App) -> LaunchPlan:
         return _read_region(app.aws.ec2(region), region, config)
 
     pairs_to_price = list(product(regions, config.instance_type))
-    (found, failed), prices, cidrs, volume, running = gather(
+    (found, failed), prices, cidrs, volume, running, owner = gather(
         partial(aws.each_region, regions, read_region),
         partial(costs.read_prices, app, spot=pairs_to_price, on_demand=pairs_to_price),
         partial(resolve_cidrs, config.ssh_cidr, app.my_address),
         partial(_existing_volume, app, regions[0], config.ebs_volume_id),
         partial(read_running, app, regions),
+        partial(find_owner, app),
     )
     _warn_of_proxy(config)
     region_plans = tuple(found.values())
@@ -235,7 +247,7 @@ def build_plan(config: LaunchConfig, app: App) -> LaunchPlan:
     places.check_subnets(config, region_plans, failed)
     region_plans = places.in_zone_of(volume, region_plans)
     images.warn_of_gpus(region_plans)
-    plan = LaunchPlan(config, region_plans, failed, cidrs, key, script, volume, prices, running=running)
+    plan = LaunchPlan(config, region_plans, failed, cidrs, key, script, volume, prices, running=running, owner=owner)
     costs.warn_of_unknown([plan.price_of(*pair) for pair in plan.pairs], prices)
     return plan
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from ... import ec2
-from ...models import Resource, SecurityGroup
+from ... import ec2, output
+from ...errors import BootstrapError
+from ...models import IngressRule, Resource, SecurityGroup
 from ...parallel import gather
 from ..unknown import note_nothing
 from .places import RegionPlan
@@ -73,6 +74,7 @@ def _ensure_ingress(launch: Launch, client: Any, group: SecurityGroup, region: s
     """Add the missing rules that allow the user's CIDRs on the SSH port."""
     port = launch.config.ssh_port
     cidrs = launch.plan.cidrs
+    _revoke_unneeded(launch, client, group, region)
 
     def find() -> bool | None:
         groups = ec2.find_security_groups(client, launch.config.security_group)
@@ -86,10 +88,49 @@ def _ensure_ingress(launch: Launch, client: Any, group: SecurityGroup, region: s
 
 
 def _shared_tags(launch: Launch) -> dict[str, str]:
-    """Return the user's tags for what later launches use, too. Their names stay those of this tool."""
-    user_tags = dict(launch.config.tag)
-    user_tags.pop("Name", None)
-    return user_tags
+    """Return the user's tags and the owner's, for what later launches use, too. Their names stay those of this tool."""
+    shared_tags = launch.plan.tags
+    shared_tags.pop("Name", None)
+    return shared_tags
+
+
+def _revoke_unneeded(launch: Launch, client: Any, group: SecurityGroup, region: str) -> None:
+    """Revoke the caller's rules for other addresses on the SSH port, unless a box of the caller's is in the group.
+
+    Otherwise the new box could be reached from every place where the caller has been. A failure is a warning.
+    """
+    port = launch.config.ssh_port
+    others = {source for first, last, source in group.rules if first == last == port} - set(launch.plan.cidrs)
+    if launch.plan.owner is None or not others:
+        return
+
+    def is_own(rule: IngressRule) -> bool:
+        return rule.created_by_us and rule.owner == launch.plan.owner
+
+    def unneeded() -> tuple[IngressRule, ...]:
+        rules = ec2.find_rules(client, [group.group_id])
+        _, surplus = ec2.rule_changes(group.group_id, port, launch.plan.cidrs, rules, is_own)
+        return surplus
+
+    def find() -> bool | None:
+        return not unneeded() or None
+
+    try:
+        surplus = unneeded()
+        if surplus and not _has_own_box(launch, client, group):
+            revoke = partial(ec2.revoke, client, group.group_id, surplus)
+            launch.calls.make(f"the old rules of {group.group_id}", revoke, look=find, note=note_nothing)
+    except BootstrapError as exc:
+        message = f"Could not revoke the rules of {group.group_id} for your earlier addresses: {exc}"
+        output.warn(message, code=exc.code, region=region)
+
+
+def _has_own_box(launch: Launch, client: Any, group: SecurityGroup) -> bool:
+    """Return whether a box of the caller's that may be running is in the group."""
+    for instance in ec2.find_instances(client):
+        if instance.owner == launch.plan.owner and group.group_id in instance.group_ids:
+            return True
+    return False
 
 
 def prepare_region(launch: Launch, region: str) -> None:

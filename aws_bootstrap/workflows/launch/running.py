@@ -14,6 +14,7 @@ from ...invocation import PROGRAM
 from ...models import Instance
 from ...parallel import map_parallel
 from ..inventory import managed_hosts
+from ..owners import is_of_another
 
 if TYPE_CHECKING:
     from ...app import App
@@ -44,12 +45,16 @@ def _read(app: App, region: str) -> list[Instance]:
         return []
 
 
-def warn_of_running(app: App, running: Iterable[Instance], now: datetime | None = None) -> None:
-    """Warn of each box that runs already: its name, its age, and the command that ends it."""
+def warn_of_running(
+    app: App, running: Iterable[Instance], caller: str | None = None, now: datetime | None = None
+) -> None:
+    """Warn of each box that runs already and may be the caller's: its name, its age, and the command that ends it."""
     aliases: dict[str, str] = {}
     for host in managed_hosts(app):
         aliases[host.instance_id] = host.alias
     for box in running:
+        if is_of_another(box.owner, caller):
+            continue
         name = aliases.get(box.instance_id, box.instance_id)
         what = f"{name} ({box.instance_type}, {box.lifecycle}) in {box.region} is running already"
         message = f"{what}, launched {_age(box, now or datetime.now(UTC))}. End it: {PROGRAM} terminate {name}"

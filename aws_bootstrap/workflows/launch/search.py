@@ -87,7 +87,7 @@ def _request(launch: Launch, attempt: Attempt) -> ec2.InstanceRequest:
     config = launch.config
     plan = launch.plan
     region_plan = plan.of(attempt.region)
-    user_tags = dict(config.tag)
+    user_tags = plan.tags
     if config.name:
         user_tags["Name"] = config.name
     return ec2.InstanceRequest(

@@ -66,7 +66,7 @@ def _create(launch: Launch, node: Node, instance: Instance) -> None:
     try:
         launch.calls.make(
             VOLUME,
-            partial(ec2.create_ebs_volume, client, instance, config.ebs_storage or 0, config.tag),
+            partial(ec2.create_ebs_volume, client, instance, config.ebs_storage or 0, launch.plan.tags),
             look=partial(data_volume.find_for, client, instance.instance_id),
             note=note,
         )
