@@ -20,6 +20,8 @@ from aws_bootstrap.sandbox.testing import Principal
 from aws_bootstrap.tests.programs import Outcome, Program
 from reference import ROOT
 
+from .conftest import eventually
+
 PAGE = ROOT / "docs" / "accounts.md"
 LAUNCH = ("launch", "--yes", "--no-setup")
 TAG = ("--tag", "cost-center=42")
@@ -27,6 +29,7 @@ TAG = ("--tag", "cost-center=42")
 NOTHING = "–"
 #: In a sentence: text that is left out.
 LEFT_OUT = "…"
+EVERYTHING = ("instance", "volume", "security-group", "rule", "key-pair")
 LIVING = {"pending", "running"}
 
 
@@ -103,10 +106,31 @@ class Case:
                 found.add(one["instance_id"])
         return found
 
+    def resources(self, *types: str) -> list[dict[str, Any]]:
+        """Return the account's resources of these types, in us-west-2, with their tags."""
+        found: list[dict[str, Any]] = []
+        for one in self.program.sandbox.inventory():
+            if one["type"] in types and one["region"] == "us-west-2":
+                found.append(one)
+        return found
+
     def subnet(self) -> str:
         """Return a subnet of us-west-2."""
         found: str = self.program.sandbox.client().describe_subnets()["Subnets"][0]["SubnetId"]
         return found
+
+
+def orphaned(case: Case, launched: dict[str, Any]) -> str:
+    """Interrupt the spot box that was launched; return its data volume, which then has no instance."""
+    case.program.sandbox.interrupt(launched["instance_id"])
+    client, volume = case.program.sandbox.client(), launched["ebs_volume"]["volume_id"]
+
+    def is_available() -> bool:
+        found: str = client.describe_volumes(VolumeIds=[volume])["Volumes"][0]["State"]
+        return found == "available"
+
+    assert eventually(is_available)
+    return str(volume)
 
 
 @pytest.fixture
@@ -207,6 +231,25 @@ def test_launch_in_a_denied_region(case):
     case(*LAUNCH, "--region", "eu-west-1", *TAG)
 
 
+def test_status_with_denied_regions(case):
+    shown = case("status")
+    denied = {one["region"] for one in shown["regions_denied"]}
+    assert set(shown["regions_queried"]) - denied == {"eu-central-1", "us-west-2"}
+    assert shown["regions_failed"] == []
+
+
+def test_status_of_a_denied_region(case):
+    case("status", "--region", "eu-west-1")
+
+
+def test_cleanup_with_denied_regions(case):
+    launched = case.before(*LAUNCH, "--subnet-id", case.subnet(), *TAG, "--ebs-storage", "1")
+    volume = orphaned(case, launched)
+    cleaned = case("cleanup", "--include-ebs", "--yes")
+    assert cleaned["deleted_volumes"] == [{"volume_id": volume, "size_gb": 1, "deleted": True}]
+    assert case.resources("volume") == []
+
+
 def test_launch_without_default_subnets(case):
     case(*LAUNCH)
 
@@ -221,3 +264,119 @@ def test_launch_with_a_disabled_key(case):
 
 def test_launch_with_public_access_blocked(case):
     case(*LAUNCH, "--ssh-timeout", "2s")
+
+
+# --- the user of the public tool ------------------------------------------------------------------------------------
+
+
+def leftovers(case: Case) -> tuple[str, str]:
+    """Return the box and the data volume that the public tool left, once the box runs."""
+
+    def is_running() -> bool:
+        return [one["state"] for one in case.resources("instance")] == ["running"]
+
+    assert eventually(is_running)
+    (box,) = case.resources("instance")
+    (volume,) = [one for one in case.resources("volume") if not one["root"]]
+    return box["id"], volume["id"]
+
+
+def test_launch_beside_leftovers(case):
+    earlier = case.resources("security-group", "rule", "key-pair")
+    launched = case(*LAUNCH)
+    later = case.resources("security-group", "rule", "key-pair")
+    assert [one for one in earlier if one not in later] == []
+    assert {one["id"] for one in later if one["type"] == "security-group"} == {
+        one["id"] for one in earlier if one["type"] == "security-group"
+    }
+    assert launched["instance_id"] in case.living()
+
+
+def test_launch_into_an_open_group(case):
+    case(*LAUNCH, "--dry-run", "--ssh-port", "22")
+
+
+def test_status_of_leftovers(case):
+    box, volume = leftovers(case)
+    shown = case("status")
+    assert [(one["instance_id"], one["owner"], one["yours"]) for one in shown["instances"]] == [(box, None, False)]
+    assert [(one["volume_id"], one["owner"], one["yours"]) for one in shown["orphan_volumes"]] == [
+        (volume, None, False)
+    ]
+
+
+def test_access_to_leftovers(case):
+    case("access")
+
+
+def test_access_closes_the_open_port(case):
+    box, _ = leftovers(case)
+    (changed,) = case("access", box, "--ssh-cidr", "me", "--yes")["boxes"]
+    assert (changed["added"], changed["removed"]) == (["127.0.0.1/32"], ["0.0.0.0/0"])
+
+
+def test_terminate_with_leftovers(case):
+    leftovers(case)
+    existing = case.resources(*EVERYTHING)
+    case("terminate", "--yes")
+    assert case.resources(*EVERYTHING) == existing
+
+
+def test_cleanup_with_leftovers(case):
+    leftovers(case)
+    existing = case.resources(*EVERYTHING)
+    case("cleanup", "--include-ebs", "--yes")
+    assert case.resources(*EVERYTHING) == existing
+
+
+def test_cleanup_of_leftovers(case):
+    _, volume = leftovers(case)
+    cleaned = case("cleanup", "--include-ebs", "--everyone", "--yes")
+    assert [one["volume_id"] for one in cleaned["deleted_volumes"]] == [volume]
+
+
+# --- shared accounts ------------------------------------------------------------------------------------------------
+
+
+def bob_of(case: Case) -> Principal:
+    """Return bob, after alice has launched a box with a data volume."""
+    case.before(*LAUNCH, "--ebs-storage", "1")
+    return case.program.sandbox.principal("bob")
+
+
+def test_status_shows_the_owner(case):
+    bob = bob_of(case)
+    (box,) = case("status", caller=bob)["instances"]
+    alice = case.program.sandbox.principal("alice")
+    assert (box["owner"], box["yours"]) == (alice.user_id, False)
+
+
+def test_terminate_beside_others(case):
+    bob = bob_of(case)
+    existing = case.resources(*EVERYTHING)
+    case("terminate", "--yes", caller=bob)
+    assert case.resources(*EVERYTHING) == existing
+
+
+def test_cleanup_beside_others(case):
+    launched = case.before(*LAUNCH, "--ebs-storage", "1")
+    orphaned(case, launched)
+    existing = case.resources(*EVERYTHING)
+    case("cleanup", "--include-ebs", "--yes", caller=case.program.sandbox.principal("bob"))
+    assert case.resources(*EVERYTHING) == existing
+
+
+def test_access_beside_others(case):
+    bob = bob_of(case)
+    existing = case.resources(*EVERYTHING)
+    case("access", "--ssh-cidr", "me", "--yes", caller=bob)
+    assert case.resources(*EVERYTHING) == existing
+
+
+def test_terminate_of_your_own(case):
+    bob = case.program.sandbox.principal("bob")
+    of_bob = case.before(*LAUNCH, caller=bob)["instance_id"]
+    of_alice = case.before(*LAUNCH)["instance_id"]
+    terminated = case("terminate", "--yes")["terminated"]
+    assert [one["instance_id"] for one in terminated] == [of_alice]
+    assert case.living() == {of_bob}
