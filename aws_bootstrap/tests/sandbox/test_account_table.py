@@ -250,6 +250,14 @@ def test_cleanup_with_denied_regions(case):
     assert case.resources("volume") == []
 
 
+def test_access_with_the_tag(case):
+    case.before(*LAUNCH, "--subnet-id", case.subnet(), *TAG)
+    (changed,) = case("access", "--ssh-cidr", "203.0.113.0/24")["boxes"]
+    assert (changed["added"], changed["removed"]) == (["203.0.113.0/24"], ["127.0.0.1/32"])
+    (rule,) = case.resources("rule")
+    assert rule["tags"]["cost-center"] == "42"
+
+
 def test_launch_without_default_subnets(case):
     case(*LAUNCH)
 
