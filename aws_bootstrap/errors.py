@@ -192,6 +192,12 @@ _DENIED = Known(
     hint="Check your identity: aws sts get-caller-identity\n"
     "Required permissions: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/ec2-api-permissions.html",
 )
+#: No permission helps against it.
+_ORGANIZATION = Known(
+    code="access-denied",
+    hint="A policy of your organization denies this. Such policies deny regions, or require tags: "
+    "launch --tag KEY=VALUE\nCheck your identity: aws sts get-caller-identity",
+)
 _EXPIRED = Known(
     code="expired-credentials",
     message="Your AWS credentials have expired, or this machine's clock is wrong.",
@@ -330,6 +336,8 @@ KNOWN_CODES: dict[str, Known] = {
 KNOWN_SENTENCES = (
     ("InvalidParameterCombination", "not eligible for Free Tier", _FREE_PLAN),
     ("MissingInput", "No subnets found", _NO_SUBNETS),
+    ("UnauthorizedOperation", "explicit deny in a service control policy", _ORGANIZATION),
+    ("AccessDeniedException", "explicit deny in a service control policy", _ORGANIZATION),
 )
 
 

@@ -164,6 +164,7 @@ def _rule(raw: SecurityGroupRuleTypeDef) -> IngressRule:
         created_by_us=named.get(TAG_CREATED_BY) == CREATED_BY,
         description=raw.get("Description") or None,
         owner=named.get(TAG_OWNER),
+        user_tags=tags.of_user(named),
     )
 
 

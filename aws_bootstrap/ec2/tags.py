@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from ..config import CREATED_BY, TAG_CREATED_BY
+from ..config import CREATED_BY, TAG_CREATED_BY, TAG_OWNER
 
 if TYPE_CHECKING:
     from types_boto3_ec2.literals import ResourceTypeType
@@ -38,3 +38,12 @@ def values(tags: Iterable[TagTypeDef]) -> dict[str, str]:
         if "Key" in tag:
             found[tag["Key"]] = tag.get("Value", "")
     return found
+
+
+def of_user(named: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Return the tags that the user added to what this tool created. AWS's own (`aws:`) cannot be set again."""
+    found: list[tuple[str, str]] = []
+    for key, value in named.items():
+        if key not in ("Name", TAG_CREATED_BY, TAG_OWNER) and not key.startswith("aws:"):
+            found.append((key, value))
+    return tuple(found)

@@ -92,6 +92,8 @@ class IngressRule:
     owner: str | None = None
     #: The rule's group if this tool created the group; None also where that was not read.
     managed_group: SecurityGroup | None = None
+    #: The tags that the user added, as (key, value).
+    user_tags: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -174,9 +174,18 @@ def _replace_in(
         return True
 
     if missing:
-        authorize = partial(ec2.authorize, client, group_id, port, missing, new.tags)
+        tags = _user_tags(group_id, [*surplus, *rules]) | new.tags
+        authorize = partial(ec2.authorize, client, group_id, port, missing, tags)
         calls.make(f"the new rules of {group_id}", authorize, look=added, note=note_nothing)
     if surplus:
         revoke = partial(ec2.revoke, client, group_id, surplus)
         calls.make(f"the old rules of {group_id}", revoke, look=removed, note=note_nothing)
     return missing, tuple(rule.source for rule in surplus)
+
+
+def _user_tags(group_id: str, rules: Iterable[IngressRule]) -> dict[str, str]:
+    """Return the user's tags on the first managed rule of the group: an organization may require them on new ones."""
+    for rule in rules:
+        if rule.group_id == group_id and rule.created_by_us:
+            return dict(rule.user_tags)
+    return {}
