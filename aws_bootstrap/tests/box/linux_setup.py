@@ -383,7 +383,7 @@ FAILURES = {
         "venv": Fault(
             "mv ~/venv ~/kept && mkdir -p ~/venv/project && touch ~/venv/project/thesis",
             "rm ~/venv/project/thesis && rmdir ~/venv/project ~/venv && mv ~/kept ~/venv",
-            "is no virtual environment (it has no pyvenv.cfg) and is left alone",
+            "is not a virtual environment (no pyvenv.cfg) and was not changed",
         ),
     },
     "requirements": {
