@@ -93,6 +93,16 @@ def test_a_box_that_has_just_ended_still_counts(program, just_ended):
     assert [action for action in writes(program) if action != "RunInstances"] == []
 
 
+def test_a_quota_that_is_too_small_for_the_type_is_not_waited_for(program, just_ended):
+    """Whatever has ended: a quota of 4 vCPUs never allows the 8 of a g4dn.2xlarge."""
+    program.sandbox.quota("L-3819A6DF", 4)
+    code, failed = program.json("launch", "--instance-type", "g4dn.2xlarge", "--wait", "--wait-timeout", "30s")
+    assert (code, failed["error"]["code"]) == (1, "quota")
+    assert "still counts" not in failed["error"]["message"]
+    assert "quota request --family gvt --region us-west-2" in failed["error"]["hint"]
+    assert attempts(program) == 1
+
+
 def test_the_quota_of_a_box_that_has_just_ended_is_waited_for(program, just_ended):
     refuse(program, USED_UP, times=1)
     code, box = program.json("launch", "--no-setup", "--wait")

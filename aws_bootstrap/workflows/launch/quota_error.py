@@ -31,7 +31,9 @@ def explained(app: App, attempt: Attempt, vcpus: int, error: QuotaError) -> Quot
     commands = quota_commands(attempt, quota.above(value, vcpus))
     if value == 0:
         return _zero(attempt, error, commands)
-    if _has_just_ended(app, attempt, family):
+    # A quota below one box of the type never allows it, whatever has ended.
+    is_large_enough = value is None or value >= vcpus
+    if is_large_enough and _has_just_ended(app, attempt, family):
         return _released_late(attempt, error)
     error.add_details(hint=commands)
     return error
