@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
+import boto3
 import pytest
 
 from aws_bootstrap.sandbox.cloud.policy import Request, decide, read_policy
@@ -240,9 +241,10 @@ def life(program, monkeypatch, tmp_path) -> Life:
 
 
 def orphan(client: Any, run: str) -> str:
-    """Create a kept data volume of a box that no longer exists."""
+    """Create a kept data volume of the caller, of a box that no longer exists."""
+    owner = boto3.client("sts", region_name="us-west-2").get_caller_identity()["UserId"]
     marks = {"aws-bootstrap-instance": "i-0deadbeef00000001", "aws-bootstrap-keep": "true"}
-    owned = marks | {"created-by": "aws-bootstrap-g4dn", "run": run}
+    owned = marks | {"created-by": "aws-bootstrap-g4dn", "aws-bootstrap-owner": owner, "run": run}
     made = client.create_volume(AvailabilityZone="us-west-2a", Size=1, TagSpecifications=[tags("volume", owned)])
     volume_id: str = made["VolumeId"]
     return volume_id
