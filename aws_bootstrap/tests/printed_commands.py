@@ -84,4 +84,7 @@ def variables(text: str) -> dict[str, str]:
     """The first launch sets its box up and gives it a data volume: it is used afterwards. The others need neither."""
     if text == "aws-bootstrap launch":
         return {"AWS_BOOTSTRAP_LAUNCH_EBS_STORAGE": "8"}
-    return {"AWS_BOOTSTRAP_LAUNCH_NO_SETUP": "1"} if "launch" in text else {}
+    needs_setup = "--setup-script" in text or "--python-version" in text
+    if "launch" in text and not needs_setup:
+        return {"AWS_BOOTSTRAP_LAUNCH_NO_SETUP": "1"}
+    return {}
