@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import NoReturn
 
-    type Handler = Callable[[int, FrameType | None], object] | int | None
+    # No `type` statement: the payload's tests import this package by an older Python.
+    Handler = Callable[[int, FrameType | None], object] | int | None
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
