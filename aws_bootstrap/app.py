@@ -121,6 +121,12 @@ class App:
         self.require_answer(yes=yes)
         return yes or self.console.agrees(question)
 
+    def consents(self, question: Callable[[], str], *, yes: bool) -> bool:
+        """Return whether a person agrees to more than was requested. Without `yes`, nobody to ask is a no."""
+        if yes:
+            return True
+        return self.console.is_text and self.console.is_interactive() and self.console.agrees(question())
+
     def accept(self, question: Callable[[], str], *, yes: bool) -> bool:
         """Return whether to accept an alternative to the request: scripts and `--yes` accept, a person decides.
 

@@ -56,7 +56,8 @@ def own(title: str, *words: str, do: str | None = None) -> Command:
 
 def shell_line(argv: Iterable[str]) -> str:
     """Return the words as one line for a shell, their marks unchanged."""
-    return " ".join(_quoted(word) for word in argv)
+    line = " ".join(_quoted(word) for word in argv)
+    return line.replace(f" {PROFILE}", PROFILE)  # what replaces that mark has its own space, or is nothing
 
 
 def _quoted(word: str) -> str:
@@ -126,11 +127,11 @@ def delete_kept(title: str) -> Command:
 def of_box(box: InstanceStatus, *, instructions: bool) -> list[Command]:
     """Return what to do with a box that `status` shows.
 
-    Whether its setup is complete is known on the box alone. `setup` skips what is done, and gives a box without an
-    alias one.
+    Nothing for a box of somebody else: who follows these commands must not end it. Whether a setup is complete is known
+    on the box alone. `setup` skips what is done, and gives a box without an alias one.
     """
     name = box.ssh_alias or box.instance_id
-    if box.state not in ("running", "pending"):
+    if box.state not in ("running", "pending") or is_of_another(box):
         return []
     commands: list[Command] = []
     if instructions and box.state == "running":
@@ -140,17 +141,29 @@ def of_box(box: InstanceStatus, *, instructions: bool) -> list[Command]:
     return [*commands, terminate(name)]
 
 
+def is_of_another(found: InstanceStatus | OrphanVolume) -> bool:
+    """Return whether an owner is recorded who is certainly not the caller."""
+    return found.owner is not None and found.yours is False
+
+
 def of_orphans(volumes: Sequence[OrphanVolume]) -> list[Command]:
-    """Return how to use or delete each volume. `cleanup` deletes only what this tool created."""
+    """Return how to use or delete each volume; nothing for one of somebody else.
+
+    `cleanup` deletes only what this tool created for the caller. A volume without a recorded owner is deleted by its
+    id: `cleanup --everyone` would take those of others, too.
+    """
     uses: list[Command] = []
-    brought: list[Command] = []
+    by_id: list[Command] = []
     has_orphans = False
     has_kept = False
     for volume in volumes:
+        if is_of_another(volume):
+            continue
         uses.append(attach_again(volume.region, volume.volume_id))
         if not volume.created_by_us:
-            words = ("aws", "ec2", "delete-volume", "--region", volume.region, "--volume-id", volume.volume_id)
-            brought.append(Command("delete-volume", words, "Delete yours"))
+            by_id.append(_delete_by_id(volume, "Delete yours"))
+        elif volume.owner is None:
+            by_id.append(_delete_by_id(volume, "Delete it"))
         elif volume.kept:
             has_kept = True
         else:
@@ -161,7 +174,12 @@ def of_orphans(volumes: Sequence[OrphanVolume]) -> list[Command]:
     # A command of its own: who deletes what was left behind must not delete what somebody chose to keep.
     if has_kept:
         deletions.append(delete_kept("Delete kept ones too"))
-    return uses + deletions + brought
+    return uses + deletions + by_id
+
+
+def _delete_by_id(volume: OrphanVolume, title: str) -> Command:
+    words = ("aws", "ec2", "delete-volume", PROFILE, "--region", volume.region, "--volume-id", volume.volume_id)
+    return Command("delete-volume", words, title)
 
 
 # --- quotas ----------------------------------------------------------------------------------------------
@@ -204,12 +222,24 @@ def next_commands(result: Result) -> tuple[Command, ...]:
 def _after_launch(report: LaunchReport) -> tuple[Command, ...]:
     """Return how to reach the box; nothing where the launch failed before it had an alias and a setup."""
     alias = report.ssh_alias
-    if not alias or not (report.setup or report.existing):
+    if report.existing:
+        return _of_existing(report)
+    if not alias or not report.setup:
         return ()
     commands = use(alias, report.user)
     if report.setup == "skipped":  # there is no Jupyter, no workspace and no benchmark
         commands = [log_in(alias), own("Set up", "setup", alias)]
     return (*commands, own("Status", "status", "--region", report.region), terminate(alias))
+
+
+def _of_existing(report: LaunchReport) -> tuple[Command, ...]:
+    """Return how to reach, complete and end a box that had the launch's name already. Its setup may have failed."""
+    name = report.ssh_alias or str(report.instance_id)
+    commands: list[Command] = []
+    if report.ssh_alias:
+        commands += use(report.ssh_alias, report.user)
+    commands.append(own("Finish setup", "setup", name))
+    return (*commands, own("Status", "status", "--region", report.region), terminate(name))
 
 
 @next_commands.register

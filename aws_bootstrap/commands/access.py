@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import click
 
@@ -44,10 +45,6 @@ def access(
     from ..workflows import access as workflow
 
     def agrees(rules: Sequence[IngressRule]) -> bool:
-        if yes:
-            return True
-        if not app.console.is_text or not app.console.is_interactive():
-            return False
-        return app.console.agrees(questions.open_to_world(rules))
+        return app.consents(partial(questions.open_to_world, rules), yes=yes)
 
     app.show(workflow.apply(app, names, regions, ssh_cidr, everyone=everyone, agrees=agrees))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import click
@@ -43,7 +43,7 @@ def launch(app: App, /, dry_run: bool, yes: bool, tag: tuple[tuple[str, str], ..
         app.show(plan.dry_run())
         return
 
-    def accepts(read_offer: Callable[[], OnDemandOffer]) -> bool:
-        return app.accept(lambda: questions.on_demand(read_offer()), yes=yes)
+    def accepts(offer: OnDemandOffer) -> bool:
+        return app.accept(partial(questions.on_demand, offer), yes=yes)
 
     app.show(workflow.apply(plan, app, accepts))

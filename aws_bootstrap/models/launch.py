@@ -21,9 +21,10 @@ class EbsVolume:
 
 @dataclass(frozen=True)
 class OnDemandOffer:
-    """On-demand in place of spot, with its price in USD, and what its disks and its address cost a month."""
+    """On-demand in place of spot, with what its disks and its address cost a month."""
 
-    prices: TypePrice
+    #: The instance types and regions that will be attempted, in this order, with their prices; at least one.
+    prices: tuple[TypePrice, ...]
     monthly_costs: tuple[MonthlyCost, ...]
 
 

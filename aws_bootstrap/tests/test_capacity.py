@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -158,22 +159,22 @@ def failing(*errors):
     return start
 
 
-def never_asked() -> bool:
+def never_asked(_: object) -> bool:
     raise AssertionError("asked")
 
 
 def test_acquire_asks_once_and_reports_each_miss():
-    asked: list[bool] = []
+    asked: list[list[Attempt]] = []
     missed: list[FailedAttempt] = []
 
-    def agree() -> bool:
-        asked.append(True)
+    def agree(attempts: Sequence[Attempt]) -> bool:
+        asked.append(list(attempts))
         return True
 
     got, attempts = acquire(ONE, SearchHooks(failing(dry().error), agree, on_failure=missed.append))
     assert [a.market for a in attempts] == [SPOT, ON_DEMAND]
     assert got == attempts[-1]
-    assert len(asked) == 1
+    assert asked == [[attempts[-1]]]
     assert [m.attempt.market for m in missed] == [SPOT]
 
 
@@ -202,7 +203,7 @@ def test_waiting_ends_at_the_timeout_with_the_last_reason():
 
 def test_giving_up_names_every_region_and_reason():
     with pytest.raises(CapacityError) as caught:
-        acquire(TWO, SearchHooks(failing(*[m.error for m in (quota(), dry(), dry())]), lambda: False))
+        acquire(TWO, SearchHooks(failing(*[m.error for m in (quota(), dry(), dry())]), lambda attempts: False))
     assert [(r.region, r.instance_type, r.reason) for r in caught.value.report.regions] == [
         ("r1", "g4dn.xlarge", "no more"),
         ("r2", "g4dn.xlarge", "none"),
@@ -293,7 +294,7 @@ def test_each_attempt_is_reported_with_what_went_before():
 def test_on_demand_that_is_declined_is_asked_about_once():
     answers = iter([False])
     with pytest.raises(CapacityError):
-        acquire(ONE, SearchHooks(failing(dry().error), lambda: next(answers)))
+        acquire(ONE, SearchHooks(failing(dry().error), lambda attempts: next(answers)))
     assert list(answers) == []
 
 

@@ -37,6 +37,9 @@ def test_a_launch_that_is_repeated_returns_the_same_box(program):
     for key in ("instance_id", "public_ip", "ssh_alias", "region", "instance_type", "pricing"):
         assert again[key] == first[key]
     assert [warning["code"] for warning in again["warnings"]] == ["settings-differ"] * 2
+    for key in ("price_per_hour", "monthly_cost_usd", "monthly_costs"):
+        assert again[key] == first[key]
+    assert [one["do"] for one in again["next"]][-3:] == ["setup", "status", "terminate"], "the setup may have failed"
     shown = program(*NAMED)
     assert "trainer exists already" in shown.out
 

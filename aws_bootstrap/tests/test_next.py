@@ -17,8 +17,8 @@ from aws_bootstrap.cli import main
 from aws_bootstrap.console import Console, OutputFormat
 from aws_bootstrap.errors import KNOWN_CODES
 from aws_bootstrap.invocation import PROFILE, PROGRAM, SSH, Invocation
-from aws_bootstrap.models import ImageList, ImageRow, Result, StatusReport, TerminateReport, Termination
-from aws_bootstrap.next_commands import commands_in, next_commands, shell_line
+from aws_bootstrap.models import ImageList, ImageRow, OrphanVolume, Result, StatusReport, TerminateReport, Termination
+from aws_bootstrap.next_commands import commands_in, next_commands, of_box, of_orphans, shell_line, terminate
 from aws_bootstrap.tests.cloud import make_volume, start_box
 from aws_bootstrap.tests.programs import started
 from aws_bootstrap.tests.test_output import BOX, NAMES, RESULTS
@@ -91,6 +91,32 @@ def test_a_box_without_an_alias_and_a_pending_one_have_commands_by_id():
 
 def shown(capsys) -> dict:
     return json.loads(capsys.readouterr().out)
+
+
+def test_nothing_that_somebody_else_owns_is_offered_to_be_ended():
+    """An agent runs these commands as they are."""
+    box = next(box for result in RESULTS if isinstance(result, StatusReport) for box in result.instances)
+    others = replace(box, owner="AIDAALICE", yours=False)
+    unowned = replace(box, owner=None, yours=False)
+    assert of_box(others, instructions=True) == []
+    assert terminate(box.ssh_alias or box.instance_id) in of_box(unowned, instructions=True)
+
+
+def test_orphans_are_offered_by_whose_they_are():
+    """`cleanup --everyone` would take those of others, too: a volume without an owner is deleted by its id."""
+
+    def orphan(volume_id: str, owner: str | None, yours: bool | None, *, by_us: bool = True) -> OrphanVolume:
+        return OrphanVolume(volume_id, "us-west-2", 8, 0.64, None, None, owner, yours, by_us)
+
+    def words(*volumes: OrphanVolume) -> list[str]:
+        return [shell_line(one.argv).removeprefix(f"{PROGRAM} ") for one in of_orphans(volumes)]
+
+    by_id = "aws ec2 delete-volume{--profile} --region us-west-2 --volume-id vol-2"
+    use = "launch --region us-west-2 --ebs-volume-id"
+    assert words(orphan("vol-1", "AIDAME", True)) == [f"{use} vol-1", "cleanup --include-ebs"]
+    assert words(orphan("vol-2", None, False)) == [f"{use} vol-2", by_id]
+    assert words(orphan("vol-2", None, None, by_us=False)) == [f"{use} vol-2", by_id]
+    assert words(orphan("vol-3", "AIDAALICE", False)) == []
 
 
 def test_each_mark_is_replaced_by_its_words(console, capsys):

@@ -71,6 +71,14 @@ def test_they_stay_while_a_box_of_yours_is_in_the_group(launch, cloud):
     assert rules(cloud, group) == {(HOME, CALLER), (f"{ME}/32", CALLER)}
 
 
+def test_they_stay_for_a_box_from_before_owners_were_recorded(launch, cloud):
+    """It may be the caller's, who would be locked out of it."""
+    group = make_group(cloud.ec2(WEST), name="aws-bootstrap-ssh", cidrs=[HOME])
+    start_box(cloud.ec2(WEST), owner=None, SecurityGroupIds=[group])
+    assert launch("-r", WEST)[0] == 0
+    assert (HOME, CALLER) in rules(cloud, group)
+
+
 def test_a_full_group_has_a_rule_to_spare_for_the_new_address(launch, cloud):
     """EC2 allows 60 rules a group: the old ones go before the new one comes."""
     group = make_group(cloud.ec2(WEST), name="aws-bootstrap-ssh", cidrs=[f"192.0.2.{n}/32" for n in range(60)])

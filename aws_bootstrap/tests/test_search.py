@@ -184,3 +184,35 @@ def test_on_demand_is_asked_about_where_one_of_the_types_is_cheap_enough(launch,
     assert code == 0
     assert box["instance_type"] == "g4dn.xlarge"
     assert len(asked) == 1
+
+
+def test_the_question_names_what_will_be_bought_where_the_first_type_is_ruled_out(launch, cloud, asked):
+    """A quota rules out the family of the first type: its price would be that of another box."""
+    cloud.list_price = {"g4dn.xlarge": 0.526, "p4d.24xlarge": 32.77}
+    cloud.fail("RunInstances", "MaxSpotInstanceCountExceeded", **SPOT, InstanceType="g4dn.xlarge")
+    cloud.fail("RunInstances", NO_ROOM, **SPOT, InstanceType="p4d.24xlarge")
+    code, box = launch("--instance-type", "g4dn.xlarge", "--instance-type", "p4d.24xlarge")
+    assert (code, box["instance_type"], box["pricing"]) == (0, "p4d.24xlarge", "on-demand")
+    (question,) = asked
+    assert question.splitlines()[0] == f"There is no spot capacity for p4d.24xlarge in {WEST} right now."
+    assert question.endswith("Launch on-demand at about $32.77/h?")
+
+
+def test_the_question_lists_every_type_that_may_be_bought(launch, cloud, asked):
+    cloud.list_price = {"g4dn.xlarge": 0.526, "g5.xlarge": 1.006}
+    cloud.fail("RunInstances", NO_ROOM, **SPOT)
+    assert launch("--instance-type", "g4dn.xlarge", "--instance-type", "g5.xlarge")[0] == 0
+    (question,) = asked
+    lines = question.splitlines()
+    assert lines[0] == "There is no spot capacity right now. On-demand is attempted in this order:"
+    assert ["g4dn.xlarge" in lines[1], "about $0.526/h" in lines[1]] == [True, True]
+    assert ["g5.xlarge" in lines[2], "about $1.01/h" in lines[2]] == [True, True]
+    assert lines[-1] == "Launch the first of these that has capacity, on-demand?"
+
+
+def test_a_type_above_the_highest_price_is_not_offered(launch, cloud, asked):
+    cloud.list_price = {"g4dn.xlarge": 0.526, "g5.xlarge": 1.006}
+    cloud.fail("RunInstances", NO_ROOM, **SPOT)
+    assert launch("--instance-type", "g5.xlarge", "--instance-type", "g4dn.xlarge", "--max-price", "0.6")[0] == 0
+    assert asked[0].endswith("Launch on-demand at about $0.526/h?")
+    assert "g5.xlarge" not in asked[0]

@@ -107,11 +107,17 @@ def quota_increases(increases: Sequence[QuotaIncrease]) -> str:
 
 def on_demand(offer: OnDemandOffer) -> str:
     """Return whether to launch on-demand, with what it costs."""
-    prices = offer.prices
+    per_month = f"  Monthly  {monthly(monthly_total(offer.monthly_costs), offer.monthly_costs)}"
+    first, *others = offer.prices
+    if others:
+        rows = [[price.instance_type, price.region, spot_and_on_demand(price)] for price in offer.prices]
+        lines = ["There is no spot capacity right now. On-demand is attempted in this order:", *aligned(rows)]
+        lines += [per_month, "Launch the first of these that has capacity, on-demand?"]
+        return "\n".join(lines)
     lines = [
-        f"There is no spot capacity for {prices.instance_type} in {prices.region} right now.",
-        f"  Price    {spot_and_on_demand(prices)}",
-        f"  Monthly  {monthly(monthly_total(offer.monthly_costs), offer.monthly_costs)}",
-        f"Launch on-demand at {hourly(prices.on_demand_price_per_hour)}?",
+        f"There is no spot capacity for {first.instance_type} in {first.region} right now.",
+        f"  Price    {spot_and_on_demand(first)}",
+        per_month,
+        f"Launch on-demand at {hourly(first.on_demand_price_per_hour)}?",
     ]
     return "\n".join(lines)

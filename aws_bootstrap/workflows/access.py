@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from .. import aws, ec2, output
 from ..errors import BootstrapError
-from ..invocation import PROGRAM
+from ..invocation import PROFILE, PROGRAM
 from ..models import AccessReport, AccessRule, BoxAccess, IngressRule, Instance, SecurityGroup
 from ..parallel import gather
 from ..sshconfig import Host
@@ -145,7 +145,7 @@ def _warn_of_open_port(rule: IngressRule, box_rules: BoxRules, caller: str | Non
     box = box_rules.box
     name = box.alias or box.instance_id
     fix = (
-        f"aws ec2 revoke-security-group-ingress --region {box.region} --group-id {rule.group_id} "
+        f"aws ec2 revoke-security-group-ingress{PROFILE} --region {box.region} --group-id {rule.group_id} "
         f"--security-group-rule-ids {rule.rule_id}"
     )
     if _is_replaced_by_name(rule, box_rules, caller):

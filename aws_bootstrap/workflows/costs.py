@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from .. import ec2, output
 from ..aws import PRICING_REGION, without_waiting
 from ..errors import BootstrapError
-from ..models import Instance, Prices, TypePrice
-from ..models.cost import UNBILLED_STATES, ZonePrices
+from ..models import Instance, MonthlyCost, Prices, TypePrice
+from ..models.cost import UNBILLED_STATES, ZonePrices, box_costs
 from ..parallel import run_parallel
+from .box import Box
 
 if TYPE_CHECKING:
     from ..app import App
@@ -57,6 +58,13 @@ def read_instance_prices(app: App, instances: Iterable[Instance]) -> Prices:
     prices = read_prices(app, spot=spot, on_demand=on_demand)
     warn_of_errors(prices)
     return prices
+
+
+def monthly_costs(box: Box) -> tuple[MonthlyCost, ...]:
+    """Return what bills by the month beside the box's instance."""
+    root_gb = box.root.size_gb if box.root else None
+    data_gb = [volume.size_gb for volume in box.volumes]
+    return box_costs(root_gb, data_gb, has_address=box.instance.public_ip is not None)
 
 
 def warn_of_errors(prices: Prices) -> None:

@@ -5,7 +5,7 @@ Every command finds its boxes here, so that "not found", "orphan volume" and "st
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal
@@ -252,6 +252,13 @@ def _join(instances: Iterable[Instance], hosts: Iterable[Host], volumes: Sequenc
     return tuple(boxes.values())
 
 
+def _is_of(volume: Volume, instance_ids: Container[str]) -> bool:
+    """Return whether the volume is a data volume of one of these instances, or its root volume."""
+    if volume.instance_id is None:
+        return volume.attached_to in instance_ids
+    return volume.instance_id in instance_ids
+
+
 # --- what to read ----------------------------------------------------------------------------------------
 
 
@@ -279,7 +286,7 @@ class _Scope:
                 unread.append(failure)
         self._check_found(instances, tuple(unread))
         if self.typed:
-            volumes = [volume for volume in volumes if volume.instance_id in self.typed]
+            volumes = [volume for volume in volumes if _is_of(volume, self.typed)]
         boxes = _join(instances, self.hosts, volumes)
         data_volumes = [volume for volume in volumes if volume.instance_id is not None]
         regions = tuple(self.ids_by_region)

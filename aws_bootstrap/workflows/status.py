@@ -16,7 +16,6 @@ from ..invocation import PROGRAM
 from ..models import (
     Instance,
     InstanceStatus,
-    MonthlyCost,
     OrphanVolume,
     Prices,
     RegionFailure,
@@ -121,7 +120,7 @@ def instance_status(box: Box, prices: Prices, now: datetime, caller: str | None 
     user = box.host.user if box.host else DEFAULT_USER
     uptime = money.uptime_seconds(instance, now)
     price = prices.of_instance(instance)
-    monthly_costs = _monthly_costs(box)
+    monthly_costs = costs.monthly_costs(box)
     return InstanceStatus(
         instance_id=instance.instance_id,
         region=instance.region,
@@ -154,13 +153,6 @@ def _spot_price(instance: Instance, price: float | None) -> float | None:
     if instance.lifecycle != "spot" or instance.state in money.UNBILLED_STATES:
         return None
     return price
-
-
-def _monthly_costs(box: Box) -> tuple[MonthlyCost, ...]:
-    """Return what bills by the month beside the box's instance."""
-    root_gb = box.root.size_gb if box.root else None
-    data_gb = [volume.size_gb for volume in box.volumes]
-    return money.box_costs(root_gb, data_gb, has_address=box.instance.public_ip is not None)
 
 
 def _with_gpus(app: App, instances: Sequence[InstanceStatus]) -> list[InstanceStatus]:

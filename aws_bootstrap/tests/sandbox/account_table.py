@@ -354,7 +354,9 @@ def bob_of(case: Case) -> Principal:
 
 def test_status_shows_the_owner(case):
     bob = bob_of(case)
-    (box,) = case("status", caller=bob)["instances"]
+    shown = case("status", caller=bob)
+    (box,) = shown["instances"]
+    assert shown["next"] == [], "it is not bob's to end"
     alice = case.program.sandbox.principal("alice")
     assert (box["owner"], box["yours"]) == (alice.user_id, False)
 

@@ -41,7 +41,7 @@ def find_existing(config: LaunchConfig, app: App) -> LaunchReport | None:
     return named.existing(app, config, instance)
 
 
-def apply(plan: LaunchPlan, app: App, ask_on_demand: Callable[[Callable[[], OnDemandOffer]], bool]) -> LaunchReport:
+def apply(plan: LaunchPlan, app: App, ask_on_demand: Callable[[OnDemandOffer], bool]) -> LaunchReport:
     """Launch the box as planned, and return the report.
 
     If the launch breaks, raise an error that lists what exists, how to continue and how to undo it.

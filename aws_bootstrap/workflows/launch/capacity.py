@@ -165,7 +165,7 @@ def _first_market(policy: Policy) -> Market:
 
 def _after_spot(policy: Policy, state: SearchState) -> Attempt | AskOnDemand | GiveUp:
     """Return what to do where spot lacks capacity: attempt on-demand, once the user has accepted it."""
-    if state.on_demand is None:
+    if state.on_demand is None and on_demand_attempts(policy, state):
         return AskOnDemand()
     if not state.on_demand:
         return GiveUp()
@@ -173,6 +173,11 @@ def _after_spot(policy: Policy, state: SearchState) -> Attempt | AskOnDemand | G
     if attempt:
         return attempt
     return GiveUp()
+
+
+def on_demand_attempts(policy: Policy, state: SearchState) -> list[Attempt]:
+    """Return what would be attempted on-demand, in order: nothing that an earlier failure rules out."""
+    return [attempt for attempt in policy.attempts("on-demand") if not _is_ruled_out(state, attempt)]
 
 
 def _after_sweep(policy: Policy, state: SearchState, timeout: float) -> Wait | GiveUp:
@@ -227,8 +232,8 @@ class SearchHooks:
 
     #: Starts an instance. Raises AwsError if EC2 does not start it.
     start: Callable[[Attempt], Instance]
-    #: Returns whether the user accepts on-demand.
-    ask_on_demand: Callable[[], bool]
+    #: Returns whether the user accepts on-demand. Its argument has the attempts that would follow, in order.
+    ask_on_demand: Callable[[Sequence[Attempt]], bool]
     #: Called before each attempt.
     on_attempt: Callable[[Attempt, SearchState], None] = _ignore
     #: Called after each failed attempt.
@@ -259,7 +264,7 @@ def acquire(policy: Policy, hooks: SearchHooks) -> tuple[Instance, tuple[Attempt
                 hooks.on_failure(outcome)
                 state = replace(state, failed_attempts=(*state.failed_attempts, outcome))
             case AskOnDemand():
-                state = replace(state, on_demand=hooks.ask_on_demand())
+                state = replace(state, on_demand=hooks.ask_on_demand(on_demand_attempts(policy, state)))
             case Wait():
                 seconds = min(next(waits), action.max_seconds)
                 _pause(hooks, seconds, state)

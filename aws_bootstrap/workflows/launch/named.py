@@ -6,12 +6,16 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ... import aws, ec2, output, sshconfig
-from ...config import LaunchConfig
+from ...config import DEFAULT_USER, LaunchConfig
 from ...errors import BootstrapError, UsageError
-from ...invocation import PROGRAM
+from ...invocation import PROFILE, PROGRAM
 from ...models import Instance, LaunchReport
+from ...models.cost import monthly_total
 from ...outcomes import unread_regions
 from ...sshconfig import Host
+from .. import costs
+from ..box import Box
+from ..inventory import select
 from ..owners import find_owner, is_of_another
 
 if TYPE_CHECKING:
@@ -71,8 +75,8 @@ def _stopped(name: str, instance: Instance) -> BootstrapError:
     place = f"{instance.instance_id} --region {instance.region}"
     return BootstrapError(
         f"The box {name} ({instance.instance_id}) is {instance.state} and is not started.",
-        hint=f"Start it:      aws ec2 start-instances --instance-ids {place}\n"
-        f"Or end it:     {PROGRAM} terminate {place}",
+        hint=f"Start it: aws ec2 start-instances{PROFILE} --instance-ids {place}\n"
+        f"Or end it: {PROGRAM} terminate {place}",
         code="instance-stopped",
     )
 
@@ -123,12 +127,13 @@ def existing(app: App, config: LaunchConfig, instance: Instance) -> LaunchReport
         output.warn(message, code="owner-unknown", instance_id=instance.instance_id, region=instance.region)
     for difference in _differences(config, instance):
         output.warn(difference, code="settings-differ", instance_id=instance.instance_id, region=instance.region)
-    host = sshconfig.find(sshconfig.read(app.paths.ssh_config), instance.instance_id)
-    alias = None
-    user = "ubuntu"
-    if host:
-        alias = host.alias
-        user = host.user
+    box = _box(app, instance)
+    prices = costs.read_instance_prices(app, [instance])
+    monthly_costs = costs.monthly_costs(box)
+    monthly_cost = monthly_total(monthly_costs)
+    if monthly_cost is None:
+        message = f"The root volume of {config.name} could not be read, so what it costs a month is unknown."
+        output.warn(message, code="price-unknown", instance_id=instance.instance_id, region=instance.region)
     return LaunchReport(
         instance_id=instance.instance_id,
         public_ip=instance.public_ip,
@@ -138,11 +143,23 @@ def existing(app: App, config: LaunchConfig, instance: Instance) -> LaunchReport
         pricing=instance.lifecycle,
         region=instance.region,
         regions_tried=(),
-        ssh_alias=alias,
+        ssh_alias=box.alias,
         setup=None,
         existing=True,
-        user=user,
+        price_per_hour=prices.of_instance(instance),
+        monthly_cost_usd=monthly_cost,
+        monthly_costs=monthly_costs,
+        user=box.host.user if box.host else DEFAULT_USER,
     )
+
+
+def _box(app: App, instance: Instance) -> Box:
+    """Return the box of the instance; without its volumes where they cannot be read, since it exists all the same."""
+    try:
+        (box,) = select(app, [instance.instance_id], [instance.region], volumes="with-roots")
+    except BootstrapError:
+        return Box(instance, sshconfig.find(sshconfig.read(app.paths.ssh_config), instance.instance_id))
+    return box
 
 
 def _differences(config: LaunchConfig, instance: Instance) -> list[str]:

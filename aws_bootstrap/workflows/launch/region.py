@@ -9,6 +9,7 @@ from ... import ec2, output
 from ...errors import BootstrapError
 from ...models import IngressRule, Resource, SecurityGroup
 from ...parallel import gather
+from ..owners import is_of_another
 from ..unknown import note_nothing
 from .places import RegionPlan
 from .state import Launch
@@ -98,7 +99,7 @@ def _shared_tags(launch: Launch) -> dict[str, str]:
 
 
 def _revoke_unneeded(launch: Launch, client: EC2Client, group: SecurityGroup, region: str) -> None:
-    """Revoke the caller's rules for other addresses on the SSH port, unless a box of the caller's is in the group.
+    """Revoke the caller's rules for other addresses on the SSH port, unless a box that may be his is in the group.
 
     Otherwise the new box could be reached from every place where the caller has been. A failure is a warning.
     """
@@ -123,15 +124,17 @@ def _revoke_unneeded(launch: Launch, client: EC2Client, group: SecurityGroup, re
         if surplus and not _has_own_box(launch, client, group):
             revoke = partial(ec2.revoke, client, group.group_id, surplus)
             launch.calls.make(f"the old rules of {group.group_id}", revoke, look=find, note=note_nothing)
+            sources = ", ".join(rule.source for rule in surplus)
+            output.info(f"Revoked your rules of {group.group_id} for other addresses: {sources}")
     except BootstrapError as exc:
         message = f"Could not revoke the rules of {group.group_id} for your earlier addresses: {exc}"
         output.warn(message, code=exc.code, region=region)
 
 
 def _has_own_box(launch: Launch, client: EC2Client, group: SecurityGroup) -> bool:
-    """Return whether a box of the caller's that may be running is in the group."""
+    """Return whether a box that may be the caller's is in the group: one without a recorded owner may be, too."""
     for instance in ec2.find_instances(client):
-        if instance.owner == launch.plan.owner and group.group_id in instance.group_ids:
+        if group.group_id in instance.group_ids and not is_of_another(instance.owner, launch.plan.owner):
             return True
     return False
 

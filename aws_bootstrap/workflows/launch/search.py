@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from uuid import uuid4
 
 from ... import ec2, output
 from ...errors import CapacityError, QuotaError
-from ...models import Instance, OnDemandOffer
+from ...models import Instance, OnDemandOffer, TypePrice
 from . import capacity, named, pricing, quota_error
 from .capacity import Attempt, FailedAttempt, Policy, SearchHooks, SearchState
 from .region import prepare_region
@@ -37,7 +38,7 @@ def _policy(launch: Launch) -> Policy:
     wait_timeout = None
     if config.wait:
         wait_timeout = config.wait_timeout
-    fits = config.max_price is None or _is_on_demand_within(launch, config.max_price)
+    fits = any(_is_on_demand_within_limit(launch, *pair) for pair in launch.plan.pairs)
     subnet_ids = {region_plan.region: region_plan.subnet_ids for region_plan in launch.plan.regions}
     return Policy(launch.plan.pairs, config.spot, wait_timeout, subnet_ids, launch.plan.zone, on_demand_fits=fits)
 
@@ -107,28 +108,28 @@ def _request(launch: Launch, attempt: Attempt) -> ec2.InstanceRequest:
     )
 
 
-def _accepts_on_demand(launch: Launch) -> bool:
-    """Return whether the user accepts on-demand. Under --max-price, ask only if a pair costs no more than that."""
-    limit = launch.config.max_price
-    if limit is not None and not _is_on_demand_within(launch, limit):
+def _accepts_on_demand(launch: Launch, attempts: Sequence[Attempt]) -> bool:
+    """Return whether the user accepts these attempts. Those above --max-price are not offered, since they are skipped.
+
+    Without any other, nobody is asked.
+    """
+    offered: list[TypePrice] = []
+    for region, instance_type in dict.fromkeys((attempt.region, attempt.instance_type) for attempt in attempts):
+        if _is_on_demand_within_limit(launch, region, instance_type):
+            offered.append(launch.plan.price_of(region, instance_type))
+    if not offered:
         return False
     output.live("")
-    return launch.ask_on_demand(partial(_offer, launch))
+    return launch.ask_on_demand(OnDemandOffer(tuple(offered), launch.plan.monthly_costs))
 
 
-def _is_on_demand_within(launch: Launch, limit: float) -> bool:
-    """Return whether a pair costs no more than the limit on-demand."""
-    for region, instance_type in launch.plan.pairs:
-        price = launch.plan.price_of(region, instance_type).on_demand_price_per_hour
-        if price is not None and price <= limit:
-            return True
-    return False
-
-
-def _offer(launch: Launch) -> OnDemandOffer:
-    """Return the on-demand attempt that comes first, with its price."""
-    region, instance_type = launch.plan.pairs[0]
-    return OnDemandOffer(launch.plan.price_of(region, instance_type), launch.plan.monthly_costs)
+def _is_on_demand_within_limit(launch: Launch, region: str, instance_type: str) -> bool:
+    """Return whether the pair costs no more than --max-price on-demand: an unknown price may cost more."""
+    limit = launch.config.max_price
+    if limit is None:
+        return True
+    price = launch.plan.price_of(region, instance_type).on_demand_price_per_hour
+    return price is not None and price <= limit
 
 
 def _report_attempt(policy: Policy, attempt: Attempt, state: SearchState) -> None:

@@ -62,8 +62,8 @@ class Launch:
 
     plan: LaunchPlan
     app: App
-    #: Returns whether the user accepts on-demand. Its argument reads the offer, for a person alone.
-    ask_on_demand: Callable[[Callable[[], OnDemandOffer]], bool]
+    #: Returns whether the user accepts on-demand.
+    ask_on_demand: Callable[[OnDemandOffer], bool]
     key: LocalKey
     #: The name of the EC2 key pair, by region.
     key_names: dict[str, str] = field(default_factory=dict)
