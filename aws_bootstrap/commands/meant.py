@@ -13,7 +13,9 @@ from ..invocation import PROGRAM, SSH
 #: Other programs' words for the commands of this one. `{}` is replaced by the rest of the line.
 _COMMANDS: dict[str, str] = {"help": f"{PROGRAM}{{}} --help", "version": f"{PROGRAM} --version"}
 for _command, _words in {
-    f"{PROGRAM} terminate{{}}": "delete destroy down end kill remove rm shutdown stop",
+    f"{PROGRAM} terminate{{}}": "delete destroy down end kill remove rm",
+    # Whoever stops a box means to keep its disk: no command that deletes it, which an agent would run as it is.
+    f"{PROGRAM} terminate --help": "shutdown stop",
     f"{PROGRAM} launch{{}}": "create new provision run up",
     f"{PROGRAM} status{{}}": "costs instances ls ps show volumes",
     f"{PROGRAM} cleanup{{}}": "clean gc prune sync",

@@ -153,7 +153,7 @@ def test_a_mistyped_word_is_answered_with_the_nearest(run, args, nearest):
         ("delete aws-gpu1 --yes", "aws-bootstrap terminate aws-gpu1 --yes"),
         ("-o text delete aws-gpu1", "aws-bootstrap terminate -o text aws-gpu1"),
         ("--sandbox destroy", "aws-bootstrap --sandbox terminate"),
-        ("stop aws-gpu1", "aws-bootstrap terminate aws-gpu1"),
+        ("stop aws-gpu1", "aws-bootstrap terminate --help"),
         ("create --on-demand", "aws-bootstrap launch --on-demand"),
         ("ls", "aws-bootstrap status"),
         ("ssh aws-gpu1 nvidia-smi", "ssh -F {config} aws-gpu1 nvidia-smi"),
@@ -183,7 +183,7 @@ def test_a_line_that_means_another_is_answered_with_that_one(run, app, typed, in
 
 
 def test_a_box_to_be_stopped_is_not_silently_called_one_to_be_deleted(run):
-    assert "Its disk is deleted.\nRun instead: aws-bootstrap terminate" in run("stop").stderr
+    assert "Its disk is deleted.\nRun instead: aws-bootstrap terminate --help" in run("stop").stderr
 
 
 @pytest.mark.parametrize("typed", ["launch g5.xlarge mistake", "status aws-gpu1", "--nonsense status", "frobnicate"])
