@@ -111,7 +111,7 @@ def _request(launch: Launch, attempt: Attempt) -> ec2.InstanceRequest:
 def _accepts_on_demand(launch: Launch, attempts: Sequence[Attempt]) -> bool:
     """Return whether the user accepts these attempts. Those above --max-price are not offered, since they are skipped.
 
-    Without any other, nobody is asked.
+    Without any other, no question is put.
     """
     offered: list[TypePrice] = []
     for region, instance_type in dict.fromkeys((attempt.region, attempt.instance_type) for attempt in attempts):
