@@ -45,9 +45,9 @@ def cleanup(app: App, /, dry_run: bool, yes: bool, key_path: Path, ssh_user: str
     if not dry_run:
         app.require_yes(yes=yes)
     cleanup_options = workflow.CleanupOptions(**chosen, config=LaunchConfig(key_path=key_path, ssh_user=ssh_user))
-    todo = workflow.plan(app, cleanup_options)
+    planned = workflow.plan(app, cleanup_options)
     if dry_run:
-        return app.show(todo.shown)
-    if todo.shown.is_empty or not app.confirm(questions.cleanup(todo.shown), yes=yes):
-        return app.show(workflow.nothing_done(todo.shown))
-    return app.show(workflow.apply(app, todo, cleanup_options))
+        return app.show(planned.result)
+    if planned.result.is_empty or not app.confirm(questions.cleanup(planned.result), yes=yes):
+        return app.show(workflow.nothing_done(planned.result))
+    return app.show(workflow.apply(app, planned, cleanup_options))

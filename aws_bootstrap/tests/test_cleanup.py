@@ -88,8 +88,8 @@ def test_what_is_planned_is_what_is_shown_asked_and_done(run, app, cloud, write,
     )
     updated = (AliasAddress(moved["InstanceId"], "aws-gpu2", moved["PublicIpAddress"]),)
     wishes = workflow.CleanupOptions(include_ebs=True, sync=True, config=LaunchConfig(key_path=public_key))
-    todo = workflow.plan(app, wishes)
-    assert todo.shown == CleanupPlan(
+    planned = workflow.plan(app, wishes)
+    assert planned.result == CleanupPlan(
         regions_queried=REGIONS,
         regions_failed=(),
         stale=stale,
@@ -103,16 +103,16 @@ def test_what_is_planned_is_what_is_shown_asked_and_done(run, app, cloud, write,
         delete_kept_command=f"{PROGRAM} cleanup --include-ebs --include-kept",
         command=f"{PROGRAM} cleanup --include-ebs --sync",
     )
-    asked = questions.cleanup(todo.shown)
+    asked = questions.cleanup(planned.result)
     lines = asked.splitlines()
     named = [stale[0].alias, *(entry.alias for entry in (*added, *updated)), orphan]
     assert len(lines) == len(named) + 2
     assert all(name in line for name, line in zip(named, lines, strict=False))
     assert "lost permanently" in asked
-    assert "lost permanently" not in questions.cleanup(replace(todo.shown, orphan_volumes=()))
+    assert "lost permanently" not in questions.cleanup(replace(planned.result, orphan_volumes=()))
 
     before = len(cloud.calls)
-    assert workflow.apply(app, todo, wishes) == CleanupReport(
+    assert workflow.apply(app, planned, wishes) == CleanupReport(
         regions_queried=REGIONS,
         regions_failed=(),
         cleaned=stale,
@@ -135,7 +135,7 @@ def test_a_plan_of_a_partial_view_judges_what_was_read_and_says_the_rest(app, cl
     volume, kept = make_volume(cloud.ec2(WEST), "i-0gone"), make_volume(cloud.ec2(WEST), "i-0gone", kept=True)
     cloud.deny(EAST)
     wishes = workflow.CleanupOptions(include_ebs=True, include_kept=True)
-    todo = workflow.plan(app, wishes)
+    planned = workflow.plan(app, wishes)
     expected = CleanupReport(
         regions_queried=REGIONS,
         regions_failed=(RegionFailure(EAST, "You are not authorized to perform this operation."),),
@@ -145,20 +145,20 @@ def test_a_plan_of_a_partial_view_judges_what_was_read_and_says_the_rest(app, cl
         deleted_volumes=(),
         skipped=(AliasEntry("i-0east", "aws-gpu2"),),
     )
-    assert {found.volume_id for found in todo.shown.orphan_volumes} == {volume, kept}
-    assert todo.shown.stale == (AliasEntry("i-0gone", "aws-gpu1"),)
-    assert workflow.nothing_done(todo.shown) == expected
-    assert todo.shown.command.endswith(" cleanup --include-ebs --include-kept")
+    assert {found.volume_id for found in planned.result.orphan_volumes} == {volume, kept}
+    assert planned.result.stale == (AliasEntry("i-0gone", "aws-gpu1"),)
+    assert workflow.nothing_done(planned.result) == expected
+    assert planned.result.command.endswith(" cleanup --include-ebs --include-kept")
 
 
 def test_without_a_wish_aliases_alone_are_changed(app, cloud, write):
     """The default wishes for nothing."""
     make_volume(cloud.ec2(WEST), "i-0gone")
     start_box(cloud.ec2(WEST))
-    todo = workflow.plan(app, workflow.CleanupOptions())
-    assert todo.shown.is_empty
-    assert todo.new_hosts == () == todo.updated_hosts
-    assert todo.shown.command.endswith(" cleanup")
+    planned = workflow.plan(app, workflow.CleanupOptions())
+    assert planned.result.is_empty
+    assert planned.new_hosts == () == planned.updated_hosts
+    assert planned.result.command.endswith(" cleanup")
     read = {operation for _, operation in cloud.calls[2:]} - {"RunInstances"}
     assert read == {"DescribeInstances", "DescribeVolumes", "GetCallerIdentity"}
 
@@ -545,10 +545,10 @@ def test_a_cleanup_that_fails_half_way_says_what_it_has_done(run, app, cloud, wr
 FIX = "Fix its permissions, or choose another file: export AWS_BOOTSTRAP_SSH_CONFIG=…"
 
 
-def broken_off(app, todo, wishes) -> tuple[ErrorReport, CleanupReport]:
+def broken_off(app, planned, wishes) -> tuple[ErrorReport, CleanupReport]:
     """The error of a cleanup that had done something, and what it says is done."""
     with pytest.raises(IncompleteError) as caught:
-        workflow.apply(app, todo, wishes)
+        workflow.apply(app, planned, wishes)
     assert caught.value.exit_code == 3
     assert isinstance(caught.value.result, CleanupReport)
     return caught.value.report, caught.value.result
@@ -574,20 +574,20 @@ def test_the_error_of_a_cleanup_broken_off_names_the_cause_the_rest_and_its_comm
 
 def test_a_cleanup_that_has_done_nothing_fails_plainly(run, app, cloud, write):
     write("i-0gone", region=WEST)
-    todo = workflow.plan(app, workflow.CleanupOptions())
+    planned = workflow.plan(app, workflow.CleanupOptions())
     app.paths.ssh_config.unlink()
     app.paths.ssh_config.mkdir()
     with pytest.raises(BootstrapError) as caught:
-        workflow.apply(app, todo, workflow.CleanupOptions())
+        workflow.apply(app, planned, workflow.CleanupOptions())
     assert (type(caught.value), caught.value.code) == (BootstrapError, "ssh-config")
-    assert caught.value.result == workflow.nothing_done(todo.shown)
+    assert caught.value.result == workflow.nothing_done(planned.result)
 
 
 @pytest.mark.parametrize("kind", ["updated_hosts", "new_hosts"])
 def test_a_config_that_breaks_between_two_hosts_says_which_was_written(app, cloud, write, kind):
     write("i-0gone", region=WEST)
     app.paths.ssh_config.write_text("")
-    todo = workflow.plan(app, workflow.CleanupOptions())
+    planned = workflow.plan(app, workflow.CleanupOptions())
 
     def hosts():
         yield factories.host()
@@ -595,7 +595,7 @@ def test_a_config_that_breaks_between_two_hosts_says_which_was_written(app, clou
         app.paths.ssh_config.mkdir()
         yield factories.host(instance_id="i-0other", alias="aws-gpu2")
 
-    _, done = broken_off(app, replace(todo, **{kind: hosts()}), workflow.CleanupOptions())
+    _, done = broken_off(app, replace(planned, **{kind: hosts()}), workflow.CleanupOptions())
     written = (AliasAddress(factories.host().instance_id, "aws-gpu1", factories.host().hostname),)
     assert (done.updated, done.added) == {
         "updated_hosts": (written, ()),

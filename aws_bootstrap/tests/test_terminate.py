@@ -438,13 +438,13 @@ def test_two_ends_that_cannot_be_looked_up_are_not_sent_again_one_by_one(run, ap
 def test_of_ends_sent_together_those_that_show_are_not_called_unknown(app, cloud, box):
     named = [box(), box()]
     shown, late = [
-        terminate.TerminationProgress(one, keep_ebs=False, call="both")
+        terminate.BoxTermination(one, keep_ebs=False, call="both")
         for one in selection.find_targets(app, named, None).boxes
     ]
     shown.change = StateChange(shown.instance_id, "running", "shutting-down")
-    run = terminate.Run(app, [shown, late], Calls(0))
-    run.calls.unknown.append("both")
-    assert run.unknown == [late]
+    progress = terminate.TerminateProgress(app, [shown, late], Calls(0))
+    progress.calls.unknown.append("both")
+    assert progress.unknown == [late]
 
 
 @pytest.mark.parametrize("fmt", ["text", "json", "yaml", "table"])

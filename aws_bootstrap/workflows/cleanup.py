@@ -63,17 +63,17 @@ class CleanupOptions:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What a cleanup would do: the result that shows it, and the hosts to write."""
+class PlannedCleanup:
+    """A cleanup that is planned: the result that shows it, and the hosts to write."""
 
-    shown: CleanupPlan
+    result: CleanupPlan
     new_hosts: tuple[Host, ...] = ()
     updated_hosts: tuple[Host, ...] = ()
     #: The caller, whose volumes alone are deleted; None to delete everyone's.
     owner: str | None = None
 
 
-def plan(app: App, options: CleanupOptions) -> Plan:
+def plan(app: App, options: CleanupOptions) -> PlannedCleanup:
     """Return what `apply` would do. Reads only; changes nothing."""
     text = sshconfig.read(app.paths.ssh_config)
     inventory, caller = _read(app, options, sshconfig.hosts(text))
@@ -89,7 +89,7 @@ def plan(app: App, options: CleanupOptions) -> Plan:
     to_delete, kept, others = _split_orphans(inventory, options, owner)
     if not options.include_ebs:
         left_out.warn_of_orphans(inventory.orphans(), caller)
-    shown = CleanupPlan(
+    result = CleanupPlan(
         regions_queried=inventory.regions,
         regions_failed=inventory.failed,
         stale=stale,
@@ -104,7 +104,7 @@ def plan(app: App, options: CleanupOptions) -> Plan:
         delete_kept_command=_DELETE_KEPT if kept else None,
         command=f"{PROGRAM} cleanup{options.flags}",
     )
-    return Plan(shown, tuple(new), tuple(updated), owner)
+    return PlannedCleanup(result, tuple(new), tuple(updated), owner)
 
 
 def _read(app: App, options: CleanupOptions, hosts: Sequence[Host]) -> tuple[Inventory, str | None]:
@@ -121,11 +121,11 @@ def _read(app: App, options: CleanupOptions, hosts: Sequence[Host]) -> tuple[Inv
 
 
 @dataclass
-class Work:
+class CleanupProgress:
     """A cleanup in progress. It notes each change at once, so that an interrupt can report it."""
 
     app: App
-    todo: Plan
+    planned: PlannedCleanup
     options: CleanupOptions
     calls: Calls
     cleaned: tuple[AliasEntry, ...] = ()
@@ -143,12 +143,12 @@ class Work:
     def report(self) -> CleanupReport:
         """Return what was done so far."""
         outcomes: list[DeletedVolume] = []
-        for volume in self.todo.shown.orphan_volumes:
+        for volume in self.planned.result.orphan_volumes:
             outcome = self.volumes.get(volume.volume_id)
             if outcome:
                 outcomes.append(outcome)
         return replace(
-            nothing_done(self.todo.shown),
+            nothing_done(self.planned.result),
             cleaned=self.cleaned,
             added=_alias_addresses(self.added),
             updated=_alias_addresses(self.updated),
@@ -156,80 +156,80 @@ class Work:
         )
 
 
-def apply(app: App, todo: Plan, options: CleanupOptions) -> CleanupReport:
+def apply(app: App, planned: PlannedCleanup, options: CleanupOptions) -> CleanupReport:
     """Do what was planned. An error or an interrupt carries the report of what was done until then."""
-    work = Work(app, todo, options, Calls(app.lookup_seconds))
+    progress = CleanupProgress(app, planned, options, Calls(app.lookup_seconds))
     try:
-        _edit_config(work)
-        _delete_orphans(work)
+        _edit_config(progress)
+        _delete_orphans(progress)
     except KeyboardInterrupt as exc:
-        work.calls.settle()
-        raise _with_partial_report(work, Interrupted.of(exc)) from exc
+        progress.calls.settle()
+        raise _with_partial_report(progress, Interrupted.of(exc)) from exc
     except BootstrapError as exc:
-        raise _with_partial_report(work, exc) from exc
-    return work.report()
+        raise _with_partial_report(progress, exc) from exc
+    return progress.report()
 
 
-def _edit_config(work: Work) -> None:
+def _edit_config(progress: CleanupProgress) -> None:
     """Remove, update and add the aliases."""
-    paths = work.app.paths
-    todo = work.todo
-    if todo.shown.stale:
-        ids = [entry.instance_id for entry in todo.shown.stale]
+    paths = progress.app.paths
+    planned = progress.planned
+    if planned.result.stale:
+        ids = [entry.instance_id for entry in planned.result.stale]
         sshconfig.remove(paths.ssh_config, ids)
-        work.cleaned = todo.shown.stale
+        progress.cleaned = planned.result.stale
         sshconfig.forget_host_keys(paths.known_hosts, ids)
-    for host in todo.updated_hosts:
+    for host in planned.updated_hosts:
         sshconfig.add(paths.ssh_config, host)
-        work.updated.append(host)
-    for host in todo.new_hosts:
+        progress.updated.append(host)
+    for host in planned.new_hosts:
         alias = sshconfig.add(paths.ssh_config, replace(host, alias=""))
-        work.added.append(replace(host, alias=alias))
-    if work.added:
+        progress.added.append(replace(host, alias=alias))
+    if progress.added:
         sshconfig.ensure_known_hosts(paths.known_hosts)
 
 
-def _with_partial_report(work: Work, cause: BootstrapError) -> BootstrapError:
+def _with_partial_report(progress: CleanupProgress, cause: BootstrapError) -> BootstrapError:
     """Return the error with what was done, the volumes that remain, and the command that completes the cleanup."""
     error = cause
-    if work.has_changes and not isinstance(cause, IncompleteError):
+    if progress.has_changes and not isinstance(cause, IncompleteError):
         error = IncompleteError(str(cause), hint=cause.hint, code=cause.code)
     remaining: list[Resource] = []
-    for volume in work.todo.shown.orphan_volumes:
-        outcome = work.volumes.get(volume.volume_id)
+    for volume in progress.planned.result.orphan_volumes:
+        outcome = progress.volumes.get(volume.volume_id)
         if outcome is None:
-            outcome = _undeleted_outcome(work, volume)
-        work.volumes[volume.volume_id] = outcome
+            outcome = _undeleted_outcome(progress, volume)
+        progress.volumes[volume.volume_id] = outcome
         if not outcome.deleted:
             remaining.append(Resource("volume", volume.volume_id, volume.region, billing=True))
-    hints = [error.hint, f"Complete the cleanup: {work.todo.shown.command}"]
+    hints = [error.hint, f"Complete the cleanup: {progress.planned.result.command}"]
     error.add_details(resources=tuple(remaining), hint="\n".join(filter(None, hints)))
-    return error.attach_result(work.report())
+    return error.attach_result(progress.report())
 
 
-def _undeleted_outcome(work: Work, volume: VolumeEntry) -> DeletedVolume:
+def _undeleted_outcome(progress: CleanupProgress, volume: VolumeEntry) -> DeletedVolume:
     """Return the outcome of a volume whose deletion was not confirmed."""
-    if _deletion_name(volume) in work.calls.unknown:
+    if _deletion_name(volume) in progress.calls.unknown:
         return _outcome(volume, _UNKNOWN)
     return _outcome(volume, "The command stopped before it was deleted.")
 
 
-def nothing_done(shown: CleanupPlan) -> CleanupReport:
+def nothing_done(planned: CleanupPlan) -> CleanupReport:
     """Return the report of a cleanup that the user declined, or that had nothing to do."""
     return CleanupReport(
-        regions_queried=shown.regions_queried,
-        regions_failed=shown.regions_failed,
+        regions_queried=planned.regions_queried,
+        regions_failed=planned.regions_failed,
         cleaned=(),
         added=(),
         updated=(),
         deleted_volumes=(),
-        skipped=shown.skipped,
-        skipped_volumes=shown.skipped_volumes,
-        broken=shown.broken,
-        regions_denied=shown.regions_denied,
-        left_out=shown.left_out,
-        kept_volumes=shown.kept_volumes,
-        delete_kept_command=shown.delete_kept_command,
+        skipped=planned.skipped,
+        skipped_volumes=planned.skipped_volumes,
+        broken=planned.broken,
+        regions_denied=planned.regions_denied,
+        left_out=planned.left_out,
+        kept_volumes=planned.kept_volumes,
+        delete_kept_command=planned.delete_kept_command,
     )
 
 
@@ -328,46 +328,47 @@ def _volume_entry(volume: Volume) -> VolumeEntry:
     return VolumeEntry(volume.volume_id, volume.size_gb, volume.region, volume_cost(volume.size_gb))
 
 
-def _delete_orphans(work: Work) -> None:
+def _delete_orphans(progress: CleanupProgress) -> None:
     """Delete the orphan volumes of all regions in parallel."""
     by_region: dict[str, list[VolumeEntry]] = {}
-    for volume in work.todo.shown.orphan_volumes:
+    for volume in progress.planned.result.orphan_volumes:
         by_region.setdefault(volume.region, []).append(volume)
     calls: list[Callable[[], None]] = []
     for region, volumes in by_region.items():
-        client = work.app.aws.ec2(region)
-        calls.append(partial(_delete_all, work, client, volumes))
+        client = progress.app.aws.ec2(region)
+        calls.append(partial(_delete_all, progress, client, volumes))
     run_parallel(calls)
 
 
-def _delete_all(work: Work, client: EC2Client, volumes: Sequence[VolumeEntry]) -> None:
+def _delete_all(progress: CleanupProgress, client: EC2Client, volumes: Sequence[VolumeEntry]) -> None:
     """Delete one region's volumes, if they are still orphans: they may have changed while the user decided."""
     try:
         instances, found_volumes = read_region(client, volumes="first")
     except BootstrapError as exc:
         for volume in volumes:
-            work.volumes[volume.volume_id] = _outcome(volume, str(exc))
+            progress.volumes[volume.volume_id] = _outcome(volume, str(exc))
         return
     still_to_delete: set[str] = set()
     for orphan in orphan_volumes(found_volumes, instances):
-        if _is_to_delete(orphan, work.options, work.todo.owner):
+        if _is_to_delete(orphan, progress.options, progress.planned.owner):
             still_to_delete.add(orphan.volume_id)
     for volume in volumes:
         if volume.volume_id in still_to_delete:
-            _delete(work, client, volume)
+            _delete(progress, client, volume)
         else:
-            work.volumes[volume.volume_id] = _outcome(volume, "It no longer exists, is in use or is marked to keep.")
+            reason = "It no longer exists, is in use or is marked to keep."
+            progress.volumes[volume.volume_id] = _outcome(volume, reason)
 
 
-def _delete(work: Work, client: EC2Client, volume: VolumeEntry) -> None:
+def _delete(progress: CleanupProgress, client: EC2Client, volume: VolumeEntry) -> None:
     """Delete one volume and note the outcome."""
     output.info(f"Deleting {volume.volume_id} ({volume.size_gb} GB)")
 
     def note(_: object) -> None:
-        work.volumes[volume.volume_id] = _outcome(volume, None)
+        progress.volumes[volume.volume_id] = _outcome(volume, None)
 
     try:
-        work.calls.make(
+        progress.calls.make(
             _deletion_name(volume),
             partial(ec2.delete_ebs_volume, client, volume.volume_id),
             look=partial(ec2.find_deletion, client, volume.volume_id),
@@ -375,9 +376,9 @@ def _delete(work: Work, client: EC2Client, volume: VolumeEntry) -> None:
         )
     except BootstrapError as exc:
         reason = str(exc)
-        if _deletion_name(volume) in work.calls.unknown:
+        if _deletion_name(volume) in progress.calls.unknown:
             reason = f"{reason} {_UNKNOWN}"
-        work.volumes[volume.volume_id] = _outcome(volume, reason)
+        progress.volumes[volume.volume_id] = _outcome(volume, reason)
 
 
 _UNKNOWN = "It is unknown whether it was deleted."

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class TerminationProgress:
-    """The progress of terminating one box. It notes each result at once, so that an interrupt can report it."""
+class BoxTermination:
+    """The termination of one box, as far as it is done. It notes each result at once: an interrupt can report it."""
 
     box: Box
     keep_ebs: bool
@@ -59,11 +59,11 @@ class TerminationProgress:
 
 
 @dataclass
-class Run:
-    """A run of `terminate` in progress."""
+class TerminateProgress:
+    """The termination of all targets, as far as it is done."""
 
     app: App
-    boxes: list[TerminationProgress]
+    boxes: list[BoxTermination]
     calls: Calls
     #: The boxes of the region that are not the caller's.
     left_out: tuple[LeftOutBox, ...] = ()
@@ -71,77 +71,77 @@ class Run:
     aliases: dict[str, str] = field(default_factory=dict)
 
     @property
-    def terminated(self) -> list[TerminationProgress]:
+    def terminated(self) -> list[BoxTermination]:
         """Return the boxes that EC2 reports as terminated or shutting down."""
-        return [progress for progress in self.boxes if progress.change]
+        return [termination for termination in self.boxes if termination.change]
 
     @property
-    def not_terminated(self) -> list[TerminationProgress]:
+    def not_terminated(self) -> list[BoxTermination]:
         """Return the boxes that are not known to terminate."""
-        return [progress for progress in self.boxes if not progress.change]
+        return [termination for termination in self.boxes if not termination.change]
 
     @property
-    def unknown(self) -> list[TerminationProgress]:
+    def unknown(self) -> list[BoxTermination]:
         """Return the boxes whose state could not be read after the call got no answer."""
-        return [progress for progress in self.not_terminated if progress.call in self.calls.unknown]
+        return [termination for termination in self.not_terminated if termination.call in self.calls.unknown]
 
 
 def apply(app: App, targets: Targets, *, keep_ebs: bool) -> TerminateReport:
     """Terminate the targets of all regions in parallel. If some fail, raise an error with the report of the rest."""
-    boxes = [TerminationProgress(target, keep_ebs) for target in targets.boxes]
-    run = Run(app, boxes, Calls(app.lookup_seconds), targets.left_out)
+    boxes = [BoxTermination(target, keep_ebs) for target in targets.boxes]
+    progress = TerminateProgress(app, boxes, Calls(app.lookup_seconds), targets.left_out)
     try:
-        _terminate_all(run)
-        _remove_aliases(run)
-        _delete_all_volumes(run)
+        _terminate_all(progress)
+        _remove_aliases(progress)
+        _delete_all_volumes(progress)
     except KeyboardInterrupt as exc:
-        run.calls.settle()
-        _remove_aliases(run)
-        raise _with_partial_report(Interrupted.of(exc), run) from exc
-    failed = [progress for progress in run.boxes if progress.errors]
+        progress.calls.settle()
+        _remove_aliases(progress)
+        raise _with_partial_report(Interrupted.of(exc), progress) from exc
+    failed = [termination for termination in progress.boxes if termination.errors]
     if failed:
-        raise _with_partial_report(_incomplete(run, failed), run)
-    return _report(run)
+        raise _with_partial_report(_incomplete(progress, failed), progress)
+    return _report(progress)
 
 
-def _by_region(boxes: Iterable[TerminationProgress]) -> dict[str, list[TerminationProgress]]:
-    by_region: dict[str, list[TerminationProgress]] = {}
-    for progress in boxes:
-        by_region.setdefault(progress.region, []).append(progress)
+def _by_region(boxes: Iterable[BoxTermination]) -> dict[str, list[BoxTermination]]:
+    by_region: dict[str, list[BoxTermination]] = {}
+    for termination in boxes:
+        by_region.setdefault(termination.region, []).append(termination)
     return by_region
 
 
-def _instance_ids(boxes: Iterable[TerminationProgress]) -> list[str]:
-    return [progress.instance_id for progress in boxes]
+def _instance_ids(boxes: Iterable[BoxTermination]) -> list[str]:
+    return [termination.instance_id for termination in boxes]
 
 
-def _remove_aliases(run: Run) -> None:
+def _remove_aliases(progress: TerminateProgress) -> None:
     """Remove the aliases of the terminated boxes. If that fails, note the error for each, so that they are reported."""
-    terminated = run.terminated
+    terminated = progress.terminated
     ids = _instance_ids(terminated)
     try:
-        run.aliases |= sshconfig.remove(run.app.paths.ssh_config, ids)
-        sshconfig.forget_host_keys(run.app.paths.known_hosts, ids)
+        progress.aliases |= sshconfig.remove(progress.app.paths.ssh_config, ids)
+        sshconfig.forget_host_keys(progress.app.paths.known_hosts, ids)
     except BootstrapError as exc:
-        for progress in terminated:
-            progress.errors.append(exc)
+        for termination in terminated:
+            termination.errors.append(exc)
 
 
-def _report(run: Run) -> TerminateReport:
+def _report(progress: TerminateProgress) -> TerminateReport:
     terminations: list[Termination] = []
-    for progress in run.boxes:
-        if progress.change:
-            terminations.append(_termination(progress, progress.change, run.aliases))
-    return TerminateReport(tuple(terminations), left_out=run.left_out)
+    for termination in progress.boxes:
+        if termination.change:
+            terminations.append(_termination(termination, termination.change, progress.aliases))
+    return TerminateReport(tuple(terminations), left_out=progress.left_out)
 
 
-def _termination(progress: TerminationProgress, change: StateChange, aliases: dict[str, str]) -> Termination:
-    instance = progress.box.instance
-    not_kept = set(progress.deleted)
-    for volume in progress.undeleted_volumes:
+def _termination(termination: BoxTermination, change: StateChange, aliases: dict[str, str]) -> Termination:
+    instance = termination.box.instance
+    not_kept = set(termination.deleted)
+    for volume in termination.undeleted_volumes:
         not_kept.add(volume.volume_id)
     kept: list[str] = []
-    for volume in progress.box.volumes:
+    for volume in termination.box.volumes:
         if volume.volume_id not in not_kept:
             kept.append(volume.volume_id)
     return Termination(
@@ -149,7 +149,7 @@ def _termination(progress: TerminationProgress, change: StateChange, aliases: di
         previous_state=change.previous_state,
         current_state=change.current_state,
         ssh_alias_removed=aliases.get(instance.instance_id),
-        ebs_volumes_deleted=tuple(progress.deleted) or None,
+        ebs_volumes_deleted=tuple(termination.deleted) or None,
         ebs_volumes_kept=tuple(kept) or None,
         region=instance.region,
         availability_zone=instance.availability_zone,
@@ -159,53 +159,53 @@ def _termination(progress: TerminationProgress, change: StateChange, aliases: di
 # --- what failed, and what remains -----------------------------------------------------------------------
 
 
-def _incomplete(run: Run, failed: Sequence[TerminationProgress]) -> BootstrapError:
+def _incomplete(progress: TerminateProgress, failed: Sequence[BoxTermination]) -> BootstrapError:
     """Return the error for targets that failed: exit code 3 if anything was changed or may have been, else 1."""
     error_type: type[BootstrapError] = BootstrapError
-    if run.unknown or run.terminated:
+    if progress.unknown or progress.terminated:
         error_type = IncompleteError
     names = ", ".join(_instance_ids(failed))
     first = failed[0].errors[0]
     error = error_type(f"Could not complete the termination of {names}: {first}", hint=first.hint, code=first.code)
     reasons: list[RegionReason] = []
-    for progress in failed:
-        for reason in progress.errors:
-            reasons.append(RegionReason(progress.region, f"{progress.instance_id}: {reason}"))
+    for termination in failed:
+        for reason in termination.errors:
+            reasons.append(RegionReason(termination.region, f"{termination.instance_id}: {reason}"))
     return error.add_details(regions=tuple(reasons))
 
 
-def _with_partial_report(error: BootstrapError, run: Run) -> BootstrapError:
+def _with_partial_report(error: BootstrapError, progress: TerminateProgress) -> BootstrapError:
     """Return the error with the report, the resources that still bill, and the commands that end their billing."""
-    billing = _billing(run)
-    hints = [error.hint, *_next_commands(run)]
+    billing = _billing(progress)
+    hints = [error.hint, *_next_commands(progress)]
     error.add_details(resources=billing, hint="\n".join(filter(None, hints)) or None)
-    return error.attach_result(_report(run))
+    return error.attach_result(_report(progress))
 
 
-def _billing(run: Run) -> tuple[Resource, ...]:
+def _billing(progress: TerminateProgress) -> tuple[Resource, ...]:
     """Return the instances and volumes that still bill."""
     billing: list[Resource] = []
-    for progress in run.boxes:
-        if not progress.change:
-            billing.append(Resource("instance", progress.instance_id, progress.region, billing=True))
-        for volume in progress.undeleted_volumes:
+    for termination in progress.boxes:
+        if not termination.change:
+            billing.append(Resource("instance", termination.instance_id, termination.region, billing=True))
+        for volume in termination.undeleted_volumes:
             billing.append(Resource("volume", volume.volume_id, volume.region, billing=True))
     return tuple(billing)
 
 
-def _next_commands(run: Run) -> list[str]:
+def _next_commands(progress: TerminateProgress) -> list[str]:
     """Return the commands that end the billing, each with its purpose."""
     hints: list[str] = []
-    if run.unknown:
-        names = ", ".join(_instance_ids(run.unknown))
+    if progress.unknown:
+        names = ", ".join(_instance_ids(progress.unknown))
         hints.append(f"It is unknown whether {names} terminates: EC2 did not answer.")
-    for region, in_region in _by_region(run.not_terminated).items():
+    for region, in_region in _by_region(progress.not_terminated).items():
         names = " ".join(_instance_ids(in_region))
         command = f"{PROGRAM} terminate {names} --region {region}"
         if in_region[0].keep_ebs:
             command += " --keep-ebs"
         hints.append(f"Terminate the rest: {command}")
-    if any(progress.undeleted_volumes for progress in run.terminated):
+    if any(termination.undeleted_volumes for termination in progress.terminated):
         hints.append(f"Delete the remaining volumes once they are detached: {PROGRAM} cleanup --include-ebs")
     return hints
 
@@ -213,32 +213,32 @@ def _next_commands(run: Run) -> list[str]:
 # --- instances -------------------------------------------------------------------------------------------
 
 
-def _terminate_all(run: Run) -> None:
+def _terminate_all(progress: TerminateProgress) -> None:
     """Terminate the instances of all regions in parallel."""
-    by_region = _by_region(run.boxes)
-    calls = [partial(_terminate, run, in_region) for in_region in by_region.values()]
+    by_region = _by_region(progress.boxes)
+    calls = [partial(_terminate, progress, in_region) for in_region in by_region.values()]
     run_parallel(calls)
 
 
-def _terminate(run: Run, boxes: Sequence[TerminationProgress]) -> None:
+def _terminate(progress: TerminateProgress, boxes: Sequence[BoxTermination]) -> None:
     """Terminate one region's instances. Volumes to keep are marked first, in case this process is killed.
 
     One call terminates all. If EC2 refuses it, each gets a call of its own, so that one protected instance does not
     keep the others running.
     """
-    client = run.app.aws.ec2(boxes[0].region)
-    ready: list[TerminationProgress] = []
-    for progress in boxes:
-        if not progress.keep_ebs or _mark_volumes_to_keep(run, client, progress):
-            ready.append(progress)
+    client = progress.app.aws.ec2(boxes[0].region)
+    ready: list[BoxTermination] = []
+    for termination in boxes:
+        if not termination.keep_ebs or _mark_volumes_to_keep(progress, client, termination):
+            ready.append(termination)
     if not ready:
         return
     ids = _instance_ids(ready)
     name = f"the termination of {', '.join(ids)}"
-    for progress in ready:
-        progress.call = name
+    for termination in ready:
+        termination.call = name
     try:
-        run.calls.make(
+        progress.calls.make(
             name,
             partial(ec2.terminate_instances, client, ids),
             look=partial(_find_terminations, client, ready),
@@ -248,22 +248,22 @@ def _terminate(run: Run, boxes: Sequence[TerminationProgress]) -> None:
         if is_unknown(exc) or len(ready) == 1:
             _note_error(ready, exc)
         else:
-            for progress in ready:
-                _terminate(run, [progress])
+            for termination in ready:
+                _terminate(progress, [termination])
 
 
-def _note_error(boxes: Iterable[TerminationProgress], cause: BootstrapError) -> None:
+def _note_error(boxes: Iterable[BoxTermination], cause: BootstrapError) -> None:
     """Note the error for each of these boxes that is not known to terminate."""
-    for progress in boxes:
-        if not progress.change:
-            progress.errors.append(cause)
+    for termination in boxes:
+        if not termination.change:
+            termination.errors.append(cause)
 
 
-def _find_terminations(client: EC2Client, boxes: Sequence[TerminationProgress]) -> list[StateChange] | None:
+def _find_terminations(client: EC2Client, boxes: Sequence[BoxTermination]) -> list[StateChange] | None:
     """Return the state changes once EC2 reports all of the boxes as ended; note those that it reports before."""
     state_before: dict[str, str] = {}
-    for progress in boxes:
-        state_before[progress.instance_id] = progress.box.instance.state
+    for termination in boxes:
+        state_before[termination.instance_id] = termination.box.instance.state
     changes: list[StateChange] = []
     for instance in ec2.get_instances(client, list(state_before)):
         if instance.state in ec2.ENDED:
@@ -275,25 +275,25 @@ def _find_terminations(client: EC2Client, boxes: Sequence[TerminationProgress]) 
     return changes
 
 
-def _note_changes(boxes: Iterable[TerminationProgress], changes: Iterable[StateChange]) -> None:
+def _note_changes(boxes: Iterable[BoxTermination], changes: Iterable[StateChange]) -> None:
     """Note the state change of each box; keep the noted one of a box that is not among them."""
     by_id = {change.instance_id: change for change in changes}
-    for progress in boxes:
-        progress.change = by_id.get(progress.instance_id, progress.change)
+    for termination in boxes:
+        termination.change = by_id.get(termination.instance_id, termination.change)
 
 
-def _mark_volumes_to_keep(run: Run, client: EC2Client, progress: TerminationProgress) -> bool:
+def _mark_volumes_to_keep(progress: TerminateProgress, client: EC2Client, termination: BoxTermination) -> bool:
     """Mark the box's volumes to keep. Return whether all are marked; if not, the box must not be terminated."""
-    for volume in progress.box.deletable_volumes:
+    for volume in termination.box.deletable_volumes:
         try:
-            run.calls.make(
+            progress.calls.make(
                 f"the keep tag of {volume.volume_id}",
                 partial(ec2.keep_ebs_volume, client, volume.volume_id),
                 look=partial(_find_kept_volume, client, volume.volume_id),
                 note=note_nothing,
             )
         except BootstrapError as exc:
-            progress.errors.append(exc)
+            termination.errors.append(exc)
             return False
     return True
 
@@ -309,36 +309,36 @@ def _find_kept_volume(client: EC2Client, volume_id: str) -> Volume | None:
 # --- volumes ---------------------------------------------------------------------------------------------
 
 
-def _delete_all_volumes(run: Run) -> None:
+def _delete_all_volumes(progress: TerminateProgress) -> None:
     """Delete the volumes of the terminated boxes in parallel."""
-    calls = [partial(_delete_volumes, run, progress) for progress in run.terminated]
+    calls = [partial(_delete_volumes, progress, termination) for termination in progress.terminated]
     run_parallel(calls)
 
 
-def _delete_volumes(run: Run, progress: TerminationProgress) -> None:
+def _delete_volumes(progress: TerminateProgress, termination: BoxTermination) -> None:
     """Delete the volumes of one box in parallel, each once it is detached."""
-    client = run.app.aws.ec2(progress.region)
-    volumes = progress.undeleted_volumes
+    client = progress.app.aws.ec2(termination.region)
+    volumes = termination.undeleted_volumes
     _report_waiting(volumes)
-    calls = [partial(_delete, run, client, progress, volume.volume_id) for volume in volumes]
+    calls = [partial(_delete, progress, client, termination, volume.volume_id) for volume in volumes]
     run_parallel(calls)
 
 
-def _delete(run: Run, client: EC2Client, progress: TerminationProgress, volume_id: str) -> None:
+def _delete(progress: TerminateProgress, client: EC2Client, termination: BoxTermination, volume_id: str) -> None:
     try:
-        ec2.wait_detached(client, volume_id, progress.instance_id)
-        run.calls.make(
+        ec2.wait_detached(client, volume_id, termination.instance_id)
+        progress.calls.make(
             f"the deletion of {volume_id}",
             partial(ec2.delete_ebs_volume, client, volume_id),
             look=partial(ec2.find_deletion, client, volume_id),
-            note=partial(_note_deletion, progress, volume_id),
+            note=partial(_note_deletion, termination, volume_id),
         )
     except BootstrapError as exc:
-        progress.errors.append(exc)
+        termination.errors.append(exc)
 
 
-def _note_deletion(progress: TerminationProgress, volume_id: str, _: object) -> None:
-    progress.deleted.append(volume_id)
+def _note_deletion(termination: BoxTermination, volume_id: str, _: object) -> None:
+    termination.deleted.append(volume_id)
 
 
 def _report_waiting(volumes: Sequence[Volume]) -> None:
