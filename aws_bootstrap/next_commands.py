@@ -31,11 +31,10 @@ from .models import (
     TerminateReport,
     Termination,
 )
+from .models.quota import SMALLEST_BOX, value_to_request
 
 #: The program on the box that prints Jupyter's address with its token; by its path, since not every shell finds it.
 JUPYTER_LINK = ".aws-bootstrap/jupyter-link"
-#: vCPUs. A region may have a quota of 0, whose double is no request.
-_LEAST_REQUESTED = 8
 
 #: Where a command begins in a line of a hint. It ends with the line, or at two spaces.
 _IN_HINT = re.compile(rf"({re.escape(PROGRAM)}|{re.escape(SSH)}|(?:(?<=: )|^)aws )(.*?)(?:  |$)", re.MULTILINE)
@@ -330,7 +329,7 @@ def _after_access(report: AccessReport) -> tuple[Command, ...]:
 
 @next_commands.register
 def _after_quota(report: QuotaReport) -> tuple[Command, ...]:
-    """Return a request for the first quota shown, in all its regions, for twice the highest value among them."""
+    """Return a request for the first quota shown, in all its regions: for the family's smallest boxes."""
     if not report.quotas:
         return ()
     first = report.quotas[0]
@@ -340,7 +339,7 @@ def _after_quota(report: QuotaReport) -> tuple[Command, ...]:
         if quota.family == first.family and quota.quota_type == first.quota_type:
             regions.append(quota.region)
             highest = max(highest, quota.value)
-    desired = max(_LEAST_REQUESTED, 2 * int(highest))
+    desired = value_to_request(highest, SMALLEST_BOX[first.family])
     return (quota_request(first.family, first.quota_type, desired, regions),)
 
 

@@ -8,6 +8,9 @@ from datetime import datetime
 from .base import Result, optional
 from .facts import RegionFailure
 
+#: The vCPUs of each family's smallest box with a GPU: g4dn.xlarge, p3.2xlarge, p5.4xlarge, dl1.24xlarge.
+SMALLEST_BOX = {"gvt": 4, "p": 8, "p5": 16, "dl": 96}
+
 
 @dataclass(frozen=True)
 class Quota:
@@ -16,6 +19,16 @@ class Quota:
     code: str
     name: str
     value: float
+
+
+def value_to_request(current: float | None, vcpus: int) -> int:
+    """Return the quota to request for boxes of so many vCPUs: two boxes more than the current quota allows.
+
+    AWS accepts no request that does not exceed the current quota, which may be in use. It reviews each request, so it
+    is for two boxes. A quota that is not known counts as 0, since the request is only a suggestion.
+    """
+    at_least_one = max(vcpus, 1)  # EC2's reply may lack the vCPUs of a type
+    return int(current or 0) + 2 * at_least_one
 
 
 @dataclass(frozen=True)

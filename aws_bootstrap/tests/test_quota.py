@@ -8,6 +8,7 @@ import signal
 import pytest
 
 from aws_bootstrap import quota
+from aws_bootstrap.models.quota import value_to_request
 
 GVT_SPOT, GVT_ON_DEMAND = "L-3819A6DF", "L-DB2E81BA"
 P_SPOT, P5_SPOT, P_ON_DEMAND = "L-7212CCBC", "L-C4BD4855", "L-417A185B"
@@ -75,7 +76,25 @@ def test_where_p5_was_folded_into_p_that_is_said_and_ps_quota_shown(run, quotas)
 def test_text_ends_with_a_request_that_exceeds_the_value(run, quotas):
     quotas.values[WEST, GVT_SPOT] = 64.0
     shown = run("quota", "show", "--family", "gvt").stdout
-    assert shown.rstrip().endswith("aws-bootstrap quota request --type spot --desired-value 128 -r us-west-2")
+    assert shown.rstrip().endswith("aws-bootstrap quota request --type spot --desired-value 72 -r us-west-2")
+
+
+@pytest.mark.parametrize(("family", "smallest"), [("gvt", 4), ("p", 8), ("p5", 16), ("dl", 96)])
+@pytest.mark.parametrize("current", [0.0, 3.5, 64.0])
+def test_the_request_is_for_two_boxes_of_the_family_above_the_highest_quota(run, quotas, family, smallest, current):
+    quotas.values[EAST, quota.CODES[family]["spot"]] = current
+    quotas.values[WEST, quota.CODES[family]["spot"]] = 0.0
+    regions = ("-r", WEST, "-r", EAST)
+    shown = json.loads(run("quota", "show", "--family", family, *regions, "-o", "json").stdout)
+    (command,) = shown["next"]
+    desired = command["argv"][command["argv"].index("--desired-value") + 1]
+    assert int(desired) == int(current) + 2 * smallest
+    assert run(*command["argv"][1:], "--yes").exit_code == 0, "AWS accepts it: it exceeds the quota of each region"
+
+
+def test_a_request_exceeds_the_quota_where_the_vcpus_of_a_type_are_not_known():
+    assert value_to_request(12.0, 0) == 14
+    assert value_to_request(None, 4) == 8
 
 
 def test_a_region_that_cannot_be_read_is_unknown_and_the_rest_is_shown(run, cloud, quotas):

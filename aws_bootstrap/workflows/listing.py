@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from .. import ec2
 from ..aws import each_region
 from ..models import Image, ImageList, ImageRow, InstanceType, InstanceTypeList, InstanceTypeRow, Prices
+from ..models.quota import value_to_request
 from ..parallel import gather, run_parallel
 from ..quota import QuotaKey
 from . import costs, quota
@@ -57,15 +58,18 @@ def _priced(row: InstanceTypeRow, prices: Prices) -> InstanceTypeRow:
 
 
 def _quotas_to_request(app: App, rows: Sequence[InstanceTypeRow], regions: Sequence[str]) -> dict[str, int]:
-    """Return the spot quota to request in these regions for a box of each family's smallest listed type."""
+    """Return the spot quota to request in these regions, by family, for boxes of its smallest listed type."""
     smallest: dict[str, int] = {}
     for row in rows:
         if row.quota_family:
             smallest[row.quota_family] = min(row.vcpus, smallest.get(row.quota_family, row.vcpus))
-    calls: list[Callable[[], int]] = []
-    for family, vcpus in smallest.items():
-        calls.append(partial(quota.value_to_request, app, QuotaKey(family, "spot"), regions, vcpus))
-    return dict(zip(smallest, run_parallel(calls), strict=True))
+    calls: list[Callable[[], float | None]] = []
+    for family in smallest:
+        calls.append(partial(quota.highest_value, app, QuotaKey(family, "spot"), regions))
+    to_request: dict[str, int] = {}
+    for family, current in zip(smallest, run_parallel(calls), strict=True):
+        to_request[family] = value_to_request(current, smallest[family])
+    return to_request
 
 
 def images(app: App, name_filter: str, regions: Sequence[str]) -> ImageList:

@@ -65,20 +65,11 @@ def show(app: App, family: str | None, regions: Sequence[str]) -> QuotaReport:
     return QuotaReport(tuple(rows), queried, failed)
 
 
-def value_to_request(app: App, key: QuotaKey, regions: Sequence[str], vcpus: int) -> int:
-    """Return the quota to request in these regions for boxes of so many vCPUs: above the highest of them."""
+def highest_value(app: App, key: QuotaKey, regions: Sequence[str]) -> float | None:
+    """Return the highest quota of these regions; None if none of them could be read."""
     calls = [partial(current_value, app, region, key) for region in regions]
     known = [value for value in run_parallel(calls) if value is not None]
-    return above(max(known, default=0.0), vcpus)
-
-
-def above(value: float | None, vcpus: int) -> int:
-    """Return the quota to request where this one is too low for boxes of so many vCPUs.
-
-    The present quota may be in use, so it is exceeded: by twice the vCPUs, since AWS reviews each request. A quota that
-    is not known counts as 0, since the request is only a suggestion.
-    """
-    return int(value or 0) + 2 * vcpus
+    return max(known, default=None)
 
 
 def current_value(app: App, region: str, key: QuotaKey) -> float | None:

@@ -9,6 +9,7 @@ from ... import ec2
 from ...aws import without_waiting
 from ...errors import BootstrapError, QuotaError
 from ...invocation import PROGRAM
+from ...models.quota import value_to_request
 from ...quota import QuotaKey
 from .. import quota
 from .capacity import Attempt, ZeroQuotaError
@@ -28,7 +29,7 @@ def explained(app: App, attempt: Attempt, vcpus: int, error: QuotaError) -> Quot
         error.add_details(hint=quota_commands(attempt, 0))
         return error
     value = quota.current_value(app, attempt.region, QuotaKey(family, attempt.market))
-    commands = quota_commands(attempt, quota.above(value, vcpus))
+    commands = quota_commands(attempt, value_to_request(value, vcpus))
     if value == 0:
         return _zero(attempt, error, commands)
     # A quota below one box of the type never allows it, whatever has ended.
@@ -80,4 +81,4 @@ def quota_commands(attempt: Attempt, desired_value: int) -> str:
         return "Request an increase: https://console.aws.amazon.com/servicequotas/"
     pinned = f"--family {family} --region {attempt.region}"
     request = f"{PROGRAM} quota request {pinned} --type {attempt.market} --desired-value {desired_value}"
-    return f"Show the quota:       {PROGRAM} quota show {pinned}\nRequest an increase:  {request}"
+    return f"Show the quota: {PROGRAM} quota show {pinned}\nRequest an increase: {request}"
