@@ -10,6 +10,10 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .models.facts import Market
 
 DEFAULT_REGION = "us-west-2"
 
@@ -64,8 +68,8 @@ class LaunchConfig:
     tag: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def market(self) -> str:
-        """Return the market requested: `spot` or `on-demand`."""
+    def market(self) -> Market:
+        """Return the market requested."""
         if self.spot:
             return "spot"
         return "on-demand"

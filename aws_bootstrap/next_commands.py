@@ -31,6 +31,7 @@ from .models import (
     TerminateReport,
     Termination,
 )
+from .models.facts import Market
 from .models.quota import SMALLEST_BOX, value_to_request
 
 #: The program on the box that prints Jupyter's address with its token; by its path, since not every shell finds it.
@@ -191,7 +192,7 @@ def of_family(result: InstanceTypeList, family: str) -> list[Command]:
     return [show, quota_request(family, "spot", result.enough[family], result.regions)]
 
 
-def quota_request(family: str, market: str, vcpus: int, regions: Iterable[str]) -> Command:
+def quota_request(family: str, market: Market, vcpus: int, regions: Iterable[str]) -> Command:
     """Return the command that requests so many vCPUs in these regions; the default family is left out."""
     options: list[str] = []
     if family != "gvt":

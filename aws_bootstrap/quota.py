@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, cast
 from .aws import translate_aws_errors
 from .errors import AwsError
 from .models import Quota, QuotaChange
+from .models.facts import MARKETS, Market
 
 if TYPE_CHECKING:
     from types_boto3_service_quotas import ServiceQuotasClient
@@ -26,12 +27,11 @@ if TYPE_CHECKING:
     type QuotaReply = GetServiceQuotaResponseTypeDef | GetAWSDefaultServiceQuotaResponseTypeDef
 
 SERVICE = "ec2"
-MARKETS = ("spot", "on-demand")
 STATUSES = ("PENDING", "CASE_OPENED", "APPROVED", "DENIED", "CASE_CLOSED", "NOT_APPROVED")
 OPEN = ("PENDING", "CASE_OPENED")
 
 # To add a family, add its two codes here.
-CODES: dict[str, dict[str, str]] = {
+CODES: dict[str, dict[Market, str]] = {
     "gvt": {"spot": "L-3819A6DF", "on-demand": "L-DB2E81BA"},
     "p": {"spot": "L-7212CCBC", "on-demand": "L-417A185B"},
     "p5": {"spot": "L-C4BD4855", "on-demand": "L-417A185B"},
@@ -48,7 +48,7 @@ class QuotaKey:
     """What a quota limits: one instance family in one market. A row of the table above."""
 
     family: str
-    market: str
+    market: Market
 
     @property
     def code(self) -> str:
@@ -64,7 +64,7 @@ class QuotaKey:
         return QuotaKey(family, self.market)
 
 
-def quota_keys(family: str | None = None, market: str | None = None) -> tuple[QuotaKey, ...]:
+def quota_keys(family: str | None = None, market: Market | None = None) -> tuple[QuotaKey, ...]:
     """Return the keys of a family (None: all) and a market (None: both)."""
     keys: list[QuotaKey] = []
     for each_family in FAMILIES:

@@ -6,12 +6,13 @@ import click
 
 from .. import quota as quotas
 from ..app import App
+from ..models.facts import MARKETS, Market
 from . import options
 from .command import Group
 from .params import any_case
 
 _FAMILIES = any_case(quotas.FAMILIES)
-_MARKETS = any_case(quotas.MARKETS)
+_MARKETS = any_case(MARKETS)
 _FAMILY_HELP = "GPU family: gvt (G and VT), p (P2 to P4), p5 (P5), dl (DL)."
 
 
@@ -60,7 +61,7 @@ def show(app: App, family: str | None, regions: tuple[str, ...]) -> None:
 @options.regions_here
 @options.yes
 @click.pass_obj
-def request(app: App, market: str, desired_value: int, family: str, regions: tuple[str, ...], yes: bool) -> None:
+def request(app: App, market: Market, desired_value: int, family: str, regions: tuple[str, ...], yes: bool) -> None:
     """Request a higher quota. Every region is checked first: if one must be left out, no request is sent.
 
     \b
@@ -84,7 +85,7 @@ def request(app: App, market: str, desired_value: int, family: str, regions: tup
 @click.option("--status", type=any_case(quotas.STATUSES), help="Only requests in this state.")
 @options.regions_here
 @click.pass_obj
-def history(app: App, family: str | None, market: str | None, status: str | None, regions: tuple[str, ...]) -> None:
+def history(app: App, family: str | None, market: Market | None, status: str | None, regions: tuple[str, ...]) -> None:
     """Show the requests sent so far, newest first.
 
     \b

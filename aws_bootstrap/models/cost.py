@@ -11,7 +11,7 @@ from datetime import datetime
 from types import MappingProxyType
 
 from .base import optional
-from .facts import Instance, SpotPrice
+from .facts import Instance, InstanceState, Market, SpotPrice
 
 #: gp3 storage, the list price in most regions: https://aws.amazon.com/ebs/pricing/
 GP3_USD_PER_GB_MONTH = 0.08
@@ -21,7 +21,7 @@ IPV4_USD_PER_HOUR = 0.005
 HOURS_PER_MONTH = 730
 #: States in which EC2 bills no hours: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-instance-lifecycle.html
 #: `pending` bills nothing either, but becomes `running` within seconds, so that it has the price of a running one.
-UNBILLED_STATES = ("stopping", "stopped", "shutting-down", "terminated")
+UNBILLED_STATES: tuple[InstanceState, ...] = ("stopping", "stopped", "shutting-down", "terminated")
 
 #: Spot prices of one region, by instance type and availability zone.
 type ZonePrices = Mapping[tuple[str, str], SpotPrice]
@@ -45,7 +45,7 @@ class TypePrice:
     spot_price_per_hour: float | None
     on_demand_price_per_hour: float | None
 
-    def of(self, market: str) -> float | None:
+    def of(self, market: Market) -> float | None:
         """Return the price in this market; None if it is unknown."""
         if market == "spot":
             return self.spot_price_per_hour
@@ -147,7 +147,7 @@ def uptime_seconds(instance: Instance, now: datetime) -> int | None:
     return max(0, int(uptime.total_seconds()))
 
 
-def cost_so_far(price_per_hour: float | None, uptime_seconds: int | None, state: str) -> float | None:
+def cost_so_far(price_per_hour: float | None, uptime_seconds: int | None, state: InstanceState) -> float | None:
     """Return what the instance has cost since its launch; None if its price or its running time is unknown.
 
     A stopped instance ran for less than the time since its launch. EC2 does not report for how long.

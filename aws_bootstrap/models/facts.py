@@ -11,8 +11,11 @@ from typing import Literal
 
 #: How an instance is bought.
 Market = Literal["spot", "on-demand"]
+MARKETS: tuple[Market, ...] = ("spot", "on-demand")
 #: EC2's states of an instance; `unknown` in place of one that its reply lacks.
 InstanceState = Literal["pending", "running", "shutting-down", "terminated", "stopping", "stopped", "unknown"]
+#: EC2's states of a volume; `unknown` in place of one that its reply lacks.
+VolumeState = Literal["creating", "available", "in-use", "deleting", "deleted", "error", "unknown"]
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,7 @@ class Volume:
     volume_id: str
     region: str
     size_gb: int
-    state: str
+    state: VolumeState
     availability_zone: str
     created_by_us: bool
     kept: bool
@@ -154,8 +157,8 @@ class StateChange:
     """What TerminateInstances reports of one instance."""
 
     instance_id: str
-    previous_state: str
-    current_state: str
+    previous_state: InstanceState
+    current_state: InstanceState
 
 
 @dataclass(frozen=True)
@@ -185,7 +188,7 @@ class RegionReason:
     region: str
     reason: str
     instance_type: str | None = field(default=None, metadata={"optional": True})
-    market: str | None = field(default=None, metadata={"optional": True})
+    market: Market | None = field(default=None, metadata={"optional": True})
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from .base import Result, optional, private
 from .cost import MonthlyCost, TypePrice
-from .facts import RegionFailure, Resource
+from .facts import Market, RegionFailure, Resource
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class DryRun(Result):
     instance_type: str
     ami_id: str
     ami_name: str
-    pricing: str
+    pricing: Market
     key_name: str
     security_group: str | None
     volume_size_gb: int
@@ -80,7 +80,7 @@ class LaunchReport(Result):
     instance_type: str
     availability_zone: str | None
     ami_id: str
-    pricing: str
+    pricing: Market
     region: str
     regions_tried: tuple[str, ...]
     ssh_alias: str | None

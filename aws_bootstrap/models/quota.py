@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from .base import Result, optional
-from .facts import RegionFailure
+from .facts import Market, RegionFailure
 
 #: The vCPUs of each family's smallest box with a GPU: g4dn.xlarge, p3.2xlarge, p5.4xlarge, dl1.24xlarge.
 SMALLEST_BOX = {"gvt": 4, "p": 8, "p5": 16, "dl": 96}
@@ -61,7 +61,7 @@ class QuotaRow:
 
     region: str
     family: str
-    quota_type: str
+    quota_type: Market
     quota_code: str
     quota_name: str
     value: float
@@ -78,7 +78,7 @@ class QuotaRequestRow:
     quota_name: str
     desired_value: float
     region: str
-    quota_type: str
+    quota_type: Market
     family: str
     case_id: str | None = optional()
     note: str | None = optional()
@@ -94,7 +94,7 @@ class QuotaHistoryRow:
     quota_name: str
     desired_value: float
     region: str
-    quota_type: str
+    quota_type: Market
     family: str
     created: datetime | None
     case_id: str | None = optional()

@@ -8,7 +8,7 @@ from datetime import datetime
 from ..gpu import GpuInfo
 from .base import Notice, Result, optional, private
 from .cost import MonthlyCost
-from .facts import RegionFailure
+from .facts import InstanceState, Market, RegionFailure, VolumeState
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class VolumeStatus:
     volume_id: str
     size_gb: int
     mount_point: str
-    state: str
+    state: VolumeState
 
 
 @dataclass(frozen=True)
@@ -27,11 +27,11 @@ class InstanceStatus:
 
     instance_id: str
     region: str
-    state: str
+    state: InstanceState
     instance_type: str
     public_ip: str | None
     ssh_alias: str | None
-    lifecycle: str
+    lifecycle: Market
     availability_zone: str
     launch_time: datetime | None
     uptime_seconds: int | None

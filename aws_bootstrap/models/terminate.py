@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .base import Result, optional, private
-from .facts import Instance, RegionFailure, Volume
+from .facts import Instance, InstanceState, RegionFailure, Volume
 from .left_out import LeftOutBox
 
 
@@ -28,8 +28,8 @@ class Termination:
     """What became of one instance and of its data volumes."""
 
     instance_id: str
-    previous_state: str
-    current_state: str
+    previous_state: InstanceState
+    current_state: InstanceState
     ssh_alias_removed: str | None = optional()
     ebs_volumes_deleted: tuple[str, ...] | None = optional()
     ebs_volumes_kept: tuple[str, ...] | None = optional()

@@ -273,9 +273,9 @@ def test_the_regions_of_a_document_are_one_line(console, capsys):
 
 
 def test_no_regions_and_texts_that_look_like_regions_stay_as_they_are(console, capsys):
-    ended = Termination("i-1", '\n  "regions_queried": [\n    "a"\n  ]', "x")
+    ended = Termination('\n  "regions_queried": [\n    "a"\n  ]', "running", "shutting-down")
     output.emit(TerminateReport((ended,)))
-    assert shown(capsys)["terminated"][0]["previous_state"] == ended.previous_state
+    assert shown(capsys)["terminated"][0]["instance_id"] == ended.instance_id
     output.emit(StatusReport((), (), (), ()))
     assert shown(capsys)["regions_queried"] == []
 

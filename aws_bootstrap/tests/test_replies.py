@@ -188,6 +188,31 @@ def test_a_box_of_which_little_is_said_is_shown(cloud, run, operation, path):
     assert json.loads(outcome.stdout)["instances"][0]["instance_id"] == box
 
 
+def test_a_state_that_is_new_to_ec2_is_shown_as_it_comes(cloud, run):
+    client = cloud.ec2(REGION)
+    box = start_box(client)["InstanceId"]
+    make_volume(client, box)
+
+    def rename_state_of_box(parsed: dict[str, Any], **_: Any) -> None:
+        parsed["Reservations"][0]["Instances"][0]["State"]["Name"] = "hibernating"
+
+    def rename_state_of_volumes(parsed: dict[str, Any], **_: Any) -> None:
+        for volume in parsed["Volumes"]:
+            volume["State"] = "optimizing"
+
+    client.meta.events.register("after-call.*.DescribeInstances", rename_state_of_box)
+    client.meta.events.register("after-call.*.DescribeVolumes", rename_state_of_volumes)
+    outcome = run("status", "-r", REGION, "-o", "json")
+    assert outcome.exit_code == 0
+    (shown,) = json.loads(outcome.stdout)["instances"]
+    assert shown["state"] == "hibernating"
+    assert {volume["state"] for volume in shown["ebs_volumes"]} == {"optimizing"}
+    for output_format in ("text", "table", "yaml"):
+        outcome = run("status", "-r", REGION, "-o", output_format)
+        assert outcome.exit_code == 0
+        assert "hibernating" in outcome.stdout
+
+
 @pytest.mark.parametrize("shown", [["-o", "table"], ["-o", "text"], ["--no-instructions"]], ids=" ".join)
 def test_every_view_shows_a_box_without_its_launch_time(cloud, run, shown):
     client = cloud.ec2(REGION)

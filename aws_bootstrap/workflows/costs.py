@@ -11,6 +11,7 @@ from ..aws import PRICING_REGION, without_waiting
 from ..errors import BootstrapError
 from ..models import Instance, MonthlyCost, Prices, TypePrice
 from ..models.cost import UNBILLED_STATES, ZonePrices, box_costs
+from ..models.facts import MARKETS
 from ..parallel import run_parallel
 from .box import Box
 
@@ -76,7 +77,7 @@ def warn_of_errors(prices: Prices) -> None:
 def warn_of_unknown(type_prices: Iterable[TypePrice], prices: Prices) -> None:
     """Warn of each price of these instance types that is unknown, with the reason if it could not be read."""
     for of_type in type_prices:
-        for market in ("spot", "on-demand"):
+        for market in MARKETS:
             if of_type.of(market) is None:
                 message = f"The {market} price of {of_type.instance_type} in {of_type.region} is unknown."
                 reason = prices.errors.get((of_type.region, market))

@@ -11,6 +11,7 @@ from .. import ec2, output, sshconfig
 from ..errors import BootstrapError, IncompleteError, Interrupted
 from ..invocation import PROGRAM
 from ..models import LeftOutBox, RegionReason, Resource, StateChange, TerminateReport, Termination, Volume
+from ..models.facts import InstanceState
 from ..parallel import run_parallel
 from .box import Box
 from .selection import Targets
@@ -261,7 +262,7 @@ def _note_error(boxes: Iterable[BoxTermination], cause: BootstrapError) -> None:
 
 def _find_terminations(client: EC2Client, boxes: Sequence[BoxTermination]) -> list[StateChange] | None:
     """Return the state changes once EC2 reports all of the boxes as ended; note those that it reports before."""
-    state_before: dict[str, str] = {}
+    state_before: dict[str, InstanceState] = {}
     for termination in boxes:
         state_before[termination.instance_id] = termination.box.instance.state
     changes: list[StateChange] = []

@@ -12,7 +12,7 @@ import types
 from dataclasses import is_dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from aws_bootstrap import models
 from aws_bootstrap.errors import ErrorReport
@@ -111,6 +111,8 @@ def _type(hint: Any, defs: dict[str, Any]) -> dict[str, Any]:
             defs[name] = {}
             defs[name] = {"description": hint.__doc__} | _object(hint, defs)
         return {"$ref": f"#/$defs/{name}"}
+    if get_origin(hint) is Literal:
+        return {"type": "string"}  # EC2 may have more words one day, and each is shown as it comes
     if get_origin(hint) in (tuple, list):
         return {"type": "array", "items": _type(get_args(hint)[0], defs)}
     if get_origin(hint) is dict:

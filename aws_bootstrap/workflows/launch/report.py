@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from ...models import Instance, LaunchReport
 from ...models.cost import box_costs, monthly_total
+from ...models.facts import Market
 from ...ssh import VolumeUnformatted
 from .. import data_volume, provision
 from ..provision import SetupOutcome
@@ -40,7 +41,7 @@ def report(launch: Launch) -> LaunchReport:
     return _with_volume(facts, launch, node)
 
 
-def _market(launch: Launch) -> str:
+def _market(launch: Launch) -> Market:
     """Return the market of the last attempt, else the configured one."""
     if launch.attempts:
         return launch.attempts[-1].market
