@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from botocore.exceptions import ClientError
 
 from .conftest import eventually, launch, refused, wait_state
 
@@ -33,6 +34,17 @@ def test_of_several_values_of_a_filter_one_is_enough(ec2):
     filters = [{"Name": "tag-key", "Values": ["one", "two"]}]
     found = ec2.describe_volumes(Filters=filters)["Volumes"]
     assert sorted(volume["VolumeId"] for volume in found) == sorted(tagged[:3])
+
+
+def test_a_volume_that_there_is_not_is_named_in_ec2s_words(ec2):
+    """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html (InvalidVolume.NotFound)"""
+    known = ec2.create_volume(AvailabilityZone="us-west-2a", Size=1)["VolumeId"]
+    with pytest.raises(ClientError) as caught:
+        ec2.describe_volumes(VolumeIds=[known, "vol-0123456789abcdef0"])
+    assert caught.value.response["Error"] == {
+        "Code": "InvalidVolume.NotFound",
+        "Message": "The volume 'vol-0123456789abcdef0' does not exist.",
+    }
 
 
 def zone_of(instance):
