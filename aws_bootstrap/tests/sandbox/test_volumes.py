@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 from botocore.exceptions import ClientError
 
+from aws_bootstrap import ec2 as verbs
+from aws_bootstrap.errors import AwsError, BootstrapError
+
 from .conftest import eventually, launch, refused, wait_state
 
 
@@ -125,6 +128,23 @@ def test_detach_needs_no_instance(ec2, instance):
     assert status(ec2, volume_id) == "in-use"
     assert eventually(lambda: status(ec2, volume_id) == "available")
     assert refused(ec2.detach_volume, VolumeId=volume_id) == "IncorrectState"
+
+
+def test_the_tools_own_verbs_attach_detach_and_wait(cloud, ec2, instance):
+    """What terminate waits for, against an EC2 that takes its time: the volume is in use until it is detached."""
+    volume_id = make_volume(ec2, zone_of(instance))
+    verbs.attach_ebs_volume(ec2, volume_id, instance["InstanceId"])
+    with pytest.raises(BootstrapError, match="did not detach within 0 s"):
+        verbs.wait_detached(ec2, volume_id, instance["InstanceId"], timeout=0.0)
+    cloud.clear_log()
+    verbs.detach_ebs_volume(ec2, volume_id)
+    verbs.wait_detached(ec2, volume_id, instance["InstanceId"])
+    assert status(ec2, volume_id) == "available"
+    (sent,) = cloud.log("DetachVolume")
+    assert sent["parameters"]["VolumeId"] == volume_id
+    with pytest.raises(AwsError) as caught:
+        verbs.detach_ebs_volume(ec2, volume_id)
+    assert caught.value.aws_code == "IncorrectState"
 
 
 def test_the_root_volume_of_a_running_instance_stays(ec2, instance):
