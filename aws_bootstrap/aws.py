@@ -20,6 +20,7 @@ from .config import DEFAULT_REGION
 from .errors import BootstrapError, UsageError, is_denied_by_organization, unexpected_reply
 from .models import RegionFailure, RegionReason
 from .parallel import WAKE_SECONDS, map_parallel
+from .region_names import with_region_named
 from .silence import SILENCE
 
 if TYPE_CHECKING:
@@ -264,7 +265,7 @@ def _caught[T](call: Callable[[str], T], region: str) -> T | BootstrapError:
         with translate_aws_errors():
             return call(region)
     except BootstrapError as exc:
-        return exc
+        return with_region_named(exc, region)
 
 
 def _report_nothing(region: str) -> None:

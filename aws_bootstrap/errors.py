@@ -206,7 +206,7 @@ _EXPIRED = Known(
 _INVALID = Known(
     code="invalid-credentials",
     message="AWS does not accept these credentials, or the region is not enabled for the account.",
-    hint=f"Show the credentials in use: aws configure list{PROFILE}\nList enabled regions: aws account list-regions",
+    hint=f"Show the credentials in use: aws configure list{PROFILE}",
 )
 _CAPACITY = Known(CapacityError, hint="Try again later, or another --instance-type, another --region, or --on-demand.")
 _PRICE = Known(CapacityError, hint="Raise --max-price, or try later or in another --region.")

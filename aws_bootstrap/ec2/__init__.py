@@ -47,6 +47,7 @@ from .volumes import (
     keep_ebs_volume,
     revoke_format_permission,
     validate_ebs_volume,
+    volume_in_use,
     wait_detached,
 )
 
@@ -108,6 +109,7 @@ __all__ = [
     "revoke_format_permission",
     "terminate_instances",
     "validate_ebs_volume",
+    "volume_in_use",
     "wait_detached",
     "wait_running",
     "world_sources",

@@ -111,12 +111,18 @@ def validate_ebs_volume(ec2: EC2Client, volume_id: str) -> Volume:
         if not volume.availability_zone:
             raise KeyError("AvailabilityZone")  # it decides where the box goes
     if volume.state != "available":
-        raise BootstrapError(
-            f"{volume_id} is {volume.state}; a volume must be available to be attached.",
-            hint=f"Show its attachment: aws ec2 describe-volumes --region {volume.region} --volume-ids {volume_id}",
-            code="volume-in-use",
-        )
+        raise volume_in_use(volume)
     return volume
+
+
+def volume_in_use(volume: Volume) -> BootstrapError:
+    """Return the error for a volume that cannot be attached in its state."""
+    volume_id = volume.volume_id
+    return BootstrapError(
+        f"{volume_id} is {volume.state}; a volume must be available to be attached.",
+        hint=f"Show its attachment: aws ec2 describe-volumes --region {volume.region} --volume-ids {volume_id}",
+        code="volume-in-use",
+    )
 
 
 def claim_ebs_volume(ec2: EC2Client, volume_id: str, instance_id: str) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -21,6 +22,7 @@ PROGRAM = "aws-bootstrap --sandbox"
 LOGIN_PORT = 2222
 
 CONTROL_PATH = "/_sandbox"
+_ELSEWHERE = f'Use another folder: export {PATH_VARIABLE}="$(mktemp -d)"'
 _UNSET = ("AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_CA_BUNDLE")
 _KEY_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 
@@ -43,8 +45,13 @@ class Home:
     @classmethod
     def of(cls, root: Path | None = None) -> Home:
         """Return the sandbox in `root`, else in the folder that the environment names, else in the default one."""
-        chosen = root or os.environ.get(PATH_VARIABLE) or Path.home() / ".aws-bootstrap" / "sandbox"
-        return cls(Path(chosen).expanduser().absolute())
+        chosen = root or os.environ.get(PATH_VARIABLE) or "~/.aws-bootstrap/sandbox"
+        try:
+            return cls(Path(chosen).expanduser().absolute())
+        except RuntimeError as exc:  # a container's user without an account
+            raise BootstrapError(
+                "There is no home folder for the sandbox: HOME is not set.", hint=_ELSEWHERE, code="sandbox-failed"
+            ) from exc
 
     @property
     def boxes(self) -> Path:
@@ -80,6 +87,10 @@ class Home:
 
         Raise BootstrapError for a folder that holds something else: its mode would change, and `reset` would erase it.
         """
+        with folder_errors(self.root):
+            self._create()
+
+    def _create(self) -> None:
         if self.root.exists() and any(self.root.iterdir()) and not self.is_sandbox():
             raise BootstrapError(
                 f"{self.root} is not empty and is not a sandbox folder.",
@@ -144,11 +155,22 @@ def principal_variables(home: Home, principal: Mapping[str, str]) -> dict[str, s
     if principal["access_key"] == home.access_key()[0]:
         return variables
     folder = home.root / "principals" / "-".join(filter(None, [principal["role"], principal["name"]]))
-    ensure_private_folder(folder)
+    with folder_errors(folder):
+        ensure_private_folder(folder)
     files = {"AWS_BOOTSTRAP_HOME": folder, "AWS_BOOTSTRAP_SSH_CONFIG": folder / "ssh_config"}
     for command in ("LAUNCH", "CLEANUP", "SETUP"):
         files[f"AWS_BOOTSTRAP_{command}_KEY_PATH"] = folder / "id_ed25519.pub"
     return variables | {name: str(path) for name, path in files.items()}
+
+
+@contextmanager
+def folder_errors(folder: Path) -> Iterator[None]:
+    """Raise BootstrapError in place of an OSError: it says which variable moves the sandbox."""
+    try:
+        yield
+    except OSError as exc:
+        message = f"The sandbox cannot use its folder {folder}: {exc.strerror or exc}."
+        raise BootstrapError(message, hint=_ELSEWHERE, code="sandbox-failed") from exc
 
 
 def _write_private(path: Path, text: str) -> None:
@@ -162,7 +184,12 @@ def _write_private(path: Path, text: str) -> None:
 def _write_once(path: Path, text: str) -> None:
     """Write a file that only its owner can read, unless it exists: of two that start at once the first wins."""
     try:
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as handle:
-            handle.write(text)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         return
+    try:
+        with open(handle, "w") as file:
+            file.write(text)
+    except OSError:  # a full disk: an empty file would be taken for a written one
+        path.unlink()
+        raise

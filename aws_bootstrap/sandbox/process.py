@@ -21,7 +21,7 @@ from typing import Any
 from ..errors import BootstrapError
 from ..invocation import PROGRAM
 from . import control_client
-from .home import Home, Record
+from .home import Home, Record, folder_errors
 
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0
@@ -49,7 +49,7 @@ def ensure_running(home: Home, *options: str) -> int:
         return found.port
     _require_extra()
     home.create()
-    with _lock(home):
+    with folder_errors(home.root), _lock(home):
         found = running(home) or _start(home, options)
     return found.port
 
@@ -70,7 +70,7 @@ def stop(home: Home) -> bool:
     """Stop the home's sandbox; its state stays on disk. Return False if none was running."""
     if not home.is_sandbox():
         return False
-    with _lock(home):
+    with folder_errors(home.root), _lock(home):
         return _end(home)
 
 

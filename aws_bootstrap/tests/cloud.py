@@ -78,7 +78,8 @@ class Cloud(Aws):
 
     def regions(self) -> list[str]:
         """Fewer than moto has, so that tests are quick."""
-        if self._denied >= {(region, None) for region in REGIONS}:
+        is_denied = (self.region, "DescribeRegions") in self._denied
+        if is_denied or self._denied >= {(region, None) for region in REGIONS}:
             raise to_aws_error("UnauthorizedOperation", "You are not authorized to perform this operation.")
         return list(REGIONS)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -116,3 +117,67 @@ def test_a_tree_without_tags_has_a_version(tmp_path):
     for tag in run("git", "tag", cwd=source).split():
         run("git", "tag", "-d", tag, cwd=source)
     assert build(source, "--wheel")["wheel"].name.startswith("aws_bootstrap_g4dn-1.0.0.dev")
+
+
+# --- the commands of README.md, as printed ---------------------------------------------------------------
+
+README = (ROOT / "README.md").read_text()
+
+
+def lines_below(heading: str) -> list[str]:
+    """The commands of the first block below a heading of README.md."""
+    section = README.partition(f"\n{heading}\n")[2]
+    block = re.search(r"```bash\n(.*?)```", section, re.DOTALL)
+    assert block, heading
+    return block[1].splitlines()
+
+
+def fresh_machine(folder: Path) -> dict[str, str]:
+    """Variables of a machine with nothing but what the system has: a home of its own, no environment, no program."""
+    outside = [part for part in os.environ["PATH"].split(os.pathsep) if not Path(part).is_relative_to(ROOT)]
+    programs = folder / "home" / ".local" / "bin"
+    programs.mkdir(parents=True)
+    return {
+        "HOME": str(folder / "home"),
+        "PATH": os.pathsep.join([str(programs), *outside]),
+        "AWS_BOOTSTRAP_SANDBOX_HOME": str(folder / "sandbox"),
+        # What was downloaded before is no part of what is tested.
+        "UV_CACHE_DIR": run(UV, "cache", "dir").strip(),
+    }
+
+
+def test_the_first_command_of_the_readme_launches_a_box_from_a_clone(tmp_path):
+    clone = tree(tmp_path / "a clone")
+    machine = fresh_machine(tmp_path)
+    line = re.search(r"```bash\n(.*)\n```", README)
+    assert line
+    try:
+        shown = run("bash", "-c", line[1], cwd=clone, **machine)
+        assert "ssh -F" in shown
+        assert "aws-gpu1" in shown
+    finally:
+        run(clone / ".uv/bin/uv", "run", "aws-bootstrap", "sandbox", "stop", cwd=clone, **machine)
+
+
+def test_every_command_below_install_installs_a_program_that_launches(tmp_path):
+    clone = tmp_path / "clone"
+    run("git", "clone", "-q", tree(tmp_path / "origin"), clone)
+    machine = fresh_machine(tmp_path)
+    for name in ("uv", "pipx"):
+        run(UV, "tool", "install", "-q", name, cwd=ROOT, **machine)
+
+    def install_and_launch(command: str) -> None:
+        run("bash", "-c", command, cwd=clone, **machine)
+        try:
+            shown = run("aws-bootstrap", "--sandbox", "launch", "--no-setup", "-o", "json", cwd=tmp_path, **machine)
+            assert json.loads(shown)["setup"] == "skipped"
+        finally:
+            run("aws-bootstrap", "sandbox", "stop", cwd=tmp_path, **machine)
+
+    first, update = lines_below("## Install")
+    by_uv, _, by_pipx = first.partition("# or: ")
+    assert by_pipx
+    install_and_launch(by_uv)
+    install_and_launch(update)
+    run("uv", "tool", "uninstall", "-q", "aws-bootstrap-g4dn", cwd=ROOT, **machine)
+    install_and_launch(by_pipx)

@@ -273,6 +273,14 @@ def test_detaching_is_asked_for_and_waited_for(client, stub):
         ec2.wait_detached(client, "vol-1", "i-1", timeout=0.0)
 
 
+@pytest.mark.parametrize("code", ["IncorrectState", "OperationNotPermitted", "InvalidVolume.NotFound"])
+def test_a_volume_that_ec2_does_not_detach_is_an_error_at_once(client, stub, code):
+    """Of a detached volume, a root volume, one that is gone: nothing is asked a second time."""
+    stub.add_client_error("detach_volume", code, "EC2's words", expected_params={"VolumeId": "vol-1"})
+    with refused(code):
+        ec2.detach_ebs_volume(client, "vol-1")
+
+
 @pytest.mark.parametrize(
     ("holder", "words"),
     [("i-1", "did not detach within 0 s"), ("i-2", "vol-1 is attached to i-2")],

@@ -27,6 +27,12 @@ def test_both_commands_of_the_readme_bring_uv_along():
     assert f"{UV}pytest" in " ".join((ROOT / ".github/workflows/ci.yml").read_text().split())
 
 
+def test_what_debian_and_ubuntu_lack_is_named_beside_the_first_command():
+    """Their Python has no ensurepip without it, so that `python3 -m venv` fails."""
+    introduction = README.partition("<!-- tests -->")[0]
+    assert "`sudo apt-get install python3-venv`" in introduction
+
+
 def test_uv_prints_nothing_before_a_command():
     assert "compile-bytecode" not in PYPROJECT.get("tool", {}).get("uv", {})
 

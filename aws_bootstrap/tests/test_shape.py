@@ -20,7 +20,7 @@ TESTS = sorted((PACKAGE / "tests").rglob("*.py"))
 # Who may import what. The sandbox is a world of its own behind the same doors.
 DOORS = {
     "boto3": {"aws.py"},
-    "botocore": {"aws.py"},
+    "botocore": {"aws.py", "region_names.py"},
     "subprocess": {"ssh.py"},
     "click": {"cli.py", "console.py", "output.py", "views/", "commands/"},
     "yaml": {"output.py"},
@@ -70,8 +70,9 @@ MAY_IMPORT = {
     "ssh_errors": {"ssh_frame", "errors", "invocation"},
     "ssh_frame": set(),
     "sshconfig": {"files", "errors", "config"},
-    "aws": {"aws_errors", "crt", "parallel", "silence", "errors", "models", "config"},
+    "aws": {"aws_errors", "crt", "parallel", "region_names", "silence", "errors", "models", "config"},
     "aws_errors": {"errors", "invocation"},
+    "region_names": {"errors", "invocation"},
     "crt": set(),
     "app": {"aws", "ssh", "keys", "outcomes", "output", "console", "invocation", "models", "errors", "config"},
     "output": {"console", "views", "models", "errors", "next_commands"},

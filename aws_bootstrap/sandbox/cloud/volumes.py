@@ -67,7 +67,9 @@ class Volumes:
     launching: bool
 
     def describe_volumes(self, volume_ids: list[str] | None = None, filters: Any = None) -> list[Volume]:
-        """Return the volumes of these ids that pass the filters."""
+        """Return the volumes of these ids that pass the filters. Name the first id that there is not, as EC2 does."""
+        for volume_id in volume_ids or []:
+            self.get_volume(volume_id)  # type: ignore[attr-defined]
 
         def describe(one: Any) -> list[Volume]:
             found: list[Volume] = moto_describe(volume_ids, one)

@@ -185,3 +185,90 @@ def test_starting_imports_nothing_heavy():
 def test_the_log_is_one_document(cloud, ec2):
     ec2.describe_regions()
     assert json.loads(json.dumps(cloud.log()))[0]["action"] == "DescribeRegions"
+
+
+# --- a folder that cannot be written ---------------------------------------------------------------------
+
+UNUSABLE = {
+    "code": "sandbox-failed",
+    "hint": 'Use another folder: export AWS_BOOTSTRAP_SANDBOX_HOME="$(mktemp -d)"',
+    "resources": [],
+    "regions": [],
+    "next": [],
+}
+
+
+@pytest.mark.parametrize("below", ["", "below/it"], ids=["file", "below a file"])
+def test_a_home_that_is_no_folder_is_named_with_the_variable_that_moves_the_sandbox(run, monkeypatch, tmp_path, below):
+    blocked = tmp_path / "a-file"
+    blocked.write_text("mine")
+    monkeypatch.setenv("HOME", str(blocked / below))
+    failed = run("--sandbox", "status", "-o", "json")
+    sentence = f"The sandbox cannot use its folder {blocked / below}/.aws-bootstrap/sandbox: Not a directory."
+    assert json.loads(failed.stdout)["error"] == UNUSABLE | {"message": sentence}
+    assert failed.exit_code == 1
+    assert blocked.read_text() == "mine"
+
+
+READ_ONLY = 'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" && shift && exec "$@"'
+"""Run the words after a folder with that folder read-only, which binds root as well."""
+
+
+def test_a_read_only_home_is_named_and_another_folder_works(tmp_path):
+    home = tmp_path / "read-only"
+    home.mkdir()
+    mounted = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", READ_ONLY, "sh", str(home)]
+    if subprocess.run([*mounted, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("no mount namespaces on this machine")
+    started = [*mounted, sys.executable, "-m", "aws_bootstrap", "sandbox", "start", "--no-boxes", "-o", "json"]
+    env = dict(os.environ, HOME=str(home))
+    failed = subprocess.run(started, env=env, capture_output=True, text=True, timeout=60, check=False)
+    sentence = f"The sandbox cannot use its folder {home}/.aws-bootstrap/sandbox: Read-only file system."
+    assert json.loads(failed.stdout)["error"] == UNUSABLE | {"message": sentence}
+    elsewhere = tmp_path / "elsewhere"
+    env["AWS_BOOTSTRAP_SANDBOX_HOME"] = str(elsewhere)
+    try:
+        done = subprocess.run(started, env=env, capture_output=True, text=True, timeout=60, check=False)
+        assert (done.returncode, json.loads(done.stdout)["running"]) == (0, True), done.stderr
+    finally:
+        process.stop(Home.of(elsewhere))
+    assert list(home.iterdir()) == []
+
+
+def test_an_existing_sandbox_in_a_folder_that_became_read_only(tmp_path):
+    home = Home.of(tmp_path / "sandbox")
+    home.create()
+    lock = home.root / "lock"
+    lock.mkdir()  # as a read-only folder would, it lets nobody write the file
+    with pytest.raises(BootstrapError) as stopped:
+        process.stop(home)
+    with pytest.raises(BootstrapError) as started:
+        process.ensure_running(home, "--no-boxes")
+    assert str(stopped.value) == str(started.value) == f"The sandbox cannot use its folder {home.root}: Is a directory."
+
+
+FULL_DISK = """
+import resource, sys
+from pathlib import Path
+from aws_bootstrap.sandbox.home import Home
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+Home.of(Path(sys.argv[1])).create()
+"""
+
+
+def test_a_full_disk_leaves_no_half_a_sandbox(tmp_path):
+    folder = tmp_path / "new" / "sandbox"
+    words = [sys.executable, "-c", FULL_DISK, str(folder)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert f"The sandbox cannot use its folder {folder}: File too large." in done.stderr
+    assert list(folder.iterdir()) == []
+
+
+def test_a_user_without_a_home_is_told_where_to_name_one(tmp_path):
+    """Containers run as any user id, with no account and no HOME."""
+    words = "import os, pwd; from aws_bootstrap.sandbox.home import Home; os.setuid(54321); Home.of()"
+    env = {name: value for name, value in os.environ.items() if name != "HOME"}
+    if os.getuid() != 0:
+        pytest.skip("only root becomes another user")
+    done = subprocess.run([sys.executable, "-c", words], env=env, capture_output=True, text=True, check=False)
+    assert "BootstrapError: There is no home folder for the sandbox: HOME is not set." in done.stderr

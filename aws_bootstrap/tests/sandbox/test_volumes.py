@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from botocore.exceptions import ClientError
+
+from aws_bootstrap import ec2 as verbs
+from aws_bootstrap.errors import AwsError, BootstrapError
 
 from .conftest import eventually, launch, refused, wait_state
 
@@ -33,6 +37,17 @@ def test_of_several_values_of_a_filter_one_is_enough(ec2):
     filters = [{"Name": "tag-key", "Values": ["one", "two"]}]
     found = ec2.describe_volumes(Filters=filters)["Volumes"]
     assert sorted(volume["VolumeId"] for volume in found) == sorted(tagged[:3])
+
+
+def test_a_volume_that_there_is_not_is_named_in_ec2s_words(ec2):
+    """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html (InvalidVolume.NotFound)"""
+    known = ec2.create_volume(AvailabilityZone="us-west-2a", Size=1)["VolumeId"]
+    with pytest.raises(ClientError) as caught:
+        ec2.describe_volumes(VolumeIds=[known, "vol-0123456789abcdef0"])
+    assert caught.value.response["Error"] == {
+        "Code": "InvalidVolume.NotFound",
+        "Message": "The volume 'vol-0123456789abcdef0' does not exist.",
+    }
 
 
 def zone_of(instance):
@@ -113,6 +128,23 @@ def test_detach_needs_no_instance(ec2, instance):
     assert status(ec2, volume_id) == "in-use"
     assert eventually(lambda: status(ec2, volume_id) == "available")
     assert refused(ec2.detach_volume, VolumeId=volume_id) == "IncorrectState"
+
+
+def test_the_tools_own_verbs_attach_detach_and_wait(cloud, ec2, instance):
+    """What terminate waits for, against an EC2 that takes its time: the volume is in use until it is detached."""
+    volume_id = make_volume(ec2, zone_of(instance))
+    verbs.attach_ebs_volume(ec2, volume_id, instance["InstanceId"])
+    with pytest.raises(BootstrapError, match="did not detach within 0 s"):
+        verbs.wait_detached(ec2, volume_id, instance["InstanceId"], timeout=0.0)
+    cloud.clear_log()
+    verbs.detach_ebs_volume(ec2, volume_id)
+    verbs.wait_detached(ec2, volume_id, instance["InstanceId"])
+    assert status(ec2, volume_id) == "available"
+    (sent,) = cloud.log("DetachVolume")
+    assert sent["parameters"]["VolumeId"] == volume_id
+    with pytest.raises(AwsError) as caught:
+        verbs.detach_ebs_volume(ec2, volume_id)
+    assert caught.value.aws_code == "IncorrectState"
 
 
 def test_the_root_volume_of_a_running_instance_stays(ec2, instance):

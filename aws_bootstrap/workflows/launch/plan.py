@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ... import aws, cloud_init, ec2, output, sshconfig
 from ...config import DEFAULT_USER, LOGIN_RETRY_SECONDS, TAG_OWNER, LaunchConfig
-from ...errors import BootstrapError, UsageError
+from ...errors import AwsError, BootstrapError, UsageError
 from ...invocation import PROGRAM
 from ...models import (
     DryRun,
@@ -32,7 +32,7 @@ from ..cidrs import resolve_cidrs
 from ..hosts import new_host
 from ..owners import find_owner
 from ..unreachable import proxy_sentence
-from . import images, named, places
+from . import images, named, places, volume_region
 from .places import RegionPlan
 from .running import read_running
 
@@ -239,7 +239,7 @@ def build_plan(config: LaunchConfig, app: App) -> LaunchPlan:
         partial(aws.each_region, regions, read_region),
         partial(costs.read_prices, app, spot=pairs_to_price, on_demand=pairs_to_price),
         partial(resolve_cidrs, config.ssh_cidr, app.my_address),
-        partial(_existing_volume, app, regions[0], config.ebs_volume_id),
+        partial(_existing_volume, app, config, regions[0]),
         partial(read_running, app, regions),
         partial(find_owner, app),
     )
@@ -287,15 +287,21 @@ def _check_types(config: LaunchConfig, region_plans: Sequence[RegionPlan]) -> No
         raise _no_such_type(missing, _names(region_plans))
 
 
-def _existing_volume(app: App, region: str, volume_id: str | None) -> Volume | None:
+def _existing_volume(app: App, config: LaunchConfig, region: str) -> Volume | None:
     """Return the existing data volume after checking that it can be attached; None without an id."""
+    volume_id = config.ebs_volume_id
     if not volume_id:
         return None
 
     def read(_: str) -> Volume:
         return ec2.validate_ebs_volume(app.aws.ec2(region), volume_id)
 
-    return aws.call_region(region, read)
+    try:
+        return aws.call_region(region, read)
+    except AwsError as exc:
+        if exc.aws_code != "InvalidVolume.NotFound":
+            raise
+        raise volume_region.not_found(app, config, region) from exc
 
 
 def _read_region(client: EC2Client, region: str, config: LaunchConfig) -> RegionPlan:
