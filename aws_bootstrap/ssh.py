@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Any
 
-from . import gpu
+from . import gpu, timings
 from .config import LOGIN_RETRY_SECONDS, Paths
 from .errors import SshError
 from .gpu import GpuInfo
@@ -138,17 +138,18 @@ class Ssh:
         """
         check_installed()
         retries = _LoginRetries(timeouts, self.clock())
-        while True:
-            connect_seconds = retries.connect_seconds(self.clock())
-            try:
-                return self._once(alias, command, stdin, Output(on_line), limit, connect_seconds)
-            except _Refused as exc:
-                if exc.says(_CHANGED_KEY):
-                    raise refused(alias, exc, self._host_key_hint(alias)) from exc
-                pause = retries.pause(exc, self.clock())
-                if exc.says(_FINAL) or pause <= 0:
-                    raise refused(alias, exc, seconds=timeouts.unanswered) from exc
-            self.sleep(pause)
+        with timings.measured("ssh", alias):
+            while True:
+                connect_seconds = retries.connect_seconds(self.clock())
+                try:
+                    return self._once(alias, command, stdin, Output(on_line), limit, connect_seconds)
+                except _Refused as exc:
+                    if exc.says(_CHANGED_KEY):
+                        raise refused(alias, exc, self._host_key_hint(alias)) from exc
+                    pause = retries.pause(exc, self.clock())
+                    if exc.says(_FINAL) or pause <= 0:
+                        raise refused(alias, exc, seconds=timeouts.unanswered) from exc
+                self.sleep(pause)
 
     def _host_key_hint(self, alias: str) -> str:
         """Return the hint for a host key that is not the pinned one. Only the user knows if the key was replaced."""
