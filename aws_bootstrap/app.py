@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
-from . import config, outcomes, output
+from . import config, outcomes, output, timings
 from .config import Paths
 from .console import Console, OutputFormat
 from .errors import BootstrapError, IncompleteError, UsageError
@@ -68,6 +68,7 @@ class App:
     def begin(self, output_format: OutputFormat) -> None:
         """Become the app of a command that begins now: its console is the one that everything writes to."""
         self.failure = None
+        timings.record(None)
         self.console.invocation = self.invocation
         self.console.secrets = self.secrets
         self.console.begin(output_format)

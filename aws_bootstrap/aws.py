@@ -14,7 +14,7 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from . import crt, silence
+from . import crt, silence, timings
 from .aws_errors import KNOWN_EXCEPTIONS, to_aws_error
 from .config import DEFAULT_REGION
 from .errors import BootstrapError, UsageError, is_denied_by_organization, unexpected_reply
@@ -138,6 +138,7 @@ class Aws:
         with translate_aws_errors(reading=False):
             client = session.client(service, region_name=region, config=Config(**settings))
         SILENCE.watch(client)
+        timings.watch(client)
         return client
 
 

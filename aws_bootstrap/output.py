@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from . import timings
 from .console import Console, OutputFormat, fits_stdout
 from .errors import BootstrapError
 from .models import Notice, Result, document
+from .models.base import Listing
 from .next_commands import commands_in, next_commands
 
 if TYPE_CHECKING:
@@ -113,7 +115,24 @@ RENDERERS: dict[OutputFormat, Callable[[Any], str]] = {
 
 def emit(result: Result) -> None:
     """Show a result on stdout, in the format chosen. Raises OSError where stdout cannot be written."""
-    _console.write(RENDERERS[_console.output_format](with_warnings(result)))
+    _console.write(RENDERERS[_console.output_format](_with_timings(with_warnings(result))))
+    _explain_timings(result)
+
+
+def _with_timings(result: Result) -> Result:
+    """Return the result with where the time went, if that was recorded."""
+    return replace(result, timings=timings.recorded())
+
+
+def _explain_timings(result: Result) -> None:
+    """Show where the time went, if that was recorded: on stderr, where no document has it."""
+    recorded = timings.recorded()
+    has_document = _console.output_format in (OutputFormat.JSON, OutputFormat.YAML)
+    if recorded is None or (has_document and not isinstance(result, Listing)):
+        return
+    from .views.timings import waterfall
+
+    _console.note(waterfall(recorded))
 
 
 def with_warnings(result: Result) -> Result:
@@ -135,10 +154,12 @@ def emit_error(error: BootstrapError) -> None:
     if _console.has_document:
         return
     if _console.output_format in (OutputFormat.JSON, OutputFormat.YAML):
-        known = _document(with_warnings(result or Result()))
+        known = _document(_with_timings(with_warnings(result or Result())))
         _console.write(_serialized(_console.filled(_with_error(known, error))))
     elif result is not None:
         emit(result)
+    else:
+        _explain_timings(Result())
 
 
 def _with_error(known: Any, error: BootstrapError) -> Any:

@@ -10,7 +10,6 @@ import os
 import selectors
 import shlex
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -18,11 +17,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Any
 
-from . import gpu
+from . import gpu, timings
 from .config import LOGIN_RETRY_SECONDS, Paths
 from .errors import SshError
 from .gpu import GpuInfo
-from .retry import poll
 from .ssh_errors import SILENCE_SECONDS, last_line, no_command, refused, too_late
 from .ssh_frame import Output, Remote, Tail, framed, in_bash, quoted, wrapped
 from .ssh_mount import MOUNT_SECONDS, VolumeUnformatted, mount_command, mount_ebs_volume
@@ -51,6 +49,9 @@ __all__ = [
 #: For how long a connection may take to be answered by an SSH server: its greeting, not only an open port.
 CONNECT_SECONDS = 10
 
+#: The same while a login is retried: the port of a box that boots may drop what is sent to it, without an answer.
+RETRIED_CONNECT_SECONDS = 2
+
 #: From the start of ssh until the command runs, the login's rc files included. As sshd's own LoginGraceTime.
 LOGIN_SECONDS = 120.0
 
@@ -62,7 +63,6 @@ GPU_SECONDS = 20.0
 # connection, whose keepalive would not be the one below.
 _OPTIONS = (
     *("-o", "BatchMode=yes"),
-    *("-o", f"ConnectTimeout={CONNECT_SECONDS}"),
     *("-o", "ServerAliveInterval=15"),
     *("-o", "ServerAliveCountMax=3"),
     *("-o", "LogLevel=ERROR"),
@@ -74,6 +74,8 @@ _OPTIONS = (
 
 #: A login whose key was refused.
 _DENIED = ("Permission denied", "Too many authentication failures")
+#: The port is open, and its server has not greeted yet.
+_SLOW_GREETING = ("during banner exchange",)
 _CHANGED_KEY = ("HOST IDENTIFICATION HAS CHANGED", "Host key verification failed")
 #: Other messages of ssh after which a retry cannot help.
 _FINAL = ("Could not resolve hostname", "Bad owner")
@@ -84,6 +86,9 @@ _ANY_BOX = "aws-gpu1"
 #: Of ssh's own messages, among which an rc file may write.
 _KEPT_WORDS = 64 * 1024
 _CHUNK = 65536
+#: Seconds between two logins that were not answered, and between two whose key was refused, which sshd logs.
+_UNANSWERED_PAUSE = 0.3
+_DENIED_PAUSE = 1.0
 _LOOK_EVERY = 0.5
 
 
@@ -114,29 +119,6 @@ class Ssh:
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
 
-    def wait_open(self, host: str, port: int, timeout: float) -> None:
-        """Return once an SSH server greets on the port. SshError `ssh-timeout` if none does within `timeout` s."""
-        end = self.clock() + timeout
-        was_open = False
-
-        def greets() -> bool | None:
-            nonlocal was_open
-            with contextlib.suppress(OSError), socket.create_connection((host, port), timeout=2) as connection:
-                was_open = True
-                # A port may accept and never answer: a firewall on the way, or a box that is frozen.
-                connection.settimeout(max(0.1, min(CONNECT_SECONDS, end - self.clock())))
-                if connection.recv(4):
-                    return True
-            return None
-
-        if poll(greets, timeout=timeout, every=0.3, clock=self.clock, sleep=self.sleep):
-            return
-        if was_open:
-            what = f"{host} accepts connections on port {port}, but no SSH server answered within {timeout:.0f} s."
-        else:
-            what = f"{host} did not open port {port} within {timeout:.0f} s."
-        raise SshError(what, code="ssh-timeout")
-
     def run(
         self,
         alias: str,
@@ -149,23 +131,25 @@ class Ssh:
     ) -> Remote:
         """Run a command in bash on the box. Return its exit code and the end of its output (8 MiB at most).
 
-        Each line is also handed to `on_line` as it comes. A booting box refuses logins for some seconds: they are
-        retried as long as `timeouts` says, then raised as SshError `ssh-refused` with ssh's message. A connection that
-        breaks later is `ssh-lost`. `ssh-timeout`: no login within LOGIN_SECONDS, or the whole took longer than `limit`
-        seconds.
+        Each line is also handed to `on_line` as it comes. A booting box does not answer, and then refuses logins for
+        some seconds: they are retried as long as `timeouts` says. After that SshError with ssh's message: `ssh-timeout`
+        where nothing answered, `ssh-refused` otherwise. A connection that breaks later is `ssh-lost`. `ssh-timeout`
+        also: no login within LOGIN_SECONDS, or the whole took longer than `limit` seconds.
         """
         check_installed()
         retries = _LoginRetries(timeouts, self.clock())
-        while True:
-            try:
-                return self._once(alias, command, stdin, Output(on_line), limit)
-            except _Refused as exc:
-                if exc.says(_CHANGED_KEY):
-                    raise refused(alias, exc, self._host_key_hint(alias)) from exc
-                left = retries.seconds_left(exc, self.clock())
-                if exc.says(_FINAL) or left <= 0:
-                    raise refused(alias, exc) from exc
-            self.sleep(min(1.0, left))
+        with timings.measured("ssh", alias):
+            while True:
+                connect_seconds = retries.connect_seconds(self.clock())
+                try:
+                    return self._once(alias, command, stdin, Output(on_line), limit, connect_seconds)
+                except _Refused as exc:
+                    if exc.says(_CHANGED_KEY):
+                        raise refused(alias, exc, self._host_key_hint(alias)) from exc
+                    pause = retries.pause(exc, self.clock())
+                    if exc.says(_FINAL) or pause <= 0:
+                        raise refused(alias, exc, seconds=timeouts.unanswered) from exc
+                self.sleep(pause)
 
     def _host_key_hint(self, alias: str) -> str:
         """Return the hint for a host key that is not the pinned one. Only the user knows if the key was replaced."""
@@ -187,9 +171,12 @@ class Ssh:
         """Mount a volume on a box, as `ssh_mount.mount_ebs_volume` does."""
         return mount_ebs_volume(self, alias, package, volume_id, format_if_empty=format_if_empty)
 
-    def _once(self, alias: str, command: str, stdin: bytes, output: Output, limit: float | None) -> Remote:
+    def _once(
+        self, alias: str, command: str, stdin: bytes, output: Output, limit: float | None, connect_seconds: int
+    ) -> Remote:
         """Run the command in one connection. Raise _Refused if ssh ended before the command ran."""
-        argv = ["ssh", *self.paths.ssh_flags, *_OPTIONS, alias, framed(command)]
+        connect_timeout = ("-o", f"ConnectTimeout={connect_seconds}")
+        argv = ["ssh", *self.paths.ssh_flags, *_OPTIONS, *connect_timeout, alias, framed(command)]
         words = Tail(_KEPT_WORDS)
         with tempfile.TemporaryFile() as source, _process(argv, source, stdin) as process:
             late = self._listen(process, output, words, limit)
@@ -266,13 +253,28 @@ class _LoginRetries:
     #: When the key was refused for the first time.
     denied: float | None = None
 
-    def seconds_left(self, cause: _Refused, now: float) -> float:
-        """Return for how many seconds more the login may be tried again after this cause."""
-        if not cause.says(_DENIED):
-            return self.began + self.timeouts.unanswered - now
-        if self.denied is None:
-            self.denied = now
-        return self.denied + self.timeouts.refused - now
+    #: Whether the port is open already, and its server takes its time.
+    is_open: bool = False
+
+    def connect_seconds(self, now: float) -> int:
+        """Return for how long the next connection may take. It must not outlast the time in which a login is retried.
+
+        Short as long as the port does not answer: then the next attempt finds it soon after it opens.
+        """
+        left = self.began + self.timeouts.unanswered - now
+        if left <= 0:  # not retried
+            return CONNECT_SECONDS
+        longest = CONNECT_SECONDS if self.is_open else RETRIED_CONNECT_SECONDS
+        return max(1, min(longest, round(left)))
+
+    def pause(self, cause: _Refused, now: float) -> float:
+        """Return how long to wait before the login is tried again after this cause; 0 or less: not again."""
+        if cause.says(_DENIED):
+            if self.denied is None:
+                self.denied = now
+            return min(_DENIED_PAUSE, self.denied + self.timeouts.refused - now)
+        self.is_open = cause.says(_SLOW_GREETING)
+        return min(_UNANSWERED_PAUSE, self.began + self.timeouts.unanswered - now)
 
 
 @contextlib.contextmanager

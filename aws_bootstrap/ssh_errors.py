@@ -10,12 +10,17 @@ from .ssh_frame import Output
 SILENCE_SECONDS = 5400.0
 
 
-def refused(alias: str, cause: Exception, hint: str | None = None) -> SshError:
-    """Return the error for a login that failed, with ssh's own message."""
+#: ssh's words where no SSH server answers: the port is shut or filtered, or what accepts on it does not speak SSH.
+_UNANSWERED = ("connect to host", "timed out", "kex_exchange_identification")
+
+
+def refused(alias: str, cause: Exception, hint: str | None = None, *, seconds: float = 0) -> SshError:
+    """Return the error for a login that failed, with ssh's own message, after so many seconds of retries."""
     words = str(cause)
     last = last_line(words)
-    if "connect to host" in words or "timed out" in words:
-        return SshError(f"{alias} does not answer: {last}", code="ssh-timeout")
+    if any(phrase in words for phrase in _UNANSWERED):
+        verdict = f"did not answer within {seconds:.0f} s" if seconds else "does not answer"
+        return SshError(f"{alias} {verdict}: {last}", code="ssh-timeout")
     return SshError(f"{alias} refuses the login: {last}", hint=hint, code="ssh-refused")
 
 

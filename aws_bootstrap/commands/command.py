@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from .. import timings
 from ..app import App
 from ..console import OutputFormat
 from .params import any_case
@@ -129,6 +130,12 @@ def _set_debug(ctx: click.Context, param: click.Parameter, value: bool) -> None:
         ctx.ensure_object(App).debug = True
 
 
+def _set_timings(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    # The root group and the command both have the option: the first one begins the recording.
+    if value and timings.recorded() is None:
+        timings.record(timings.Recorder())
+
+
 def _output_option() -> click.Option:
     formats = any_case([output_format.value for output_format in OutputFormat])
     help_text = "How to show the result.  [default: text; env: AWS_BOOTSTRAP_OUTPUT]"
@@ -145,4 +152,9 @@ def _debug_option() -> click.Option:
     return click.Option(["--debug"], is_flag=True, callback=_set_debug, expose_value=False, help=help_text)
 
 
-GLOBAL_OPTIONS = (_output_option, _profile_option, _debug_option)
+def _timings_option() -> click.Option:
+    help_text = "Show where the time went: steps, calls to AWS, SSH."
+    return click.Option(["--timings"], is_flag=True, callback=_set_timings, expose_value=False, help=help_text)
+
+
+GLOBAL_OPTIONS = (_output_option, _profile_option, _debug_option, _timings_option)

@@ -1,7 +1,7 @@
 """Facts and results: frozen, plain, without behaviour that touches the world. One file a command's results."""
 
 from .access import AccessReport, AccessRule, BoxAccess
-from .base import Command, Notice, Result, document, optional, private
+from .base import Command, Notice, Result, Timing, document, optional, private
 from .cleanup import (
     AliasAddress,
     AliasEntry,
@@ -101,6 +101,7 @@ __all__ = [
     "TerminateReport",
     "Termination",
     "TerminationTarget",
+    "Timing",
     "TypePrice",
     "Volume",
     "VolumeEntry",

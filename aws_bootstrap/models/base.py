@@ -29,7 +29,7 @@ def ordered_fields(fact_type: Any) -> list[Field[Any]]:
     own: list[Field[Any]] = []
     shared: list[Field[Any]] = []
     for known in fields(fact_type):
-        if known.name in ("warnings", "next"):
+        if known.name in ("warnings", "timings", "next"):
             shared.append(known)
         else:
             own.append(known)
@@ -82,10 +82,26 @@ class Command:
 
 
 @dataclass(frozen=True)
+class Timing:
+    """Something that took time."""
+
+    #: `step` of the command, `aws` (a call, retries included), `ssh` (a connection, retries of the login included), or
+    #: `box` (a step of the setup on the box).
+    what: str
+    name: str
+    #: Seconds since the command began.
+    start: float
+    seconds: float
+    region: str | None = optional()
+
+
+@dataclass(frozen=True)
 class Result:
     """What a command found or did. Every output format shows this alone."""
 
     warnings: tuple[Notice, ...] = field(default=(), kw_only=True)
+    #: With --timings alone: `output` fills it in when it shows a document.
+    timings: tuple[Timing, ...] | None = field(default=None, kw_only=True, metadata={"optional": True})
     #: The commands to type next: `output` fills it in when it shows a document.
     next: tuple[Command, ...] = field(default=(), kw_only=True)
 

@@ -241,9 +241,6 @@ class Boxes:
         self.mounts: list[tuple[str, str, bool]] = []
         """(alias, volume, whether it may be formatted) of each mount."""
 
-    def wait_open(self, *_: object) -> None:
-        """The port is open."""
-
     def run(self, alias: str, command: str, *, stdin: bytes = b"", **_: object) -> SimpleNamespace:
         self.runs.append((alias, command, stdin))
         self.on_login()

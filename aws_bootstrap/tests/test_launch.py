@@ -20,7 +20,7 @@ from aws_bootstrap.app import App
 from aws_bootstrap.cli import main
 from aws_bootstrap.config import Paths
 from aws_bootstrap.errors import SshError
-from aws_bootstrap.ssh import Ssh
+from aws_bootstrap.ssh import DEFAULT_TIMEOUTS, Ssh
 from aws_bootstrap.tests.programs import alive, billing, started, writes
 
 DRY_SPOT = {"action": "RunInstances", "match": {"InstanceMarketOptions.MarketType": "spot"}}
@@ -355,8 +355,8 @@ def test_a_region_that_refuses_does_not_end_the_search(program):
 class ShutBox(Ssh):
     """A box whose port never opens."""
 
-    def wait_open(self, host, port, timeout):
-        raise SshError(f"{host} did not open port {port} within {timeout:.0f} s.", code="ssh-timeout")
+    def run(self, alias, command, *, timeouts=DEFAULT_TIMEOUTS, **_):
+        raise SshError(f"{alias} did not answer within {timeouts.unanswered:.0f} s.", code="ssh-timeout")
 
 
 def test_a_launch_whose_port_stays_shut_says_what_exists(program, monkeypatch):

@@ -1,4 +1,4 @@
-"""The ssh door: waiting for a port, what a command says and how it may break, and a launch whose box never answers."""
+"""The ssh door: waiting for a login, what a command says and how it may break, and a launch whose box never answers."""
 
 from __future__ import annotations
 
@@ -10,20 +10,23 @@ import socket
 import subprocess
 import threading
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from aws_bootstrap import ssh
+from aws_bootstrap.config import Paths
 from aws_bootstrap.errors import SshError
 from aws_bootstrap.ssh import (
     CONNECT_SECONDS,
     GPU_SECONDS,
     LOGIN_SECONDS,
     MOUNT_SECONDS,
+    RETRIED_CONNECT_SECONDS,
     SILENCE_SECONDS,
+    LoginTimeouts,
     Ssh,
     in_bash,
 )
@@ -40,57 +43,87 @@ def listener():
         yield bound
 
 
-def greet(listener):
-    """Have the port answer each connection as an SSH server does."""
+@pytest.fixture
+def knock(listener, tmp_path):
+    """`knock(SECONDS)` logs in by the real ssh client where the listener is, and retries for so long."""
+    config = tmp_path / "config"
+    port = listener.getsockname()[1]
+    config.write_text(f"Host aws-gpu1\n  HostName 127.0.0.1\n  Port {port}\n")
+    client = Ssh(Paths({"AWS_BOOTSTRAP_SSH_CONFIG": str(config)}))
 
-    def serve():
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                return
-            with connection:
-                connection.sendall(b"SSH-2.0-test\r\n")
+    def log_in(seconds):
+        return client.run("aws-gpu1", "true", timeouts=LoginTimeouts(unanswered=seconds))
 
-    listener.listen()
-    threading.Thread(target=serve, daemon=True).start()
+    return log_in
 
 
-def test_a_port_that_opens_late_is_awaited(listener):
-    clock = Clock(at=5, act=lambda: greet(listener))
-    Ssh(clock=clock, sleep=clock.sleep).wait_open("127.0.0.1", listener.getsockname()[1], timeout=60)
-    assert 5 <= clock.now < 6
-
-
-def test_a_port_that_stays_shut_is_reported_at_the_bound(listener):
-    clock = Clock()
-    with pytest.raises(SshError, match="did not open port .* within 60 s") as caught:
-        Ssh(clock=clock, sleep=clock.sleep).wait_open("127.0.0.1", listener.getsockname()[1], timeout=60)
+def test_a_port_that_stays_shut_is_reported_at_the_bound(knock):
+    with pytest.raises(SshError, match=r"^aws-gpu1 did not answer within 1 s: .* Connection refused") as caught:
+        knock(1)
     assert caught.value.code == "ssh-timeout"
-    assert clock.now == pytest.approx(60)
 
 
-def test_a_port_that_accepts_and_never_answers_is_reported_at_the_bound(listener):
+def test_a_port_that_accepts_and_never_answers_is_reported_near_the_bound(knock, listener):
     listener.listen()
-    with pytest.raises(SshError, match="no SSH server answered within 0 s") as caught:
-        began = time.monotonic()
-        Ssh().wait_open("127.0.0.1", listener.getsockname()[1], timeout=0.2)
+    began = time.monotonic()
+    with pytest.raises(SshError, match="^aws-gpu1 did not answer within 1 s: .* timed out") as caught:
+        knock(1)
     assert caught.value.code == "ssh-timeout"
     # Not the seconds that a connection may take to be greeted while there is time.
     assert time.monotonic() - began < CONNECT_SECONDS / 2
 
 
-def test_a_server_that_takes_a_moment_to_greet_is_waited_for(listener):
+def test_what_accepts_and_is_no_ssh_server_is_reported(knock, listener):
     listener.listen()
 
-    def serve():
-        connection, _ = listener.accept()
-        with connection:
-            time.sleep(0.5)
-            connection.sendall(b"SSH-2.0-test\r\n")
+    def hang_up():
+        with suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                connection.close()
 
-    threading.Thread(target=serve, daemon=True).start()
-    Ssh().wait_open("127.0.0.1", listener.getsockname()[1], timeout=10)
+    threading.Thread(target=hang_up, daemon=True).start()
+    with pytest.raises(SshError, match="^aws-gpu1 did not answer within 1 s: ") as caught:
+        knock(1)
+    assert caught.value.code == "ssh-timeout"
+
+
+def failing(tmp_path, *complaints):
+    """A stand-in for ssh: each complaint ends one attempt, then the command runs. It notes each ConnectTimeout."""
+    lines = [f"echo x >> {tmp_path}/attempts; n=$(wc -l < {tmp_path}/attempts)"]
+    lines.append(f"echo \"$*\" | grep -o 'ConnectTimeout=[0-9]*' >> {tmp_path}/timeouts")
+    for number, complaint in enumerate(complaints, 1):
+        lines.append(f"[[ $n != {number} ]] || {{ echo '{complaint}' >&2; exit 255; }}")
+    return "\n".join([*lines, RUN_HERE])
+
+
+SHUT = "ssh: connect to host 203.0.113.9 port 22: Connection refused"
+SLOW_BANNER = "Connection timed out during banner exchange"
+DENIED = "Permission denied (publickey)."
+
+
+def test_a_port_that_opens_late_is_found_within_a_moment(box, tmp_path):
+    """The connection that finds it open is the one that runs the command."""
+    clock = Clock()
+    client = box(failing(tmp_path, *[SHUT] * 10), clock=clock, sleep=clock.sleep)
+    assert client.run("aws-gpu1", "echo up").lines == ("up",)
+    assert clock.now == pytest.approx(3.0)
+
+
+def test_a_server_that_takes_its_time_to_greet_gets_it(box, tmp_path):
+    """A port that swallows packets is tried every two seconds; an open one whose server is slow has ten."""
+    clock = Clock()
+    client = box(failing(tmp_path, SHUT, SLOW_BANNER, SLOW_BANNER, SHUT, DENIED), clock=clock, sleep=clock.sleep)
+    client.run("aws-gpu1", "true")
+    timeouts = (tmp_path / "timeouts").read_text().split()
+    assert timeouts == [f"ConnectTimeout={seconds}" for seconds in (2, 2, 10, 10, 2, 2)]
+
+
+@pytest.mark.parametrize(("left", "connect_timeout"), [(30, 2), (1, 1), (0, CONNECT_SECONDS)])
+def test_a_connection_does_not_outlast_the_time_for_the_login(box, tmp_path, left, connect_timeout):
+    """One that is not retried has the whole time for its connection."""
+    box(failing(tmp_path)).run("aws-gpu1", "true", timeouts=LoginTimeouts(unanswered=left))
+    assert (tmp_path / "timeouts").read_text() == f"ConnectTimeout={connect_timeout}\n"
 
 
 # --- what a command says ---------------------------------------------------------------------------------
@@ -182,7 +215,7 @@ def test_nothing_of_the_users_own_options_bends_a_command(box, tmp_path):
     given = dict(word.split("=", 1) for before, word in pairwise(argv) if before == "-o")
     assert given == {
         "BatchMode": "yes",
-        "ConnectTimeout": f"{CONNECT_SECONDS}",
+        "ConnectTimeout": f"{RETRIED_CONNECT_SECONDS}",
         "ServerAliveInterval": "15",
         "ServerAliveCountMax": "3",
         "LogLevel": "ERROR",
@@ -251,9 +284,6 @@ def test_a_changed_host_key_alone_comes_with_what_to_do_about_it(box, complaint,
     assert (30 <= clock.now <= 60) if complaint.startswith("Permission") else clock.now == 0
 
 
-SLOW_BANNER = "Connection timed out during banner exchange"
-
-
 def test_a_box_that_boots_slowly_is_waited_for_longer_than_one_that_refuses_the_key(box, tmp_path):
     """A first boot reads its disk from S3: the banner may take 40 s, and then the key is not there yet."""
     clock = Clock()
@@ -267,7 +297,7 @@ def test_a_box_that_boots_slowly_is_waited_for_longer_than_one_that_refuses_the_
         "aws-gpu1", "true", timeouts=ssh.LoginTimeouts(unanswered=300)
     )
     assert done.exit_code == 0
-    assert clock.now == 60
+    assert clock.now == pytest.approx(40 * 0.3 + 20)
 
 
 @pytest.mark.parametrize(
@@ -279,7 +309,7 @@ def test_each_cause_has_its_own_limit(box, complaint, seconds):
     client = box(f"echo '{complaint}' >&2; exit 255", clock=clock, sleep=clock.sleep)
     with pytest.raises(SshError):
         client.run("aws-gpu1", "true", timeouts=ssh.LoginTimeouts(unanswered=100))
-    assert clock.now == seconds
+    assert clock.now == pytest.approx(seconds)
 
 
 def test_a_login_that_ends_by_itself_leads_to_what_the_account_runs(box):

@@ -12,7 +12,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from .. import output
+from .. import output, timings
 from ..config import LaunchConfig
 from ..errors import UsageError
 from ..ssh import DEFAULT_TIMEOUTS, LoginTimeouts, Remote, Ssh, quoted, wrapped
@@ -182,6 +182,7 @@ def _contents(folder: Any, prefix: str = "") -> Iterator[tuple[str, bytes]]:
 def _progress_printer() -> Callable[[str], None]:
     """Return a function that prints the titles and outcomes of the setup's steps, and no line of the report."""
     report_begun = False
+    steps = timings.BoxSteps()
 
     def print_progress(line: str) -> None:
         nonlocal report_begun
@@ -189,6 +190,7 @@ def _progress_printer() -> Callable[[str], None]:
             report_begun = True
         if not report_begun and line.startswith(("==> ", "    ")):
             output.info(line)
+            steps.read(line)
 
     return print_progress
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from .. import output
+from .. import output, timings
 from ..parallel import run_parallel
 
 
@@ -45,13 +45,18 @@ def run_steps[P, S](steps: Sequence[Step[P, S]], plan: P, state: S) -> None:
     applicable = _applicable(steps, plan)
     number = 0
     for group in _groups(applicable):
+        calls: list[Callable[[], None]] = []
         for step in group:
             number += 1
             title = step.title_for(plan)
+            calls.append(partial(_run_step, step, title, state))
             if step is not group[0]:
                 title += " (at the same time)"
             output.step(number, len(applicable), title)
-        _run(group, state)
+        if len(calls) == 1:
+            calls[0]()
+        else:
+            run_parallel(calls)
 
 
 def _applicable[P, S](steps: Sequence[Step[P, S]], plan: P) -> list[Step[P, S]]:
@@ -59,13 +64,10 @@ def _applicable[P, S](steps: Sequence[Step[P, S]], plan: P) -> list[Step[P, S]]:
     return [step for step in steps if step.when(plan)]
 
 
-def _run[P, S](group: list[Step[P, S]], state: S) -> None:
-    """Run the steps of a group in parallel."""
-    if len(group) == 1:
-        group[0].run(state)
-        return
-    calls = [partial(step.run, state) for step in group]
-    run_parallel(calls)
+def _run_step[P, S](step: Step[P, S], title: str, state: S) -> None:
+    """Run one step, and record how long it takes under its title."""
+    with timings.measured("step", title):
+        step.run(state)
 
 
 def _groups[P, S](steps: Sequence[Step[P, S]]) -> list[list[Step[P, S]]]:

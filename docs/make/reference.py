@@ -28,10 +28,10 @@ HEAD = """\
 
 Generated from the program itself by `python docs/make/reference.py`; do not edit.
 
-Every command takes `--output/-o text|json|yaml|table` (before or after its name), `--profile NAME`, `--debug` and
-`--help`. Each option but `--yes` can come from the environment variable `AWS_BOOTSTRAP_<COMMAND>_<OPTION>`, for example
-`AWS_BOOTSTRAP_LAUNCH_INSTANCE_TYPE`; lists are separated by commas there. `--sandbox`, before the command, rehearses it
-against a local EC2.
+Every command takes `--output/-o text|json|yaml|table` (before or after its name), `--profile NAME`, `--debug`,
+`--timings` (where the time went: `timings` in a document) and `--help`. Each option but `--yes` can come from the
+environment variable `AWS_BOOTSTRAP_<COMMAND>_<OPTION>`, for example `AWS_BOOTSTRAP_LAUNCH_INSTANCE_TYPE`; lists are
+separated by commas there. `--sandbox`, before the command, rehearses it against a local EC2.
 
 In the documents below `?` marks a key that may be missing, `| null` one that may be null. A command that fails prints
 the keys that are known, and `error`; one that knew nothing prints `error` alone:
@@ -44,7 +44,7 @@ the keys that are known, and `error`; one that knew nothing prints `error` alone
 """
 
 #: Keys that the head explains once, for every document.
-_IN_HEAD = {"error", "regions_failed"}
+_IN_HEAD = {"error", "regions_failed", "timings"}
 
 
 def text() -> str:

@@ -59,19 +59,18 @@ def add_alias(launch: Launch, node: Node) -> None:
     output.val("Alias", node.alias)
 
 
-def wait_for_ssh(launch: Launch, node: Node) -> None:
-    """Wait until the box opens its SSH port. With --no-setup, log in once as well, since no later step does."""
-    assert node.instance
-    assert node.instance.public_ip
+def log_in(launch: Launch, node: Node) -> None:
+    """Wait until the box accepts a login: with --no-setup, since no later step logs in."""
     assert node.alias
-    launch.app.ssh.wait_open(node.instance.public_ip, launch.config.ssh_port, launch.config.ssh_timeout)
-    if launch.config.no_setup:
-        launch.app.ssh.run(node.alias, "true", timeouts=launch.plan.login_timeouts)
-        node.outcome = provision.SetupOutcome("skipped")
+    launch.app.ssh.run(node.alias, "true", timeouts=launch.plan.login_timeouts)
+    node.outcome = provision.SetupOutcome("skipped")
 
 
 def set_up_box(launch: Launch, node: Node) -> None:
-    """Run the remote setup. A failed setup leaves a usable box, so it does not end the launch."""
+    """Run the remote setup as soon as the box accepts a login: one connection for both.
+
+    A failed setup leaves a usable box, so it does not end the launch.
+    """
     assert node.alias
     node.outcome = provision.set_up(
         launch.app.ssh,
@@ -127,6 +126,11 @@ def _has_setup(plan: LaunchPlan) -> bool:
     return not plan.config.no_setup
 
 
+def _has_no_setup(plan: LaunchPlan) -> bool:
+    """Return whether the launch leaves the box as its image has it."""
+    return plan.config.no_setup
+
+
 STEPS: tuple[Step[LaunchPlan, Launch], ...] = (
     Step(_key_title, create_key, when=_is_key_missing),
     Step(_key_pair_title, region.ensure_key_pair),
@@ -136,7 +140,7 @@ STEPS: tuple[Step[LaunchPlan, Launch], ...] = (
     Step(volume.step_title, for_each_node(volume.create_or_claim), when=volume.is_requested, beside=True),
     Step("Write the SSH alias", for_each_node(add_alias)),
     Step("Attach the data volume", for_each_node(volume.attach), when=volume.is_requested, beside=True),
-    Step("Wait for SSH", for_each_node(wait_for_ssh)),
-    Step("Set up the box", for_each_node(set_up_box), when=_has_setup),
+    Step("Wait for SSH", for_each_node(log_in), when=_has_no_setup),
+    Step("Wait for SSH and set up the box", for_each_node(set_up_box), when=_has_setup),
     Step("Mount the data volume at /data", for_each_node(volume.mount), when=volume.is_requested),
 )
