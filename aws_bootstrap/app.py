@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def _my_address() -> str:
     """Return this machine's public address, as AWS's own service reports it."""
-    from .aws import my_address
+    from .address import my_address
 
     return my_address()
 

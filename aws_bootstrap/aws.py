@@ -1,12 +1,9 @@
-"""The only module that uses boto3: sessions, clients, retries, errors, and many regions at once."""
+"""The only module that imports boto3: sessions, clients, retries, errors, and many regions at once."""
 
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import os
-import re
-import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -14,7 +11,8 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from . import crt, silence, timings
+from . import silence, timings
+from .aws_clients import ClientMaker, import_botocore, without_s3transfer
 from .aws_errors import KNOWN_EXCEPTIONS, to_aws_error
 from .config import DEFAULT_REGION
 from .errors import BootstrapError, UsageError, is_denied_by_organization, unexpected_reply
@@ -50,6 +48,7 @@ class Aws:
         self.profile = profile
         self._timeouts = timeouts
         self._clients: dict[tuple[str, str, bool], Any] = {}
+        self._maker = ClientMaker()
         self._lock = threading.RLock()
         self._existing_session: boto3.Session | None = None
 
@@ -109,7 +108,8 @@ class Aws:
         """Return the session of the profile, created at its first use."""
         with self._lock:
             if self._existing_session is None:
-                _import_botocore()
+                import_botocore()
+                _import_boto3()
                 import boto3
 
                 with translate_aws_errors(reading=False):
@@ -125,7 +125,7 @@ class Aws:
 
     def _new_client(self, service: str, region: str, retry: bool) -> Any:
         _check_partition(region)
-        _import_botocore()
+        import_botocore()
         from botocore.config import Config
 
         settings: dict[str, Any] = {
@@ -134,12 +134,17 @@ class Aws:
             "max_pool_connections": 20,
             **self._timeouts,
         }
-        session: Any = self._session  # its types know each service by a literal alone
         with translate_aws_errors(reading=False):
-            client = session.client(service, region_name=region, config=Config(**settings))
+            client = self._maker.new_client(self._session, service, region, Config(**settings))
         SILENCE.watch(client)
         timings.watch(client)
         return client
+
+
+def _import_boto3() -> None:
+    """Import boto3, if possible without what this program never uses."""
+    with contextlib.suppress(ImportError, AttributeError), without_s3transfer():
+        import boto3  # noqa: F401 (what matters is what it finds)
 
 
 def _check_partition(region: str) -> None:
@@ -161,7 +166,7 @@ def translate_aws_errors(*, reading: bool = True) -> Iterator[None]:
 
     `reading`: the block reads AWS's reply as well; what that lacks is an error `unexpected-reply`.
     """
-    _import_botocore()
+    import_botocore()
     from botocore.exceptions import BotoCoreError, ClientError
     from botocore.parsers import ResponseParserError
 
@@ -180,13 +185,6 @@ def translate_aws_errors(*, reading: bool = True) -> Iterator[None]:
         if not reading or isinstance(exc, RuntimeError):
             raise
         raise unexpected_reply(exc) from exc
-
-
-def _import_botocore() -> None:
-    """Import the module of botocore that looks for awscrt, which costs more than it is worth to most users."""
-    if "botocore.compat" not in sys.modules:
-        with crt.left_out():
-            import botocore.compat  # noqa: F401 (imported for what it remembers)
 
 
 def _in_login_session(exc: BaseException) -> bool:
@@ -357,45 +355,3 @@ def _of_all(failed: dict[str, BootstrapError]) -> BootstrapError:
         return first
     reasons = [RegionReason(region, str(error)) for region, error in failed.items()]
     return first.add_details(regions=tuple(reasons))
-
-
-def _without_password(url: str) -> str:
-    """Return the URL without a user and password, which must not end up in a log."""
-    return re.sub(r"//[^/@]*@", "//", url)
-
-
-def address_proxy(url: str | None = None) -> str | None:
-    """Return the proxy through which `my_address` gets its answer, without password; None without one."""
-    import urllib.parse
-    import urllib.request
-
-    where = urllib.parse.urlsplit(url or _address_service())
-    if not where.hostname or urllib.request.proxy_bypass(where.netloc):
-        return None
-    proxy = urllib.request.getproxies().get(where.scheme)
-    if not proxy:
-        return None
-    return _without_password(proxy)
-
-
-def _address_service() -> str:
-    """Return the URL of the service that reports the caller's address."""
-    return os.environ.get("AWS_BOOTSTRAP_CHECKIP_URL") or "https://checkip.amazonaws.com"
-
-
-def my_address(url: str | None = None, timeout: float = 5.0) -> str:
-    """Return the caller's public address as AWS sees it. BootstrapError where it cannot be found."""
-    import urllib.request
-
-    where = url or _address_service()
-    try:
-        if not where.startswith(("http://", "https://")):
-            raise ValueError("not an http:// or https:// address")
-        with urllib.request.urlopen(where, timeout=timeout) as reply:  # noqa: S310 (the scheme was checked)
-            return str(ipaddress.ip_address(reply.read(200).decode("ascii", "replace").strip()))
-    except (OSError, ValueError) as exc:
-        raise BootstrapError(
-            f"Could not determine this machine's public address from {_without_password(where)} ({exc}).",
-            hint="Name the addresses that may reach the SSH port: --ssh-cidr 203.0.113.7/32",
-            code="no-address",
-        ) from exc

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from aws_bootstrap.aws import Aws, my_address, translate_aws_errors
+from aws_bootstrap.address import my_address
+from aws_bootstrap.aws import Aws, translate_aws_errors
 from aws_bootstrap.config import LaunchConfig
 from aws_bootstrap.errors import BootstrapError
 from aws_bootstrap.sandbox.home import Home

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from aws_bootstrap import aws
+from aws_bootstrap import address
 from aws_bootstrap.sshconfig import find, read
 from aws_bootstrap.workflows.unreachable import timeout_hint
 
@@ -85,4 +85,4 @@ def test_the_proxy_is_that_of_the_address_service(monkeypatch, environ, proxy):
     monkeypatch.delenv("AWS_BOOTSTRAP_CHECKIP_URL")
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
-    assert aws.address_proxy() == proxy
+    assert address.address_proxy() == proxy

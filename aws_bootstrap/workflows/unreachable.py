@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from .. import aws, ec2
+from .. import address, aws, ec2
 from ..errors import BootstrapError, SshError
 from ..models import Instance
 from ..sshconfig import Host
@@ -39,7 +39,7 @@ def timeout_hint(app: App, host: Host) -> str | None:
         hints.append(blocked)
     else:
         hints += _network_hints(app, host)
-    proxy = aws.address_proxy()
+    proxy = address.address_proxy()
     if proxy:
         hints.append(proxy_sentence(proxy))
     return "\n".join(hints) or None

@@ -8,7 +8,7 @@ from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-from ... import aws, cloud_init, ec2, output, sshconfig
+from ... import address, aws, cloud_init, ec2, output, sshconfig
 from ...config import DEFAULT_USER, LOGIN_RETRY_SECONDS, TAG_OWNER, LaunchConfig
 from ...errors import AwsError, BootstrapError, UsageError
 from ...invocation import PROGRAM
@@ -258,7 +258,7 @@ def _warn_of_proxy(config: LaunchConfig) -> None:
     """Warn if the caller's address was found through a proxy: ssh may come from another one."""
     if "me" not in config.ssh_cidr:
         return
-    proxy = aws.address_proxy()
+    proxy = address.address_proxy()
     if proxy:
         output.warn(proxy_sentence(proxy), code="address-through-proxy")
 

@@ -1,0 +1,168 @@
+"""The least that each command could cost: programs that make the same calls and print what they learn.
+
+Each is as quick as we know how. `boto3-…` are what a careful user of boto3 would write; `signed-…` use no SDK at all.
+
+    python -m aws_bootstrap.tests.bench.floors boto3-status us-west-2 us-east-1
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+from .signed import Connection
+
+_CREATED_BY = {"Name": "tag:created-by", "Values": ["aws-bootstrap-g4dn"]}
+_ALIVE = {"Name": "instance-state-name", "Values": ["pending", "running", "stopping", "stopped", "shutting-down"]}
+_TAGGED = {"Name": "tag-key", "Values": ["aws-bootstrap-instance", "created-by"]}
+_CODES = ("L-3819A6DF", "L-DB2E81BA", "L-7212CCBC", "L-417A185B", "L-C4BD4855", "L-85EED4F7", "L-6E869C2A")
+
+
+def boto3_status(regions: list[str]) -> list[Any]:
+    """Read the boxes of these regions (without any, of all) as `status` does: one thread a region and kind."""
+    import boto3
+
+    session = boto3.Session()
+    home = session.client("ec2", region_name="us-west-2")
+    with ThreadPoolExecutor(2) as pool:
+        caller = pool.submit(session.client("sts", region_name="us-west-2").get_caller_identity)
+        if not regions:
+            regions = [region["RegionName"] for region in home.describe_regions()["Regions"]]
+        caller.result()
+    clients: list[Any] = []
+    for region in regions:
+        clients.append(home if region == "us-west-2" else session.client("ec2", region_name=region))
+    with ThreadPoolExecutor(len(clients)) as pool:
+        found = list(pool.map(_boto3_region, clients))
+    return [instance for of_region in found for instance in of_region]
+
+
+def _boto3_region(client: Any) -> list[Any]:
+    with ThreadPoolExecutor(1) as pool:
+        volumes = pool.submit(client.describe_volumes, Filters=[_TAGGED])
+        reservations = client.describe_instances(Filters=[_CREATED_BY, _ALIVE])["Reservations"]
+        volumes.result()
+    types: set[str] = set()
+    instances: list[Any] = []
+    for reservation in reservations:
+        for instance in reservation["Instances"]:
+            instances.append([instance["InstanceId"], instance["State"]["Name"]])
+            types.add(instance["InstanceType"])
+    if types:
+        client.describe_spot_price_history(InstanceTypes=sorted(types), ProductDescriptions=["Linux/UNIX"])
+    return instances
+
+
+def signed_status(regions: list[str]) -> list[Any]:
+    """Read the same with requests that are signed here, and Python's own XML parser."""
+    home = Connection("ec2", "us-west-2")
+    caller = Connection("sts", "us-west-2")
+    with ThreadPoolExecutor(1) as pool:
+        identity = pool.submit(caller.query, "GetCallerIdentity", "2011-06-15", {})
+        if not regions:
+            described = home.query("DescribeRegions", "2016-11-15", {})
+            regions = [str(element.text) for element in described.iter("regionName")]
+        identity.result()
+    with ThreadPoolExecutor(len(regions)) as pool:
+        found = list(pool.map(_signed_region, regions))
+    return [instance for of_region in found for instance in of_region]
+
+
+def _signed_region(region: str) -> list[Any]:
+    first, second = Connection("ec2", region), Connection("ec2", region)
+    with ThreadPoolExecutor(1) as pool:
+        volumes = pool.submit(second.query, "DescribeVolumes", "2016-11-15", _filters(_TAGGED))
+        described = first.query("DescribeInstances", "2016-11-15", _filters(_CREATED_BY, _ALIVE))
+        volumes.result()
+    types: set[str] = set()
+    instances: list[Any] = []
+    for instance in described.iterfind("./reservationSet/item/instancesSet/item"):
+        instances.append([instance.findtext("instanceId"), instance.findtext("instanceState/name")])
+        types.add(instance.findtext("instanceType") or "")
+    if types:
+        wanted = {f"InstanceType.{number}": name for number, name in enumerate(sorted(types), 1)}
+        first.query("DescribeSpotPriceHistory", "2016-11-15", wanted)
+    return instances
+
+
+def _filters(*filters: dict[str, Any]) -> dict[str, str]:
+    """Return EC2's parameters for these filters."""
+    parameters: dict[str, str] = {}
+    for number, one in enumerate(filters, 1):
+        parameters[f"Filter.{number}.Name"] = one["Name"]
+        for value_number, value in enumerate(one["Values"], 1):
+            parameters[f"Filter.{number}.Value.{value_number}"] = value
+    return parameters
+
+
+def boto3_quota(regions: list[str]) -> list[Any]:
+    """Read the quotas of these regions: every code at the same time, though AWS would throttle a second run."""
+    import boto3
+
+    session = boto3.Session()
+    calls: list[Callable[[], Any]] = []
+    for region in regions:
+        client = session.client("service-quotas", region_name=region)
+        for code in _CODES:
+            calls.append(partial(client.get_service_quota, ServiceCode="ec2", QuotaCode=code))
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return [future.result()["Quota"]["Value"] for future in [pool.submit(call) for call in calls]]
+
+
+def signed_quota(regions: list[str]) -> list[Any]:
+    """Read the same with requests that are signed here."""
+    pairs = [(region, code) for region in regions for code in _CODES]
+    with ThreadPoolExecutor(len(pairs)) as pool:
+        return list(pool.map(_signed_quota, pairs))
+
+
+def _signed_quota(pair: tuple[str, str]) -> Any:
+    region, code = pair
+    asked = {"ServiceCode": "ec2", "QuotaCode": code}
+    reply = Connection("servicequotas", region).target("ServiceQuotasV20190624.GetServiceQuota", asked)
+    return reply["Quota"]["Value"]
+
+
+def boto3_terminate(regions: list[str]) -> list[Any]:
+    """Terminate the boxes of a region; EC2 deletes the volumes itself, so nothing is waited for and nothing known."""
+    import boto3
+
+    client = boto3.Session().client("ec2", region_name=regions[0])
+    filters: Any = [_CREATED_BY, _ALIVE]
+    reservations = client.describe_instances(Filters=filters)["Reservations"]
+    instance_ids = [instance["InstanceId"] for reservation in reservations for instance in reservation["Instances"]]
+    client.terminate_instances(InstanceIds=instance_ids)
+    return instance_ids
+
+
+def boto3_dry_run(regions: list[str]) -> list[Any]:
+    """Make one round of calls after a client was made: what a plan costs at least."""
+    import boto3
+
+    client = boto3.Session().client("ec2", region_name=regions[0])
+    calls: list[Callable[[], Any]] = [
+        partial(client.describe_instance_types, InstanceTypes=["g4dn.xlarge"]),
+        partial(client.describe_images, Owners=["amazon"]),
+        partial(client.describe_vpcs, Filters=[{"Name": "is-default", "Values": ["true"]}]),
+        partial(client.describe_security_groups, Filters=[{"Name": "group-name", "Values": ["aws-bootstrap-ssh"]}]),
+        partial(client.describe_key_pairs, Filters=[{"Name": "key-name", "Values": ["aws-bootstrap-key"]}]),
+    ]
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return [len(future.result()) for future in [pool.submit(call) for call in calls]]
+
+
+FLOORS: dict[str, Callable[[list[str]], list[Any]]] = {
+    "boto3-status": boto3_status,
+    "signed-status": signed_status,
+    "boto3-quota": boto3_quota,
+    "signed-quota": signed_quota,
+    "boto3-terminate": boto3_terminate,
+    "boto3-dry-run": boto3_dry_run,
+}
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(FLOORS[sys.argv[1]](sys.argv[2:])) + "\n")

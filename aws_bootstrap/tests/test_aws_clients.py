@@ -1,0 +1,214 @@
+"""Clients that cost less: one class a service, one TLS context, no s3transfer; and plain ones where that cannot be."""
+
+from __future__ import annotations
+
+import os
+import ssl
+import subprocess
+import sys
+import threading
+from types import SimpleNamespace
+from typing import Any
+
+import botocore.client
+import pytest
+from botocore.exceptions import SSLError
+from botocore.loaders import JSONFileLoader
+
+from aws_bootstrap.aws import Aws, each_region
+from aws_bootstrap.aws_clients import ClientMaker
+from aws_bootstrap.tests.bench.aws_answers import World
+from aws_bootstrap.tests.bench.aws_standin import Standin, server
+from aws_bootstrap.tests.bench.calls import certificates
+
+REGIONS = ("eu-west-1", "us-east-1", "us-west-2")
+
+
+# --- classes and paginators ------------------------------------------------------------------------------
+
+
+def test_clients_share_a_class_a_service_and_the_model_of_paginators(monkeypatch):
+    """Clients of many regions that are made at the same time, as `status` makes them."""
+    read: list[str] = []
+    load_file = JSONFileLoader.load_file
+
+    def note_file(self: Any, path: str) -> Any:
+        read.append(os.path.basename(path))
+        return load_file(self, path)
+
+    monkeypatch.setattr(JSONFileLoader, "load_file", note_file)
+    aws = Aws()
+
+    def made(region: str) -> tuple[Any, Any]:
+        aws.ec2(region).get_paginator("describe_volumes")
+        return aws.ec2(region), aws.service_quotas(region)
+
+    clients, _ = each_region(REGIONS, made)
+    assert len({type(ec2) for ec2, _ in clients.values()}) == 1
+    assert len({type(quotas) for _, quotas in clients.values()}) == 1
+    assert {ec2.meta.region_name for ec2, _ in clients.values()} == set(REGIONS)
+    assert read.count("paginators-1") == 2, "once a service"
+
+
+def test_another_session_gets_classes_of_its_own():
+    """Handlers of the session may add to a class."""
+    assert type(Aws().service_quotas("us-west-2")) is not type(Aws().service_quotas("us-west-2"))
+
+
+class OtherCreator:
+    """A creator of clients as a later botocore may have it: without the method that builds a class."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        self._creator = botocore.client.ClientCreator.__new__(CREATOR)
+        CREATOR.__init__(self._creator, *arguments, **named)
+
+    def create_client(self, *arguments: Any, **named: Any) -> Any:
+        return self._creator.create_client(*arguments, **named)
+
+
+CREATOR = botocore.client.ClientCreator
+
+
+def test_a_botocore_without_that_method_makes_plain_clients(monkeypatch):
+    monkeypatch.setattr(botocore.client, "ClientCreator", OtherCreator)
+    aws = Aws()
+    first, second = aws.service_quotas("eu-west-1"), aws.service_quotas("us-east-1")
+    assert type(first) is not type(second)
+    assert second.meta.region_name == "us-east-1"
+
+
+def test_botocore_is_left_as_it_was():
+    build = CREATOR._create_client_class  # type: ignore[attr-defined]
+    Aws().service_quotas("us-west-2")
+    assert CREATOR._create_client_class is build  # type: ignore[attr-defined]
+
+
+# --- TLS -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def tls(monkeypatch, tmp_path):
+    """EC2 over TLS on loopback, and the files of certificates that were read for it."""
+    both, bundle = certificates(tmp_path)
+    serving = server(Standin(World(boxes=17, regions=17, volumes=0, detach=0), delay=0.0), str(both))
+    thread = threading.Thread(target=serving.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    read: list[str] = []
+    load = ssl.SSLContext.load_verify_locations
+
+    def note_file(self: ssl.SSLContext, cafile: Any = None, *more: Any) -> None:
+        read.append(cafile)
+        load(self, cafile, *more)
+
+    monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", note_file)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"https://127.0.0.1:{serving.server_port}")
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(bundle))
+    yield SimpleNamespace(port=serving.server_port, bundle=str(bundle), read=read)
+    serving.shutdown()
+    serving.server_close()
+    thread.join()
+
+
+def test_the_certificates_are_read_once_for_all_connections(tls):
+    aws = Aws()
+
+    def count(region: str) -> int:
+        return len(aws.ec2(region).describe_instances()["Reservations"])
+
+    found, failed = each_region(REGIONS, count)
+    assert (sum(found.values()), failed) == (3, ())
+    assert tls.read == [tls.bundle]
+
+
+def test_who_is_not_in_the_bundle_is_refused(tls, monkeypatch):
+    import certifi
+
+    monkeypatch.setenv("AWS_CA_BUNDLE", certifi.where())
+    aws = Aws()
+    for region in REGIONS:
+        with pytest.raises(SSLError, match="certificate verify failed"):
+            aws.ec2_once(region).describe_instances()
+    assert tls.read == [certifi.where()]
+
+
+def test_a_certificate_of_another_name_is_refused(tls, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"https://localhost:{tls.port}")
+    with pytest.raises(SSLError, match="localhost"):
+        Aws().ec2_once("us-west-2").describe_instances()
+
+
+def test_a_bundle_that_is_missing_is_reported_by_each_call(tls, monkeypatch, tmp_path):
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "none.pem"))
+    aws = Aws()
+    for _ in range(2):
+        with pytest.raises(SSLError, match="No such file"):
+            aws.ec2_once("us-west-2").describe_instances()
+
+
+def test_connections_through_a_proxy_share_the_context_too():
+    aws = Aws()
+    contexts: list[ssl.SSLContext] = []
+    for region in REGIONS:
+        client: Any = aws.service_quotas(region)
+        http_session = client._endpoint.http_session
+        contexts.append(http_session._manager.connection_pool_kw["ssl_context"])
+        contexts.append(http_session._get_proxy_manager("http://127.0.0.1:9").connection_pool_kw["ssl_context"])
+    assert len(set(map(id, contexts))) == 1
+
+
+def test_a_client_without_those_attributes_keeps_its_own_context():
+    maker = ClientMaker()
+    for client in (SimpleNamespace(), SimpleNamespace(_endpoint=SimpleNamespace(http_session=SimpleNamespace()))):
+        maker._share_tls_context(client)
+    assert maker._tls_context is None
+
+
+# --- imports ---------------------------------------------------------------------------------------------
+
+
+IMPORTED = """
+import sys
+from aws_bootstrap.aws import Aws
+Aws().service_quotas("us-west-2")
+print(*sorted({"boto3", "s3transfer", "s3transfer.manager"} & set(sys.modules)))
+"""
+
+#: Has boto3 import more of s3transfer than it does.
+NEEDS_MORE = """
+import importlib.abc, importlib.machinery, sys
+
+class Loader(importlib.machinery.SourceFileLoader):
+    def get_data(self, path):
+        more = b"from s3transfer.manager import TransferManager\\n"
+        return (more if path.endswith("compat.py") else b"") + super().get_data(path)
+    def get_code(self, name):
+        return compile(self.get_data(self.path), self.path, "exec")
+
+class Finder(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name != "boto3.compat":
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(name, path)
+        spec.loader = Loader(name, spec.origin)
+        return spec
+
+sys.meta_path.insert(0, Finder())
+"""
+
+
+def printed(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def test_boto3_is_imported_without_s3transfer():
+    assert printed(IMPORTED) == "boto3"
+
+
+def test_a_program_that_needs_s3transfer_still_gets_it():
+    with_s3 = "import boto3\nprint(boto3.client('s3', region_name='us-west-2').upload_file.__name__)"
+    assert printed(IMPORTED + with_s3).splitlines() == ["boto3", "upload_file"]
+
+
+def test_a_boto3_that_needs_more_of_s3transfer_is_imported_with_it():
+    assert printed(NEEDS_MORE + IMPORTED) == "boto3 s3transfer s3transfer.manager"
