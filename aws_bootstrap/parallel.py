@@ -25,6 +25,33 @@ def map_parallel[T, R](function: Callable[[T], R], items: Iterable[T]) -> list[R
     return run_parallel(calls)
 
 
+def map_few_at_once[T, R](function: Callable[[T], R], items: Iterable[T], at_once: int) -> list[R]:
+    """Return the function's results for the items, in their order, with no more than so many calls at the same time.
+
+    After an error no further call begins; it is raised once those under way have ended.
+    """
+    waiting: SimpleQueue[tuple[int, T]] = SimpleQueue()
+    for numbered in enumerate(items):
+        waiting.put(numbered)
+    results: dict[int, R] = {}
+    has_failed = threading.Event()
+
+    def work() -> None:
+        while not has_failed.is_set():
+            try:
+                number, item = waiting.get_nowait()
+            except Empty:
+                return
+            try:
+                results[number] = function(item)
+            except BaseException:
+                has_failed.set()
+                raise
+
+    run_parallel([work] * min(at_once, waiting.qsize()))
+    return [results[number] for number in sorted(results)]
+
+
 def run_parallel[R](calls: Iterable[Callable[[], R]]) -> list[R]:
     """Return the results of the calls, in their order, once all have ended. Raise the first error in that order."""
     results: dict[int, R] = {}

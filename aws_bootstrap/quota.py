@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from .aws import translate_aws_errors
 from .errors import AwsError
 from .models import Quota, QuotaChange
 from .models.facts import MARKETS, Market
+from .parallel import map_few_at_once
 
 if TYPE_CHECKING:
     from types_boto3_service_quotas import ServiceQuotasClient
@@ -38,6 +40,10 @@ CODES: dict[str, dict[Market, str]] = {
     "dl": {"spot": "L-85EED4F7", "on-demand": "L-6E869C2A"},
 }
 FAMILIES = tuple(CODES)
+
+#: So many calls at the same time in one region. AWS allows 5 GetServiceQuota a second, and 5 more in a burst:
+#: https://docs.aws.amazon.com/servicequotas/latest/userguide/reference_limits.html
+_AT_ONCE = 4
 
 #: AWS has been folding the P5 spot quota into P's: a region may not know its code any more.
 _FALLBACK = {("p5", "spot"): "p"}
@@ -76,9 +82,10 @@ def quota_keys(family: str | None = None, market: Market | None = None) -> tuple
 
 def find_quotas(client: ServiceQuotasClient, codes: Iterable[str]) -> dict[str, Quota]:
     """Return the quotas that the region knows, by code; each code is looked up once."""
+    distinct = list(dict.fromkeys(codes))
+    quotas = map_few_at_once(partial(find_quota, client), distinct, _AT_ONCE)
     found: dict[str, Quota] = {}
-    for code in dict.fromkeys(codes):
-        quota = find_quota(client, code)
+    for code, quota in zip(distinct, quotas, strict=True):
         if quota:
             found[code] = quota
     return found

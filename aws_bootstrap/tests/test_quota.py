@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
+import threading
+from typing import Any
 
 import pytest
 
@@ -54,6 +56,20 @@ def test_all_families_are_shown_and_the_shared_code_is_asked_for_once(run, cloud
     }
     assert shown["regions_queried"] == [WEST]
     assert cloud.calls == [(WEST, "GetServiceQuota")] * 7
+
+
+def test_four_quotas_of_a_region_are_read_at_the_same_time():
+    """As many as AWS allows: 5 a second, and 5 more at once."""
+    four = threading.Barrier(4)
+
+    class Client:
+        def get_service_quota(self, *, ServiceCode: str, QuotaCode: str) -> dict[str, Any]:
+            four.wait(30)
+            return {"Quota": {"Value": 1.0}}
+
+    codes = ("L-1", "L-2", "L-2", "L-3", "L-4")
+    client: Any = Client()
+    assert list(quota.find_quotas(client, codes)) == ["L-1", "L-2", "L-3", "L-4"]
 
 
 def test_a_quota_that_was_never_changed_answers_as_a_default(run, quotas):

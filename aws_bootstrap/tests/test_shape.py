@@ -66,7 +66,7 @@ MAY_IMPORT = {
         "timings",
     },
     "ec2": {"ec2", "aws", "retry", "errors", "models", "config", "invocation"},
-    "quota": {"aws", "errors", "models", "config"},
+    "quota": {"aws", "parallel", "errors", "models", "config"},
     "keys": {"ssh", "files", "errors", "config", "models"},
     "ssh": {"ssh_errors", "ssh_frame", "ssh_mount", "retry", "errors", "config", "gpu", "invocation", "timings"},
     "ssh_mount": {"ssh_frame", "errors"},
