@@ -1,6 +1,7 @@
 """EC2 verbs, one file a resource. Each takes a client first, returns facts and prints nothing."""
 
 from ..models.facts import Market
+from .detaching import wait_detached
 from .images import find_images, image_names, image_owner, latest_ami, login_user
 from .instances import (
     ENDED,
@@ -48,7 +49,6 @@ from .volumes import (
     revoke_format_permission,
     validate_ebs_volume,
     volume_in_use,
-    wait_detached,
 )
 
 __all__ = [

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import batched
 from typing import TYPE_CHECKING
 
 from ..aws import translate_aws_errors
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 EBS_DEVICE_NAME = "/dev/sdf"
 EBS_MOUNT_POINT = "/data"
+#: EC2 takes so many values in one filter.
+_FILTER_VALUES = 200
 
 
 @translate_aws_errors()
@@ -71,6 +74,19 @@ def find_volume(ec2: EC2Client, volume_id: str) -> Volume | None:
         if exc.aws_code == "InvalidVolume.NotFound":
             return None
         raise
+
+
+@translate_aws_errors()
+def find_volumes_by_id(ec2: EC2Client, volume_ids: Iterable[str]) -> dict[str, Volume]:
+    """Return those of the volumes that exist, by id. A filter, since EC2 refuses all ids for one that is missing."""
+    found: dict[str, Volume] = {}
+    for some in batched(volume_ids, _FILTER_VALUES):
+        filters: list[FilterTypeDef] = [{"Name": "volume-id", "Values": list(some)}]
+        for page in ec2.get_paginator("describe_volumes").paginate(Filters=filters):
+            for raw in page["Volumes"]:
+                volume = _volume(raw, ec2.meta.region_name)
+                found[volume.volume_id] = volume
+    return found
 
 
 def _described(ec2: EC2Client, volume_id: str) -> Volume:
@@ -170,29 +186,9 @@ def _is_attached(ec2: EC2Client, volume_id: str, instance_id: str) -> bool:
 
 
 def detach_ebs_volume(ec2: EC2Client, volume_id: str) -> None:
-    """Request that EC2 detach the volume; `wait_detached` waits until it is available."""
+    """Request that EC2 detach the volume; `wait_detached` waits for that."""
     with translate_aws_errors():
         ec2.detach_volume(VolumeId=volume_id)
-
-
-def wait_detached(ec2: EC2Client, volume_id: str, instance_id: str, timeout: float = 600.0) -> None:
-    """Return once the volume is detached from the instance, or no longer exists.
-
-    BootstrapError `volume-in-use` if that takes too long, or if another instance has it.
-    """
-
-    def is_free() -> bool | None:
-        volume = find_volume(ec2, volume_id)
-        if volume is None or volume.state == "available":
-            return True
-        if volume.state == UNKNOWN and volume.attached_to is None:
-            return True  # its state is missing, but it is attached to nothing
-        if volume.attached_to not in (None, instance_id, UNKNOWN):
-            raise BootstrapError(f"{volume_id} is attached to {volume.attached_to}.", code="volume-in-use")
-        return None
-
-    if not poll(is_free, timeout=timeout, every=1.0):
-        raise BootstrapError(f"{volume_id} did not detach within {timeout:.0f} s.", code="volume-in-use")
 
 
 def delete_ebs_volume(ec2: EC2Client, volume_id: str) -> None:

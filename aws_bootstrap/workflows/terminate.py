@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
@@ -311,23 +311,35 @@ def _find_kept_volume(client: EC2Client, volume_id: str) -> Volume | None:
 
 
 def _delete_all_volumes(progress: TerminateProgress) -> None:
-    """Delete the volumes of the terminated boxes in parallel."""
-    calls = [partial(_delete_volumes, progress, termination) for termination in progress.terminated]
+    """Delete the volumes of the terminated boxes, those of all regions in parallel."""
+    by_region = _by_region(progress.terminated)
+    calls = [partial(_delete_volumes, progress, in_region) for in_region in by_region.values()]
     run_parallel(calls)
 
 
-def _delete_volumes(progress: TerminateProgress, termination: BoxTermination) -> None:
-    """Delete the volumes of one box in parallel, each once it is detached."""
-    client = progress.app.aws.ec2(termination.region)
-    volumes = termination.undeleted_volumes
-    _report_waiting(volumes)
-    calls = [partial(_delete, progress, client, termination, volume.volume_id) for volume in volumes]
-    run_parallel(calls)
+def _delete_volumes(progress: TerminateProgress, boxes: Sequence[BoxTermination]) -> None:
+    """Delete one region's volumes, each once it is detached."""
+    client = progress.app.aws.ec2(boxes[0].region)
+    box_by_volume: dict[str, BoxTermination] = {}
+    holders: dict[str, str] = {}
+    for termination in boxes:
+        volumes = termination.undeleted_volumes
+        _report_waiting(volumes)
+        for volume in volumes:
+            box_by_volume[volume.volume_id] = termination
+            holders[volume.volume_id] = termination.instance_id
+    for settled in ec2.wait_detached(client, holders):
+        deletions: list[Callable[[], None]] = []
+        for volume_id, error in settled.items():
+            if error:
+                box_by_volume[volume_id].errors.append(error)
+            else:
+                deletions.append(partial(_delete, progress, client, box_by_volume[volume_id], volume_id))
+        run_parallel(deletions)
 
 
 def _delete(progress: TerminateProgress, client: EC2Client, termination: BoxTermination, volume_id: str) -> None:
     try:
-        ec2.wait_detached(client, volume_id, termination.instance_id)
         progress.calls.make(
             f"the deletion of {volume_id}",
             partial(ec2.delete_ebs_volume, client, volume_id),

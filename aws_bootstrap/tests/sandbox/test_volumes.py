@@ -6,7 +6,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from aws_bootstrap import ec2 as verbs
-from aws_bootstrap.errors import AwsError, BootstrapError
+from aws_bootstrap.errors import AwsError
 
 from .conftest import eventually, launch, refused, wait_state
 
@@ -134,11 +134,12 @@ def test_the_tools_own_verbs_attach_detach_and_wait(cloud, ec2, instance):
     """What terminate waits for, against an EC2 that takes its time: the volume is in use until it is detached."""
     volume_id = make_volume(ec2, zone_of(instance))
     verbs.attach_ebs_volume(ec2, volume_id, instance["InstanceId"])
-    with pytest.raises(BootstrapError, match="did not detach within 0 s"):
-        verbs.wait_detached(ec2, volume_id, instance["InstanceId"], timeout=0.0)
+    holders = {volume_id: instance["InstanceId"]}
+    (settled,) = verbs.wait_detached(ec2, holders, timeout=0.0)
+    assert str(settled[volume_id]) == f"{volume_id} did not detach within 0 s."
     cloud.clear_log()
     verbs.detach_ebs_volume(ec2, volume_id)
-    verbs.wait_detached(ec2, volume_id, instance["InstanceId"])
+    assert list(verbs.wait_detached(ec2, holders)) == [{volume_id: None}]
     assert status(ec2, volume_id) == "available"
     (sent,) = cloud.log("DetachVolume")
     assert sent["parameters"]["VolumeId"] == volume_id
