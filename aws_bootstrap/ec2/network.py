@@ -109,12 +109,15 @@ def missing_cidrs(group: SecurityGroup | None, port: int, cidrs: Sequence[str]) 
 
 
 def ensure_security_group(
-    ec2: EC2Client, vpc_id: str, name: str, user_tags: Mapping[str, str] | None = None
+    ec2: EC2Client,
+    vpc_id: str,
+    name: str,
+    found: SecurityGroup | None,
+    user_tags: Mapping[str, str] | None = None,
 ) -> tuple[SecurityGroup, bool]:
-    """Return the VPC's group of that name, and whether it was created now."""
-    group = group_in(find_security_groups(ec2, name), vpc_id)
-    if group:
-        return group, False
+    """Create the VPC's group of that name unless it was found before. Return it, and whether it was created now."""
+    if found:
+        return found, False
     return _create(ec2, vpc_id, name, user_tags)
 
 

@@ -19,7 +19,7 @@ ME, HOME = "203.0.113.7", "198.51.100.1/32"
 
 def make_group(client, name="ssh", port=22, cidrs=(HOME,), owner=CALLER) -> str:
     vpc = ec2.find_network(client, ()).vpc_id
-    group, _ = ec2.ensure_security_group(client, vpc, name)
+    group, _ = ec2.ensure_security_group(client, vpc, name, None)
     tags = {"aws-bootstrap-owner": owner} if owner else {}
     ec2.ensure_ingress(client, group, port, cidrs, tags)
     return group.group_id

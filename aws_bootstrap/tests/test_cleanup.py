@@ -329,7 +329,7 @@ def test_boxes_without_an_alias_get_one_and_addresses_are_followed(run, app, clo
 
 def test_an_added_alias_has_the_port_of_our_rule_and_the_user_asked_for(run, app, cloud, public_key):
     client = cloud.ec2(WEST)
-    group, _ = ec2.ensure_security_group(client, ec2.find_network(client, ()).vpc_id, "ssh")
+    group, _ = ec2.ensure_security_group(client, ec2.find_network(client, ()).vpc_id, "ssh", None)
     ec2.ensure_ingress(client, group, 2222, ["192.0.2.0/24"])
     start_box(client, SecurityGroupIds=[group.group_id])
     cleanup(run, "--sync", "--ssh-user", "ec2-user")

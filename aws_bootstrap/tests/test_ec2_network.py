@@ -66,18 +66,21 @@ def test_the_rules_of_a_group_are_read(client, stub):
 @pytest.mark.parametrize("there_now", [True, False])
 def test_a_group_that_another_launch_made_is_taken(client, stub, there_now):
     made = {"GroupId": "sg-1", "VpcId": "vpc-1"}
-    stub.add_response("describe_security_groups", {"SecurityGroups": []})
     stub.add_client_error("create_security_group", "InvalidGroup.Duplicate", "")
     stub.add_response("describe_security_groups", {"SecurityGroups": [made] if there_now else []})
     if there_now:
-        assert ec2.ensure_security_group(client, "vpc-1", "g") == (SecurityGroup("sg-1", "vpc-1"), False)
+        assert ec2.ensure_security_group(client, "vpc-1", "g", None) == (SecurityGroup("sg-1", "vpc-1"), False)
     else:
         with refused("InvalidGroup.Duplicate"):
-            ec2.ensure_security_group(client, "vpc-1", "g")
+            ec2.ensure_security_group(client, "vpc-1", "g", None)
+
+
+def test_a_group_that_was_found_before_is_not_looked_up_again(client, stub):
+    found = SecurityGroup("sg-1", "vpc-1")
+    assert ec2.ensure_security_group(client, "vpc-1", "g", found) == (found, False)
 
 
 def test_a_group_is_created_with_its_tags_in_its_vpc(client, stub):
-    stub.add_response("describe_security_groups", {"SecurityGroups": []})
     wanted = {
         "GroupName": "g",
         "Description": "SSH access for aws-bootstrap",
@@ -85,11 +88,10 @@ def test_a_group_is_created_with_its_tags_in_its_vpc(client, stub):
         "TagSpecifications": specified("security-group", Name="g"),
     }
     stub.add_response("create_security_group", {"GroupId": "sg-1"}, wanted)
-    assert ec2.ensure_security_group(client, "vpc-1", "g") == (SecurityGroup("sg-1", "vpc-1"), True)
-    stub.add_response("describe_security_groups", {"SecurityGroups": []})
+    assert ec2.ensure_security_group(client, "vpc-1", "g", None) == (SecurityGroup("sg-1", "vpc-1"), True)
     stub.add_client_error("create_security_group", "UnauthorizedOperation", "")
     with refused("UnauthorizedOperation"):
-        ec2.ensure_security_group(client, "vpc-1", "g")
+        ec2.ensure_security_group(client, "vpc-1", "g", None)
 
 
 def opened(port: int, **ranges: list[str]) -> dict[str, Any]:
@@ -223,11 +225,11 @@ def rules_of(aws, group_id) -> list[tuple[int, list[str]]]:
 
 def test_the_group_is_made_once_and_opened_for_those_who_are_missing(aws):
     vpc = ec2.find_network(aws, ()).vpc_id
-    group, made = ec2.ensure_security_group(aws, vpc, "ssh")
+    group, made = ec2.ensure_security_group(aws, vpc, "ssh", None)
     ec2.ensure_ingress(aws, group, 22, ["203.0.113.7/32"])
     assert made
     assert rules_of(aws, group.group_id) == [(22, ["203.0.113.7/32"])]
-    again, made = ec2.ensure_security_group(aws, vpc, "ssh")
+    again, made = ec2.ensure_security_group(aws, vpc, "ssh", None)
     ec2.ensure_ingress(aws, again, 2222, ["203.0.113.0/24", "2001:db8::1/128"])
     ec2.ensure_ingress(aws, group, 22, ["203.0.113.7/32"])
     assert again.group_id == group.group_id

@@ -236,19 +236,21 @@ def read_region(
     return gather(read_instances, partial(ec2.find_volumes, client))
 
 
-def _join(instances: Iterable[Instance], hosts: Iterable[Host], volumes: Sequence[Volume]) -> tuple[Box, ...]:
+def _join(instances: Iterable[Instance], hosts: Iterable[Host], volumes: Iterable[Volume]) -> tuple[Box, ...]:
     """Return the boxes, each once. A volume that names no instance is the root volume of the one it is attached to."""
     host_by_id = {host.instance_id: host for host in hosts}
+    data_by_id: dict[str, list[Volume]] = {}
     roots: dict[str | None, Volume] = {}
     for volume in volumes:
         if volume.instance_id is None:
             roots[volume.attached_to] = volume
+        else:
+            data_by_id.setdefault(volume.instance_id, []).append(volume)
     boxes: dict[str, Box] = {}
     for instance in instances:
         instance_id = instance.instance_id
-        host = host_by_id.get(instance_id)
-        own_volumes = [volume for volume in volumes if volume.instance_id == instance_id]
-        boxes[instance_id] = Box(instance, host, tuple(own_volumes), roots.get(instance_id))
+        own_volumes = data_by_id.get(instance_id, [])
+        boxes[instance_id] = Box(instance, host_by_id.get(instance_id), tuple(own_volumes), roots.get(instance_id))
     return tuple(boxes.values())
 
 

@@ -48,20 +48,20 @@ def ensure_key_pair(launch: Launch, region_plan: RegionPlan | None = None) -> No
 def ensure_security_group(launch: Launch, region_plan: RegionPlan | None = None) -> None:
     """Provide a security group with rules for the user's CIDRs in a region, by default the first. Note the group's id.
 
-    The group is created if it is missing, and so is each rule.
+    The group is created if the plan has found none, and each rule that the plan has found missing is added.
     """
     region_plan = region_plan or launch.plan.first
     region = region_plan.region
     vpc_id = region_plan.network.vpc_id
     name = launch.config.security_group
-    had_group = region_plan.group is not None
+    earlier_group = region_plan.group
     client = launch.app.aws.ec2(region)
 
     def find() -> tuple[SecurityGroup, bool] | None:
         group = ec2.group_in(ec2.find_security_groups(client, name), vpc_id)
         if group is None:
             return None
-        return group, not had_group
+        return group, earlier_group is None
 
     def note(outcome: tuple[SecurityGroup, bool]) -> None:
         group, created = outcome
@@ -69,7 +69,7 @@ def ensure_security_group(launch: Launch, region_plan: RegionPlan | None = None)
         if created:
             launch.other_resources.append(Resource("security-group", group.group_id, region, billing=False))
 
-    ensure = partial(ec2.ensure_security_group, client, vpc_id, name, _shared_tags(launch))
+    ensure = partial(ec2.ensure_security_group, client, vpc_id, name, earlier_group, _shared_tags(launch))
     group, _ = launch.calls.make(f"the security group in {region}", ensure, look=find, note=note)
     _ensure_ingress(launch, client, group, region)
 
