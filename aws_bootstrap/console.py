@@ -94,23 +94,7 @@ class Console:
 
     def filled(self, value: Any) -> Any:
         """Return a document with the commands in its texts as this user types them."""
-        if isinstance(value, str):
-            return self.invocation().fill(value)
-        if isinstance(value, dict):
-            return {key: self.filled(item) for key, item in value.items()}
-        if isinstance(value, list):
-            return self._filled_list(value)
-        return value
-
-    def _filled_list(self, items: list[Any]) -> list[Any]:
-        """Return the items, filled in. A mark that is an item becomes the words that it means."""
-        filled: list[Any] = []
-        for item in items:
-            if item in MARKS:
-                filled += self.invocation().words(item)
-            else:
-                filled.append(self.filled(item))
-        return filled
+        return _filled(value, self.invocation())
 
     # --- stderr ------------------------------------------------------------------------------------------
 
@@ -174,6 +158,28 @@ def drop_stdout() -> None:
     if sys.stdout is None:
         return
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _filled(value: Any, invocation: Invocation) -> Any:
+    """Return the value with the commands in its texts filled in."""
+    if isinstance(value, str):
+        return invocation.fill(value)
+    if isinstance(value, dict):
+        return {key: _filled(item, invocation) for key, item in value.items()}
+    if isinstance(value, list):
+        return _filled_list(value, invocation)
+    return value
+
+
+def _filled_list(items: list[Any], invocation: Invocation) -> list[Any]:
+    """Return the items, filled in. A mark that is an item becomes the words that it means."""
+    filled: list[Any] = []
+    for item in items:
+        if item in MARKS:
+            filled += invocation.words(item)
+        else:
+            filled.append(_filled(item, invocation))
+    return filled
 
 
 def _encodable(text: str) -> str:

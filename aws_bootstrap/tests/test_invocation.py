@@ -70,3 +70,21 @@ def test_progress_and_questions_have_the_users_commands(console, capsys, monkeyp
     shown = capsys.readouterr().err
     assert "Look: uv run aws-bootstrap --sandbox status" in shown
     assert "Try uv run aws-bootstrap --sandbox cleanup." in shown
+
+
+def test_how_commands_begin_is_found_out_once_a_document():
+    """It searches the PATH: once for each text of 1,700 boxes would take longer than AWS does."""
+    looked: list[Invocation] = []
+
+    def look() -> Invocation:
+        looked.append(HERE)
+        return HERE
+
+    boxes = [{"state": "running", "hint": f"{PROGRAM} status", "next": [PROGRAM, "status"]} for _ in range(100)]
+    filled = Console(invocation=look).filled({"instances": boxes})
+    assert len(looked) == 1
+    assert filled["instances"][99] == {
+        "state": "running",
+        "hint": "uv run aws-bootstrap --sandbox status",
+        "next": ["uv", "run", "aws-bootstrap", "--sandbox", "status"],
+    }

@@ -212,7 +212,8 @@ def _ssh_key(folder: Path) -> None:
 
 def programs(row: Row) -> dict[str, list[str]]:
     """Return the programs of the row by name, ours first."""
-    by_name = {"ours": [sys.executable, "-m", "aws_bootstrap", *row.command]}
+    script = Path(sys.executable).with_name("aws-bootstrap")
+    by_name = {"ours": [sys.executable, str(script), *row.command]}
     for floor in row.floors:
         by_name[floor[0]] = [sys.executable, "-m", "aws_bootstrap.tests.bench.floors", *floor]
     return by_name
