@@ -274,6 +274,13 @@ def test_launch_with_public_access_blocked(case):
     case(*LAUNCH, "--ssh-timeout", "2s")
 
 
+def test_launch_with_a_slow_first_boot(case):
+    """The port accepts connections and says nothing for 40 s: longer than a refused key is waited for."""
+    assert case.program.sandbox.status()["timing"]["first_boot"] == 40
+    launched = case(*LAUNCH)
+    assert case.program.ssh(launched["ssh_alias"], "true").returncode == 0
+
+
 # --- the user of the public tool ------------------------------------------------------------------------------------
 
 
