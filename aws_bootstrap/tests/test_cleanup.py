@@ -657,12 +657,6 @@ def test_a_deletion_that_got_no_answer_and_cannot_be_looked_up_says_both(run, ap
     assert left["error"].endswith(" It is unknown whether it was deleted.")
 
 
-def test_include_kept_alone_is_a_usage_error(run, cloud):
-    done = run("cleanup", "--include-kept")
-    assert done.exit_code == 2
-    assert "--include-ebs" in done.stderr
-
-
 def test_the_table_is_one_with_an_action_column(run, cloud, write):
     write("i-0gone")
     make_volume(cloud.ec2(WEST), "i-0gone")
