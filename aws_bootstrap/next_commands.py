@@ -119,9 +119,12 @@ def attach_again(region: str, volume_id: str, title: str = "Use it again") -> Co
     return own(title, "launch", "--region", region, "--ebs-volume-id", volume_id)
 
 
-def delete_kept(title: str) -> Command:
-    """Return the command that deletes orphan volumes, the kept ones among them."""
-    return own(title, "cleanup", "--include-ebs", "--include-kept")
+def of_kept_volumes(result: CleanupPlan | CleanupReport) -> list[Command]:
+    """Return the command that deletes the kept volumes of a cleanup; none where all are of others."""
+    commands: list[Command] = []
+    for deletion in commands_in(result.delete_kept_command):
+        commands.append(replace(deletion, title="Delete these too"))
+    return commands
 
 
 def of_box(box: InstanceStatus, *, instructions: bool) -> list[Command]:
@@ -173,7 +176,7 @@ def of_orphans(volumes: Sequence[OrphanVolume]) -> list[Command]:
         deletions.append(own("Delete", "cleanup", "--include-ebs"))
     # A command of its own: who deletes what was left behind must not delete what somebody chose to keep.
     if has_kept:
-        deletions.append(delete_kept("Delete kept ones too"))
+        deletions.append(own("Delete kept ones too", "cleanup", "--include-ebs", "--include-kept"))
     return uses + deletions + by_id
 
 
@@ -292,9 +295,7 @@ def of_kept(ended: Termination) -> list[Command]:
 @next_commands.register
 def _after_cleanup_plan(plan: CleanupPlan) -> tuple[Command, ...]:
     """Return how to do what is planned, and how to delete what is kept."""
-    commands: list[Command] = []
-    if plan.kept_volumes:
-        commands.append(delete_kept("Delete these too"))
+    commands = of_kept_volumes(plan)
     if not plan.is_empty:
         for planned in commands_in(plan.command):
             commands.append(replace(planned, title="Do it"))
@@ -304,9 +305,7 @@ def _after_cleanup_plan(plan: CleanupPlan) -> tuple[Command, ...]:
 @next_commands.register
 def _after_cleanup(report: CleanupReport) -> tuple[Command, ...]:
     """Return how to delete what is kept, and how to log in to a box that has an alias now."""
-    commands: list[Command] = []
-    if report.kept_volumes:
-        commands.append(delete_kept("Delete these too"))
+    commands = of_kept_volumes(report)
     if report.added:
         commands.append(log_in(report.added[0].alias, "Log in"))
     return tuple(commands)

@@ -44,6 +44,11 @@ def access(
     from ..views import questions
     from ..workflows import access as workflow
 
+    options.check_effects(
+        options.without("--everyone", "--ssh-cidr", hint="--ssh-cidr me"),
+        options.without("--yes", "--ssh-cidr", hint="--ssh-cidr me"),
+    )
+
     def agrees(rules: Sequence[IngressRule]) -> bool:
         return app.consents(partial(questions.open_to_world, rules), yes=yes)
 

@@ -9,7 +9,6 @@ import click
 
 from ..app import App
 from ..config import LaunchConfig
-from ..errors import UsageError
 from . import options
 from .command import Command
 
@@ -40,8 +39,12 @@ def cleanup(app: App, /, dry_run: bool, yes: bool, key_path: Path, ssh_user: str
     from ..views import questions
     from ..workflows import cleanup as workflow
 
-    if chosen["include_kept"] and not chosen["include_ebs"]:
-        raise UsageError("--include-kept needs --include-ebs.", hint="Add --include-ebs.")
+    options.check_effects(
+        options.without("--include-kept", "--include-ebs"),
+        options.without("--everyone", "--include-ebs"),
+        options.without("--key-path", "--sync"),
+        options.without("--ssh-user", "--sync"),
+    )
     if not dry_run:
         app.require_yes(yes=yes)
     cleanup_options = workflow.CleanupOptions(**chosen, config=LaunchConfig(key_path=key_path, ssh_user=ssh_user))

@@ -32,7 +32,11 @@ def launch(app: App, /, dry_run: bool, yes: bool, tag: tuple[tuple[str, str], ..
     from ..views import questions
     from ..workflows import launch as workflow
 
-    options.check_effects()
+    options.check_effects(
+        options.without("--wait-timeout", "--wait"),
+        options.beside("--python-version", "--no-setup"),
+        options.beside("--setup-script", "--no-setup"),
+    )
     config = LaunchConfig(tag=dict(tag), **chosen)
     existing = workflow.find_existing(config, app)
     if existing and not dry_run:

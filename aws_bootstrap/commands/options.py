@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -205,21 +206,47 @@ _LAUNCH = (
 )
 
 
-#: Options of `launch` that have no effect without another one, or beside it.
-_WITHOUT_EFFECT = (
-    ("wait_timeout", "--wait-timeout", "wait", False, "has no effect without --wait", "Add: --wait"),
-    ("python_version", "--python-version", "no_setup", True, "has no effect with --no-setup", "Leave out: --no-setup"),
-    ("setup_script", "--setup-script", "no_setup", True, "has no effect with --no-setup", "Leave out: --no-setup"),
-)
+@dataclass(frozen=True)
+class WithoutEffect:
+    """An option that has no effect without another parameter, or beside it."""
+
+    option: str
+    #: The other parameter, by its name in Python.
+    other: str
+    #: Whether the option has no effect where the other one is given; else it has none where that is missing.
+    beside: bool
+    #: The end of the sentence, and what to do about it.
+    reason: str
+    hint: str
 
 
-def check_effects() -> None:
-    """Raise UsageError if an option was passed that has no effect. One in the environment is for many launches."""
+def without(option: str, other: str, hint: str | None = None) -> WithoutEffect:
+    """Return an option that has no effect without the other one."""
+    return WithoutEffect(option, _python_name(other), False, f"without {other}", f"Add: {hint or other}")
+
+
+def beside(option: str, other: str) -> WithoutEffect:
+    """Return an option that has no effect with the other one."""
+    return WithoutEffect(option, _python_name(other), True, f"with {other}", f"Leave out: {other}")
+
+
+def beside_names(option: str) -> WithoutEffect:
+    """Return an option that has no effect where boxes are named."""
+    return WithoutEffect(option, "names", True, "with names", f"Leave out: {option}")
+
+
+def _python_name(option: str) -> str:
+    return option.removeprefix("--").replace("-", "_")
+
+
+def check_effects(*rules: WithoutEffect) -> None:
+    """Raise UsageError if an option was passed that has no effect. One in the environment is for many commands."""
     ctx = click.get_current_context()
-    for name, option, other, value, reason, hint in _WITHOUT_EFFECT:
-        is_passed = ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
-        if is_passed and ctx.params[other] is value:
-            raise UsageError(f"{option} {reason}.", hint=hint)
+    for rule in rules:
+        source = ctx.get_parameter_source(_python_name(rule.option))
+        other_is_given = bool(ctx.params[rule.other])
+        if source is click.core.ParameterSource.COMMANDLINE and other_is_given is rule.beside:
+            raise UsageError(f"{rule.option} has no effect {rule.reason}.", hint=rule.hint)
 
 
 def launch_options(command: Any) -> Any:

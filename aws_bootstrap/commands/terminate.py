@@ -32,6 +32,7 @@ def terminate(app: App, names: tuple[str, ...], region: str | None, yes: bool, e
     from ..workflows import selection
     from ..workflows import terminate as workflow
 
+    options.check_effects(options.beside_names("--everyone"))
     app.require_answer(yes=yes)
     targets = selection.find_targets(app, names, region, everyone=everyone)
     question = ""

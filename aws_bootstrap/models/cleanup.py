@@ -35,6 +35,15 @@ class VolumeEntry:
     size_gb: int
     region: str = ""
     monthly_cost_usd: float | None = None
+    #: The principal that created it; null for a volume from before the tag `aws-bootstrap-owner`.
+    owner: str | None = None
+    #: Whether that is the caller; null with --everyone, or where it could not be read who calls.
+    yours: bool | None = None
+
+    @property
+    def is_of_others(self) -> bool:
+        """Whether only --everyone deletes it."""
+        return self.yours is False
 
 
 @dataclass(frozen=True)
@@ -62,7 +71,7 @@ class CleanupPlan(Result):
     skipped_volumes: tuple[VolumeEntry, ...] = ()
     broken: tuple[str, ...] = ()
     kept_volumes: tuple[VolumeEntry, ...] = ()
-    #: The command that deletes the kept volumes; null if there are none.
+    #: The command that deletes the kept volumes, except those that are not the caller's; null if there are none.
     delete_kept_command: str | None = None
     #: The regions that a policy of the account's organization denies, unless --region named them.
     regions_denied: tuple[RegionFailure, ...] = ()
@@ -91,7 +100,7 @@ class CleanupReport(Result):
     skipped_volumes: tuple[VolumeEntry, ...] = ()
     broken: tuple[str, ...] = ()
     kept_volumes: tuple[VolumeEntry, ...] = ()
-    #: The command that deletes the kept volumes; null if there are none.
+    #: The command that deletes the kept volumes, except those that are not the caller's; null if there are none.
     delete_kept_command: str | None = None
     #: The regions that a policy of the account's organization denies, unless --region named them.
     regions_denied: tuple[RegionFailure, ...] = ()

@@ -96,6 +96,10 @@ class Cloud(Aws):
 
         self._errors.append(error)
 
+    def repair(self) -> None:
+        """Answer again what `fail` refused."""
+        self._errors.clear()
+
     def _products(self, filters: list[dict[str, str]]) -> list[str]:
         """The price list's answer: the type of the filters, or those whose names begin as it says."""
         name = next(one["Value"] for one in filters if one["Field"] == "instanceType")

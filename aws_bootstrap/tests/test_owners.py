@@ -202,6 +202,61 @@ def test_a_cleanup_deletes_no_volume_of_others(run, cloud):
     assert ec2.find_volumes(client) == []
 
 
+def test_kept_volumes_of_others_are_marked_and_not_for_the_printed_command(run, cloud):
+    client = cloud.ec2(WEST)
+    yours = make_volume(client, "i-0gone", kept=True)
+    his, old = (make_volume(client, "i-0gone", kept=True, owner=owner) for owner in (OTHER, None))
+    for words in (("--dry-run",), ("--yes",), ("--include-ebs", "--yes")):
+        shown = document(run("cleanup", *words, "-o", "json"))
+        kept = {one["volume_id"]: (one["owner"], one["yours"]) for one in shown["kept_volumes"]}
+        assert kept == {yours: (CALLER, True), his: (OTHER, False), old: (None, False)}
+        assert shown["delete_kept_command"] == "aws-bootstrap cleanup --include-ebs --include-kept"
+    text = run("cleanup", "--dry-run").stdout
+    block, others = text.split("Kept, and not yours; only --everyone deletes them")
+    assert yours in block
+    assert his not in block
+    assert OTHER in others
+    assert "nobody" in others
+    assert f"of {OTHER}" in run("cleanup", "--dry-run", "-o", "table").stdout
+    assert run(*shown["delete_kept_command"].split()[1:], "--yes").exit_code == 0
+    assert {one.volume_id for one in ec2.find_volumes(client)} == {his, old}
+    assert document(run("cleanup", "--yes", "-o", "json"))["delete_kept_command"] is None
+
+
+def test_the_command_that_deletes_kept_volumes_is_for_the_same_owners_and_regions(run, cloud):
+    his = make_volume(cloud.ec2(WEST), "i-0gone", kept=True, owner=OTHER)
+    yours = make_volume(cloud.ec2(EAST), "i-0gone", kept=True)
+    shown = document(run("cleanup", "--include-ebs", "--everyone", "-r", WEST, "--yes", "-o", "json"))
+    assert [one["volume_id"] for one in shown["kept_volumes"]] == [his]
+    command = f"aws-bootstrap cleanup --include-ebs --include-kept --everyone --region {WEST}"
+    assert shown["delete_kept_command"] == command
+    assert shown["next"] == [{"do": "cleanup", "argv": command.split()}]
+    assert run(*command.split()[1:], "--yes").exit_code == 0
+    assert ec2.find_volumes(cloud.ec2(WEST)) == []
+    assert [one.volume_id for one in ec2.find_volumes(cloud.ec2(EAST))] == [yours]
+
+
+def test_an_orphan_without_an_owner_is_deleted_by_its_id(run, cloud):
+    """`cleanup --everyone` would delete those of others, too."""
+    volume = make_volume(cloud.ec2(WEST), "i-0gone", owner=None)
+    (warning,) = document(run("cleanup", "--yes", "-o", "json"))["warnings"]
+    assert warning["message"].endswith(f"Delete it: aws ec2 delete-volume --region {WEST} --volume-id {volume}")
+
+
+@pytest.mark.parametrize("owner", [CALLER, OTHER, None])
+def test_the_printed_command_deletes_what_a_termination_left_whoever_owns_it(run, cloud, owner):
+    client = cloud.ec2(WEST)
+    box = start_box(client, owner=owner)["InstanceId"]
+    volume = make_volume(client, box, owner=owner)
+    cloud.fail("DeleteVolume", "VolumeInUse", VolumeId=volume)
+    failed = document(run("terminate", box, "--yes", "-o", "json"))
+    assert failed["error"]["resources"][0]["id"] == volume
+    cloud.repair()
+    (command,) = failed["error"]["next"]
+    assert run(*command["argv"][1:], "--yes").exit_code == 0
+    assert ec2.find_volumes(client) == []
+
+
 def test_aliases_alone_need_no_owner(run, cloud):
     cloud.deny(WEST, "GetCallerIdentity")
     assert run("cleanup", "--yes").exit_code == 0

@@ -225,10 +225,11 @@ def test_the_error_of_a_volume_that_cannot_be_deleted_names_it_and_the_way_on(ru
     assert failed["error"] == {
         "code": "aws-error",
         "message": f"Could not complete the termination of {instance_id}: EC2 said VolumeInUse.",
-        "hint": "Delete the remaining volumes once they are detached: aws-bootstrap cleanup --include-ebs",
+        "hint": "Delete the remaining volumes once they are detached: "
+        f"aws-bootstrap terminate {instance_id} --region {WEST}",
         "resources": [{"type": "volume", "id": volume, "region": WEST, "billing": True}],
         "regions": [{"region": WEST, "reason": f"{instance_id}: EC2 said VolumeInUse."}],
-        "next": [{"do": "cleanup", "argv": ["aws-bootstrap", "cleanup", "--include-ebs"]}],
+        "next": [{"do": "terminate", "argv": ["aws-bootstrap", "terminate", instance_id, "--region", WEST]}],
     }
 
 

@@ -29,7 +29,7 @@ def test_one_volume_that_stays_does_not_save_the_other_and_is_reported(program):
     assert code == 3
     assert failed["terminated"][0]["ebs_volumes_deleted"] == [second]
     assert billing(failed) == [first]
-    assert "cleanup --include-ebs" in failed["error"]["hint"]
+    assert f"terminate {box} --region us-west-2" in failed["error"]["hint"]
 
 
 def test_a_volume_that_another_box_uses_is_kept(program, wait_for):
@@ -82,11 +82,11 @@ def test_a_terminate_that_is_stopped_while_ec2_ends_the_box_tells_what_still_bil
         (box["instance_id"], "aws-gpu1")
     ]
     assert billing(failed) == [volume]
-    assert "cleanup --include-ebs" in failed["error"]["hint"]
     wait_for(lambda: not alive(program))
-    code, cleaned = program.json("cleanup", "--include-ebs", "--yes")
-    assert code == 0
-    assert [v["volume_id"] for v in cleaned["deleted_volumes"]] == [volume]
+    (printed,) = failed["error"]["next"]
+    code, ended = program.json(*printed["argv"][2:], "--yes")
+    assert (printed["argv"][:2], code) == (["aws-bootstrap", "--sandbox"], 0)
+    assert ended["terminated"][0]["ebs_volumes_deleted"] == [volume]
 
 
 def test_nothing_to_terminate_names_the_region(program):

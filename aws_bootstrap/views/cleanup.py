@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from click import style
 
 from ..models import AliasAddress, AliasEntry, CleanupPlan, CleanupReport, DeletedVolume, VolumeEntry
-from ..next_commands import delete_kept, next_commands
-from .text import aligned, heading, next_lines, plural, regions_read, text, usd
+from ..next_commands import next_commands, of_kept_volumes
+from .text import aligned, heading, next_lines, other_owner, plural, regions_read, text, usd
 
 _NOT_CERTAIN = "Left unchanged, since their region could not be read:"
 
@@ -58,6 +58,7 @@ def _found(changes: Iterable[list[str]], result: CleanupPlan | CleanupReport) ->
         _volumes(_NOT_CERTAIN, result.skipped_volumes),
         _broken(result.broken),
         _kept(result),
+        _kept_of_others(result),
     ]
     return blocks + _as_blocks(left)
 
@@ -88,7 +89,7 @@ def _orphans(verb: str, volumes: tuple[VolumeEntry, ...]) -> list[str]:
     return _volumes(f"{verb} {plural(len(volumes), 'data volume')}", volumes)
 
 
-def _volumes(title: str, volumes: tuple[VolumeEntry, ...]) -> list[str]:
+def _volumes(title: str, volumes: Sequence[VolumeEntry]) -> list[str]:
     return _table(title, [_cells(volume) for volume in volumes])
 
 
@@ -111,10 +112,19 @@ def _broken(instance_ids: tuple[str, ...]) -> list[str]:
 
 
 def _kept(result: CleanupPlan | CleanupReport) -> list[str]:
-    lines = _volumes("Kept, as they are marked to stay; they bill", result.kept_volumes)
+    kept = [volume for volume in result.kept_volumes if not volume.is_of_others]
+    lines = _volumes("Kept, as they are marked to stay; they bill", kept)
     if lines:
-        lines.append(next_lines([delete_kept("Delete these too")]))
+        lines.append(next_lines(of_kept_volumes(result)))
     return lines
+
+
+def _kept_of_others(result: CleanupPlan | CleanupReport) -> list[str]:
+    rows: list[list[str]] = []
+    for volume in result.kept_volumes:
+        if volume.is_of_others:
+            rows.append([*_cells(volume), f"of {other_owner(volume.owner, volume.yours)}"])
+    return _table("Kept, and not yours; only --everyone deletes them", rows)
 
 
 def _cells(volume: VolumeEntry | DeletedVolume) -> list[str]:

@@ -148,6 +148,8 @@ def _kept_actions(volumes: Iterable[VolumeEntry]) -> list[Action]:
     actions: list[Action] = []
     for volume in volumes:
         what = f"{volume.size_gb} GB, {_price(volume.monthly_cost_usd)} USD/month, in {volume.region}"
+        if volume.is_of_others:
+            what += f", of {volume.owner or 'nobody'}"
         actions.append(Action("keep volume", volume.volume_id, what))
     return actions
 

@@ -11,26 +11,22 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from .. import ec2, output, sshconfig
-from ..config import DEFAULT_USER, LaunchConfig
+from ..config import LaunchConfig
 from ..errors import BootstrapError, IncompleteError, Interrupted
 from ..invocation import PROGRAM
-from ..models import AliasAddress, AliasEntry, CleanupPlan, CleanupReport, DeletedVolume, Resource, Volume, VolumeEntry
+from ..models import AliasEntry, CleanupPlan, CleanupReport, DeletedVolume, Resource, Volume, VolumeEntry
 from ..models.cost import volume_cost
 from ..parallel import gather, run_parallel
 from ..sshconfig import Host
-from . import left_out
-from .hosts import read_hosts
+from . import alias_changes, left_out
 from .inventory import Inventory, orphan_volumes, read, read_region
-from .owners import find_owner, get_owner
+from .owners import find_owner, get_owner, is_yours
 from .unknown import Calls
 
 if TYPE_CHECKING:
     from types_boto3_ec2 import EC2Client
 
     from ..app import App
-
-
-_DELETE_KEPT = f"{PROGRAM} cleanup --include-ebs --include-kept"
 
 
 @dataclass(frozen=True)
@@ -61,6 +57,12 @@ class CleanupOptions:
             flags += f" --region {region}"
         return flags
 
+    @property
+    def delete_kept_command(self) -> str:
+        """Return the command that deletes also the kept volumes of the same owners and regions."""
+        with_kept = replace(self, include_ebs=True, include_kept=True, sync=False)
+        return f"{PROGRAM} cleanup{with_kept.flags}"
+
 
 @dataclass(frozen=True)
 class PlannedCleanup:
@@ -79,29 +81,29 @@ def plan(app: App, options: CleanupOptions) -> PlannedCleanup:
     inventory, caller = _read(app, options, sshconfig.hosts(text))
     owner = None if options.everyone else caller
     broken = sshconfig.broken(text)
-    stale = _alias_entries(inventory.stale_hosts())
+    stale = alias_changes.alias_entries(inventory.stale_hosts())
     updated: list[Host] = []
     new: list[Host] = []
     if options.sync:
-        updated = _hosts_with_new_address(app, inventory, options.config)
-        without_alias = _hosts_to_add(app, inventory, broken, options.config)
-        new = _with_aliases(without_alias, _text_without(text, stale))
-    to_delete, kept, others = _split_orphans(inventory, options, owner)
+        updated = alias_changes.hosts_with_new_address(app, inventory, options.config)
+        without_alias = alias_changes.hosts_to_add(app, inventory, broken, options.config)
+        new = alias_changes.with_aliases(without_alias, alias_changes.text_without(text, stale))
+    to_delete, kept, others = _split_orphans(inventory, options, caller)
     if not options.include_ebs:
         left_out.warn_of_orphans(inventory.orphans(), caller)
     result = CleanupPlan(
         regions_queried=inventory.regions,
         regions_failed=inventory.failed,
         stale=stale,
-        added=_alias_addresses(new),
-        updated=_alias_addresses(updated),
+        added=alias_changes.alias_addresses(new),
+        updated=alias_changes.alias_addresses(updated),
         orphan_volumes=to_delete,
-        skipped=_alias_entries(inventory.unjudged_hosts()),
+        skipped=alias_changes.alias_entries(inventory.unjudged_hosts()),
         broken=tuple(broken),
         regions_denied=inventory.denied,
         left_out=left_out.volumes(others, f"{PROGRAM} cleanup{options.flags} --everyone"),
         kept_volumes=kept,
-        delete_kept_command=_DELETE_KEPT if kept else None,
+        delete_kept_command=_delete_kept_command(options, kept),
         command=f"{PROGRAM} cleanup{options.flags}",
     )
     return PlannedCleanup(result, tuple(new), tuple(updated), owner)
@@ -150,8 +152,8 @@ class CleanupProgress:
         return replace(
             nothing_done(self.planned.result),
             cleaned=self.cleaned,
-            added=_alias_addresses(self.added),
-            updated=_alias_addresses(self.updated),
+            added=alias_changes.alias_addresses(self.added),
+            updated=alias_changes.alias_addresses(self.updated),
             deleted_volumes=tuple(outcomes),
         )
 
@@ -233,85 +235,27 @@ def nothing_done(planned: CleanupPlan) -> CleanupReport:
     )
 
 
-# --- aliases ---------------------------------------------------------------------------------------------
-
-
-def _alias_entries(hosts: Iterable[Host]) -> tuple[AliasEntry, ...]:
-    return tuple(AliasEntry(host.instance_id, host.alias, host.region) for host in hosts)
-
-
-def _text_without(text: str, stale: Iterable[AliasEntry]) -> str:
-    """Return the text of the SSH config without these aliases."""
-    for entry in stale:
-        text = sshconfig.without_host(text, entry.instance_id)
-    return text
-
-
-def _hosts_with_new_address(app: App, inventory: Inventory, config: LaunchConfig) -> list[Host]:
-    """Return the hosts whose instance has another address, with that address. Missing options are filled in."""
-    boxes = {box.instance_id: box for box in inventory.boxes}
-    updated = []
-    for host in inventory.hosts:
-        box = boxes.get(host.instance_id)
-        if box is None or box.instance.public_ip is None or box.instance.public_ip == host.hostname:
-            continue
-        with_new_address = replace(
-            host,
-            hostname=box.instance.public_ip,
-            region=box.region,
-            user=host.user or config.ssh_user or DEFAULT_USER,
-            identity_file=host.identity_file or str(config.private_key),
-            known_hosts=host.known_hosts or str(app.paths.known_hosts),
-        )
-        updated.append(with_new_address)
-    return updated
-
-
-def _hosts_to_add(app: App, inventory: Inventory, broken: Sequence[str], config: LaunchConfig) -> list[Host]:
-    """Return hosts, still without an alias, for the running boxes without a block in the SSH config.
-
-    A damaged block counts as one.
-    """
-    without_host = []
-    for box in inventory.boxes:
-        if box.host is None and box.is_reachable and box.instance_id not in broken:
-            without_host.append(box.instance)
-    if not without_host:
-        return []
-    return read_hosts(app, without_host, config)
-
-
-def _with_aliases(hosts: Iterable[Host], text: str) -> list[Host]:
-    """Return the hosts with the next free aliases of the text."""
-    with_alias = []
-    for host in hosts:
-        named = replace(host, alias=sshconfig.next_alias(text))
-        text = sshconfig.with_host(text, named)
-        with_alias.append(named)
-    return with_alias
-
-
-def _alias_addresses(hosts: Iterable[Host]) -> tuple[AliasAddress, ...]:
-    return tuple(AliasAddress(host.instance_id, host.alias, host.hostname) for host in hosts)
-
-
 # --- volumes ---------------------------------------------------------------------------------------------
 
 
 def _split_orphans(
-    inventory: Inventory, options: CleanupOptions, owner: str | None
+    inventory: Inventory, options: CleanupOptions, caller: str | None
 ) -> tuple[tuple[VolumeEntry, ...], tuple[VolumeEntry, ...], tuple[Volume, ...]]:
-    """Return the orphan volumes to delete, those that remain since they are marked to keep, and those of others."""
+    """Return the orphan volumes to delete, those that remain since they are marked to keep, and those of others.
+
+    Those that are kept are everyone's.
+    """
+    owner = None if options.everyone else caller
     to_delete: list[VolumeEntry] = []
     kept: list[VolumeEntry] = []
     others: list[Volume] = []
     for volume in inventory.orphans():
         if _is_to_delete(volume, options, owner):
-            to_delete.append(_volume_entry(volume))
+            to_delete.append(_volume_entry(volume, options, caller))
         elif _is_to_delete(volume, options, None):
             others.append(volume)
         elif volume.created_by_us and volume.kept:
-            kept.append(_volume_entry(volume))
+            kept.append(_volume_entry(volume, options, caller))
     return tuple(to_delete), tuple(kept), tuple(others)
 
 
@@ -324,8 +268,19 @@ def _is_to_delete(orphan: Volume, options: CleanupOptions, owner: str | None) ->
     return options.include_kept or not orphan.kept
 
 
-def _volume_entry(volume: Volume) -> VolumeEntry:
-    return VolumeEntry(volume.volume_id, volume.size_gb, volume.region, volume_cost(volume.size_gb))
+def _volume_entry(volume: Volume, options: CleanupOptions, caller: str | None) -> VolumeEntry:
+    yours = None  # with --everyone it makes no difference, and was not read
+    if not options.everyone:
+        yours = is_yours(volume.owner, caller)
+    cost = volume_cost(volume.size_gb)
+    return VolumeEntry(volume.volume_id, volume.size_gb, volume.region, cost, volume.owner, yours)
+
+
+def _delete_kept_command(options: CleanupOptions, kept: Iterable[VolumeEntry]) -> str | None:
+    """Return the command that deletes the kept volumes, except those of others; None if all are of others."""
+    if all(volume.is_of_others for volume in kept):
+        return None
+    return options.delete_kept_command
 
 
 def _delete_orphans(progress: CleanupProgress) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from .. import output
-from ..invocation import PROGRAM
+from ..invocation import PROFILE, PROGRAM
 from ..models import Instance, LeftOutBox, LeftOutVolume, Volume
 from ..models.cost import volume_cost
 from . import costs
@@ -46,8 +46,8 @@ def warn_of_orphans(orphans: Iterable[Volume], caller: str | None) -> None:
         if not volume.created_by_us or volume.kept or is_of_another(volume.owner, caller):
             continue
         command = f"{PROGRAM} cleanup --include-ebs"
-        if volume.owner is None:
-            command += " --everyone"
+        if volume.owner is None:  # `cleanup --everyone` would delete those of others, too
+            command = f"aws ec2 delete-volume{PROFILE} --region {volume.region} --volume-id {volume.volume_id}"
         facts = f"{volume.size_gb} GB, {_about(volume_cost(volume.size_gb), 'a month')}"
         message = f"{volume.volume_id} ({facts}) has no instance and bills. Delete it: {command}"
         output.warn(message, code="orphan-volume", region=volume.region)

@@ -206,8 +206,12 @@ def _next_commands(progress: TerminateProgress) -> list[str]:
         if in_region[0].keep_ebs:
             command += " --keep-ebs"
         hints.append(f"Terminate the rest: {command}")
-    if any(termination.undeleted_volumes for termination in progress.terminated):
-        hints.append(f"Delete the remaining volumes once they are detached: {PROGRAM} cleanup --include-ebs")
+    with_volumes = [termination for termination in progress.terminated if termination.undeleted_volumes]
+    for region, in_region in _by_region(with_volumes).items():
+        # A second termination deletes these volumes alone, whoever owns them.
+        names = " ".join(_instance_ids(in_region))
+        command = f"{PROGRAM} terminate {names} --region {region}"
+        hints.append(f"Delete the remaining volumes once they are detached: {command}")
     return hints
 
 
