@@ -39,10 +39,14 @@ def sandbox() -> None:
 )
 @click.option("--boxes/--no-boxes", default=True, help="Boxes behind the instances, reached by SSH.  [default: boxes]")
 @click.option(
-    "--timing", "timings", multiple=True, metavar="NAME=SECONDS", help="How long a state change takes; repeatable."
+    "--timing",
+    "state_changes",
+    multiple=True,
+    metavar="NAME=SECONDS",
+    help="How long a state change takes; repeatable.",
 )
 @click.pass_obj
-def start(app: App, port: int, boxes: bool, timings: tuple[str, ...]) -> None:
+def start(app: App, port: int, boxes: bool, state_changes: tuple[str, ...]) -> None:
     """Start the sandbox. Every command with --sandbox starts it if needed.
 
     \b
@@ -51,8 +55,12 @@ def start(app: App, port: int, boxes: bool, timings: tuple[str, ...]) -> None:
       aws-bootstrap sandbox start --no-boxes --timing pending=5 --timing shutting_down=5
     """
     home = Home.of()
-    words = [f"--port={port}", *([] if boxes else ["--no-boxes"]), *(f"--timing={one}" for one in _checked(timings))]
-    if process.running(home) and (port or not boxes or timings):
+    words = [
+        f"--port={port}",
+        *([] if boxes else ["--no-boxes"]),
+        *(f"--timing={one}" for one in _checked(state_changes)),
+    ]
+    if process.running(home) and (port or not boxes or state_changes):
         raise UsageError(
             "The sandbox is already running; options apply at its start.",
             hint=f"Stop it first: {PROGRAM} sandbox stop",

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 from aws_bootstrap.cli import main
 from aws_bootstrap.commands.command import Command
+from reference import commands
 
 CONFIGURED = {"probe": {"size": 42, "spot": True}}
 
@@ -75,3 +76,12 @@ def test_a_help_text_stands_alone_and_a_metavar_is_one_word():
         assert text.endswith("."), f"{where}: {text}"
         assert len(text.split()) >= 2, f"{where}: {text}"
         assert " " not in option.make_metavar(context), f"{where}: {option.make_metavar(context)}"
+
+
+def test_no_option_has_the_name_of_another_of_its_command():
+    """Click gives each the other's values then: a command's own `timings` broke on the global one."""
+    twice: list[str] = []
+    for path, command in commands(main):
+        names = [param.name for param in command.params]
+        twice += [f"{' '.join(path)}: {name}" for name in names if names.count(name) > 1]
+    assert twice == []
