@@ -12,7 +12,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from . import silence, timings
-from .aws_clients import ClientMaker, import_botocore, without_s3transfer
+from .aws_clients import ClientMaker, import_botocore, new_botocore_session, without_s3transfer
 from .aws_errors import KNOWN_EXCEPTIONS, to_aws_error
 from .config import DEFAULT_REGION
 from .errors import BootstrapError, UsageError, is_denied_by_organization, unexpected_reply
@@ -113,7 +113,8 @@ class Aws:
                 import boto3
 
                 with translate_aws_errors(reading=False):
-                    self._existing_session = boto3.Session(profile_name=self.profile)
+                    core = new_botocore_session()
+                    self._existing_session = boto3.Session(profile_name=self.profile, botocore_session=core)
             return self._existing_session
 
     def _client(self, service: str, region: str, *, retry: bool) -> Any:

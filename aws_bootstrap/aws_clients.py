@@ -11,6 +11,7 @@ import contextlib
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     import ssl
 
     from botocore.config import Config
+    from botocore.session import Session
 
 #: Held while a method of botocore is replaced.
 _REPLACING = threading.Lock()
@@ -49,6 +51,31 @@ def without_s3transfer() -> Iterator[None]:
     finally:
         for module in (package, manager):
             sys.modules.pop(module.__name__, None)
+
+
+def new_botocore_session() -> Session:
+    """Return a session of botocore that reads the times in replies faster: a box has eight of them."""
+    import botocore.session
+
+    session = botocore.session.get_session()
+    session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_parsed_time)
+    return session
+
+
+def _parsed_time(text: Any) -> datetime:
+    """Return the time that a reply names: in ISO 8601 as Python reads it, in any other format as botocore does.
+
+    botocore's own parser, which guesses the format, takes twenty times longer.
+    """
+    from botocore.utils import parse_timestamp
+
+    if isinstance(text, str):
+        with contextlib.suppress(ValueError):
+            time = datetime.fromisoformat(text)
+            if time.tzinfo:
+                return time
+    parsed: datetime = parse_timestamp(text)
+    return parsed
 
 
 class ClientMaker:

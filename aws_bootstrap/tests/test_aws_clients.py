@@ -7,6 +7,7 @@ import ssl
 import subprocess
 import sys
 import threading
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,9 +15,10 @@ import botocore.client
 import pytest
 from botocore.exceptions import SSLError
 from botocore.loaders import JSONFileLoader
+from botocore.utils import parse_timestamp
 
 from aws_bootstrap.aws import Aws, each_region
-from aws_bootstrap.aws_clients import ClientMaker
+from aws_bootstrap.aws_clients import ClientMaker, _parsed_time
 from aws_bootstrap.tests.bench.aws_answers import World
 from aws_bootstrap.tests.bench.aws_standin import Standin, server
 from aws_bootstrap.tests.bench.calls import certificates
@@ -161,6 +163,33 @@ def test_a_client_without_those_attributes_keeps_its_own_context():
     for client in (SimpleNamespace(), SimpleNamespace(_endpoint=SimpleNamespace(http_session=SimpleNamespace()))):
         maker._share_tls_context(client)
     assert maker._tls_context is None
+
+
+# --- times -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", ["2026-01-02T03:04:05.678Z", "2026-01-02T03:04:05Z", "2026-01-02T03:04:05+01:00"])
+def test_times_are_read_as_botocore_reads_them(text):
+    assert _parsed_time(text) == parse_timestamp(text)
+
+
+@pytest.mark.parametrize(
+    "text", [1767323045.5, "1767323045", "Fri, 02 Jan 2026 03:04:05 GMT", "20260102", "2026-01-02T03:04:05"]
+)
+def test_other_formats_are_left_to_botocore(text):
+    assert _parsed_time(text) == parse_timestamp(text)
+
+
+def test_what_is_no_time_is_an_error_as_before():
+    for parse in (_parsed_time, parse_timestamp):
+        with pytest.raises(ValueError, match="Invalid timestamp"):
+            parse("soon")
+
+
+def test_clients_read_times_that_way(tls):
+    (reservation,) = Aws().ec2("us-west-2").describe_instances()["Reservations"]
+    assert reservation["Instances"][0]["LaunchTime"] == datetime(2026, 1, 1, tzinfo=UTC)
+    assert reservation["Instances"][0]["LaunchTime"].tzinfo is UTC, "Python's own, not dateutil's"
 
 
 # --- imports ---------------------------------------------------------------------------------------------
