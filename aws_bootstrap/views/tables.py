@@ -20,6 +20,7 @@ from ..models import (
     InstanceStatus,
     InstanceTypeList,
     InstanceTypeRow,
+    OrphanVolume,
     QuotaHistory,
     QuotaReport,
     QuotaRequests,
@@ -147,7 +148,10 @@ def _kept_actions(volumes: Iterable[VolumeEntry]) -> list[Action]:
     """Return the volumes that stay and bill."""
     actions: list[Action] = []
     for volume in volumes:
-        what = f"{volume.size_gb} GB, {_price(volume.monthly_cost_usd)} USD/month, in {volume.region}"
+        price = "price unknown"
+        if volume.monthly_cost_usd is not None:
+            price = f"{volume.monthly_cost_usd:g} USD/month"
+        what = f"{volume.size_gb} GB, {price}, in {volume.region}"
         if volume.is_of_others:
             what += f", of {volume.owner or 'nobody'}"
         actions.append(Action("keep volume", volume.volume_id, what))
@@ -276,14 +280,22 @@ _INSTANCES: Columns = {
     "owner": "Owner, if not you",
 }
 _ORPHAN_VOLUMES: Columns = {
-    "volume_id": "Orphan volume",
-    "region": "Region",
-    "size_gb": "GB",
-    "monthly_cost_usd": "USD/month",
-    "kept": "Kept",
-    "owner": "Owner",
+    "volume.volume_id": "Orphan volume",
+    "volume.region": "Region",
+    "volume.size_gb": "GB",
+    "monthly": "USD/month",
+    "volume.kept": "Kept",
+    "volume.owner": "Owner",
 }
 _TOTALS: Columns = {"0": "In all", "1": "Cost"}
+
+
+@dataclass(frozen=True)
+class OrphanRow:
+    """An orphan volume and what it costs a month."""
+
+    volume: OrphanVolume
+    monthly: str
 
 
 @dataclass(frozen=True)
@@ -306,7 +318,8 @@ def status_tables(report: StatusReport) -> list[Table]:
     """Return the instances, then orphan volumes if there are any."""
     shown = [Table(_INSTANCES, _instance_rows(report))]
     if report.orphan_volumes:
-        shown.append(Table(_ORPHAN_VOLUMES, report.orphan_volumes))
+        orphans = [OrphanRow(volume, _price(volume.monthly_cost_usd)) for volume in report.orphan_volumes]
+        shown.append(Table(_ORPHAN_VOLUMES, orphans))
     if report.instances or report.orphan_volumes:
         shown.append(Table(_TOTALS, _totals(report)))
     return shown
