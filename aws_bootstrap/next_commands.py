@@ -287,8 +287,8 @@ def _after_terminate(report: TerminateReport) -> tuple[Command, ...]:
 def of_kept(ended: Termination) -> list[Command]:
     """Return how to use again each data volume that a termination kept."""
     commands: list[Command] = []
-    for volume_id in ended.ebs_volumes_kept or ():
-        commands.append(attach_again(ended.region, volume_id))
+    for volume in ended.kept_volumes or ():
+        commands.append(attach_again(volume.region, volume.volume_id))
     return commands
 
 

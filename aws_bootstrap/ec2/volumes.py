@@ -116,6 +116,7 @@ def create_ebs_volume(
         # The request replaces what the reply lacks.
         raw.setdefault("Size", size_gb)
         raw.setdefault("State", "creating")
+        raw.setdefault("VolumeType", "gp3")
         raw.setdefault("AvailabilityZone", instance.availability_zone)
         return _volume(raw, ec2.meta.region_name)
 
@@ -253,6 +254,7 @@ def _volume(raw: VolumeTypeDef | VolumeResponseTypeDef, region: str) -> Volume:
         owner=named.get(TAG_OWNER),
         instance_id=named.get(TAG_INSTANCE),
         attached_to=_attached_to(raw),
+        volume_type=raw.get("VolumeType", UNKNOWN),
         format_once=is_blank and named.get(TAG_FORMAT) == FORMAT_ONCE,
     )
 

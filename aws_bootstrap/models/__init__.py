@@ -44,7 +44,7 @@ from .quota import (
     QuotaRow,
 )
 from .status import InstanceStatus, OrphanVolume, StatusReport, VolumeStatus
-from .terminate import TerminateReport, Termination, TerminationTarget
+from .terminate import KeptVolume, TerminateReport, Termination, TerminationTarget
 
 __all__ = [
     "AccessReport",
@@ -68,6 +68,7 @@ __all__ = [
     "InstanceType",
     "InstanceTypeList",
     "InstanceTypeRow",
+    "KeptVolume",
     "KeyPair",
     "LocalKey",
     "LaunchReport",

@@ -13,8 +13,9 @@ from types import MappingProxyType
 from .base import optional
 from .facts import Instance, InstanceState, Market, SpotPrice
 
-#: gp3 storage, the list price in most regions: https://aws.amazon.com/ebs/pricing/
-GP3_USD_PER_GB_MONTH = 0.08
+#: Storage by the type of a volume, the list prices in most regions: https://aws.amazon.com/ebs/pricing/
+#: The other types are missing: io1 and io2 bill mostly by IOPS, and none of them is what this tool creates.
+USD_PER_GB_MONTH = {"gp2": 0.10, "gp3": 0.08}
 #: A public IPv4 address, in every region: https://aws.amazon.com/vpc/pricing/
 IPV4_USD_PER_HOUR = 0.005
 #: The hours of a month, as AWS's own calculator counts them: https://calculator.aws/
@@ -84,21 +85,29 @@ class Prices:
         return prices.of(instance.lifecycle)
 
 
-def volume_cost(size_gb: int) -> float:
-    """Return what a gp3 volume of that size costs a month."""
-    return round(size_gb * GP3_USD_PER_GB_MONTH, 2)
+def gp3_cost(size_gb: int) -> float:
+    """Return what a volume costs a month that has the type of those that this tool creates."""
+    return round(size_gb * USD_PER_GB_MONTH["gp3"], 2)
 
 
-def root_volume(size_gb: int | None) -> MonthlyCost:
+def volume_cost(size_gb: int, volume_type: str = "gp3") -> float | None:
+    """Return what a volume costs a month; None if that is unknown: its type has no price by size, or it has no size."""
+    price = USD_PER_GB_MONTH.get(volume_type)
+    if price is None or not size_gb:  # EC2's reply may lack the size
+        return None
+    return round(size_gb * price, 2)
+
+
+def root_volume_cost(size_gb: int | None, volume_type: str = "gp3") -> MonthlyCost:
     """Return the monthly cost of a root volume; unknown without its size."""
     if size_gb is None:
         return MonthlyCost("root volume", None)
-    return MonthlyCost("root volume", volume_cost(size_gb), size_gb)
+    return MonthlyCost("root volume", volume_cost(size_gb, volume_type), size_gb)
 
 
-def data_volume(size_gb: int) -> MonthlyCost:
+def data_volume_cost(size_gb: int, volume_type: str = "gp3") -> MonthlyCost:
     """Return the monthly cost of a data volume."""
-    return MonthlyCost("data volume", volume_cost(size_gb), size_gb)
+    return MonthlyCost("data volume", volume_cost(size_gb, volume_type), size_gb)
 
 
 def public_address() -> MonthlyCost:
@@ -106,11 +115,9 @@ def public_address() -> MonthlyCost:
     return MonthlyCost("public IPv4 address", round(IPV4_USD_PER_HOUR * HOURS_PER_MONTH, 2))
 
 
-def box_costs(root_gb: int | None, data_gb: Iterable[int], *, has_address: bool) -> tuple[MonthlyCost, ...]:
+def box_costs(root: MonthlyCost, data_volumes: Iterable[MonthlyCost], *, has_address: bool) -> tuple[MonthlyCost, ...]:
     """Return what bills by the month beside a box's instance."""
-    costs = [root_volume(root_gb)]
-    for size_gb in data_gb:
-        costs.append(data_volume(size_gb))
+    costs = [root, *data_volumes]
     if has_address:
         costs.append(public_address())
     return tuple(costs)

@@ -118,6 +118,8 @@ class Volume:
     format_once: bool = False
     #: The principal that created it, by its tag; None for a volume of the user's, or from before that tag.
     owner: str | None = None
+    #: EC2's type of it, like gp3; `unknown` if its reply lacks that.
+    volume_type: str = "gp3"
 
 
 @dataclass(frozen=True)

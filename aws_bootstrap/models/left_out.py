@@ -17,10 +17,10 @@ class LeftOutBox:
 
 @dataclass(frozen=True)
 class LeftOutVolume:
-    """An orphan volume that the caller does not own. `owner` is null where its tag is missing."""
+    """An orphan volume that the caller does not own. `owner` is null where its tag is missing, the cost if unknown."""
 
     volume_id: str
     region: str
     size_gb: int
     owner: str | None
-    monthly_cost_usd: float
+    monthly_cost_usd: float | None

@@ -53,12 +53,12 @@ class InstanceStatus:
 
 @dataclass(frozen=True)
 class OrphanVolume:
-    """A data volume that bills though its instance no longer exists. `monthly_cost_usd` at gp3's list price."""
+    """A data volume that bills though its instance no longer exists. Its cost is a list price; null if unknown."""
 
     volume_id: str
     region: str
     size_gb: int
-    monthly_cost_usd: float
+    monthly_cost_usd: float | None
     last_instance_id: str | None
     kept: bool | None = optional()
     #: The principal that created it; null for a volume from before the tag `aws-bootstrap-owner`, or a brought one.

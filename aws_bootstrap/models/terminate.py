@@ -24,6 +24,16 @@ class TerminationTarget:
 
 
 @dataclass(frozen=True)
+class KeptVolume:
+    """A data volume that a termination kept, and what it costs a month; null if that is unknown."""
+
+    volume_id: str
+    size_gb: int
+    region: str
+    monthly_cost_usd: float | None
+
+
+@dataclass(frozen=True)
 class Termination:
     """What became of one instance and of its data volumes."""
 
@@ -35,6 +45,8 @@ class Termination:
     ebs_volumes_kept: tuple[str, ...] | None = optional()
     region: str = ""
     availability_zone: str = private("")
+    #: Those of `ebs_volumes_kept`, with size and price. They bill until they are deleted.
+    kept_volumes: tuple[KeptVolume, ...] | None = optional()
 
 
 @dataclass(frozen=True)

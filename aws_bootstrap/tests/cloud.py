@@ -283,10 +283,13 @@ def make_volume(
     kept: bool = False,
     size: int = 8,
     owner: str | None = CALLER,
+    **more: Any,
 ) -> str:
     """A detached data volume that is meant for the instance."""
     tags = [{"Key": "aws-bootstrap-instance", "Value": instance_id}, *(owned(owner) if ours else [])]
     tags += [{"Key": "aws-bootstrap-keep", "Value": "true"}] if kept else []
     zone = f"{client.meta.region_name}a"
     specification = [{"ResourceType": "volume", "Tags": tags}]
-    return client.create_volume(AvailabilityZone=zone, Size=size, TagSpecifications=specification)["VolumeId"]
+    asked = {"VolumeType": "gp3"} | more
+    made = client.create_volume(AvailabilityZone=zone, Size=size, TagSpecifications=specification, **asked)
+    return made["VolumeId"]

@@ -40,14 +40,25 @@ def test_a_sum_with_an_unknown_part_is_unknown():
 
 
 def test_what_bills_beside_an_instance():
-    costs = money.box_costs(100, [96], has_address=True)
+    costs = money.box_costs(money.root_volume_cost(100), [money.data_volume_cost(96)], has_address=True)
     assert [(cost.item, cost.size_gb, cost.monthly_cost_usd) for cost in costs] == [
         ("root volume", 100, 8.0),
         ("data volume", 96, 7.68),
         ("public IPv4 address", None, 3.65),
     ]
     assert money.monthly_total(costs) == 19.33
-    assert money.box_costs(None, [], has_address=False) == (MonthlyCost("root volume", None),)
+    without = money.box_costs(money.root_volume_cost(None), [], has_address=False)
+    assert without == (MonthlyCost("root volume", None),)
+
+
+@pytest.mark.parametrize(("volume_type", "cost"), [("gp3", 8.0), ("gp2", 10.0), ("io2", None), ("unknown", None)])
+def test_a_volume_costs_what_its_type_costs(volume_type, cost):
+    assert money.volume_cost(100, volume_type) == cost
+    assert money.data_volume_cost(100, volume_type).monthly_cost_usd == cost
+
+
+def test_a_volume_whose_size_is_not_reported_has_no_price():
+    assert money.volume_cost(0) is None
 
 
 @pytest.mark.parametrize(("state", "price"), [("running", 0.5), ("pending", 0.5), ("stopped", 0.0), ("unknown", 0.5)])

@@ -11,7 +11,7 @@ from aws_bootstrap import output
 from aws_bootstrap.console import Console, OutputFormat
 from aws_bootstrap.errors import BootstrapError
 from aws_bootstrap.invocation import PROFILE, PROGRAM, SSH, Invocation
-from aws_bootstrap.models import TerminateReport, Termination
+from aws_bootstrap.models import KeptVolume, TerminateReport, Termination
 
 HERE = Invocation(program="uv run aws-bootstrap --sandbox", ssh="ssh -F '/my dir/config'", profile="my team")
 
@@ -59,7 +59,8 @@ def test_a_path_with_quotes_leaves_json_whole(console, capsys):
 
 
 def test_a_view_has_the_users_commands(console, capsys):
-    ended = Termination("i-1", "running", "shutting-down", ebs_volumes_kept=("vol-1",), region="us-west-2")
+    kept = KeptVolume("vol-1", 8, "us-west-2", 0.64)
+    ended = Termination("i-1", "running", "shutting-down", region="us-west-2", kept_volumes=(kept,))
     output.emit(TerminateReport((ended,)))
     assert "uv run aws-bootstrap --sandbox launch --region us-west-2 --ebs-volume-id vol-1" in capsys.readouterr().out
 

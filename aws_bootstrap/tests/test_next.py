@@ -17,7 +17,16 @@ from aws_bootstrap.cli import main
 from aws_bootstrap.console import Console, OutputFormat
 from aws_bootstrap.errors import KNOWN_CODES
 from aws_bootstrap.invocation import PROFILE, PROGRAM, SSH, Invocation
-from aws_bootstrap.models import ImageList, ImageRow, OrphanVolume, Result, StatusReport, TerminateReport, Termination
+from aws_bootstrap.models import (
+    ImageList,
+    ImageRow,
+    KeptVolume,
+    OrphanVolume,
+    Result,
+    StatusReport,
+    TerminateReport,
+    Termination,
+)
 from aws_bootstrap.next_commands import commands_in, next_commands, of_box, of_orphans, shell_line, terminate
 from aws_bootstrap.tests.cloud import make_volume, start_box
 from aws_bootstrap.tests.programs import started
@@ -120,7 +129,8 @@ def test_orphans_are_offered_by_whose_they_are():
 
 
 def test_each_mark_is_replaced_by_its_words(console, capsys):
-    ended = Termination("i-1", "running", "shutting-down", ebs_volumes_kept=("vol-1",), region=WEST)
+    kept = KeptVolume("vol-1", 8, WEST, 0.64)
+    ended = Termination("i-1", "running", "shutting-down", region=WEST, kept_volumes=(kept,))
     output.emit(TerminateReport((ended,)))
     words = ["uv", "run", "aws-bootstrap", "--sandbox", "launch", "--region", WEST, "--ebs-volume-id", "vol-1"]
     assert shown(capsys)["next"] == [{"do": "launch", "argv": words}]

@@ -32,6 +32,7 @@ from aws_bootstrap.models import (
     InstanceStatus,
     InstanceTypeList,
     InstanceTypeRow,
+    KeptVolume,
     LaunchReport,
     OrphanVolume,
     QuotaHistory,
@@ -108,13 +109,22 @@ OPEN = BoxAccess(
     added=("203.0.113.7/32",),
     removed=(),
 )
+ENDED = Termination(
+    "i-1",
+    "running",
+    "shutting-down",
+    "aws-gpu1",
+    ("vol-1",),
+    ("vol-2",),
+    kept_volumes=(KeptVolume("vol-2", 96, "us-west-2", 7.68),),
+)
 RESULTS: list[Result] = [
     PLANNED,
     LAUNCHED,
     StatusReport((BOX,), ("us-west-2",), (), (ORPHAN,)),
     StatusReport((BOX, BOX), ("us-west-2",), (), (), instructions=False),
     StatusReport((), ("us-west-2",), (), ()),
-    TerminateReport((Termination("i-1", "running", "shutting-down", "aws-gpu1", ("vol-1",), ("vol-2",)),)),
+    TerminateReport((ENDED,)),
     TerminateReport(()),
     SetupReport("i-1", "aws-gpu1", "completed", cuda_version="12.8"),
     InstanceTypeList((InstanceTypeRow("us-west-2", "g4dn.xlarge", 4, 16384, "gvt", "1x T4 (16384 MiB)"),)),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import signal
+from dataclasses import replace
 
 import pytest
 
 from aws_bootstrap import ec2, sshconfig
-from aws_bootstrap.models import StateChange, TerminateReport, Termination, TerminationTarget
+from aws_bootstrap.models import KeptVolume, StateChange, TerminateReport, Termination, TerminationTarget
 from aws_bootstrap.tests import factories
 from aws_bootstrap.tests.cloud import make_volume, start_box
 from aws_bootstrap.views import questions
@@ -115,11 +116,32 @@ def test_everything_that_is_reported_of_what_was_ended(app, cloud, box):
     app.paths.known_hosts.write_text(f"{named} ssh-ed25519 AAAA\ni-0other ssh-ed25519 AAAA\n")
     report = terminate.apply(app, selection.find_targets(app, [named, nameless], None), keep_ebs=False)
     went = Termination(named, "running", "shutting-down", "aws-gpu1", (ours,), (kept,), WEST, f"{WEST}a")
+    went = replace(went, kept_volumes=(KeptVolume(kept, 8, WEST, 0.64),))
     bare = Termination(nameless, "running", "shutting-down", region=WEST, availability_zone=f"{WEST}a")
     assert {t.instance_id: t for t in report.terminated} == {named: went, nameless: bare}
     assert report == TerminateReport(report.terminated)
     assert app.paths.known_hosts.read_text() == "i-0other ssh-ed25519 AAAA\n"
     assert aliases(app) == set()
+
+
+def test_volumes_that_are_kept_are_reported_with_what_they_cost(run, cloud, box):
+    instance_id = box()
+    ours = make_volume(cloud.ec2(WEST), instance_id, size=100)
+    brought = make_volume(cloud.ec2(WEST), instance_id, ours=False, kept=True, size=125, VolumeType="st1")
+    done = run("terminate", instance_id, "--keep-ebs", "--yes", "-o", "json")
+    shown = json.loads(done.stdout)
+    kept = {volume["volume_id"]: volume for volume in shown["terminated"][0]["kept_volumes"]}
+    assert kept == {
+        ours: {"volume_id": ours, "size_gb": 100, "region": WEST, "monthly_cost_usd": 8.0},
+        brought: {"volume_id": brought, "size_gb": 125, "region": WEST, "monthly_cost_usd": None},
+    }
+    assert [warning["code"] for warning in shown["warnings"]] == ["price-unknown"]
+    again = f"use it again: aws-bootstrap launch --region {WEST} --ebs-volume-id"
+    text = run("terminate", instance_id, "--keep-ebs", "--yes").stdout
+    assert f"    {ours} kept, 100 GB, about $8.00/month; {again} {ours}\n" in text
+    assert f"    {brought} kept, 125 GB, price unknown; {again} {brought}\n" in text
+    table = run("terminate", instance_id, "--keep-ebs", "--yes", "-o", "table").stdout
+    assert "about $8.00/month" in table
 
 
 def test_volumes_that_are_waited_for_are_reported_to_a_person(run, cloud, box):

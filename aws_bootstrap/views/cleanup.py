@@ -8,7 +8,8 @@ from click import style
 
 from ..models import AliasAddress, AliasEntry, CleanupPlan, CleanupReport, DeletedVolume, VolumeEntry
 from ..next_commands import next_commands, of_kept_volumes
-from .text import aligned, heading, next_lines, other_owner, plural, regions_read, text, usd
+from .costs import a_month
+from .text import aligned, heading, next_lines, other_owner, plural, regions_read, text
 
 _NOT_CERTAIN = "Left unchanged, since their region could not be read:"
 
@@ -129,8 +130,8 @@ def _kept_of_others(result: CleanupPlan | CleanupReport) -> list[str]:
 
 def _cells(volume: VolumeEntry | DeletedVolume) -> list[str]:
     cells = [volume.volume_id, f"{volume.size_gb} GB", volume.region]
-    if isinstance(volume, VolumeEntry) and volume.monthly_cost_usd is not None:
-        cells.append(f"about {usd(volume.monthly_cost_usd)}/month")
+    if isinstance(volume, VolumeEntry):
+        cells.append(a_month(volume.monthly_cost_usd))
     return cells
 
 

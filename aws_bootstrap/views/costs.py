@@ -16,6 +16,13 @@ def hourly(price: float | None) -> str:
     return f"about {usd(price)}/h"
 
 
+def a_month(cost: float | None) -> str:
+    """Return what something costs a month."""
+    if cost is None:
+        return "price unknown"
+    return f"about {usd(cost)}/month"
+
+
 def spot_and_on_demand(prices: TypePrice) -> str:
     """Return the prices an hour of both markets."""
     spot = _or_unknown(prices.spot_price_per_hour)

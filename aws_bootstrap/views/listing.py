@@ -9,7 +9,7 @@ from operator import attrgetter
 from click import style
 
 from ..models import ImageList, ImageRow, InstanceTypeList, InstanceTypeRow, TypePrice
-from ..models.cost import public_address, volume_cost
+from ..models.cost import gp3_cost, public_address
 from ..next_commands import next_commands, of_family
 from .costs import spot_and_on_demand
 from .text import aligned, command, heading, next_lines, text, usd
@@ -44,7 +44,7 @@ def image_list(result: ImageList) -> str:
 
 #: What a box costs beside its instance.
 _BESIDES = (
-    f"Beside its instance a box costs about {usd(volume_cost(100))} a month for 100 GB of disk (gp3), "
+    f"Beside its instance a box costs about {usd(gp3_cost(100))} a month for 100 GB of disk (gp3), "
     f"and about {usd(public_address().monthly_cost_usd or 0)} for its public IPv4 address."
 )
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ..models import CleanupPlan, IngressRule, OnDemandOffer, QuotaIncrease, TerminationTarget, Volume
 from ..models.cost import monthly_total
-from .costs import hourly, monthly, spot_and_on_demand
+from .costs import a_month, hourly, monthly, spot_and_on_demand
 from .text import aligned, plural, span, usd
 
 
@@ -64,10 +64,8 @@ def cleanup(plan: CleanupPlan) -> str:
     for updated in plan.updated:
         lines.append(f"  change the address of {updated.alias} to {updated.public_ip}")
     for volume in plan.orphan_volumes:
-        line = f"  delete {volume.volume_id}  {volume.size_gb} GB  in {volume.region}"
-        if volume.monthly_cost_usd is not None:
-            line += f", about {usd(volume.monthly_cost_usd)}/month"
-        lines.append(line)
+        where = f"{volume.size_gb} GB  in {volume.region}"
+        lines.append(f"  delete {volume.volume_id}  {where}, {a_month(volume.monthly_cost_usd)}")
     if plan.orphan_volumes:
         lines.append("The data on these volumes will be lost permanently.")
     return "\n".join([*lines, "Proceed?"])

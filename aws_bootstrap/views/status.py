@@ -7,7 +7,7 @@ from click import style
 from ..gpu import GpuInfo
 from ..models import InstanceStatus, OrphanVolume, StatusReport
 from ..next_commands import next_commands, of_box, of_orphans
-from .costs import hourly, monthly, sum_of
+from .costs import a_month, hourly, monthly, sum_of
 from .text import aligned, heading, other_owner, pairs, plural, regions_read, span, text, titled, usd
 
 _COLOURS = {"running": "green", "pending": "yellow", "stopping": "yellow", "shutting-down": "yellow", "stopped": "red"}
@@ -135,7 +135,8 @@ def _total(report: StatusReport) -> str:
 def _orphans(volumes: tuple[OrphanVolume, ...]) -> str:
     lines = [heading("Data volumes without an instance; they bill until deleted", "yellow")]
     for volume in volumes:
-        line = f"  {volume.volume_id}  {volume.size_gb} GB  {usd(volume.monthly_cost_usd)}/month  in {volume.region}"
+        cost = a_month(volume.monthly_cost_usd)
+        line = f"  {volume.volume_id}  {volume.size_gb} GB  {cost}  in {volume.region}"
         if volume.kept:
             line += "  (kept)"
         owner = _brief_owner(volume.owner, volume.yours)

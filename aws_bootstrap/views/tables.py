@@ -1,78 +1,30 @@
-"""The tables of each result: their records and headings."""
+"""The tables of each result: their records and headings. Those of a cleanup are in cleanup_tables.py."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
-from functools import singledispatch
-from operator import attrgetter
-from typing import Any
 
 from ..models import (
     AccessReport,
-    AliasAddress,
-    AliasEntry,
-    CleanupPlan,
-    CleanupReport,
-    DeletedVolume,
     ImageList,
     InstanceStatus,
     InstanceTypeList,
     InstanceTypeRow,
+    OrphanVolume,
     QuotaHistory,
     QuotaReport,
     QuotaRequests,
-    Result,
     StatusReport,
     TerminateReport,
-    VolumeEntry,
+    Termination,
 )
+from . import cleanup_tables
+from .costs import a_month
+from .table import Columns, Table, tables
 from .text import other_owner
 
-#: Headings by field name; dots reach into facts.
-Columns = dict[str, str]
-
-
-@dataclass(frozen=True)
-class Table:
-    """Records of one type under headings."""
-
-    columns: Columns
-    rows: Iterable[Any]
-
-    def cells(self) -> list[list[str]]:
-        """Return the text of each cell, row by row."""
-        cells: list[list[str]] = []
-        for row in self.rows:
-            cells.append([_cell(_field(row, name)) for name in self.columns])
-        return cells
-
-
-def _field(row: Any, name: str) -> Any:
-    """Return the row's value of that name: of a tuple its item of that number, of a fact its field (dots reach in)."""
-    if isinstance(row, tuple):
-        return row[int(name)]
-    return attrgetter(name)(row)
-
-
-def _cell(value: Any) -> str:
-    """Return the value as a table shows it."""
-    if value is None:
-        return ""
-    if isinstance(value, list | tuple):
-        return ", ".join([str(item) for item in value])
-    if isinstance(value, datetime):
-        return f"{value:%Y-%m-%d %H:%M}"
-    if isinstance(value, float) and value.is_integer():
-        return f"{value:.0f}"
-    return str(value)
-
-
-@singledispatch
-def tables(result: Result) -> list[Table]:
-    """Return the tables of this result, to be shown one below the other; none where its keys and values are shown."""
-    return []
+__all__ = ["Table", "cleanup_tables", "tables"]
 
 
 # --- access ----------------------------------------------------------------------------------------------
@@ -91,86 +43,6 @@ _ACCESS: Columns = {
 def access_tables(report: AccessReport) -> list[Table]:
     """Return the boxes."""
     return [Table(_ACCESS, report.boxes)]
-
-
-# --- cleanup ---------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Action:
-    """One line of a cleanup's table."""
-
-    action: str
-    name: str
-    what: str
-
-
-_ACTIONS: Columns = {"action": "Action", "name": "Id", "what": "What"}
-
-
-@tables.register
-def cleanup_plan_tables(plan: CleanupPlan) -> list[Table]:
-    """Return one table of everything, by action."""
-    actions = _alias_actions("remove alias", plan.stale)
-    actions += _address_actions("add alias", plan.added)
-    actions += _address_actions("update alias", plan.updated)
-    actions += _volume_actions("delete volume", plan.orphan_volumes)
-    actions += _skipped(plan)
-    return [Table(_ACTIONS, actions)]
-
-
-@tables.register
-def cleanup_tables(report: CleanupReport) -> list[Table]:
-    """Return one table of everything, by action."""
-    actions = _alias_actions("alias removed", report.cleaned)
-    actions += _address_actions("alias added", report.added)
-    actions += _address_actions("alias updated", report.updated)
-    for volume in report.deleted_volumes:
-        actions.append(_deletion(volume))
-    actions += _skipped(report)
-    return [Table(_ACTIONS, actions)]
-
-
-def _alias_actions(action: str, entries: Iterable[AliasEntry]) -> list[Action]:
-    return [Action(action, entry.instance_id, entry.alias) for entry in entries]
-
-
-def _address_actions(action: str, entries: Iterable[AliasAddress]) -> list[Action]:
-    return [Action(action, entry.instance_id, f"{entry.alias} {entry.public_ip}") for entry in entries]
-
-
-def _volume_actions(action: str, volumes: Iterable[VolumeEntry]) -> list[Action]:
-    return [Action(action, volume.volume_id, f"{volume.size_gb} GB") for volume in volumes]
-
-
-def _kept_actions(volumes: Iterable[VolumeEntry]) -> list[Action]:
-    """Return the volumes that stay and bill."""
-    actions: list[Action] = []
-    for volume in volumes:
-        what = f"{volume.size_gb} GB, {_price(volume.monthly_cost_usd)} USD/month, in {volume.region}"
-        if volume.is_of_others:
-            what += f", of {volume.owner or 'nobody'}"
-        actions.append(Action("keep volume", volume.volume_id, what))
-    return actions
-
-
-def _deletion(volume: DeletedVolume) -> Action:
-    size = f"{volume.size_gb} GB"
-    if volume.error:
-        return Action("not deleted", volume.volume_id, f"{size}: {volume.error}")
-    return Action("volume deleted", volume.volume_id, size)
-
-
-def _skipped(result: CleanupPlan | CleanupReport) -> list[Action]:
-    """Return what stays as it is."""
-    actions = _kept_actions(result.kept_volumes)
-    actions += _alias_actions("skip", result.skipped)
-    actions += _volume_actions("skip", result.skipped_volumes)
-    for volume in result.left_out:
-        actions.append(Action("left out", volume.volume_id, f"{volume.size_gb} GB of {volume.owner or 'nobody'}"))
-    for instance_id in result.broken:
-        actions.append(Action("broken block", instance_id, "left alone"))
-    return actions
 
 
 # --- list ------------------------------------------------------------------------------------------------
@@ -276,14 +148,22 @@ _INSTANCES: Columns = {
     "owner": "Owner, if not you",
 }
 _ORPHAN_VOLUMES: Columns = {
-    "volume_id": "Orphan volume",
-    "region": "Region",
-    "size_gb": "GB",
-    "monthly_cost_usd": "USD/month",
-    "kept": "Kept",
-    "owner": "Owner",
+    "volume.volume_id": "Orphan volume",
+    "volume.region": "Region",
+    "volume.size_gb": "GB",
+    "monthly": "USD/month",
+    "volume.kept": "Kept",
+    "volume.owner": "Owner",
 }
 _TOTALS: Columns = {"0": "In all", "1": "Cost"}
+
+
+@dataclass(frozen=True)
+class OrphanRow:
+    """An orphan volume and what it costs a month."""
+
+    volume: OrphanVolume
+    monthly: str
 
 
 @dataclass(frozen=True)
@@ -306,7 +186,8 @@ def status_tables(report: StatusReport) -> list[Table]:
     """Return the instances, then orphan volumes if there are any."""
     shown = [Table(_INSTANCES, _instance_rows(report))]
     if report.orphan_volumes:
-        shown.append(Table(_ORPHAN_VOLUMES, report.orphan_volumes))
+        orphans = [OrphanRow(volume, _price(volume.monthly_cost_usd)) for volume in report.orphan_volumes]
+        shown.append(Table(_ORPHAN_VOLUMES, orphans))
     if report.instances or report.orphan_volumes:
         shown.append(Table(_TOTALS, _totals(report)))
     return shown
@@ -347,13 +228,13 @@ def _totals(report: StatusReport) -> list[tuple[str, str]]:
 # --- terminate -------------------------------------------------------------------------------------------
 
 _TERMINATIONS: Columns = {
-    "instance_id": "Instance",
-    "region": "Region",
-    "previous_state": "Was",
-    "current_state": "Now",
-    "ssh_alias_removed": "Alias removed",
-    "ebs_volumes_deleted": "Volumes deleted",
-    "ebs_volumes_kept": "Volumes kept",
+    "ended.instance_id": "Instance",
+    "ended.region": "Region",
+    "ended.previous_state": "Was",
+    "ended.current_state": "Now",
+    "ended.ssh_alias_removed": "Alias removed",
+    "ended.ebs_volumes_deleted": "Volumes deleted",
+    "kept": "Volumes kept",
 }
 _LEFT_OUT_BOXES: Columns = {
     "instance_id": "Left out, not yours",
@@ -363,12 +244,30 @@ _LEFT_OUT_BOXES: Columns = {
 }
 
 
+@dataclass(frozen=True)
+class TerminationRow:
+    """A termination, and the volumes that it kept, one a line, with what they cost."""
+
+    ended: Termination
+    kept: str
+
+
+def _termination_rows(terminations: Iterable[Termination]) -> list[TerminationRow]:
+    rows: list[TerminationRow] = []
+    for ended in terminations:
+        kept: list[str] = []
+        for volume in ended.kept_volumes or ():
+            kept.append(f"{volume.volume_id} {volume.size_gb} GB {a_month(volume.monthly_cost_usd)}")
+        rows.append(TerminationRow(ended, "\n".join(kept)))
+    return rows
+
+
 @tables.register
 def terminate_tables(report: TerminateReport) -> list[Table]:
     """Return what was terminated; where nothing was, the region that was looked at; then what is left out."""
     shown = [Table({"0": f"Instances in {report.region}"}, [("(none)",)])]
     if report.terminated or not report.region:
-        shown = [Table(_TERMINATIONS, report.terminated)]
+        shown = [Table(_TERMINATIONS, _termination_rows(report.terminated))]
     if report.left_out:
         shown.append(Table(_LEFT_OUT_BOXES, report.left_out))
     return shown

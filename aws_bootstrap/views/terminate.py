@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..models import TerminateReport, Termination
 from ..next_commands import next_commands, of_kept
+from .costs import a_month
 from .text import heading, plural, text, titled
 
 
@@ -37,6 +38,7 @@ def _ended(ended: Termination) -> list[str]:
     lines = [line]
     for volume in ended.ebs_volumes_deleted or ():
         lines.append(f"    {volume} deleted")
-    for volume, (_, again) in zip(ended.ebs_volumes_kept or (), titled(of_kept(ended)), strict=True):
-        lines.append(f"    {volume} kept; use it again: {again}")
+    for kept, (_, again) in zip(ended.kept_volumes or (), titled(of_kept(ended)), strict=True):
+        cost = a_month(kept.monthly_cost_usd)
+        lines.append(f"    {kept.volume_id} kept, {kept.size_gb} GB, {cost}; use it again: {again}")
     return lines

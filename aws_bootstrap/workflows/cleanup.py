@@ -15,10 +15,9 @@ from ..config import LaunchConfig
 from ..errors import BootstrapError, IncompleteError, Interrupted
 from ..invocation import PROGRAM
 from ..models import AliasEntry, CleanupPlan, CleanupReport, DeletedVolume, Resource, Volume, VolumeEntry
-from ..models.cost import volume_cost
 from ..parallel import gather, run_parallel
 from ..sshconfig import Host
-from . import alias_changes, left_out
+from . import alias_changes, costs, left_out
 from .inventory import Inventory, orphan_volumes, read, read_region
 from .owners import find_owner, get_owner, is_yours
 from .unknown import Calls
@@ -272,7 +271,7 @@ def _volume_entry(volume: Volume, options: CleanupOptions, caller: str | None) -
     yours = None  # with --everyone it makes no difference, and was not read
     if not options.everyone:
         yours = is_yours(volume.owner, caller)
-    cost = volume_cost(volume.size_gb)
+    cost = costs.monthly_cost(volume)
     return VolumeEntry(volume.volume_id, volume.size_gb, volume.region, cost, volume.owner, yours)
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from .. import ec2, output
 from ..aws import PRICING_REGION, without_waiting
 from ..errors import BootstrapError
-from ..models import Instance, MonthlyCost, Prices, TypePrice
-from ..models.cost import UNBILLED_STATES, ZonePrices, box_costs
+from ..models import Instance, MonthlyCost, Prices, TypePrice, Volume
+from ..models.cost import UNBILLED_STATES, ZonePrices, box_costs, data_volume_cost, root_volume_cost, volume_cost
 from ..models.facts import MARKETS
 from ..parallel import run_parallel
 from .box import Box
@@ -63,9 +63,35 @@ def read_instance_prices(app: App, instances: Iterable[Instance]) -> Prices:
 
 def monthly_costs(box: Box) -> tuple[MonthlyCost, ...]:
     """Return what bills by the month beside the box's instance."""
-    root_gb = box.root.size_gb if box.root else None
-    data_gb = [volume.size_gb for volume in box.volumes]
-    return box_costs(root_gb, data_gb, has_address=box.instance.public_ip is not None)
+    root = root_volume_cost(None)
+    if box.root:
+        root = root_volume_cost(box.root.size_gb, box.root.volume_type)
+    data_volumes = [data_volume_cost(volume.size_gb, volume.volume_type) for volume in box.volumes]
+    return box_costs(root, data_volumes, has_address=box.instance.public_ip is not None)
+
+
+def unknown_monthly_costs(name: str, monthly_costs: Iterable[MonthlyCost]) -> list[str]:
+    """Return a sentence on each of a box's monthly costs that is unknown."""
+    sentences: list[str] = []
+    for cost in monthly_costs:
+        if cost.monthly_cost_usd is not None:
+            continue
+        if cost.size_gb is None:
+            sentences.append(f"The {cost.item} of {name} was not found, so what it costs a month is unknown.")
+        else:
+            what = f"What the {cost.item} ({cost.size_gb} GB) of {name} costs a month is unknown"
+            sentences.append(f"{what}: its type has no list price by size.")
+    return sentences
+
+
+def monthly_cost(volume: Volume) -> float | None:
+    """Return what a volume costs a month. Warn if that is unknown."""
+    cost = volume_cost(volume.size_gb, volume.volume_type)
+    if cost is None:
+        reason = f"no list price of {volume.volume_type} is known by size"
+        message = f"What {volume.volume_id} costs a month is unknown: {reason}."
+        output.warn(message, code="price-unknown", region=volume.region)
+    return cost
 
 
 def warn_of_errors(prices: Prices) -> None:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from .. import output
 from ..invocation import PROFILE, PROGRAM
 from ..models import Instance, LeftOutBox, LeftOutVolume, Volume
-from ..models.cost import volume_cost
 from . import costs
 from .owners import is_of_another
 
@@ -33,7 +32,7 @@ def volumes(orphans: Iterable[Volume], command: str) -> tuple[LeftOutVolume, ...
     """Return these orphan volumes with what they cost. Warn of each, with the command that takes it."""
     found: list[LeftOutVolume] = []
     for volume in orphans:
-        cost = volume_cost(volume.size_gb)
+        cost = costs.monthly_cost(volume)
         found.append(LeftOutVolume(volume.volume_id, volume.region, volume.size_gb, volume.owner, cost))
         facts = f"{volume.size_gb} GB, {_about(cost, 'a month')}"
         _warn(f"{volume.volume_id} ({facts})", volume, command, None)
@@ -48,7 +47,7 @@ def warn_of_orphans(orphans: Iterable[Volume], caller: str | None) -> None:
         command = f"{PROGRAM} cleanup --include-ebs"
         if volume.owner is None:  # `cleanup --everyone` would delete those of others, too
             command = f"aws ec2 delete-volume{PROFILE} --region {volume.region} --volume-id {volume.volume_id}"
-        facts = f"{volume.size_gb} GB, {_about(volume_cost(volume.size_gb), 'a month')}"
+        facts = f"{volume.size_gb} GB, {_about(costs.monthly_cost(volume), 'a month')}"
         message = f"{volume.volume_id} ({facts}) has no instance and bills. Delete it: {command}"
         output.warn(message, code="orphan-volume", region=volume.region)
 

@@ -93,7 +93,7 @@ def _orphan(volume: Volume, caller: str | None) -> OrphanVolume:
         volume_id=volume.volume_id,
         region=volume.region,
         size_gb=volume.size_gb,
-        monthly_cost_usd=money.volume_cost(volume.size_gb),
+        monthly_cost_usd=costs.monthly_cost(volume),
         last_instance_id=volume.instance_id,
         kept=volume.kept or None,
         owner=volume.owner,
@@ -103,14 +103,13 @@ def _orphan(volume: Volume, caller: str | None) -> OrphanVolume:
 
 
 def _warn_of_unknown_costs(instances: Sequence[InstanceStatus]) -> None:
-    """Warn of each box whose price is unknown, or the size of its root volume: its cost is missing, not zero."""
+    """Warn of each box of which a price is unknown: its cost is missing, not zero."""
     for box in instances:
         name = box.ssh_alias or box.instance_id
         if box.price_per_hour is None:
             message = f"The {box.lifecycle} price of {name} is unknown, and so is its cost."
             _warn_about(box, message, code="price-unknown")
-        if box.monthly_cost_usd is None:
-            message = f"The root volume of {name} was not found, so what it costs a month is unknown."
+        for message in costs.unknown_monthly_costs(name, box.monthly_costs):
             _warn_about(box, message, code="price-unknown")
 
 

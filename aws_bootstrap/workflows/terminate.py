@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from .. import ec2, output, sshconfig
 from ..errors import BootstrapError, IncompleteError, Interrupted
 from ..invocation import PROGRAM
-from ..models import LeftOutBox, RegionReason, Resource, StateChange, TerminateReport, Termination, Volume
+from ..models import KeptVolume, LeftOutBox, RegionReason, Resource, StateChange, TerminateReport, Termination, Volume
 from ..models.facts import InstanceState
 from ..parallel import run_parallel
+from . import costs
 from .box import Box
 from .selection import Targets
 from .unknown import Calls, is_unknown, note_nothing
@@ -141,19 +142,21 @@ def _termination(termination: BoxTermination, change: StateChange, aliases: dict
     not_kept = set(termination.deleted)
     for volume in termination.undeleted_volumes:
         not_kept.add(volume.volume_id)
-    kept: list[str] = []
+    kept: list[KeptVolume] = []
     for volume in termination.box.volumes:
         if volume.volume_id not in not_kept:
-            kept.append(volume.volume_id)
+            cost = costs.monthly_cost(volume)
+            kept.append(KeptVolume(volume.volume_id, volume.size_gb, volume.region, cost))
     return Termination(
         instance_id=instance.instance_id,
         previous_state=change.previous_state,
         current_state=change.current_state,
         ssh_alias_removed=aliases.get(instance.instance_id),
         ebs_volumes_deleted=tuple(termination.deleted) or None,
-        ebs_volumes_kept=tuple(kept) or None,
+        ebs_volumes_kept=tuple(volume.volume_id for volume in kept) or None,
         region=instance.region,
         availability_zone=instance.availability_zone,
+        kept_volumes=tuple(kept) or None,
     )
 
 

@@ -157,7 +157,9 @@ def _subnet(client: Any) -> str:
 
 
 def _volume(client: Any, region: str, tags: dict[str, str]) -> str:
-    made = client.create_volume(AvailabilityZone=f"{region}a", Size=1, TagSpecifications=_tags("volume", tags))
+    specification = _tags("volume", tags)
+    zone = f"{region}a"
+    made = client.create_volume(AvailabilityZone=zone, Size=1, VolumeType="gp3", TagSpecifications=specification)
     return made["VolumeId"]
 
 

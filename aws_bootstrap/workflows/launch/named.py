@@ -130,9 +130,7 @@ def existing(app: App, config: LaunchConfig, instance: Instance) -> LaunchReport
     box = _box(app, instance)
     prices = costs.read_instance_prices(app, [instance])
     monthly_costs = costs.monthly_costs(box)
-    monthly_cost = monthly_total(monthly_costs)
-    if monthly_cost is None:
-        message = f"The root volume of {config.name} could not be read, so what it costs a month is unknown."
+    for message in costs.unknown_monthly_costs(str(config.name), monthly_costs):
         output.warn(message, code="price-unknown", instance_id=instance.instance_id, region=instance.region)
     return LaunchReport(
         instance_id=instance.instance_id,
@@ -147,7 +145,7 @@ def existing(app: App, config: LaunchConfig, instance: Instance) -> LaunchReport
         setup=None,
         existing=True,
         price_per_hour=prices.of_instance(instance),
-        monthly_cost_usd=monthly_cost,
+        monthly_cost_usd=monthly_total(monthly_costs),
         monthly_costs=monthly_costs,
         user=box.host.user if box.host else DEFAULT_USER,
     )

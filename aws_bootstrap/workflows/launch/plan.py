@@ -24,7 +24,7 @@ from ...models import (
     TypePrice,
     Volume,
 )
-from ...models.cost import box_costs, monthly_total
+from ...models.cost import box_costs, data_volume_cost, monthly_total, root_volume_cost
 from ...parallel import gather
 from ...ssh import LoginTimeouts, check_installed
 from .. import costs, provision, ssh_options
@@ -113,12 +113,12 @@ class LaunchPlan:
     @property
     def monthly_costs(self) -> tuple[MonthlyCost, ...]:
         """Return what the box costs a month beside its instance: its disks and its address."""
-        data_gb: list[int] = []
+        data_volumes: list[MonthlyCost] = []
         if self.config.ebs_storage:
-            data_gb.append(self.config.ebs_storage)
+            data_volumes.append(data_volume_cost(self.config.ebs_storage))
         if self.volume:
-            data_gb.append(self.volume.size_gb)
-        return box_costs(self.config.volume_size, data_gb, has_address=True)
+            data_volumes.append(data_volume_cost(self.volume.size_gb, self.volume.volume_type))
+        return box_costs(root_volume_cost(self.config.volume_size), data_volumes, has_address=True)
 
     def price_of(self, region: str, instance_type: str) -> TypePrice:
         """Return what an hour of this instance type costs; on spot in the cheapest zone where it may start."""
@@ -251,6 +251,8 @@ def build_plan(config: LaunchConfig, app: App) -> LaunchPlan:
     images.warn_of_gpus(region_plans)
     plan = LaunchPlan(config, region_plans, failed, cidrs, key, script, volume, prices, running=running, owner=owner)
     costs.warn_of_unknown([plan.price_of(*pair) for pair in plan.pairs], prices)
+    if volume:
+        costs.monthly_cost(volume)  # it warns where that is unknown
     return plan
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-from ...models import Instance, LaunchReport
-from ...models.cost import box_costs, monthly_total
+from ...models import Instance, LaunchReport, MonthlyCost
+from ...models.cost import box_costs, data_volume_cost, monthly_total, root_volume_cost
 from ...models.facts import Market
 from ...ssh import VolumeUnformatted
 from .. import data_volume, provision
@@ -66,8 +66,11 @@ def _with_instance(facts: LaunchReport, instance: Instance) -> LaunchReport:
 
 def _with_costs(facts: LaunchReport, launch: Launch, node: Node, instance: Instance) -> LaunchReport:
     """Return the report with what the instance costs an hour, and its disks and its address a month."""
-    data_gb = [node.volume.size_gb] if node.volume else []
-    costs = box_costs(launch.config.volume_size, data_gb, has_address=instance.public_ip is not None)
+    data_volumes: list[MonthlyCost] = []
+    if node.volume:
+        data_volumes.append(data_volume_cost(node.volume.size_gb, node.volume.volume_type))
+    root = root_volume_cost(launch.config.volume_size)
+    costs = box_costs(root, data_volumes, has_address=instance.public_ip is not None)
     return replace(
         facts,
         price_per_hour=launch.plan.prices.of_instance(instance),
