@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
-from . import config, outcomes, output, timings
-from .config import Paths
+from . import output, timings
 from .console import Console, OutputFormat
 from .errors import BootstrapError, IncompleteError, UsageError
 from .invocation import Invocation
-from .models import Result
 
 if TYPE_CHECKING:
     from .aws import Aws
     from .keys import LocalKeys
+    from .models import Result
+    from .paths import Paths
     from .ssh import Ssh
 
 
@@ -28,20 +26,31 @@ def _my_address() -> str:
     return my_address()
 
 
-@dataclass
 class App:
-    """What one run of the program is given. Tests pass their own; `cli` sets the global options."""
+    """What one run of the program is given. Tests pass their own; `cli` sets the global options.
 
-    profile: str | None = None
-    debug: bool = False
-    paths: Paths = field(default_factory=Paths)
-    console: Console = field(default_factory=Console)
-    #: Return this machine's public address; BootstrapError if it cannot be determined.
-    my_address: Callable[[], str] = _my_address
-    #: The error that a partial result amounts to; `cli.Group.main` raises it.
-    failure: BootstrapError | None = None
-    #: How long to look up a call whose answer never came: it may take effect, and show, seconds later.
-    lookup_seconds: float = 12.0
+    What a command uses is loaded then: the help pages and a shell's completion use little.
+    """
+
+    def __init__(self, *, profile: str | None = None, paths: Paths | None = None) -> None:
+        self.profile = profile
+        self.debug = False
+        self.console = Console()
+        if paths is not None:
+            self.paths = paths
+        #: Return this machine's public address; BootstrapError if it cannot be determined.
+        self.my_address: Callable[[], str] = _my_address
+        #: The error that a partial result amounts to; `cli.Group.main` raises it.
+        self.failure: BootstrapError | None = None
+        #: How long to look up a call whose answer never came: it may take effect, and show, seconds later.
+        self.lookup_seconds = 12.0
+
+    @cached_property
+    def paths(self) -> Paths:
+        """Return the files this tool reads and writes."""
+        from .paths import Paths
+
+        return Paths()
 
     @cached_property
     def aws(self) -> Aws:
@@ -80,14 +89,20 @@ class App:
 
     def invocation(self) -> Invocation:
         """Return how printed commands begin for this user."""
+        import shlex
+
+        from .paths import program
+
         ssh = shlex.join(["ssh", *self.paths.ssh_flags])
-        program = config.program()
+        command = program()
         if self.profile:
-            program += f" --profile {shlex.quote(self.profile)}"
-        return Invocation(program=program, ssh=ssh, profile=self.profile)
+            command += f" --profile {shlex.quote(self.profile)}"
+        return Invocation(program=command, ssh=ssh, profile=self.profile)
 
     def show(self, result: Result) -> None:
         """Show a result. The error of a partial one is left to `cli.Group.main`, as `failure`."""
+        from . import outcomes
+
         result = output.with_warnings(result)
         error = outcomes.error_for(result)
         if error:

@@ -6,25 +6,20 @@ import os
 import sys
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from . import output, silence, startup
 from .app import App
-from .commands import COMMANDS
+from .commands import COMMANDS, SECTIONS, load
 from .commands.command import GLOBAL_OPTIONS, examples_last
-from .commands.meant import meant_by
 from .console import OutputFormat, drop_stdout
 from .errors import SIGNALS, BootstrapError, Interrupted, UsageError, interrupt_behind
 from .invocation import PROGRAM
 
-#: The groups of the help page; in each the order of use.
-_SECTIONS = {
-    "Boxes": ("launch", "status", "setup", "access", "terminate", "cleanup"),
-    "What AWS offers": ("list", "quota"),
-    "This program": ("completion", "sandbox"),
-}
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 
 class Group(click.Group):
@@ -35,27 +30,39 @@ class Group(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the commands' names in the order of use, the sandbox's own among them."""
-        return [name for names in _SECTIONS.values() for name in names]
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return the command, loaded for this."""
+        return super().get_command(ctx, cmd_name) or load(cmd_name)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that the words name. Click looks for similar names among loaded commands alone."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.exceptions.NoSuchCommand as exc:
+            raise click.exceptions.NoSuchCommand(exc.command_name, possibilities=COMMANDS, ctx=ctx) from exc
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands of the help page in their groups."""
-        for title, names in _SECTIONS.items():
-            longest = max(len(name) for name in names)
+        for title, commands in SECTIONS.items():
             rows: list[tuple[str, str]] = []
-            for name in names:
-                command = self.get_command(ctx, name)
-                if command is not None:
-                    rows.append((name, command.get_short_help_str(formatter.width - longest - 6)))
+            for name, listed in commands.items():
+                rows.append((name, listed.short_help))
             with formatter.section(title):
                 formatter.write_dl(rows)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return the command; the sandbox's are imported only for it."""
-        if cmd_name != "sandbox":
-            return super().get_command(ctx, cmd_name)
-        from .sandbox.cli import sandbox
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return the commands and options that begin so. Click would load every such command for its help."""
+        from click.shell_completion import CompletionItem
 
-        return sandbox
+        found: list[CompletionItem] = []
+        for name, listed in COMMANDS.items():
+            if name.startswith(incomplete):
+                found.append(CompletionItem(name, help=listed.short_help))
+        return found + click.Command.shell_complete(self, ctx, incomplete)
 
     def main(self, args: Sequence[str] | None = None, *rest: Any, **extra: Any) -> Any:
         """Run the command; exit with the code that the contract gives the outcome."""
@@ -89,6 +96,8 @@ class Group(click.Group):
 
     def _refused(self, exc: click.UsageError, line: Sequence[str]) -> UsageError:
         """Return the error for a line that the parser refuses: with the line that was meant, where that is known."""
+        from .commands.meant import meant_by
+
         error = _usage_error(exc)
         meant = meant_by(exc, line, self)
         if meant is None:
@@ -199,5 +208,3 @@ def _enter_sandbox() -> None:
 
 
 main.params += [make() for make in GLOBAL_OPTIONS]
-for command in COMMANDS:
-    main.add_command(command)

@@ -9,19 +9,18 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import select
-import shutil
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from .invocation import MARKS, Invocation
-from .models import Notice
+
+if TYPE_CHECKING:
+    from .models import Notice
 
 #: How often a wait for the user looks for signals.
 _SIGNAL_CHECK_SECONDS = 0.2
@@ -53,22 +52,24 @@ class Heartbeat:
         return True
 
 
-@dataclass
 class Console:
     """Where one command is shown, and what was shown so far."""
 
-    output_format: OutputFormat = OutputFormat.TEXT
-    #: Called at each write: the profile is known only once the command line is parsed.
-    invocation: Callable[[], Invocation] = Invocation
-    #: Called at each write: AWS's answers may repeat the session token.
-    secrets: Callable[[], tuple[str, ...]] = tuple
-    #: The warnings so far: every result carries them.
-    warnings: list[Notice] = field(default_factory=list)
-    #: Whether stdout has its document: a signal that comes now must not add a second one.
-    has_document: bool = False
-    _live_line: str = ""
-    #: For a stderr that keeps every line: a log shows that something goes on, not every second of it.
-    _heartbeat: Heartbeat = field(default_factory=lambda: Heartbeat(60.0))
+    def __init__(
+        self, output_format: OutputFormat = OutputFormat.TEXT, invocation: Callable[[], Invocation] = Invocation
+    ) -> None:
+        self.output_format = output_format
+        #: Called at each write: the profile is known only once the command line is parsed.
+        self.invocation = invocation
+        #: Called at each write: AWS's answers may repeat the session token.
+        self.secrets: Callable[[], tuple[str, ...]] = tuple
+        #: The warnings so far: every result carries them.
+        self.warnings: list[Notice] = []
+        #: Whether stdout has its document: a signal that comes now must not add a second one.
+        self.has_document = False
+        self._live_line = ""
+        #: For a stderr that keeps every line: a log shows that something goes on, not every second of it.
+        self._heartbeat = Heartbeat(60.0)
 
     def begin(self, output_format: OutputFormat) -> None:
         """Show results in this format from now on, beginning with the first."""
@@ -111,7 +112,9 @@ class Console:
             if text and self._heartbeat.is_due():
                 self.note(f"      {text}")
         elif text or self._live_line:
-            width = shutil.get_terminal_size().columns - 1
+            from shutil import get_terminal_size
+
+            width = get_terminal_size().columns - 1
             self.note("\r\x1b[K" + text[:width], nl=False)
             self._live_line = text
 
@@ -203,6 +206,8 @@ def _read_line() -> str:
     It is read only once it is there: a signal that comes just before a read begins would be acted on after the read
     alone, however long nobody types. So this is not `click.confirm`.
     """
+    import select
+
     while not select.select([sys.stdin], [], [], _SIGNAL_CHECK_SECONDS)[0]:
         pass
     return sys.stdin.readline()

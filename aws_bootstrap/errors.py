@@ -16,24 +16,13 @@ listed in docs/errors.md, and a test holds that list equal to the ones used here
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TypedDict, Unpack
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple, TypedDict, Unpack
 
 from .invocation import PROFILE, PROGRAM
-from .models import Command, RegionReason, Resource, Result
 
-
-@dataclass(frozen=True)
-class ErrorReport:
-    """The `error` object of a failed command's document (contract §1)."""
-
-    code: str
-    message: str
-    hint: str | None = None
-    resources: tuple[Resource, ...] = ()
-    regions: tuple[RegionReason, ...] = ()
-    #: The commands of the hint: `output` fills it in when it shows a document.
-    next: tuple[Command, ...] = ()
+if TYPE_CHECKING:
+    from .models import RegionReason, Resource, Result
 
 
 class Details(TypedDict, total=False):
@@ -78,6 +67,8 @@ class BootstrapError(Exception):
     code = "failed"
 
     def __init__(self, message: str, *, hint: str | None = None, code: str | None = None) -> None:
+        from .models import ErrorReport
+
         super().__init__(message)
         self.report = ErrorReport(code or self.code, message, hint)
         self.code = self.report.code
@@ -177,8 +168,7 @@ def is_denied_by_organization(error: BootstrapError) -> bool:
     return isinstance(error, AwsError) and "explicit deny in a service control policy" in str(error)
 
 
-@dataclass(frozen=True)
-class Known:
+class Known(NamedTuple):
     """How one of AWS's errors is reported. `message` None keeps AWS's own sentence."""
 
     error_class: type[AwsError] = AwsError

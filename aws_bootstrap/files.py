@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from pathlib import Path
 
 
@@ -26,6 +25,8 @@ def write_whole(
     `owner`: user and group id, where they are to be set. `draft_name` is part of the draft's name, so that a draft
     whose writer was killed can be recognized.
     """
+    import tempfile
+
     prefix = f".{path.name}.{draft_name}"
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=prefix, delete=False) as draft:
         try:

@@ -7,8 +7,7 @@ In a list of words (`next`) a mark is a word of its own, and is replaced by the 
 
 from __future__ import annotations
 
-import shlex
-from dataclasses import dataclass
+from typing import NamedTuple
 
 #: The program, with the words before its command: `uv run aws-bootstrap`, `aws-bootstrap --sandbox`.
 PROGRAM = "{aws-bootstrap}"
@@ -22,8 +21,7 @@ PROFILE = "{--profile}"
 MARKS = (PROGRAM, SSH, PROFILE)
 
 
-@dataclass(frozen=True)
-class Invocation:
+class Invocation(NamedTuple):
     """What replaces the marks, for one user in one shell."""
 
     program: str = "aws-bootstrap"
@@ -36,6 +34,8 @@ class Invocation:
             return text
         profile = ""
         if self.profile:
+            import shlex
+
             profile = f" --profile {shlex.quote(self.profile)}"
         return text.replace(PROGRAM, self.program).replace(SSH, self.ssh).replace(PROFILE, profile)
 
@@ -52,6 +52,8 @@ class Invocation:
 
 def _split(line: str) -> list[str]:
     """Return a command line's words. AWS_BOOTSTRAP_PROGRAM may hold a line that no shell can read."""
+    import shlex
+
     try:
         return shlex.split(line)
     except ValueError:

@@ -5,9 +5,7 @@ Every function writes to the console of the command that runs: `use` sets it.
 
 from __future__ import annotations
 
-import json
 import re
-import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -17,11 +15,9 @@ import click
 from . import timings
 from .console import Console, OutputFormat, fits_stdout
 from .errors import BootstrapError
-from .models import Notice, Result, document
-from .models.base import Listing
-from .next_commands import commands_in, next_commands
 
 if TYPE_CHECKING:
+    from .models import Notice, Result
     from .views.tables import Table
 
 #: One command runs in a process, and its threads must agree: a module's variable, set by `use`.
@@ -69,6 +65,8 @@ def as_yaml(result: Result) -> str:
 
 def _document(result: Result) -> Any:
     """Return the result's document, with the commands to type next."""
+    from .next_commands import next_commands
+
     return replace(result, next=next_commands(result)).to_dict()
 
 
@@ -126,6 +124,8 @@ def _with_timings(result: Result) -> Result:
 
 def _explain_timings(result: Result) -> None:
     """Show where the time went, if that was recorded: on stderr, where no document has it."""
+    from .models.base import Listing
+
     recorded = timings.recorded()
     has_document = _console.output_format in (OutputFormat.JSON, OutputFormat.YAML)
     if recorded is None or (has_document and not isinstance(result, Listing)):
@@ -149,6 +149,8 @@ def emit_error(error: BootstrapError) -> None:
 
     stderr comes first: what exists must be shown even where stdout cannot be written. Raises OSError there.
     """
+    from .models import Result
+
     result = error.result
     _explain(error)
     if _console.has_document:
@@ -164,6 +166,9 @@ def emit_error(error: BootstrapError) -> None:
 
 def _with_error(known: Any, error: BootstrapError) -> Any:
     """Return what is known, with the error in it; a bare list holds none, so stderr and the exit code report it."""
+    from .models import document
+    from .next_commands import commands_in
+
     if isinstance(known, list):
         return known
     report = replace(error.report, next=commands_in(error.hint))
@@ -198,6 +203,8 @@ def _explain(error: BootstrapError) -> None:
 
 def debug(exc: BaseException) -> None:
     """Show the traceback, on stderr."""
+    import traceback
+
     _console.note("".join(traceback.format_exception(exc)))
 
 
@@ -207,6 +214,8 @@ def show_help(text: str) -> None:
 
 
 def _json(value: Any) -> str:
+    import json
+
     text = json.dumps(value, indent=2, ensure_ascii=False)
     if not fits_stdout(text):
         text = json.dumps(value, indent=2)
@@ -285,6 +294,8 @@ def warn(message: str, *, code: str = "warning", instance_id: str | None = None,
 
     `code` is a word of docs/errors.md.
     """
+    from .models import Notice
+
     _console.warnings.append(Notice(code, message, instance_id, region))
     live("")
     secho(f"Warning: {message}", fg="yellow")

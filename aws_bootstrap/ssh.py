@@ -18,9 +18,10 @@ from dataclasses import dataclass, field
 from typing import IO, Any
 
 from . import gpu, timings
-from .config import LOGIN_RETRY_SECONDS, Paths
+from .config import LOGIN_RETRY_SECONDS
 from .errors import SshError
 from .gpu import GpuInfo
+from .paths import Paths
 from .ssh_errors import SILENCE_SECONDS, last_line, no_command, refused, too_late
 from .ssh_frame import Output, Remote, Tail, framed, in_bash, quoted, wrapped
 from .ssh_mount import MOUNT_SECONDS, VolumeUnformatted, mount_command, mount_ebs_volume

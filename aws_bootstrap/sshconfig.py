@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from .config import SSH_PORT
+from .defaults import SSH_PORT
 from .errors import BootstrapError
 from .files import ensure_private_folder, write_whole
 

@@ -7,6 +7,7 @@ others and imports next to nothing, not even typing or contextlib, so that it is
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     Handler = Callable[[int, FrameType | None], object] | int | None
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+#: Python looks for garbage after 700 new objects. What is loaded is none: looking at it takes a tenth of a start, and a
+#: sixth of the time until boto3's clients exist.
+_OBJECTS_TO_COLLECT = 50_000
 
 _is_program = False
 _noted: int | None = None
@@ -38,6 +43,7 @@ def begin() -> None:
     global _is_program
     _is_program = True
     _install()
+    gc.set_threshold(_OBJECTS_TO_COLLECT)
     _reserve_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:

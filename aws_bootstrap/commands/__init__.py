@@ -1,14 +1,61 @@
-"""One file a command: options, then the workflow, then the answer."""
+"""The commands as the help page lists them, and where each is found: one file a command.
 
-from .access import access
-from .cleanup import cleanup
-from .completion import completion
-from .launch import launch
-from .list import list_
-from .quota import quota
-from .setup import setup
-from .status import status
-from .terminate import terminate
+A file has options, then the workflow, then the answer. It is loaded only when its command is called: the help page and
+a shell's completion need no more than this table.
+"""
 
-# To add a command, write it and name it here.
-COMMANDS = (launch, setup, status, terminate, cleanup, access, list_, quota, completion)
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import click
+
+
+class Listed(NamedTuple):
+    """A command that is not loaded yet."""
+
+    #: The module of the package that has it, and its name there.
+    module: str
+    function: str
+    #: Its line on the help page: the first sentence of its own help, which a test compares.
+    short_help: str
+
+
+# To add a command, write it and list it here.
+#: The groups of the help page; in each the commands in the order of use.
+SECTIONS: dict[str, dict[str, Listed]] = {
+    "Boxes": {
+        "launch": Listed("commands.launch", "launch", "Launch a GPU dev box: spot, or on-demand when spot has none."),
+        "status": Listed("commands.status", "status", "Show your boxes, their cost, and volumes that still bill."),
+        "setup": Listed("commands.setup", "setup", "Run the remote setup again; completed steps are skipped."),
+        "access": Listed("commands.access", "access", "Show who may reach the SSH port of your boxes, or change it."),
+        "terminate": Listed("commands.terminate", "terminate", "Terminate boxes and delete their data volumes."),
+        "cleanup": Listed(
+            "commands.cleanup", "cleanup", "Remove aliases of terminated boxes, over all enabled regions."
+        ),
+    },
+    "What AWS offers": {
+        "list": Listed("commands.list", "list_", "List instance types or images."),
+        "quota": Listed("commands.quota", "quota", "Show and raise the account's vCPU quotas for GPU instances."),
+    },
+    "This program": {
+        "completion": Listed("commands.completion", "completion", "Print a shell completion script."),
+        "sandbox": Listed("sandbox.cli", "sandbox", "Rehearse with a local EC2 and local boxes."),
+    },
+}
+
+COMMANDS: dict[str, Listed] = {}
+for _listed in SECTIONS.values():
+    COMMANDS.update(_listed)
+
+
+def load(name: str) -> click.Command | None:
+    """Return the command of that name, imported now; None if there is none."""
+    listed = COMMANDS.get(name)
+    if listed is None:
+        return None
+    module = import_module(f"aws_bootstrap.{listed.module}")
+    command: click.Command = getattr(module, listed.function)
+    return command

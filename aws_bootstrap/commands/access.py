@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 import click
 
 from ..app import App
-from ..models import IngressRule
 from . import options
 from .command import Command
 from .params import Cidr
+
+if TYPE_CHECKING:
+    from ..models import IngressRule
 
 
 @click.command(cls=Command)

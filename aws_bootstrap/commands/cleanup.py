@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..app import App
-from ..config import LaunchConfig
 from . import options
 from .command import Command
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @click.command(cls=Command)
@@ -36,6 +37,7 @@ def cleanup(app: App, /, dry_run: bool, yes: bool, key_path: Path, ssh_user: str
       aws-bootstrap cleanup --sync --yes
       aws-bootstrap cleanup --include-ebs --region us-west-2
     """
+    from ..config import LaunchConfig
     from ..views import questions
     from ..workflows import cleanup as workflow
 

@@ -12,7 +12,6 @@ import click
 from .. import timings
 from ..app import App
 from ..console import OutputFormat
-from .params import any_case
 
 _WITHOUT_VARIABLE = {"yes", "help"}
 
@@ -134,6 +133,11 @@ def _set_timings(ctx: click.Context, param: click.Parameter, value: bool) -> Non
     # The root group and the command both have the option: the first one begins the recording.
     if value and timings.recorded() is None:
         timings.record(timings.Recorder())
+
+
+def any_case(words: Sequence[str]) -> click.Choice[str]:
+    """Return a choice of these words, in capitals or not: people write `JSON`, and AWS writes `PENDING`."""
+    return click.Choice(words, case_sensitive=False)
 
 
 def _output_option() -> click.Option:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import click
 
 from ..app import App
-from ..models import CompletionScript
 from .command import Command
 
 
@@ -24,6 +23,8 @@ def completion(ctx: click.Context, shell: str) -> None:
       aws-bootstrap completion fish | source
     """
     from click.shell_completion import get_completion_class
+
+    from ..models import CompletionScript
 
     completion = get_completion_class(shell)
     assert completion  # noqa: S101 (the option's choices are the shells that Click has)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..app import App
-from ..config import LaunchConfig
-from ..models import OnDemandOffer
 from . import options
 from .command import Command
+
+if TYPE_CHECKING:
+    from ..models import OnDemandOffer
 
 
 @click.command(cls=Command)
@@ -29,6 +30,7 @@ def launch(app: App, /, dry_run: bool, yes: bool, tag: tuple[tuple[str, str], ..
       aws-bootstrap launch --instance-type g5.xlarge --region eu-west-1 --yes
       aws-bootstrap launch -r us-west-2 -r us-east-1 --wait --max-price 0.30
     """
+    from ..config import LaunchConfig
     from ..views import questions
     from ..workflows import launch as workflow
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import click
 
+from .. import defaults
 from ..app import App
-from ..config import LaunchConfig
 from . import options
 from .command import Group
 from .params import Pattern
 
 _PREFIX = Pattern("prefix", r"[a-z0-9][a-z0-9.*-]*", "g4dn")
-_AMIS = LaunchConfig().ami_filter.partition(" (")[0] + "*"
+_AMIS = defaults.AMI_FILTER.partition(" (")[0] + "*"
 
 
 @click.group("list", cls=Group)

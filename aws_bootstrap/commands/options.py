@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
+from .. import defaults
 from ..app import App
-from ..config import LaunchConfig
 from ..errors import UsageError
 from .params import (
     BOX_NAME,
@@ -22,11 +20,10 @@ from .params import (
     VOLUME,
     Cidr,
     Duration,
+    LocalPath,
     Price,
     Tag,
 )
-
-_DEFAULT = LaunchConfig()
 
 
 def complete_alias(ctx: click.Context, param: click.Parameter, begun: str) -> list[str]:
@@ -63,9 +60,9 @@ yes = click.option("--yes", "-y", is_flag=True, help="Skip the confirmation.")
 
 alias_key = click.option(
     "--key-path",
-    default=_DEFAULT.key_path,
+    default=defaults.KEY_PATH,
     show_default=True,
-    type=click.Path(path_type=Path),
+    type=LocalPath(),
     help="SSH public key of added aliases.",
 )
 alias_user = click.option(
@@ -76,7 +73,7 @@ python_version = click.option(
 )
 setup_script = click.option(
     "--setup-script",
-    type=click.Path(path_type=Path),
+    type=LocalPath(),
     metavar="FILE",
     help="Script of yours to run on the box after the setup.",
 )
@@ -90,7 +87,7 @@ _LAUNCH = (
     ),
     click.option(
         "--instance-type",
-        default=_DEFAULT.instance_type,
+        default=defaults.INSTANCE_TYPES,
         show_default=True,
         multiple=True,
         type=INSTANCE_TYPE,
@@ -99,13 +96,13 @@ _LAUNCH = (
     ),
     click.option(
         "--ami-filter",
-        default=_DEFAULT.ami_filter,
+        default=defaults.AMI_FILTER,
         show_default=True,
         metavar="PATTERN",
         help="AMI name pattern; the newest matching image is used.",
     ),
     click.option(
-        "--spot/--on-demand", default=_DEFAULT.spot, show_default=True, help="Market: spot, or on-demand at its price."
+        "--spot/--on-demand", default=True, show_default=True, help="Market: spot, or on-demand at its price."
     ),
     click.option(
         "--region",
@@ -117,7 +114,7 @@ _LAUNCH = (
     click.option("--wait", is_flag=True, help="Keep trying until there is capacity, up to --wait-timeout."),
     click.option(
         "--wait-timeout",
-        default=_DEFAULT.wait_timeout,
+        default=defaults.WAIT_SECONDS,
         type=Duration(),
         help="How long --wait keeps trying.  [default: 30m]",
     ),
@@ -128,14 +125,14 @@ _LAUNCH = (
     ),
     click.option(
         "--key-path",
-        default=_DEFAULT.key_path,
+        default=defaults.KEY_PATH,
         show_default=True,
-        type=click.Path(path_type=type(_DEFAULT.key_path)),
+        type=LocalPath(),
         help="SSH public key; created if missing.",
     ),
     click.option(
         "--key-name",
-        default=_DEFAULT.key_name,
+        default=defaults.KEY_NAME,
         show_default=True,
         type=KEY_NAME,
         metavar="NAME",
@@ -143,14 +140,14 @@ _LAUNCH = (
     ),
     click.option(
         "--security-group",
-        default=_DEFAULT.security_group,
+        default=defaults.SECURITY_GROUP,
         show_default=True,
         metavar="NAME",
         help="Security group name; created if missing.",
     ),
     click.option(
         "--ssh-cidr",
-        default=_DEFAULT.ssh_cidr,
+        default=defaults.SSH_CIDRS,
         show_default=True,
         multiple=True,
         type=Cidr(),
@@ -164,7 +161,7 @@ _LAUNCH = (
     ),
     click.option(
         "--volume-size",
-        default=_DEFAULT.volume_size,
+        default=defaults.ROOT_VOLUME_GB,
         show_default=True,
         type=click.IntRange(1, 65536),
         metavar="GB",
@@ -182,7 +179,7 @@ _LAUNCH = (
     python_version,
     click.option(
         "--ssh-port",
-        default=_DEFAULT.ssh_port,
+        default=defaults.SSH_PORT,
         show_default=True,
         type=click.IntRange(1, 65535),
         metavar="PORT",
@@ -190,11 +187,11 @@ _LAUNCH = (
     ),
     click.option("--ssh-user", type=USER, metavar="USER", help="Login name on the box.  [default: by image]"),
     click.option(
-        "--ssh-timeout", default=_DEFAULT.ssh_timeout, type=Duration(), help="How long to wait for SSH.  [default: 5m]"
+        "--ssh-timeout", default=defaults.SSH_SECONDS, type=Duration(), help="How long to wait for SSH.  [default: 5m]"
     ),
     click.option(
         "--metadata-hop-limit",
-        default=_DEFAULT.metadata_hop_limit,
+        default=defaults.METADATA_HOP_LIMIT,
         show_default=True,
         type=click.IntRange(1, 64),
         metavar="HOPS",
@@ -206,8 +203,7 @@ _LAUNCH = (
 )
 
 
-@dataclass(frozen=True)
-class WithoutEffect:
+class WithoutEffect(NamedTuple):
     """An option that has no effect without another parameter, or beside it."""
 
     option: str

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
-import math
 import re
-from collections.abc import Sequence
 from typing import Any
 
 import click
-
-from ..retry import parse_duration
 
 #: EC2 refuses a lower SpotOptions.MaxPrice:
 #: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_SpotMarketOptions.html
@@ -28,12 +23,12 @@ class Pattern(CommaSeparated):
 
     def __init__(self, name: str, pattern: str, example: str) -> None:
         self.name = name
-        self._pattern = re.compile(pattern)
+        self._pattern = pattern
         self._example = example
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the text itself; a usage error unless it has the form."""
-        if not self._pattern.fullmatch(value):
+        if not re.fullmatch(self._pattern, value):
             self.fail(f"'{value}' is not a valid {self.name}; write it like {self._example}.", param, ctx)
         return str(value)
 
@@ -47,15 +42,25 @@ class Cidr(CommaSeparated):
         """Return `me`, or the network in EC2's canonical form."""
         if value == "me":
             return "me"
+        from ipaddress import ip_network
+
         try:
-            return str(ipaddress.ip_network(value, strict=False))
+            return str(ip_network(value, strict=False))
         except ValueError:
             self.fail(f"'{value}' is not a network; write it like 203.0.113.0/24, 203.0.113.7 or me.", param, ctx)
 
 
-def any_case(words: Sequence[str]) -> click.Choice[str]:
-    """Return a choice of these words, in capitals or not: people write `JSON`, and AWS writes `PENDING`."""
-    return click.Choice(words, case_sensitive=False)
+class LocalPath(click.Path):
+    """A file of this machine, as a Path."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path; for a shell's completion the text itself, since pathlib takes long to import."""
+        text = super().convert(value, param, ctx)
+        if ctx is not None and ctx.resilient_parsing:
+            return text
+        from pathlib import Path
+
+        return Path(str(text))
 
 
 class Duration(click.ParamType[float]):
@@ -67,6 +72,8 @@ class Duration(click.ParamType[float]):
         """Return the seconds of `90s`, `30m`, `1h30m` or a plain number."""
         if isinstance(value, int | float):
             return float(value)
+        from ..retry import parse_duration
+
         try:
             return parse_duration(value)
         except ValueError as exc:
@@ -83,8 +90,8 @@ class Price(click.ParamType[float]):
         try:
             price = float(value)
         except ValueError:
-            price = math.nan
-        if not math.isfinite(price) or price <= 0:
+            price = 0.0
+        if not 0 < price < float("inf"):
             self.fail(f"'{value}' is not a price; write it like 0.30.", param, ctx)
         if price < LOWEST_PRICE:
             self.fail(f"'{value}' is below {LOWEST_PRICE}, the lowest price that EC2 accepts.", param, ctx)

@@ -8,8 +8,7 @@ from .. import quota as quotas
 from ..app import App
 from ..models.facts import MARKETS, Market
 from . import options
-from .command import Group
-from .params import any_case
+from .command import Group, any_case
 
 _FAMILIES = any_case(quotas.FAMILIES)
 _MARKETS = any_case(MARKETS)

@@ -7,7 +7,6 @@ from typing import Any
 import click
 
 from ..app import App
-from ..config import LaunchConfig
 from . import options
 from .command import Command
 
@@ -32,6 +31,7 @@ def setup(app: App, /, name: str, format_volume: bool, yes: bool, **chosen: Any)
       aws-bootstrap setup i-0123456789abcdef0
       aws-bootstrap setup aws-gpu1 --format-volume
     """
+    from ..config import LaunchConfig
     from ..views import questions
     from ..workflows import setup as workflow
 

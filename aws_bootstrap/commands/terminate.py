@@ -5,7 +5,6 @@ from __future__ import annotations
 import click
 
 from ..app import App
-from ..models import TerminateReport
 from . import options
 from .command import Command
 
@@ -28,6 +27,7 @@ def terminate(app: App, names: tuple[str, ...], region: str | None, yes: bool, e
       aws-bootstrap terminate aws-gpu1 --keep-ebs
       aws-bootstrap terminate --region us-west-2 --yes
     """
+    from ..models import TerminateReport
     from ..views import questions
     from ..workflows import selection
     from ..workflows import terminate as workflow

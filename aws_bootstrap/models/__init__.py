@@ -12,6 +12,7 @@ from .cleanup import (
 )
 from .completion import CompletionScript
 from .cost import MonthlyCost, Prices, TypePrice
+from .error import ErrorReport
 from .facts import (
     Image,
     IngressRule,
@@ -59,6 +60,7 @@ __all__ = [
     "DeletedVolume",
     "DryRun",
     "EbsVolume",
+    "ErrorReport",
     "Image",
     "ImageList",
     "ImageRow",

@@ -33,10 +33,11 @@ from moto import mock_aws
 from aws_bootstrap import sshconfig
 from aws_bootstrap.app import App
 from aws_bootstrap.cli import main
-from aws_bootstrap.config import LaunchConfig, Paths
+from aws_bootstrap.config import LaunchConfig
 from aws_bootstrap.errors import SshError
 from aws_bootstrap.keys import LocalKeys
 from aws_bootstrap.models import LocalKey
+from aws_bootstrap.paths import Paths
 from aws_bootstrap.retry import poll
 from aws_bootstrap.sandbox.testing import Sandbox
 from aws_bootstrap.tests import factories

@@ -27,8 +27,8 @@ from click.testing import CliRunner
 
 from aws_bootstrap.app import App
 from aws_bootstrap.cli import main
-from aws_bootstrap.config import Paths
 from aws_bootstrap.errors import BootstrapError
+from aws_bootstrap.paths import Paths
 from aws_bootstrap.sandbox.testing import Sandbox
 from reference import ROOT, commands
 

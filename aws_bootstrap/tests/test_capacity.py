@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 
 from aws_bootstrap.ec2 import Market
-from aws_bootstrap.errors import AwsError, CapacityError, ErrorReport, QuotaError, TransientError
-from aws_bootstrap.models import RegionReason
+from aws_bootstrap.errors import AwsError, CapacityError, QuotaError, TransientError
+from aws_bootstrap.models import ErrorReport, RegionReason
 from aws_bootstrap.tests.factories import Clock
 from aws_bootstrap.workflows.launch.capacity import (
     AskOnDemand,

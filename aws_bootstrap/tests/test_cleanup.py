@@ -12,7 +12,7 @@ import pytest
 
 from aws_bootstrap import ec2, sshconfig
 from aws_bootstrap.config import LaunchConfig
-from aws_bootstrap.errors import BootstrapError, ErrorReport, IncompleteError
+from aws_bootstrap.errors import BootstrapError, IncompleteError
 from aws_bootstrap.invocation import PROGRAM
 from aws_bootstrap.models import (
     AliasAddress,
@@ -20,6 +20,7 @@ from aws_bootstrap.models import (
     CleanupPlan,
     CleanupReport,
     DeletedVolume,
+    ErrorReport,
     RegionFailure,
     Resource,
     VolumeEntry,

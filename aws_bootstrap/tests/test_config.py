@@ -1,4 +1,4 @@
-"""What a launch is configured with, its defaults, and where the tool keeps its files (config.py)."""
+"""What a launch is configured with, and its defaults (config.py, defaults.py)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from aws_bootstrap.commands.launch import launch
-from aws_bootstrap.config import LaunchConfig, Paths
+from aws_bootstrap.config import LaunchConfig
 
 DEFAULTS = {
     "instance_type": ("g4dn.xlarge",),
@@ -53,6 +53,12 @@ def test_every_launch_option_is_a_field_and_every_field_an_option():
     assert options - told_elsewhere == set(LaunchConfig.__dataclass_fields__)
 
 
+def test_every_launch_option_has_the_default_of_its_field():
+    with launch.make_context("launch", []) as context:
+        chosen = {name: context.params[name] for name in DEFAULTS}
+    assert LaunchConfig(**{**chosen, "tag": dict(chosen["tag"])}) == LaunchConfig()
+
+
 @pytest.mark.parametrize(("spot", "market"), [(True, "spot"), (False, "on-demand")])
 def test_the_market_is_spot_or_on_demand(spot, market):
     assert LaunchConfig(spot=spot).market == market
@@ -67,17 +73,3 @@ def test_the_private_key_is_beside_the_public_one_in_the_users_home():
 def test_a_relative_key_path_is_made_absolute(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     assert LaunchConfig(key_path=Path("box.pub")).public_key == tmp_path / "box.pub"
-
-
-def test_files_are_below_the_users_home_by_default():
-    paths = Paths({})
-    assert paths.home == Path.home() / ".aws-bootstrap"
-    assert paths.known_hosts == Path.home() / ".aws-bootstrap" / "known_hosts"
-    assert paths.ssh_config == Path.home() / ".ssh" / "config"
-
-
-def test_variables_name_other_files(tmp_path):
-    paths = Paths({"AWS_BOOTSTRAP_HOME": str(tmp_path), "AWS_BOOTSTRAP_SSH_CONFIG": str(tmp_path / "config")})
-    assert paths.known_hosts == tmp_path / "known_hosts"
-    assert paths.ssh_config == tmp_path / "config"
-    assert paths.ssh_flags == ("-F", str(tmp_path / "config"))

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from aws_bootstrap.app import App
 from aws_bootstrap.cli import main
-from aws_bootstrap.config import Paths
 from aws_bootstrap.models import MonthlyCost, Prices
 from aws_bootstrap.models import cost as money
+from aws_bootstrap.paths import Paths
 from aws_bootstrap.sandbox.cloud import catalog, prices
 from aws_bootstrap.sandbox.testing import Sandbox
 from aws_bootstrap.tests import factories

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from aws_bootstrap import ec2
-from aws_bootstrap.config import LaunchConfig, Paths
+from aws_bootstrap.config import LaunchConfig
 from aws_bootstrap.errors import AwsError, BootstrapError
 from aws_bootstrap.models import IngressRule, Instance
+from aws_bootstrap.paths import Paths
 from aws_bootstrap.sshconfig import Host
 from aws_bootstrap.tests.cloud import start_box
 from aws_bootstrap.tests.test_access import make_group

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from aws_bootstrap import ec2, sshconfig
-from aws_bootstrap.errors import BootstrapError, ErrorReport, IncompleteError
+from aws_bootstrap.errors import BootstrapError, IncompleteError
 from aws_bootstrap.invocation import PROGRAM
-from aws_bootstrap.models import RegionFailure
+from aws_bootstrap.models import ErrorReport, RegionFailure
 from aws_bootstrap.tests import factories
 from aws_bootstrap.tests.cloud import REGIONS, make_volume, start_box
 from aws_bootstrap.workflows.box import Box

@@ -18,8 +18,8 @@ from click.testing import CliRunner
 
 from aws_bootstrap.app import App
 from aws_bootstrap.cli import main
-from aws_bootstrap.config import Paths
 from aws_bootstrap.errors import SshError
+from aws_bootstrap.paths import Paths
 from aws_bootstrap.ssh import DEFAULT_TIMEOUTS, Ssh
 from aws_bootstrap.tests.programs import alive, billing, started, writes
 

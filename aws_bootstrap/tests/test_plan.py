@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from aws_bootstrap import cloud_init, sshconfig
-from aws_bootstrap.config import LaunchConfig, Paths
+from aws_bootstrap.config import LaunchConfig
 from aws_bootstrap.models import Image, InstanceType, LocalKey, Network
+from aws_bootstrap.paths import Paths
 from aws_bootstrap.ssh import LoginTimeouts
 from aws_bootstrap.tests import factories
 from aws_bootstrap.tests.test_ssh_config import GLOBAL_OPTIONS

@@ -11,8 +11,8 @@ from click.testing import CliRunner
 from aws_bootstrap.app import App
 from aws_bootstrap.aws import call_region
 from aws_bootstrap.cli import main
-from aws_bootstrap.config import Paths
 from aws_bootstrap.errors import BootstrapError
+from aws_bootstrap.paths import Paths
 
 UNKNOWN = "AWS refuses calls in a region us-wset-2, and boto3 knows no region of that name."
 CREDENTIALS = (

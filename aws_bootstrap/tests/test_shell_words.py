@@ -25,11 +25,12 @@ from hypothesis import strategies as st
 
 from aws_bootstrap import ssh
 from aws_bootstrap.commands.params import PYTHON_VERSION, REGION
-from aws_bootstrap.config import LaunchConfig, program
+from aws_bootstrap.config import LaunchConfig
 from aws_bootstrap.errors import BootstrapError
 from aws_bootstrap.invocation import Invocation
 from aws_bootstrap.keys import LocalKeys
 from aws_bootstrap.models import ImageList, ImageRow
+from aws_bootstrap.paths import program
 from aws_bootstrap.retry import parse_duration
 from aws_bootstrap.ssh import Remote, in_bash, quoted
 from aws_bootstrap.tests.properties import cases

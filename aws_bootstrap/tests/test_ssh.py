@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from aws_bootstrap import ssh
-from aws_bootstrap.config import Paths
 from aws_bootstrap.errors import SshError
+from aws_bootstrap.paths import Paths
 from aws_bootstrap.ssh import (
     CONNECT_SECONDS,
     GPU_SECONDS,

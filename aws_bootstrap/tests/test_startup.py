@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import pty
@@ -172,6 +173,14 @@ print(*sorted({"click", "contextlib", "re", "typing"} & (set(sys.modules) - know
     root = Path(aws_bootstrap.__file__).parents[1]
     done = subprocess.run([sys.executable, "-S", "-c", script], cwd=root, capture_output=True, text=True)
     assert done.stdout == "\n", done.stderr
+
+
+@pytest.mark.parametrize("argv0", ["/bin/aws-bootstrap", "/bin/another"])
+def test_the_program_alone_looks_for_garbage_rarely(argv0):
+    script = f"import gc, sys; sys.argv = [{argv0!r}]; import aws_bootstrap.cli; print(gc.get_threshold()[0])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    is_rare = int(done.stdout) > gc.get_threshold()[0]
+    assert is_rare == (argv0 == "/bin/aws-bootstrap")
 
 
 def test_a_command_in_another_process_puts_signals_back(run):

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import ec2, sshconfig
-from ..config import SSH_PORT, LaunchConfig, Paths
+from ..config import SSH_PORT, LaunchConfig
 from ..errors import BootstrapError, unexpected_reply
 from ..models import IngressRule, Instance
 from ..parallel import map_parallel
+from ..paths import Paths
 from ..sshconfig import Host
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import output, ssh, sshconfig
-from ..config import Paths
 from ..errors import BootstrapError, SshError
+from ..paths import Paths
 from ..sshconfig import Host
 
 if TYPE_CHECKING:

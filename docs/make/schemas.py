@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from aws_bootstrap import models
-from aws_bootstrap.errors import ErrorReport
-from aws_bootstrap.models import Result
+from aws_bootstrap.models import ErrorReport, Result
 from aws_bootstrap.models.base import Listing, ordered_fields
 
 FOLDER = Path(__file__).parents[2] / "docs" / "schemas" / "v1"

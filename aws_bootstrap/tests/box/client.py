@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from aws_bootstrap import sshconfig
-from aws_bootstrap.config import Paths
 from aws_bootstrap.gpu import GpuInfo
+from aws_bootstrap.paths import Paths
 from aws_bootstrap.ssh import LoginTimeouts, Remote, Ssh, mount_command
 from aws_bootstrap.tests.box.machines import Box, until
 from aws_bootstrap.workflows import provision

@@ -21,7 +21,7 @@ from typing import Any
 from aws_bootstrap.app import App
 from aws_bootstrap.aws import Aws
 from aws_bootstrap.cli import main as program
-from aws_bootstrap.config import Paths
+from aws_bootstrap.paths import Paths
 from aws_bootstrap.tests.matrix import replies
 
 REGIONS = ("us-west-2", "eu-west-1")

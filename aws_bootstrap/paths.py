@@ -1,0 +1,75 @@
+"""Where this tool keeps its files, and how this user starts it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Paths(NamedTuple):
+    """The files this tool reads and writes outside a project. `environ` is the process's environment."""
+
+    environ: Mapping[str, str] = os.environ
+
+    @property
+    def home(self) -> Path:
+        """Return the folder of this tool, absolute."""
+        return Path(self.environ.get("AWS_BOOTSTRAP_HOME", "~/.aws-bootstrap")).expanduser().absolute()
+
+    @property
+    def known_hosts(self) -> Path:
+        """Return the file of the boxes' host keys, by instance id."""
+        return self.home / "known_hosts"
+
+    @property
+    def ssh_config(self) -> Path:
+        """Return the OpenSSH config that holds the aliases of the boxes."""
+        return Path(self.environ.get("AWS_BOOTSTRAP_SSH_CONFIG", "~/.ssh/config")).expanduser()
+
+    @property
+    def ssh_flags(self) -> tuple[str, ...]:
+        """Return the options by which `ssh` reads that config: it looks in the account's home, whatever HOME says."""
+        account = _account()
+        if account and self.ssh_config == Path(f"~{account}/.ssh/config").expanduser():
+            return ()
+        return ("-F", str(self.ssh_config))
+
+
+def _account() -> str:
+    """Return the name of the account that this process runs as; empty if it has none."""
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a container's user without an account
+        return ""
+
+
+def program(environ: Mapping[str, str] = os.environ) -> str:
+    """Return how a printed command begins, so that it works where the reader pastes it."""
+    named = environ.get("AWS_BOOTSTRAP_PROGRAM")
+    if named:
+        return named.replace("aws-bootstrap", _executable(environ), 1)
+    return _executable(environ)
+
+
+def _executable(environ: Mapping[str, str]) -> str:
+    """Return `aws-bootstrap` if the reader's shell finds it; else the running script, from here.
+
+    `uv run` puts the project's environment on PATH for the command alone, so what is found there does not count.
+    """
+    import shlex
+    from shutil import which
+
+    script = Path(sys.argv[0]).absolute()
+    folders = environ.get("PATH", "").split(os.pathsep)
+    if "UV_RUN_RECURSION_DEPTH" in environ:
+        folders = [folder for folder in folders if Path(folder).absolute() != script.parent]
+    if script.name != "aws-bootstrap" or which("aws-bootstrap", path=os.pathsep.join(folders)):
+        return "aws-bootstrap"
+    if script.is_relative_to(Path.cwd()):
+        return shlex.quote(str(script.relative_to(Path.cwd())))
+    return shlex.quote(str(script))

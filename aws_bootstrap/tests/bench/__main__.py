@@ -1,0 +1,59 @@
+"""Measure, and print the table. `.ci/bench --help` lists the options."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from aws_bootstrap.tests.bench import startup
+from aws_bootstrap.tests.bench.measure import Result, Row, measure
+
+#: What prepares the rows of a group: it is given the interpreter whose program is measured.
+Group = Callable[[Path], AbstractContextManager[list[Row]]]
+
+# To add a group of rows, name it here.
+GROUPS: dict[str, Group] = {"startup": startup.rows}
+
+HEADINGS = ["what", "unit", "tool", "floor", "tool ÷ floor", "target", "met"]
+
+
+def main(words: Sequence[str]) -> None:
+    """Measure the groups named, or all."""
+    parser = argparse.ArgumentParser(prog=".ci/bench", description="Measure the program beside its floors.")
+    parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"default: all of {', '.join(GROUPS)}")
+    parser.add_argument("--rounds", type=int, default=15, help="the table shows the medians of so many (default: 15)")
+    parser.add_argument("--python", type=Path, default=Path(sys.executable), help="measure the program beside it")
+    given = parser.parse_args(words)
+    for unknown in set(given.groups) - set(GROUPS):
+        parser.error(f"no group {unknown}; groups: {', '.join(GROUPS)}")
+    print(_machine(), file=sys.stderr)
+    print(_line(HEADINGS))
+    print("|" + "---|" * len(HEADINGS), flush=True)
+    for name in given.groups or GROUPS:
+        with GROUPS[name](given.python.absolute()) as rows:
+            _show(measure(rows, given.rounds))
+
+
+def _show(results: Sequence[Result]) -> None:
+    for result in results:
+        print(_line(result.cells()), flush=True)
+
+
+def _line(cells: Sequence[str]) -> str:
+    """A row of a Markdown table."""
+    return f"| {' | '.join(cells)} |"
+
+
+def _machine() -> str:
+    """What the figures were measured on, and how busy it was."""
+    load = os.getloadavg()[0]
+    return f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}, load {load:.1f}"
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
