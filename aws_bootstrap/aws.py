@@ -342,11 +342,8 @@ def _by_outcome[T](answers: dict[str, T | BootstrapError]) -> Answers[T]:
 
 
 def _failure(region: str, error: BootstrapError) -> RegionFailure:
-    """Return why the region failed, without the code that AWS adds for administrators."""
-    if not is_denied_by_organization(error):
-        return RegionFailure(region, str(error))
-    sentence, _, _ = str(error).partition(" Encoded authorization failure message")
-    return RegionFailure(region, sentence, is_denied=True)
+    """Return why the region failed."""
+    return RegionFailure(region, str(error), is_denied=is_denied_by_organization(error))
 
 
 def _of_all(failed: dict[str, BootstrapError]) -> BootstrapError:

@@ -106,4 +106,11 @@ def to_aws_error(name: str, message: str) -> AwsError:
     for code, part, row in KNOWN_SENTENCES:
         if code == name and part in message:
             known = row
-    return known.error_class(known.message or message, aws_code=name, hint=known.hint, code=known.code)
+    sentence = known.message or _without_code(message)
+    return known.error_class(sentence, aws_code=name, hint=known.hint, code=known.code)
+
+
+def _without_code(message: str) -> str:
+    """Return AWS's sentence without the code for administrators at its end. --debug shows botocore's error with it."""
+    sentence, _, _ = message.partition(" Encoded authorization failure message")
+    return sentence

@@ -6,7 +6,7 @@ Every function writes to the console of the command that runs: `use` sets it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from .console import Console, OutputFormat, fits_stdout
 from .errors import BootstrapError
 
 if TYPE_CHECKING:
-    from .models import Notice, Result
+    from .models import Notice, RegionReason, Result
     from .views.tables import Table
 
 #: One command runs in a process, and its threads must agree: a module's variable, set by `use`.
@@ -187,9 +187,11 @@ def _explain(error: BootstrapError) -> None:
     report = error.report
     live("")
     _console.note(click.style(f"Error: {error}", fg="red"))
-    for failed in report.regions:
-        attempt = [word for word in (failed.region, failed.instance_type, failed.market) if word]
-        _console.note(f"  {' '.join(attempt)}: {failed.reason}")
+    for reason, attempts in _attempts_by_reason(report.regions).items():
+        line = f"  {', '.join(attempts)}"
+        if reason != str(error):
+            line += f": {reason}"
+        _console.note(line)
     if report.resources:
         _console.note("What exists because of this command:")
     for resource in report.resources:
@@ -199,6 +201,15 @@ def _explain(error: BootstrapError) -> None:
         _console.note(line)
     if report.hint:
         _console.note(report.hint)
+
+
+def _attempts_by_reason(regions: Iterable[RegionReason]) -> dict[str, list[str]]:
+    """Return the attempts that failed by their reason, which regions often share: a person reads it once."""
+    by_reason: dict[str, list[str]] = {}
+    for failed in regions:
+        attempt = [word for word in (failed.region, failed.instance_type, failed.market) if word]
+        by_reason.setdefault(failed.reason, []).append(" ".join(attempt))
+    return by_reason
 
 
 def debug(exc: BaseException) -> None:

@@ -54,6 +54,25 @@ def test_one_that_is_named_is_a_failure(run, company, my_address, words):
     assert shown["regions_denied"] == []
 
 
+@pytest.mark.parametrize("words", [("status",), ("list", "instance-types")])
+def test_where_all_are_denied_the_reason_is_said_once(run, company, words):
+    done = run(*words, "-r", EAST, "-r", IRELAND)
+    assert done.exit_code == 1
+    assert done.stderr.count("explicit deny in a service control policy") == 1
+    assert f"  {EAST}, {IRELAND}\n" in done.stderr
+    assert "Encoded authorization" not in done.output
+    _, failed = result(run(*words, "-r", EAST, "-r", IRELAND, "-o", "json"))
+    assert [one["region"] for one in failed["error"]["regions"]] == [EAST, IRELAND]
+    assert all(one["reason"] == failed["error"]["message"] for one in failed["error"]["regions"])
+
+
+def test_the_code_for_administrators_is_shown_to_them_alone(run, company):
+    done = run("status", "-r", EAST)
+    assert done.exit_code == 1
+    assert "explicit deny in a service control policy.\n" in done.stderr
+    assert "Encoded authorization failure message" in run("--debug", "status", "-r", EAST).stderr
+
+
 def test_an_alias_that_may_belong_there_stays_and_is_a_partial_view(run, app, company):
     sshconfig.add(app.paths.ssh_config, factories.host(instance_id="i-0east", alias="", region=EAST))
     code, shown = result(run("cleanup", "--yes", "-o", "json"))

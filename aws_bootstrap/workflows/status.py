@@ -42,7 +42,8 @@ def gather(app: App, regions: Sequence[str], *, instructions: bool = True, gpu: 
             partial(read, app, regions, hosts=hosts, volumes="with-roots"), partial(find_owner, app)
         )
     except BootstrapError as exc:
-        raise _with_unread_regions(exc, regions) from exc
+        _attach_unread_regions(exc, regions)
+        raise
     prices = costs.read_instance_prices(app, [box.instance for box in inventory.boxes])
     now = datetime.now(UTC)
     instances = [instance_status(box, prices, now, caller) for box in inventory.boxes]
@@ -72,17 +73,16 @@ def _with_totals(report: StatusReport) -> StatusReport:
     return replace(report, price_per_hour=money.total(hourly), monthly_cost_usd=money.total(monthly, digits=2))
 
 
-def _with_unread_regions(error: BootstrapError, named: Sequence[str]) -> BootstrapError:
-    """Return the error with the report of the regions that could not be read: those named, else all that were."""
+def _attach_unread_regions(error: BootstrapError, named: Sequence[str]) -> None:
+    """Attach the report of the regions that could not be read to the error: those named, else all that were."""
     reason_by_region: dict[str, str] = {}
     for region in named:
         reason_by_region[region] = str(error)
     for of_region in error.report.regions:
         reason_by_region[of_region.region] = of_region.reason
-    if not reason_by_region:
-        return error
-    failed = [RegionFailure(region, reason) for region, reason in reason_by_region.items()]
-    return error.attach_result(StatusReport((), tuple(reason_by_region), tuple(failed), ()))
+    if reason_by_region:
+        failed = [RegionFailure(region, reason) for region, reason in reason_by_region.items()]
+        error.attach_result(StatusReport((), tuple(reason_by_region), tuple(failed), ()))
 
 
 def _orphan(volume: Volume, caller: str | None) -> OrphanVolume:
