@@ -16,7 +16,6 @@ listed in docs/errors.md, and a test holds that list equal to the ones used here
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, TypedDict, Unpack
 
 from .invocation import PROFILE, PROGRAM
@@ -82,6 +81,8 @@ class BootstrapError(Exception):
 
     def add_details(self, **details: Unpack[Details]) -> BootstrapError:
         """Set these fields of this error's report; return the error itself."""
+        from dataclasses import replace
+
         self.report = replace(self.report, **details)
         return self
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,7 +16,7 @@ from .console import Console, OutputFormat, fits_stdout
 from .errors import BootstrapError
 
 if TYPE_CHECKING:
-    from .models import Notice, RegionReason, Result
+    from .models import ErrorReport, Notice, RegionReason, Result
     from .views.tables import Table
 
 #: One command runs in a process, and its threads must agree: a module's variable, set by `use`.
@@ -67,7 +66,7 @@ def _document(result: Result) -> Any:
     """Return the result's document, with the commands to type next."""
     from .next_commands import next_commands
 
-    return replace(result, next=next_commands(result)).to_dict()
+    return _with(result, next=next_commands(result)).to_dict()
 
 
 def as_table(result: Result) -> str:
@@ -117,9 +116,16 @@ def emit(result: Result) -> None:
     _explain_timings(result)
 
 
+def _with[T: (Result, ErrorReport)](value: T, **changes: Any) -> T:
+    """Return the result or report with these fields changed. Help pages and completion have neither."""
+    from dataclasses import replace
+
+    return replace(value, **changes)
+
+
 def _with_timings(result: Result) -> Result:
     """Return the result with where the time went, if that was recorded."""
-    return replace(result, timings=timings.recorded())
+    return _with(result, timings=timings.recorded())
 
 
 def _explain_timings(result: Result) -> None:
@@ -141,7 +147,7 @@ def with_warnings(result: Result) -> Result:
     for warning in [*result.warnings, *_console.warnings]:
         if warning not in warnings:
             warnings.append(warning)
-    return replace(result, warnings=tuple(warnings))
+    return _with(result, warnings=tuple(warnings))
 
 
 def emit_error(error: BootstrapError) -> None:
@@ -171,7 +177,7 @@ def _with_error(known: Any, error: BootstrapError) -> Any:
 
     if isinstance(known, list):
         return known
-    report = replace(error.report, next=commands_in(error.hint))
+    report = _with(error.report, next=commands_in(error.hint))
     return {**known, "error": document(report)}
 
 

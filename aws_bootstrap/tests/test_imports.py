@@ -44,7 +44,7 @@ class Start(NamedTuple):
     words: str
     ours: set[str]
     #: Modules of the standard library that a bare Click program does without, as an import statement has them.
-    standard: str = "dataclasses, gc, signal"
+    standard: str = "gc, signal"
     #: Whether a shell runs the line, to complete its last word.
     is_completion: bool = False
 
@@ -58,7 +58,7 @@ STARTS = [
     Start(
         "terminate aws",
         START | OPTIONS | ALIASES | {"commands.terminate"},
-        standard="dataclasses, gc, signal, fcntl, pathlib",
+        standard="gc, signal, dataclasses, fcntl, pathlib",
         is_completion=True,
     ),
 ]
