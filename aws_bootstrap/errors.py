@@ -187,7 +187,7 @@ _DENIED = Known(
 _ORGANIZATION = Known(
     code="access-denied",
     hint="A policy of your organization denies this. Such policies deny regions, or require tags: "
-    "launch --tag KEY=VALUE\nCheck your identity: aws sts get-caller-identity",
+    f"--tag KEY=VALUE of launch and access\nCheck your identity: aws sts get-caller-identity{PROFILE}",
 )
 _EXPIRED = Known(
     code="expired-credentials",

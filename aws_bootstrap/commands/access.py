@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..app import App
 from . import options
 from .command import Command
-from .params import Cidr
+from .params import Cidr, Tag
 
 if TYPE_CHECKING:
     from ..models import IngressRule
@@ -26,12 +26,11 @@ if TYPE_CHECKING:
     type=Cidr(),
     help="Allow only these networks, by the rules of this tool; `me` is your address. Repeatable.",
 )
+@click.option("--tag", multiple=True, type=Tag(), help="Tag of the rules that are created; repeatable.")
 @options.everyone
 @options.yes
 @click.pass_obj
-def access(
-    app: App, names: tuple[str, ...], regions: tuple[str, ...], ssh_cidr: tuple[str, ...], everyone: bool, yes: bool
-) -> None:
+def access(app: App, /, names: tuple[str, ...], regions: tuple[str, ...], yes: bool, **chosen: Any) -> None:
     """Show who may reach the SSH port of your boxes, or change it.
 
     Rules that this tool did not create stay as they are. If one opens the port to the whole internet in a group
@@ -48,6 +47,7 @@ def access(
     from ..workflows import access as workflow
 
     options.check_effects(
+        options.without("--tag", "--ssh-cidr", hint="--ssh-cidr me"),
         options.without("--everyone", "--ssh-cidr", hint="--ssh-cidr me"),
         options.without("--yes", "--ssh-cidr", hint="--ssh-cidr me"),
     )
@@ -55,4 +55,5 @@ def access(
     def agrees(rules: Sequence[IngressRule]) -> bool:
         return app.consents(partial(questions.open_to_world, rules), yes=yes)
 
-    app.show(workflow.apply(app, names, regions, ssh_cidr, everyone=everyone, agrees=agrees))
+    access_options = workflow.AccessOptions(chosen["ssh_cidr"], chosen["everyone"], dict(chosen["tag"]))
+    app.show(workflow.apply(app, names, regions, access_options, agrees=agrees))

@@ -20,6 +20,7 @@ REFUSED = {
     ("cleanup", "--ssh-user", "ubuntu", "--yes"): ("--ssh-user has no effect without --sync.", "Add: --sync"),
     ("access", "--everyone"): ("--everyone has no effect without --ssh-cidr.", "Add: --ssh-cidr me"),
     ("access", "aws-gpu1", "--yes"): ("--yes has no effect without --ssh-cidr.", "Add: --ssh-cidr me"),
+    ("access", "--tag", "team=vision"): ("--tag has no effect without --ssh-cidr.", "Add: --ssh-cidr me"),
     ("launch", "--wait-timeout", "5m"): ("--wait-timeout has no effect without --wait.", "Add: --wait"),
     ("launch", "--no-setup", "--python-version", "3.13"): (
         "--python-version has no effect with --no-setup.",

@@ -6,8 +6,9 @@ Only managed rules are replaced, those that this tool created. Rules of other ow
 from __future__ import annotations
 
 import contextlib
+import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,18 @@ if TYPE_CHECKING:
     from ..app import App
 
 
+@dataclass(frozen=True)
+class AccessOptions:
+    """The options of a change of the access."""
+
+    #: Who may reach the boxes from now on; nothing is changed if there are none.
+    cidrs: tuple[str, ...] = ()
+    #: Without names: also the boxes of others.
+    everyone: bool = False
+    #: The user's tags of new rules.
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
 def _declines(_: Sequence[IngressRule]) -> bool:
     return False
 
@@ -39,9 +52,8 @@ def apply(
     app: App,
     names: Sequence[str],
     regions: Sequence[str],
-    cidrs: Sequence[str],
+    options: AccessOptions = AccessOptions(),
     *,
-    everyone: bool = False,
     agrees: Callable[[Sequence[IngressRule]], bool] = _declines,
 ) -> AccessReport:
     """Return who may reach the SSH port of the boxes named; of all boxes if none is named.
@@ -51,14 +63,14 @@ def apply(
     which boxes are the caller's. `agrees` returns whether to revoke also these rules, which open the port to the whole
     internet in groups of this tool, though it did not create them.
     """
-    address = _my_address(app, needed="me" in cidrs)
+    address = _my_address(app, needed="me" in options.cidrs)
 
     def known_address() -> str:
         return address or ""
 
-    new_cidrs = resolve_cidrs(cidrs, known_address)
+    new_cidrs = resolve_cidrs(options.cidrs, known_address)
     find_caller = find_owner
-    if new_cidrs and not names and not everyone:
+    if new_cidrs and not names and not options.everyone:
         find_caller = get_owner
     (inventory, rules), caller = gather(
         partial(read_with, _read_rules_and_groups, app, regions, names, volumes="none"), partial(find_caller, app)
@@ -70,8 +82,8 @@ def apply(
     if not new_cidrs:
         _warn_of_open_ports(by_region, caller, ())
         return replace(report, boxes=_all_access(by_region, address, caller, {}))
-    owners = replaced_owners(inventory.boxes, caller, named=bool(names), everyone=everyone)
-    new = Replacement(new_cidrs, caller, bool(names) or everyone, owners)
+    owners = replaced_owners(inventory.boxes, caller, named=bool(names), everyone=options.everyone)
+    new = Replacement(new_cidrs, caller, bool(names) or options.everyone, owners, user_tags=options.tags)
     return _changed(app, report, by_region, new, agrees)
 
 
@@ -104,7 +116,7 @@ def _changed(
         report,
         boxes=_all_access(by_region, report.my_address, new.caller, changed, new.is_for),
         regions_failed=failed,
-        left_out=left_out.boxes(app, others, partial(_access_command, new.cidrs)),
+        left_out=left_out.boxes(app, others, partial(_access_command, new)),
     )
 
 
@@ -166,11 +178,13 @@ def _is_replaced_by_name(rule: IngressRule, box_rules: BoxRules, caller: str | N
     return rule.managed_group is not None and rule.managed_group.owner in owners
 
 
-def _access_command(cidrs: Iterable[str], instance: Instance) -> str:
+def _access_command(new: Replacement, instance: Instance) -> str:
     """Return the command that changes the access to this box, too."""
     words = f"{PROGRAM} access {instance.instance_id} --region {instance.region}"
-    for cidr in cidrs:
+    for cidr in new.cidrs:
         words += f" --ssh-cidr {cidr}"
+    for key, value in new.user_tags.items():
+        words += " --tag " + shlex.quote(f"{key}={value}")
     return words
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -57,13 +57,16 @@ class Replacement:
     owners: frozenset[str | None] | None
     #: The ids of rules that this tool did not create, and that the user agreed to revoke.
     adopted: frozenset[str] = frozenset()
+    #: The tags of the new rules that the user adds.
+    user_tags: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def tags(self) -> dict[str, str]:
         """Return the tags of the new rules."""
-        if self.caller is None:
-            return {}
-        return {TAG_OWNER: self.caller}
+        tags = dict(self.user_tags)
+        if self.caller is not None:
+            tags[TAG_OWNER] = self.caller
+        return tags
 
     def is_for(self, box: Box) -> bool:
         """Return whether the box gets the new rules."""

@@ -258,6 +258,29 @@ def test_access_with_the_tag(case):
     assert rule["tags"]["cost-center"] == "42"
 
 
+def without_rules(case: Case) -> None:
+    """Launch a box, and revoke the rules of its security group, as an administrator may."""
+    case.before(*LAUNCH, "--subnet-id", case.subnet(), *TAG)
+    client = case.program.sandbox.client()
+    for rule in case.resources("rule"):
+        client.revoke_security_group_ingress(GroupId=rule["group"], SecurityGroupRuleIds=[rule["id"]])
+    assert case.resources("rule") == []
+
+
+def test_access_without_the_tag(case):
+    without_rules(case)
+    case("access", "--ssh-cidr", "203.0.113.0/24")
+    assert case.resources("rule") == []
+
+
+def test_access_with_a_tag_of_its_own(case):
+    without_rules(case)
+    (changed,) = case("access", "--ssh-cidr", "203.0.113.0/24", *TAG)["boxes"]
+    assert changed["added"] == ["203.0.113.0/24"]
+    (rule,) = case.resources("rule")
+    assert rule["tags"]["cost-center"] == "42"
+
+
 def test_launch_without_default_subnets(case):
     case(*LAUNCH)
 
