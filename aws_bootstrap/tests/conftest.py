@@ -28,8 +28,6 @@ os.environ["MOTO_AMIS_PATH"] = str(Path(__file__).with_name("images.json"))
 # would compile our code again, and each sandbox moto's.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
-from moto import mock_aws
-
 from aws_bootstrap import sshconfig
 from aws_bootstrap.app import App
 from aws_bootstrap.cli import main
@@ -41,7 +39,7 @@ from aws_bootstrap.paths import Paths
 from aws_bootstrap.retry import poll
 from aws_bootstrap.sandbox.testing import Sandbox
 from aws_bootstrap.tests import factories
-from aws_bootstrap.tests.cloud import Boxes, Cloud, start_box
+from aws_bootstrap.tests.cloud import Boxes, Cloud, Moto, start_box
 from aws_bootstrap.tests.programs import Program
 
 # Under nohup SIGHUP is ignored, which the program respects: tests of SIGHUP would wait for ever.
@@ -127,7 +125,7 @@ def app() -> App:
 @pytest.fixture
 def cloud(app: App):
     """AWS in this process, behind the app's own door."""
-    with mock_aws():
+    with Moto():
         app.aws = Cloud()
         yield app.aws
 
@@ -177,7 +175,7 @@ def stub(client) -> Iterator[Stubber]:
 @pytest.fixture
 def aws() -> Iterator[Any]:
     """A client of moto's EC2."""
-    with mock_aws():
+    with Moto():
         yield boto3.client("ec2", factories.REGION)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aws_bootstrap.sandbox.testing import Sandbox
-from aws_bootstrap.tests import schema_check
+from aws_bootstrap.tests import schema_check, starter
 
 _READS = ("Describe", "Get", "List")
 
@@ -39,11 +39,7 @@ class Program:
     ) -> Outcome:
         merged = {**self.sandbox.env, **(env or {})}
         known = {name: value for name, value in merged.items() if value is not None}
-        argv = [sys.executable, "-m", "aws_bootstrap", *args]
-        done = subprocess.run(
-            argv, env=known, capture_output=True, text=True, timeout=timeout, umask=umask, stdin=subprocess.DEVNULL
-        )
-        return Outcome(done.returncode, done.stdout, done.stderr)
+        return Outcome(*starter.run(args, known, umask, timeout))
 
     def started(self, *args: str) -> subprocess.Popen[str]:
         """The command under way, for a test that sends it a signal."""

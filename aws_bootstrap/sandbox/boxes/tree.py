@@ -219,8 +219,8 @@ def _write_program(path: Path, name: str, variables: str = "") -> None:
     """Write a program that executes its fake. It needs no PATH and no other variable."""
     path.write_text(
         "#!/bin/sh\n"
-        'library=$(dirname "$0")/../lib/sandbox\n'
-        '[ -d "$library" ] || library=$(dirname "$0")/../../lib/sandbox\n'
+        "library=${0%/*}/../lib/sandbox\n"
+        '[ -d "$library" ] || library=${0%/*}/../../lib/sandbox\n'
         f'{variables}exec {python_path()} -IS "$library/main.py" {name} "$@"\n'
     )
     path.chmod(path.stat().st_mode | stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH)

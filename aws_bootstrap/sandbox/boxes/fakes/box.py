@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-from pathlib import Path
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
 
 #: The box's tree; empty in a box with namespaces, which has a root of its own.
 ROOT = os.environ.get("SANDBOX_ROOT", "")
 HAS_NAMESPACES = not ROOT
 
 
-def place(path: str) -> Path:
+def path_of(path: str) -> str:
     """Return a path of the box as this process must use it."""
     if HAS_NAMESPACES or path.startswith(ROOT):
-        return Path(path)
-    return Path(ROOT + path)
+        return path
+    return ROOT + path
+
+
+def place(path: str) -> Path:
+    """Return the same as a Path, which takes longer to import than Python to start."""
+    from pathlib import Path
+
+    return Path(path_of(path))
+
+
+def find_program(name: str, folders: str) -> str | None:
+    """Return the program's path in the first of these folders that has it, separated as in PATH; None without one."""
+    for folder in folders.split(os.pathsep):
+        path = os.path.join(folder, name)
+        if os.path.isfile(path) and os.access(path, os.X_OK):
+            return path
+    return None
 
 
 def box_path(path: str) -> str:
@@ -28,6 +46,8 @@ def box_path(path: str) -> str:
 
 def facts(name: str):
     """Return a document that the sandbox has written for the box."""
+    import json
+
     return json.loads(place("/run/sandbox/" + name).read_text())
 
 
@@ -38,7 +58,7 @@ def words(arguments: list[str]) -> list[str]:
 
 def request(action: str) -> None:
     """Send a request to the sandbox, which reads this pipe."""
-    with place("/run/sandbox/control").open("w") as control:
+    with open(path_of("/run/sandbox/control"), "w") as control:
         control.write(action + "\n")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import os
 
 import box
 
@@ -11,16 +11,18 @@ _WITH_VALUE = ("-o", "-c", "-t", "--option")
 
 
 def _installed() -> set[str]:
-    record = box.place(INSTALLED)
-    if not record.exists():
+    try:
+        with open(box.path_of(INSTALLED)) as record:
+            return set(record.read().split())
+    except FileNotFoundError:
         return set()
-    return set(record.read_text().split())
 
 
 def _save(names: set[str]) -> None:
-    record = box.place(INSTALLED)
-    record.parent.mkdir(parents=True, exist_ok=True)
-    record.write_text("\n".join(sorted(names)) + "\n")
+    path = box.path_of(INSTALLED)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w") as record:
+        record.write("\n".join(sorted(names)) + "\n")
 
 
 def _words(arguments: list[str]) -> list[str]:
@@ -71,7 +73,7 @@ def dpkg_query(program: str, arguments: list[str]) -> int:
         if skip or word.startswith("-"):
             skip = word == "-f"
             continue
-        if word in _installed() or shutil.which(word):
+        if word in _installed() or box.find_program(word, os.environ.get("PATH", os.defpath)):
             box.say("install ok installed")
         else:
             status = box.complain(f"dpkg-query: no packages found matching {word}")

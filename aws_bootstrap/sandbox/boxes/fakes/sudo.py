@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
-import shutil
 
 import box
-import disks
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import re
 
 _WITH_VALUE = frozenset({"-u", "--user", "-g", "--group", "-C", "-D", "-h", "-p", "-r", "-t", "-U", "--chdir"})
 _ALLOWED = """
@@ -19,7 +20,7 @@ _NOTHING_TO_DO = frozenset(
     {"chown", "chgrp", "modprobe", "nvidia-persistenced", "sysctl", "udevadm", "update-initramfs"}
 )
 _OWN_TREE = r"(?:boot|data|etc|home|media|mnt|opt|root|run|srv|tmp|usr/local|var)"
-_PATH = re.compile(rf"(?<![\w./-])(/{_OWN_TREE}(?=/|\b))")
+_PATH = rf"(?<![\w./-])(/{_OWN_TREE}(?=/|\b))"
 
 
 def sudo(program: str, arguments: list[str]) -> int:
@@ -47,14 +48,23 @@ def _with_images(command: list[str]) -> list[str]:
     """Return the command; a real program reads a data volume's file instead of its device."""
     if _fake(os.path.basename(command[0])):
         return command
-    return [disks.image(word) for word in command]
+    return [_image(word) for word in command]
+
+
+def _image(word: str) -> str:
+    """Return the file that a real program reads instead of a data volume's device; any other word unchanged."""
+    if not word.startswith("/dev/"):
+        return word
+    import disks
+
+    return disks.image(word)
 
 
 def _fake(name: str) -> str | None:
     """Return the path of the fake program of this name, or None."""
     if box.HAS_NAMESPACES:
-        return shutil.which(name, path="/usr/local/bin:/usr/local/cuda/bin")
-    return shutil.which(name, path=str(box.place("/.local/bin")))
+        return box.find_program(name, "/usr/local/bin:/usr/local/cuda/bin")
+    return box.find_program(name, box.path_of("/.local/bin"))
 
 
 def _split(arguments: list[str]) -> tuple[list[str], dict[str, str], bool]:
@@ -62,6 +72,7 @@ def _split(arguments: list[str]) -> tuple[list[str], dict[str, str], bool]:
     settings, shell, rest = {}, False, list(arguments)
     while rest:
         word = rest[0]
+        name, is_setting, value = word.partition("=")
         if word == "--":
             rest = rest[1:]
             break
@@ -70,8 +81,7 @@ def _split(arguments: list[str]) -> tuple[list[str], dict[str, str], bool]:
         elif word.startswith("-"):
             shell = shell or word in ("-i", "-s", "--login", "--shell")
             rest = rest[1:]
-        elif re.match(r"\w+=", word):
-            name, _, value = word.partition("=")
+        elif is_setting and name.isidentifier():
             settings[name] = value
             rest = rest[1:]
         else:
@@ -103,7 +113,7 @@ def _plain(command: list[str], environment: dict[str, str]) -> int:
         return _run([command[0], *mapped], environment)
     if name == "env":
         return _env(command[1:], environment)
-    mapped = [_map_word(disks.image(word)) for word in command[1:]]
+    mapped = [_map_word(_image(word)) for word in command[1:]]
     return _run([command[0], *mapped], environment)
 
 
@@ -117,16 +127,20 @@ def _env(words: list[str], environment: dict[str, str]) -> int:
 
 def _map_word(word: str) -> str:
     """Return a path of the box mapped into its tree; any other word unchanged."""
-    if word.startswith((box.ROOT, "/dev/", "/proc/")) or not _PATH.match(word):
+    import re
+
+    if word.startswith((box.ROOT, "/dev/", "/proc/")) or not re.match(_PATH, word):
         return word
     return box.ROOT + word
 
 
 def _map_text(text: str) -> str:
     """Return a script in which the paths of the box are mapped into its tree."""
+    import re
+
     if box.ROOT in text:
         return text
-    return _PATH.sub(_in_tree, text)
+    return re.sub(_PATH, _in_tree, text)
 
 
 def _in_tree(found: re.Match[str]) -> str:
