@@ -103,11 +103,10 @@ def set_up(
     lost.
     """
     command = _UPLOAD_AND_RUN.format(not_uploaded=_NOT_UPLOADED, report=_REPORT)
-    upload = _pack(_settings(python_version), script)
     done = ssh.run(
         alias,
         wrapped(command),
-        stdin=upload,
+        stdin=upload(python_version, script),
         on_line=_progress_printer(),
         timeouts=timeouts,
     )
@@ -148,10 +147,10 @@ def _settings(python_version: str | None) -> bytes:
     return json.dumps(settings).encode()
 
 
-def _pack(settings: bytes, script: bytes | None) -> bytes:
-    """Return all resources, the settings and the user's script as one gzipped tar."""
+def upload(python_version: str | None, script: bytes | None) -> bytes:
+    """Return what a setup needs on the box: all resources, its settings and the user's script as one gzipped tar."""
     contents = dict(_contents(_RESOURCES))
-    contents[_SETTINGS] = settings
+    contents[_SETTINGS] = _settings(python_version)
     if script is not None:
         contents[_USER_SCRIPT] = script
     return tarball(contents)
