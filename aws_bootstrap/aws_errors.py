@@ -37,7 +37,9 @@ KNOWN_EXCEPTIONS: dict[str, Known] = {
     "PartialCredentialsError": Known(code="partial-credentials", hint=f"Complete them: aws configure{PROFILE}"),
     "ProfileNotFound": Known(code="no-profile", hint="List your profiles: aws configure list-profiles"),
     "ConfigParseError": Known(code="bad-aws-config", hint="Fix the file named above; its format: aws help config-vars"),
-    "ConfigNotFound": Known(code="bad-aws-config", hint="Check AWS_CONFIG_FILE, or create the file: aws configure"),
+    "ConfigNotFound": Known(
+        code="bad-aws-config", hint=f"Check AWS_CONFIG_FILE, or create the file: aws configure{PROFILE}"
+    ),
     "SSOTokenLoadError": _SSO,
     "UnauthorizedSSOTokenError": _SSO,
     "TokenRetrievalError": _SSO,

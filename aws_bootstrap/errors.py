@@ -180,7 +180,7 @@ class Known(NamedTuple):
 
 _DENIED = Known(
     code="access-denied",
-    hint="Check your identity: aws sts get-caller-identity\n"
+    hint=f"Check your identity: aws sts get-caller-identity{PROFILE}\n"
     "Required permissions: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/ec2-api-permissions.html",
 )
 #: No permission helps against it.
@@ -229,7 +229,7 @@ _VERIFYING = Known(
 )
 _NO_SUBNETS = Known(
     code="no-default-vpc",
-    hint="Name a public subnet with --subnet-id, or: aws ec2 create-default-subnet --availability-zone ZONE",
+    hint="Name a public subnet with --subnet-id.",  # start_instances adds a command, with the region
 )
 _FREE_PLAN = Known(
     code="account-plan",
@@ -283,7 +283,8 @@ KNOWN_CODES: dict[str, Known] = {
     "Unavailable": _BUSY,
     "InvalidInstanceType": Known(
         code="bad-instance-type",
-        hint="List instance types: aws ec2 describe-instance-types --filters Name=instance-type,Values='g4dn*'",
+        hint=f"List instance types: aws ec2 describe-instance-types{PROFILE} "
+        "--filters Name=instance-type,Values='g4dn*'",
     ),
     "AuthFailure.ServiceLinkedRoleCreationNotPermitted": Known(
         code="access-denied",
@@ -291,8 +292,8 @@ KNOWN_CODES: dict[str, Known] = {
     ),
     "InvalidInstanceID.NotFound": Known(code="not-found", hint=f"List your boxes: {PROGRAM} status"),
     "InvalidInstanceID.Malformed": Known(code="not-found", hint=f"List your boxes: {PROGRAM} status"),
-    "InvalidSubnetID.NotFound": Known(code="not-found", hint="List your subnets: aws ec2 describe-subnets"),
-    "InvalidSubnet": Known(code="not-found", hint="List your subnets: aws ec2 describe-subnets"),
+    "InvalidSubnetID.NotFound": Known(code="not-found", hint=f"List your subnets: aws ec2 describe-subnets{PROFILE}"),
+    "InvalidSubnet": Known(code="not-found", hint=f"List your subnets: aws ec2 describe-subnets{PROFILE}"),
     "InvalidAMIID.NotFound": Known(code="not-found", hint="The image was withdrawn meanwhile. Run the command again."),
     "InvalidVolume.NotFound": Known(code="not-found", hint=f"List your boxes: {PROGRAM} status"),
     "ResourceAlreadyExistsException": Known(
@@ -311,7 +312,7 @@ KNOWN_CODES: dict[str, Known] = {
     "DependencyAccessDeniedException": _DENIED,
     "ServiceException": _BUSY,
     "RulesPerSecurityGroupLimitExceeded": Known(
-        code="quota", hint="Remove unused rules: aws ec2 describe-security-group-rules"
+        code="quota", hint=f"Remove unused rules: aws ec2 describe-security-group-rules{PROFILE}"
     ),
     "InvalidPermission.NotFound": Known(
         code="not-found", hint="The rule was deleted meanwhile. Run the command again."
@@ -319,7 +320,8 @@ KNOWN_CODES: dict[str, Known] = {
     "InvalidGroup.NotFound": Known(code="not-found", hint="The group was deleted meanwhile. Run the command again."),
     "OperationNotPermitted": Known(
         code="protected",
-        hint="Remove the protection: aws ec2 modify-instance-attribute --no-disable-api-termination --instance-id ID",
+        hint=f"Remove the protection: aws ec2 modify-instance-attribute{PROFILE} --no-disable-api-termination "
+        "--instance-id ID",
     ),
 }
 

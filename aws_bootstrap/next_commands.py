@@ -40,7 +40,7 @@ JUPYTER_LINK = ".aws-bootstrap/jupyter-link"
 #: Where a command begins in a line of a hint. It ends with the line, or at two spaces.
 _IN_HINT = re.compile(rf"({re.escape(PROGRAM)}|{re.escape(SSH)}|(?:(?<=: )|^)aws )(.*?)(?:  |$)", re.MULTILINE)
 #: Words in place of which the reader writes his own: such a command does not run as it is.
-_TO_FILL_IN = ("ID", "PATH.pub")
+_TO_FILL_IN = ("ID", "PATH.pub", "SUBNET", "ZONE")
 
 
 # --- commands and their words ----------------------------------------------------------------------------

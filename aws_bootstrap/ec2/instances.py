@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from ..aws import translate_aws_errors
 from ..config import TAG_OWNER
 from ..errors import THROTTLING_CODES, AwsError, BootstrapError, TransientError
-from ..invocation import PROGRAM
+from ..invocation import PROFILE, PROGRAM
 from ..models import Instance, StateChange
 from ..models.facts import InstanceState, Market
 from ..retry import backoff, poll
@@ -119,6 +119,7 @@ def start_instances(
                 if started:
                     return started
             if not again or attempt == _ATTEMPTS:
+                _add_region(exc, ec2_once.meta.region_name)
                 raise
             may_have_started = may_have_started or _may_have_started(exc)
         sleep(next(waits))
@@ -133,6 +134,13 @@ def _run_instances(ec2_once: EC2Client, parameters: RunInstancesRequestTypeDef) 
     # A reply without an instance cannot be read: what was started is looked up.
     first, *others = reply["Instances"]
     return [_instance(raw, region) for raw in (first, *others)]
+
+
+def _add_region(error: AwsError, region: str) -> None:
+    """Add the command that creates a missing default subnet. It must be created in the region of the launch."""
+    if error.code == "no-default-vpc":
+        command = f"aws ec2 create-default-subnet{PROFILE} --region {region} --availability-zone ZONE"
+        error.add_details(hint=f"Name a public subnet with --subnet-id, or create a default subnet: {command}")
 
 
 def _may_have_started(error: AwsError) -> bool:
@@ -213,7 +221,7 @@ def _ended_early(instance: Instance) -> BootstrapError:
     hint = "Launch again. If that fails too, try another --instance-type or --region."
     if any(code in reason for code in _KEY_REFUSED):
         what = f"{instance.instance_id} is {instance.state} instead of running: the EBS key refuses ({reason})."
-        hint = f"Show the key: aws ec2 get-ebs-default-kms-key-id --region {instance.region}\n"
+        hint = f"Show the key: aws ec2 get-ebs-default-kms-key-id{PROFILE} --region {instance.region}\n"
         hint += "What it must allow: docs/permissions.md#kms"
     if instance.state in ENDED:
         return BootstrapError(what, hint=hint, code="instance-ended")

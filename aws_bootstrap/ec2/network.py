@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ..aws import translate_aws_errors
 from ..config import CREATED_BY, TAG_CREATED_BY, TAG_OWNER
 from ..errors import AwsError, BootstrapError
+from ..invocation import PROFILE
 from ..models import Network, SecurityGroup, Subnet
 from ..retry import poll
 from . import tags
@@ -32,7 +33,8 @@ def find_network(ec2: EC2Client, subnet_ids: Sequence[str]) -> Network:
             return Network(vpcs[0]["VpcId"])
     raise BootstrapError(
         f"There is no default VPC in {ec2.meta.region_name}.",
-        hint="Name a public subnet with --subnet-id, or create a default VPC: aws ec2 create-default-vpc",
+        hint="Name a public subnet with --subnet-id, or create a default VPC: "
+        f"aws ec2 create-default-vpc{PROFILE} --region {ec2.meta.region_name}",
         code="no-default-vpc",
     )
 
@@ -49,7 +51,7 @@ def _network_of(ec2: EC2Client, subnet_ids: Sequence[str]) -> Network:
     if not found:
         raise BootstrapError(
             f"There is no subnet {' or '.join(subnet_ids)} in {ec2.meta.region_name}.",
-            hint=f"List your subnets: aws ec2 describe-subnets --region {ec2.meta.region_name}",
+            hint=f"List your subnets: aws ec2 describe-subnets{PROFILE} --region {ec2.meta.region_name}",
             code="not-found",
         )
     if len(vpc_ids) > 1:

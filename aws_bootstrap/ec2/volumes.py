@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ..aws import translate_aws_errors
 from ..config import CREATED_BY, FORMAT_ONCE, TAG_CREATED_BY, TAG_FORMAT, TAG_INSTANCE, TAG_KEEP, TAG_OWNER
 from ..errors import AwsError, BootstrapError, TransientError
+from ..invocation import PROFILE
 from ..models import Instance, Volume
 from ..retry import poll
 from . import tags
@@ -137,7 +138,8 @@ def volume_in_use(volume: Volume) -> BootstrapError:
     volume_id = volume.volume_id
     return BootstrapError(
         f"{volume_id} is {volume.state}; a volume must be available to be attached.",
-        hint=f"Show its attachment: aws ec2 describe-volumes --region {volume.region} --volume-ids {volume_id}",
+        hint=f"Show its attachment: aws ec2 describe-volumes{PROFILE} --region {volume.region} "
+        f"--volume-ids {volume_id}",
         code="volume-in-use",
     )
 

@@ -211,7 +211,10 @@ def test_a_missing_default_vpc_names_the_option(client, stub):
     stub.add_response("describe_vpcs", {"Vpcs": []})
     with pytest.raises(BootstrapError, match="no default VPC") as caught:
         ec2.find_network(client, ())
-    assert "--subnet-id" in str(caught.value.hint)
+    assert caught.value.hint == (
+        "Name a public subnet with --subnet-id, or create a default VPC: "
+        "aws ec2 create-default-vpc{--profile} --region us-west-2"
+    )
     assert caught.value.code == "no-default-vpc"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 from dataclasses import replace
@@ -15,7 +16,7 @@ from aws_bootstrap.app import App
 from aws_bootstrap.aws_errors import KNOWN_EXCEPTIONS
 from aws_bootstrap.cli import main
 from aws_bootstrap.console import Console, OutputFormat
-from aws_bootstrap.errors import KNOWN_CODES
+from aws_bootstrap.errors import KNOWN_CODES, KNOWN_SENTENCES
 from aws_bootstrap.invocation import PROFILE, PROGRAM, SSH, Invocation
 from aws_bootstrap.models import (
     ImageList,
@@ -28,6 +29,7 @@ from aws_bootstrap.models import (
     Termination,
 )
 from aws_bootstrap.next_commands import commands_in, next_commands, of_box, of_orphans, shell_line, terminate
+from aws_bootstrap.quota import STATUSES
 from aws_bootstrap.tests.cloud import make_volume, start_box
 from aws_bootstrap.tests.programs import started
 from aws_bootstrap.tests.test_output import BOX, NAMES, RESULTS
@@ -126,6 +128,22 @@ def test_orphans_are_offered_by_whose_they_are():
     assert words(orphan("vol-2", None, False)) == [f"{use} vol-2", by_id]
     assert words(orphan("vol-2", None, None, by_us=False)) == [f"{use} vol-2", by_id]
     assert words(orphan("vol-3", "AIDAALICE", False)) == []
+
+
+KNOWN = [*KNOWN_CODES.values(), *KNOWN_EXCEPTIONS.values(), *(row for _, _, row in KNOWN_SENTENCES)]
+
+
+def test_no_command_of_a_known_error_is_one_to_fill_in():
+    found = [word for known in KNOWN for command in commands_in(known.hint) for word in command.argv]
+    assert "aws" in found
+    assert {word for word in found if re.fullmatch(r"[A-Z]{2,}(\.\w+)?", word)} <= set(STATUSES)
+
+
+@pytest.mark.parametrize("word", ["ID", "PATH.pub", "SUBNET", "ZONE"])
+def test_a_command_with_a_word_to_fill_in_is_left_to_the_text(word):
+    assert commands_in(f"Do it: {PROGRAM} launch --subnet-id {word}\nShow them: {PROGRAM} status") == commands_in(
+        f"Show them: {PROGRAM} status"
+    )
 
 
 def test_each_mark_is_replaced_by_its_words(console, capsys):

@@ -88,9 +88,13 @@ def test_a_default_vpc_without_subnets_names_the_option(program):
         "message": "No subnets found for the default VPC. Please specify a subnet.",
     }
     program.sandbox.fault(action="RunInstances", do=said)
-    code, failed = program.json("launch")
+    code, failed = program.json("launch", "--region", "us-east-1")
     assert (code, failed["error"]["code"]) == (1, "no-default-vpc")
-    assert "--subnet-id" in failed["error"]["hint"]
+    assert failed["error"]["hint"].splitlines()[0] == (
+        "Name a public subnet with --subnet-id, or create a default subnet: "
+        "aws ec2 create-default-subnet --region us-east-1 --availability-zone ZONE"
+    )
+    assert failed["error"]["next"] == [], "the reader fills in the zone, so it does not run as it is"
 
 
 def tagged(resources: list[dict[str, Any]], kind: str) -> set[str | None]:

@@ -7,6 +7,7 @@ import functools
 import graphlib
 import re
 import statistics
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -328,6 +329,46 @@ def undocumented(node: ast.AST) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
         elif isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
             found += [child] if not child.name.startswith("_") and not ast.get_docstring(child) else []
     return found
+
+
+#: Where a command of the AWS CLI begins: a string, a line of it, or what follows a colon; and the rest of its line.
+AWS_COMMAND = re.compile(r"(?:^|\\n|: )(aws [a-z].*?)(?=\\n|$)", re.MULTILINE)
+#: For any profile, or for that of somebody else.
+WITHOUT_PROFILE = (
+    "aws configure list-profiles",
+    "aws configure{}",
+    "aws help config-vars",
+    "aws iam create-service-linked-role",
+    "aws login{}",
+)
+
+
+def texts(path: Path) -> Iterator[str]:
+    """Each string of the file but docstrings, its parts joined; of what it has in braces the expression."""
+    whole = tree(path)
+    inner = {id(part) for node in ast.walk(whole) if isinstance(node, ast.JoinedStr) for part in ast.walk(node)}
+    docstrings = {id(node.value) for node in ast.walk(whole) if isinstance(node, ast.Expr)}
+    for node in ast.walk(whole):
+        if isinstance(node, ast.JoinedStr):
+            yield "".join(part_of_text(part) for part in node.values)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and not {id(node)} & (inner | docstrings):
+            yield node.value
+
+
+def part_of_text(part: ast.expr) -> str:
+    if isinstance(part, ast.FormattedValue):
+        return f"{{{ast.unparse(part.value)}}}"
+    return str(ast.literal_eval(part))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=NAMES)
+def test_printed_commands_of_the_aws_cli_name_the_profile(path):
+    unmarked = []
+    for text in texts(path):
+        for command in AWS_COMMAND.findall(text):
+            if "{PROFILE}" not in command and not command.startswith(WITHOUT_PROFILE):
+                unmarked.append(command)
+    assert unmarked == []
 
 
 @pytest.mark.parametrize("path", MODULES, ids=NAMES)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from .. import address, aws, ec2
 from ..errors import BootstrapError, SshError
+from ..invocation import PROFILE
 from ..models import Instance
 from ..sshconfig import Host
 from .access import blocked_address_hint
@@ -80,7 +81,7 @@ def _blocks(client: EC2Client, instance: Instance, port: int, my_address: Callab
             found.append(
                 f"VPC Block Public Access ({mode}) is on in {region}. Nothing from the internet reaches "
                 f"{subnet_id} unless an exclusion names it: "
-                f"aws ec2 describe-vpc-block-public-access-exclusions --region {region}"
+                f"aws ec2 describe-vpc-block-public-access-exclusions{PROFILE} --region {region}"
             )
     with contextlib.suppress(BootstrapError):
         if not ec2.has_internet_gateway(client, instance):
@@ -91,7 +92,8 @@ def _blocks(client: EC2Client, instance: Instance, port: int, my_address: Callab
     with contextlib.suppress(BootstrapError):
         if not ec2.acl_allows(client, instance, my_address(), port):
             found.append(
-                f"The network ACL of {subnet_id} blocks port {port} or its answers: aws ec2 describe-network-acls "
-                f"--region {region} --filters Name=association.subnet-id,Values={subnet_id}"
+                f"The network ACL of {subnet_id} blocks port {port} or its answers: "
+                f"aws ec2 describe-network-acls{PROFILE} --region {region} "
+                f"--filters Name=association.subnet-id,Values={subnet_id}"
             )
     return found

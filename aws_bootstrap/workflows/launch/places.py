@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from ...config import LaunchConfig
 from ...errors import BootstrapError
+from ...invocation import PROFILE
 from ...models import Image, InstanceType, KeyPair, Network, RegionFailure, SecurityGroup, Volume
 
 
@@ -40,7 +41,7 @@ def check_subnets(config: LaunchConfig, region_plans: Sequence[RegionPlan], fail
         regions = " or ".join(region_plan.region for region_plan in region_plans)
         raise BootstrapError(
             f"There is no subnet {' or '.join(missing)} in {regions}.",
-            hint=f"List your subnets: aws ec2 describe-subnets --region {region_plans[0].region}",
+            hint=f"List your subnets: aws ec2 describe-subnets{PROFILE} --region {region_plans[0].region}",
             code="not-found",
         )
 
