@@ -21,9 +21,9 @@ from botocore.utils import parse_timestamp
 from aws_bootstrap.aws import Aws, each_region
 from aws_bootstrap.aws_clients import ClientMaker, _parsed_time, new_botocore_session
 from aws_bootstrap.aws_loader import new_loader
+from aws_bootstrap.tests.bench.aws_account import certificates
 from aws_bootstrap.tests.bench.aws_answers import World
 from aws_bootstrap.tests.bench.aws_standin import Standin, server
-from aws_bootstrap.tests.bench.calls import certificates
 
 REGIONS = ("eu-west-1", "us-east-1", "us-west-2")
 
