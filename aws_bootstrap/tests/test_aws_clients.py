@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import ssl
 import subprocess
@@ -13,15 +14,16 @@ from typing import Any
 
 import botocore.client
 import pytest
-from botocore.exceptions import SSLError
-from botocore.loaders import JSONFileLoader
+from botocore.exceptions import DataNotFoundError, SSLError
+from botocore.loaders import Loader
 from botocore.utils import parse_timestamp
 
 from aws_bootstrap.aws import Aws, each_region
-from aws_bootstrap.aws_clients import ClientMaker, _parsed_time
+from aws_bootstrap.aws_clients import ClientMaker, _parsed_time, new_botocore_session
+from aws_bootstrap.aws_loader import new_loader
+from aws_bootstrap.tests.bench.aws_account import certificates
 from aws_bootstrap.tests.bench.aws_answers import World
 from aws_bootstrap.tests.bench.aws_standin import Standin, server
-from aws_bootstrap.tests.bench.calls import certificates
 
 REGIONS = ("eu-west-1", "us-east-1", "us-west-2")
 
@@ -32,13 +34,13 @@ REGIONS = ("eu-west-1", "us-east-1", "us-west-2")
 def test_clients_share_a_class_a_service_and_the_model_of_paginators(monkeypatch):
     """Clients of many regions that are made at the same time, as `status` makes them."""
     read: list[str] = []
-    load_file = JSONFileLoader.load_file
 
-    def note_file(self: Any, path: str) -> Any:
-        read.append(os.path.basename(path))
-        return load_file(self, path)
+    def note_file(path: Any, *arguments: Any, **named: Any) -> Any:
+        file = io.open(path, *arguments, **named)  # noqa: UP020, SIM115 (open is replaced)
+        read.append(os.path.basename(path).removesuffix(".gz"))
+        return file
 
-    monkeypatch.setattr(JSONFileLoader, "load_file", note_file)
+    monkeypatch.setattr("builtins.open", note_file)
     aws = Aws()
 
     def made(region: str) -> tuple[Any, Any]:
@@ -49,7 +51,44 @@ def test_clients_share_a_class_a_service_and_the_model_of_paginators(monkeypatch
     assert len({type(ec2) for ec2, _ in clients.values()}) == 1
     assert len({type(quotas) for _, quotas in clients.values()}) == 1
     assert {ec2.meta.region_name for ec2, _ in clients.values()} == set(REGIONS)
-    assert read.count("paginators-1") == 2, "once a service"
+    assert read.count("paginators-1.json") == 2, "once a service"
+
+
+# --- the descriptions of services ------------------------------------------------------------------------
+
+
+def test_the_session_has_the_loader_that_reads_faster():
+    assert type(new_botocore_session().get_component("data_loader")) is type(new_loader(None))
+
+
+# `sso` and `sso-oidc` are those of botocore's own clients, for credentials.
+@pytest.mark.parametrize("service", ["ec2", "pricing", "service-quotas", "sts", "sso", "sso-oidc"])
+def test_it_reads_what_botocore_reads(service):
+    ours, botocores = new_loader(None), Loader()
+    for type_name in ("service-2", "endpoint-rule-set-1", "paginators-1"):
+        read = ours.load_service_model(service, type_name)
+        assert read == botocores.load_service_model(service, type_name)
+        assert type(read) is dict
+    assert ours.load_data("endpoints") == botocores.load_data("endpoints")
+
+
+@pytest.mark.parametrize(("service", "type_name"), [("pricing", "no-such-type-1"), ("no-such-service", "service-2")])
+def test_it_misses_what_botocore_misses(service, type_name):
+    for loader in (new_loader(None), Loader()):
+        with pytest.raises(DataNotFoundError):
+            loader.load_service_model(service, type_name)
+
+
+def test_it_reads_the_folders_of_aws_data_path(tmp_path, monkeypatch):
+    folder = tmp_path / "mine" / "1"
+    folder.mkdir(parents=True)
+    (folder / "service-2.json").write_text('{"metadata": {}}')
+    monkeypatch.setenv("MINE", str(tmp_path))
+    loader = new_loader(f"/no/such/folder{os.pathsep}$MINE")
+    assert loader.load_service_model("mine", "service-2") == {"metadata": {}}
+
+
+# --- classes ---------------------------------------------------------------------------------------------
 
 
 def test_another_session_gets_classes_of_its_own():

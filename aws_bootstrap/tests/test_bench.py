@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from aws_bootstrap.tests.bench import startup
 from aws_bootstrap.tests.bench.__main__ import HEADINGS, main
-from aws_bootstrap.tests.bench.measure import Result, Row, measure
+from aws_bootstrap.tests.bench.measure import Cost, Figure, Result, Row, measure
 
 
 def test_it_prints_every_row_of_startup(capsys):
@@ -15,10 +17,58 @@ def test_it_prints_every_row_of_startup(capsys):
     assert [cells[0].replace("`", "") for cells in table[2:]] == lines
 
 
+def printed(capsys) -> list[list[str]]:
+    """The cells of the table's rows."""
+    return [line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines()[2:]]
+
+
+def test_it_prints_every_row_of_commands_that_call_aws(capsys):
+    main(["aws", "--rounds", "1", "--small"])
+    assert [cells[:2] for cells in printed(capsys)] == [
+        ["`status`, 2 regions, 4 boxes, TLS", "CPU ÷ without TLS"],
+        ["`status`, 2 regions, 4 boxes, TLS", "MiB"],
+        ["`status`, 2 regions, 4 boxes", "CPU s"],
+        ["`status`, 2 regions, 4 boxes", "s"],
+        ["`status`, 2 regions, 4 boxes", "calls"],
+        ["`status`, 1 region, 2 boxes", "s"],
+        ["`status`, 1 region, 2 boxes", "CPU s"],
+        ["`status`, 2 regions, 8 boxes", "s"],
+        ["`quota show`, 2 regions", "s"],
+        ["`launch --dry-run`", "s"],
+        ["`launch --dry-run`", "CPU s"],
+        ["`launch --dry-run`", "calls"],
+    ]
+
+
+def test_it_prints_every_row_of_commands_that_wait(capsys):
+    main(["waits", "--rounds", "1", "--small"])
+    cells = printed(capsys)
+    terminate = "`terminate`, 2 boxes with data volumes, detached after 1 s"
+    launch = "`launch`, a setup that does nothing, SSH port open 1 s after RunInstances"
+    assert [row[:2] for row in cells] == [
+        [terminate, "s"],
+        [terminate, "polls a second"],
+        [terminate, "calls"],
+        [launch, "s from open to ready"],
+        [launch, "connections"],
+    ]
+    assert cells[-1][2:] == ["1.00", "1.00", "1.00", "≤ 1", "yes"]
+
+
 def test_a_row_has_medians_in_its_unit_and_says_whether_its_target_is_met():
-    figures = iter([4.0, 5.0, 4.0, 100.0])  # the first is not counted
-    ours, floor, base = (lambda: next(figures)), (lambda: 2.0), (lambda: 2.0)
-    row = Row("status", "CPU ÷ import", ours, floor, 1.05, base, target_is_ratio=True)
+    runs = iter([Cost(cpu, 1.0, 30.0) for cpu in (4.0, 5.0, 4.0, 100.0)])  # the first is not counted
+    ours, floor = Figure(lambda: next(runs), "cpu"), Figure(lambda: Cost(2.0, 1.0, 20.0), "cpu")
+    row = Row("status", "CPU ÷ import", ours, floor, 1.05, floor, target_is_ratio=True)
     assert measure([row], 3) == [Result(row, 2.5, 1.0)]
     assert Result(row, 2.5, 1.0).cells() == ["status", "CPU ÷ import", "2.50", "1.00", "2.50", "≤ 1.05 × floor", "no"]
     assert Result(row._replace(target=2.5, target_is_ratio=False), 2.5, 1.0).cells()[-2:] == ["≤ 2.5", "yes"]
+
+
+def test_a_program_runs_once_a_round_for_all_its_figures():
+    runs = iter([Cost(3.0, 2.0, 30.0)])
+    ours = partial(next, runs)
+    rows = [Row("status", "CPU s", Figure(ours, "cpu")), Row("status", "MiB", Figure(ours, "peak_mib"), target=80)]
+    assert [result.cells() for result in measure(rows, 1)] == [
+        ["status", "CPU s", "3.00", "–", "–", "–", "–"],
+        ["status", "MiB", "30.00", "–", "–", "≤ 80", "yes"],
+    ]

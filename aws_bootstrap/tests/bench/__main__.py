@@ -8,16 +8,31 @@ import platform
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
-from aws_bootstrap.tests.bench import startup
+from aws_bootstrap.tests.bench import aws_rows, startup
 from aws_bootstrap.tests.bench.measure import Result, Row, measure
 
-#: What prepares the rows of a group: it is given the interpreter whose program is measured.
-Group = Callable[[Path], AbstractContextManager[list[Row]]]
+
+class Group(NamedTuple):
+    """Rows that are measured in the same rounds."""
+
+    #: Prepares the rows: it is given the interpreter whose program is measured.
+    rows: Callable[[Path], AbstractContextManager[list[Row]]]
+    #: So many rounds, unless told otherwise.
+    rounds: int
+    #: The same rows with less to wait for, for a test.
+    small: Callable[[Path], AbstractContextManager[list[Row]]]
+
 
 # To add a group of rows, name it here.
-GROUPS: dict[str, Group] = {"startup": startup.rows}
+GROUPS: dict[str, Group] = {
+    "startup": Group(startup.rows, 15, startup.rows),
+    "aws": Group(aws_rows.rows, 9, partial(aws_rows.rows, scale=aws_rows.SMALL)),
+    "waits": Group(aws_rows.waiting_rows, 3, partial(aws_rows.waiting_rows, scale=aws_rows.SMALL)),
+}
 
 HEADINGS = ["what", "unit", "tool", "floor", "tool ÷ floor", "target", "met"]
 
@@ -26,7 +41,9 @@ def main(words: Sequence[str]) -> None:
     """Measure the groups named, or all."""
     parser = argparse.ArgumentParser(prog=".ci/bench", description="Measure the program beside its floors.")
     parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"default: all of {', '.join(GROUPS)}")
-    parser.add_argument("--rounds", type=int, default=15, help="the table shows the medians of so many (default: 15)")
+    rounds = ", ".join(f"{group.rounds} of {name}" for name, group in GROUPS.items())
+    parser.add_argument("--rounds", type=int, help=f"the table shows the medians of so many (default: {rounds})")
+    parser.add_argument("--small", action="store_true", help="small accounts that answer at once, to try the benchmark")
     parser.add_argument("--python", type=Path, default=Path(sys.executable), help="measure the program beside it")
     given = parser.parse_args(words)
     for unknown in set(given.groups) - set(GROUPS):
@@ -35,8 +52,10 @@ def main(words: Sequence[str]) -> None:
     print(_line(HEADINGS))
     print("|" + "---|" * len(HEADINGS), flush=True)
     for name in given.groups or GROUPS:
-        with GROUPS[name](given.python.absolute()) as rows:
-            _show(measure(rows, given.rounds))
+        group = GROUPS[name]
+        prepare = group.small if given.small else group.rows
+        with prepare(given.python.absolute()) as rows:
+            _show(measure(rows, given.rounds or group.rounds))
 
 
 def _show(results: Sequence[Result]) -> None:

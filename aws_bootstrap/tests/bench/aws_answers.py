@@ -17,7 +17,7 @@ REGIONS = tuple(_NAMES.split())
 #: The actions whose answers depend on what was done before.
 CHANGES = ("TerminateInstances", "DeleteVolume")
 
-_ACCOUNT = "123456789012"
+ACCOUNT = "123456789012"
 _CREATED_BY = {"created-by": "aws-bootstrap-g4dn", "aws-bootstrap-owner": "AIDAOWNER"}
 _EC2 = 'xmlns="http://ec2.amazonaws.com/doc/2016-11-15/"'
 _STS = 'xmlns="https://sts.amazonaws.com/doc/2011-06-15/"'
@@ -55,6 +55,8 @@ class World:
     #: When the boxes of a region were terminated.
     terminated_at: dict[str, float] = field(default_factory=dict)
     deleted: set[str] = field(default_factory=set)
+    #: When a box was launched.
+    launched_at: float | None = None
 
     def numbers(self, region: str) -> range:
         """Return the numbers of the region's boxes."""
@@ -65,11 +67,6 @@ class World:
         """Return whether the volumes of the region's boxes are detached by now."""
         terminated_at = self.terminated_at.get(region)
         return terminated_at is not None and time.time() >= terminated_at + self.detach
-
-
-def answer(world: World, call: Call) -> str:
-    """Return the body of the answer to the call."""
-    return _ANSWERS[call.action](world, call)
 
 
 def xml(value: Any) -> str:
@@ -83,7 +80,8 @@ def xml(value: Any) -> str:
     return escape(str(value))
 
 
-def _ec2(action: str, content: dict[str, Any]) -> str:
+def ec2_answer(action: str, content: dict[str, Any]) -> str:
+    """Return the body of EC2's answer with this content."""
     inner = xml({"requestId": "00000000-0000-0000-0000-000000000000", **content})
     return f'<?xml version="1.0" encoding="UTF-8"?>\n<{action}Response {_EC2}>{inner}</{action}Response>'
 
@@ -92,7 +90,8 @@ def _tag_set(tags: dict[str, str]) -> list[dict[str, str]]:
     return [{"key": key, "value": value} for key, value in tags.items()]
 
 
-def _instance_id(number: int) -> str:
+def instance_id(number: int) -> str:
+    """Return the id of the box with this number."""
     return f"i-{number:017x}"
 
 
@@ -112,21 +111,21 @@ def _describe_regions(world: World, call: Call) -> str:
     for name in REGIONS[: world.regions]:
         endpoint = f"ec2.{name}.amazonaws.com"
         regions.append({"regionName": name, "regionEndpoint": endpoint, "optInStatus": "opt-in-not-required"})
-    return _ec2(call.action, {"regionInfo": regions})
+    return ec2_answer(call.action, {"regionInfo": regions})
 
 
 def _describe_instances(world: World, call: Call) -> str:
     wanted = call.filter_values("instance-id") or call.values("InstanceId")
     reservations: list[dict[str, Any]] = []
     for number in world.numbers(call.region):
-        if wanted and _instance_id(number) not in wanted:
+        if wanted and instance_id(number) not in wanted:
             continue
-        reservation = {"reservationId": f"r-{number:017x}", "ownerId": _ACCOUNT, "groupSet": []}
-        reservations.append({**reservation, "instancesSet": [_instance(world, call.region, number)]})
-    return _ec2(call.action, {"reservationSet": reservations})
+        reservation = {"reservationId": f"r-{number:017x}", "ownerId": ACCOUNT, "groupSet": []}
+        reservations.append({**reservation, "instancesSet": [instance(world, call.region, number)]})
+    return ec2_answer(call.action, {"reservationSet": reservations})
 
 
-def _instance(world: World, region: str, number: int) -> dict[str, Any]:
+def instance(world: World, region: str, number: int) -> dict[str, Any]:
     """Return an instance with about as many elements as EC2's answer has."""
     state = {"code": 16, "name": "running"}
     if region in world.terminated_at:
@@ -141,7 +140,7 @@ def _instance(world: World, region: str, number: int) -> dict[str, Any]:
         "subnetId": "subnet-0123456789abcdef0",
         "vpcId": "vpc-0123456789abcdef0",
         "description": "",
-        "ownerId": _ACCOUNT,
+        "ownerId": ACCOUNT,
         "status": "in-use",
         "macAddress": "0a:00:00:00:00:01",
         "privateIpAddress": private,
@@ -158,7 +157,7 @@ def _instance(world: World, region: str, number: int) -> dict[str, Any]:
     if number < world.volumes:
         disks.append({"deviceName": "/dev/sdf", "ebs": _attached_disk(_volume_id(number), deletes=False)})
     return {
-        "instanceId": _instance_id(number),
+        "instanceId": instance_id(number),
         "imageId": "ami-0123456789abcdef0",
         "instanceState": state,
         "privateDnsName": f"ip-{private.replace('.', '-')}.{region}.compute.internal",
@@ -232,18 +231,18 @@ def _describe_volumes(world: World, call: Call) -> str:
         is_wanted = not wanted or volume["volumeId"] in wanted
         if is_wanted and volume["volumeId"] not in world.deleted:
             shown.append(volume)
-    return _ec2(call.action, {"volumeSet": shown})
+    return ec2_answer(call.action, {"volumeSet": shown})
 
 
 def _volume(world: World, region: str, number: int, volume_id: str, *, is_root: bool) -> dict[str, Any]:
     tags = dict(_CREATED_BY)
     if not is_root:
-        tags["aws-bootstrap-instance"] = _instance_id(number)
+        tags["aws-bootstrap-instance"] = instance_id(number)
     state = "in-use"
     attachments = [
         {
             "volumeId": volume_id,
-            "instanceId": _instance_id(number),
+            "instanceId": instance_id(number),
             "device": "/dev/sda1" if is_root else "/dev/sdf",
             "status": "attached",
             "attachTime": "2026-01-01T00:00:00.000Z",
@@ -284,7 +283,7 @@ def _spot_prices(world: World, call: Call) -> str:
                     "availabilityZone": f"{call.region}{zone}",
                 }
             )
-    return _ec2(call.action, {"spotPriceHistorySet": prices, "nextToken": ""})
+    return ec2_answer(call.action, {"spotPriceHistorySet": prices, "nextToken": ""})
 
 
 def _terminate(world: World, call: Call) -> str:
@@ -294,12 +293,12 @@ def _terminate(world: World, call: Call) -> str:
         before = {"code": 16, "name": "running"}
         now = {"code": 32, "name": "shutting-down"}
         changes.append({"instanceId": instance_id, "previousState": before, "currentState": now})
-    return _ec2(call.action, {"instancesSet": changes})
+    return ec2_answer(call.action, {"instancesSet": changes})
 
 
 def _delete_volume(world: World, call: Call) -> str:
     world.deleted.add(call.parameters["VolumeId"])
-    return _ec2(call.action, {"return": True})
+    return ec2_answer(call.action, {"return": True})
 
 
 def _instance_types(world: World, call: Call) -> str:
@@ -311,7 +310,7 @@ def _instance_types(world: World, call: Call) -> str:
         "processorInfo": {"supportedArchitectures": ["x86_64"]},
         "gpuInfo": {"gpus": [gpu], "totalGpuMemoryInMiB": 16384},
     }
-    return _ec2(call.action, {"instanceTypeSet": [described]})
+    return ec2_answer(call.action, {"instanceTypeSet": [described]})
 
 
 def _images(world: World, call: Call) -> str:
@@ -333,18 +332,18 @@ def _images(world: World, call: Call) -> str:
                 "blockDeviceMapping": [{"deviceName": "/dev/sda1", "ebs": {"volumeSize": 75, "volumeType": "gp3"}}],
             }
         )
-    return _ec2(call.action, {"imagesSet": images})
+    return ec2_answer(call.action, {"imagesSet": images})
 
 
 def _vpcs(world: World, call: Call) -> str:
-    return _ec2(call.action, {"vpcSet": [{"vpcId": "vpc-0123456789abcdef0", "isDefault": True}]})
+    return ec2_answer(call.action, {"vpcSet": [{"vpcId": "vpc-0123456789abcdef0", "isDefault": True}]})
 
 
 def _nothing(element: str) -> Callable[[World, Call], str]:
     """Return an answer without any of what is asked for."""
 
     def empty(world: World, call: Call) -> str:
-        return _ec2(call.action, {element: []})
+        return ec2_answer(call.action, {element: []})
 
     return empty
 
@@ -353,7 +352,7 @@ def _nothing(element: str) -> Callable[[World, Call], str]:
 
 
 def _caller_identity(world: World, call: Call) -> str:
-    identity = {"UserId": "AIDAOWNER", "Account": _ACCOUNT, "Arn": f"arn:aws:iam::{_ACCOUNT}:user/me"}
+    identity = {"UserId": "AIDAOWNER", "Account": ACCOUNT, "Arn": f"arn:aws:iam::{ACCOUNT}:user/me"}
     result = f"<{call.action}Result>{xml(identity)}</{call.action}Result>"
     return f"<{call.action}Response {_STS}>{result}</{call.action}Response>"
 
@@ -367,7 +366,7 @@ def _quota_row(region: str, code: str, name: str) -> dict[str, Any]:
     return {
         "ServiceCode": "ec2",
         "ServiceName": "Amazon Elastic Compute Cloud (Amazon EC2)",
-        "QuotaArn": f"arn:aws:servicequotas:{region}:{_ACCOUNT}:ec2/{code}",
+        "QuotaArn": f"arn:aws:servicequotas:{region}:{ACCOUNT}:ec2/{code}",
         "QuotaCode": code,
         "QuotaName": name,
         "Value": 8.0,
@@ -387,7 +386,8 @@ def _products(world: World, call: Call) -> str:
     return json.dumps({"FormatVersion": "aws_v1", "PriceList": products})
 
 
-_ANSWERS: dict[str, Callable[[World, Call], str]] = {
+#: Without those to a launch, which are in aws_launch.py.
+ANSWERS: dict[str, Callable[[World, Call], str]] = {
     "DescribeRegions": _describe_regions,
     "DescribeInstances": _describe_instances,
     "DescribeVolumes": _describe_volumes,

@@ -7,7 +7,8 @@ are gone.
     python -m aws_bootstrap.tests.bench.aws_standin --boxes 100 --regions 17 --delay-ms 80
 
 prints its address and answers until its standard input ends. `GET /log` returns the calls, `POST /reset` forgets them
-and brings back every box.
+and brings back every box. `GET /box` says when the SSH port of the launched box opened, and how many connections it
+had; `POST /box` opens it.
 """
 
 from __future__ import annotations
@@ -23,11 +24,14 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
-from . import aws_answers
+from . import aws_answers, aws_launch
 from .aws_answers import Call, World
+
+if TYPE_CHECKING:
+    from .box_standin import Box
 
 #: As in `Credential=AKIA/20260101/us-west-2/ec2/aws4_request`.
 _SCOPE = re.compile(r"Credential=[^/]+/\d+/([^/]+)/([^/]+)/")
@@ -55,6 +59,8 @@ class Standin:
 
     world: World
     delay: float
+    #: The box that a launch starts; None: nothing answers there.
+    box: Box | None = None
     calls: list[LoggedCall] = field(default_factory=list)
     #: Answers that are the same each time, by action, region and parameters.
     _kept: dict[tuple[str, str, str], str] = field(default_factory=dict)
@@ -77,19 +83,33 @@ class Standin:
 
     def _body(self, call: Call) -> str:
         """Return the body, written once where nothing has been terminated in the region."""
+        if call.action in aws_launch.CHANGES:
+            return self._launch(call)
+        if self.world.launched_at and call.action in aws_launch.LAUNCHED:
+            return aws_launch.LAUNCHED[call.action](self.world, call)
+        answer = aws_answers.ANSWERS[call.action]
         if call.region in self.world.terminated_at or call.action in aws_answers.CHANGES:
-            return aws_answers.answer(self.world, call)
+            return answer(self.world, call)
         parameters = {name: value for name, value in call.parameters.items() if name != "StartTime"}
         key = (call.action, call.region, json.dumps(parameters, sort_keys=True))
         if key not in self._kept:
-            self._kept[key] = aws_answers.answer(self.world, call)
+            self._kept[key] = answer(self.world, call)
         return self._kept[key]
+
+    def _launch(self, call: Call) -> str:
+        body = aws_launch.CHANGES[call.action](self.world, call)
+        if call.action == "RunInstances" and self.box:
+            self.box.opens_with_launch()
+        return body
 
     def reset(self) -> None:
         """Forget the calls, and bring back every box."""
         self.calls.clear()
         self.world.terminated_at.clear()
         self.world.deleted.clear()
+        self.world.launched_at = None
+        if self.box:
+            self.box.close()
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -107,6 +127,10 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if urlsplit(self.path).path == "/log":
             self._reply(_JSON, json.dumps([asdict(call) for call in self.standin.calls]))
+        elif urlsplit(self.path).path == "/box":
+            box = self.standin.box
+            facts = {"opened_at": box.opened_at if box else 0.0, "connections": box.connections if box else 0}
+            self._reply(_JSON, json.dumps(facts))
         else:  # in place of checkip.amazonaws.com
             time.sleep(self.standin.delay)
             self._reply("text/plain", "203.0.113.7\n")
@@ -115,6 +139,10 @@ class _Handler(BaseHTTPRequestHandler):
         content = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
         if urlsplit(self.path).path == "/reset":
             self.standin.reset()
+            self._reply(_JSON, "{}")
+            return
+        if urlsplit(self.path).path == "/box" and self.standin.box:
+            self.standin.box.open_now()
             self._reply(_JSON, "{}")
             return
         call = self._call(content)
@@ -179,10 +207,17 @@ def main() -> None:
     parser.add_argument("--volumes", type=int, default=0, help="so many boxes have a data volume")
     parser.add_argument("--delay-ms", type=float, default=80)
     parser.add_argument("--detach", type=float, default=0, help="seconds until a terminated box's volumes are detached")
+    parser.add_argument("--box-port", type=int, help="the SSH port of the box that a launch starts")
+    parser.add_argument("--box-opens", type=float, default=0, help="seconds from RunInstances until it opens")
     parser.add_argument("--certificate", help="speak TLS with this certificate and key")
     chosen = parser.parse_args()
     world = World(chosen.boxes, chosen.regions, chosen.volumes, chosen.detach)
-    serving = server(Standin(world, chosen.delay_ms / 1000), chosen.certificate)
+    standin = Standin(world, chosen.delay_ms / 1000)
+    if chosen.box_port:
+        from .box_standin import Box  # asyncssh, which takes a while
+
+        standin.box = Box(world, chosen.box_port, chosen.box_opens)
+    serving = server(standin, chosen.certificate)
     threading.Thread(target=serving.serve_forever, args=(0.05,), daemon=True).start()
     scheme = "https" if chosen.certificate else "http"
     sys.stdout.write(f"{scheme}://127.0.0.1:{serving.server_port}\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -10,7 +11,7 @@ from tempfile import TemporaryDirectory
 
 from aws_bootstrap import sshconfig
 from aws_bootstrap.tests import factories
-from aws_bootstrap.tests.bench.measure import Row, cost_of
+from aws_bootstrap.tests.bench.measure import Figure, Row, cost_of
 
 FLOOR = Path(__file__).with_name("floors") / "lazy_click.py"
 
@@ -27,18 +28,20 @@ def rows(python: Path) -> Iterator[list[Row]]:
         config = Path(folder) / "config"
         for number in range(1, 4):
             sshconfig.add(config, factories.host(instance_id=f"i-{number}", alias=f"aws-gpu{number}"))
-        yield _rows(python, {"AWS_BOOTSTRAP_SSH_CONFIG": str(config)})
+        environ = dict(os.environ)
+        environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        yield _rows(python, environ | {"AWS_BOOTSTRAP_SSH_CONFIG": str(config)})
 
 
 def _rows(python: Path, environ: dict[str, str]) -> list[Row]:
     ours = [str(python.parent / "aws-bootstrap")]
     floor = [str(python), str(FLOOR)]
-    base = partial(_cpu, [str(python), "-c", "import click"], environ)
+    base = _cpu([str(python), "-c", "import click"], environ)
     found: list[Row] = []
 
     def add(name: str, target: float, words: list[str], environ: dict[str, str]) -> None:
-        our_cpu = partial(_cpu, [*ours, *words], environ)
-        floor_cpu = partial(_cpu, [*floor, *words], environ)
+        our_cpu = _cpu([*ours, *words], environ)
+        floor_cpu = _cpu([*floor, *words], environ)
         found.append(Row(name, "CPU ÷ import click", our_cpu, floor_cpu, target, base))
 
     for words, target in ANSWERS.items():
@@ -57,5 +60,5 @@ def _as_bash(words: str) -> dict[str, str]:
     }
 
 
-def _cpu(words: list[str], environ: dict[str, str]) -> float:
-    return cost_of(words, environ).cpu
+def _cpu(words: list[str], environ: dict[str, str]) -> Figure:
+    return Figure(partial(cost_of, words, environ), "cpu")

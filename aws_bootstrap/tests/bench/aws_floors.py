@@ -2,13 +2,15 @@
 
 Each is as quick as we know how. `boto3-…` are what a careful user of boto3 would write; `signed-…` use no SDK at all.
 
-    python -m aws_bootstrap.tests.bench.floors boto3-status us-west-2 us-east-1
+    python -m aws_bootstrap.tests.bench.aws_floors boto3-status us-west-2 us-east-1
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -16,9 +18,9 @@ from typing import Any
 
 from .signed import Connection
 
-_CREATED_BY = {"Name": "tag:created-by", "Values": ["aws-bootstrap-g4dn"]}
-_ALIVE = {"Name": "instance-state-name", "Values": ["pending", "running", "stopping", "stopped", "shutting-down"]}
-_TAGGED = {"Name": "tag-key", "Values": ["aws-bootstrap-instance", "created-by"]}
+_CREATED_BY: Any = {"Name": "tag:created-by", "Values": ["aws-bootstrap-g4dn"]}
+_ALIVE: Any = {"Name": "instance-state-name", "Values": ["pending", "running", "stopping", "stopped", "shutting-down"]}
+_TAGGED: Any = {"Name": "tag-key", "Values": ["aws-bootstrap-instance", "created-by"]}
 _CODES = ("L-3819A6DF", "L-DB2E81BA", "L-7212CCBC", "L-417A185B", "L-C4BD4855", "L-85EED4F7", "L-6E869C2A")
 
 
@@ -28,16 +30,17 @@ def boto3_status(regions: list[str]) -> list[Any]:
 
     session = boto3.Session()
     home = session.client("ec2", region_name="us-west-2")
-    with ThreadPoolExecutor(2) as pool:
-        caller = pool.submit(session.client("sts", region_name="us-west-2").get_caller_identity)
+    sts = session.client("sts", region_name="us-west-2")
+    with ThreadPoolExecutor(1) as pool:
+        caller = pool.submit(sts.get_caller_identity)
         if not regions:
             regions = [region["RegionName"] for region in home.describe_regions()["Regions"]]
+        clients: list[Any] = []
+        for region in regions:
+            clients.append(home if region == "us-west-2" else session.client("ec2", region_name=region))
+        with ThreadPoolExecutor(len(clients)) as regional:
+            found = list(regional.map(_boto3_region, clients))
         caller.result()
-    clients: list[Any] = []
-    for region in regions:
-        clients.append(home if region == "us-west-2" else session.client("ec2", region_name=region))
-    with ThreadPoolExecutor(len(clients)) as pool:
-        found = list(pool.map(_boto3_region, clients))
     return [instance for of_region in found for instance in of_region]
 
 
@@ -66,9 +69,9 @@ def signed_status(regions: list[str]) -> list[Any]:
         if not regions:
             described = home.query("DescribeRegions", "2016-11-15", {})
             regions = [str(element.text) for element in described.iter("regionName")]
+        with ThreadPoolExecutor(len(regions)) as regional:
+            found = list(regional.map(_signed_region, regions))
         identity.result()
-    with ThreadPoolExecutor(len(regions)) as pool:
-        found = list(pool.map(_signed_region, regions))
     return [instance for of_region in found for instance in of_region]
 
 
@@ -128,31 +131,66 @@ def _signed_quota(pair: tuple[str, str]) -> Any:
 
 
 def boto3_terminate(regions: list[str]) -> list[Any]:
-    """Terminate the boxes of a region; EC2 deletes the volumes itself, so nothing is waited for and nothing known."""
+    """Terminate the boxes of a region; delete their volumes once they are detached, which it asks once a second."""
     import boto3
 
     client = boto3.Session().client("ec2", region_name=regions[0])
     filters: Any = [_CREATED_BY, _ALIVE]
-    reservations = client.describe_instances(Filters=filters)["Reservations"]
-    instance_ids = [instance["InstanceId"] for reservation in reservations for instance in reservation["Instances"]]
-    client.terminate_instances(InstanceIds=instance_ids)
+    with ThreadPoolExecutor(10) as pool:
+        asked = pool.submit(client.describe_volumes, Filters=[_TAGGED])
+        reservations = client.describe_instances(Filters=filters)["Reservations"]
+        instance_ids = [instance["InstanceId"] for reservation in reservations for instance in reservation["Instances"]]
+        volume_ids = [volume["VolumeId"] for volume in asked.result()["Volumes"] if _is_data(volume)]
+        client.terminate_instances(InstanceIds=instance_ids)
+        while any(volume["State"] != "available" for volume in _volumes(client, volume_ids)):
+            time.sleep(1)
+        list(pool.map(lambda volume_id: client.delete_volume(VolumeId=volume_id), volume_ids))
     return instance_ids
 
 
+def _is_data(volume: Any) -> bool:
+    """Return whether it is a data volume, which its box's end leaves."""
+    return any(tag["Key"] == "aws-bootstrap-instance" for tag in volume["Tags"])
+
+
+def _volumes(client: Any, volume_ids: list[str]) -> list[Any]:
+    volumes: list[Any] = client.describe_volumes(VolumeIds=volume_ids)["Volumes"]
+    return volumes
+
+
 def boto3_dry_run(regions: list[str]) -> list[Any]:
-    """Make one round of calls after a client was made: what a plan costs at least."""
+    """Ask at once for all that a plan shows: types, images, network, boxes, prices, the caller and his address.
+
+    The clients of other services are made while EC2 answers.
+    """
     import boto3
 
-    client = boto3.Session().client("ec2", region_name=regions[0])
+    session = boto3.Session()
+    client = session.client("ec2", region_name=regions[0])
     calls: list[Callable[[], Any]] = [
         partial(client.describe_instance_types, InstanceTypes=["g4dn.xlarge"]),
         partial(client.describe_images, Owners=["amazon"]),
         partial(client.describe_vpcs, Filters=[{"Name": "is-default", "Values": ["true"]}]),
         partial(client.describe_security_groups, Filters=[{"Name": "group-name", "Values": ["aws-bootstrap-ssh"]}]),
         partial(client.describe_key_pairs, Filters=[{"Name": "key-name", "Values": ["aws-bootstrap-key"]}]),
+        partial(client.describe_instances, Filters=[_CREATED_BY, _ALIVE]),
+        partial(client.describe_spot_price_history, InstanceTypes=["g4dn.xlarge"]),
+        _my_address,
     ]
-    with ThreadPoolExecutor(len(calls)) as pool:
-        return [len(future.result()) for future in [pool.submit(call) for call in calls]]
+    with ThreadPoolExecutor(len(calls) + 2) as pool:
+        asked = [pool.submit(call) for call in calls]
+        asked.append(pool.submit(session.client("sts", region_name=regions[0]).get_caller_identity))
+        pricing = session.client("pricing", region_name="us-east-1")
+        filters: Any = [{"Type": "TERM_MATCH", "Field": "instanceType", "Value": "g4dn.xlarge"}]
+        asked.append(pool.submit(pricing.get_products, ServiceCode="AmazonEC2", Filters=filters))
+        return [len(future.result()) for future in asked]
+
+
+def _my_address() -> str:
+    from urllib.request import urlopen
+
+    with urlopen(os.environ["AWS_BOOTSTRAP_CHECKIP_URL"]) as reply:
+        return str(reply.read())
 
 
 FLOORS: dict[str, Callable[[list[str]], list[Any]]] = {
@@ -164,5 +202,11 @@ FLOORS: dict[str, Callable[[list[str]], list[Any]]] = {
     "boto3-dry-run": boto3_dry_run,
 }
 
-if __name__ == "__main__":
+
+def main() -> None:
+    """Run the floor named, and print what it has learnt."""
     sys.stdout.write(json.dumps(FLOORS[sys.argv[1]](sys.argv[2:])) + "\n")
+
+
+if __name__ == "__main__":
+    main()
