@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 from types import SimpleNamespace
 from typing import Any
 
 import boto3
+from botocore.client import ClientCreator
+from moto.core import responses
 from moto.core.base_backend import BackendDict
 from moto.core.models import MockAWS, botocore_stubber
 from moto.ec2.models.elastic_block_store import EBSBackend
@@ -45,6 +48,8 @@ def _describe_by_any_tag_key(self: EBSBackend, volume_ids: list[str] | None = No
     return with_any_tag_key(partial(_describe_volumes, self, volume_ids), filters)
 
 
+# Moto looks through its class of EC2, of a thousand methods, for each request.
+setattr(responses, "method_names_from_class", cache(responses.method_names_from_class))  # noqa: B010
 setattr(EBSBackend, "describe_volumes", _describe_by_any_tag_key)  # noqa: B010 (mypy refuses the assignment)
 
 
@@ -74,8 +79,6 @@ class Moto(MockAWS):
 class Cloud(Aws):
     """The real door with few regions. `deny(region)` makes every call there fail, `deny(region, operation)` one."""
 
-    _shared: Any = None
-
     def __init__(self) -> None:
         super().__init__()
         self.quotas = Quotas()
@@ -95,10 +98,7 @@ class Cloud(Aws):
 
     @property
     def _session(self) -> Any:
-        """One for all tests: reading EC2's service model takes a second."""
-        if Cloud._shared is None:
-            Cloud._shared = boto3.Session()
-        return Cloud._shared
+        return _session()
 
     def regions(self) -> list[str]:
         """Fewer than moto has, so that tests are quick."""
@@ -149,7 +149,8 @@ class Cloud(Aws):
         return None
 
     def _new_client(self, service: str, region: str, retry: bool) -> Any:
-        client = super()._new_client(service, region, retry)
+        with _shared_models():
+            client = super()._new_client(service, region, retry)
 
         def answer(params: dict, model: Any, **_: Any) -> Answer | None:
             self.calls.append((region, model.name))
@@ -171,6 +172,47 @@ class Cloud(Aws):
         return client
 
 
+@cache
+def _session() -> Any:
+    """One for all tests: reading EC2's service model takes a second."""
+    return boto3.Session()
+
+
+def new_client(service: str, region: str, **settings: Any) -> Any:
+    """Return a client as boto3 makes it, of the session of all tests."""
+    with _shared_models():
+        return _session().client(service, region, **settings)
+
+
+@contextmanager
+def _shared_models() -> Iterator[None]:
+    """Have botocore make a service's model, and the class of its clients with hundreds of methods, once for all tests.
+
+    They are the same for every client. A test that makes its clients by itself has models and classes of its own.
+    """
+    creator: Any = ClientCreator
+    before = {name: getattr(creator, name) for name in _MADE_ONCE}
+    for name in _MADE_ONCE:
+        setattr(creator, name, _known_or_new(before[name]))
+    try:
+        yield
+    finally:
+        for name in _MADE_ONCE:
+            setattr(creator, name, before[name])
+
+
+def _known_or_new(make: Callable[..., Any]) -> Callable[..., Any]:
+    def known_or_new(self: Any, service: str, *rest: Any, **named: Any) -> Any:
+        key = (make.__name__, service)
+        if key not in _made:
+            _made[key] = make(self, service, *rest, **named)
+        return _made[key]
+
+    return known_or_new
+
+
+_MADE_ONCE = ("_load_service_model", "_create_client_class")
+_made: dict[tuple[str, str], Any] = {}
 _one_at_a_time = threading.Lock()
 
 

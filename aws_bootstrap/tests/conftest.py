@@ -15,7 +15,6 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 from botocore.config import Config
 from botocore.stub import Stubber
@@ -39,7 +38,7 @@ from aws_bootstrap.paths import Paths
 from aws_bootstrap.retry import poll
 from aws_bootstrap.sandbox.testing import Sandbox
 from aws_bootstrap.tests import factories
-from aws_bootstrap.tests.cloud import Boxes, Cloud, Moto, start_box
+from aws_bootstrap.tests.cloud import Boxes, Cloud, Moto, new_client, start_box
 from aws_bootstrap.tests.programs import Program
 
 # Under nohup SIGHUP is ignored, which the program respects: tests of SIGHUP would wait for ever.
@@ -161,7 +160,7 @@ def launch(run, app, cloud, boxes, tmp_path):
 @pytest.fixture
 def client() -> Any:
     """A client of EC2 that sends each request once."""
-    return boto3.client("ec2", factories.REGION, config=Config(retries={"total_max_attempts": 1}))
+    return new_client("ec2", factories.REGION, config=Config(retries={"total_max_attempts": 1}))
 
 
 @pytest.fixture
@@ -176,7 +175,7 @@ def stub(client) -> Iterator[Stubber]:
 def aws() -> Iterator[Any]:
     """A client of moto's EC2."""
     with Moto():
-        yield boto3.client("ec2", factories.REGION)
+        yield new_client("ec2", factories.REGION)
 
 
 @pytest.fixture
