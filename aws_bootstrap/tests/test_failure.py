@@ -196,6 +196,15 @@ def test_a_box_that_has_ended_is_not_named_but_its_volume_is(launch, cloud, brea
     assert unordered(failed["error"]["resources"][1:]) == of_kinds(cloud, *FREE)
 
 
+def test_a_volume_without_an_owner_is_deleted_by_its_id(launch, cloud, breaks):
+    """`cleanup` leaves what has no owner."""
+    cloud.fail("GetCallerIdentity", "AccessDenied")
+    breaks(broken(), in_state(cloud, "terminated"))
+    _, failed = launch("--ebs-storage", "5")
+    deletion = f"aws ec2 delete-volume --region us-west-2 --volume-id {failed['ebs_volume']['volume_id']}"
+    assert failed["error"]["hint"].endswith(f"Undo, once the volume is detached: {deletion}")
+
+
 def test_a_box_that_has_ended_and_left_nothing_asks_for_another_launch(launch, cloud, breaks):
     breaks(broken(), in_state(cloud, "terminated"))
     code, failed = launch()

@@ -6,8 +6,8 @@ import contextlib
 
 from ... import ec2, sshconfig
 from ...errors import BootstrapError, IncompleteError, Interrupted, SshError
-from ...invocation import PROGRAM
-from ...models import Resource
+from ...invocation import PROFILE, PROGRAM
+from ...models import Resource, Volume
 from ...outcomes import check_hint, continue_hint, undo_hint
 from ..unreachable import timeout_hint
 from .report import report, setup_options
@@ -125,8 +125,15 @@ def _hints_after_termination(launch: Launch, error: BootstrapError) -> list[str]
     volume = launch.created_volume(launch.node)
     if volume:
         hints.append(f"The data volume {volume.volume_id} ({volume.size_gb} GB) still exists and is billed.")
-        hints.append(f"Undo, once the volume is detached: {PROGRAM} cleanup --include-ebs")
+        hints.append(f"Undo, once the volume is detached: {_deletion_command(launch, volume)}")
     return hints
+
+
+def _deletion_command(launch: Launch, volume: Volume) -> str:
+    """Return the command that deletes the data volume. `cleanup` deletes only volumes whose owner is the caller."""
+    if launch.plan.owner is None:
+        return f"aws ec2 delete-volume{PROFILE} --region {volume.region} --volume-id {volume.volume_id}"
+    return f"{PROGRAM} cleanup --include-ebs"
 
 
 def _timeout_hint(launch: Launch, error: BootstrapError) -> str | None:
