@@ -25,7 +25,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 #: Python looks for garbage after 700 new objects. What is loaded is none: looking at it takes a tenth of a start, and a
 #: sixth of the time until boto3's clients exist.
-_OBJECTS_TO_COLLECT = 50_000
+_OBJECTS_TO_COLLECT = 200_000
 
 _is_program = False
 _noted: int | None = None
