@@ -238,10 +238,10 @@ def test_while_most_regions_are_silent_they_are_waited_for_longer(silent, monkey
 
 
 def test_what_can_be_done_without_hides_nothing_else(silent, monkeypatch):
-    monkeypatch.setenv("AWS_BOOTSTRAP_REGION_TIMEOUT", "0.6")
+    monkeypatch.setenv("AWS_BOOTSTRAP_REGION_TIMEOUT", "2")
 
     def ask(region):
-        with pytest.raises(AwsError, match="no answer within 0.3 s"):
+        with pytest.raises(AwsError, match="no answer within 1 s"):
             without_waiting(region, silent)
         return "read"
 
