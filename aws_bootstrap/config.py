@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from . import defaults
+
 if TYPE_CHECKING:
     from .models.facts import Market
-
-from . import defaults
 
 DEFAULT_REGION = "us-west-2"
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import singledispatch
 
 from .errors import BootstrapError, IncompleteError
-from .invocation import PROGRAM, SSH
+from .invocation import PROFILE, PROGRAM, SSH
 from .models import (
     AccessReport,
     CleanupPlan,
@@ -43,6 +43,11 @@ def undo_hint(name: str, region: str | None = None) -> str:
 def check_hint(region: str) -> str:
     """Return the command that shows what exists in a region."""
     return f"Check: {PROGRAM} status --region {region}"
+
+
+def delete_volume_command(volume_id: str, region: str) -> str:
+    """Return the command that deletes one volume: `cleanup` deletes only volumes whose owner is the caller."""
+    return f"aws ec2 delete-volume{PROFILE} --region {region} --volume-id {volume_id}"
 
 
 @singledispatch

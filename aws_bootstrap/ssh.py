@@ -253,7 +253,6 @@ class _LoginRetries:
     began: float
     #: When the key was refused for the first time.
     denied: float | None = None
-
     #: Whether the port is open already, and its server takes its time.
     is_open: bool = False
 

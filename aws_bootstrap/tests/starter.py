@@ -1,4 +1,4 @@
-"""Starts commands of the program by a fork of a process that has imported the libraries: half of a command's CPU time.
+"""Starts commands by a fork of a process that has imported the libraries, which saves a third of their CPU time.
 
 Everything of this package is imported by the command itself, as `python -m aws_bootstrap` does. It has streams,
 signals, a folder and an environment of its own, and ends as a process of its own. Only what is a user's to see when

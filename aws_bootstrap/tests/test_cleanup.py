@@ -178,7 +178,7 @@ def test_kept_volumes_are_named_with_their_price_and_the_command_that_deletes_th
     text = run("cleanup", "--dry-run").stdout
     assert f"{kept}  200 GB  {WEST}  about $16.00/month" in text
     assert command in text
-    assert "200 GB, 16 USD/month" in run("cleanup", "--dry-run", "-o", "table").stdout
+    assert "200 GB, about $16.00/month" in run("cleanup", "--dry-run", "-o", "table").stdout
     done = document(run(*command.split()[1:], "--yes", "-o", "json"))
     assert (done["kept_volumes"], done["delete_kept_command"]) == ([], None)
     assert [volume["deleted"] for volume in done["deleted_volumes"]] == [True]

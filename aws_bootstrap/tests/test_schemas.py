@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator, ValidationError
 import schemas
 from aws_bootstrap import models
 from aws_bootstrap.models import Result, document
-from aws_bootstrap.tests.schema_check import FIRST, open_to_keys, validate
+from aws_bootstrap.tests.schema_check import FIRST, open_to_keys, validate, with_unknown_prices
 from aws_bootstrap.tests.test_output import RESULTS, failure
 
 ALL = schemas.schemas()
@@ -63,6 +63,21 @@ def test_a_document_that_lacks_a_key_of_the_first_schema_is_refused():
     del shown["instance_id"]
     with pytest.raises(ValidationError):
         Draft202012Validator(older).validate(shown)
+
+
+def test_null_is_read_for_no_value_of_the_first_schemas_but_a_price():
+    older = with_unknown_prices(json.loads((FIRST / "status.json").read_text()))
+    orphan = {"$ref": "#/$defs/OrphanVolume", "$defs": older["$defs"]}
+    shown = {
+        "volume_id": "vol-1",
+        "region": "us-west-2",
+        "size_gb": 8,
+        "monthly_cost_usd": None,
+        "last_instance_id": None,
+    }
+    Draft202012Validator(orphan).validate(shown)
+    with pytest.raises(ValidationError):
+        Draft202012Validator(orphan).validate(shown | {"size_gb": None})
 
 
 def test_a_failure_that_knows_nothing_is_as_the_schema_says():

@@ -72,3 +72,22 @@ def test_the_dry_run_of_a_launch_with_a_brought_volume_of_another_type_has_no_su
     assert code == 0
     assert planned["monthly_cost_usd"] is None
     assert f"What {volume} costs a month is unknown: no list price of io2 is known by size." in unknown_prices(planned)
+
+
+def test_a_volume_whose_size_ec2_leaves_out_says_that(run, cloud):
+    """Its type has a list price: that is not what is missing."""
+    box = start_box(cloud.ec2(WEST))["InstanceId"]
+    attached = make_volume(cloud.ec2(WEST), box, size=100)
+    orphan = make_volume(cloud.ec2(WEST), "i-0gone", size=100)
+
+    def without_size(answer):
+        for volume in answer["Volumes"]:
+            if volume["VolumeId"] in (attached, orphan):
+                del volume["Size"]
+
+    cloud.faults.change_answer("DescribeVolumes", without_size)
+    shown = document(run("status", "-r", WEST, "-o", "json"))
+    assert unknown_prices(shown) == [
+        f"What the data volume of {box} costs a month is unknown: EC2 reported no size.",
+        f"What {orphan} costs a month is unknown: EC2 reported no size.",
+    ]

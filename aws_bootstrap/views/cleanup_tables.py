@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ..models import AliasAddress, AliasEntry, CleanupPlan, CleanupReport, DeletedVolume, VolumeEntry
+from .costs import a_month
 from .table import Columns, Table, tables
 
 
@@ -60,10 +61,7 @@ def _kept_actions(volumes: Iterable[VolumeEntry]) -> list[Action]:
     """Return the volumes that stay and bill."""
     actions: list[Action] = []
     for volume in volumes:
-        price = "price unknown"
-        if volume.monthly_cost_usd is not None:
-            price = f"{volume.monthly_cost_usd:g} USD/month"
-        what = f"{volume.size_gb} GB, {price}, in {volume.region}"
+        what = f"{volume.size_gb} GB, {a_month(volume.monthly_cost_usd)}, in {volume.region}"
         if volume.is_of_others:
             what += f", of {volume.owner or 'nobody'}"
         actions.append(Action("keep volume", volume.volume_id, what))

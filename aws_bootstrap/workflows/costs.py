@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 #: A region and an instance type.
 type Pair = tuple[str, str]
 
+#: Why a price is unknown. A volume has a size; a reply may lack it.
+_NO_SIZE = "EC2 reported no size"
+
 
 def read_prices(app: App, *, spot: Iterable[Pair] = (), on_demand: Iterable[Pair] = ()) -> Prices:
     """Return the prices of these instance types, read in parallel: spot by a call a region, on-demand one by one."""
@@ -78,6 +81,8 @@ def unknown_monthly_costs(name: str, monthly_costs: Iterable[MonthlyCost]) -> li
             continue
         if cost.size_gb is None:
             sentences.append(f"The {cost.item} of {name} was not found, so what it costs a month is unknown.")
+        elif cost.size_gb == 0:
+            sentences.append(f"What the {cost.item} of {name} costs a month is unknown: {_NO_SIZE}.")
         else:
             what = f"What the {cost.item} ({cost.size_gb} GB) of {name} costs a month is unknown"
             sentences.append(f"{what}: its type has no list price by size.")
@@ -86,12 +91,19 @@ def unknown_monthly_costs(name: str, monthly_costs: Iterable[MonthlyCost]) -> li
 
 def monthly_cost(volume: Volume) -> float | None:
     """Return what a volume costs a month. Warn if that is unknown."""
-    cost = volume_cost(volume.size_gb, volume.volume_type)
-    if cost is None:
-        reason = f"no list price of {volume.volume_type} is known by size"
-        message = f"What {volume.volume_id} costs a month is unknown: {reason}."
-        output.warn(message, code="price-unknown", region=volume.region)
-    return cost
+    warn_if_cost_unknown(volume)
+    return volume_cost(volume.size_gb, volume.volume_type)
+
+
+def warn_if_cost_unknown(volume: Volume) -> None:
+    """Warn if it is unknown what a volume costs a month."""
+    if volume_cost(volume.size_gb, volume.volume_type) is not None:
+        return
+    reason = f"no list price of {volume.volume_type} is known by size"
+    if volume.size_gb == 0:
+        reason = _NO_SIZE
+    message = f"What {volume.volume_id} costs a month is unknown: {reason}."
+    output.warn(message, code="price-unknown", region=volume.region)
 
 
 def warn_of_errors(prices: Prices) -> None:

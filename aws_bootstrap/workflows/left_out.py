@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from .. import output
-from ..invocation import PROFILE, PROGRAM
+from ..invocation import PROGRAM
 from ..models import Instance, LeftOutBox, LeftOutVolume, Volume
+from ..outcomes import delete_volume_command
 from . import costs
 from .owners import is_of_another
 
@@ -46,7 +47,7 @@ def warn_of_orphans(orphans: Iterable[Volume], caller: str | None) -> None:
             continue
         command = f"{PROGRAM} cleanup --include-ebs"
         if volume.owner is None:  # `cleanup --everyone` would delete those of others, too
-            command = f"aws ec2 delete-volume{PROFILE} --region {volume.region} --volume-id {volume.volume_id}"
+            command = delete_volume_command(volume.volume_id, volume.region)
         facts = f"{volume.size_gb} GB, {_about(costs.monthly_cost(volume), 'a month')}"
         message = f"{volume.volume_id} ({facts}) has no instance and bills. Delete it: {command}"
         output.warn(message, code="orphan-volume", region=volume.region)

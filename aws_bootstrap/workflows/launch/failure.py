@@ -6,9 +6,9 @@ import contextlib
 
 from ... import ec2, sshconfig
 from ...errors import BootstrapError, IncompleteError, Interrupted, SshError
-from ...invocation import PROFILE, PROGRAM
+from ...invocation import PROGRAM
 from ...models import Resource, Volume
-from ...outcomes import check_hint, continue_hint, undo_hint
+from ...outcomes import check_hint, continue_hint, delete_volume_command, undo_hint
 from ..unreachable import timeout_hint
 from .report import report, setup_options
 from .state import INSTANCE, VOLUME, Launch, Node
@@ -132,7 +132,7 @@ def _hints_after_termination(launch: Launch, error: BootstrapError) -> list[str]
 def _deletion_command(launch: Launch, volume: Volume) -> str:
     """Return the command that deletes the data volume. `cleanup` deletes only volumes whose owner is the caller."""
     if launch.plan.owner is None:
-        return f"aws ec2 delete-volume{PROFILE} --region {volume.region} --volume-id {volume.volume_id}"
+        return delete_volume_command(volume.volume_id, volume.region)
     return f"{PROGRAM} cleanup --include-ebs"
 
 

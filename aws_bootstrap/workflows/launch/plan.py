@@ -252,7 +252,7 @@ def build_plan(config: LaunchConfig, app: App) -> LaunchPlan:
     plan = LaunchPlan(config, region_plans, failed, cidrs, key, script, volume, prices, running=running, owner=owner)
     costs.warn_of_unknown([plan.price_of(*pair) for pair in plan.pairs], prices)
     if volume:
-        costs.monthly_cost(volume)  # it warns where that is unknown
+        costs.warn_if_cost_unknown(volume)
     return plan
 
 
