@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from pathlib import Path  # at run time where it is used: shell completion does without
 
 
 class Paths(NamedTuple):
@@ -17,6 +19,8 @@ class Paths(NamedTuple):
     @property
     def home(self) -> Path:
         """Return the folder of this tool, absolute."""
+        from pathlib import Path
+
         return Path(self.environ.get("AWS_BOOTSTRAP_HOME", "~/.aws-bootstrap")).expanduser().absolute()
 
     @property
@@ -27,13 +31,20 @@ class Paths(NamedTuple):
     @property
     def ssh_config(self) -> Path:
         """Return the OpenSSH config that holds the aliases of the boxes."""
-        return Path(self.environ.get("AWS_BOOTSTRAP_SSH_CONFIG", "~/.ssh/config")).expanduser()
+        from pathlib import Path
+
+        return Path(self.ssh_config_name)
+
+    @property
+    def ssh_config_name(self) -> str:
+        """Return the path of that config as a text."""
+        return os.path.expanduser(self.environ.get("AWS_BOOTSTRAP_SSH_CONFIG", "~/.ssh/config"))
 
     @property
     def ssh_flags(self) -> tuple[str, ...]:
         """Return the options by which `ssh` reads that config: it looks in the account's home, whatever HOME says."""
         account = _account()
-        if account and self.ssh_config == Path(f"~{account}/.ssh/config").expanduser():
+        if account and self.ssh_config_name == os.path.expanduser(f"~{account}/.ssh/config"):
             return ()
         return ("-F", str(self.ssh_config))
 
@@ -62,6 +73,7 @@ def _executable(environ: Mapping[str, str]) -> str:
     `uv run` puts the project's environment on PATH for the command alone, so what is found there does not count.
     """
     import shlex
+    from pathlib import Path
     from shutil import which
 
     script = Path(sys.argv[0]).absolute()

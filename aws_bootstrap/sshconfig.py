@@ -17,11 +17,14 @@ import stat
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .defaults import SSH_PORT
 from .errors import BootstrapError
 from .files import ensure_private_folder, write_whole
+
+if TYPE_CHECKING:
+    from pathlib import Path  # at run time where it is used: shell completion does without
 
 _BEGIN = r"^# >>> aws-bootstrap \[(?P<id>[^\]\r\n]+)\] >>>[ \t]*\r?\n"
 _BLOCK = re.compile(
@@ -162,21 +165,21 @@ def host_patterns(text: str) -> set[str]:
     return patterns
 
 
-def read(path: Path) -> str:
+def read(path: Path | str) -> str:
     """Return the file's text, byte for byte; empty if there is none. BootstrapError if it cannot be read."""
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # reading a FIFO would wait for a writer without end
-            raise _cannot("read", path, OSError("it is not a regular file"))
-        return path.read_bytes().decode("utf-8", "surrogateescape")
+        if not stat.S_ISREG(os.stat(path).st_mode):  # reading a FIFO would wait for a writer without end
+            raise cannot("read", path, OSError("it is not a regular file"))
+        return _content(path).decode("utf-8", "surrogateescape")
     except FileNotFoundError:
         return ""
     except OSError as exc:
-        raise _cannot("read", path, exc) from exc
+        raise cannot("read", path, exc) from exc
 
 
 def edit(path: Path, change: Callable[[str], str]) -> None:
     """Rewrite the file through `change`: alone, whole or not at all, keeping its mode, owner and symlink."""
-    real = Path(os.path.realpath(path))
+    real = path.with_segments(os.path.realpath(path))
     try:
         ensure_private_folder(real.parent)
         with _locked(real.parent) as alone:
@@ -186,7 +189,7 @@ def edit(path: Path, change: Callable[[str], str]) -> None:
             if new != old:
                 _replace(real, new.encode("utf-8", "surrogateescape"))
     except OSError as exc:
-        raise _cannot("write", path, exc) from exc
+        raise cannot("write", path, exc) from exc
 
 
 def add(path: Path, host: Host) -> str:
@@ -219,30 +222,6 @@ def remove(path: Path, instance_ids: Iterable[str]) -> dict[str, str]:
     return removed
 
 
-def ensure_known_hosts(known_hosts: Path) -> None:
-    """Create the file and its folder where they are missing, for their owner alone.
-
-    ssh itself would create the file as the umask says. BootstrapError where it cannot be created.
-    """
-    try:
-        ensure_private_folder(known_hosts.parent)
-        known_hosts.touch(mode=0o600)
-    except OSError as exc:
-        raise _cannot("write", known_hosts, exc) from exc
-
-
-def forget_host_keys(known_hosts: Path, instance_ids: Iterable[str]) -> None:
-    """Delete the pinned host keys of these instances."""
-    names = tuple(f"{instance_id} " for instance_id in instance_ids)
-
-    def change(text: str) -> str:
-        others = [line for line in text.splitlines(True) if not line.startswith(names)]
-        return "".join(others)
-
-    if known_hosts.exists():
-        edit(known_hosts, change)
-
-
 def check_path(path: Path) -> None:
     """Raise BootstrapError if the path cannot be written into an SSH config so that ssh reads it as it is."""
     text = str(path)
@@ -262,15 +241,15 @@ def _is_printable(character: str) -> bool:
 
 def check_writable(path: Path) -> None:
     """Raise BootstrapError if `edit` could not write here; changes nothing."""
-    folder = Path(os.path.realpath(path)).parent
+    folder = path.with_segments(os.path.realpath(path)).parent
     while not folder.exists():
         folder = folder.parent
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise _cannot("write", path, PermissionError(f"{folder} is not writable"))
+        raise cannot("write", path, PermissionError(f"{folder} is not writable"))
     read(path)
 
 
-def _cannot(verb: str, path: Path, exc: OSError) -> BootstrapError:
+def cannot(verb: str, path: Path | str, exc: OSError) -> BootstrapError:
     """Return the error for an SSH config that cannot be read or written."""
     return BootstrapError(
         f"Cannot {verb} the SSH config {path}: {exc.strerror or exc}.",
@@ -330,8 +309,13 @@ def _is_dead_draft(entry: os.DirEntry[str], name: str, alone: bool) -> bool:
         return alone or old
     if re.fullmatch(start + _RANDOM_NAME, entry.name):
         # Older versions named drafts so, and so may other programs: only the content shows whose it is.
-        return old and _MARKER_BYTES in Path(entry.path).read_bytes()
+        return old and _MARKER_BYTES in _content(entry.path)
     return False
+
+
+def _content(path: Path | str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
 
 
 def _words(body: str) -> dict[str, str]:

@@ -58,7 +58,7 @@ STARTS = [
     Start(
         "terminate aws",
         START | OPTIONS | ALIASES | {"commands.terminate"},
-        standard="gc, signal, dataclasses, fcntl, pathlib",
+        standard="gc, signal, dataclasses, fcntl",
         is_completion=True,
     ),
 ]

@@ -20,7 +20,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aws_bootstrap import sshconfig
+from aws_bootstrap import known_hosts, sshconfig
 from aws_bootstrap.errors import BootstrapError
 from aws_bootstrap.tests import factories
 
@@ -411,7 +411,7 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path):
 def test_host_keys_of_one_instance_are_forgotten(tmp_path):
     known = tmp_path / "known_hosts"
     known.write_text("i-0aaa ssh-ed25519 AAAA\ni-0aaab ssh-ed25519 BBBB\ni-0b ssh-rsa C\n")
-    sshconfig.forget_host_keys(known, ["i-0aaa"])
+    known_hosts.forget(known, ["i-0aaa"])
     assert known.read_text() == "i-0aaab ssh-ed25519 BBBB\ni-0b ssh-rsa C\n"
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def aliases(app: App) -> list[str]:
     """Return the aliases in order; none if the SSH config cannot be read, since completion cannot report an error."""
     try:
-        hosts = sshconfig.hosts(sshconfig.read(app.paths.ssh_config))
+        hosts = sshconfig.hosts(sshconfig.read(app.paths.ssh_config_name))
     except BootstrapError:
         return []
     found: list[str] = []

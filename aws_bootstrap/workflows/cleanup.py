@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from .. import ec2, output, sshconfig
+from .. import ec2, known_hosts, output, sshconfig
 from ..config import LaunchConfig
 from ..errors import BootstrapError, IncompleteError, Interrupted
 from ..invocation import PROGRAM
@@ -179,7 +179,7 @@ def _edit_config(progress: CleanupProgress) -> None:
         ids = [entry.instance_id for entry in planned.result.stale]
         sshconfig.remove(paths.ssh_config, ids)
         progress.cleaned = planned.result.stale
-        sshconfig.forget_host_keys(paths.known_hosts, ids)
+        known_hosts.forget(paths.known_hosts, ids)
     for host in planned.updated_hosts:
         sshconfig.add(paths.ssh_config, host)
         progress.updated.append(host)
@@ -187,7 +187,7 @@ def _edit_config(progress: CleanupProgress) -> None:
         alias = sshconfig.add(paths.ssh_config, replace(host, alias=""))
         progress.added.append(replace(host, alias=alias))
     if progress.added:
-        sshconfig.ensure_known_hosts(paths.known_hosts)
+        known_hosts.ensure(paths.known_hosts)
 
 
 def _with_partial_report(progress: CleanupProgress, cause: BootstrapError) -> BootstrapError:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from .. import output, sshconfig
+from .. import known_hosts, output, sshconfig
 from ..config import LaunchConfig
 from ..errors import BootstrapError, Interrupted, SshError
 from ..invocation import PROGRAM
@@ -132,7 +132,7 @@ def _ensure_alias(app: App, host: Host) -> Host:
         return host
     ssh_options.check(app.paths, host)
     alias = sshconfig.add(app.paths.ssh_config, host)
-    sshconfig.ensure_known_hosts(app.paths.known_hosts)
+    known_hosts.ensure(app.paths.known_hosts)
     output.info(f"Added the alias {alias} for {host.instance_id}, with the key {host.identity_file}")
     return replace(host, alias=alias)
 
@@ -140,7 +140,7 @@ def _ensure_alias(app: App, host: Host) -> Host:
 def _remove_new_alias(app: App, host: Host, error: SshError) -> None:
     """Remove the alias that this command added. No login worked with it, and the next setup would use it again."""
     sshconfig.remove(app.paths.ssh_config, [host.instance_id])
-    sshconfig.forget_host_keys(app.paths.known_hosts, [host.instance_id])
+    known_hosts.forget(app.paths.known_hosts, [host.instance_id])
     hint = f"The alias {host.alias} was removed again."
     if error.code == "ssh-refused":
         again = f"{PROGRAM} setup {host.instance_id} --key-path PATH.pub"

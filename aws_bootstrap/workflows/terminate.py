@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
-from .. import ec2, output, sshconfig
+from .. import ec2, known_hosts, output, sshconfig
 from ..errors import BootstrapError, IncompleteError, Interrupted
 from ..invocation import PROGRAM
 from ..models import KeptVolume, LeftOutBox, RegionReason, Resource, StateChange, TerminateReport, Termination, Volume
@@ -123,7 +123,7 @@ def _remove_aliases(progress: TerminateProgress) -> None:
     ids = _instance_ids(terminated)
     try:
         progress.aliases |= sshconfig.remove(progress.app.paths.ssh_config, ids)
-        sshconfig.forget_host_keys(progress.app.paths.known_hosts, ids)
+        known_hosts.forget(progress.app.paths.known_hosts, ids)
     except BootstrapError as exc:
         for termination in terminated:
             termination.errors.append(exc)

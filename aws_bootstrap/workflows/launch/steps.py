@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from ... import ec2, output, sshconfig
+from ... import ec2, known_hosts, output, sshconfig
 from ...parallel import run_parallel
 from .. import provision
 from ..hosts import new_host
@@ -55,7 +55,7 @@ def add_alias(launch: Launch, node: Node) -> None:
         named.free_alias(launch.app, name, host.instance_id)
         host = replace(host, alias=name)
     node.alias = sshconfig.add(paths.ssh_config, host)
-    sshconfig.ensure_known_hosts(paths.known_hosts)
+    known_hosts.ensure(paths.known_hosts)
     output.val("Alias", node.alias)
 
 
