@@ -23,6 +23,9 @@ TAG_INSTANCE = "aws-bootstrap-instance"
 #: On a data volume: never deleted with its instance, nor by cleanup.
 TAG_KEEP = "aws-bootstrap-keep"
 TAG_FORMAT = "aws-bootstrap-format"
+#: On an instance: when it ends by itself (ISO 8601, UTC), and after how many idle seconds.
+TAG_DEADLINE = "aws-bootstrap-deadline"
+TAG_IDLE_TIMEOUT = "aws-bootstrap-idle-timeout"
 #: On a new data volume: permission to format it. Removed before the volume is formatted, so that happens once only.
 FORMAT_ONCE = "once"
 
@@ -62,6 +65,11 @@ class LaunchConfig:
     metadata_hop_limit: int = defaults.METADATA_HOP_LIMIT
     no_setup: bool = False
     setup_script: Path | None = None
+    #: Seconds after which the box ends by itself, whatever it does; and after so many seconds without work.
+    ttl: float | None = None
+    idle_timeout: float | None = None
+    #: USD that the box may cost until it ends by itself.
+    max_cost: float | None = None
     tag: Mapping[str, str] = field(default_factory=dict)
 
     @property

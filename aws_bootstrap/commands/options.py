@@ -20,6 +20,7 @@ from .params import (
     VOLUME,
     Cidr,
     Duration,
+    Limit,
     LocalPath,
     Price,
     Tag,
@@ -196,6 +197,13 @@ _LAUNCH = (
         type=click.IntRange(1, 64),
         metavar="HOPS",
         help="Hop limit of the instance metadata service; 2 for containers.",
+    ),
+    click.option("--ttl", type=Limit(), help="End the box by itself after this time, such as 8h."),
+    click.option(
+        "--idle-timeout", type=Limit(), help="End the box by itself after it had no work for this time, such as 60m."
+    ),
+    click.option(
+        "--max-cost", type=Price(), help="End the box by itself when it has cost this much, in USD; at today's price."
     ),
     click.option("--no-setup", is_flag=True, help="Skip the remote setup."),
     setup_script,

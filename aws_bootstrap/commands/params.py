@@ -98,6 +98,17 @@ class Price(click.ParamType[float]):
         return price
 
 
+class Limit(Duration):
+    """A length of time of at least a minute, in seconds."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the seconds; a usage error below a minute, since a box takes that long to boot."""
+        seconds = super().convert(value, param, ctx)
+        if seconds < 60:
+            self.fail(f"'{value}' is less than a minute.", param, ctx)
+        return seconds
+
+
 class Tag(CommaSeparated):
     """One KEY=VALUE, as a pair."""
 

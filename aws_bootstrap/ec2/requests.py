@@ -42,8 +42,10 @@ class InstanceRequest:
     subnet_id: str | None = None
     #: None: EC2 chooses.
     availability_zone: str | None = None
-    user_data: str | None = None
+    user_data: bytes | None = None
     user_tags: Mapping[str, str] = field(default_factory=dict)
+    #: Further tags of the instance alone.
+    instance_tags: Mapping[str, str] = field(default_factory=dict)
 
 
 def run_parameters(request: InstanceRequest, count: int) -> RunInstancesRequestTypeDef:
@@ -65,7 +67,8 @@ def run_parameters(request: InstanceRequest, count: int) -> RunInstancesRequestT
         "TagSpecifications": _tag_specifications(request),
     }
     if request.user_data:
-        parameters["UserData"] = request.user_data  # botocore encodes it
+        # botocore encodes bytes as well, which the types do not say.
+        parameters["UserData"] = cast("str", request.user_data)
     if request.availability_zone:
         parameters["Placement"] = {"AvailabilityZone": request.availability_zone}
     if request.market == "spot":
@@ -94,7 +97,13 @@ def _tag_specifications(request: InstanceRequest) -> list[TagSpecificationTypeDe
     resource_types: list[ResourceTypeType] = ["instance", "volume", "network-interface"]
     if request.market == "spot":
         resource_types.append("spot-instances-request")
-    return [tags.specification(resource_type, name, request.user_tags) for resource_type in resource_types]
+    specifications: list[TagSpecificationTypeDef] = []
+    for resource_type in resource_types:
+        extra = dict(request.user_tags)
+        if resource_type == "instance":
+            extra |= request.instance_tags
+        specifications.append(tags.specification(resource_type, name, extra))
+    return specifications
 
 
 def _spot_options(max_price: float | None) -> InstanceMarketOptionsRequestTypeDef:

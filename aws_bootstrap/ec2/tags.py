@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from ..config import CREATED_BY, TAG_CREATED_BY, TAG_OWNER
+from ..config import CREATED_BY, TAG_CREATED_BY
 
 if TYPE_CHECKING:
     from types_boto3_ec2.literals import ResourceTypeType
@@ -44,6 +44,6 @@ def of_user(named: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     """Return the tags that the user added to what this tool created. AWS's own (`aws:`) cannot be set again."""
     found: list[tuple[str, str]] = []
     for key, value in named.items():
-        if key not in ("Name", TAG_CREATED_BY, TAG_OWNER) and not key.startswith("aws:"):
+        if key not in ("Name", TAG_CREATED_BY) and not key.startswith(("aws:", "aws-bootstrap")):
             found.append((key, value))
     return tuple(found)

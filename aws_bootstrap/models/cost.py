@@ -72,6 +72,14 @@ class Prices:
                 prices.append(spot.price)
         return min(prices, default=None)
 
+    def highest_spot_price(self, region: str, instance_type: str, zone: str | None = None) -> float | None:
+        """Return the spot price in the zone, without one in the region's dearest zone; None if it is unknown."""
+        prices: list[float] = []
+        for (priced_type, priced_zone), spot in self.spot.get(region, {}).items():
+            if priced_type == instance_type and zone in (None, priced_zone):
+                prices.append(spot.price)
+        return max(prices, default=None)
+
     def of_type(self, region: str, instance_type: str, zone: str | None = None) -> TypePrice:
         """Return the prices of an instance type in a region, or in one zone of it."""
         spot = self.spot_price(region, instance_type, zone)

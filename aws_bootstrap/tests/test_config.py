@@ -34,6 +34,9 @@ DEFAULTS = {
     "metadata_hop_limit": 1,
     "no_setup": False,
     "setup_script": None,
+    "ttl": None,
+    "idle_timeout": None,
+    "max_cost": None,
     "tag": {},
 }
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from aws_bootstrap import cloud_init, sshconfig
+from aws_bootstrap import sshconfig
 from aws_bootstrap.config import LaunchConfig
 from aws_bootstrap.models import Image, InstanceType, LocalKey, Network
 from aws_bootstrap.paths import Paths
@@ -76,10 +76,9 @@ def test_a_plan_knows_its_places_and_what_holds_for_all_of_them():
     assert plan.first is plan.of("r1") is regions[0]
     amazon, ubuntu = (Image("ami-1", name, "x86_64", "", "/dev/sda1", 8) for name in ("amzn2-ami", "ubuntu"))
     assert (plan.user(amazon), plan.user(ubuntu)) == ("ec2-user", "ubuntu")
-    assert (plan.login_timeouts, plan.user_data, plan.zone) == (LoginTimeouts(30.0, 300.0), None, None)
+    assert (plan.login_timeouts, plan.zone) == (LoginTimeouts(30.0, 300.0), None)
     other = replace(plan, config=LaunchConfig(ssh_timeout=5.0, ssh_port=2222, ssh_user="me"))
     assert (other.login_timeouts, other.user(amazon)) == (LoginTimeouts(5.0, 5.0), "me")
-    assert other.user_data == cloud_init.user_data([cloud_init.ssh_port(2222)])
 
 
 # --- what a dry run tells --------------------------------------------------------------------------------

@@ -56,6 +56,7 @@ MAY_IMPORT = {
         "known_hosts",
         "keys",
         "cloud_init",
+        "guardian",
         "retry",
         "address",
         "aws",
@@ -89,6 +90,7 @@ MAY_IMPORT = {
     "ssh_frame": set(),
     "sshconfig": {"files", "errors", "defaults"},
     "known_hosts": {"files", "sshconfig"},
+    "guardian": {"cloud_init", "models"},
     "aws": {
         "aws_clients",
         "aws_errors",

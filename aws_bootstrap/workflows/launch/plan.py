@@ -8,7 +8,7 @@ from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-from ... import address, aws, cloud_init, ec2, output, sshconfig
+from ... import address, aws, ec2, output, sshconfig
 from ...config import DEFAULT_USER, LOGIN_RETRY_SECONDS, TAG_OWNER, LaunchConfig
 from ...errors import AwsError, BootstrapError, UsageError
 from ...invocation import PROGRAM
@@ -96,12 +96,6 @@ class LaunchPlan:
         """Return for how long logins are retried: a booting box has no authorized key yet, and may answer late."""
         ssh_timeout = self.config.ssh_timeout
         return LoginTimeouts(min(LOGIN_RETRY_SECONDS, ssh_timeout), ssh_timeout)
-
-    @property
-    def user_data(self) -> str | None:
-        """Return the cloud-init user data; None if the first boot needs none."""
-        ssh_port = cloud_init.ssh_port(self.config.ssh_port)
-        return cloud_init.user_data([ssh_port])
 
     @property
     def zone(self) -> str | None:

@@ -26,14 +26,8 @@ def check_price(app: App, attempt: Attempt, planned: Prices, max_price: float | 
     """
     if max_price is None:
         return
-    pair = (attempt.region, attempt.instance_type)
-    if attempt.market == "spot":
-        current = costs.read_prices(app, spot=[pair])
-    elif pair in planned.on_demand:
-        current = planned
-    else:
-        current = costs.read_prices(app, on_demand=[pair])
-    price = current.of_type(*pair).of(attempt.market)
+    current = current_prices(app, attempt, planned)
+    price = current.of_type(attempt.region, attempt.instance_type).of(attempt.market)
     if price is None and attempt.market == "spot":
         return  # no history: EC2 itself holds the request to --max-price
     if price is None:
@@ -42,6 +36,16 @@ def check_price(app: App, attempt: Attempt, planned: Prices, max_price: float | 
     if price > max_price:
         reason = f"The price is ${price:.4f} an hour, more than --max-price {max_price:g}."
         raise CapacityError(reason, aws_code=PRICE_TOO_LOW, hint=_enough(attempt, price))
+
+
+def current_prices(app: App, attempt: Attempt, planned: Prices) -> Prices:
+    """Return the prices of the attempt's market and type, those of spot as they are now."""
+    pair = (attempt.region, attempt.instance_type)
+    if attempt.market == "spot":
+        return costs.read_prices(app, spot=[pair])
+    if pair in planned.on_demand:
+        return planned
+    return costs.read_prices(app, on_demand=[pair])
 
 
 def with_enough(error: AwsError, attempt: Attempt) -> AwsError:

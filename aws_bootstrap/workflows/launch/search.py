@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from functools import partial
 from uuid import uuid4
 
-from ... import ec2, output
+from ... import cloud_init, ec2, guardian, output
 from ...errors import CapacityError, QuotaError
-from ...models import Instance, OnDemandOffer, TypePrice
-from . import capacity, named, pricing, quota_error
+from ...guardian import Limits
+from ...models import Image, Instance, OnDemandOffer, TypePrice
+from . import capacity, limits, named, pricing, quota_error
 from .capacity import Attempt, FailedAttempt, Policy, SearchHooks, SearchState
+from .plan import LaunchPlan
 from .region import prepare_region
 from .state import INSTANCE, Launch
 
@@ -88,11 +90,13 @@ def _request(launch: Launch, attempt: Attempt) -> ec2.InstanceRequest:
     config = launch.config
     plan = launch.plan
     region_plan = plan.of(attempt.region)
+    image = region_plan.images[attempt.instance_type]
+    box_limits = limits.limits_of(launch.app, plan, attempt)
     user_tags = plan.tags
     if config.name:
         user_tags["Name"] = config.name
     return ec2.InstanceRequest(
-        image=region_plan.images[attempt.instance_type],
+        image=image,
         instance_type=attempt.instance_type,
         market=attempt.market,
         group_id=launch.group_ids[attempt.region],
@@ -103,9 +107,17 @@ def _request(launch: Launch, attempt: Attempt) -> ec2.InstanceRequest:
         max_price=config.max_price,
         subnet_id=attempt.subnet_id,
         availability_zone=plan.zone,
-        user_data=plan.user_data,
+        user_data=_user_data(plan, image, box_limits),
         user_tags=user_tags,
+        instance_tags=limits.tags_of(box_limits),
     )
+
+
+def _user_data(plan: LaunchPlan, image: Image, box_limits: Limits) -> bytes | None:
+    """Return the cloud-init user data: what must hold on the box even if nobody ever logs in."""
+    ssh_port = plan.config.ssh_port
+    watch = guardian.part(box_limits, user=plan.user(image), ssh_port=ssh_port)
+    return cloud_init.user_data([cloud_init.ssh_port(ssh_port), watch])
 
 
 def _accepts_on_demand(launch: Launch, attempts: Sequence[Attempt]) -> bool:
