@@ -18,6 +18,7 @@ from .models import (
     CleanupPlan,
     CleanupReport,
     Command,
+    ExtendReport,
     ImageList,
     InstanceStatus,
     InstanceTypeList,
@@ -251,6 +252,13 @@ def _after_setup(report: SetupReport) -> tuple[Command, ...]:
     if not report.ssh_alias or report.setup != "completed":
         return ()
     return (log_in(report.ssh_alias), terminate(report.ssh_alias))
+
+
+@next_commands.register
+def _after_extend(report: ExtendReport) -> tuple[Command, ...]:
+    """Return how to log in and to terminate."""
+    name = report.ssh_alias or report.instance_id
+    return (log_in(name), terminate(name))
 
 
 @next_commands.register

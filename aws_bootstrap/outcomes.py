@@ -15,6 +15,7 @@ from .models import (
     AccessReport,
     CleanupPlan,
     CleanupReport,
+    ExtendReport,
     ImageList,
     InstanceTypeList,
     LaunchReport,
@@ -157,6 +158,18 @@ def _launch_error(result: LaunchReport) -> BootstrapError | None:
     if error is None:
         return None
     return error.add_details(resources=result.resources())
+
+
+@error_for.register
+def _extend_error(result: ExtendReport) -> BootstrapError | None:
+    """Return the error of a box whose limits have changed while its tags have not."""
+    if result.tag_error is None:
+        return None
+    return IncompleteError(
+        f"The box has its new limits, but its tags, which `status` reads, have not: {result.tag_error}",
+        hint=f"Write them yourself: {result.tag_command}",
+        code="tags-failed",
+    )
 
 
 @error_for.register

@@ -13,6 +13,7 @@ from .instances import (
     get_address,
     get_instances,
     start_instances,
+    tag_limits,
     terminate_instances,
     wait_running,
 )
@@ -106,6 +107,7 @@ __all__ = [
     "rule_changes",
     "spot_prices",
     "start_instances",
+    "tag_limits",
     "revoke_format_permission",
     "terminate_instances",
     "validate_ebs_volume",

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from ..aws import translate_aws_errors
-from ..config import TAG_OWNER
+from ..config import TAG_DEADLINE, TAG_IDLE_TIMEOUT, TAG_OWNER
 from ..errors import THROTTLING_CODES, AwsError, BootstrapError, TransientError
 from ..invocation import PROFILE, PROGRAM
 from ..models import Instance, StateChange
@@ -309,6 +309,7 @@ def _instance(raw: InstanceTypeDef, region: str) -> Instance:
     for group in raw.get("SecurityGroups", []):
         if "GroupId" in group:
             group_ids.append(group["GroupId"])
+    known_tags = tags.values(raw.get("Tags", []))
     return Instance(
         instance_id=raw["InstanceId"],
         region=region,
@@ -323,5 +324,25 @@ def _instance(raw: InstanceTypeDef, region: str) -> Instance:
         group_ids=tuple(group_ids),
         subnet_id=raw.get("SubnetId", ""),
         vpc_id=raw.get("VpcId", ""),
-        owner=tags.values(raw.get("Tags", [])).get(TAG_OWNER),
+        owner=known_tags.get(TAG_OWNER),
+        deadline=tags.time(known_tags.get(TAG_DEADLINE)),
+        idle_timeout=tags.whole_number(known_tags.get(TAG_IDLE_TIMEOUT)),
     )
+
+
+@translate_aws_errors(reading=False)
+def tag_limits(ec2: EC2Client, instance_id: str, deadline: datetime | None, idle_timeout: int | None) -> None:
+    """Write the limits of an instance into its tags. None removes one."""
+    limits: dict[str, str | None] = {TAG_DEADLINE: None, TAG_IDLE_TIMEOUT: None}
+    if deadline:
+        limits[TAG_DEADLINE] = deadline.isoformat(timespec="seconds")
+    if idle_timeout:
+        limits[TAG_IDLE_TIMEOUT] = str(idle_timeout)
+    present: dict[str, str] = {}
+    for key, value in limits.items():
+        if value is None:
+            ec2.delete_tags(Resources=[instance_id], Tags=[{"Key": key}])
+        else:
+            present[key] = value
+    if present:
+        ec2.create_tags(Resources=[instance_id], Tags=tags.as_list(present))

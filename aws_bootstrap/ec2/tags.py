@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ..config import CREATED_BY, TAG_CREATED_BY
@@ -38,6 +40,22 @@ def values(tags: Iterable[TagTypeDef]) -> dict[str, str]:
         if "Key" in tag:
             found[tag["Key"]] = tag.get("Value", "")
     return found
+
+
+def time(value: str | None) -> datetime | None:
+    """Return the time that a tag holds; None without one, or where somebody wrote something else."""
+    with contextlib.suppress(ValueError):
+        found = datetime.fromisoformat(value or "")
+        if found.tzinfo:
+            return found
+    return None
+
+
+def whole_number(value: str | None) -> int | None:
+    """Return the number that a tag holds; None without one, or where somebody wrote something else."""
+    if value and value.isdecimal():
+        return int(value)
+    return None
 
 
 def of_user(named: Mapping[str, str]) -> tuple[tuple[str, str], ...]:

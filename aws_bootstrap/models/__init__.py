@@ -13,6 +13,7 @@ from .cleanup import (
 from .completion import CompletionScript
 from .cost import MonthlyCost, Prices, TypePrice
 from .error import ErrorReport
+from .extend import ExtendReport
 from .facts import (
     Image,
     IngressRule,
@@ -59,6 +60,7 @@ __all__ = [
     "CompletionScript",
     "DeletedVolume",
     "DryRun",
+    "ExtendReport",
     "EbsVolume",
     "ErrorReport",
     "Image",

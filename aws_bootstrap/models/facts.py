@@ -142,6 +142,9 @@ class Instance:
     vpc_id: str = ""
     #: The principal that created it, by its tag; None for an instance from before that tag.
     owner: str | None = None
+    #: When it ends by itself, and after how many seconds without work, by its tags; None where nothing does.
+    deadline: datetime | None = None
+    idle_timeout: int | None = None
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ..gpu import GpuInfo
+from ..idleness import Idleness
 from .base import Notice, Result, optional, private
 from .cost import MonthlyCost
 from .facts import InstanceState, Market, RegionFailure, VolumeState
@@ -48,7 +49,15 @@ class InstanceStatus:
     owner: str | None = None
     #: Whether that is the caller; null where it could not be read who calls.
     yours: bool | None = None
+    #: When it ends by itself, by its tags; null where no deadline is set.
+    deadline: datetime | None = None
+    #: After how many seconds without work it ends by itself; null where no limit is set.
+    idle_timeout_seconds: int | None = None
+    #: With --gpu: since when the box has no work, as its guardian sees it. Left out where that was not read.
+    idleness: Idleness | None = optional()
     user: str = private("ubuntu")
+    #: From now until its deadline.
+    seconds_left: float | None = private()
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from ..gpu import GpuInfo
 from ..models import InstanceStatus, OrphanVolume, StatusReport
 from ..next_commands import next_commands, of_box, of_orphans
 from .costs import a_month, hourly, monthly, sum_of
+from .limits import ends
 from .text import aligned, heading, other_owner, pairs, plural, regions_read, span, text, titled, usd
 
 _COLOURS = {"running": "green", "pending": "yellow", "stopping": "yellow", "shutting-down": "yellow", "stopped": "red"}
@@ -77,6 +78,7 @@ def _instance(instance: InstanceStatus, report: StatusReport) -> str:
         ("Price", _cost(instance)),
         ("Monthly", monthly(instance.monthly_cost_usd, instance.monthly_costs)),
         ("Owner", other_owner(instance.owner, instance.yours)),
+        ("Ends", _ends(instance)),
     ]
     for volume in instance.ebs_volumes:
         facts.append((volume.mount_point, f"{volume.volume_id}  {volume.size_gb} GB  {volume.state}"))
@@ -84,6 +86,25 @@ def _instance(instance: InstanceStatus, report: StatusReport) -> str:
         facts.append(("Alias", "none on this machine; `setup` adds one"))
     facts += titled(of_box(instance, instructions=report.instructions))
     return "\n".join([f"{heading(name, 'cyan')}  {state}", *pairs(facts)])
+
+
+def _ends(instance: InstanceStatus) -> str | None:
+    """Return when a box that runs ends by itself, and what its guardian sees."""
+    if instance.state not in ("running", "pending"):
+        return None
+    end = ends(instance.deadline, instance.seconds_left, instance.idle_timeout_seconds)
+    if end is None:
+        return None
+    idleness = instance.idleness
+    if idleness is None:
+        return end
+    if idleness.busy:
+        probes = ", ".join(f"{name}: {what}" for name, what in idleness.busy.items())
+        return f"{end}; busy now ({probes})"
+    end = f"{end}; idle for {span(idleness.idle_seconds)}"
+    if instance.idle_timeout_seconds:
+        end += f", ends in {span(max(0, instance.idle_timeout_seconds - idleness.idle_seconds))} if it stays so"
+    return end
 
 
 def _gpu_or_unknown(instance: InstanceStatus, report: StatusReport) -> str | None:

@@ -12,6 +12,7 @@ from .. import ec2, output, parallel, sshconfig
 from ..config import DEFAULT_USER
 from ..errors import BootstrapError
 from ..gpu import GpuInfo
+from ..idleness import Idleness
 from ..invocation import PROGRAM
 from ..models import (
     Instance,
@@ -140,6 +141,9 @@ def instance_status(box: Box, prices: Prices, now: datetime, caller: str | None 
         monthly_costs=monthly_costs,
         owner=instance.owner,
         yours=is_yours(instance.owner, caller),
+        deadline=instance.deadline,
+        idle_timeout_seconds=instance.idle_timeout,
+        seconds_left=(instance.deadline - now).total_seconds() if instance.deadline else None,
     )
 
 
@@ -161,24 +165,25 @@ def _with_gpus(app: App, instances: Sequence[InstanceStatus]) -> list[InstanceSt
 
 
 def _with_gpu(app: App, instance: InstanceStatus) -> InstanceStatus:
-    return replace(instance, gpu=_read_gpu(app, instance))
+    card, idleness = _query(app, instance)
+    return replace(instance, gpu=card, idleness=idleness)
 
 
-def _read_gpu(app: App, instance: InstanceStatus) -> GpuInfo | None:
-    """Return the GPU of a running box, read over SSH. Warn and return None if it cannot be read."""
+def _query(app: App, instance: InstanceStatus) -> tuple[GpuInfo | None, Idleness | None]:
+    """Return GPU and idleness of a running box, read over SSH. Warn if they cannot be read."""
     if instance.state != "running":
-        return None
+        return None, None
     if not instance.ssh_alias:
         message = f"Could not query the GPU of {instance.instance_id}, which has no alias on this machine."
         _warn_about(instance, f"{message} Add one: {PROGRAM} cleanup --sync", code="no-alias")
-        return None
+        return None, None
     try:
-        return app.ssh.query_gpu(instance.ssh_alias)
+        return app.ssh.query_box(instance.ssh_alias)
     except BootstrapError as exc:
         _warn_about(instance, f"Could not query the GPU of {instance.ssh_alias}: {exc}", code="gpu-unknown")
         if exc.code == "ssh-timeout":
             _warn_if_address_is_blocked(app, instance, instance.ssh_alias)
-        return None
+        return None, None
 
 
 def _warn_if_address_is_blocked(app: App, instance: InstanceStatus, alias: str) -> None:

@@ -34,6 +34,7 @@ DOCUMENTS: dict[str, type[Result]] = {
     "quota-request": models.QuotaRequests,
     "quota-show": models.QuotaReport,
     "setup": models.SetupReport,
+    "extend": models.ExtendReport,
     "status": models.StatusReport,
     "terminate": models.TerminateReport,
 }

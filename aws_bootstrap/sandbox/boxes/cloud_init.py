@@ -72,10 +72,18 @@ def _command(one: str | list[Any]) -> str:
     return one if isinstance(one, str) else shlex.join(str(word) for word in one)
 
 
+def _place(path: str) -> PurePosixPath:
+    """Return where the box's tree has this path: /usr/local is its own, the rest of /usr the machine's."""
+    relative = PurePosixPath(path).relative_to("/")
+    if relative.parts[:2] == ("usr", "local"):
+        return PurePosixPath(".local", *relative.parts[2:])
+    return relative
+
+
 def write(root: Path, files: tuple[File, ...]) -> None:
     """Write the files into the tree, and never outside it."""
     for file in files:
-        target = root / PurePosixPath(file.path).relative_to("/")
+        target = root / _place(file.path)
         if ".." in target.parts or not target.parent.resolve().is_relative_to(root.resolve()):
             continue
         target.parent.mkdir(parents=True, exist_ok=True)
