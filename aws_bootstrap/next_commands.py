@@ -233,7 +233,26 @@ def _after_launch(report: LaunchReport) -> tuple[Command, ...]:
     commands = use(alias, report.user)
     if report.setup == "skipped":  # there is no Jupyter, no workspace and no benchmark
         commands = [log_in(alias), own("Set up", "setup", alias)]
+    commands += _of_end(report)
     return (*commands, own("Status", "status", "--region", report.region), terminate(alias))
+
+
+def _of_end(report: LaunchReport) -> list[Command]:
+    """Return how to end a box by itself; what to do with its data volume where that is set."""
+    if report.deadline is None and report.idle_timeout_seconds is None:
+        return [set_limit(report.ssh_alias or str(report.instance_id))]
+    volume = report.ebs_volume
+    if volume is None:
+        return []
+    commands = [attach_again(report.region, volume.volume_id, "Its volume, later")]
+    if report.volume_created:
+        commands.append(own("Delete it then", "cleanup", "--include-ebs"))
+    return commands
+
+
+def set_limit(name: str) -> Command:
+    """Return the command that makes a box end by itself."""
+    return own("Set an end", "extend", name, "8h")
 
 
 def _of_existing(report: LaunchReport) -> tuple[Command, ...]:
@@ -256,9 +275,12 @@ def _after_setup(report: SetupReport) -> tuple[Command, ...]:
 
 @next_commands.register
 def _after_extend(report: ExtendReport) -> tuple[Command, ...]:
-    """Return how to log in and to terminate."""
+    """Return how to log in, to set a limit where there is none, and to terminate."""
     name = report.ssh_alias or report.instance_id
-    return (log_in(name), terminate(name))
+    limits: list[Command] = []
+    if report.deadline is None and report.idle_timeout_seconds is None:
+        limits.append(set_limit(name))
+    return (log_in(name), *limits, terminate(name))
 
 
 @next_commands.register

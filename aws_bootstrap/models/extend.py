@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from .base import Result, private
+from .facts import RegionFailure
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class ExtendReport(Result):
     deadline: datetime | None
     #: After how many seconds without work the box ends; null where no limit is set.
     idle_timeout_seconds: int | None
+    regions_failed: tuple[RegionFailure, ...] = ()
     #: From now until the deadline.
     seconds_left: float | None = private()
     #: Why the tags of the instance still have the limits from before.

@@ -68,6 +68,7 @@ def test_the_limits_of_the_guardian_are_shown_and_tagged(run, app, cloud, box):
         "region": WEST,
         "deadline": deadline.isoformat(),
         "idle_timeout_seconds": 5400,
+        "regions_failed": [],
         "warnings": [],
     }
     (command,) = app.ssh.commands
@@ -88,7 +89,8 @@ def test_never_removes_both_limits_and_their_tags(run, app, cloud, box):
     app.ssh = Guardian(json.dumps({"deadline": None, "idle_timeout": None}))
     done = run("extend", box, "--never")
     assert done.exit_code == 0, done.output
-    assert "never by itself; set a limit: aws-bootstrap extend aws-gpu1 8h" in done.stdout
+    assert "Ends        never by itself" in done.stdout
+    assert "aws-bootstrap extend aws-gpu1 8h" in done.stdout
     assert '{"deadline": null, "idle_timeout": null}' in app.ssh.commands[0]
     assert tags_of(cloud, box) == {}
 

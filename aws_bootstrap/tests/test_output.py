@@ -27,6 +27,7 @@ from aws_bootstrap.models import (
     CompletionScript,
     DeletedVolume,
     DryRun,
+    ExtendReport,
     ImageList,
     ImageRow,
     InstanceStatus,
@@ -152,6 +153,7 @@ RESULTS: list[Result] = [
     ),
     CleanupReport(("us-west-2",), (), (), (), (), ()),
     CompletionScript("bash", "complete …"),
+    ExtendReport("i-1", "aws-gpu1", "us-west-2", None, 5400),
 ]
 NAMES = [f"{type(r).__name__}-{n}" for n, r in enumerate(RESULTS)]
 

@@ -52,7 +52,6 @@ MAY_IMPORT = {
         "quota",
         "gpu",
         "idleness",
-        "idleness",
         "ssh",
         "sshconfig",
         "known_hosts",

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from ..models import DryRun, EbsVolume, ExtendReport, LaunchReport, SetupReport, TypePrice
 from ..next_commands import next_commands
 from .costs import hourly, monthly, spot_and_on_demand
-from .limits import ends, nothing_ends, what_stays
+from .limits import NEVER, ends, what_stays
 from .text import aligned, heading, pairs, span, text, titled, usd
 
 
@@ -103,7 +103,7 @@ def _end(report: LaunchReport) -> list[tuple[str, str]]:
     """Return when the box ends by itself, and what stays of it then; how to set a limit where nothing ends it."""
     end = ends(report.deadline, report.seconds_left, report.idle_timeout_seconds)
     if end is None:
-        return [("Ends", nothing_ends(report.ssh_alias or str(report.instance_id)))]
+        return [("Ends", NEVER)]
     facts = [("Ends", end)]
     if report.ebs_volume:
         facts.append(("Then", what_stays(report.ebs_volume.volume_id, _cost_of_data(report))))
@@ -149,7 +149,7 @@ def extend_report(report: ExtendReport) -> str:
     name = report.ssh_alias or report.instance_id
     end = ends(report.deadline, report.seconds_left, report.idle_timeout_seconds)
     lines = [heading(f"{name} has new limits", "green")]
-    lines += pairs([("Ends", end or nothing_ends(name)), *titled(next_commands(report))])
+    lines += pairs([("Ends", end or NEVER), *titled(next_commands(report))])
     return "\n".join(lines)
 
 

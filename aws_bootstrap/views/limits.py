@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from ..invocation import PROGRAM
 from .costs import a_month
 from .text import span
+
+#: Where no limit is set.
+NEVER = "never by itself"
 
 
 def ends(deadline: datetime | None, seconds_left: float | None, idle_timeout_seconds: int | None) -> str | None:
@@ -27,12 +29,6 @@ def _from_now(seconds_left: float | None) -> str:
     return f", in {span(seconds_left)}"
 
 
-def nothing_ends(name: str) -> str:
-    """Return that nothing ends the box, and how to set a limit."""
-    return f"never by itself; set a limit: {PROGRAM} extend {name} 8h"
-
-
 def what_stays(volume_id: str, cost: float | None) -> str:
-    """Return what becomes of a data volume when its box ends, and the commands to use or delete it then."""
-    reuse = f"{PROGRAM} launch --ebs-volume-id {volume_id}"
-    return f"{volume_id} stays, and bills {a_month(cost)}: {reuse}, or {PROGRAM} cleanup --include-ebs"
+    """Return what becomes of a data volume when its box ends."""
+    return f"{volume_id} stays, and bills {a_month(cost)}"

@@ -13,7 +13,7 @@ from ..config import TAG_DEADLINE, TAG_IDLE_TIMEOUT
 from ..errors import BootstrapError, SshError
 from ..invocation import PROFILE, PROGRAM, SSH
 from ..models import ExtendReport
-from ..ssh_frame import Remote, quoted, wrapped
+from ..ssh import Remote, quoted, wrapped
 from ..sshconfig import Host
 from .box import Box
 from .inventory import select

@@ -76,6 +76,11 @@ def set_up(reached: Reached) -> bool:
     return reached.document["setup"] == "completed"
 
 
+def extended(reached: Reached) -> bool:
+    """The box has a deadline."""
+    return reached.document["deadline"] is not None
+
+
 def set_up_by_id(reached: Reached) -> bool:
     """And the box that had no alias has one."""
     return set_up(reached) and reached.facts["nameless"] in reached.aliases
@@ -221,6 +226,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("launch-again", _BARE, launched, world="box", undone=True),
     Scenario("setup", ("setup", "aws-gpu1"), set_up, world="volume", boot=True),
     Scenario("setup-id", ("setup", "{nameless}"), set_up_by_id, world="leftovers", boot=True),
+    Scenario("extend", ("extend", "aws-gpu1", "2h"), extended, world="volume", boot=True),
     Scenario("status", ("status",), shown, world="two-regions"),
     Scenario("status-region", ("status", "-r", ABROAD), shown_abroad, world="two-regions"),
     Scenario("status-gpu", ("status", "--gpu"), shown_with_gpu, world="two-regions", boot=True),
