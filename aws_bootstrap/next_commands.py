@@ -14,6 +14,7 @@ from functools import singledispatch
 from .invocation import MARKS, PROFILE, PROGRAM, SSH
 from .models import (
     AccessReport,
+    AliasEntry,
     BoxAccess,
     CleanupPlan,
     CleanupReport,
@@ -125,6 +126,16 @@ def of_kept_volumes(result: CleanupPlan | CleanupReport) -> list[Command]:
     commands: list[Command] = []
     for deletion in commands_in(result.delete_kept_command):
         commands.append(replace(deletion, title="Delete these too"))
+    return commands
+
+
+def of_stale(entries: Iterable[AliasEntry]) -> list[Command]:
+    """Return how to launch again each box whose alias is removed: the options are kept in its block alone."""
+    commands: list[Command] = []
+    for entry in entries:
+        if entry.settings is not None:
+            words = _words(entry.settings)
+            commands.append(own(f"{entry.alias} again", "launch", *words, "--name", entry.alias))
     return commands
 
 
@@ -324,8 +335,8 @@ def of_kept(ended: Termination) -> list[Command]:
 
 @next_commands.register
 def _after_cleanup_plan(plan: CleanupPlan) -> tuple[Command, ...]:
-    """Return how to do what is planned, and how to delete what is kept."""
-    commands = of_kept_volumes(plan)
+    """Return how to do what is planned, how to delete what is kept, and how to launch ended boxes again."""
+    commands = of_stale(plan.stale) + of_kept_volumes(plan)
     if not plan.is_empty:
         for planned in commands_in(plan.command):
             commands.append(replace(planned, title="Do it"))
@@ -334,8 +345,8 @@ def _after_cleanup_plan(plan: CleanupPlan) -> tuple[Command, ...]:
 
 @next_commands.register
 def _after_cleanup(report: CleanupReport) -> tuple[Command, ...]:
-    """Return how to delete what is kept, and how to log in to a box that has an alias now."""
-    commands = of_kept_volumes(report)
+    """Return how to launch ended boxes again, delete what is kept, and log in to a box that has an alias now."""
+    commands = of_stale(report.cleaned) + of_kept_volumes(report)
     if report.added:
         commands.append(log_in(report.added[0].alias, "Log in"))
     return tuple(commands)

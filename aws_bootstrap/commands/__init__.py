@@ -33,6 +33,11 @@ SECTIONS: dict[str, dict[str, Listed]] = {
         "extend": Listed("commands.extend", "extend", "Change when a box ends by itself."),
         "access": Listed("commands.access", "access", "Show who may reach the SSH port of your boxes, or change it."),
         "terminate": Listed("commands.terminate", "terminate", "Terminate boxes and delete their data volumes."),
+        "relaunch": Listed(
+            "commands.relaunch",
+            "relaunch",
+            "Launch an ended box again: the same options, alias and data volume.",
+        ),
         "cleanup": Listed(
             "commands.cleanup", "cleanup", "Remove aliases of terminated boxes, over all enabled regions."
         ),

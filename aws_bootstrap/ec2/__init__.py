@@ -32,6 +32,7 @@ from .paths import acl_allows, has_internet_gateway, public_access_block
 from .prices import on_demand_price, on_demand_prices, spot_prices
 from .requests import InstanceRequest
 from .rules import WORLD, allows, authorize, covers_port, find_rules, revoke, rule_changes
+from .tags import of_settings as settings_tags
 from .types import find_instance_types, quota_family
 from .volumes import (
     EBS_DEVICE_NAME,
@@ -105,6 +106,7 @@ __all__ = [
     "quota_family",
     "revoke",
     "rule_changes",
+    "settings_tags",
     "spot_prices",
     "start_instances",
     "tag_limits",

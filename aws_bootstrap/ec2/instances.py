@@ -327,6 +327,7 @@ def _instance(raw: InstanceTypeDef, region: str) -> Instance:
         owner=known_tags.get(TAG_OWNER),
         deadline=tags.time(known_tags.get(TAG_DEADLINE)),
         idle_timeout=tags.whole_number(known_tags.get(TAG_IDLE_TIMEOUT)),
+        settings=tags.settings(known_tags),
     )
 
 

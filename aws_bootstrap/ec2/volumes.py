@@ -144,9 +144,9 @@ def volume_in_use(volume: Volume) -> BootstrapError:
     )
 
 
-def claim_ebs_volume(ec2: EC2Client, volume_id: str, instance_id: str) -> None:
-    """Tag the user's volume as the instance's, and as kept when that is terminated."""
-    claim = tags.as_list({TAG_INSTANCE: instance_id, TAG_KEEP: "true"})
+def claim_ebs_volume(ec2: EC2Client, volume_id: str, instance_id: str, settings: str = "") -> None:
+    """Tag the user's volume as the instance's, with the settings of its launch, and as kept when that is terminated."""
+    claim = tags.as_list({TAG_INSTANCE: instance_id, TAG_KEEP: "true", **tags.of_settings(settings)})
     with translate_aws_errors():
         ec2.create_tags(Resources=[volume_id], Tags=claim)
 
@@ -258,6 +258,7 @@ def _volume(raw: VolumeTypeDef | VolumeResponseTypeDef, region: str) -> Volume:
         attached_to=_attached_to(raw),
         volume_type=raw.get("VolumeType", UNKNOWN),
         format_once=is_blank and named.get(TAG_FORMAT) == FORMAT_ONCE,
+        settings=tags.settings(named),
     )
 
 

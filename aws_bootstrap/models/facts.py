@@ -120,6 +120,8 @@ class Volume:
     owner: str | None = None
     #: EC2's type of it, like gp3; `unknown` if its reply lacks that.
     volume_type: str = "gp3"
+    #: The options of the launch that it was for, in one line; None if its tags do not have them.
+    settings: str | None = None
 
 
 @dataclass(frozen=True)
@@ -145,6 +147,8 @@ class Instance:
     #: When it ends by itself, and after how many seconds without work, by its tags; None where nothing does.
     deadline: datetime | None = None
     idle_timeout: int | None = None
+    #: The options of its launch, in one line; None if its tags do not have them.
+    settings: str | None = None
 
 
 @dataclass(frozen=True)

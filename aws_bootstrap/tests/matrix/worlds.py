@@ -99,6 +99,14 @@ def two_regions(bench: Bench) -> Facts:
     return facts
 
 
+def ended_box(bench: Bench) -> Facts:
+    """The alias of a box that has ended."""
+    facts = empty(bench)
+    facts["gone"] = _launch(bench)
+    bench.sandbox.client().terminate_instances(InstanceIds=[facts["gone"]])
+    return facts
+
+
 def leftovers(bench: Bench) -> Facts:
     """A box; the alias of one that is gone; an orphan volume here and abroad; a box without an alias."""
     facts = empty(bench)
@@ -118,6 +126,7 @@ WORLDS: dict[str, Callable[[Bench], Facts]] = {
     "empty": empty,
     "own-volume": with_own_volume,
     "box": box,
+    "ended-box": ended_box,
     "volume": box_with_volume,
     "brought": box_with_brought_volume,
     "two-regions": two_regions,
