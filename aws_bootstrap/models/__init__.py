@@ -12,19 +12,23 @@ from .cleanup import (
 )
 from .completion import CompletionScript
 from .cost import MonthlyCost, Prices, TypePrice
+from .cost_report import CostItem, CostReport
 from .error import ErrorReport
 from .facts import (
     Image,
+    ImageSnapshot,
     IngressRule,
     Instance,
     InstanceType,
     KeyPair,
     LocalKey,
     Network,
+    OwnImage,
     RegionFailure,
     RegionReason,
     Resource,
     SecurityGroup,
+    Snapshot,
     SpotPrice,
     StateChange,
     Subnet,
@@ -57,6 +61,8 @@ __all__ = [
     "CleanupReport",
     "Command",
     "CompletionScript",
+    "CostItem",
+    "CostReport",
     "DeletedVolume",
     "DryRun",
     "EbsVolume",
@@ -64,6 +70,7 @@ __all__ = [
     "Image",
     "ImageList",
     "ImageRow",
+    "ImageSnapshot",
     "IngressRule",
     "Instance",
     "InstanceStatus",
@@ -81,6 +88,7 @@ __all__ = [
     "Notice",
     "OnDemandOffer",
     "OrphanVolume",
+    "OwnImage",
     "Prices",
     "Quota",
     "QuotaChange",
@@ -97,6 +105,7 @@ __all__ = [
     "Result",
     "SecurityGroup",
     "SetupReport",
+    "Snapshot",
     "SpotPrice",
     "StateChange",
     "Subnet",

@@ -120,6 +120,44 @@ class Volume:
     owner: str | None = None
     #: EC2's type of it, like gp3; `unknown` if its reply lacks that.
     volume_type: str = "gp3"
+    created: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One snapshot that this tool created. `size_gb` is the size of its volume; 0 if EC2's reply lacks it."""
+
+    snapshot_id: str
+    region: str
+    size_gb: int
+    state: str
+    created: datetime | None
+    #: EC2's storage tier: `standard` or `archive`.
+    tier: str = "standard"
+    #: The principal that created it, by its tag.
+    owner: str | None = None
+
+
+@dataclass(frozen=True)
+class ImageSnapshot:
+    """A snapshot behind an image. `size_gb` is the size of a volume of it; 0 if EC2's reply lacks it."""
+
+    snapshot_id: str
+    size_gb: int
+
+
+@dataclass(frozen=True)
+class OwnImage:
+    """One image that this tool created, with the snapshots that bill for it."""
+
+    image_id: str
+    region: str
+    name: str
+    state: str
+    created: datetime | None
+    snapshots: tuple[ImageSnapshot, ...]
+    #: The principal that created it, by its tag.
+    owner: str | None = None
 
 
 @dataclass(frozen=True)
