@@ -19,6 +19,7 @@ from .models import (
     CleanupPlan,
     CleanupReport,
     Command,
+    CostReport,
     ExtendReport,
     ImageList,
     InstanceStatus,
@@ -308,6 +309,18 @@ def _after_status(report: StatusReport) -> tuple[Command, ...]:
         commands.append(own("Launch one", "launch"))
     elif report.is_brief:
         commands.append(own("How to connect, addresses, costs", "status"))
+    return tuple(commands)
+
+
+@next_commands.register
+def _after_costs(report: CostReport) -> tuple[Command, ...]:
+    """Return how to include what was left out, and where each box and volume has its commands."""
+    commands: list[Command] = []
+    if report.left_out:
+        for everyone in commands_in(report.everyone_command):
+            commands.append(replace(everyone, do="costs-everyone", title="Include everything"))
+    if report.counted:
+        commands.append(own("Use, terminate or delete them", "status"))
     return tuple(commands)
 
 

@@ -15,6 +15,7 @@ from .models import (
     AccessReport,
     CleanupPlan,
     CleanupReport,
+    CostReport,
     ExtendReport,
     ImageList,
     InstanceTypeList,
@@ -70,8 +71,20 @@ def unread_regions(failed: Sequence[RegionFailure]) -> BootstrapError | None:
     )
 
 
+def failed_regions(error: BootstrapError, named: Sequence[str]) -> tuple[RegionFailure, ...]:
+    """Return the regions that a view could not read, where it could read none: those named, else all that it tried."""
+    reason_by_region: dict[str, str] = {}
+    for region in named:
+        reason_by_region[region] = str(error)
+    for of_region in error.report.regions:
+        reason_by_region[of_region.region] = of_region.reason
+    return tuple(RegionFailure(region, reason) for region, reason in reason_by_region.items())
+
+
 @error_for.register
-def _listing_error(result: InstanceTypeList | ImageList | QuotaReport | QuotaHistory) -> BootstrapError | None:
+def _listing_error(
+    result: InstanceTypeList | ImageList | QuotaReport | QuotaHistory | CostReport,
+) -> BootstrapError | None:
     """Return the error of regions that could not be read."""
     return unread_regions(result.regions_failed)
 

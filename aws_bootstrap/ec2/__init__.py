@@ -2,7 +2,7 @@
 
 from ..models.facts import Market
 from .detaching import wait_detached
-from .images import find_images, image_names, image_owner, latest_ami, login_user
+from .images import find_images, find_own_images, image_names, image_owner, latest_ami, login_user
 from .instances import (
     ENDED,
     UNKNOWN,
@@ -32,6 +32,7 @@ from .paths import acl_allows, has_internet_gateway, public_access_block
 from .prices import on_demand_price, on_demand_prices, spot_prices
 from .requests import InstanceRequest
 from .rules import WORLD, allows, authorize, covers_port, find_rules, revoke, rule_changes
+from .snapshots import find_snapshots
 from .tags import of_settings as settings_tags
 from .types import find_instance_types, quota_family
 from .volumes import (
@@ -81,8 +82,10 @@ __all__ = [
     "find_key_pairs",
     "find_named",
     "find_network",
+    "find_own_images",
     "find_rules",
     "find_security_groups",
+    "find_snapshots",
     "find_volume",
     "find_volumes",
     "find_volumes_and_roots",

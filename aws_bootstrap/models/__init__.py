@@ -12,20 +12,24 @@ from .cleanup import (
 )
 from .completion import CompletionScript
 from .cost import MonthlyCost, Prices, TypePrice
+from .cost_report import CostItem, CostReport
 from .error import ErrorReport
 from .extend import ExtendReport
 from .facts import (
     Image,
+    ImageSnapshot,
     IngressRule,
     Instance,
     InstanceType,
     KeyPair,
     LocalKey,
     Network,
+    OwnImage,
     RegionFailure,
     RegionReason,
     Resource,
     SecurityGroup,
+    Snapshot,
     SpotPrice,
     StateChange,
     Subnet,
@@ -58,6 +62,8 @@ __all__ = [
     "CleanupReport",
     "Command",
     "CompletionScript",
+    "CostItem",
+    "CostReport",
     "DeletedVolume",
     "DryRun",
     "ExtendReport",
@@ -66,6 +72,7 @@ __all__ = [
     "Image",
     "ImageList",
     "ImageRow",
+    "ImageSnapshot",
     "IngressRule",
     "Instance",
     "InstanceStatus",
@@ -83,6 +90,7 @@ __all__ = [
     "Notice",
     "OnDemandOffer",
     "OrphanVolume",
+    "OwnImage",
     "Prices",
     "Quota",
     "QuotaChange",
@@ -99,6 +107,7 @@ __all__ = [
     "Result",
     "SecurityGroup",
     "SetupReport",
+    "Snapshot",
     "SpotPrice",
     "StateChange",
     "Subnet",

@@ -122,6 +122,44 @@ class Volume:
     volume_type: str = "gp3"
     #: The options of the launch that it was for, in one line; None if its tags do not have them.
     settings: str | None = None
+    created: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One snapshot that this tool created. `size_gb` is the size of its volume; 0 if EC2's reply lacks it."""
+
+    snapshot_id: str
+    region: str
+    size_gb: int
+    state: str
+    created: datetime | None
+    #: EC2's storage tier: `standard` or `archive`.
+    tier: str = "standard"
+    #: The principal that created it, by its tag.
+    owner: str | None = None
+
+
+@dataclass(frozen=True)
+class ImageSnapshot:
+    """A snapshot behind an image. `size_gb` is the size of a volume of it; 0 if EC2's reply lacks it."""
+
+    snapshot_id: str
+    size_gb: int
+
+
+@dataclass(frozen=True)
+class OwnImage:
+    """One image that this tool created, with the snapshots that bill for it."""
+
+    image_id: str
+    region: str
+    name: str
+    state: str
+    created: datetime | None
+    snapshots: tuple[ImageSnapshot, ...]
+    #: The principal that created it, by its tag.
+    owner: str | None = None
 
 
 @dataclass(frozen=True)

@@ -95,6 +95,7 @@ class Case:
 
 CASES = [
     Case("status", "status"),
+    Case("costs", "costs"),
     Case("access", "access"),
     Case("cleanup --dry-run --include-ebs", "cleanup-dry-run", regions=False),
     Case("cleanup --include-ebs --yes", "cleanup", regions=False),

@@ -25,6 +25,8 @@ from aws_bootstrap.models import (
     CleanupPlan,
     CleanupReport,
     CompletionScript,
+    CostItem,
+    CostReport,
     DeletedVolume,
     DryRun,
     ExtendReport,
@@ -119,6 +121,8 @@ ENDED = Termination(
     ("vol-2",),
     kept_volumes=(KeptVolume("vol-2", 96, "us-west-2", 7.68),),
 )
+BILLS = CostItem("instance", "i-1", "us-west-2", 0.2, 146.0, None, BOX.launch_time, "AIDA", True, state="running")
+SNAPSHOT = CostItem("snapshot", "snap-1", "us-west-2", None, None, 0.001, None, None, False, size_gb=20)
 RESULTS: list[Result] = [
     PLANNED,
     LAUNCHED,
@@ -138,6 +142,16 @@ RESULTS: list[Result] = [
         (QuotaHistoryRow("r-1", "DENIED", "L-1", "All G …", 8.0, "us-west-2", "spot", "gvt", BOX.launch_time),),
         ("us-west-2",),
     ),
+    CostReport(("us-west-2",), (), (BILLS,), counted=(BILLS,)),
+    CostReport(
+        ("us-west-2",),
+        (),
+        None,
+        left_out=(SNAPSHOT,),
+        counted=(BILLS,),
+        everyone_command=f"{PROGRAM} costs --sum --everyone",
+    ),
+    CostReport(("us-west-2",), (), ()),
     AccessReport((OPEN,), "203.0.113.7", ("us-west-2",), ()),
     AccessReport((), None, ("us-west-2",), ()),
     CleanupPlan(("us-west-2",), (), (STALE,), (MOVED,), (MOVED,), (VolumeEntry("vol-1", 8),), broken=("i-7",)),

@@ -292,7 +292,7 @@ def test_only_the_doors_print():
 @pytest.mark.parametrize("path", MODULES, ids=NAMES)
 def test_printed_commands_begin_with_a_mark(path):
     """A command written out works for nobody who has a profile, `uv run` or `--sandbox`: see invocation.py."""
-    verbs = "launch|setup|status|access|terminate|cleanup|list|quota|completion"
+    verbs = "launch|setup|status|costs|access|terminate|cleanup|list|quota|completion"
     sandbox_verbs = "start|stop|status|env|fault|log|account|interrupt|reset"
     written_out = re.compile(rf"aws-bootstrap (--sandbox )?({verbs}|sandbox ({sandbox_verbs}))\b")
     docstrings = docstrings_of(tree(path))

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 #: When to read data volumes: at the same time as the instances, before them, or not at all. `with-roots` reads root
 #: volumes as well, in the same call.
 type VolumeReading = Literal["beside", "with-roots", "first", "none"]
+#: Reads one region: its instances (of these ids; without any, all), its volumes, and anything else.
+type Reader[T] = Callable[[EC2Client, Sequence[str]], tuple[list[Instance], list[Volume], T]]
 
 
 @dataclass(frozen=True)
@@ -129,20 +131,23 @@ def read(
     hosts: Sequence[Host] | None = None,
 ) -> Inventory:
     """Return the boxes named, or all boxes in these regions. See `read_with`."""
-    inventory, _ = read_with(_nothing_more, app, regions, names, volumes=volumes, hosts=hosts)
+
+    def read_both(client: EC2Client, instance_ids: Sequence[str]) -> tuple[list[Instance], list[Volume], None]:
+        return *read_region(client, instance_ids, volumes), None
+
+    inventory, _ = read_with(read_both, app, regions, names, hosts=hosts)
     return inventory
 
 
 def read_with[T](
-    more: Callable[[EC2Client, Sequence[Instance]], T],
+    reader: Reader[T],
     app: App,
     regions: Sequence[str] = (),
     names: Sequence[str] = (),
     *,
-    volumes: VolumeReading = "beside",
     hosts: Sequence[Host] | None = None,
 ) -> tuple[Inventory, dict[str, T]]:
-    """Return the inventory, and what `more` reads in each region once the region's instances are known.
+    """Return the inventory of what the reader reads, and by region what else it reads.
 
     A name is an alias or an instance id. It is looked up in the region that its block in the SSH config names, else in
     these regions, else in all. A named box may have ended. `hosts` are the managed ones of the SSH config, which is
@@ -156,9 +161,7 @@ def read_with[T](
     scope = replace(_scope(app, regions, names, hosts), is_narrowed=bool(regions))
 
     def read_one(region: str) -> tuple[list[Instance], list[Volume], T]:
-        client = app.aws.ec2(region)
-        instances, found_volumes = read_region(client, scope.ids_by_region[region], volumes)
-        return instances, found_volumes, more(client, instances)
+        return reader(app.aws.ec2(region), scope.ids_by_region[region])
 
     answers, failed = each_region(scope.ids_by_region, read_one)
     instances: list[Instance] = []
@@ -208,10 +211,6 @@ def check_none_ended(boxes: Iterable[Box]) -> None:
             ended.append(box.alias or box.instance_id)
     if ended:
         raise not_found(ended)
-
-
-def _nothing_more(client: EC2Client, instances: Sequence[Instance]) -> None:
-    """Read nothing besides instances and volumes."""
 
 
 def read_region(

@@ -19,12 +19,12 @@ from ..models import (
     InstanceStatus,
     OrphanVolume,
     Prices,
-    RegionFailure,
     StatusReport,
     Volume,
     VolumeStatus,
 )
 from ..models import cost as money
+from ..outcomes import failed_regions
 from . import costs
 from .access import blocked_address_hint
 from .box import Box
@@ -43,7 +43,9 @@ def gather(app: App, regions: Sequence[str], *, instructions: bool = True, gpu: 
             partial(read, app, regions, hosts=hosts, volumes="with-roots"), partial(find_owner, app)
         )
     except BootstrapError as exc:
-        _attach_unread_regions(exc, regions)
+        failed = failed_regions(exc, regions)
+        if failed:
+            exc.attach_result(StatusReport((), tuple(one.region for one in failed), failed, ()))
         raise
     prices = costs.read_instance_prices(app, [box.instance for box in inventory.boxes])
     now = datetime.now(UTC)
@@ -72,18 +74,6 @@ def _with_totals(report: StatusReport) -> StatusReport:
     monthly = [instance.monthly_cost_usd for instance in report.instances]
     monthly += [orphan.monthly_cost_usd for orphan in report.orphan_volumes]
     return replace(report, price_per_hour=money.total(hourly), monthly_cost_usd=money.total(monthly, digits=2))
-
-
-def _attach_unread_regions(error: BootstrapError, named: Sequence[str]) -> None:
-    """Attach the report of the regions that could not be read to the error: those named, else all that were."""
-    reason_by_region: dict[str, str] = {}
-    for region in named:
-        reason_by_region[region] = str(error)
-    for of_region in error.report.regions:
-        reason_by_region[of_region.region] = of_region.reason
-    if reason_by_region:
-        failed = [RegionFailure(region, reason) for region, reason in reason_by_region.items()]
-        error.attach_result(StatusReport((), tuple(reason_by_region), tuple(failed), ()))
 
 
 def _orphan(volume: Volume, caller: str | None) -> OrphanVolume:

@@ -26,6 +26,7 @@ DOCUMENTS: dict[str, type[Result]] = {
     "cleanup": models.CleanupReport,
     "cleanup-dry-run": models.CleanupPlan,
     "completion": models.CompletionScript,
+    "costs": models.CostReport,
     "launch": models.LaunchReport,
     "launch-dry-run": models.DryRun,
     "list-amis": models.ImageList,

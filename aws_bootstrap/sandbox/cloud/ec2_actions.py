@@ -271,6 +271,20 @@ class SandboxEC2(EC2Response):
             }
         )
 
+    def describe_snapshots(self) -> ActionResult:
+        """Return the snapshots of the owners; moto returns everybody's, those behind public images among them.
+
+        https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSnapshots.html
+        """
+        found = self.backend.describe_snapshots(
+            snapshot_ids=self._list("SnapshotIds"), filters=self._filters_from_querystring()
+        )
+        owners = self._list("OwnerIds", "Owners")
+        if owners:
+            accounts = {catalog.ACCOUNT if owner == "self" else owner for owner in owners}
+            found = [snapshot for snapshot in found if snapshot.owner_id in accounts]
+        return ActionResult({"Snapshots": found})
+
     def get_console_output(self) -> ActionResult:
         """Return the machine's console output, the last 64 KB.
 

@@ -128,6 +128,13 @@ def shown_abroad(reached: Reached) -> bool:
     return reached.document["regions_queried"] == [ABROAD]
 
 
+def costs_shown(reached: Reached) -> bool:
+    """Everything of ours that bills is in the document once."""
+    listed = [one["id"] for one in (*reached.document["items"], *reached.document["left_out"])]
+    billing = {thing.id for thing in reached.account.billing() if thing.is_ours}
+    return billing <= set(listed) and len(listed) == len(set(listed))
+
+
 def tidied(reached: Reached) -> bool:
     """The alias of the box that is gone is gone, the other stays."""
     return reached.facts["gone"] not in reached.aliases and reached.facts["box"] in reached.aliases
@@ -231,6 +238,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("status", ("status",), shown, world="two-regions"),
     Scenario("status-region", ("status", "-r", ABROAD), shown_abroad, world="two-regions"),
     Scenario("status-gpu", ("status", "--gpu"), shown_with_gpu, world="two-regions", boot=True),
+    Scenario("costs", ("costs",), costs_shown, world="leftovers"),
     Scenario(
         "terminate-alias",
         ("terminate", "aws-gpu1", "--yes"),

@@ -45,6 +45,7 @@ FIRST_BOX = (
 SECOND_BOX = (
     (*_BARE, "--on-demand", "--subnet-id", "{subnet}", "--ebs-volume-id", "{volume}"),
     ("status", "--gpu"),
+    ("costs",),
     ("terminate", "--yes"),
 )
 #: There is no spot capacity, so that `--max-price` looks at the prices; and a volume of a box of long ago is left.
@@ -66,10 +67,11 @@ FOURTH_BOX = (
     ("quota", "history"),
 )
 LIFE = (*FIRST_BOX, *SECOND_BOX, *THIRD_BOX, *FOURTH_BOX)
-#: Warnings that belong to the situation.
-EXPECTED_WARNINGS = {"no-capacity"}
+#: Warnings that belong to the situation; the user's own volume has no owner.
+EXPECTED_WARNINGS = {"no-capacity", "not-yours"}
 READS = (
     ("status",),
+    ("costs",),
     ("list", "instance-types", "--prefix", "g4dn"),
     ("list", "amis"),
     ("quota", "show", "-r", "us-west-1"),
