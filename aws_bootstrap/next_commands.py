@@ -5,13 +5,12 @@ A view shows a command with its title, a document as words (`next`). Commands be
 
 from __future__ import annotations
 
-import re
-import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import singledispatch
 
-from .invocation import MARKS, PROFILE, PROGRAM, SSH
+from .command_lines import commands_in, own, words_of
+from .invocation import PROFILE, SSH
 from .models import (
     AccessReport,
     AliasEntry,
@@ -39,58 +38,6 @@ from .models.quota import SMALLEST_BOX, value_to_request
 
 #: The program on the box that prints Jupyter's address with its token; by its path, since not every shell finds it.
 JUPYTER_LINK = ".aws-bootstrap/jupyter-link"
-
-#: Where a command begins in a line of a hint. It ends with the line, or at two spaces.
-_IN_HINT = re.compile(rf"({re.escape(PROGRAM)}|{re.escape(SSH)}|(?:(?<=: )|^)aws )(.*?)(?:  |$)", re.MULTILINE)
-#: Words in place of which the reader writes his own: such a command does not run as it is.
-_TO_FILL_IN = ("ID", "PATH.pub", "SUBNET", "ZONE")
-
-
-# --- commands and their words ----------------------------------------------------------------------------
-
-
-def own(title: str, *words: str, do: str | None = None) -> Command:
-    """Return a command of this program; its purpose is the subcommand's name unless another is given."""
-    name = words[0]
-    if name in ("list", "quota"):
-        name = f"{words[0]}-{words[1]}"
-    return Command(do or name, (PROGRAM, *words), title)
-
-
-def shell_line(argv: Iterable[str]) -> str:
-    """Return the words as one line for a shell, their marks unchanged."""
-    line = " ".join(_quoted(word) for word in argv)
-    return line.replace(f" {PROFILE}", PROFILE)  # what replaces that mark has its own space, or is nothing
-
-
-def _quoted(word: str) -> str:
-    if word in MARKS:
-        return word
-    return shlex.quote(word)
-
-
-def commands_in(hint: str | None) -> tuple[Command, ...]:
-    """Return the commands that an error's hint names and that run as they are, each once."""
-    found: dict[tuple[str, ...], Command] = {}
-    for start, rest in _IN_HINT.findall(hint or ""):
-        words = _words(rest.replace(PROFILE, f" {PROFILE}"))
-        if not words or set(words) & set(_TO_FILL_IN):
-            continue
-        if start == PROGRAM:
-            named = own("", *words)
-        else:
-            program = start.strip()
-            named = Command(program.strip("{}"), (program, *words))
-        found.setdefault(named.argv, named)
-    return tuple(found.values())
-
-
-def _words(line: str) -> list[str]:
-    """Return the words of a command line; none for a sentence with an apostrophe, which is no command."""
-    try:
-        return shlex.split(line)
-    except ValueError:
-        return []
 
 
 # --- boxes and volumes -----------------------------------------------------------------------------------
@@ -135,7 +82,7 @@ def of_stale(entries: Iterable[AliasEntry]) -> list[Command]:
     commands: list[Command] = []
     for entry in entries:
         if entry.settings is not None:
-            words = _words(entry.settings)
+            words = words_of(entry.settings)
             commands.append(own(f"{entry.alias} again", "launch", *words, "--name", entry.alias))
     return commands
 

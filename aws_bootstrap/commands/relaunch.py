@@ -18,7 +18,7 @@ def relaunch(ctx: click.Context, /, name: str, yes: bool, dry_run: bool) -> None
     """Launch an ended box again: the same options, alias and data volume.
 
     The options are those of its launch, as the SSH config or EC2's tags keep them. A box that EC2 has forgotten is
-    found by its data volume. Its root disk is gone.
+    found by its data volume. Its root disk no longer exists.
 
     \b
     Examples:

@@ -7,8 +7,8 @@ from functools import singledispatch
 
 from click import style, unstyle
 
+from ..command_lines import shell_line
 from ..models import AccessReport, CleanupPlan, CleanupReport, Command, CostReport, Result, StatusReport
-from ..next_commands import shell_line
 
 
 @singledispatch

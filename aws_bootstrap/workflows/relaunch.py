@@ -33,7 +33,7 @@ class _Found:
 
 
 def words_for(app: App, name: str) -> list[str]:
-    """Return the options of the launch that brings back the box with that alias or id.
+    """Return the options of the launch that repeats the box with that alias or id.
 
     BootstrapError `not-found` if its settings are kept nowhere, `box-running` if it has not ended. Waits until its data
     volume is free.
