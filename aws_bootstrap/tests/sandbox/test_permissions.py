@@ -39,10 +39,14 @@ _BARE = ("launch", "--yes", "--no-setup", "--ssh-timeout", "10s")
 FIRST_BOX = (
     (*_BARE, "--dry-run"),
     (*_BARE, "--ebs-storage", "1", "--tag", "team=vision", "--wait", "--wait-timeout", "2m"),
+    ("extend", "aws-gpu1", "2h"),
+    ("extend", "aws-gpu1", "--never"),
     ("terminate", "aws-gpu1", "--keep-ebs", "--yes"),
 )
 #: Between the two the kept volume loses its tags: it is the user's own.
 SECOND_BOX = (
+    ("relaunch", "{ended}", "--yes"),
+    ("terminate", "--yes"),
     (*_BARE, "--on-demand", "--subnet-id", "{subnet}", "--ebs-volume-id", "{volume}"),
     ("status", "--gpu"),
     ("costs",),
@@ -109,7 +113,7 @@ def _life(bench: Bench) -> Lived:
     """Run every command, under the full and the narrowed policy at once."""
     first = _under_both(bench, FIRST_BOX, {})
     bench.sandbox.policy()
-    facts = {"subnet": _subnet(bench), "volume": _own_volume(bench)}
+    facts = {"subnet": _subnet(bench), "volume": _own_volume(bench), "ended": _ended(bench)}
     second = _under_both(bench, SECOND_BOX, facts)
     bench.sandbox.policy()
     _leave_volume(bench)
@@ -130,6 +134,14 @@ def _live(bench: Bench, lines: tuple[tuple[str, ...], ...], facts: dict[str, str
     """Run the commands, one after another; return how they ended and what was decided."""
     outcomes = [bench.run([*(word.format(**facts) for word in line), "-o", "json"]) for line in lines]
     return Lived(tuple(outcomes), tuple(bench.sandbox.decisions()))
+
+
+def _ended(bench: Bench) -> str:
+    """The id of a box that has ended."""
+    filters = [{"Name": "instance-state-name", "Values": ["shutting-down", "terminated"]}]
+    (reservation, *_) = bench.sandbox.client().describe_instances(Filters=filters)["Reservations"]
+    instance_id: str = reservation["Instances"][0]["InstanceId"]
+    return instance_id
 
 
 def _subnet(bench: Bench) -> str:
