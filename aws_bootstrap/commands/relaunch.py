@@ -17,7 +17,7 @@ from .command import Command
 def relaunch(ctx: click.Context, /, name: str, yes: bool, dry_run: bool) -> None:
     """Launch an ended box again: the same options, alias and data volume.
 
-    The options are those of its launch, as the SSH config or EC2's tags keep them. A box that EC2 has forgotten is
+    A box that runs is shown as it is. The options are those of its launch, as the SSH config or EC2's tags keep them. A box that EC2 has forgotten is
     found by its data volume. Its root disk no longer exists.
 
     \b
@@ -25,10 +25,14 @@ def relaunch(ctx: click.Context, /, name: str, yes: bool, dry_run: bool) -> None
       aws-bootstrap relaunch aws-gpu1
       aws-bootstrap relaunch i-0123456789abcdef0 --dry-run
     """
-    from ..workflows.relaunch import words_for
+    from ..workflows.relaunch import plan
     from .launch import launch
 
-    words = words_for(ctx.find_object(App) or App(), name)
+    app = ctx.find_object(App) or App()
+    words = plan(app, name)
+    if not isinstance(words, list):
+        app.show(words)
+        return
     if yes:
         words.append("--yes")
     if dry_run:

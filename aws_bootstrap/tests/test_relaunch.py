@@ -43,7 +43,7 @@ def add_alias(app, instance_id: str, *, settings: str | None, region: str = EAST
 def test_the_ssh_config_has_them_by_alias(app, cloud):
     instance_id = ended_box(cloud)
     add_alias(app, instance_id, settings=LINE)
-    assert relaunch.words_for(app, "aws-gpu1") == [*LINE.split(), "--name", "aws-gpu1"]
+    assert relaunch.plan(app, "aws-gpu1") == [*LINE.split(), "--name", "aws-gpu1"]
 
 
 def test_the_instances_tags_have_them_by_id_in_any_region(app, cloud):
@@ -51,7 +51,7 @@ def test_the_instances_tags_have_them_by_id_in_any_region(app, cloud):
     instance_id = start_box(client)["InstanceId"]
     tagged(client, instance_id, LINE)
     client.terminate_instances(InstanceIds=[instance_id])
-    assert relaunch.words_for(app, instance_id) == LINE.split()
+    assert relaunch.plan(app, instance_id) == LINE.split()
 
 
 def test_the_data_volumes_tags_have_them_when_ec2_has_forgotten_the_instance(app, cloud):
@@ -59,7 +59,7 @@ def test_the_data_volumes_tags_have_them_when_ec2_has_forgotten_the_instance(app
     volume_id = make_volume(client, "i-0aaaaaaaaaaaaaaaa")
     tagged(client, volume_id, LINE)
     kept = ["--on-demand", "--instance-type", "g5.xlarge", "--ttl", "28800"]
-    words = relaunch.words_for(app, "i-0aaaaaaaaaaaaaaaa")
+    words = relaunch.plan(app, "i-0aaaaaaaaaaaaaaaa")
     assert words == [*kept, "--region", EAST, "--ebs-volume-id", volume_id]
 
 
@@ -67,7 +67,7 @@ def test_a_box_with_defaults_alone_comes_back_too(app, cloud):
     """An empty line is kept settings, and no settings are not."""
     instance_id = ended_box(cloud)
     add_alias(app, instance_id, settings="")
-    assert relaunch.words_for(app, "aws-gpu1") == ["--name", "aws-gpu1"]
+    assert relaunch.plan(app, "aws-gpu1") == ["--name", "aws-gpu1"]
 
 
 @pytest.mark.parametrize("settings", [None, "--ttl 'half a quote"])
@@ -85,19 +85,25 @@ def test_an_alias_that_this_machine_lacks_is_not_found(run, cloud):
     assert json.loads(done.stdout)["error"]["code"] == "not-found"
 
 
-def test_a_box_that_runs_is_not_launched_again(run, app, cloud):
+def test_a_box_that_runs_is_shown_and_not_launched_again(run, app, cloud):
+    """A script may repeat the command."""
     instance_id = start_box(cloud.ec2(EAST))["InstanceId"]
     add_alias(app, instance_id, settings=LINE)
     done = run("relaunch", "aws-gpu1", "-o", "json")
+    document = json.loads(done.stdout)
+    assert done.exit_code == 0, done.output
+    assert (document["instance_id"], document["existing"], document["ssh_alias"]) == (instance_id, True, "aws-gpu1")
+    cloud.ec2(EAST).stop_instances(InstanceIds=[instance_id])
+    done = run("relaunch", "aws-gpu1", "-o", "json")
     error = json.loads(done.stdout)["error"]
-    assert (done.exit_code, error["code"]) == (1, "box-running")
+    assert (done.exit_code, error["code"]) == (1, "instance-stopped")
     assert "aws-bootstrap terminate aws-gpu1" in error["hint"]
 
 
 def test_a_region_that_cannot_be_read_is_no_reason_to_give_up_the_settings(app, cloud):
     cloud.deny(EAST)
     with pytest.raises(BootstrapError) as failure:
-        relaunch.words_for(app, "i-0aaaaaaaaaaaaaaaa")
+        relaunch.plan(app, "i-0aaaaaaaaaaaaaaaa")
     assert failure.value.code in ("region-failed", "access-denied")
 
 
@@ -161,4 +167,4 @@ def test_an_interrupted_box_comes_back_with_alias_volume_and_limit(program, wait
     assert again["deadline"]
     assert program.ssh("aws-gpu1", "mountpoint /data").returncode == 0
     code, once_more = program.json("relaunch", "aws-gpu1")
-    assert once_more["error"]["code"] == "box-running"
+    assert (code, once_more["existing"], once_more["instance_id"]) == (0, True, again["instance_id"])

@@ -9,13 +9,15 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from .. import aws, ec2, output, sshconfig
+from ..config import LaunchConfig
 from ..errors import BootstrapError
 from ..invocation import PROGRAM
-from ..models import Instance, Volume
+from ..models import Instance, LaunchReport, Volume
 from ..parallel import gather
 from ..sshconfig import Host
 from .data_volume import find_for
 from .inventory import managed_hosts
+from .launch import named
 
 if TYPE_CHECKING:
     from ..app import App
@@ -32,11 +34,11 @@ class _Found:
     volume: Volume | None
 
 
-def words_for(app: App, name: str) -> list[str]:
-    """Return the options of the launch that repeats the box with that alias or id.
+def plan(app: App, name: str) -> list[str] | LaunchReport:
+    """Return the options of the launch that repeats the box with that alias or id; the box itself if it runs.
 
-    BootstrapError `not-found` if its settings are kept nowhere, `box-running` if it has not ended. Waits until its data
-    volume is free.
+    So a repeated `relaunch` creates no second box. BootstrapError `not-found` if its settings are kept nowhere,
+    `instance-stopped` if it is stopped. Waits until its data volume is free.
     """
     host = sshconfig.find_in(managed_hosts(app), name)
     instance_id = host.instance_id if host else name
@@ -44,23 +46,36 @@ def words_for(app: App, name: str) -> list[str]:
         raise _not_found(name)
     found = _find(app, instance_id, host)
     if found.instance and found.instance.state not in ec2.ENDED:
-        raise BootstrapError(
-            f"{name} has not ended: it is {found.instance.state}.",
-            hint=f"End it first: {PROGRAM} terminate {name}",
-            code="box-running",
-        )
-    line = _settings(host, found)
-    if line is None:
-        raise _not_found(name)
-    try:
-        words = shlex.split(line)
-    except ValueError as exc:  # somebody edited them
-        raise _not_found(name) from exc
+        return _living(app, name, found.instance)
+    words = _words(name, host, found)
     if found.volume:
         words = _with_volume(app, words, found.volume)
     if host:
         words += ["--name", host.alias]
     return words
+
+
+def _living(app: App, name: str, instance: Instance) -> LaunchReport:
+    """Return the box as the result. BootstrapError if it is stopped: its disks bill, and it is not launched again."""
+    if instance.state not in ("pending", "running"):
+        raise BootstrapError(
+            f"{name} has not ended: it is {instance.state}.",
+            hint=f"End it first: {PROGRAM} terminate {name}",
+            code="instance-stopped",
+        )
+    is_spot = instance.lifecycle == "spot"
+    return named.existing(app, LaunchConfig((instance.instance_type,), spot=is_spot, name=name), instance)
+
+
+def _words(name: str, host: Host | None, found: _Found) -> list[str]:
+    """Return the options of the box's launch. BootstrapError `not-found` if they are kept nowhere, or are unreadable."""
+    line = _settings(host, found)
+    if line is None:
+        raise _not_found(name)
+    try:
+        return shlex.split(line)
+    except ValueError as exc:  # somebody edited them
+        raise _not_found(name) from exc
 
 
 def _find(app: App, instance_id: str, host: Host | None) -> _Found:
