@@ -17,8 +17,8 @@ from .command import Command
 def relaunch(ctx: click.Context, /, name: str, yes: bool, dry_run: bool) -> None:
     """Launch an ended box again: the same options, alias and data volume.
 
-    A box that runs is shown as it is. The options are those of its launch, as the SSH config or EC2's tags keep them. A box that EC2 has forgotten is
-    found by its data volume. Its root disk no longer exists.
+    A box that runs is shown as it is. The options are those of its launch, as the SSH config or EC2's tags keep them.
+    A box that EC2 has forgotten is found by its data volume. Its root disk no longer exists.
 
     \b
     Examples:

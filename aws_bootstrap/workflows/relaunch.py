@@ -68,7 +68,7 @@ def _living(app: App, name: str, instance: Instance) -> LaunchReport:
 
 
 def _words(name: str, host: Host | None, found: _Found) -> list[str]:
-    """Return the options of the box's launch. BootstrapError `not-found` if they are kept nowhere, or are unreadable."""
+    """Return the options of the box's launch. BootstrapError `not-found` if they are kept nowhere."""
     line = _settings(host, found)
     if line is None:
         raise _not_found(name)
