@@ -27,6 +27,7 @@ from aws_bootstrap.models import (
     CompletionScript,
     DeletedVolume,
     DryRun,
+    EndedBox,
     ExtendReport,
     ImageList,
     ImageRow,
@@ -119,6 +120,7 @@ ENDED = Termination(
     ("vol-2",),
     kept_volumes=(KeptVolume("vol-2", 96, "us-west-2", 7.68),),
 )
+GONE = EndedBox("i-2", "aws-gpu2", "us-west-2", "deadline", "console", BOX.launch_time)
 RESULTS: list[Result] = [
     PLANNED,
     LAUNCHED,
@@ -154,6 +156,7 @@ RESULTS: list[Result] = [
     CleanupReport(("us-west-2",), (), (), (), (), ()),
     CompletionScript("bash", "complete …"),
     ExtendReport("i-1", "aws-gpu1", "us-west-2", None, 5400),
+    StatusReport((), ("us-west-2",), (), (), ended=(GONE, dataclasses.replace(GONE, ssh_alias=None, ended_at=None))),
 ]
 NAMES = [f"{type(r).__name__}-{n}" for n, r in enumerate(RESULTS)]
 
