@@ -19,6 +19,7 @@ from .models import (
     CleanupReport,
     Command,
     CostReport,
+    EndedBox,
     ExtendReport,
     ImageList,
     InstanceStatus,
@@ -74,6 +75,15 @@ def of_kept_volumes(result: CleanupPlan | CleanupReport) -> list[Command]:
     commands: list[Command] = []
     for deletion in commands_in(result.delete_kept_command):
         commands.append(replace(deletion, title="Delete these too"))
+    return commands
+
+
+def of_ended(boxes: Iterable[EndedBox]) -> list[Command]:
+    """Return how to launch again each box that has an alias here, and that its user did not end."""
+    commands: list[Command] = []
+    for box in boxes:
+        if box.ssh_alias and box.yours is not False and box.reason != "user":
+            commands.append(own(f"{box.ssh_alias} again", "relaunch", box.ssh_alias))
     return commands
 
 
@@ -251,6 +261,7 @@ def _after_status(report: StatusReport) -> tuple[Command, ...]:
     if not report.is_brief:
         for box in report.instances:
             commands += of_box(box, instructions=report.instructions)
+    commands += of_ended(report.ended)
     commands += of_orphans(report.orphan_volumes)
     if not report.instances:
         commands.append(own("Launch one", "launch"))

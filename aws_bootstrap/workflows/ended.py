@@ -1,4 +1,4 @@
-"""Why boxes are gone: by EC2's state reason, else by the spot request or by what the guardian wrote to the console."""
+"""Why boxes have ended: by EC2's state reason, else by the spot request or the line of the guardian on the console."""
 
 from __future__ import annotations
 
