@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+#: The programs of the guardian, which must not run in a box that shares the machine's processes.
+_GUARDIAN = ("/usr/local/lib/aws-bootstrap/", "/usr/local/bin/aws-bootstrap")
+
 
 @dataclass(frozen=True)
 class File:
@@ -44,6 +47,11 @@ def parse(user_data: bytes) -> Config:
     if text.startswith("#cloud-config"):
         return _cloud_config(text)
     return Config(error="user data is neither a script nor cloud-config" if text.strip() else "")
+
+
+def without_guardian(files: tuple[File, ...]) -> tuple[File, ...]:
+    """Return the files that are no program of the guardian's."""
+    return tuple(file for file in files if not file.path.startswith(_GUARDIAN))
 
 
 def _cloud_config(text: str) -> Config:
