@@ -2,6 +2,7 @@
 
 from ..models.facts import Market
 from .detaching import wait_detached
+from .endings import console_output, spot_request_statuses
 from .images import find_images, find_own_images, image_names, image_owner, latest_ami, login_user
 from .instances import (
     ENDED,
@@ -66,6 +67,7 @@ __all__ = [
     "attach_ebs_volume",
     "authorize",
     "claim_ebs_volume",
+    "console_output",
     "create_ebs_volume",
     "delete_ebs_volume",
     "detach_ebs_volume",
@@ -111,6 +113,7 @@ __all__ = [
     "rule_changes",
     "settings_tags",
     "spot_prices",
+    "spot_request_statuses",
     "start_instances",
     "tag_limits",
     "revoke_format_permission",

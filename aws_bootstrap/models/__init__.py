@@ -49,7 +49,7 @@ from .quota import (
     QuotaRequests,
     QuotaRow,
 )
-from .status import InstanceStatus, OrphanVolume, StatusReport, VolumeStatus
+from .status import EndedBox, InstanceStatus, OrphanVolume, StatusReport, VolumeStatus
 from .terminate import KeptVolume, TerminateReport, Termination, TerminationTarget
 
 __all__ = [
@@ -68,6 +68,7 @@ __all__ = [
     "DryRun",
     "ExtendReport",
     "EbsVolume",
+    "EndedBox",
     "ErrorReport",
     "Image",
     "ImageList",

@@ -175,6 +175,12 @@ class Instance:
     launch_time: datetime | None
     public_ip: str | None = None
     state_reason: str | None = None
+    #: EC2's code of that reason, such as `Client.UserInitiatedShutdown`; None if its reply has none.
+    state_reason_code: str | None = None
+    #: When it began to end; None while it has not, or if EC2 does not say.
+    ended_at: datetime | None = None
+    #: None for an on-demand instance.
+    spot_request_id: str | None = None
     image_id: str = ""
     #: Its security groups.
     group_ids: tuple[str, ...] = ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 from ..gpu import GpuInfo
 from ..idleness import Idleness
@@ -60,6 +61,32 @@ class InstanceStatus:
     seconds_left: float | None = private()
 
 
+#: Why a box has ended. `deadline`, `idle` and `cost-cap` are the limits at which it ended itself.
+EndReason = Literal["spot-interruption", "deadline", "idle", "cost-cap", "user", "unknown"]
+#: Where the reason is from: EC2's state reason, the status of the spot request, or the serial console.
+EndSource = Literal["state-reason", "spot-request", "console"]
+
+
+@dataclass(frozen=True)
+class EndedBox:
+    """A box that is terminated, for as long as EC2 reports it."""
+
+    instance_id: str
+    ssh_alias: str | None
+    region: str
+    reason: EndReason
+    #: Null where the reason is unknown.
+    source: EndSource | None
+    #: When it began to end; null if EC2 does not say.
+    ended_at: datetime | None = None
+    #: The principal that launched it; null for a box from before the tag `aws-bootstrap-owner`.
+    owner: str | None = None
+    #: Whether that is the caller; null where it could not be read who calls.
+    yours: bool | None = None
+    #: Whether the options of its launch are kept, which `relaunch` needs.
+    has_settings: bool = private(False)
+
+
 @dataclass(frozen=True)
 class OrphanVolume:
     """A data volume that bills though its instance no longer exists. Its cost is a list price; null if unknown."""
@@ -92,6 +119,8 @@ class StatusReport(Result):
     monthly_cost_usd: float | None = None
     #: The regions that a policy of the account's organization denies, unless --region named them.
     regions_denied: tuple[RegionFailure, ...] = ()
+    #: The boxes that are terminated, in the order of their end.
+    ended: tuple[EndedBox, ...] = ()
     instructions: bool = private(True)
 
     @property

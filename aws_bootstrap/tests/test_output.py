@@ -29,6 +29,7 @@ from aws_bootstrap.models import (
     CostReport,
     DeletedVolume,
     DryRun,
+    EndedBox,
     ExtendReport,
     ImageList,
     ImageRow,
@@ -123,6 +124,7 @@ ENDED = Termination(
 )
 BILLS = CostItem("instance", "i-1", "us-west-2", 0.2, 146.0, None, BOX.launch_time, "AIDA", True, state="running")
 SNAPSHOT = CostItem("snapshot", "snap-1", "us-west-2", None, None, 0.001, None, None, False, size_gb=20)
+GONE = EndedBox("i-2", "aws-gpu2", "us-west-2", "deadline", "console", BOX.launch_time)
 RESULTS: list[Result] = [
     PLANNED,
     LAUNCHED,
@@ -168,6 +170,7 @@ RESULTS: list[Result] = [
     CleanupReport(("us-west-2",), (), (), (), (), ()),
     CompletionScript("bash", "complete …"),
     ExtendReport("i-1", "aws-gpu1", "us-west-2", None, 5400),
+    StatusReport((), ("us-west-2",), (), (), ended=(GONE, dataclasses.replace(GONE, ssh_alias=None, ended_at=None))),
 ]
 NAMES = [f"{type(r).__name__}-{n}" for n, r in enumerate(RESULTS)]
 

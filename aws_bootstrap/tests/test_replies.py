@@ -112,6 +112,11 @@ def rules(client):
     return ec2.find_rules(client, [group])
 
 
+def console(client):
+    started = start_box(client)["InstanceId"]
+    return ec2.console_output(client, started)
+
+
 VERBS = {
     "DescribeInstances": lambda c: ec2.find_instances(c),
     "RunInstances": start_instances,
@@ -125,6 +130,7 @@ VERBS = {
     "DescribeSecurityGroups": lambda c: ec2.find_security_groups(c, "default"),
     "DescribeSecurityGroupRules": rules,
     "DescribeKeyPairs": lambda c: ec2.find_key_pairs(c, "key"),
+    "GetConsoleOutput": console,
 }
 
 

@@ -5,13 +5,23 @@ from __future__ import annotations
 from click import style
 
 from ..gpu import GpuInfo
-from ..models import InstanceStatus, OrphanVolume, StatusReport
-from ..next_commands import next_commands, of_box, of_orphans
+from ..models import EndedBox, InstanceStatus, OrphanVolume, StatusReport
+from ..next_commands import next_commands, of_box, of_ended, of_orphans
 from .costs import a_month, hourly, monthly, sum_of
 from .limits import ends
 from .text import aligned, heading, other_owner, pairs, plural, regions_read, span, text, titled, usd
 
 _COLOURS = {"running": "green", "pending": "yellow", "stopping": "yellow", "shutting-down": "yellow", "stopped": "red"}
+
+#: Why a box has ended, in words.
+REASONS = {
+    "spot-interruption": "spot interruption",
+    "deadline": "its deadline",
+    "idle": "no work for its idle limit",
+    "cost-cap": "its --max-cost",
+    "user": "terminated by a user",
+    "unknown": "reason unknown",
+}
 
 
 @text.register
@@ -26,6 +36,8 @@ def status_report(report: StatusReport) -> str:
         parts.append(_brief(report))
     else:
         parts += [_instance(instance, report) for instance in report.instances]
+    if report.ended:
+        parts.append(_ended(report.ended))
     if report.orphan_volumes:
         parts.append(_orphans(report.orphan_volumes))
     if report.instances or report.orphan_volumes:
@@ -151,6 +163,21 @@ def _total(report: StatusReport) -> str:
         ("Disks, addresses", sum_of(per_month, "a month", complete=not report.regions_failed)),
     ]
     return "\n".join([heading("Costs in all", "cyan"), *pairs(facts)])
+
+
+def _ended(boxes: tuple[EndedBox, ...]) -> str:
+    """Return a line a box that has ended: when, and why."""
+    rows: list[list[str]] = []
+    for box in boxes:
+        ended_at = "at an unknown time"
+        if box.ended_at:
+            ended_at = f"{box.ended_at:%Y-%m-%d %H:%M} UTC"
+        name = box.ssh_alias or ""
+        rows.append(
+            [box.instance_id, name, box.region, ended_at, REASONS[box.reason], _brief_owner(box.owner, box.yours)]
+        )
+    commands = pairs(titled(of_ended(boxes)))
+    return "\n".join([heading("Boxes that have ended", "cyan"), *aligned(rows), *commands])
 
 
 def _orphans(volumes: tuple[OrphanVolume, ...]) -> str:

@@ -214,6 +214,15 @@ _ORPHAN_VOLUMES: Columns = {
     "volume.kept": "Kept",
     "volume.owner": "Owner",
 }
+_ENDED: Columns = {
+    "instance_id": "Ended",
+    "ssh_alias": "Alias",
+    "region": "Region",
+    "ended_at": "At",
+    "reason": "Reason",
+    "source": "Known by",
+    "owner": "Owner",
+}
 _TOTALS: Columns = {"0": "In all", "1": "Cost"}
 
 
@@ -242,8 +251,10 @@ class InstanceRow:
 
 @tables.register
 def status_tables(report: StatusReport) -> list[Table]:
-    """Return the instances, then orphan volumes if there are any."""
+    """Return the instances, then those that have ended and orphan volumes if there are any."""
     shown = [Table(_INSTANCES, _instance_rows(report))]
+    if report.ended:
+        shown.append(Table(_ENDED, report.ended))
     if report.orphan_volumes:
         orphans = [OrphanRow(volume, _price(volume.monthly_cost_usd)) for volume in report.orphan_volumes]
         shown.append(Table(_ORPHAN_VOLUMES, orphans))

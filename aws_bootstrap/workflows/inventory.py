@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from ..app import App
 
 #: When to read data volumes: at the same time as the instances, before them, or not at all. `with-roots` reads root
-#: volumes as well, in the same call.
-type VolumeReading = Literal["beside", "with-roots", "first", "none"]
+#: volumes as well, `everything` also the instances that are terminated: each in the same call.
+type VolumeReading = Literal["beside", "with-roots", "everything", "first", "none"]
 #: Reads one region: its instances (of these ids; without any, all), its volumes, and anything else.
 type Reader[T] = Callable[[EC2Client, Sequence[str]], tuple[list[Instance], list[Volume], T]]
 
@@ -50,6 +50,8 @@ class Inventory:
     denied: tuple[RegionFailure, ...] = ()
     #: Whether the user chose the regions, so that nothing else is judged.
     is_narrowed: bool = False
+    #: The terminated instances of these regions, of which no box is named; read with `everything` alone.
+    ended: tuple[Instance, ...] = ()
 
     def orphans(self) -> tuple[Volume, ...]:
         """Return the volumes that are detached and whose instance no longer exists, the user's own among them."""
@@ -216,20 +218,20 @@ def check_none_ended(boxes: Iterable[Box]) -> None:
 def read_region(
     client: EC2Client, instance_ids: Sequence[str] = (), volumes: VolumeReading = "beside"
 ) -> tuple[list[Instance], list[Volume]]:
-    """Return one region's instances and data volumes, `with-roots` also their root volumes.
+    """Return one region's instances and data volumes, `with-roots` and `everything` also their root volumes.
 
-    The instances are those of these ids, whatever their state, or all that are not terminated.
+    The instances are those of these ids, whatever their state, or all that are not terminated, `everything` also those.
     """
     if instance_ids:
         read_instances = partial(ec2.get_instances, client, instance_ids)
     else:
-        read_instances = partial(ec2.find_instances, client)
+        read_instances = partial(ec2.find_instances, client, terminated=volumes == "everything")
     if volumes == "none":
         return read_instances(), []
     if volumes == "first":
         found_volumes = ec2.find_volumes(client)
         return read_instances(), found_volumes
-    if volumes == "with-roots":
+    if volumes in ("with-roots", "everything"):
         instances, (data, roots) = gather(read_instances, partial(ec2.find_volumes_and_roots, client))
         return instances, [*data, *roots]
     return gather(read_instances, partial(ec2.find_volumes, client))
@@ -288,6 +290,10 @@ class _Scope:
         self._check_found(instances, tuple(unread))
         if self.typed:
             volumes = [volume for volume in volumes if _is_of(volume, self.typed)]
+        ended: list[Instance] = []
+        if not self.typed:
+            ended = [instance for instance in instances if instance.state == "terminated"]
+            instances = [instance for instance in instances if instance.state != "terminated"]
         boxes = _join(instances, self.hosts, volumes)
         data_volumes = [volume for volume in volumes if volume.instance_id is not None]
         regions = tuple(self.ids_by_region)
@@ -299,6 +305,7 @@ class _Scope:
             tuple(unread),
             tuple(denied),
             self.is_narrowed and not self.typed,
+            tuple(ended),
         )
 
     def _is_chosen(self, region: str) -> bool:

@@ -28,6 +28,7 @@ from ..outcomes import failed_regions
 from . import costs
 from .access import blocked_address_hint
 from .box import Box
+from .ended import ended_boxes
 from .inventory import managed_hosts, read
 from .owners import find_owner, is_yours, warn_if_caller_unknown
 
@@ -40,18 +41,21 @@ def gather(app: App, regions: Sequence[str], *, instructions: bool = True, gpu: 
     hosts = managed_hosts(app)
     try:
         inventory, caller = parallel.gather(
-            partial(read, app, regions, hosts=hosts, volumes="with-roots"), partial(find_owner, app)
+            partial(read, app, regions, hosts=hosts, volumes="everything"), partial(find_owner, app)
         )
     except BootstrapError as exc:
         failed = failed_regions(exc, regions)
         if failed:
             exc.attach_result(StatusReport((), tuple(one.region for one in failed), failed, ()))
         raise
-    prices = costs.read_instance_prices(app, [box.instance for box in inventory.boxes])
+    prices, ended = parallel.gather(
+        partial(costs.read_instance_prices, app, [box.instance for box in inventory.boxes]),
+        partial(ended_boxes, app, inventory.ended, hosts, caller),
+    )
     now = datetime.now(UTC)
     instances = [instance_status(box, prices, now, caller) for box in inventory.boxes]
     _warn_of_unknown_costs(instances)
-    warn_if_caller_unknown([box.yours for box in instances])
+    warn_if_caller_unknown([*(box.yours for box in instances), *(box.yours for box in ended)])
     if gpu:
         instances = _with_gpus(app, instances)
     orphan_volumes = [_orphan(volume, caller) for volume in inventory.orphans()]
@@ -61,6 +65,7 @@ def gather(app: App, regions: Sequence[str], *, instructions: bool = True, gpu: 
         regions_failed=inventory.failed,
         orphan_volumes=tuple(orphan_volumes),
         regions_denied=inventory.denied,
+        ended=ended,
         instructions=instructions,
     )
     return _with_totals(report)

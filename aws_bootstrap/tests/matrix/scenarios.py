@@ -117,6 +117,14 @@ def shown(reached: Reached) -> bool:
     return reached.account.living_boxes() <= listed
 
 
+def shown_with_ended(reached: Reached) -> bool:
+    """And those that have ended, apart; one whose state EC2 left out may be among the living."""
+    listed = {one["instance_id"] for one in reached.document["instances"] + reached.document["ended"]}
+    ended_ones = {one["instance_id"] for one in reached.document["ended"]}
+    gone = {reached.facts["off"], reached.facts["unclear"]}
+    return shown(reached) and gone <= listed and ended_ones <= gone
+
+
 def shown_with_gpu(reached: Reached) -> bool:
     """Each of them with its GPU."""
     running = [one for one in reached.document["instances"] if one["state"] == "running" and one["ssh_alias"]]
@@ -237,6 +245,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("extend", ("extend", "aws-gpu1", "2h"), extended, world="volume", boot=True),
     Scenario("status", ("status",), shown, world="two-regions"),
     Scenario("status-region", ("status", "-r", ABROAD), shown_abroad, world="two-regions"),
+    Scenario("status-ended", ("status",), shown_with_ended, world="ended"),
     Scenario("status-gpu", ("status", "--gpu"), shown_with_gpu, world="two-regions", boot=True),
     Scenario("costs", ("costs",), costs_shown, world="leftovers"),
     Scenario(

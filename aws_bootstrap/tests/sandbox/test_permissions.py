@@ -20,7 +20,7 @@ import pytest
 from aws_bootstrap.cli import main
 from aws_bootstrap.sandbox.cloud.policy import Request, decide, read_policy
 from aws_bootstrap.tests.matrix.bench import Bench, Outcome
-from aws_bootstrap.tests.matrix.worlds import ABROAD, HOME, caller
+from aws_bootstrap.tests.matrix.worlds import ABROAD, HOME, caller, end_unclear, power_off
 from reference import ROOT, commands
 
 PAGE = ROOT / "docs" / "permissions.md"
@@ -109,6 +109,10 @@ def _life(bench: Bench) -> Lived:
     """Run every command, under the full and the narrowed policy at once."""
     first = _under_both(bench, FIRST_BOX, {})
     bench.sandbox.policy()
+    end_unclear(bench)
+    self_ended = bench.run([*_BARE, "-o", "json"])
+    power_off(bench, self_ended.document["ssh_alias"])
+    bench.run(["cleanup", "--yes"])
     facts = {"subnet": _subnet(bench), "volume": _own_volume(bench)}
     second = _under_both(bench, SECOND_BOX, facts)
     bench.sandbox.policy()
