@@ -78,15 +78,6 @@ def of_kept_volumes(result: CleanupPlan | CleanupReport) -> list[Command]:
     return commands
 
 
-def of_ended(boxes: Iterable[EndedBox]) -> list[Command]:
-    """Return how to launch again each box that has an alias here, and that its user did not end."""
-    commands: list[Command] = []
-    for box in boxes:
-        if box.ssh_alias and box.yours is not False and box.reason != "user":
-            commands.append(own(f"{box.ssh_alias} again", "relaunch", box.ssh_alias))
-    return commands
-
-
 def of_stale(entries: Iterable[AliasEntry]) -> list[Command]:
     """Return how to launch again each box whose alias is removed: the options are kept in its block alone."""
     commands: list[Command] = []
@@ -114,7 +105,19 @@ def of_box(box: InstanceStatus, *, instructions: bool) -> list[Command]:
     return [*commands, terminate(name)]
 
 
-def is_of_another(found: InstanceStatus | OrphanVolume) -> bool:
+def of_ended(boxes: Sequence[EndedBox]) -> list[Command]:
+    """Return how to launch ended boxes again; nothing for one that a user terminated, or of somebody else.
+
+    A box without an alias here has perhaps been launched again already: its alias is that of the new box then.
+    """
+    commands: list[Command] = []
+    for box in boxes:
+        if box.ssh_alias and box.has_settings and box.reason != "user" and not is_of_another(box):
+            commands.append(own("Launch it again", "relaunch", box.ssh_alias))
+    return commands
+
+
+def is_of_another(found: InstanceStatus | EndedBox | OrphanVolume) -> bool:
     """Return whether an owner is recorded who is certainly not the caller."""
     return found.owner is not None and found.yours is False
 

@@ -83,6 +83,8 @@ class EndedBox:
     owner: str | None = None
     #: Whether that is the caller; null where it could not be read who calls.
     yours: bool | None = None
+    #: Whether the options of its launch are kept, which `relaunch` needs.
+    has_settings: bool = private(False)
 
 
 @dataclass(frozen=True)

@@ -166,7 +166,7 @@ def _total(report: StatusReport) -> str:
 
 
 def _ended(boxes: tuple[EndedBox, ...]) -> str:
-    """Return a line for each box that has ended: when, and why; then how to launch it again."""
+    """Return a line a box that has ended: when, and why."""
     rows: list[list[str]] = []
     for box in boxes:
         ended_at = "at an unknown time"
@@ -176,8 +176,8 @@ def _ended(boxes: tuple[EndedBox, ...]) -> str:
         rows.append(
             [box.instance_id, name, box.region, ended_at, REASONS[box.reason], _brief_owner(box.owner, box.yours)]
         )
-    again = pairs(titled(of_ended(boxes)))
-    return "\n".join([heading("Boxes that have ended", "cyan"), *aligned(rows), *again])
+    commands = pairs(titled(of_ended(boxes)))
+    return "\n".join([heading("Boxes that have ended", "cyan"), *aligned(rows), *commands])
 
 
 def _orphans(volumes: tuple[OrphanVolume, ...]) -> str:
