@@ -1,0 +1,403 @@
+"""The guardian on a real Linux with systemd: what ends a box, what does not, and what is left of /data. Run by .ci/box.
+
+Time is compressed by the settings of its units (`guarded.FAST`), never by a mocked clock. Each test has a container of
+its own. The last ones have virtual machines, for a clock of their own and NVMe disks: a container's clock is the host's.
+docs/guardian.md has the table of these runs.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from aws_bootstrap.guardian import Limits
+from aws_bootstrap.tests.box import guarded, images
+from aws_bootstrap.tests.box.guarded import NOTICE, SERVICE, change, console, hook, idleness, inside, install, put
+from aws_bootstrap.tests.box.machines import Container, Network, Vm, command, until
+
+HERE = Path(__file__).parent
+NUMBERS = itertools.count(51)
+PROGRAM = "/usr/local/lib/aws-bootstrap/guardian.py"
+LIVE = "run/aws-bootstrap/limits.json"
+ON_DISK = "var/lib/aws-bootstrap/limits.json"
+
+#: A job that says when it gets TERM, and whether /data was still mounted.
+JOB = """#!/bin/sh
+trap 'mountpoint -q /data && mounted=mounted; echo "$(date +%s%N) $1 $mounted" >>/home/ubuntu/ended; exit' TERM
+cd /data
+while :; do sleep 0.1; done
+"""
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
+    network = Network(Path(os.environ["AWS_BOOTSTRAP_BOX_CACHE"]), tmp_path_factory.mktemp("guarded"))
+    yield network
+    network.close()
+
+
+@pytest.fixture
+def box(network: Network) -> Iterator[Container]:
+    """A fresh box with a GPU that does nothing, and /data in memory."""
+    box = Container(network, next(NUMBERS)).start()
+    set_gpu(box, "echo 0")
+    box.says("sudo mkdir /data && sudo mount -t tmpfs -o uid=1000 tmpfs /data")
+    yield box
+    if guarded.is_running(box):
+        box.cut_power()
+
+
+def set_gpu(box: Container, script: str) -> None:
+    """Have nvidia-smi do this."""
+    draft = box.path("usr/bin/nvidia-smi.new")
+    draft.write_text(f"#!/bin/sh\n{script}\n")
+    draft.chmod(0o755)
+    draft.rename(box.path("usr/bin/nvidia-smi"))
+
+
+def show(title: str, figures: object) -> None:
+    """Print the figures of a run, for docs/guardian.md."""
+    sys.stderr.write(f"\n[{title}: {figures}]\n")
+
+
+def stays_on(box: Container | Vm, seconds: float) -> bool:
+    """Return whether a box is on for as long as that."""
+    assert box.process
+    try:
+        box.process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return True
+    return False
+
+
+class Session:
+    """An ssh connection that stays open; what it says goes to a file."""
+
+    def __init__(self, box: Container | Vm, remote: str, *options: str) -> None:
+        """Open it."""
+        self.said = box.folder / f"session-{time.monotonic_ns()}"
+        with self.said.open("wb") as file:
+            words = [*box.ssh_words(*options), remote]
+            self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=file, stderr=subprocess.STDOUT)
+
+    def text(self) -> str:
+        """Return what it has said so far."""
+        return self.said.read_text(errors="replace")
+
+    def close(self) -> None:
+        """End it."""
+        self.process.kill()
+        self.process.wait()
+
+
+def terminal(box: Container) -> Session:
+    """Open a terminal that somebody looks at."""
+    opened = Session(box, "echo open; exec cat", "-tt")
+    until(lambda: "open" in opened.text(), "a terminal")
+    return opened
+
+
+def live_limits(box: Container) -> dict:
+    """Return the limits that hold now."""
+    return json.loads(inside(box, LIVE).read_text())
+
+
+def main_pid(box: Container) -> str:
+    return box.says(f"systemctl show -P MainPID {SERVICE}")
+
+
+# --- The deadline ------------------------------------------------------------------------------------------------
+
+
+def test_the_deadline_ends_the_box_step_by_step(box):
+    put(box, "/usr/local/bin/job", JOB, 0o755)
+    hook(box, "on-end.d", "10-note", 'echo "$(date +%s%N) hook $(id -un) $PWD" >>~/ended; exit 1')
+    hook(box, "on-end.d", "20-hangs", "trap '' TERM; sleep 1000")
+    box.says("echo no program >~/.aws-bootstrap/on-end.d/30-readme")
+    box.says("sudo systemd-run --unit aws-bootstrap-run-x -p User=ubuntu job detached")
+    box.says("nohup job nohup >/dev/null 2>&1 &")
+    seen = terminal(box)
+    install(box, Limits(deadline=12, reason="cost-cap"))
+    began = time.monotonic()
+    for warnings in (1, 2, 3):
+        until(lambda count=warnings: seen.text().count("This box ends in") == count, f"warning {warnings}", 20)
+        assert "(cost-cap)" in box.path(NOTICE).read_text()
+    guarded.wait_for_end(box, 60)
+    show("deadline in 12 s, hooks within 2 s: off after", f"{time.monotonic() - began:.1f} s")
+    assert "aws-bootstrap: this box ends: cost-cap" in console(box)
+    assert seen.text().count("This box ends in") == 3
+    assert "aws-bootstrap extend ALIAS 2h" in seen.text()
+    assert box.path(NOTICE).stat().st_uid == 1000
+    lines = [line.split(maxsplit=1) for line in box.path("home/ubuntu/ended").read_text().splitlines()]
+    in_order = [what for _, what in sorted(lines)]
+    assert in_order[0] == "hook ubuntu /home/ubuntu", "once, although the timer came to the end too"
+    assert sorted(in_order[1:]) == ["detached mounted", "nohup mounted"]
+    seen.close()
+
+
+def test_an_extension_moves_the_deadline_and_never_removes_it(box):
+    install(box, Limits(deadline=8))
+    until(box.path(NOTICE).exists, "the warning")
+    moved = change(box, extend=3600)
+    assert 3600 < moved["deadline"] - time.time() < 3608
+    until(lambda: not box.path(NOTICE).exists(), "the warning is taken back")
+    change(box, deadline=5, reason="deadline")
+    until(box.path(NOTICE).exists, "the warning of the new deadline")
+    assert change(box, deadline=None)["deadline"] is None
+    until(lambda: not box.path(NOTICE).exists(), "the warning is taken back")
+    assert stays_on(box, 8)
+    assert json.loads(box.path(ON_DISK).read_text())["deadline"] is None
+    assert change(box, extend=2)["reason"] == "deadline"
+    guarded.wait_for_end(box, 60)
+
+
+def test_the_deadline_survives_a_reboot(box):
+    install(box, Limits(deadline=20))
+    before = live_limits(box)
+    until(lambda: json.loads(box.path(ON_DISK).read_text())["remaining"] < 20, "the timer has saved what is left")
+    guarded.restart(box)
+    until(lambda: inside(box, LIVE).exists(), "the limits of this boot")
+    after = live_limits(box)
+    assert after["deadline"] == before["deadline"]
+    assert after["remaining"] < before["remaining"], "the monotonic clock goes on from what was saved"
+    guarded.wait_for_end(box, 60)
+    assert time.time() >= before["deadline"]
+    assert "aws-bootstrap: this box ends: deadline" in console(box)
+
+
+def test_a_box_that_was_off_past_its_deadline_gets_some_time_and_a_warning(box):
+    install(box, Limits(deadline=5))
+    deadline = live_limits(box)["deadline"]
+    box.ssh("sudo systemctl poweroff", check=False)
+    guarded.wait_for_end(box, 60)
+    until(lambda: time.time() > deadline, "the deadline")
+    assert "this box ends" not in console(box)
+    box.start()
+    until(lambda: inside(box, LIVE).exists(), "the limits of this boot")
+    assert live_limits(box)["remaining"] == float(guarded.FAST["GUARDIAN_GRACE"])
+    until(box.path(NOTICE).exists, "the warning")
+    assert "this box ends" not in console(box)
+    guarded.wait_for_end(box, 60)
+    assert "aws-bootstrap: this box ends: deadline" in console(box)
+
+
+def test_a_guardian_that_was_killed_is_restarted_and_ends_the_box(box):
+    install(box, Limits(deadline=10))
+    first = main_pid(box)
+    box.says(f"sudo kill -9 {first}")
+    until(lambda: main_pid(box) not in ("0", first), "a new guardian")
+    box.says("sudo systemctl stop aws-bootstrap-deadline.timer")
+    guarded.wait_for_end(box, 60)
+    assert "aws-bootstrap: this box ends: deadline" in console(box)
+
+
+@pytest.mark.parametrize("harm", ["kill -STOP {pid}", "systemctl disable --now aws-bootstrap-guardian"])
+def test_the_timer_alone_ends_the_box(box, harm):
+    install(box, Limits(deadline=8))
+    box.says("sudo " + harm.format(pid=main_pid(box)))
+    guarded.wait_for_end(box, 60)
+    assert "aws-bootstrap: this box ends: deadline" in console(box)
+
+
+def test_a_guardian_that_is_killed_while_it_ends_the_box_does_not_save_it(box):
+    hook(box, "on-end.d", "10-note", "echo >>~/runs; sleep 1000")
+    install(box, Limits(deadline=3))
+    until(box.path("home/ubuntu/runs").exists, "the end has begun")
+    box.says(f"sudo kill -9 {main_pid(box)}")
+    guarded.wait_for_end(box, 60)
+
+
+def test_a_disk_that_takes_nothing_does_not_matter(box):
+    install(box, Limits(deadline=3600))
+    box.says("sudo mount -t tmpfs -o size=4k tmpfs /var/lib/aws-bootstrap")
+    box.says("sudo cp /run/aws-bootstrap/limits.json /var/lib/aws-bootstrap/")
+    done = box.ssh(f"sudo python3 {PROGRAM} set '{{\"deadline\": 9}}'")
+    assert json.loads(done.stdout)["remaining"] == 9
+    assert "No space left on device" in done.stderr
+    box.says("sudo mount -o remount,ro /var/lib/aws-bootstrap")
+    box.says(f"sudo kill -9 {main_pid(box)}")
+    until(box.path(NOTICE).exists, "the warning")
+    guarded.wait_for_end(box, 60)
+
+
+def test_a_login_user_that_does_not_exist_does_not_save_the_box(box):
+    install(box, Limits(deadline=6), {**guarded.FAST, "GUARDIAN_USER": "nobody-of-that-name"})
+    guarded.wait_for_end(box, 60)
+    assert "aws-bootstrap: this box ends: deadline" in console(box)
+    assert "This box ends in" in box.path("root/AWS-BOOTSTRAP-DEADLINE").read_text()
+
+
+# --- Idleness ----------------------------------------------------------------------------------------------------
+
+
+def beat(box: Container) -> Session:
+    """Open a connection like that of an editor that nobody uses: some bytes a second in both directions."""
+    return Session(box, "while sleep 0.5; do printf '%0100d' 0; done")
+
+
+def jupyter(box: Container) -> None:
+    """Run a stand-in for Jupyter, with one kernel that does nothing."""
+    put(box, "/usr/local/lib/kernels.py", (HERE / "kernels.py").read_text())
+    put(box, "/run/kernel", "idle")
+    box.says("mkdir -p ~/.aws-bootstrap && echo JUPYTER_TOKEN=secret >~/.aws-bootstrap/jupyter.env")
+    box.says("sudo systemd-run --unit jupyter python3 /usr/local/lib/kernels.py /run/kernel secret 8888")
+    until(lambda: box.ssh("ss -ltn | grep :8888", check=False).returncode == 0, "the stand-in for Jupyter")
+
+
+class Typing:
+    """Somebody who types in a terminal, again and again, while the test goes on."""
+
+    def __init__(self, box: Container) -> None:
+        """Open the terminal."""
+        self.session = terminal(box)
+
+    def type(self) -> bool:
+        """Press a key; True, for loops."""
+        assert self.session.process.stdin
+        self.session.process.stdin.write(b"x\n")
+        self.session.process.stdin.flush()
+        return True
+
+
+def finds(box: Container, probe: str, text: str, act: Callable[[], object]) -> None:
+    """Wait until a probe finds this, while something acts, and the idle time begins anew."""
+
+    def found() -> bool:
+        act()
+        saw = idleness(box)
+        return text in saw["probes"][probe] and saw["idle_seconds"] == 0
+
+    until(found, f"{probe} finds {text}", 40)
+
+
+def nothing() -> None:
+    """Do nothing."""
+
+
+def is_idle(box: Container) -> bool:
+    """Return whether every probe finds nothing."""
+    return not any(idleness(box)["probes"].values())
+
+
+#: What keeps a box busy: how it begins, how it ends, the probe, and what it finds.
+BUSY = {
+    "gpu": ("", "", "40 %"),
+    "jobs": (
+        "sudo systemd-run --unit aws-bootstrap-run-x sleep 1000",
+        "sudo systemctl stop aws-bootstrap-run-x",
+        "aws-bootstrap-run-x.service",
+    ),
+    "jupyter": ("echo busy | sudo tee /run/kernel", "echo idle | sudo tee /run/kernel", "1 busy"),
+    "setup": (
+        "nohup flock ~/.aws-bootstrap/setup.lock sleep 1000 >/dev/null 2>&1 & echo $! >~/setup",
+        "pkill -P $(cat ~/setup)",
+        "runs",
+    ),
+    "cpu": (
+        "sudo systemd-run --unit load sh -c 'while :; do :; done'",
+        "sudo systemctl stop load",
+        "cores",
+    ),
+}
+
+
+def test_what_is_busy_does_not_end_and_an_idle_connection_does_not_save_the_box(box):
+    """The idle limit is 6 looks, which is 2 minutes on a user's box. Each cause holds for twice as long."""
+    jupyter(box)
+    editor = beat(box)
+    install(box, Limits())
+    until(lambda: idleness(box)["idle_seconds"] >= 2, "a box that is idle", 60)
+    for probe, (begin, end, text) in BUSY.items():
+        if probe == "gpu":
+            set_gpu(box, "echo 3; echo 40")
+        else:
+            box.says(begin)
+        finds(box, probe, text, nothing)
+        change(box, idle_timeout=6)
+        assert stays_on(box, 12), probe
+        assert text in idleness(box)["probes"][probe]
+        change(box, idle_timeout=None)
+        if probe == "gpu":
+            set_gpu(box, "echo 3")
+        else:
+            box.says(end)
+        until(lambda: is_idle(box), f"no {probe}", 30)
+    assert NOTICE not in console(box)
+    change(box, idle_timeout=12)
+    until(lambda: "(idle)" in box.path(NOTICE).read_text() if box.path(NOTICE).exists() else False, "the warning", 60)
+    assert "aws-bootstrap keep-busy" in box.path(NOTICE).read_text()
+    assert "(2 of them would be 9 and 6)" or editor.process.poll() is None
+    guarded.wait_for_end(box, 60)
+    assert "aws-bootstrap: this box ends: idle" in console(box)
+    editor.close()
+
+
+def test_traffic_keys_and_the_marker_begin_the_idle_time_anew(box):
+    install(box, Limits())
+    until(lambda: idleness(box)["idle_seconds"] >= 2, "a box that is idle", 60)
+    traffic = Session(box, "while sleep 0.2; do head -c 100000 /dev/zero; done")
+    finds(box, "ssh", "KiB/s", nothing)
+    change(box, idle_timeout=6)
+    assert stays_on(box, 12)
+    change(box, idle_timeout=None)
+    traffic.close()
+    until(lambda: is_idle(box), "no traffic")
+    finds(box, "marker", "keep-busy", lambda: box.says("aws-bootstrap keep-busy"))
+    typing = Typing(box)
+    until(lambda: idleness(box)["idle_seconds"] >= 2, "a terminal that nobody uses is idle", 60)
+    finds(box, "ssh", "input in a terminal", typing.type)
+    until(lambda: idleness(box)["idle_seconds"] >= 2, "a terminal that nobody uses is idle", 60)
+    change(box, idle_timeout=6)
+    guarded.wait_for_end(box, 60)
+    assert "aws-bootstrap: this box ends: idle" in console(box)
+    typing.session.close()
+
+
+#: Whatever a driver answers that is not an answer.
+FAILURES = {
+    "fails": ("echo 'NVIDIA-SMI has failed' >&2; exit 9", "failed: CalledProcessError"),
+    "has no value": ("echo '[N/A]'", "failed: ValueError"),
+    "says nothing": ("", "failed: ValueError"),
+}
+
+
+def test_a_probe_that_fails_counts_as_busy_and_the_deadline_ends_all_of_it(box):
+    jupyter(box)
+    install(box, Limits(idle_timeout=6))
+    for what, (script, text) in FAILURES.items():
+        set_gpu(box, script)
+        finds(box, "gpu", text, nothing)
+        assert stays_on(box, 9), what
+    set_gpu(box, "echo 0")
+    box.says("echo JUPYTER_TOKEN=another >~/.aws-bootstrap/jupyter.env")
+    finds(box, "jupyter", "failed: TypeError", nothing)
+    set_gpu(box, "sleep 1000")
+    for begin in ("jobs", "setup", "cpu"):
+        box.says(BUSY[begin][0])
+    change(box, deadline=8, reason="deadline")
+    guarded.wait_for_end(box, 60)
+    assert "aws-bootstrap: this box ends: deadline" in console(box)
+
+
+def test_an_image_without_a_driver_can_be_idle(box):
+    box.says("sudo rm /usr/bin/nvidia-smi")
+    install(box, Limits(idle_timeout=8))
+    guarded.wait_for_end(box, 60)
+    assert "aws-bootstrap: this box ends: idle" in console(box)
+
+
+def test_a_restarted_guardian_goes_on_with_the_idle_time(box):
+    install(box, Limits())
+    until(lambda: idleness(box)["idle_seconds"] >= 6, "a box that is idle", 60)
+    before = idleness(box)["idle_seconds"]
+    inside(box, f"run/{SERVICE}").write_text("")
+    box.says(f"sudo systemctl kill -s KILL {SERVICE}")
+    until(lambda: idleness(box)["idle_seconds"] > before, "the idle time grows", 20)
