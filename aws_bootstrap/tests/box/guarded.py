@@ -15,6 +15,7 @@ from aws_bootstrap.tests.box.machines import Box, Container, command, until
 
 ENV = "/etc/aws-bootstrap/guardian.env"
 NOTICE = "home/ubuntu/AWS-BOOTSTRAP-DEADLINE"
+IDLENESS = "run/aws-bootstrap/idleness.json"
 SERVICE = "aws-bootstrap-guardian"
 
 #: Twenty times as fast as on a user's box: what a look counts is the same, so a login is as little traffic as there.
@@ -101,7 +102,8 @@ def inside(box: Container, path: str) -> Path:
 
 def idleness(box: Container) -> dict:
     """Return what the guardian has found."""
-    return json.loads(inside(box, "run/aws-bootstrap/idleness.json").read_text())
+    until(lambda: inside(box, IDLENESS).exists(), "what the guardian finds")
+    return json.loads(inside(box, IDLENESS).read_text())
 
 
 def wait_for_end(box: Box, seconds: float) -> None:

@@ -330,11 +330,10 @@ def test_what_is_busy_does_not_end_and_an_idle_connection_does_not_save_the_box(
         else:
             box.says(end)
         until(lambda: is_idle(box), f"no {probe}", 30)
-    assert NOTICE not in console(box)
     change(box, idle_timeout=12)
     until(lambda: "(idle)" in box.path(NOTICE).read_text() if box.path(NOTICE).exists() else False, "the warning", 60)
     assert "aws-bootstrap keep-busy" in box.path(NOTICE).read_text()
-    assert "(2 of them would be 9 and 6)" or editor.process.poll() is None
+    assert editor.process.poll() is None
     guarded.wait_for_end(box, 60)
     assert "aws-bootstrap: this box ends: idle" in console(box)
     editor.close()
@@ -397,7 +396,9 @@ def test_an_image_without_a_driver_can_be_idle(box):
 def test_a_restarted_guardian_goes_on_with_the_idle_time(box):
     install(box, Limits())
     until(lambda: idleness(box)["idle_seconds"] >= 6, "a box that is idle", 60)
+    first = main_pid(box)
+    box.says(f"sudo kill -9 {first}")
+    until(lambda: main_pid(box) not in ("0", first), "a new guardian")
     before = idleness(box)["idle_seconds"]
-    inside(box, f"run/{SERVICE}").write_text("")
-    box.says(f"sudo systemctl kill -s KILL {SERVICE}")
+    assert before >= 6
     until(lambda: idleness(box)["idle_seconds"] > before, "the idle time grows", 20)
