@@ -74,6 +74,28 @@ def install(box: Box, limits: Limits, settings: dict[str, str] | None = None, ti
     assert done.returncode == 0, done.stderr.decode()
 
 
+#: The stand-in for the instance metadata, at its real address, from the boot on.
+_IMDS_UNIT = """[Unit]
+Before=aws-bootstrap-guardian.service aws-bootstrap-deadline.service
+
+[Service]
+ExecStartPre=ip address replace 169.254.169.254/32 dev lo
+ExecStart=python3 /usr/local/lib/imds.py /srv/imds 169.254.169.254 80
+ExecStartPost=sh -c 'until ss -Hltn sport = :80 | grep -q .; do sleep 0.05; done'
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+def serve_metadata(box: Box, instance_id: str) -> None:
+    """Give a box instance metadata: the files below /srv/imds."""
+    put(box, "/usr/local/lib/imds.py", (Path(__file__).parent / "imds.py").read_text())
+    put(box, "/srv/imds/instance-id", instance_id)
+    put(box, "/etc/systemd/system/imds.service", _IMDS_UNIT)
+    box.says("sudo systemctl daemon-reload && sudo systemctl enable -q --now imds")
+
+
 def change(box: Box, **changes: object) -> dict:
     """Change the limits, as `extend` does."""
     words = " ".join(f"'{word}'" for word in guardian.change_command(changes))

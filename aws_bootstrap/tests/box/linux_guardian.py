@@ -402,3 +402,136 @@ def test_a_restarted_guardian_goes_on_with_the_idle_time(box):
     before = idleness(box)["idle_seconds"]
     assert before >= 6
     until(lambda: idleness(box)["idle_seconds"] > before, "the idle time grows", 20)
+
+
+# --- The instance metadata: spot interruption, rebalance, a copy of the disk -------------------------------------
+
+ACTION = '{"action": "terminate", "time": "2030-01-02T03:04:05Z"}'
+#: A program of the user's that writes to /data and does not end when it is told to.
+STUBBORN = """#!/bin/sh
+trap '' TERM HUP
+while :; do dd if=/dev/urandom bs=64k count=1 status=none; sleep 0.01; done >/data/growing
+"""
+
+
+def stubborn_writer(box: Container | Vm) -> None:
+    """Start a job that writes to /data until it is killed."""
+    put(box, "/usr/local/bin/stubborn", STUBBORN, 0o755)
+    box.says("sudo systemd-run --unit aws-bootstrap-run-stubborn -p User=ubuntu stubborn")
+    until(lambda: box.ssh("test -s /data/growing", check=False).returncode == 0, "the writer writes")
+
+
+def hooks(box: Container, folder: str) -> None:
+    """Give the user a hook that takes notes and one that does not end."""
+    hook(box, folder, "10-note", f"echo {folder} >>~/notes")
+    hook(box, folder, "20-hangs", f"echo {folder} >>~/hangs; trap '' TERM; sleep 1000")
+
+
+def notes(box: Container, name: str = "notes") -> str:
+    """Return what the hooks wrote."""
+    path = box.path(f"home/ubuntu/{name}")
+    return path.read_text() if path.exists() else ""
+
+
+def has_data(box: Container) -> bool:
+    """Return whether /data is mounted."""
+    return " /data " in inside(box, "proc/self/mounts").read_text() or (
+        box.ssh("mountpoint -q /data", check=False).returncode == 0
+    )
+
+
+def sleepers(box: Container) -> int:
+    """Return how many hooks that do not end are running."""
+    return int(box.says("pgrep -fc '^sleep 1000' || true"))
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_spot_interruption_runs_its_hooks_once_and_releases_data(box, killed):
+    guarded.serve_metadata(box, "i-0123456789abcdef0")
+    hooks(box, "on-interrupt.d")
+    install(box, Limits(deadline=3600))
+    assert live_limits(box)["instance_id"] == "i-0123456789abcdef0"
+    seen = terminal(box)
+    stubborn_writer(box)
+    box.says("sudo systemd-run --unit aws-bootstrap-run-other sleep 2000")
+    put(box, "/srv/imds/spot/instance-action", ACTION)
+    began = time.monotonic()
+    until(lambda: notes(box, "hangs"), "the hooks run")
+    if killed:
+        box.says(f"sudo kill -9 {main_pid(box)}")
+    until(lambda: box.ssh("mountpoint -q /data", check=False).returncode != 0, "/data is released")
+    show(f"interruption, hooks within 2 s, killed={killed}: /data released after", f"{time.monotonic() - began:.1f} s")
+    assert sleepers(box) == 0
+    assert notes(box) == notes(box, "hangs") == "on-interrupt.d\n"
+    assert box.says("systemctl is-active aws-bootstrap-run-other aws-bootstrap-run-stubborn || true") == "active\nfailed"
+    assert "EC2 takes this spot box away in two minutes" in seen.text()
+    assert f"aws-bootstrap: spot interruption: {ACTION}" in console(box)
+    box.says(f"sudo kill -9 {main_pid(box)}")
+    assert stays_on(box, 3)
+    assert notes(box) == "on-interrupt.d\n"
+    seen.close()
+
+
+def test_a_rebalance_recommendation_warns_and_touches_nothing_else(box):
+    guarded.serve_metadata(box, "i-0123456789abcdef0")
+    hooks(box, "on-rebalance.d")
+    hook(box, "on-interrupt.d", "10-note", "echo interrupted >>~/notes")
+    install(box, Limits(deadline=3600))
+    seen = terminal(box)
+    stubborn_writer(box)
+    put(box, "/srv/imds/events/recommendations/rebalance", '{"noticeTime": "2030-01-02T03:04:05Z"}')
+    until(lambda: notes(box, "hangs"), "the hooks run")
+    until(lambda: sleepers(box) == 0, "the hook that hangs is killed")
+    box.says(f"sudo kill -9 {main_pid(box)}")
+    assert stays_on(box, 3)
+    assert notes(box) == notes(box, "hangs") == "on-rebalance.d\n"
+    assert seen.text().count("raised risk of a spot interruption") == 1
+    assert box.says("systemctl is-active aws-bootstrap-run-stubborn; mountpoint /data").startswith("active")
+    put(box, "/srv/imds/spot/instance-action", ACTION)
+    until(lambda: "interrupted" in notes(box), "the interruption that follows")
+    seen.close()
+
+
+def test_a_copy_of_the_disk_has_no_limits(box):
+    guarded.serve_metadata(box, "i-0original")
+    install(box, Limits(deadline=5, idle_timeout=5))
+    deadline = live_limits(box)["deadline"]
+    box.ssh("sudo systemctl poweroff", check=False)
+    guarded.wait_for_end(box, 60)
+    until(lambda: time.time() > deadline, "the deadline")
+    box.path("srv/imds/instance-id").write_text("i-0copy")
+    box.start()
+    until(lambda: inside(box, LIVE).exists(), "the limits of this boot")
+    assert live_limits(box)["deadline"] is None
+    assert stays_on(box, 12)
+    assert not box.path(NOTICE).exists()
+    assert change(box, deadline=3)["instance_id"] == "i-0copy"
+    guarded.wait_for_end(box, 60)
+
+
+# --- What it costs -----------------------------------------------------------------------------------------------
+
+
+def test_what_the_guardian_costs(box):
+    """Its own settings, no compression: it looks each 5 s, probes each 20 s, and the timer runs each minute."""
+    guarded.serve_metadata(box, "i-0123456789abcdef0")
+    jupyter(box)
+    for unit in ("aws-bootstrap-guardian", "aws-bootstrap-deadline"):
+        put(box, f"/etc/systemd/system/{unit}.service.d/slice.conf", "[Service]\nSlice=cost.slice\n")
+    install(box, Limits(deadline=36000, idle_timeout=3600), {}, timer="")
+    until(lambda: inside(box, LIVE).exists(), "the limits of this boot")
+    idleness(box)
+
+    def used() -> float:
+        lines = inside(box, "sys/fs/cgroup/cost.slice/cpu.stat").read_text().splitlines()
+        return int(lines[0].split()[1]) / 1e6
+
+    before, began = used(), time.monotonic()
+    assert stays_on(box, 240)
+    share = (used() - before) / (time.monotonic() - began) * 100
+    service = box.says(f"grep -h -e VmHWM -e VmRSS /proc/{main_pid(box)}/status").split()
+    once = f"import resource, subprocess; subprocess.run(['/usr/bin/python3', '{PROGRAM}', 'check'])"
+    peak = box.says(f'sudo python3 -c "{once}; print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"')
+    show("cost", f"{share:.2f} % of a core, service {service}, a run of the timer {int(peak) / 1024:.1f} MiB")
+    assert share < 0.5
+    assert int(service[4]) < 30 * 1024
