@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 import time
-from http.client import HTTPConnection
 from pathlib import Path
 
 import ending
@@ -83,6 +82,8 @@ def ssh():
 
 def jupyter():
     """Ask Jupyter for the state of each kernel."""
+    from http.client import HTTPConnection  # as in limits.request
+
     settings = HOME / ".aws-bootstrap/jupyter.env"
     if not settings.exists():
         return ""

@@ -535,3 +535,89 @@ def test_what_the_guardian_costs(box):
     show("cost", f"{share:.2f} % of a core, service {service}, a run of the timer {int(peak) / 1024:.1f} MiB")
     assert share < 0.5
     assert int(service[4]) < 30 * 1024
+
+
+# --- Virtual machines: a clock of their own, NVMe disks ----------------------------------------------------------
+
+#: An emulated machine is slow: a tenth of a user's box's times in place of a twentieth.
+SLOW = {**guarded.FAST, "GUARDIAN_LOOK": "1", "GUARDIAN_PROBE": "5", "GUARDIAN_WARN_AT": "30 20 10"}
+SLOW_TIMER = "[Timer]\nOnBootSec=\nOnActiveSec=5s\nOnUnitActiveSec=5s\nAccuracySec=1s\n"
+EXT4, XFS = "vol-0abc123def4567890", "vol-0123456789abcdef0"
+
+
+@pytest.fixture
+def vm(network: Network) -> Iterator[Vm]:
+    """A fresh machine, which the test switches on with the volume that it needs."""
+    vm = Vm(network, next(NUMBERS))
+    yield vm
+    if vm.process:
+        vm.kill()
+
+
+def switch_on(vm: Vm, volume: str, *mkfs: str) -> Path:
+    """Boot the machine with a new volume at /data, in which somebody writes. Return the volume's image."""
+    image = images.disk(vm.folder / f"{volume}.img", megabytes=512)
+    command(*mkfs, image)
+    vm.volumes = {volume: image}
+    vm.start()
+    vm.says("sudo mkdir -p /data; echo '/dev/nvme1n1 /data auto defaults,nofail 0 2' | sudo tee /etc/fstab")
+    vm.says("sudo systemctl daemon-reload && sudo mount /data && sudo chown ubuntu: /data && sudo rm -rf /data/lost+found")
+    return image
+
+
+def is_clean_ext4(image: Path) -> bool:
+    """Return whether the next mount replays no journal."""
+    head = command("dumpe2fs", "-h", image)
+    return "needs_recovery" not in head and "Filesystem state:         clean" in head
+
+
+def is_clean_xfs(image: Path) -> bool:
+    """Return whether the next mount replays no log."""
+    return "<CLEAN>" in command("xfs_logprint", "-t", image)
+
+
+def test_a_clock_that_is_set_back_gives_no_time_and_ext4_is_clean(vm):
+    image = switch_on(vm, EXT4, "mkfs.ext4", "-q", "-F")
+    stubborn_writer(vm)
+    install(vm, Limits(deadline=40), SLOW, SLOW_TIMER)
+    began = time.monotonic()
+    vm.says("sudo date -s '-1 hour'; sync")
+    assert not is_clean_ext4(image)
+    guarded.wait_for_end(vm, 240)
+    show("VM, deadline in 40 s, clock set back by an hour: off after", f"{time.monotonic() - began:.0f} s")
+    assert "aws-bootstrap: this box ends: deadline" in console(vm)
+    assert is_clean_ext4(image)
+
+
+def test_a_clock_that_is_set_forward_ends_the_box_after_a_reboot_and_xfs_is_clean(vm):
+    image = switch_on(vm, XFS, "mkfs.xfs", "-q")
+    install(vm, Limits(deadline=3000), SLOW, SLOW_TIMER)
+    vm.reboot()
+    until(lambda: vm.says("findmnt -no FSTYPE /data || true") == "xfs", "/data", 90)
+    stubborn_writer(vm)
+    vm.says("sync")
+    assert not is_clean_xfs(image)
+    left = json.loads(vm.says("sudo systemctl start aws-bootstrap-deadline; cat /run/aws-bootstrap/limits.json"))
+    assert 2000 < left["remaining"] < 3000
+    before = console(vm).count("this box ends")
+    began = time.monotonic()
+    vm.says("sudo date -s '+1 hour'")
+    guarded.wait_for_end(vm, 240)
+    show("VM, deadline in 50 minutes, clock set forward by an hour: off after", f"{time.monotonic() - began:.0f} s")
+    assert console(vm).count("this box ends: deadline") == before + 1
+    assert is_clean_xfs(image)
+
+
+def test_after_a_spot_interruption_the_volume_is_clean(vm):
+    image = switch_on(vm, EXT4, "mkfs.ext4", "-q", "-F")
+    guarded.serve_metadata(vm, "i-0123456789abcdef0")
+    install(vm, Limits(deadline=3600), SLOW, SLOW_TIMER)
+    stubborn_writer(vm)
+    vm.says("sync")
+    assert not is_clean_ext4(image)
+    began = time.monotonic()
+    put(vm, "/srv/imds/spot/instance-action", ACTION)
+    until(lambda: vm.ssh("mountpoint -q /data", check=False).returncode != 0, "/data is released", 120)
+    show("VM, interruption: /data released after", f"{time.monotonic() - began:.0f} s")
+    vm.kill()
+    assert is_clean_ext4(image)
