@@ -87,10 +87,13 @@ def jupyter():
     settings = HOME / ".aws-bootstrap/jupyter.env"
     if not settings.exists():
         return ""
-    token = re.search(r"^JUPYTER_TOKEN=(.*)$", settings.read_text(), re.MULTILINE)
+    token = ""
+    for line in settings.read_text().splitlines():
+        if line.startswith("JUPYTER_TOKEN="):
+            token = line.partition("=")[2]
     connection = HTTPConnection("127.0.0.1", 8888, timeout=10)
     try:
-        headers = {"Authorization": f"token {token[1]}"}
+        headers = {"Authorization": f"token {token}"}
         connection.request("GET", "/api/kernels?no_track_activity=1", headers=headers)
         kernels = json.load(connection.getresponse())
     except ConnectionRefusedError:

@@ -1,10 +1,11 @@
 """A stand-in for the instance metadata service of one box (IMDSv2): it serves a folder to those who have a token.
 
-    imds.py FOLDER ADDRESS PORT        FOLDER/instance-id is /latest/meta-data/instance-id, and so on
+    imds.py FOLDER ADDRESS PORT
 
-It runs on a box, so it uses the standard library alone. AWS publishes a mock of its own as a Go program, which no package
-registry has that the tests use. Paths, headers and answers are those of
+FOLDER/instance-id is /latest/meta-data/instance-id, and so on. Port 0 is any free one, which is printed. It runs on a
+box, so it uses the standard library alone. Paths, headers and answers are those of
 https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/configuring-instance-metadata-service.html
+AWS publishes a mock as well, as a Go program: amazon-ec2-metadata-mock. Neither PyPI nor Debian nor npm has it.
 """
 
 from __future__ import annotations
@@ -54,4 +55,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
-    ThreadingHTTPServer((sys.argv[2], int(sys.argv[3])), Handler).serve_forever()
+    server = ThreadingHTTPServer((sys.argv[2], int(sys.argv[3])), Handler)
+    sys.stdout.write(f"{server.server_port}\n")
+    sys.stdout.flush()
+    server.serve_forever()

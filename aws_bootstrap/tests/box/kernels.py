@@ -20,7 +20,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Send the kernels."""
-        status, document = 404, {"message": "Not Found"}
+        status: int = 404
+        document: object = {"message": "Not Found"}
         if self.headers.get("Authorization") != f"token {TOKEN}":
             status, document = 403, {"message": "Forbidden"}
         elif self.path.partition("?")[0] == "/api/kernels":
@@ -36,4 +37,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
-    ThreadingHTTPServer(("127.0.0.1", int(sys.argv[3])), Handler).serve_forever()
+    server = ThreadingHTTPServer(("127.0.0.1", int(sys.argv[3])), Handler)
+    sys.stdout.write(f"{server.server_port}\n")
+    sys.stdout.flush()
+    server.serve_forever()

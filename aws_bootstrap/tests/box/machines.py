@@ -143,7 +143,13 @@ class Container(Box):
             "--resolv-conf=off",
             "--timezone=off",
         )
-        words = (*self.own_control_group(), *self.network.inside, "systemd-nspawn", *flags, f"--machine=box-{self.address.split('.')[-1]}")
+        words = (
+            *self.own_control_group(),
+            *self.network.inside,
+            "systemd-nspawn",
+            *flags,
+            f"--machine=box-{self.address.split('.')[-1]}",
+        )
         with (self.folder / "console").open("ab") as console:
             boot = (*words, "-D", str(root), "--console=read-only", "--boot")
             self.process = subprocess.Popen(boot, stdin=subprocess.DEVNULL, stdout=console, stderr=console)
