@@ -26,6 +26,9 @@ TAG_FORMAT = "aws-bootstrap-format"
 #: On an instance: when it ends by itself (ISO 8601, UTC), and after how many idle seconds.
 TAG_DEADLINE = "aws-bootstrap-deadline"
 TAG_IDLE_TIMEOUT = "aws-bootstrap-idle-timeout"
+#: On an instance and its data volume: the options of the launch, so that it can be repeated. A long line goes on in
+#: `aws-bootstrap-launch-2`.
+TAG_SETTINGS = "aws-bootstrap-launch"
 #: On a new data volume: permission to format it. Removed before the volume is formatted, so that happens once only.
 FORMAT_ONCE = "once"
 

@@ -5,19 +5,21 @@ A view shows a command with its title, a document as words (`next`). Commands be
 
 from __future__ import annotations
 
-import re
-import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import singledispatch
 
-from .invocation import MARKS, PROFILE, PROGRAM, SSH
+from .command_lines import commands_in, own, words_of
+from .invocation import PROFILE, SSH
 from .models import (
     AccessReport,
+    AliasEntry,
     BoxAccess,
     CleanupPlan,
     CleanupReport,
     Command,
+    CostReport,
+    ExtendReport,
     ImageList,
     InstanceStatus,
     InstanceTypeList,
@@ -36,58 +38,6 @@ from .models.quota import SMALLEST_BOX, value_to_request
 
 #: The program on the box that prints Jupyter's address with its token; by its path, since not every shell finds it.
 JUPYTER_LINK = ".aws-bootstrap/jupyter-link"
-
-#: Where a command begins in a line of a hint. It ends with the line, or at two spaces.
-_IN_HINT = re.compile(rf"({re.escape(PROGRAM)}|{re.escape(SSH)}|(?:(?<=: )|^)aws )(.*?)(?:  |$)", re.MULTILINE)
-#: Words in place of which the reader writes his own: such a command does not run as it is.
-_TO_FILL_IN = ("ID", "PATH.pub", "SUBNET", "ZONE")
-
-
-# --- commands and their words ----------------------------------------------------------------------------
-
-
-def own(title: str, *words: str, do: str | None = None) -> Command:
-    """Return a command of this program; its purpose is the subcommand's name unless another is given."""
-    name = words[0]
-    if name in ("list", "quota"):
-        name = f"{words[0]}-{words[1]}"
-    return Command(do or name, (PROGRAM, *words), title)
-
-
-def shell_line(argv: Iterable[str]) -> str:
-    """Return the words as one line for a shell, their marks unchanged."""
-    line = " ".join(_quoted(word) for word in argv)
-    return line.replace(f" {PROFILE}", PROFILE)  # what replaces that mark has its own space, or is nothing
-
-
-def _quoted(word: str) -> str:
-    if word in MARKS:
-        return word
-    return shlex.quote(word)
-
-
-def commands_in(hint: str | None) -> tuple[Command, ...]:
-    """Return the commands that an error's hint names and that run as they are, each once."""
-    found: dict[tuple[str, ...], Command] = {}
-    for start, rest in _IN_HINT.findall(hint or ""):
-        words = _words(rest.replace(PROFILE, f" {PROFILE}"))
-        if not words or set(words) & set(_TO_FILL_IN):
-            continue
-        if start == PROGRAM:
-            named = own("", *words)
-        else:
-            program = start.strip()
-            named = Command(program.strip("{}"), (program, *words))
-        found.setdefault(named.argv, named)
-    return tuple(found.values())
-
-
-def _words(line: str) -> list[str]:
-    """Return the words of a command line; none for a sentence with an apostrophe, which is no command."""
-    try:
-        return shlex.split(line)
-    except ValueError:
-        return []
 
 
 # --- boxes and volumes -----------------------------------------------------------------------------------
@@ -124,6 +74,16 @@ def of_kept_volumes(result: CleanupPlan | CleanupReport) -> list[Command]:
     commands: list[Command] = []
     for deletion in commands_in(result.delete_kept_command):
         commands.append(replace(deletion, title="Delete these too"))
+    return commands
+
+
+def of_stale(entries: Iterable[AliasEntry]) -> list[Command]:
+    """Return how to launch again each box whose alias is removed: the options are kept in its block alone."""
+    commands: list[Command] = []
+    for entry in entries:
+        if entry.settings is not None:
+            words = words_of(entry.settings)
+            commands.append(own(f"{entry.alias} again", "launch", *words, "--name", entry.alias))
     return commands
 
 
@@ -232,7 +192,26 @@ def _after_launch(report: LaunchReport) -> tuple[Command, ...]:
     commands = use(alias, report.user)
     if report.setup == "skipped":  # there is no Jupyter, no workspace and no benchmark
         commands = [log_in(alias), own("Set up", "setup", alias)]
+    commands += _of_end(report)
     return (*commands, own("Status", "status", "--region", report.region), terminate(alias))
+
+
+def _of_end(report: LaunchReport) -> list[Command]:
+    """Return how to end a box by itself; what to do with its data volume where that is set."""
+    if report.deadline is None and report.idle_timeout_seconds is None:
+        return [set_limit(report.ssh_alias or str(report.instance_id))]
+    volume = report.ebs_volume
+    if volume is None:
+        return []
+    commands = [attach_again(report.region, volume.volume_id, "Its volume, later")]
+    if report.volume_created:
+        commands.append(own("Delete it then", "cleanup", "--include-ebs"))
+    return commands
+
+
+def set_limit(name: str) -> Command:
+    """Return the command that makes a box end by itself."""
+    return own("Set an end", "extend", name, "8h")
 
 
 def _of_existing(report: LaunchReport) -> tuple[Command, ...]:
@@ -254,6 +233,16 @@ def _after_setup(report: SetupReport) -> tuple[Command, ...]:
 
 
 @next_commands.register
+def _after_extend(report: ExtendReport) -> tuple[Command, ...]:
+    """Return how to log in, to set a limit where there is none, and to terminate."""
+    name = report.ssh_alias or report.instance_id
+    limits: list[Command] = []
+    if report.deadline is None and report.idle_timeout_seconds is None:
+        limits.append(set_limit(name))
+    return (log_in(name), *limits, terminate(name))
+
+
+@next_commands.register
 def _after_status(report: StatusReport) -> tuple[Command, ...]:
     """Return what to do with each box and volume; with many boxes in brief, where to read more."""
     if report.has_no_answer:
@@ -267,6 +256,18 @@ def _after_status(report: StatusReport) -> tuple[Command, ...]:
         commands.append(own("Launch one", "launch"))
     elif report.is_brief:
         commands.append(own("How to connect, addresses, costs", "status"))
+    return tuple(commands)
+
+
+@next_commands.register
+def _after_costs(report: CostReport) -> tuple[Command, ...]:
+    """Return how to include what was left out, and where each box and volume has its commands."""
+    commands: list[Command] = []
+    if report.left_out:
+        for everyone in commands_in(report.everyone_command):
+            commands.append(replace(everyone, do="costs-everyone", title="Include everything"))
+    if report.counted:
+        commands.append(own("Use, terminate or delete them", "status"))
     return tuple(commands)
 
 
@@ -294,8 +295,8 @@ def of_kept(ended: Termination) -> list[Command]:
 
 @next_commands.register
 def _after_cleanup_plan(plan: CleanupPlan) -> tuple[Command, ...]:
-    """Return how to do what is planned, and how to delete what is kept."""
-    commands = of_kept_volumes(plan)
+    """Return how to do what is planned, how to delete what is kept, and how to launch ended boxes again."""
+    commands = of_stale(plan.stale) + of_kept_volumes(plan)
     if not plan.is_empty:
         for planned in commands_in(plan.command):
             commands.append(replace(planned, title="Do it"))
@@ -304,8 +305,8 @@ def _after_cleanup_plan(plan: CleanupPlan) -> tuple[Command, ...]:
 
 @next_commands.register
 def _after_cleanup(report: CleanupReport) -> tuple[Command, ...]:
-    """Return how to delete what is kept, and how to log in to a box that has an alias now."""
-    commands = of_kept_volumes(report)
+    """Return how to launch ended boxes again, delete what is kept, and log in to a box that has an alias now."""
+    commands = of_stale(report.cleaned) + of_kept_volumes(report)
     if report.added:
         commands.append(log_in(report.added[0].alias, "Log in"))
     return tuple(commands)

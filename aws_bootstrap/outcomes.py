@@ -15,6 +15,8 @@ from .models import (
     AccessReport,
     CleanupPlan,
     CleanupReport,
+    CostReport,
+    ExtendReport,
     ImageList,
     InstanceTypeList,
     LaunchReport,
@@ -69,8 +71,20 @@ def unread_regions(failed: Sequence[RegionFailure]) -> BootstrapError | None:
     )
 
 
+def failed_regions(error: BootstrapError, named: Sequence[str]) -> tuple[RegionFailure, ...]:
+    """Return the regions that a view could not read, where it could read none: those named, else all that it tried."""
+    reason_by_region: dict[str, str] = {}
+    for region in named:
+        reason_by_region[region] = str(error)
+    for of_region in error.report.regions:
+        reason_by_region[of_region.region] = of_region.reason
+    return tuple(RegionFailure(region, reason) for region, reason in reason_by_region.items())
+
+
 @error_for.register
-def _listing_error(result: InstanceTypeList | ImageList | QuotaReport | QuotaHistory) -> BootstrapError | None:
+def _listing_error(
+    result: InstanceTypeList | ImageList | QuotaReport | QuotaHistory | CostReport,
+) -> BootstrapError | None:
     """Return the error of regions that could not be read."""
     return unread_regions(result.regions_failed)
 
@@ -157,6 +171,18 @@ def _launch_error(result: LaunchReport) -> BootstrapError | None:
     if error is None:
         return None
     return error.add_details(resources=result.resources())
+
+
+@error_for.register
+def _extend_error(result: ExtendReport) -> BootstrapError | None:
+    """Return the error of a box whose limits have changed while its tags have not."""
+    if result.tag_error is None:
+        return None
+    return IncompleteError(
+        f"The box has its new limits, but its tags, which `status` reads, have not: {result.tag_error}",
+        hint=f"Write them yourself: {result.tag_command}",
+        code="tags-failed",
+    )
 
 
 @error_for.register

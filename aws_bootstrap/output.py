@@ -172,8 +172,8 @@ def emit_error(error: BootstrapError) -> None:
 
 def _with_error(known: Any, error: BootstrapError) -> Any:
     """Return what is known, with the error in it; a bare list holds none, so stderr and the exit code report it."""
+    from .command_lines import commands_in
     from .models import document
-    from .next_commands import commands_in
 
     if isinstance(known, list):
         return known

@@ -17,10 +17,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Any
 
-from . import gpu, timings
+from . import gpu, idleness, timings
 from .config import LOGIN_RETRY_SECONDS
 from .errors import SshError
 from .gpu import GpuInfo
+from .idleness import Idleness
 from .paths import Paths
 from .ssh_errors import SILENCE_SECONDS, last_line, no_command, refused, too_late
 from .ssh_frame import Output, Remote, Tail, framed, in_bash, quoted, wrapped
@@ -93,6 +94,10 @@ _DENIED_PAUSE = 1.0
 _LOOK_EVERY = 0.5
 
 
+#: Separates the answers to the two queries of a box.
+_IDLENESS_ENDS = "--- GPU ---"
+
+
 def _ignore(line: str) -> None:
     pass
 
@@ -163,8 +168,15 @@ class Ssh:
 
     def query_gpu(self, alias: str) -> GpuInfo | None:
         """Return the box's first GPU; None if none answers. SshError if the box does not answer."""
-        done = self.run(alias, f"{{ {gpu.QUERY}}} 2>/dev/null", timeouts=ONCE, limit=GPU_SECONDS)
-        return gpu.parse("\n".join(done.lines) + "\n")
+        card, _ = self.query_box(alias)
+        return card
+
+    def query_box(self, alias: str) -> tuple[GpuInfo | None, Idleness | None]:
+        """Return the box's first GPU and its idleness; None for what does not answer. SshError if the box does not."""
+        script = f"{idleness.QUERY}\necho '{_IDLENESS_ENDS}'\n{gpu.QUERY}"
+        done = self.run(alias, f"{{ {script}}} 2>/dev/null", timeouts=ONCE, limit=GPU_SECONDS)
+        written, _, cards = "\n".join(done.lines).partition(f"{_IDLENESS_ENDS}\n")
+        return gpu.parse(cards + "\n"), idleness.parse(written)
 
     def mount_ebs_volume(
         self, alias: str, package: bytes, volume_id: str, *, format_if_empty: bool

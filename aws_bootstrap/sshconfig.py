@@ -57,6 +57,8 @@ class Host:
     known_hosts: str
     port: int = SSH_PORT
     region: str | None = None
+    #: The options of the launch in one line; None if the block does not have them.
+    settings: str | None = None
 
 
 def hosts(text: str) -> list[Host]:
@@ -340,6 +342,7 @@ def _host(instance_id: str, words: dict[str, str]) -> Host:
         known_hosts=words.get("userknownhostsfile", ""),
         port=port,
         region=words.get("region"),
+        settings=words.get("launch"),
     )
 
 
@@ -348,6 +351,8 @@ def _render(host: Host) -> str:
     lines: list[str] = []
     if host.region:
         lines.append(f"# region {host.region}")
+    if host.settings is not None:
+        lines.append(f"# launch {_on_one_line(host.settings)}".rstrip())
     lines += [
         f"HostName {host.hostname}",
         f"User {host.user}",
@@ -374,6 +379,11 @@ def _render(host: Host) -> str:
         f"{_CLOSING_LINE}\n"
         f"# <<< aws-bootstrap [{host.instance_id}] <<<\n"
     )
+
+
+def _on_one_line(text: str) -> str:
+    """Return the text as `_words` reads it back from a comment."""
+    return text.replace("%", "%%").replace("\r", " ").replace("\n", " ")
 
 
 def _quoted(value: str) -> str:

@@ -29,9 +29,16 @@ SECTIONS: dict[str, dict[str, Listed]] = {
     "Boxes": {
         "launch": Listed("commands.launch", "launch", "Launch a GPU dev box: spot, or on-demand when spot has none."),
         "status": Listed("commands.status", "status", "Show your boxes, their cost, and volumes that still bill."),
+        "costs": Listed("commands.costs", "costs", "Show what everything of yours costs: an hour, a month, so far."),
         "setup": Listed("commands.setup", "setup", "Run the remote setup again; completed steps are skipped."),
+        "extend": Listed("commands.extend", "extend", "Change when a box ends by itself."),
         "access": Listed("commands.access", "access", "Show who may reach the SSH port of your boxes, or change it."),
         "terminate": Listed("commands.terminate", "terminate", "Terminate boxes and delete their data volumes."),
+        "relaunch": Listed(
+            "commands.relaunch",
+            "relaunch",
+            "Launch an ended box again: the same options, alias and data volume.",
+        ),
         "cleanup": Listed(
             "commands.cleanup", "cleanup", "Remove aliases of terminated boxes, over all enabled regions."
         ),

@@ -17,7 +17,8 @@ for _command, _words in {
     # Whoever stops a box means to keep its disk: no command that deletes it, which an agent would run as it is.
     f"{PROGRAM} terminate --help": "shutdown stop",
     f"{PROGRAM} launch{{}}": "create new provision run up",
-    f"{PROGRAM} status{{}}": "costs instances ls ps show volumes",
+    f"{PROGRAM} status{{}}": "instances ls ps show volumes",
+    f"{PROGRAM} costs{{}}": "bill billing cost price prices spend",
     f"{PROGRAM} cleanup{{}}": "clean gc prune sync",
     f"{PROGRAM} setup{{}}": "bootstrap install",
     f"{PROGRAM} access{{}}": "allow firewall",

@@ -2,7 +2,8 @@
 
 from ..models.facts import Market
 from .detaching import wait_detached
-from .images import find_images, image_names, image_owner, latest_ami, login_user
+from .endings import console_output, spot_request_statuses
+from .images import find_images, find_own_images, image_names, image_owner, latest_ami, login_user
 from .instances import (
     ENDED,
     UNKNOWN,
@@ -13,6 +14,7 @@ from .instances import (
     get_address,
     get_instances,
     start_instances,
+    tag_limits,
     terminate_instances,
     wait_running,
 )
@@ -31,6 +33,8 @@ from .paths import acl_allows, has_internet_gateway, public_access_block
 from .prices import on_demand_price, on_demand_prices, spot_prices
 from .requests import InstanceRequest
 from .rules import WORLD, allows, authorize, covers_port, find_rules, revoke, rule_changes
+from .snapshots import find_snapshots
+from .tags import of_settings as settings_tags
 from .types import find_instance_types, quota_family
 from .volumes import (
     EBS_DEVICE_NAME,
@@ -63,6 +67,7 @@ __all__ = [
     "attach_ebs_volume",
     "authorize",
     "claim_ebs_volume",
+    "console_output",
     "create_ebs_volume",
     "delete_ebs_volume",
     "detach_ebs_volume",
@@ -79,8 +84,10 @@ __all__ = [
     "find_key_pairs",
     "find_named",
     "find_network",
+    "find_own_images",
     "find_rules",
     "find_security_groups",
+    "find_snapshots",
     "find_volume",
     "find_volumes",
     "find_volumes_and_roots",
@@ -104,8 +111,11 @@ __all__ = [
     "quota_family",
     "revoke",
     "rule_changes",
+    "settings_tags",
     "spot_prices",
+    "spot_request_statuses",
     "start_instances",
+    "tag_limits",
     "revoke_format_permission",
     "terminate_instances",
     "validate_ebs_volume",

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ..aws import translate_aws_errors
-from ..config import DEFAULT_USER
-from ..models import Image
+from ..config import DEFAULT_USER, TAG_OWNER
+from ..models import Image, ImageSnapshot, OwnImage
+from . import tags
+from .instances import UNKNOWN
 
 if TYPE_CHECKING:
     from types_boto3_ec2 import EC2Client
@@ -71,6 +74,45 @@ def image_names(ec2: EC2Client, image_ids: Iterable[str]) -> dict[str, str]:
         for raw in page["Images"]:
             names[raw["ImageId"]] = raw.get("Name", "")
     return names
+
+
+@translate_aws_errors()
+def find_own_images(ec2: EC2Client) -> list[OwnImage]:
+    """Return this tool's images in the client's region, disabled ones included: their snapshots bill as well."""
+    found: list[OwnImage] = []
+    pages = ec2.get_paginator("describe_images").paginate(
+        Owners=["self"], Filters=[tags.CREATED_BY_FILTER], IncludeDisabled=True
+    )
+    for page in pages:
+        for raw in page["Images"]:
+            found.append(_own_image(raw, ec2.meta.region_name))
+    return found
+
+
+def _own_image(raw: ImageTypeDef, region: str) -> OwnImage:
+    """Return the image of a reply, with the snapshots behind it."""
+    snapshots: list[ImageSnapshot] = []
+    for mapping in raw.get("BlockDeviceMappings", []):
+        disk = mapping.get("Ebs", {})
+        if "SnapshotId" in disk:
+            snapshots.append(ImageSnapshot(disk["SnapshotId"], disk.get("VolumeSize", 0)))
+    return OwnImage(
+        image_id=raw["ImageId"],
+        region=region,
+        name=raw.get("Name", ""),
+        state=raw.get("State", UNKNOWN),
+        created=_time(raw.get("CreationDate", "")),
+        snapshots=tuple(snapshots),
+        owner=tags.values(raw.get("Tags", [])).get(TAG_OWNER),
+    )
+
+
+def _time(text: str) -> datetime | None:
+    """Return the time that EC2 writes as text, like `2026-01-10T12:00:00.000Z`; None for any other text."""
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return None
 
 
 def latest_ami(images: Sequence[Image], architectures: Sequence[str]) -> Image | None:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from ..aws import translate_aws_errors
-from ..config import TAG_OWNER
+from ..config import TAG_DEADLINE, TAG_IDLE_TIMEOUT, TAG_OWNER
 from ..errors import THROTTLING_CODES, AwsError, BootstrapError, TransientError
 from ..invocation import PROFILE, PROGRAM
 from ..models import Instance, StateChange
@@ -41,9 +41,14 @@ _ATTEMPTS = 5
 _REASON_TIME = re.compile(r"\((\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) (?:GMT|UTC)\)")
 
 
-def find_instances(ec2: EC2Client) -> list[Instance]:
-    """Return this tool's instances in the client's region that are not terminated, oldest first."""
-    filters: list[FilterTypeDef] = [tags.CREATED_BY_FILTER, {"Name": "instance-state-name", "Values": list(ALIVE)}]
+def find_instances(ec2: EC2Client, *, terminated: bool = False) -> list[Instance]:
+    """Return this tool's instances in the client's region, oldest first, without those that are terminated.
+
+    With `terminated` also those, for as long as EC2 reports them.
+    """
+    filters: list[FilterTypeDef] = [tags.CREATED_BY_FILTER]
+    if not terminated:
+        filters.append({"Name": "instance-state-name", "Values": list(ALIVE)})
     return sorted(_filtered(ec2, filters), key=_age)
 
 
@@ -59,10 +64,8 @@ def find_ended(ec2: EC2Client, since: datetime) -> list[Instance]:
     """
     filters: list[FilterTypeDef] = [tags.CREATED_BY_FILTER, {"Name": "instance-state-name", "Values": list(ENDED)}]
     ended: list[Instance] = []
-    for raw in _raw(ec2, filters):
-        instance = _instance(raw, ec2.meta.region_name)
-        ended_at = _state_change_time(raw)
-        if instance.state == "shutting-down" or (ended_at and ended_at >= since):
+    for instance in _filtered(ec2, filters):
+        if instance.state == "shutting-down" or (instance.ended_at and instance.ended_at >= since):
             ended.append(instance)
     return ended
 
@@ -75,7 +78,10 @@ def _state_change_time(raw: InstanceTypeDef) -> datetime | None:
     found = _REASON_TIME.search(raw.get("StateTransitionReason", ""))
     if found is None:
         return None
-    return datetime.strptime(found[1], "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
+    try:
+        return datetime.strptime(found[1], "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
+    except ValueError:
+        return None
 
 
 def get_instances(ec2: EC2Client, instance_ids: Sequence[str]) -> list[Instance]:
@@ -275,16 +281,9 @@ def _by_ids(ec2: EC2Client, instance_ids: list[str]) -> list[Instance]:
 @translate_aws_errors()
 def _filtered(ec2: EC2Client, filters: list[FilterTypeDef]) -> list[Instance]:
     """Return the instances that DescribeInstances finds by these filters."""
-    return [_instance(raw, ec2.meta.region_name) for raw in _raw(ec2, filters)]
-
-
-@translate_aws_errors()
-def _raw(ec2: EC2Client, filters: list[FilterTypeDef]) -> list[InstanceTypeDef]:
-    """Return the instances that DescribeInstances finds by these filters, as the reply has them."""
-    found: list[InstanceTypeDef] = []
+    found: list[Instance] = []
     for page in ec2.get_paginator("describe_instances").paginate(Filters=filters):
-        for reservation in page["Reservations"]:
-            found += reservation["Instances"]
+        found += _described(page["Reservations"], ec2.meta.region_name)
     return found
 
 
@@ -309,19 +308,46 @@ def _instance(raw: InstanceTypeDef, region: str) -> Instance:
     for group in raw.get("SecurityGroups", []):
         if "GroupId" in group:
             group_ids.append(group["GroupId"])
+    known_tags = tags.values(raw.get("Tags", []))
+    state: InstanceState = raw.get("State", {}).get("Name", UNKNOWN)
+    reason = raw.get("StateReason", {})
     return Instance(
         instance_id=raw["InstanceId"],
         region=region,
-        state=raw.get("State", {}).get("Name", UNKNOWN),
+        state=state,
         instance_type=raw.get("InstanceType", UNKNOWN),
         lifecycle=lifecycle,
         availability_zone=raw.get("Placement", {}).get("AvailabilityZone", ""),
         launch_time=raw.get("LaunchTime"),
         public_ip=raw.get("PublicIpAddress") or None,
-        state_reason=raw.get("StateReason", {}).get("Message"),
+        state_reason=reason.get("Message"),
+        state_reason_code=reason.get("Code") or None,
+        ended_at=_state_change_time(raw) if state in ENDED else None,
+        spot_request_id=raw.get("SpotInstanceRequestId") or None,
         image_id=raw.get("ImageId", ""),
         group_ids=tuple(group_ids),
         subnet_id=raw.get("SubnetId", ""),
         vpc_id=raw.get("VpcId", ""),
-        owner=tags.values(raw.get("Tags", [])).get(TAG_OWNER),
+        owner=known_tags.get(TAG_OWNER),
+        deadline=tags.time(known_tags.get(TAG_DEADLINE)),
+        idle_timeout=tags.whole_number(known_tags.get(TAG_IDLE_TIMEOUT)),
+        settings=tags.settings(known_tags),
     )
+
+
+@translate_aws_errors(reading=False)
+def tag_limits(ec2: EC2Client, instance_id: str, deadline: datetime | None, idle_timeout: int | None) -> None:
+    """Write the limits of an instance into its tags. None removes one."""
+    limits: dict[str, str | None] = {TAG_DEADLINE: None, TAG_IDLE_TIMEOUT: None}
+    if deadline:
+        limits[TAG_DEADLINE] = deadline.isoformat(timespec="seconds")
+    if idle_timeout:
+        limits[TAG_IDLE_TIMEOUT] = str(idle_timeout)
+    present: dict[str, str] = {}
+    for key, value in limits.items():
+        if value is None:
+            ec2.delete_tags(Resources=[instance_id], Tags=[{"Key": key}])
+        else:
+            present[key] = value
+    if present:
+        ec2.create_tags(Resources=[instance_id], Tags=tags.as_list(present))

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING
 
-from ..config import CREATED_BY, TAG_CREATED_BY
+from ..config import CREATED_BY, TAG_CREATED_BY, TAG_SETTINGS
 
 if TYPE_CHECKING:
     from types_boto3_ec2.literals import ResourceTypeType
     from types_boto3_ec2.type_defs import FilterTypeDef, TagSpecificationTypeDef, TagTypeDef
+
+#: The longest value of a tag: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html
+_LONGEST = 256
+_SETTINGS_KEYS = (TAG_SETTINGS, f"{TAG_SETTINGS}-2")
+_TOO_LONG = "(too long)"
 
 #: Describe* filter for what this tool created.
 CREATED_BY_FILTER: FilterTypeDef = {"Name": f"tag:{TAG_CREATED_BY}", "Values": [CREATED_BY]}
@@ -38,6 +45,41 @@ def values(tags: Iterable[TagTypeDef]) -> dict[str, str]:
         if "Key" in tag:
             found[tag["Key"]] = tag.get("Value", "")
     return found
+
+
+def of_settings(line: str) -> dict[str, str]:
+    """Return the tags that hold the settings of a launch.
+
+    Always both, so that none is left of an older launch. A line that does not fit is not kept.
+    """
+    first, second = _SETTINGS_KEYS
+    if len(line) > 2 * _LONGEST:
+        return {first: _TOO_LONG, second: ""}
+    return {first: line[:_LONGEST], second: line[_LONGEST:]}
+
+
+def settings(named: Mapping[str, str]) -> str | None:
+    """Return the settings that the tags hold; None if they hold none."""
+    first, second = _SETTINGS_KEYS
+    if named.get(first) in (None, _TOO_LONG):
+        return None
+    return named[first] + named.get(second, "")
+
+
+def time(value: str | None) -> datetime | None:
+    """Return the time that a tag holds; None without one, or where somebody wrote something else."""
+    with contextlib.suppress(ValueError):
+        found = datetime.fromisoformat(value or "")
+        if found.tzinfo:
+            return found
+    return None
+
+
+def whole_number(value: str | None) -> int | None:
+    """Return the number that a tag holds; None without one, or where somebody wrote something else."""
+    if value and value.isdecimal():
+        return int(value)
+    return None
 
 
 def of_user(named: Mapping[str, str]) -> tuple[tuple[str, str], ...]:

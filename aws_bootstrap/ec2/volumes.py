@@ -33,13 +33,16 @@ def find_volumes(ec2: EC2Client) -> list[Volume]:
 
 @translate_aws_errors()
 def find_volumes_and_roots(ec2: EC2Client) -> tuple[list[Volume], list[Volume]]:
-    """Return the data volumes as `find_volumes` does, and the root volumes of this tool's instances, in one call."""
+    """Return the data volumes as `find_volumes` does, and this tool's other volumes, in one call.
+
+    Those others are the root volumes of its instances, and any that were detached from one.
+    """
     data: list[Volume] = []
     roots: list[Volume] = []
     for volume in _filtered(ec2, [{"Name": "tag-key", "Values": [TAG_INSTANCE, TAG_CREATED_BY]}]):
         if volume.instance_id is not None:
             data.append(volume)
-        elif volume.created_by_us and volume.attached_to is not None:
+        elif volume.created_by_us:
             roots.append(volume)
     return data, roots
 
@@ -144,9 +147,9 @@ def volume_in_use(volume: Volume) -> BootstrapError:
     )
 
 
-def claim_ebs_volume(ec2: EC2Client, volume_id: str, instance_id: str) -> None:
-    """Tag the user's volume as the instance's, and as kept when that is terminated."""
-    claim = tags.as_list({TAG_INSTANCE: instance_id, TAG_KEEP: "true"})
+def claim_ebs_volume(ec2: EC2Client, volume_id: str, instance_id: str, settings: str = "") -> None:
+    """Tag the user's volume as the instance's, with the settings of its launch, and as kept when that is terminated."""
+    claim = tags.as_list({TAG_INSTANCE: instance_id, TAG_KEEP: "true", **tags.of_settings(settings)})
     with translate_aws_errors():
         ec2.create_tags(Resources=[volume_id], Tags=claim)
 
@@ -257,7 +260,9 @@ def _volume(raw: VolumeTypeDef | VolumeResponseTypeDef, region: str) -> Volume:
         instance_id=named.get(TAG_INSTANCE),
         attached_to=_attached_to(raw),
         volume_type=raw.get("VolumeType", UNKNOWN),
+        created=raw.get("CreateTime"),
         format_once=is_blank and named.get(TAG_FORMAT) == FORMAT_ONCE,
+        settings=tags.settings(named),
     )
 
 

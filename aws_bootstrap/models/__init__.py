@@ -12,19 +12,24 @@ from .cleanup import (
 )
 from .completion import CompletionScript
 from .cost import MonthlyCost, Prices, TypePrice
+from .cost_report import CostItem, CostReport
 from .error import ErrorReport
+from .extend import ExtendReport
 from .facts import (
     Image,
+    ImageSnapshot,
     IngressRule,
     Instance,
     InstanceType,
     KeyPair,
     LocalKey,
     Network,
+    OwnImage,
     RegionFailure,
     RegionReason,
     Resource,
     SecurityGroup,
+    Snapshot,
     SpotPrice,
     StateChange,
     Subnet,
@@ -44,7 +49,7 @@ from .quota import (
     QuotaRequests,
     QuotaRow,
 )
-from .status import InstanceStatus, OrphanVolume, StatusReport, VolumeStatus
+from .status import EndedBox, InstanceStatus, OrphanVolume, StatusReport, VolumeStatus
 from .terminate import KeptVolume, TerminateReport, Termination, TerminationTarget
 
 __all__ = [
@@ -57,13 +62,18 @@ __all__ = [
     "CleanupReport",
     "Command",
     "CompletionScript",
+    "CostItem",
+    "CostReport",
     "DeletedVolume",
     "DryRun",
+    "ExtendReport",
     "EbsVolume",
+    "EndedBox",
     "ErrorReport",
     "Image",
     "ImageList",
     "ImageRow",
+    "ImageSnapshot",
     "IngressRule",
     "Instance",
     "InstanceStatus",
@@ -81,6 +91,7 @@ __all__ = [
     "Notice",
     "OnDemandOffer",
     "OrphanVolume",
+    "OwnImage",
     "Prices",
     "Quota",
     "QuotaChange",
@@ -97,6 +108,7 @@ __all__ = [
     "Result",
     "SecurityGroup",
     "SetupReport",
+    "Snapshot",
     "SpotPrice",
     "StateChange",
     "Subnet",

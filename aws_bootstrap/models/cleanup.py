@@ -16,6 +16,8 @@ class AliasEntry:
     instance_id: str
     alias: str
     region: str | None = field(default=None, compare=False, metadata={"private": True})
+    #: The options of the launch of its box, in one line, as the SSH config has them.
+    settings: str | None = field(default=None, compare=False, metadata={"private": True})
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,9 @@ from .facts import Instance, InstanceState, Market, SpotPrice
 USD_PER_GB_MONTH = {"gp2": 0.10, "gp3": 0.08}
 #: A public IPv4 address, in every region: https://aws.amazon.com/vpc/pricing/
 IPV4_USD_PER_HOUR = 0.005
+#: A snapshot, by its storage tier, the list prices in most regions: https://aws.amazon.com/ebs/pricing/
+#: It bills for the blocks that it stores, which EC2 does not report: at most for the size of its volume.
+SNAPSHOT_USD_PER_GB_MONTH = {"standard": 0.05, "archive": 0.0125}
 #: The hours of a month, as AWS's own calculator counts them: https://calculator.aws/
 HOURS_PER_MONTH = 730
 #: States in which EC2 bills no hours: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-instance-lifecycle.html
@@ -106,6 +109,14 @@ def volume_cost(size_gb: int, volume_type: str = "gp3") -> float | None:
     return round(size_gb * price, 2)
 
 
+def snapshot_cost(size_gb: int, tier: str = "standard") -> float | None:
+    """Return what a snapshot costs a month at most; None if its tier has no price, or it has no size."""
+    price = SNAPSHOT_USD_PER_GB_MONTH.get(tier)
+    if price is None or not size_gb:
+        return None
+    return round(size_gb * price, 2)
+
+
 def root_volume_cost(size_gb: int | None, volume_type: str = "gp3") -> MonthlyCost:
     """Return the monthly cost of a root volume; unknown without its size."""
     if size_gb is None:
@@ -144,6 +155,28 @@ def total(prices: Iterable[float | None], *, digits: int = 6) -> float | None:
             return None
         added += price
     return round(added, digits)
+
+
+def a_month_of(price_per_hour: float | None) -> float | None:
+    """Return what something costs a month that bills by the hour."""
+    if price_per_hour is None:
+        return None
+    return round(price_per_hour * HOURS_PER_MONTH, 2)
+
+
+def an_hour_of(monthly_cost: float | None) -> float | None:
+    """Return what something costs an hour that bills by the month."""
+    if monthly_cost is None:
+        return None
+    return round(monthly_cost / HOURS_PER_MONTH, 6)
+
+
+def cost_since(monthly_cost: float | None, since: datetime | None, now: datetime) -> float | None:
+    """Return what something that bills by the month has cost since then; None if its cost or its age is unknown."""
+    if monthly_cost is None or since is None:
+        return None
+    hours = max(0.0, (now - since).total_seconds() / 3600)
+    return round(monthly_cost / HOURS_PER_MONTH * hours, 4)
 
 
 def known_part(prices: Iterable[float | None]) -> float:

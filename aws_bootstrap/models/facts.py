@@ -120,6 +120,46 @@ class Volume:
     owner: str | None = None
     #: EC2's type of it, like gp3; `unknown` if its reply lacks that.
     volume_type: str = "gp3"
+    #: The options of the launch that it was for, in one line; None if its tags do not have them.
+    settings: str | None = None
+    created: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One snapshot that this tool created. `size_gb` is the size of its volume; 0 if EC2's reply lacks it."""
+
+    snapshot_id: str
+    region: str
+    size_gb: int
+    state: str
+    created: datetime | None
+    #: EC2's storage tier: `standard` or `archive`.
+    tier: str = "standard"
+    #: The principal that created it, by its tag.
+    owner: str | None = None
+
+
+@dataclass(frozen=True)
+class ImageSnapshot:
+    """A snapshot behind an image. `size_gb` is the size of a volume of it; 0 if EC2's reply lacks it."""
+
+    snapshot_id: str
+    size_gb: int
+
+
+@dataclass(frozen=True)
+class OwnImage:
+    """One image that this tool created, with the snapshots that bill for it."""
+
+    image_id: str
+    region: str
+    name: str
+    state: str
+    created: datetime | None
+    snapshots: tuple[ImageSnapshot, ...]
+    #: The principal that created it, by its tag.
+    owner: str | None = None
 
 
 @dataclass(frozen=True)
@@ -135,6 +175,12 @@ class Instance:
     launch_time: datetime | None
     public_ip: str | None = None
     state_reason: str | None = None
+    #: EC2's code of that reason, such as `Client.UserInitiatedShutdown`; None if its reply has none.
+    state_reason_code: str | None = None
+    #: When it began to end; None while it has not, or if EC2 does not say.
+    ended_at: datetime | None = None
+    #: None for an on-demand instance.
+    spot_request_id: str | None = None
     image_id: str = ""
     #: Its security groups.
     group_ids: tuple[str, ...] = ()
@@ -142,6 +188,11 @@ class Instance:
     vpc_id: str = ""
     #: The principal that created it, by its tag; None for an instance from before that tag.
     owner: str | None = None
+    #: When it ends by itself, and after how many seconds without work, by its tags; None where nothing does.
+    deadline: datetime | None = None
+    idle_timeout: int | None = None
+    #: The options of its launch, in one line; None if its tags do not have them.
+    settings: str | None = None
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from .base import Result, optional, private
 from .cost import MonthlyCost, TypePrice
@@ -67,6 +68,10 @@ class DryRun(Result):
     instance_types: tuple[str, ...] | None = optional()
     subnet_ids: tuple[str, ...] | None = optional()
     name: str | None = optional()
+    #: After how many seconds the box will end by itself; after how many without work; at what cost in USD.
+    ttl_seconds: int | None = optional()
+    idle_timeout_seconds: int | None = optional()
+    max_cost: float | None = optional()
     regions_failed: tuple[RegionFailure, ...] = ()
     dry_run: bool = True
 
@@ -98,6 +103,10 @@ class LaunchReport(Result):
     #: What its disks and its address cost a month, in all.
     monthly_cost_usd: float | None = None
     monthly_costs: tuple[MonthlyCost, ...] = ()
+    #: When the box ends by itself; null where no deadline is set.
+    deadline: datetime | None = None
+    #: After how many seconds without work it ends by itself; null where no limit is set.
+    idle_timeout_seconds: int | None = None
     #: Whether this launch created the data volume; the user's own is not among what exists because of it.
     volume_created: bool = private(False)
     #: What else this launch created, and does not bill: key pair, security group.
@@ -108,6 +117,8 @@ class LaunchReport(Result):
     setup_options: str = private("")
     user: str = private("ubuntu")
     seconds: float = private(0.0)
+    #: From now until the deadline.
+    seconds_left: float | None = private()
 
     def resources(self) -> tuple[Resource, ...]:
         """Return the instance, the data volume if the launch created it, then what does not bill."""

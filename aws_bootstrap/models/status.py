@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 from ..gpu import GpuInfo
+from ..idleness import Idleness
 from .base import Notice, Result, optional, private
 from .cost import MonthlyCost
 from .facts import InstanceState, Market, RegionFailure, VolumeState
@@ -48,7 +50,39 @@ class InstanceStatus:
     owner: str | None = None
     #: Whether that is the caller; null where it could not be read who calls.
     yours: bool | None = None
+    #: When it ends by itself, by its tags; null where no deadline is set.
+    deadline: datetime | None = None
+    #: After how many seconds without work it ends by itself; null where no limit is set.
+    idle_timeout_seconds: int | None = None
+    #: With --gpu: since when the box has no work, as its guardian sees it. Left out where that was not read.
+    idleness: Idleness | None = optional()
     user: str = private("ubuntu")
+    #: From now until its deadline.
+    seconds_left: float | None = private()
+
+
+#: Why a box is gone. `deadline`, `idle` and `cost-cap` are the limits at which it ended itself.
+EndReason = Literal["spot-interruption", "deadline", "idle", "cost-cap", "user", "unknown"]
+#: Where the reason is from: EC2's state reason, the status of the spot request, or the serial console.
+EndSource = Literal["state-reason", "spot-request", "console"]
+
+
+@dataclass(frozen=True)
+class EndedBox:
+    """A box that is terminated, for as long as EC2 reports it."""
+
+    instance_id: str
+    ssh_alias: str | None
+    region: str
+    reason: EndReason
+    #: Null where the reason is unknown.
+    source: EndSource | None
+    #: When it began to end; null if EC2 does not say.
+    ended_at: datetime | None = None
+    #: The principal that launched it; null for a box from before the tag `aws-bootstrap-owner`.
+    owner: str | None = None
+    #: Whether that is the caller; null where it could not be read who calls.
+    yours: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -83,6 +117,8 @@ class StatusReport(Result):
     monthly_cost_usd: float | None = None
     #: The regions that a policy of the account's organization denies, unless --region named them.
     regions_denied: tuple[RegionFailure, ...] = ()
+    #: The boxes that are terminated, in the order of their end.
+    ended: tuple[EndedBox, ...] = ()
     instructions: bool = private(True)
 
     @property

@@ -182,18 +182,31 @@ sandbox.add_command(account)
 
 @sandbox.command()
 @click.argument("instance_id")
+@click.option(
+    "--notice",
+    type=click.FloatRange(0),
+    default=0,
+    metavar="SECONDS",
+    help="Show the notice in the instance metadata, and interrupt so much later.  [default: at once]",
+)
+@click.option("--rebalance", is_flag=True, help="Only recommend a rebalance: the risk of an interruption is raised.")
 @click.pass_obj
-def interrupt(app: App, instance_id: str) -> None:
+def interrupt(app: App, instance_id: str, notice: float, rebalance: bool) -> None:
     """Interrupt a spot instance.
 
-    EC2 does so when it needs the capacity.
+    EC2 does so when it needs the capacity, two minutes after a notice.
 
     \b
-    Example:
+    Examples:
       aws-bootstrap sandbox interrupt i-0123456789abcdef0
+      aws-bootstrap sandbox interrupt i-0123456789abcdef0 --notice 120
+      aws-bootstrap sandbox interrupt i-0123456789abcdef0 --rebalance
     """
-    process.request(Home.of(), "interrupt", {"instance_id": instance_id})
-    app.show(results.SandboxInterrupted(instance_id))
+    if notice and rebalance:
+        raise UsageError("--notice and --rebalance exclude each other.", hint="A rebalance needs no notice.")
+    body = {"instance_id": instance_id, "notice": notice, "rebalance": rebalance}
+    process.request(Home.of(), "interrupt", body)
+    app.show(results.SandboxInterrupted(instance_id, notice, rebalance))
 
 
 @sandbox.command()

@@ -189,12 +189,15 @@ class ControlApi:
         self._sandbox.changed()
 
     def _interrupt(self, body: dict[str, Any]) -> None:
-        """Interrupt a spot instance."""
+        """Interrupt a spot instance, or show it the recommendation of a rebalance."""
         with self._sandbox.lock:
             instance = self._sandbox.backends.find_instance(body["instance_id"])
             if instance is None or instance.lifecycle != "spot":
                 raise ValueError("no spot instance has this id")
-            instance.interrupt()
+            if body.get("rebalance"):
+                instance.recommend_rebalance()
+            else:
+                instance.interrupt(float(body.get("notice") or 0))
         self._sandbox.changed()
 
     def _inventory(self, _: Any) -> list[dict[str, Any]]:

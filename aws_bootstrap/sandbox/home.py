@@ -59,6 +59,11 @@ class Home:
         return self.root / "boxes"
 
     @property
+    def consoles(self) -> Path:
+        """Return the folder of the console output of boxes that have ended."""
+        return self.root / "consoles"
+
+    @property
     def volumes(self) -> Path:
         """Return the folder of the volumes' contents."""
         return self.root / "volumes"

@@ -122,9 +122,11 @@ class SandboxLog(Result):
 
 @dataclass(frozen=True)
 class SandboxInterrupted(Result):
-    """An interrupted spot instance."""
+    """A spot instance that is interrupted, `notice` seconds after its notice; or a rebalance is recommended."""
 
     instance_id: str
+    notice: float = 0.0
+    rebalance: bool = False
 
 
 @text.register
@@ -221,5 +223,9 @@ def _outcome(call: LoggedCall) -> str:
 
 @text.register
 def _(result: SandboxInterrupted) -> str:
-    """Return which instance was interrupted."""
+    """Return which instance is interrupted, and when."""
+    if result.rebalance:
+        return f"{result.instance_id} has a rebalance recommendation."
+    if result.notice:
+        return f"{result.instance_id} has a notice. It is interrupted in {result.notice:g} seconds."
     return f"Interrupted {result.instance_id}."

@@ -135,9 +135,9 @@ class Sandbox:
         """Set the final status of a quota increase request."""
         self._request("quota-request", {"request_id": request_id, "status": status})
 
-    def interrupt(self, instance_id: str) -> None:
-        """Interrupt a spot instance."""
-        self._request("interrupt", {"instance_id": instance_id})
+    def interrupt(self, instance_id: str, *, notice: float = 0.0, rebalance: bool = False) -> None:
+        """Interrupt a spot instance, so many seconds after its notice; or only recommend a rebalance."""
+        self._request("interrupt", {"instance_id": instance_id, "notice": notice, "rebalance": rebalance})
 
     def policy(self, *texts: str, scps: Sequence[str] = ()) -> None:
         """Put the caller under these IAM policies; without any, it may do everything."""

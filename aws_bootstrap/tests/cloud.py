@@ -359,3 +359,14 @@ def make_volume(
     asked = {"VolumeType": "gp3"} | more
     made = client.create_volume(AvailabilityZone=zone, Size=size, TagSpecifications=specification, **asked)
     return made["VolumeId"]
+
+
+def make_snapshot(client: Any, *, owner: str | None = CALLER, ours: bool = True, size: int = 20) -> str:
+    """A snapshot of a volume that is deleted."""
+    tags = owned(owner) if ours else [{"Key": "Name", "Value": "backup"}]
+    volume_id = client.create_volume(AvailabilityZone=f"{client.meta.region_name}a", Size=size)["VolumeId"]
+    specification = [{"ResourceType": "snapshot", "Tags": tags}]
+    made = client.create_snapshot(VolumeId=volume_id, TagSpecifications=specification)
+    client.delete_volume(VolumeId=volume_id)
+    snapshot_id: str = made["SnapshotId"]
+    return snapshot_id

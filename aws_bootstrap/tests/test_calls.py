@@ -32,6 +32,24 @@ def test_status_reads_a_region_by_three_calls(run, cloud, box):
     }
 
 
+def test_costs_reads_a_region_at_once_by_one_call_for_each_thing_that_bills(run, cloud, box):
+    spot = {"InstanceMarketOptions": {"MarketType": "spot"}}
+    for region in (EAST, WEST):
+        make_volume(cloud.ec2(region), box(region, **spot))
+    box(WEST)
+    counted(cloud)
+    assert run("costs").exit_code == 0
+    assert counted(cloud) == {
+        "GetCallerIdentity": 1,
+        "DescribeInstances": len(REGIONS),
+        "DescribeVolumes": len(REGIONS),
+        "DescribeSnapshots": len(REGIONS),
+        "DescribeImages": len(REGIONS),
+        "DescribeSpotPriceHistory": 2,
+        "GetProducts": 1,
+    }
+
+
 def test_quota_show_reads_each_code_once(run, cloud):
     for region in (EAST, WEST):
         for key in quota.quota_keys():

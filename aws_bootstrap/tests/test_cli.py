@@ -176,6 +176,7 @@ def test_a_mistyped_word_is_answered_with_the_nearest(run, args, nearest):
         ("stop aws-gpu1", "aws-bootstrap terminate --help"),
         ("create --on-demand", "aws-bootstrap launch --on-demand"),
         ("ls", "aws-bootstrap status"),
+        ("billing -r us-west-2", "aws-bootstrap costs -r us-west-2"),
         ("ssh aws-gpu1 nvidia-smi", "ssh -F {config} aws-gpu1 nvidia-smi"),
         ("help launch", "aws-bootstrap launch --help"),
         ("login --profile me", "aws login --profile me"),

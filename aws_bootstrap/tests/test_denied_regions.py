@@ -24,7 +24,9 @@ def result(done):
     return done.exit_code, json.loads(done.stdout)
 
 
-@pytest.mark.parametrize("words", [("status",), ("access",), ("cleanup", "--dry-run"), ("cleanup", "--yes")])
+@pytest.mark.parametrize(
+    "words", [("status",), ("costs",), ("access",), ("cleanup", "--dry-run"), ("cleanup", "--yes")]
+)
 def test_they_are_listed_and_said_once_and_no_failure(run, company, my_address, words):
     start_box(company.ec2(WEST))
     code, shown = result(run(*words, "-o", "json"))
@@ -46,7 +48,7 @@ def test_a_cleanup_deletes_an_orphan(run, company):
     assert ec2.find_volumes(company.ec2(WEST)) == []
 
 
-@pytest.mark.parametrize("words", [("status",), ("cleanup", "--yes"), ("access",)])
+@pytest.mark.parametrize("words", [("status",), ("costs",), ("cleanup", "--yes"), ("access",)])
 def test_one_that_is_named_is_a_failure(run, company, my_address, words):
     code, shown = result(run(*words, "-r", WEST, "-r", EAST, "-o", "json"))
     assert code == 3

@@ -27,7 +27,9 @@ FULL: dict[str, Any] = {
     "Placement": {"AvailabilityZone": "us-west-2b"},
     "LaunchTime": NOW,
     "PublicIpAddress": "203.0.113.9",
-    "StateReason": {"Message": "why"},
+    "StateReason": {"Message": "why", "Code": "Server.Why"},
+    "StateTransitionReason": "User initiated (2026-01-15 10:30:00 GMT)",
+    "SpotInstanceRequestId": "sir-1",
     "ImageId": "ami-1",
     "SecurityGroups": [{"GroupId": "sg-1"}, {"GroupName": "no id"}],
 }
@@ -319,10 +321,32 @@ def test_every_field_of_an_instance_is_read(client, stub):
         *("i-1", "us-west-2", "running", "g5.xlarge", "spot", "us-west-2b", NOW),
         public_ip="203.0.113.9",
         state_reason="why",
+        state_reason_code="Server.Why",
+        spot_request_id="sir-1",
         image_id="ami-1",
         group_ids=("sg-1",),
     )
     assert bare == Instance("i-2", "us-west-2", "unknown", "unknown", "on-demand", "", None)
+
+
+@pytest.mark.parametrize(
+    ("transition", "ended_at"),
+    [
+        ("User initiated (2026-01-15 10:30:00 GMT)", datetime(2026, 1, 15, 10, 30, tzinfo=UTC)),
+        ("Service initiated (2026-01-15 10:30:00 UTC)", datetime(2026, 1, 15, 10, 30, tzinfo=UTC)),
+        ("Server.SpotInstanceTermination", None),
+        ("User initiated (2026-99-15 10:30:00 GMT)", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_the_end_of_an_instance_is_read_where_ec2_says_it(client, stub, transition, ended_at):
+    raw = {"InstanceId": "i-1", "State": {"Name": "terminated"}, "StateReason": {"Code": ""}}
+    if transition is not None:
+        raw["StateTransitionReason"] = transition
+    stub.add_response("describe_instances", reserved(raw), {"Filters": [OURS]})
+    (ended,) = ec2.find_instances(client, terminated=True)
+    assert (ended.ended_at, ended.state_reason_code, ended.spot_request_id) == (ended_at, None, None)
 
 
 def test_those_that_are_not_terminated_are_found_oldest_first(client, stub):

@@ -14,7 +14,7 @@ from aws_bootstrap.models import ErrorReport, RegionFailure
 from aws_bootstrap.tests import factories
 from aws_bootstrap.tests.cloud import REGIONS, make_volume, start_box
 from aws_bootstrap.workflows.box import Box
-from aws_bootstrap.workflows.inventory import Inventory, read, read_with, select
+from aws_bootstrap.workflows.inventory import Inventory, read, read_region, read_with, select
 
 EAST, WEST = "us-east-1", "us-west-2"
 INSTANCE = factories.instance()
@@ -138,9 +138,10 @@ def asked(cloud) -> list[tuple[str, str]]:
     return sorted(call for call in cloud.calls if call[1].startswith("Describe"))
 
 
-def counted(client, instances) -> tuple[str, list[str]]:
+def counted(client, instance_ids):
     """What is read besides: the region, and the instances that were found there."""
-    return client.meta.region_name, [instance.instance_id for instance in instances]
+    instances, volumes = read_region(client, instance_ids)
+    return instances, volumes, (client.meta.region_name, [instance.instance_id for instance in instances])
 
 
 def test_all_of_ours_in_every_region_are_joined_with_hosts_and_volumes(app, cloud, box):

@@ -15,6 +15,7 @@ from aws_bootstrap import output
 from aws_bootstrap.app import App
 from aws_bootstrap.aws_errors import KNOWN_EXCEPTIONS
 from aws_bootstrap.cli import main
+from aws_bootstrap.command_lines import commands_in, shell_line
 from aws_bootstrap.console import Console, OutputFormat
 from aws_bootstrap.errors import KNOWN_CODES, KNOWN_SENTENCES
 from aws_bootstrap.invocation import PROFILE, PROGRAM, SSH, Invocation
@@ -28,7 +29,7 @@ from aws_bootstrap.models import (
     TerminateReport,
     Termination,
 )
-from aws_bootstrap.next_commands import commands_in, next_commands, of_box, of_orphans, shell_line, terminate
+from aws_bootstrap.next_commands import next_commands, of_box, of_orphans, terminate
 from aws_bootstrap.quota import STATUSES
 from aws_bootstrap.tests.cloud import make_volume, start_box
 from aws_bootstrap.tests.programs import started
@@ -253,7 +254,7 @@ def test_every_command_that_the_sandbox_prints_parses(program):
 
 def test_the_commands_after_a_launch_work(program):
     _, launched = program.json("launch", "--no-setup")
-    assert [command["do"] for command in launched["next"]] == ["ssh", "setup", "status", "terminate"]
+    assert [command["do"] for command in launched["next"]] == ["ssh", "setup", "extend", "status", "terminate"]
     login = next(command["argv"] for command in launched["next"] if command["do"] == "ssh")
     done = subprocess.run([*login, "whoami"], capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
     assert done.returncode == 0, done.stderr

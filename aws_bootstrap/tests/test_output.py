@@ -25,8 +25,12 @@ from aws_bootstrap.models import (
     CleanupPlan,
     CleanupReport,
     CompletionScript,
+    CostItem,
+    CostReport,
     DeletedVolume,
     DryRun,
+    EndedBox,
+    ExtendReport,
     ImageList,
     ImageRow,
     InstanceStatus,
@@ -118,6 +122,9 @@ ENDED = Termination(
     ("vol-2",),
     kept_volumes=(KeptVolume("vol-2", 96, "us-west-2", 7.68),),
 )
+BILLS = CostItem("instance", "i-1", "us-west-2", 0.2, 146.0, None, BOX.launch_time, "AIDA", True, state="running")
+SNAPSHOT = CostItem("snapshot", "snap-1", "us-west-2", None, None, 0.001, None, None, False, size_gb=20)
+GONE = EndedBox("i-2", "aws-gpu2", "us-west-2", "deadline", "console", BOX.launch_time)
 RESULTS: list[Result] = [
     PLANNED,
     LAUNCHED,
@@ -137,6 +144,16 @@ RESULTS: list[Result] = [
         (QuotaHistoryRow("r-1", "DENIED", "L-1", "All G …", 8.0, "us-west-2", "spot", "gvt", BOX.launch_time),),
         ("us-west-2",),
     ),
+    CostReport(("us-west-2",), (), (BILLS,), counted=(BILLS,)),
+    CostReport(
+        ("us-west-2",),
+        (),
+        None,
+        left_out=(SNAPSHOT,),
+        counted=(BILLS,),
+        everyone_command=f"{PROGRAM} costs --sum --everyone",
+    ),
+    CostReport(("us-west-2",), (), ()),
     AccessReport((OPEN,), "203.0.113.7", ("us-west-2",), ()),
     AccessReport((), None, ("us-west-2",), ()),
     CleanupPlan(("us-west-2",), (), (STALE,), (MOVED,), (MOVED,), (VolumeEntry("vol-1", 8),), broken=("i-7",)),
@@ -152,6 +169,8 @@ RESULTS: list[Result] = [
     ),
     CleanupReport(("us-west-2",), (), (), (), (), ()),
     CompletionScript("bash", "complete …"),
+    ExtendReport("i-1", "aws-gpu1", "us-west-2", None, 5400),
+    StatusReport((), ("us-west-2",), (), (), ended=(GONE, dataclasses.replace(GONE, ssh_alias=None, ended_at=None))),
 ]
 NAMES = [f"{type(r).__name__}-{n}" for n, r in enumerate(RESULTS)]
 

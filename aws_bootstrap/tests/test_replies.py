@@ -21,7 +21,7 @@ from aws_bootstrap.config import LaunchConfig
 from aws_bootstrap.errors import AwsError
 from aws_bootstrap.keys import LocalKeys
 from aws_bootstrap.tests import factories
-from aws_bootstrap.tests.cloud import make_volume, start_box
+from aws_bootstrap.tests.cloud import make_snapshot, make_volume, start_box
 
 REGION = "us-west-2"
 Path = tuple[str | int, ...]
@@ -112,18 +112,25 @@ def rules(client):
     return ec2.find_rules(client, [group])
 
 
+def console(client):
+    started = start_box(client)["InstanceId"]
+    return ec2.console_output(client, started)
+
+
 VERBS = {
     "DescribeInstances": lambda c: ec2.find_instances(c),
     "RunInstances": start_instances,
     "DescribeVolumes": lambda c: ec2.find_volumes(c),
     "CreateVolume": lambda c: ec2.create_ebs_volume(c, INSTANCE, 8),
     "DescribeImages": lambda c: ec2.find_images(c, ["*"]),
+    "DescribeSnapshots": lambda c: ec2.find_snapshots(c),
     "DescribeInstanceTypes": lambda c: ec2.find_instance_types(c, ["g4dn.xlarge"]),
     "DescribeSpotPriceHistory": lambda c: ec2.spot_prices(c, ["g4dn.xlarge"]),
     "DescribeVpcs": lambda c: ec2.find_network(c, ()),
     "DescribeSecurityGroups": lambda c: ec2.find_security_groups(c, "default"),
     "DescribeSecurityGroupRules": rules,
     "DescribeKeyPairs": lambda c: ec2.find_key_pairs(c, "key"),
+    "GetConsoleOutput": console,
 }
 
 
@@ -132,6 +139,7 @@ def test_a_reply_that_lacks_a_field_is_read_or_reported(cloud, operation):
     client, ask = cloud.ec2(REGION), VERBS[operation]
     strip = Strip(client, operation)
     make_volume(client, start_box(client)["InstanceId"])
+    make_snapshot(client)
     client.create_key_pair(KeyName="key")
     whole = ask(client)
     assert whole

@@ -51,6 +51,7 @@ MAY_IMPORT = {
         "ec2",
         "quota",
         "gpu",
+        "idleness",
         "ssh",
         "sshconfig",
         "known_hosts",
@@ -81,6 +82,7 @@ MAY_IMPORT = {
         "errors",
         "config",
         "gpu",
+        "idleness",
         "invocation",
         "paths",
         "timings",
@@ -124,14 +126,16 @@ MAY_IMPORT = {
         "paths",
         "timings",
     },
-    "output": {"console", "views", "models", "errors", "next_commands", "timings"},
+    "output": {"console", "views", "models", "errors", "next_commands", "command_lines", "timings"},
     "console": {"invocation", "models"},
-    "views": {"views", "models", "gpu", "next_commands"},
-    "next_commands": {"models", "invocation"},
-    "models": {"models", "gpu"},
+    "views": {"views", "models", "gpu", "next_commands", "command_lines"},
+    "next_commands": {"models", "invocation", "command_lines"},
+    "command_lines": {"models", "invocation"},
+    "models": {"models", "gpu", "idleness"},
     "outcomes": {"models", "errors", "invocation"},
     "cloud_init": {"config"},
     "gpu": set(),
+    "idleness": set(),
     "retry": set(),
     "startup": set(),
     "parallel": set(),
@@ -289,7 +293,7 @@ def test_only_the_doors_print():
 @pytest.mark.parametrize("path", MODULES, ids=NAMES)
 def test_printed_commands_begin_with_a_mark(path):
     """A command written out works for nobody who has a profile, `uv run` or `--sandbox`: see invocation.py."""
-    verbs = "launch|setup|status|access|terminate|cleanup|list|quota|completion"
+    verbs = "launch|setup|status|costs|access|terminate|cleanup|list|quota|completion"
     sandbox_verbs = "start|stop|status|env|fault|log|account|interrupt|reset"
     written_out = re.compile(rf"aws-bootstrap (--sandbox )?({verbs}|sandbox ({sandbox_verbs}))\b")
     docstrings = docstrings_of(tree(path))

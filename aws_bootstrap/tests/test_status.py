@@ -237,13 +237,13 @@ class Told:
         self.answers = {alias.replace("_", "-"): answer for alias, answer in answers.items()}
         self.asked: list[str] = []
 
-    def query_gpu(self, alias: str):
+    def query_box(self, alias: str):
         """Tell it."""
         self.asked.append(alias)
         answer = self.answers[alias]
         if isinstance(answer, Exception):
             raise answer
-        return answer
+        return answer, None
 
 
 def test_each_running_box_is_asked_for_its_gpu(app, cloud, box):

@@ -9,7 +9,7 @@ import pytest
 from aws_bootstrap.commands.launch import launch as command
 from aws_bootstrap.config import LaunchConfig
 from aws_bootstrap.tests.cloud import start_box
-from aws_bootstrap.workflows.launch.volume_region import _option_words
+from aws_bootstrap.workflows.launch.words import option_words
 
 EAST, WEST, IRELAND = "us-east-1", "us-west-2", "eu-west-1"
 NOWHERE = "vol-0123456789abcdef0"
@@ -127,12 +127,15 @@ EVERYTHING = LaunchConfig(
     metadata_hop_limit=2,
     no_setup=True,
     setup_script=Path("setup.sh"),
+    ttl=28800.0,
+    idle_timeout=3600.0,
+    max_cost=10.5,
     tag={"team": "vision"},
 )
 
 
 def test_every_option_is_repeated_but_those_of_the_region():
-    words = _option_words(EVERYTHING)
+    words = option_words(EVERYTHING, without=("region", "subnet_id"))
     chosen = command.make_context("launch", words).params
     for name in ("yes", "dry_run"):
         chosen.pop(name, None)
@@ -144,4 +147,4 @@ def test_every_option_is_repeated_but_those_of_the_region():
 
 
 def test_a_launch_with_the_defaults_needs_no_words():
-    assert _option_words(LaunchConfig(region=("eu-west-1",))) == []
+    assert option_words(LaunchConfig(region=("eu-west-1",)), without=("region",)) == []

@@ -25,7 +25,7 @@ class Mute(Ssh):
 
     code = "ssh-refused"
 
-    def query_gpu(self, alias):
+    def query_box(self, alias):
         """Refuse."""
         raise SshError(f"{alias} refuses the login: Permission denied (publickey).", code=self.code)
 

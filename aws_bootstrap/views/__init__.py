@@ -1,6 +1,17 @@
 """What a person sees of each result. Functions from a result to text; no I/O."""
 
-from . import access, cleanup, completion, launch, listing, quota, status, terminate
+from . import access, cleanup, completion, cost_report, launch, listing, quota, status, terminate
 from .text import text
 
-__all__ = ["access", "cleanup", "completion", "launch", "listing", "quota", "status", "terminate", "text"]
+__all__ = [
+    "access",
+    "cleanup",
+    "completion",
+    "cost_report",
+    "launch",
+    "listing",
+    "quota",
+    "status",
+    "terminate",
+    "text",
+]

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from click import style
 
 from ..models import AliasAddress, AliasEntry, CleanupPlan, CleanupReport, DeletedVolume, VolumeEntry
-from ..next_commands import next_commands, of_kept_volumes
+from ..next_commands import next_commands, of_kept_volumes, of_stale
 from .costs import a_month
-from .text import aligned, heading, next_lines, other_owner, plural, regions_read, text
+from .text import aligned, heading, next_lines, other_owner, pairs, plural, regions_read, text, titled
 
 _NOT_CERTAIN = "Left unchanged, since their region could not be read:"
 
@@ -74,7 +74,9 @@ def _as_blocks(parts: Iterable[list[str]]) -> list[str]:
 
 
 def _stale(verb: str, entries: tuple[AliasEntry, ...]) -> list[str]:
-    return _aliases(f"{verb} {plural(len(entries), 'stale alias', 'stale aliases')}", entries)
+    """Return the aliases, and how to launch their boxes again."""
+    lines = _aliases(f"{verb} {plural(len(entries), 'stale alias', 'stale aliases')}", entries)
+    return lines + pairs(titled(of_stale(entries)))
 
 
 def _aliases(title: str, entries: tuple[AliasEntry, ...]) -> list[str]:

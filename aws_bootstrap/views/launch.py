@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ..models import DryRun, EbsVolume, LaunchReport, SetupReport, TypePrice
+from ..models import DryRun, EbsVolume, ExtendReport, LaunchReport, SetupReport, TypePrice
 from ..next_commands import next_commands
 from .costs import hourly, monthly, spot_and_on_demand
-from .text import aligned, heading, pairs, span, text, titled
+from .limits import NEVER, ends, what_stays
+from .text import aligned, heading, pairs, span, text, titled, usd
 
 
 @text.register
@@ -29,6 +30,7 @@ def dry_run(plan: DryRun) -> str:
         ("Python", plan.python_version),
         ("Setup script", plan.setup_script),
         ("Tags", _tags(plan.tags or {})),
+        ("Ends", _planned_end(plan)),
     ]
     lines = [heading("Dry run: nothing was changed", "yellow")]
     lines += pairs(facts)
@@ -84,6 +86,7 @@ def launch_report(report: LaunchReport) -> str:
         ("Monthly", monthly(report.monthly_cost_usd, report.monthly_costs)),
         ("CUDA", report.cuda_version),
         ("Data", _data(report.ebs_volume)),
+        *_end(report),
     ]
     if report.setup != "completed" and not report.existing:
         facts.append(("Setup", report.setup))
@@ -94,6 +97,36 @@ def launch_report(report: LaunchReport) -> str:
         lines.append("")
         lines += pairs(commands)
     return "\n".join(lines)
+
+
+def _end(report: LaunchReport) -> list[tuple[str, str]]:
+    """Return when the box ends by itself, and what stays of it then; how to set a limit where nothing ends it."""
+    end = ends(report.deadline, report.seconds_left, report.idle_timeout_seconds)
+    if end is None:
+        return [("Ends", NEVER)]
+    facts = [("Ends", end)]
+    if report.ebs_volume:
+        facts.append(("Then", what_stays(report.ebs_volume.volume_id, _cost_of_data(report))))
+    return facts
+
+
+def _cost_of_data(report: LaunchReport) -> float | None:
+    for cost in report.monthly_costs:
+        if cost.item == "data volume":
+            return cost.monthly_cost_usd
+    return None
+
+
+def _planned_end(plan: DryRun) -> str | None:
+    """Return when the box will end by itself."""
+    limits: list[str] = []
+    if plan.ttl_seconds:
+        limits.append(f"after {span(plan.ttl_seconds)}")
+    if plan.idle_timeout_seconds:
+        limits.append(f"after {span(plan.idle_timeout_seconds)} without work")
+    if plan.max_cost:
+        limits.append(f"when it has cost {usd(plan.max_cost)}")
+    return ", or ".join(limits) or "never by itself: --ttl, --idle-timeout or --max-cost set a limit"
 
 
 def _launch_title(report: LaunchReport) -> str:
@@ -108,6 +141,16 @@ def _address(report: LaunchReport) -> str | None:
     if not report.public_ip:
         return None
     return f"{report.public_ip} in {report.availability_zone}"
+
+
+@text.register
+def extend_report(report: ExtendReport) -> str:
+    """Return when the box ends by itself from now on."""
+    name = report.ssh_alias or report.instance_id
+    end = ends(report.deadline, report.seconds_left, report.idle_timeout_seconds)
+    lines = [heading(f"{name} has new limits", "green")]
+    lines += pairs([("Ends", end or NEVER), *titled(next_commands(report))])
+    return "\n".join(lines)
 
 
 @text.register

@@ -5,12 +5,23 @@ from __future__ import annotations
 from click import style
 
 from ..gpu import GpuInfo
-from ..models import InstanceStatus, OrphanVolume, StatusReport
+from ..models import EndedBox, InstanceStatus, OrphanVolume, StatusReport
 from ..next_commands import next_commands, of_box, of_orphans
 from .costs import a_month, hourly, monthly, sum_of
+from .limits import ends
 from .text import aligned, heading, other_owner, pairs, plural, regions_read, span, text, titled, usd
 
 _COLOURS = {"running": "green", "pending": "yellow", "stopping": "yellow", "shutting-down": "yellow", "stopped": "red"}
+
+#: Why a box is gone, in words.
+REASONS = {
+    "spot-interruption": "spot interruption",
+    "deadline": "its deadline",
+    "idle": "no work for its idle limit",
+    "cost-cap": "its --max-cost",
+    "user": "terminated by a user",
+    "unknown": "reason unknown",
+}
 
 
 @text.register
@@ -25,6 +36,8 @@ def status_report(report: StatusReport) -> str:
         parts.append(_brief(report))
     else:
         parts += [_instance(instance, report) for instance in report.instances]
+    if report.ended:
+        parts.append(_ended(report.ended))
     if report.orphan_volumes:
         parts.append(_orphans(report.orphan_volumes))
     if report.instances or report.orphan_volumes:
@@ -77,6 +90,7 @@ def _instance(instance: InstanceStatus, report: StatusReport) -> str:
         ("Price", _cost(instance)),
         ("Monthly", monthly(instance.monthly_cost_usd, instance.monthly_costs)),
         ("Owner", other_owner(instance.owner, instance.yours)),
+        ("Ends", _ends(instance)),
     ]
     for volume in instance.ebs_volumes:
         facts.append((volume.mount_point, f"{volume.volume_id}  {volume.size_gb} GB  {volume.state}"))
@@ -84,6 +98,25 @@ def _instance(instance: InstanceStatus, report: StatusReport) -> str:
         facts.append(("Alias", "none on this machine; `setup` adds one"))
     facts += titled(of_box(instance, instructions=report.instructions))
     return "\n".join([f"{heading(name, 'cyan')}  {state}", *pairs(facts)])
+
+
+def _ends(instance: InstanceStatus) -> str | None:
+    """Return when a box that runs ends by itself, and what its guardian sees."""
+    if instance.state not in ("running", "pending"):
+        return None
+    end = ends(instance.deadline, instance.seconds_left, instance.idle_timeout_seconds)
+    if end is None:
+        return None
+    idleness = instance.idleness
+    if idleness is None:
+        return end
+    if idleness.busy:
+        probes = ", ".join(f"{name}: {what}" for name, what in idleness.busy.items())
+        return f"{end}; busy now ({probes})"
+    end = f"{end}; idle for {span(idleness.idle_seconds)}"
+    if instance.idle_timeout_seconds:
+        end += f", ends in {span(max(0, instance.idle_timeout_seconds - idleness.idle_seconds))} if it stays so"
+    return end
 
 
 def _gpu_or_unknown(instance: InstanceStatus, report: StatusReport) -> str | None:
@@ -130,6 +163,20 @@ def _total(report: StatusReport) -> str:
         ("Disks, addresses", sum_of(per_month, "a month", complete=not report.regions_failed)),
     ]
     return "\n".join([heading("Costs in all", "cyan"), *pairs(facts)])
+
+
+def _ended(boxes: tuple[EndedBox, ...]) -> str:
+    """Return a line a box that is gone: when it ended, and why."""
+    rows: list[list[str]] = []
+    for box in boxes:
+        ended_at = "at an unknown time"
+        if box.ended_at:
+            ended_at = f"{box.ended_at:%Y-%m-%d %H:%M} UTC"
+        name = box.ssh_alias or ""
+        rows.append(
+            [box.instance_id, name, box.region, ended_at, REASONS[box.reason], _brief_owner(box.owner, box.yours)]
+        )
+    return "\n".join([heading("Boxes that have ended", "cyan"), *aligned(rows)])
 
 
 def _orphans(volumes: tuple[OrphanVolume, ...]) -> str:

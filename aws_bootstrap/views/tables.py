@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from ..models import (
     AccessReport,
+    CostItem,
+    CostReport,
     ImageList,
     InstanceStatus,
     InstanceTypeList,
@@ -20,6 +22,7 @@ from ..models import (
     Termination,
 )
 from . import cleanup_tables
+from .cost_report import title_of
 from .costs import a_month
 from .table import Columns, Table, tables
 from .text import other_owner
@@ -43,6 +46,62 @@ _ACCESS: Columns = {
 def access_tables(report: AccessReport) -> list[Table]:
     """Return the boxes."""
     return [Table(_ACCESS, report.boxes)]
+
+
+# --- costs -----------------------------------------------------------------------------------------------
+
+_COSTS: Columns = {
+    "item.id": "Id",
+    "what": "What",
+    "item.ssh_alias": "Alias",
+    "item.region": "Region",
+    "item.state": "State",
+    "item.size_gb": "GB",
+    "price": "USD/h",
+    "monthly": "USD/month",
+    "so_far": "USD so far",
+    "item.since": "Since",
+    "owner": "Owner, if not you",
+}
+_SUMS: Columns = {"0": "In all", "1": "About"}
+
+
+@dataclass(frozen=True)
+class CostRow:
+    """Something that bills, its costs, and its owner; empty for the caller's own."""
+
+    item: CostItem
+    what: str
+    price: str
+    monthly: str
+    so_far: str
+    owner: str
+
+
+@tables.register
+def cost_tables(report: CostReport) -> list[Table]:
+    """Return what bills and what is left out, each except with --sum, then the sums."""
+    shown: list[Table] = []
+    if report.items is not None:
+        shown.append(Table(_COSTS, [_cost_row(item) for item in report.items]))
+        if report.left_out:
+            rows = [_cost_row(item) for item in report.left_out]
+            shown.append(Table(_COSTS | {"item.id": "Left out, not yours"}, rows))
+    sums = [
+        ("USD/h", _price(report.price_per_hour)),
+        ("USD/month", _price(report.monthly_cost_usd)),
+        ("USD so far", _price(report.estimated_cost)),
+    ]
+    return [*shown, Table(_SUMS, sums)]
+
+
+def _cost_row(item: CostItem) -> CostRow:
+    what = title_of(item)
+    if item.instance_type:
+        what = f"{item.instance_type} {item.lifecycle}"
+    price = _price(item.price_per_hour)
+    monthly = _price(item.monthly_cost_usd)
+    return CostRow(item, what, price, monthly, _price(item.estimated_cost), other_owner(item.owner, item.yours))
 
 
 # --- list ------------------------------------------------------------------------------------------------
@@ -155,6 +214,15 @@ _ORPHAN_VOLUMES: Columns = {
     "volume.kept": "Kept",
     "volume.owner": "Owner",
 }
+_ENDED: Columns = {
+    "instance_id": "Ended",
+    "ssh_alias": "Alias",
+    "region": "Region",
+    "ended_at": "At",
+    "reason": "Reason",
+    "source": "Known by",
+    "owner": "Owner",
+}
 _TOTALS: Columns = {"0": "In all", "1": "Cost"}
 
 
@@ -183,8 +251,10 @@ class InstanceRow:
 
 @tables.register
 def status_tables(report: StatusReport) -> list[Table]:
-    """Return the instances, then orphan volumes if there are any."""
+    """Return the instances, then those that have ended and orphan volumes if there are any."""
     shown = [Table(_INSTANCES, _instance_rows(report))]
+    if report.ended:
+        shown.append(Table(_ENDED, report.ended))
     if report.orphan_volumes:
         orphans = [OrphanRow(volume, _price(volume.monthly_cost_usd)) for volume in report.orphan_volumes]
         shown.append(Table(_ORPHAN_VOLUMES, orphans))

@@ -7,8 +7,8 @@ from functools import singledispatch
 
 from click import style, unstyle
 
-from ..models import AccessReport, CleanupPlan, CleanupReport, Command, Result, StatusReport
-from ..next_commands import shell_line
+from ..command_lines import shell_line
+from ..models import AccessReport, CleanupPlan, CleanupReport, Command, CostReport, Result, StatusReport
 
 
 @singledispatch
@@ -76,7 +76,7 @@ def next_lines(commands: Iterable[Command]) -> str:
     return "\n".join(f"{title}:\n  {words}" for title, words in titled(commands))
 
 
-def regions_read(result: StatusReport | AccessReport | CleanupPlan | CleanupReport) -> int:
+def regions_read(result: StatusReport | CostReport | AccessReport | CleanupPlan | CleanupReport) -> int:
     """Return how many regions were read."""
     return len(result.regions_queried) - len(result.regions_failed) - len(result.regions_denied)
 

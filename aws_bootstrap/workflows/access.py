@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from .. import aws, ec2, output
 from ..errors import BootstrapError
 from ..invocation import PROFILE, PROGRAM
-from ..models import AccessReport, AccessRule, BoxAccess, IngressRule, Instance, SecurityGroup
+from ..models import AccessReport, AccessRule, BoxAccess, IngressRule, Instance, SecurityGroup, Volume
 from ..parallel import gather
 from ..sshconfig import Host
 from . import left_out
@@ -73,7 +73,7 @@ def apply(
     if new_cidrs and not names and not options.everyone:
         find_caller = get_owner
     (inventory, rules), caller = gather(
-        partial(read_with, _read_rules_and_groups, app, regions, names, volumes="none"), partial(find_caller, app)
+        partial(read_with, _read_with_rules, app, regions, names), partial(find_caller, app)
     )
     if names:
         check_none_ended(inventory.boxes)
@@ -259,6 +259,14 @@ def _read_rules(client: EC2Client, instances: Sequence[Instance]) -> list[Ingres
         if instance.state not in ec2.ENDED:
             group_ids += instance.group_ids
     return ec2.find_rules(client, group_ids)
+
+
+def _read_with_rules(
+    client: EC2Client, instance_ids: Sequence[str]
+) -> tuple[list[Instance], list[Volume], list[IngressRule]]:
+    """Return one region's instances without their volumes, and the rules as `_read_rules_and_groups` does."""
+    instances, _ = read_region(client, instance_ids, volumes="none")
+    return instances, [], _read_rules_and_groups(client, instances)
 
 
 def _read_rules_and_groups(client: EC2Client, instances: Sequence[Instance]) -> list[IngressRule]:

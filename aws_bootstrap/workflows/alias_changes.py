@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def alias_entries(hosts: Iterable[Host]) -> tuple[AliasEntry, ...]:
     """Return what a result says of these hosts."""
-    return tuple(AliasEntry(host.instance_id, host.alias, host.region) for host in hosts)
+    return tuple(AliasEntry(host.instance_id, host.alias, host.region, host.settings) for host in hosts)
 
 
 def text_without(text: str, stale: Iterable[AliasEntry]) -> str:

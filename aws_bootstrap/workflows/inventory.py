@@ -27,8 +27,10 @@ if TYPE_CHECKING:
     from ..app import App
 
 #: When to read data volumes: at the same time as the instances, before them, or not at all. `with-roots` reads root
-#: volumes as well, in the same call.
-type VolumeReading = Literal["beside", "with-roots", "first", "none"]
+#: volumes as well, `everything` also the instances that are terminated: each in the same call.
+type VolumeReading = Literal["beside", "with-roots", "everything", "first", "none"]
+#: Reads one region: its instances (of these ids; without any, all), its volumes, and anything else.
+type Reader[T] = Callable[[EC2Client, Sequence[str]], tuple[list[Instance], list[Volume], T]]
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ class Inventory:
     denied: tuple[RegionFailure, ...] = ()
     #: Whether the user chose the regions, so that nothing else is judged.
     is_narrowed: bool = False
+    #: The terminated instances of these regions, of which no box is named; read with `everything` alone.
+    ended: tuple[Instance, ...] = ()
 
     def orphans(self) -> tuple[Volume, ...]:
         """Return the volumes that are detached and whose instance no longer exists, the user's own among them."""
@@ -129,20 +133,23 @@ def read(
     hosts: Sequence[Host] | None = None,
 ) -> Inventory:
     """Return the boxes named, or all boxes in these regions. See `read_with`."""
-    inventory, _ = read_with(_nothing_more, app, regions, names, volumes=volumes, hosts=hosts)
+
+    def read_both(client: EC2Client, instance_ids: Sequence[str]) -> tuple[list[Instance], list[Volume], None]:
+        return *read_region(client, instance_ids, volumes), None
+
+    inventory, _ = read_with(read_both, app, regions, names, hosts=hosts)
     return inventory
 
 
 def read_with[T](
-    more: Callable[[EC2Client, Sequence[Instance]], T],
+    reader: Reader[T],
     app: App,
     regions: Sequence[str] = (),
     names: Sequence[str] = (),
     *,
-    volumes: VolumeReading = "beside",
     hosts: Sequence[Host] | None = None,
 ) -> tuple[Inventory, dict[str, T]]:
-    """Return the inventory, and what `more` reads in each region once the region's instances are known.
+    """Return the inventory of what the reader reads, and by region what else it reads.
 
     A name is an alias or an instance id. It is looked up in the region that its block in the SSH config names, else in
     these regions, else in all. A named box may have ended. `hosts` are the managed ones of the SSH config, which is
@@ -156,9 +163,7 @@ def read_with[T](
     scope = replace(_scope(app, regions, names, hosts), is_narrowed=bool(regions))
 
     def read_one(region: str) -> tuple[list[Instance], list[Volume], T]:
-        client = app.aws.ec2(region)
-        instances, found_volumes = read_region(client, scope.ids_by_region[region], volumes)
-        return instances, found_volumes, more(client, instances)
+        return reader(app.aws.ec2(region), scope.ids_by_region[region])
 
     answers, failed = each_region(scope.ids_by_region, read_one)
     instances: list[Instance] = []
@@ -210,27 +215,23 @@ def check_none_ended(boxes: Iterable[Box]) -> None:
         raise not_found(ended)
 
 
-def _nothing_more(client: EC2Client, instances: Sequence[Instance]) -> None:
-    """Read nothing besides instances and volumes."""
-
-
 def read_region(
     client: EC2Client, instance_ids: Sequence[str] = (), volumes: VolumeReading = "beside"
 ) -> tuple[list[Instance], list[Volume]]:
-    """Return one region's instances and data volumes, `with-roots` also their root volumes.
+    """Return one region's instances and data volumes, `with-roots` and `everything` also their root volumes.
 
-    The instances are those of these ids, whatever their state, or all that are not terminated.
+    The instances are those of these ids, whatever their state, or all that are not terminated, `everything` also those.
     """
     if instance_ids:
         read_instances = partial(ec2.get_instances, client, instance_ids)
     else:
-        read_instances = partial(ec2.find_instances, client)
+        read_instances = partial(ec2.find_instances, client, terminated=volumes == "everything")
     if volumes == "none":
         return read_instances(), []
     if volumes == "first":
         found_volumes = ec2.find_volumes(client)
         return read_instances(), found_volumes
-    if volumes == "with-roots":
+    if volumes in ("with-roots", "everything"):
         instances, (data, roots) = gather(read_instances, partial(ec2.find_volumes_and_roots, client))
         return instances, [*data, *roots]
     return gather(read_instances, partial(ec2.find_volumes, client))
@@ -289,6 +290,10 @@ class _Scope:
         self._check_found(instances, tuple(unread))
         if self.typed:
             volumes = [volume for volume in volumes if _is_of(volume, self.typed)]
+        ended: list[Instance] = []
+        if not self.typed:
+            ended = [instance for instance in instances if instance.state == "terminated"]
+            instances = [instance for instance in instances if instance.state != "terminated"]
         boxes = _join(instances, self.hosts, volumes)
         data_volumes = [volume for volume in volumes if volume.instance_id is not None]
         regions = tuple(self.ids_by_region)
@@ -300,6 +305,7 @@ class _Scope:
             tuple(unread),
             tuple(denied),
             self.is_narrowed and not self.typed,
+            tuple(ended),
         )
 
     def _is_chosen(self, region: str) -> bool:

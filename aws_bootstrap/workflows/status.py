@@ -12,21 +12,23 @@ from .. import ec2, output, parallel, sshconfig
 from ..config import DEFAULT_USER
 from ..errors import BootstrapError
 from ..gpu import GpuInfo
+from ..idleness import Idleness
 from ..invocation import PROGRAM
 from ..models import (
     Instance,
     InstanceStatus,
     OrphanVolume,
     Prices,
-    RegionFailure,
     StatusReport,
     Volume,
     VolumeStatus,
 )
 from ..models import cost as money
+from ..outcomes import failed_regions
 from . import costs
 from .access import blocked_address_hint
 from .box import Box
+from .ended import ended_boxes
 from .inventory import managed_hosts, read
 from .owners import find_owner, is_yours, warn_if_caller_unknown
 
@@ -39,16 +41,21 @@ def gather(app: App, regions: Sequence[str], *, instructions: bool = True, gpu: 
     hosts = managed_hosts(app)
     try:
         inventory, caller = parallel.gather(
-            partial(read, app, regions, hosts=hosts, volumes="with-roots"), partial(find_owner, app)
+            partial(read, app, regions, hosts=hosts, volumes="everything"), partial(find_owner, app)
         )
     except BootstrapError as exc:
-        _attach_unread_regions(exc, regions)
+        failed = failed_regions(exc, regions)
+        if failed:
+            exc.attach_result(StatusReport((), tuple(one.region for one in failed), failed, ()))
         raise
-    prices = costs.read_instance_prices(app, [box.instance for box in inventory.boxes])
+    prices, ended = parallel.gather(
+        partial(costs.read_instance_prices, app, [box.instance for box in inventory.boxes]),
+        partial(ended_boxes, app, inventory.ended, hosts, caller),
+    )
     now = datetime.now(UTC)
     instances = [instance_status(box, prices, now, caller) for box in inventory.boxes]
     _warn_of_unknown_costs(instances)
-    warn_if_caller_unknown([box.yours for box in instances])
+    warn_if_caller_unknown([*(box.yours for box in instances), *(box.yours for box in ended)])
     if gpu:
         instances = _with_gpus(app, instances)
     orphan_volumes = [_orphan(volume, caller) for volume in inventory.orphans()]
@@ -58,6 +65,7 @@ def gather(app: App, regions: Sequence[str], *, instructions: bool = True, gpu: 
         regions_failed=inventory.failed,
         orphan_volumes=tuple(orphan_volumes),
         regions_denied=inventory.denied,
+        ended=ended,
         instructions=instructions,
     )
     return _with_totals(report)
@@ -71,18 +79,6 @@ def _with_totals(report: StatusReport) -> StatusReport:
     monthly = [instance.monthly_cost_usd for instance in report.instances]
     monthly += [orphan.monthly_cost_usd for orphan in report.orphan_volumes]
     return replace(report, price_per_hour=money.total(hourly), monthly_cost_usd=money.total(monthly, digits=2))
-
-
-def _attach_unread_regions(error: BootstrapError, named: Sequence[str]) -> None:
-    """Attach the report of the regions that could not be read to the error: those named, else all that were."""
-    reason_by_region: dict[str, str] = {}
-    for region in named:
-        reason_by_region[region] = str(error)
-    for of_region in error.report.regions:
-        reason_by_region[of_region.region] = of_region.reason
-    if reason_by_region:
-        failed = [RegionFailure(region, reason) for region, reason in reason_by_region.items()]
-        error.attach_result(StatusReport((), tuple(reason_by_region), tuple(failed), ()))
 
 
 def _orphan(volume: Volume, caller: str | None) -> OrphanVolume:
@@ -140,6 +136,9 @@ def instance_status(box: Box, prices: Prices, now: datetime, caller: str | None 
         monthly_costs=monthly_costs,
         owner=instance.owner,
         yours=is_yours(instance.owner, caller),
+        deadline=instance.deadline,
+        idle_timeout_seconds=instance.idle_timeout,
+        seconds_left=(instance.deadline - now).total_seconds() if instance.deadline else None,
     )
 
 
@@ -161,24 +160,25 @@ def _with_gpus(app: App, instances: Sequence[InstanceStatus]) -> list[InstanceSt
 
 
 def _with_gpu(app: App, instance: InstanceStatus) -> InstanceStatus:
-    return replace(instance, gpu=_read_gpu(app, instance))
+    card, idleness = _query(app, instance)
+    return replace(instance, gpu=card, idleness=idleness)
 
 
-def _read_gpu(app: App, instance: InstanceStatus) -> GpuInfo | None:
-    """Return the GPU of a running box, read over SSH. Warn and return None if it cannot be read."""
+def _query(app: App, instance: InstanceStatus) -> tuple[GpuInfo | None, Idleness | None]:
+    """Return GPU and idleness of a running box, read over SSH. Warn if they cannot be read."""
     if instance.state != "running":
-        return None
+        return None, None
     if not instance.ssh_alias:
         message = f"Could not query the GPU of {instance.instance_id}, which has no alias on this machine."
         _warn_about(instance, f"{message} Add one: {PROGRAM} cleanup --sync", code="no-alias")
-        return None
+        return None, None
     try:
-        return app.ssh.query_gpu(instance.ssh_alias)
+        return app.ssh.query_box(instance.ssh_alias)
     except BootstrapError as exc:
         _warn_about(instance, f"Could not query the GPU of {instance.ssh_alias}: {exc}", code="gpu-unknown")
         if exc.code == "ssh-timeout":
             _warn_if_address_is_blocked(app, instance, instance.ssh_alias)
-        return None
+        return None, None
 
 
 def _warn_if_address_is_blocked(app: App, instance: InstanceStatus, alias: str) -> None:

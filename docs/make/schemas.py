@@ -26,6 +26,7 @@ DOCUMENTS: dict[str, type[Result]] = {
     "cleanup": models.CleanupReport,
     "cleanup-dry-run": models.CleanupPlan,
     "completion": models.CompletionScript,
+    "costs": models.CostReport,
     "launch": models.LaunchReport,
     "launch-dry-run": models.DryRun,
     "list-amis": models.ImageList,
@@ -34,6 +35,7 @@ DOCUMENTS: dict[str, type[Result]] = {
     "quota-request": models.QuotaRequests,
     "quota-show": models.QuotaReport,
     "setup": models.SetupReport,
+    "extend": models.ExtendReport,
     "status": models.StatusReport,
     "terminate": models.TerminateReport,
 }

@@ -159,7 +159,7 @@ def end_jobs():
 def release_data():
     """Unmount /data, and end whoever uses it. What still holds it then ends with the box, when systemd unmounts it."""
     os.sync()
-    if not os.path.ismount("/data"):
+    if subprocess.run(["mountpoint", "-q", "/data"]).returncode:
         return
     for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGKILL, signal.SIGKILL, signal.SIGKILL):
         if subprocess.run(["umount", "--recursive", "/data"]).returncode == 0:

@@ -1,6 +1,7 @@
 #!/bin/bash
 # Becomes process 1 of a box: run by isolation.py in fresh mount, process, network and host-name namespaces.
 #   boot.sh TREE VOLUMES PYTHON_PREFIX HOST_NAME PYTHON
+# SANDBOX_METADATA is the number of the descriptor over which the sandbox gets the socket of the instance metadata.
 # The machine's programs are mounted read-only; everything writable is the box's own tree.
 set -eu
 # The real programs: the box's fakes are in /usr/local.
@@ -43,18 +44,30 @@ for name in null zero full random urandom tty; do
     mount --bind "/dev/$name" "$tree/dev/$name"
 done
 mkdir "$tree/dev/pts" "$tree/dev/shm"
-mount --bind /dev/pts "$tree/dev/pts"
+mount -t devpts -o newinstance,ptmxmode=0666,mode=620 devpts "$tree/dev/pts"
 mount -t tmpfs -o mode=1777 tmpfs "$tree/dev/shm"
 ln -s pts/ptmx "$tree/dev/ptmx"
 ln -s /proc/self/fd "$tree/dev/fd"
 ln -s /proc/self/fd/0 "$tree/dev/stdin"
 ln -s /proc/self/fd/1 "$tree/dev/stdout"
 ln -s /proc/self/fd/2 "$tree/dev/stderr"
+ln -s /run/sandbox/console "$tree/dev/console"
 
 hostname "$host_name"
-# Set the loopback up, the only interface that exists (netdevice(7): SIOCSIFFLAGS with IFF_UP).
-"$python" -ISc 'import fcntl, socket, struct
-fcntl.ioctl(socket.socket(), 0x8914, struct.pack("16sh22x", b"lo", 1))'
+# Set the loopback up, the only interface that exists (netdevice(7): SIOCSIFFLAGS with IFF_UP), and give it the address
+# of the instance metadata (SIOCSIFADDR). The sandbox serves it: the listening socket is sent there.
+"$python" -ISc 'import fcntl, socket, struct, sys
+control, line = socket.socket(), socket.socket(fileno=int(sys.argv[1]))
+fcntl.ioctl(control, 0x8914, struct.pack("16sh22x", b"lo", 1))
+try:
+    address = struct.pack("16sHH4s16x", b"lo:1", socket.AF_INET, 0, socket.inet_aton("169.254.169.254"))
+    fcntl.ioctl(control, 0x8916, address)
+    listening = socket.create_server(("169.254.169.254", 80))
+    socket.send_fds(line, [b"ok"], [listening.fileno()])
+except OSError as error:
+    line.send(str(error).encode())' "$SANDBOX_METADATA"
+eval "exec $SANDBOX_METADATA>&-"
+unset SANDBOX_METADATA
 mkdir -p "$tree/.machine"
 cd "$tree"
 pivot_root . .machine

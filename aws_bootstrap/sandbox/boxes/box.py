@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
 import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 from ..cloud.world import Attachment, Machine
 from ..home import Home
 from . import cloud_init, devices, gpus
+from .console import Console
 from .isolation import CHOICE_VARIABLE, NONE, Isolation
+from .metadata import Metadata
 from .ports import LoginPorts
 from .processes import Processes
 from .relay import Relay
@@ -40,6 +44,8 @@ class Box:
         self.lock = asyncio.Lock()
         self._processes = Processes(self.tree)
         self._relay = Relay(self._processes)
+        self._console = Console(self.tree)
+        self.metadata = Metadata()
         self.ports = LoginPorts(machine.instance_id, self._processes, self._relay, ssh_commands)
         self._powered_off = powered_off
         self._tasks: set[asyncio.Task[None]] = set()
@@ -57,14 +63,18 @@ class Box:
         config = cloud_init.parse(self.machine.user_data)
         if first:
             self.tree.create(self.machine, self.host_name)
-            cloud_init.write(self.tree.root, config.files)
+            files = config.files
+            if not self.isolation.has_namespaces:
+                files = cloud_init.without_guardian(files)
+            cloud_init.write(self.tree.root, files)
         self._processes.end_left_behind()  # of a sandbox that was killed
         self.tree.reset_run()
         self._write_document("machine.json", self._facts())
         self.write_devices()
         self._spawn(self._serve_control_pipe())
+        self._console.open()
         if self.isolation.has_namespaces:
-            await self._processes.start(self.host_name)
+            await self._start_processes()
         if not first:
             await self._processes.run_as_root("mount -a")
             self._spawn(self._run_commands(("systemctl sandbox-boot",)))
@@ -73,6 +83,13 @@ class Box:
             self.tree.log(f"cloud-init: {config.error}")
         if first and config.commands:
             self._spawn(self._run_commands(config.commands))
+
+    async def _start_processes(self) -> None:
+        """Start process 1, and serve the instance metadata to the box."""
+        self.metadata.describe(self.machine)
+        listening = await self._processes.start(self.host_name)
+        if listening:
+            await self.metadata.serve(listening)
 
     async def halt(self) -> None:
         """Close the ports, break the connections and end every process."""
@@ -83,9 +100,13 @@ class Box:
                 task.cancel()
         self._relay.end()
         await self._processes.end()
+        self.metadata.close()
+        self._console.close()
 
-    def erase(self) -> None:
-        """Delete the box's disk."""
+    def erase(self, kept_console: Path) -> None:
+        """Delete the box's disk; its console output is moved to that file."""
+        with contextlib.suppress(OSError):
+            self.tree.console.replace(kept_console)
         shutil.rmtree(self.tree.folder, ignore_errors=True)
 
     def _facts(self) -> dict[str, object]:

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+#: The programs of the guardian, which must not run in a box that shares the machine's processes.
+_GUARDIAN = ("/usr/local/lib/aws-bootstrap/", "/usr/local/bin/aws-bootstrap")
+
 
 @dataclass(frozen=True)
 class File:
@@ -46,6 +49,11 @@ def parse(user_data: bytes) -> Config:
     return Config(error="user data is neither a script nor cloud-config" if text.strip() else "")
 
 
+def without_guardian(files: tuple[File, ...]) -> tuple[File, ...]:
+    """Return the files that are no program of the guardian's."""
+    return tuple(file for file in files if not file.path.startswith(_GUARDIAN))
+
+
 def _cloud_config(text: str) -> Config:
     """Return a parsed cloud-config document."""
     import yaml
@@ -72,10 +80,18 @@ def _command(one: str | list[Any]) -> str:
     return one if isinstance(one, str) else shlex.join(str(word) for word in one)
 
 
+def _place(path: str) -> PurePosixPath:
+    """Return where the box's tree has this path: /usr/local is its own, the rest of /usr the machine's."""
+    relative = PurePosixPath(path).relative_to("/")
+    if relative.parts[:2] == ("usr", "local"):
+        return PurePosixPath(".local", *relative.parts[2:])
+    return relative
+
+
 def write(root: Path, files: tuple[File, ...]) -> None:
     """Write the files into the tree, and never outside it."""
     for file in files:
-        target = root / PurePosixPath(file.path).relative_to("/")
+        target = root / _place(file.path)
         if ".." in target.parts or not target.parent.resolve().is_relative_to(root.resolve()):
             continue
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import shutil
 import threading
@@ -40,11 +41,14 @@ class Fleet:
         Delete boxes of instances that are not `known`: a crash left them.
         """
         self._powered_off = powered_off
-        for folder in (self._home.boxes, self._home.volumes):
+        for folder in (self._home.boxes, self._home.volumes, self._home.consoles):
             folder.mkdir(exist_ok=True)
         for left in self._home.boxes.iterdir():
             if left.name not in known:
                 shutil.rmtree(left, ignore_errors=True)
+        for left in self._home.consoles.iterdir():
+            if left.name not in known:
+                left.unlink()
         self._thread.start()
 
     def _run(self) -> None:
@@ -79,7 +83,7 @@ class Fleet:
 
     async def _wipe(self) -> None:
         await asyncio.gather(*(self._destroy(instance_id) for instance_id in list(self._boxes)), return_exceptions=True)
-        for folder in (self._home.boxes, self._home.volumes):
+        for folder in (self._home.boxes, self._home.volumes, self._home.consoles):
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
 
@@ -118,11 +122,17 @@ class Fleet:
     def delete_volume(self, volume_id: str) -> None:
         shutil.rmtree(self._home.volumes / volume_id, ignore_errors=True)
 
+    def notify(self, instance_id: str, path: str, notice: str) -> None:
+        self._run_coroutine(self._notify(instance_id, path, notice))
+
     def console(self, instance_id: str) -> str:
-        try:
-            return (self._home.boxes / instance_id / "console.log").read_text(errors="replace")
-        except OSError:
-            return ""
+        for log in (self._home.boxes / instance_id / "console.log", self._home.consoles / instance_id):
+            with contextlib.suppress(OSError):
+                return log.read_text(errors="replace")
+        return ""
+
+    def forget(self, instance_id: str) -> None:
+        (self._home.consoles / instance_id).unlink(missing_ok=True)
 
     # --- in the event loop --------------------------------------------------------------------------------------
 
@@ -151,11 +161,15 @@ class Fleet:
         await self._halt(instance_id)
         box = self._boxes.pop(instance_id, None)
         if box:
-            box.erase()
+            box.erase(self._home.consoles / instance_id)
 
     async def _reboot(self, instance_id: str) -> None:
         if box := self._boxes.get(instance_id):
             await box.reboot()
+
+    async def _notify(self, instance_id: str, path: str, notice: str) -> None:
+        if box := self._boxes.get(instance_id):
+            box.metadata.show(path, notice)
 
     async def _attach(self, instance_id: str, volume: Attachment) -> None:
         if box := self._boxes.get(instance_id):

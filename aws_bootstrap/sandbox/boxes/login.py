@@ -218,7 +218,7 @@ class Session:
                 env=environment,
                 start_new_session=True,
             )
-        self._terminal, inner = os.openpty()
+        self._terminal, inner = self._logins.processes.open_terminal()
         self._resize(channel.get_terminal_size())
         try:
             return await asyncio.create_subprocess_exec(

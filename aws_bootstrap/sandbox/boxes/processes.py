@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import signal
+import socket
+import struct
 from pathlib import Path
 
 from .tree import Tree
 
 BOOT_SECONDS = 15
 END_SECONDS = 5
+#: Linux's ioctl_tty(2): TIOCSPTLCK unlocks a new terminal, TIOCGPTPEER opens its inner end.
+_LOCK, _GET_PEER = 0x40045431, 0x5441
 
 
 class Processes:
@@ -24,23 +29,38 @@ class Processes:
         self._pid = 0
         self._others: set[asyncio.subprocess.Process] = set()
 
-    async def start(self, host_name: str) -> None:
-        """Start process 1 of the box's namespaces. It runs as long as its standard input is open."""
+    async def start(self, host_name: str) -> socket.socket | None:
+        """Start process 1 of the box's namespaces. It runs as long as its standard input is open.
+
+        Return the socket that listens for requests to the instance metadata; None if the box cannot have it.
+        """
         command = self.tree.isolation.holder(self.tree.root, self.tree.volumes, host_name)
-        with self.tree.console.open("ab") as console:
+        line, remote = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with self.tree.console.open("ab") as console, remote:
             self._holder = await asyncio.create_subprocess_exec(
                 *command,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=console,
-                env=self.tree.environment(),
+                env=self.tree.environment() | {"SANDBOX_METADATA": str(remote.fileno())},
+                pass_fds=(remote.fileno(),),
                 start_new_session=True,
             )
         assert self._holder.stdout is not None  # noqa: S101 (a pipe, as requested above)
-        line = await asyncio.wait_for(self._holder.stdout.readline(), BOOT_SECONDS)
-        if not line.startswith(b"ready "):
-            raise RuntimeError(f"the box did not boot: {self.tree.console}")
-        self._pid = int(line.split()[1])
+        with line:
+            ready = await asyncio.wait_for(self._holder.stdout.readline(), BOOT_SECONDS)
+            if not ready.startswith(b"ready "):
+                raise RuntimeError(f"the box did not boot: {self.tree.console}")
+            self._pid = int(ready.split()[1])
+            return self._received(line)
+
+    def _received(self, line: socket.socket) -> socket.socket | None:
+        """Return the socket that the box has sent before it was ready."""
+        message, descriptors, _, _ = socket.recv_fds(line, 4096, 1)
+        if descriptors:
+            return socket.socket(fileno=descriptors[0])
+        self.tree.log(f"no instance metadata: {message.decode()}")
+        return None
 
     async def end(self) -> None:
         """End every process: in namespaces all end with process 1, without namespaces each process group is ended."""
@@ -75,6 +95,18 @@ class Processes:
         if self._has_namespaces:
             return f"/proc/{self._pid}/root"
         return str(self.tree.root)
+
+    def open_terminal(self) -> tuple[int, int]:
+        """Return both ends of a new terminal. A box with namespaces has terminals of its own (pts(4), devpts)."""
+        if not self._has_namespaces:
+            return os.openpty()
+        terminal = os.open(f"{self.view()}/dev/pts/ptmx", os.O_RDWR | os.O_NOCTTY)
+        try:
+            fcntl.ioctl(terminal, _LOCK, struct.pack("i", 0))  # unlocked, as by unlockpt(3)
+            return terminal, fcntl.ioctl(terminal, _GET_PEER, os.O_RDWR | os.O_NOCTTY)
+        except OSError:
+            os.close(terminal)
+            raise
 
     @contextlib.contextmanager
     def holding(self, process: asyncio.subprocess.Process):

@@ -22,7 +22,7 @@ FAKES = Path(__file__).with_name("fakes")
 CUDA_RELEASES = ("12.8", "12.9", "13.0", "13.2")
 _FOLDERS = """
     boot etc/ssh/sshd_config.d etc/systemd/system etc/modprobe.d etc/profile.d home media mnt opt/nvidia opt/dlami/nvme
-    root run/sandbox srv tmp var/lib var/log var/tmp .local/bin .local/sbin .local/lib
+    root run/sandbox srv sys/fs/cgroup tmp var/lib var/log var/tmp .local/bin .local/sbin .local/lib
 """
 _OPEN_FOLDERS = ("tmp", "var/tmp")
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -98,6 +98,11 @@ class Tree:
         return self.root / "run/sandbox/control"
 
     @property
+    def console_pipe(self) -> Path:
+        """Return the pipe that is /dev/console of the box."""
+        return self.root / "run/sandbox/console"
+
+    @property
     def console(self) -> Path:
         return self.folder / "console.log"
 
@@ -142,10 +147,11 @@ class Tree:
         self._install_fakes()
 
     def reset_run(self) -> None:
-        """Empty /run, and create the control pipe."""
+        """Empty /run, and create the pipes."""
         shutil.rmtree(self.root / "run", ignore_errors=True)
         (self.root / "run/sandbox").mkdir(parents=True)
         os.mkfifo(self.control)
+        os.mkfifo(self.console_pipe)
 
     def _write_etc(self, machine: Machine, host_name: str) -> None:
         """Write the files of /etc."""
@@ -170,6 +176,8 @@ class Tree:
         }
         for name, text in files.items():
             (self.root / "etc" / name).write_text(text)
+        # A box has no control group of its own: its processes seem to use no processor time.
+        (self.root / "sys/fs/cgroup/cpu.stat").write_text("usage_usec 0\n")
         for name in ("ld.so.cache", "ld.so.conf", "localtime", "mime.types"):
             if Path("/etc", name).is_file():
                 shutil.copyfile(f"/etc/{name}", self.root / "etc" / name)

@@ -1,6 +1,6 @@
 """The EC2 backend: moto's, with the mixins of this package, one for each enabled region.
 
-This is the one place that replaces names inside moto: the classes that it instantiates by name (instances,
+This is the one place that replaces names inside moto: the classes that it instantiates by name (images, instances,
 volumes), the source of public addresses, the list of images and the filters that DescribeInstances knows.
 """
 
@@ -12,7 +12,7 @@ from moto.core.base_backend import BackendDict
 from moto.ec2 import models as moto_ec2
 from moto.ec2 import utils as moto_utils
 from moto.ec2.exceptions import EC2ClientError
-from moto.ec2.models import EC2Backend, elastic_block_store, elastic_network_interfaces, instances
+from moto.ec2.models import EC2Backend, amis, elastic_block_store, elastic_network_interfaces, instances
 
 from . import catalog, moto_settings
 from .account_network import AccountNetwork
@@ -105,6 +105,7 @@ def install(world: World) -> Backends:
     moto_settings.require()
     SandboxBackend.world = world
     instances.Instance = SandboxInstance  # type: ignore[misc]
+    amis.Ami = SandboxImage  # type: ignore[misc]
     elastic_block_store.Volume = SandboxVolume  # type: ignore[misc]
     elastic_network_interfaces.random_public_ip = world.machines.address
     moto_utils.filter_dict_attribute_mapping.update(

@@ -15,7 +15,7 @@ from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models.instance_types import INSTANCE_TYPE_OFFERINGS
 from moto.ec2.responses import EC2Response
 
-from . import catalog, prices
+from . import catalog, prices, spot_requests
 from .backend import SandboxBackend
 from .launches import vcpus
 
@@ -270,6 +270,28 @@ class SandboxEC2(EC2Response):
                 "AttachTime": attachment.attach_time,
             }
         )
+
+    def describe_snapshots(self) -> ActionResult:
+        """Return the snapshots of the owners; moto returns everybody's, those behind public images among them.
+
+        https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSnapshots.html
+        """
+        found = self.backend.describe_snapshots(
+            snapshot_ids=self._list("SnapshotIds"), filters=self._filters_from_querystring()
+        )
+        owners = self._list("OwnerIds", "Owners")
+        if owners:
+            accounts = {catalog.ACCOUNT if owner == "self" else owner for owner in owners}
+            found = [snapshot for snapshot in found if snapshot.owner_id in accounts]
+        return ActionResult({"Snapshots": found})
+
+    def describe_spot_instance_requests(self) -> ActionResult:
+        """Return the spot requests of the instances that EC2 still shows."""
+        self.error_on_dryrun()
+        filters = self._filters_from_querystring()
+        request_ids = self._list("SpotInstanceRequestIds")
+        requests = spot_requests.find(self.backend.live_instances(), request_ids, filters)
+        return ActionResult({"SpotInstanceRequests": requests})
 
     def get_console_output(self) -> ActionResult:
         """Return the machine's console output, the last 64 KB.

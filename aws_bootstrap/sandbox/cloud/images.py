@@ -1,4 +1,4 @@
-"""Public images as DescribeImages shows them: with their root device, which launchers copy into their request.
+"""Images as DescribeImages shows them: with their root device, which launchers copy into their request.
 
 https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeImages.html
 """
@@ -16,6 +16,17 @@ class SandboxImage(amis.Ami):
     """moto's image, with the root device of a real one."""
 
     root_gb: int = 8
+
+    def __init__(self, ec2_backend: Any, *args: Any, **facts: Any) -> None:
+        """Create the image; of an instance, with a snapshot of its root volume. moto's are in us-east-1a."""
+        facts.setdefault("region_name", f"{ec2_backend.region_name}a")
+        super().__init__(ec2_backend, *args, **facts)
+        instance = facts.get("instance")
+        if instance:
+            root = instance.block_device_mapping[instance.root_device_name]
+            self.root_device_name = instance.root_device_name
+            self.root_gb = int(root.size)
+            self.ebs_snapshot.volume.size = self.root_gb
 
     @classmethod
     def of(cls, image: catalog.Image, backend: Any) -> SandboxImage:

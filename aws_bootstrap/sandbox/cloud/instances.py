@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import copy
+import json
 import time
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,9 @@ DEFAULT_ROOT_GB = 8
 
 class SandboxInstance(Instance):
     """moto's instance, with EC2's timings and a machine behind it."""
+
+    #: When EC2 interrupts it, as its notice says; 0 without a notice.
+    interrupted_at: float = 0.0
 
     def __init__(self, ec2_backend: Any, *args: Any, **kwargs: Any) -> None:
         super().__init__(ec2_backend, *args, **kwargs)
@@ -77,7 +81,13 @@ class SandboxInstance(Instance):
             nic.start()
         self.running_since = time.time()
         self._enter(RUNNING)
+        self._boot_machine()
+
+    def _boot_machine(self) -> None:
+        """Boot the machine, and show it the notice of its interruption if there is one."""
         self._world.machines.boot(self.machine())
+        if self.interrupted_at:
+            self._show_interruption()
 
     def _key_refusal(self) -> tuple[str, str] | None:
         """Return why the account's EBS key does not decrypt the instance's volumes; None if it does, or is not used.
@@ -93,7 +103,9 @@ class SandboxInstance(Instance):
     def resume(self) -> None:
         """Resume the state change that a restart of the sandbox interrupted, or boot the machine again."""
         if self.state == RUNNING[0]:
-            self._world.machines.boot(self.machine())
+            self._boot_machine()
+            if self.interrupted_at:
+                self._world.scheduler.after(self.interrupted_at - time.time(), self._interrupt_now)
         elif self.state == PENDING[0]:
             self._world.scheduler.after(self._world.timing.pending, self._enter_running)
         elif self.state == STOPPING[0]:
@@ -179,12 +191,33 @@ class SandboxInstance(Instance):
         self._world.scheduler.after(self._world.timing.shutting_down, self._enter_terminated)
         return previous
 
-    def interrupt(self) -> None:
-        """Terminate a spot instance as an interruption.
+    def interrupt(self, notice: float = 0.0) -> None:
+        """Terminate a spot instance as an interruption, `notice` seconds after its notice; at once without one.
 
-        https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-interruptions.html
+        https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html
         """
+        if not notice:
+            self._interrupt_now()
+            return
+        self.interrupted_at = time.time() + notice
+        self._show_interruption()
+        self._world.scheduler.after(notice, self._interrupt_now)
+
+    def _show_interruption(self) -> None:
+        """Show the notice in the instance metadata."""
+        action = {"action": "terminate", "time": _utc(self.interrupted_at)}
+        self._world.machines.notify(self.id, "meta-data/spot/instance-action", json.dumps(action))
+
+    def _interrupt_now(self) -> None:
         self.terminate(SPOT_TERMINATED)
+
+    def recommend_rebalance(self) -> None:
+        """Show the recommendation of a rebalance, which EC2 gives when the risk of an interruption is raised.
+
+        https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/rebalance-recommendations.html
+        """
+        notice = json.dumps({"noticeTime": _utc(time.time())})
+        self._world.machines.notify(self.id, "meta-data/events/recommendations/rebalance", notice)
 
     def _enter_terminated(self) -> None:
         """Change from `shutting-down` to `terminated`: the volumes are detached only now, as on EC2."""
@@ -204,6 +237,7 @@ class SandboxInstance(Instance):
         for reservation in self.ec2_backend.reservations.values():
             if self in reservation.instances:
                 reservation.instances.remove(self)
+        self._world.machines.forget(self.id)
 
     def _set_reason(self, reason: tuple[str, str]) -> None:
         """Set the state reason that DescribeInstances shows."""
@@ -249,3 +283,8 @@ class SandboxInstance(Instance):
     @property
     def spot_instance_request_id(self) -> str | None:
         return self.spot_request_id
+
+
+def _utc(moment: float) -> str:
+    """Return a time as the instance metadata has it."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment))

@@ -85,8 +85,14 @@ class Machines(Protocol):
     def delete_volume(self, volume_id: str) -> None:
         """Delete the volume's contents."""
 
+    def notify(self, instance_id: str, path: str, notice: str) -> None:
+        """Show a notice in the machine's instance metadata."""
+
     def console(self, instance_id: str) -> str:
-        """Return the machine's console output since its first boot."""
+        """Return the machine's console output since its first boot. It outlasts the machine."""
+
+    def forget(self, instance_id: str) -> None:
+        """Delete the console output of a machine that was destroyed."""
 
 
 class NoMachines:
@@ -114,8 +120,12 @@ class NoMachines:
 
     def delete_volume(self, volume_id: str) -> None: ...
 
+    def notify(self, instance_id: str, path: str, notice: str) -> None: ...
+
     def console(self, instance_id: str) -> str:
         return ""
+
+    def forget(self, instance_id: str) -> None: ...
 
 
 @dataclass

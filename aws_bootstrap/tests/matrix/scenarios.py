@@ -76,6 +76,11 @@ def set_up(reached: Reached) -> bool:
     return reached.document["setup"] == "completed"
 
 
+def extended(reached: Reached) -> bool:
+    """The box has a deadline."""
+    return reached.document["deadline"] is not None
+
+
 def set_up_by_id(reached: Reached) -> bool:
     """And the box that had no alias has one."""
     return set_up(reached) and reached.facts["nameless"] in reached.aliases
@@ -112,6 +117,14 @@ def shown(reached: Reached) -> bool:
     return reached.account.living_boxes() <= listed
 
 
+def shown_with_ended(reached: Reached) -> bool:
+    """And those that have ended, apart; one whose state EC2 left out may be among the living."""
+    listed = {one["instance_id"] for one in reached.document["instances"] + reached.document["ended"]}
+    ended_ones = {one["instance_id"] for one in reached.document["ended"]}
+    gone = {reached.facts["off"], reached.facts["unclear"]}
+    return shown(reached) and gone <= listed and ended_ones <= gone
+
+
 def shown_with_gpu(reached: Reached) -> bool:
     """Each of them with its GPU."""
     running = [one for one in reached.document["instances"] if one["state"] == "running" and one["ssh_alias"]]
@@ -121,6 +134,13 @@ def shown_with_gpu(reached: Reached) -> bool:
 def shown_abroad(reached: Reached) -> bool:
     """The document is about that region alone."""
     return reached.document["regions_queried"] == [ABROAD]
+
+
+def costs_shown(reached: Reached) -> bool:
+    """Everything of ours that bills is in the document once."""
+    listed = [one["id"] for one in (*reached.document["items"], *reached.document["left_out"])]
+    billing = {thing.id for thing in reached.account.billing() if thing.is_ours}
+    return billing <= set(listed) and len(listed) == len(set(listed))
 
 
 def tidied(reached: Reached) -> bool:
@@ -219,11 +239,15 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("launch-full", (*_LAUNCH, "--ebs-storage", "5"), launched_with_volume, undone=True),
     Scenario("launch-dry-run", (*_LAUNCH, "--dry-run"), listed),
     Scenario("launch-again", _BARE, launched, world="box", undone=True),
+    Scenario("relaunch", ("relaunch", "{gone}", "--yes"), launched, world="ended-box", undone=True),
     Scenario("setup", ("setup", "aws-gpu1"), set_up, world="volume", boot=True),
     Scenario("setup-id", ("setup", "{nameless}"), set_up_by_id, world="leftovers", boot=True),
+    Scenario("extend", ("extend", "aws-gpu1", "2h"), extended, world="volume", boot=True),
     Scenario("status", ("status",), shown, world="two-regions"),
     Scenario("status-region", ("status", "-r", ABROAD), shown_abroad, world="two-regions"),
+    Scenario("status-ended", ("status",), shown_with_ended, world="ended"),
     Scenario("status-gpu", ("status", "--gpu"), shown_with_gpu, world="two-regions", boot=True),
+    Scenario("costs", ("costs",), costs_shown, world="leftovers"),
     Scenario(
         "terminate-alias",
         ("terminate", "aws-gpu1", "--yes"),

@@ -5,8 +5,11 @@ A world is made once a sandbox, by the program itself, and brought back from a s
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+
+from aws_bootstrap.retry import poll
 
 if TYPE_CHECKING:
     from aws_bootstrap.sandbox.testing import Sandbox
@@ -99,6 +102,14 @@ def two_regions(bench: Bench) -> Facts:
     return facts
 
 
+def ended_box(bench: Bench) -> Facts:
+    """The alias of a box that has ended."""
+    facts = empty(bench)
+    facts["gone"] = _launch(bench)
+    bench.sandbox.client().terminate_instances(InstanceIds=[facts["gone"]])
+    return facts
+
+
 def leftovers(bench: Bench) -> Facts:
     """A box; the alias of one that is gone; an orphan volume here and abroad; a box without an alias."""
     facts = empty(bench)
@@ -114,14 +125,67 @@ def leftovers(bench: Bench) -> Facts:
     return facts
 
 
+def ended_by_itself(bench: Bench) -> Facts:
+    """A box; one that powered itself off; a spot instance of which EC2's state reason leaves open why it ended."""
+    facts = empty(bench)
+    facts["off"] = _launch(bench)
+    power_off(bench, "aws-gpu1")
+    facts["unclear"] = end_unclear(bench)
+    facts["box"] = _launch(bench)
+    return facts
+
+
+def power_off(bench: Bench, alias: str) -> None:
+    """Have the box power itself off, which terminates it."""
+    words = ["ssh", "-F", str(bench.ssh_config), alias, "sudo poweroff"]
+
+    def is_off() -> bool | None:
+        """Try again while the box boots."""
+        done = subprocess.run(words, capture_output=True, stdin=subprocess.DEVNULL, check=False)
+        return done.returncode == 0 or b"closed" in done.stderr or None
+
+    if not poll(is_off, timeout=30.0, every=0.2):
+        raise AssertionError(f"{alias} cannot be reached")
+    if not poll(lambda: not _living(bench) or None, timeout=30.0, every=0.1):
+        raise AssertionError(f"{alias} is not off")
+
+
+def end_unclear(bench: Bench) -> str:
+    """Launch a spot instance that ends at once, since EC2 may not use its disk's key; return its id."""
+    bench.sandbox.account(ebs_key="ungranted")
+    before = _ours(bench)
+    bench.run(["launch", "--no-setup", "--yes", "-o", "json"])
+    bench.sandbox.account(ebs_key="aws")
+    (instance_id,) = _ours(bench) - before
+    return instance_id
+
+
+def _ours(bench: Bench) -> set[str]:
+    """Return our instances that EC2 shows."""
+    by_tag = [{"Name": f"tag:{CREATED_BY}", "Values": [OURS]}]
+    found: set[str] = set()
+    for reservation in bench.sandbox.client().describe_instances(Filters=by_tag)["Reservations"]:
+        found |= {instance["InstanceId"] for instance in reservation["Instances"]}
+    return found
+
+
+def _living(bench: Bench) -> bool:
+    """Return whether an instance of ours is not terminated."""
+    alive = ["pending", "running", "shutting-down"]
+    filters = [{"Name": f"tag:{CREATED_BY}", "Values": [OURS]}, {"Name": "instance-state-name", "Values": alive}]
+    return bool(bench.sandbox.client().describe_instances(Filters=filters)["Reservations"])
+
+
 WORLDS: dict[str, Callable[[Bench], Facts]] = {
     "empty": empty,
     "own-volume": with_own_volume,
     "box": box,
+    "ended-box": ended_box,
     "volume": box_with_volume,
     "brought": box_with_brought_volume,
     "two-regions": two_regions,
     "leftovers": leftovers,
+    "ended": ended_by_itself,
 }
 
 

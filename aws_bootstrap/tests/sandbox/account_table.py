@@ -392,6 +392,18 @@ def test_status_shows_the_owner(case):
     assert (box["owner"], box["yours"]) == (alice.user_id, False)
 
 
+def test_costs_beside_others(case):
+    bob = bob_of(case)
+    shown = case("costs", caller=bob)
+    assert (shown["items"], shown["monthly_cost_usd"]) == ([], 0.0)
+    assert [item["item"] for item in shown["left_out"]] == [
+        "instance",
+        "root volume",
+        "data volume",
+        "public IPv4 address",
+    ]
+
+
 def test_terminate_beside_others(case):
     bob = bob_of(case)
     existing = case.resources(*EVERYTHING)

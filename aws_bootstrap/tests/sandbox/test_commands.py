@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from .conftest import launch
+from .conftest import launch, wait_state
 
 
 @pytest.fixture
@@ -74,6 +74,19 @@ def test_the_log_shows_calls(run, cloud, ec2):
     assert "ec2:DescribeRegions" in run("sandbox", "log").stdout
     shown = document(run("sandbox", "log", "--action", "DescribeRegions", "-o", "json"))["calls"]
     assert [call["action"] for call in shown] == ["DescribeRegions"]
+
+
+def test_interrupt_says_what_happens_when(run, cloud, ec2):
+    made = launch(ec2, InstanceMarketOptions={"MarketType": "spot"})["InstanceId"]
+    wait_state(ec2, made, "running")
+    assert "rebalance recommendation" in run("sandbox", "interrupt", made, "--rebalance").stdout
+    noticed = document(run("sandbox", "interrupt", made, "--notice", "0.5", "-o", "json"))
+    assert (noticed["instance_id"], noticed["notice"], noticed["rebalance"]) == (made, 0.5, False)
+    wait_state(ec2, made, "terminated")
+    both = run("sandbox", "interrupt", made, "--notice", "1", "--rebalance", check=False)
+    assert both.returncode == 2
+    nobody = run("sandbox", "interrupt", "i-0123456789abcdef0", check=False)
+    assert "no spot instance has this id" in nobody.stderr
 
 
 def test_a_sandbox_that_does_not_run_says_so(run, tmp_path):

@@ -133,6 +133,30 @@ def test_a_spot_instance_is_one_and_can_be_taken_back(cloud, ec2):
     assert wait_state(ec2, made["InstanceId"], "terminated")["StateReason"]["Code"] == "Server.SpotInstanceTermination"
 
 
+def test_a_spot_request_tells_how_its_instance_ended(cloud, ec2):
+    """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-request-status.html"""
+    kept, taken, ended = (launch(ec2, InstanceMarketOptions=SPOT) for _ in range(3))
+    for made in (kept, taken, ended):
+        wait_state(ec2, made["InstanceId"], "running")
+    cloud.interrupt(taken["InstanceId"])
+    ec2.terminate_instances(InstanceIds=[ended["InstanceId"]])
+
+    def told(**request) -> list[tuple[str, str, str]]:
+        found = ec2.describe_spot_instance_requests(**request)["SpotInstanceRequests"]
+        return [(one["InstanceId"], one["State"], one["Status"]["Code"]) for one in found]
+
+    rows = [
+        (kept["InstanceId"], "active", "fulfilled"),
+        (taken["InstanceId"], "closed", "instance-terminated-no-capacity"),
+        (ended["InstanceId"], "closed", "instance-terminated-by-user"),
+    ]
+    assert sorted(told()) == sorted(rows)
+    assert told(SpotInstanceRequestIds=[taken["SpotInstanceRequestId"]]) == [rows[1]]
+    assert told(Filters=[{"Name": "state", "Values": ["active"]}]) == [rows[0]]
+    unknown = refused(ec2.describe_spot_instance_requests, SpotInstanceRequestIds=["sir-00000000"])
+    assert unknown == "InvalidSpotInstanceRequestID.NotFound"
+
+
 def test_a_price_below_the_market_gets_nothing(ec2):
     """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-requests.html"""
     market = {"MarketType": "spot", "SpotOptions": {"MaxPrice": "0.01"}}

@@ -20,7 +20,7 @@ import pytest
 from aws_bootstrap.cli import main
 from aws_bootstrap.sandbox.cloud.policy import Request, decide, read_policy
 from aws_bootstrap.tests.matrix.bench import Bench, Outcome
-from aws_bootstrap.tests.matrix.worlds import ABROAD, HOME, caller
+from aws_bootstrap.tests.matrix.worlds import ABROAD, HOME, caller, end_unclear, power_off
 from reference import ROOT, commands
 
 PAGE = ROOT / "docs" / "permissions.md"
@@ -39,12 +39,17 @@ _BARE = ("launch", "--yes", "--no-setup", "--ssh-timeout", "10s")
 FIRST_BOX = (
     (*_BARE, "--dry-run"),
     (*_BARE, "--ebs-storage", "1", "--tag", "team=vision", "--wait", "--wait-timeout", "2m"),
+    ("extend", "aws-gpu1", "2h"),
+    ("extend", "aws-gpu1", "--never"),
     ("terminate", "aws-gpu1", "--keep-ebs", "--yes"),
 )
 #: Between the two the kept volume loses its tags: it is the user's own.
 SECOND_BOX = (
+    ("relaunch", "{ended}", "--yes"),
+    ("terminate", "--yes"),
     (*_BARE, "--on-demand", "--subnet-id", "{subnet}", "--ebs-volume-id", "{volume}"),
     ("status", "--gpu"),
+    ("costs",),
     ("terminate", "--yes"),
 )
 #: There is no spot capacity, so that `--max-price` looks at the prices; and a volume of a box of long ago is left.
@@ -66,10 +71,11 @@ FOURTH_BOX = (
     ("quota", "history"),
 )
 LIFE = (*FIRST_BOX, *SECOND_BOX, *THIRD_BOX, *FOURTH_BOX)
-#: Warnings that belong to the situation.
-EXPECTED_WARNINGS = {"no-capacity"}
+#: Warnings that belong to the situation; the user's own volume has no owner.
+EXPECTED_WARNINGS = {"no-capacity", "not-yours"}
 READS = (
     ("status",),
+    ("costs",),
     ("list", "instance-types", "--prefix", "g4dn"),
     ("list", "amis"),
     ("quota", "show", "-r", "us-west-1"),
@@ -107,7 +113,11 @@ def _life(bench: Bench) -> Lived:
     """Run every command, under the full and the narrowed policy at once."""
     first = _under_both(bench, FIRST_BOX, {})
     bench.sandbox.policy()
-    facts = {"subnet": _subnet(bench), "volume": _own_volume(bench)}
+    end_unclear(bench)
+    self_ended = bench.run([*_BARE, "-o", "json"])
+    power_off(bench, self_ended.document["ssh_alias"])
+    bench.run(["cleanup", "--yes"])
+    facts = {"subnet": _subnet(bench), "volume": _own_volume(bench), "ended": self_ended.document["instance_id"]}
     second = _under_both(bench, SECOND_BOX, facts)
     bench.sandbox.policy()
     _leave_volume(bench)
@@ -128,6 +138,14 @@ def _live(bench: Bench, lines: tuple[tuple[str, ...], ...], facts: dict[str, str
     """Run the commands, one after another; return how they ended and what was decided."""
     outcomes = [bench.run([*(word.format(**facts) for word in line), "-o", "json"]) for line in lines]
     return Lived(tuple(outcomes), tuple(bench.sandbox.decisions()))
+
+
+def _ended(bench: Bench) -> str:
+    """The id of a box that has ended."""
+    filters = [{"Name": "instance-state-name", "Values": ["shutting-down", "terminated"]}]
+    (reservation, *_) = bench.sandbox.client().describe_instances(Filters=filters)["Reservations"]
+    instance_id: str = reservation["Instances"][0]["InstanceId"]
+    return instance_id
 
 
 def _subnet(bench: Bench) -> str:

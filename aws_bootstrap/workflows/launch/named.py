@@ -147,6 +147,8 @@ def existing(app: App, config: LaunchConfig, instance: Instance) -> LaunchReport
         price_per_hour=prices.of_instance(instance),
         monthly_cost_usd=monthly_total(monthly_costs),
         monthly_costs=monthly_costs,
+        deadline=instance.deadline,
+        idle_timeout_seconds=instance.idle_timeout,
         user=box.host.user if box.host else DEFAULT_USER,
     )
 

@@ -51,6 +51,7 @@ _OPTIONAL_SETTINGS = (
     "ebs_storage",
     "ebs_volume_id",
     "name",
+    "max_cost",
 )
 
 
@@ -203,6 +204,7 @@ def _non_default_settings(config: LaunchConfig) -> dict[str, Any]:
         value = getattr(config, name)
         if value != getattr(default, name):
             settings[name] = value
+    settings |= _limits(config)
     if config.setup_script:
         settings["setup_script"] = str(config.setup_script)
     if config.tag:
@@ -214,6 +216,16 @@ def _non_default_settings(config: LaunchConfig) -> dict[str, Any]:
     if len(config.instance_type) > 1:
         settings["instance_types"] = config.instance_type
     return settings
+
+
+def _limits(config: LaunchConfig) -> dict[str, int]:
+    """Return the times after which the box ends by itself, in whole seconds."""
+    limits: dict[str, int] = {}
+    if config.ttl:
+        limits["ttl_seconds"] = int(config.ttl)
+    if config.idle_timeout:
+        limits["idle_timeout_seconds"] = int(config.idle_timeout)
+    return limits
 
 
 def build_plan(config: LaunchConfig, app: App) -> LaunchPlan:

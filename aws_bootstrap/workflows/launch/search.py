@@ -10,7 +10,7 @@ from ... import cloud_init, ec2, guardian, output
 from ...errors import CapacityError, QuotaError
 from ...guardian import Limits
 from ...models import Image, Instance, OnDemandOffer, TypePrice
-from . import capacity, limits, named, pricing, quota_error
+from . import capacity, limits, named, pricing, quota_error, settings
 from .capacity import Attempt, FailedAttempt, Policy, SearchHooks, SearchState
 from .plan import LaunchPlan
 from .region import prepare_region
@@ -109,7 +109,7 @@ def _request(launch: Launch, attempt: Attempt) -> ec2.InstanceRequest:
         availability_zone=plan.zone,
         user_data=_user_data(plan, image, box_limits),
         user_tags=user_tags,
-        instance_tags=limits.tags_of(box_limits),
+        instance_tags=limits.tags_of(box_limits) | ec2.settings_tags(settings.line_of(plan)),
     )
 
 

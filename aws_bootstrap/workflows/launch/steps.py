@@ -11,7 +11,7 @@ from ...parallel import run_parallel
 from .. import provision
 from ..hosts import new_host
 from ..steps import Step
-from . import named, region, search, volume
+from . import named, region, search, settings, volume
 from .plan import LaunchPlan
 from .state import Launch, Node
 
@@ -50,6 +50,7 @@ def add_alias(launch: Launch, node: Node) -> None:
         port=launch.config.ssh_port,
         identity_file=launch.key.identity_file,
     )
+    host = replace(host, settings=settings.line_of(launch.plan))
     name = launch.config.name
     if name:
         named.free_alias(launch.app, name, host.instance_id)

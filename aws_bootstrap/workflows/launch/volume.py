@@ -13,6 +13,7 @@ from ...models import Instance, Volume
 from ...outcomes import check_hint
 from .. import data_volume
 from ..unknown import note_nothing
+from . import settings
 from .plan import LaunchPlan
 from .state import VOLUME, Launch, Node
 
@@ -52,7 +53,7 @@ def _claim(launch: Launch, volume_id: str, instance_id: str) -> None:
             return volume
         return None
 
-    claim = partial(ec2.claim_ebs_volume, client, volume_id, instance_id)
+    claim = partial(ec2.claim_ebs_volume, client, volume_id, instance_id, settings.line_of(launch.plan))
     launch.calls.make(f"the tags of {volume_id}", claim, look=find, note=note_nothing)
 
 
@@ -60,13 +61,15 @@ def _create(launch: Launch, node: Node, instance: Instance) -> None:
     """Create the volume. If CreateVolume does not answer, find the volume by the tag with its instance's id."""
     client, config = launch.client, launch.plan.config
 
+    volume_tags = launch.plan.tags | ec2.settings_tags(settings.line_of(launch.plan))
+
     def note(volume: Volume) -> None:
         node.volume = volume
 
     try:
         launch.calls.make(
             VOLUME,
-            partial(ec2.create_ebs_volume, client, instance, config.ebs_storage or 0, launch.plan.tags),
+            partial(ec2.create_ebs_volume, client, instance, config.ebs_storage or 0, volume_tags),
             look=partial(data_volume.find_for, client, instance.instance_id),
             note=note,
         )

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ... import aws, ec2
 from ...config import LaunchConfig
 from ...errors import BootstrapError, is_denied_by_organization
 from ...invocation import PROGRAM
 from ...models import RegionReason, Volume
+from .words import option_words
 
 if TYPE_CHECKING:
     from ...app import App
@@ -70,41 +70,5 @@ def _elsewhere(missing: str, volume: Volume, config: LaunchConfig) -> BootstrapE
     if volume.state != "available":
         in_use = ec2.volume_in_use(volume)
         return BootstrapError(f"{message} {in_use}", hint=in_use.hint, code=in_use.code)
-    words = ["launch", "--region", volume.region, *_option_words(config)]
+    words = ["launch", "--region", volume.region, *option_words(config, without=_OF_THE_REGION)]
     return BootstrapError(message, hint=f"Launch there: {PROGRAM} {shlex.join(words)}", code="not-found")
-
-
-def _option_words(config: LaunchConfig) -> list[str]:
-    """Return the options of this launch as words: those that differ from their defaults and apply in any region."""
-    default = LaunchConfig()
-    words: list[str] = []
-    for field in fields(config):
-        value = getattr(config, field.name)
-        if field.name not in _OF_THE_REGION and value != getattr(default, field.name):
-            words += _option(field.name, value)
-    return words
-
-
-def _option(name: str, value: Any) -> list[str]:
-    """Return the option of a field with this value, as words; repeated for several values."""
-    option = "--" + name.replace("_", "-")
-    if name == "spot":
-        return ["--on-demand"]
-    if value is True:
-        return [option]
-    values = [value]
-    if isinstance(value, Mapping):
-        values = [f"{key}={content}" for key, content in value.items()]
-    elif isinstance(value, tuple):
-        values = list(value)
-    words: list[str] = []
-    for one in values:
-        words += [option, _text(one)]
-    return words
-
-
-def _text(value: Any) -> str:
-    """Return the value as one types it: durations are whole seconds."""
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value)

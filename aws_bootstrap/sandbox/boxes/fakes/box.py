@@ -12,6 +12,11 @@ if TYPE_CHECKING:
 #: The box's tree; empty in a box with namespaces, which has a root of its own.
 ROOT = os.environ.get("SANDBOX_ROOT", "")
 HAS_NAMESPACES = not ROOT
+#: Why a plain box refuses the guardian.
+NO_GUARDIAN = (
+    "The guardian runs only in a box with namespaces: here it would act on this machine's processes. "
+    "Nothing ends this box by itself."
+)
 
 
 def path_of(path: str) -> str:

@@ -1,7 +1,8 @@
 """systemctl, journalctl and sshd: units of /etc/systemd/system are started as plain daemons of the box.
 
-A service's process, its log and whether it is enabled are files. Only simple services of systemd.service(5) are
-supported; sshd itself is the sandbox's, which reads its configuration again on request.
+A unit's process, its log and whether it is enabled are files. Simple services of systemd.service(5) are supported, and
+timers of systemd.timer(5); keepers.py runs those, and services with Restart=always. sshd itself is the sandbox's, which
+reads its configuration again on request.
 """
 
 from __future__ import annotations
@@ -11,19 +12,24 @@ import re
 import shlex
 import signal
 import subprocess
+import sys
 import time
+from fnmatch import fnmatch
 from pathlib import Path
 
 import box
 
 UNITS = "/etc/systemd/system"
 WANTS = UNITS + "/multi-user.target.wants"
+TIMER_WANTS = UNITS + "/timers.target.wants"
 RUNNING = "/run/sandbox/services"
 JOURNAL = "/var/log/sandbox-journal"
 SSHD = frozenset({"ssh", "sshd", "ssh.socket", "ssh.service", "sshd.service"})
 NOT_ACTIVE, NO_SUCH_UNIT, SSHD_FAILED = 3, 5, 255
 STOP_SECONDS, POST_SECONDS = 5.0, 60.0
 _POWER_OFF = frozenset({"poweroff", "halt"})
+#: The folder of the guardian's programs.
+_GUARDIAN = "/usr/local/lib/aws-bootstrap/"
 
 
 def systemctl(program: str, arguments: list[str]) -> int:
@@ -38,28 +44,67 @@ def systemctl(program: str, arguments: list[str]) -> int:
         return 0
     if verb == "sandbox-boot":
         return _boot()
+    if verb == "list-units":
+        return _list_units(names)
     action = _VERBS.get(verb)
     if action is None:
         return 0  # daemon-reload, reset-failed and other verbs change nothing here
     status = 0
-    for name in names:
-        status = action(name.removesuffix(".service"), flags) or status
+    for name in _named(names):
+        status = action(name, flags) or status
     return status
+
+
+def _named(patterns: list[str]) -> list[str]:
+    """Return the units named. A pattern means those that run, as in systemctl(1)."""
+    found: list[str] = []
+    for pattern in patterns:
+        if re.search(r"[*?[]", pattern):
+            found += [name for name in _running() if fnmatch(_full(name), pattern)]
+        else:
+            found.append(pattern.removesuffix(".service"))
+    return found
+
+
+def _running() -> list[str]:
+    """Return the units that run."""
+    folder = box.place(RUNNING)
+    if not folder.exists():
+        return []
+    return [file.name for file in sorted(folder.iterdir()) if _pid(file.name)]
+
+
+def _list_units(patterns: list[str]) -> int:
+    """Print the units that run, all or those of the patterns, without a legend."""
+    for name in _running():
+        full = _full(name)
+        if not patterns or any(fnmatch(full, pattern) for pattern in patterns):
+            box.say(f"{full} loaded active running {name}")
+    return 0
 
 
 def _boot() -> int:
-    """Start the services that are enabled; return the highest status."""
+    """Start the units that are enabled; return the highest status."""
     status = 0
     for link in sorted(box.place(WANTS).glob("*.service")):
         status = max(status, _start(link.stem))
+    for link in sorted(box.place(TIMER_WANTS).glob("*.timer")):
+        status = max(status, _start(link.name))
     return status
 
 
+def _full(name: str) -> str:
+    """Return the unit's name with its type."""
+    if name.endswith(".timer"):
+        return name
+    return f"{name}.service"
+
+
 def _unit(name: str) -> Path:
-    return box.place(f"{UNITS}/{name}.service")
+    return box.place(f"{UNITS}/{_full(name)}")
 
 
-def _read(name: str) -> dict[str, list[str]]:
+def read_unit(name: str) -> dict[str, list[str]]:
     """Return the settings of a unit, each with all its values. A backslash at the end of a line continues it."""
     text = re.sub(r"\\\n\s*", " ", _unit(name).read_text())
     found: dict[str, list[str]] = {}
@@ -104,8 +149,10 @@ def _start(name: str, flags: list[str] | None = None) -> int:
         return _missing(name)
     if _pid(name):
         return 0
-    unit = _read(name)
-    environment = _environment(unit)
+    unit = read_unit(name)
+    if not box.HAS_NAMESPACES and _is_guardian(name, unit):
+        return box.complain(f"{_full(name)} was not started. {box.NO_GUARDIAN}")
+    environment = environment_of(unit)
     process = _spawn(name, unit, environment)
     running = box.place(f"{RUNNING}/{name}")
     running.parent.mkdir(parents=True, exist_ok=True)
@@ -117,11 +164,24 @@ def _start(name: str, flags: list[str] | None = None) -> int:
     return 0
 
 
+def _is_guardian(name: str, unit: dict[str, list[str]]) -> bool:
+    """Return whether the unit runs the guardian, which would act on this machine's processes in a plain box."""
+    if name.endswith(".timer"):
+        unit = read_unit(timed_by(name, unit))
+    return any(_GUARDIAN in command for command in unit.get("ExecStart", []))
+
+
+def timed_by(name: str, timer: dict[str, list[str]]) -> str:
+    """Return the service that a timer starts."""
+    named = timer.get("Unit", [name.replace(".timer", ".service")])
+    return named[-1].removesuffix(".service")
+
+
 def _missing(name: str) -> int:
-    return box.complain(f"Unit {name}.service not found.", status=NO_SUCH_UNIT)
+    return box.complain(f"Unit {_full(name)} not found.", status=NO_SUCH_UNIT)
 
 
-def _environment(unit: dict[str, list[str]]) -> dict[str, str]:
+def environment_of(unit: dict[str, list[str]]) -> dict[str, str]:
     """Return the box's environment with the unit's variables."""
     found = {}
     for name, value in os.environ.items():
@@ -153,7 +213,7 @@ def _settings(unit: dict[str, list[str]]) -> dict[str, str]:
     return found
 
 
-def _words(command: str, environment: dict[str, str]) -> list[str]:
+def words_of(command: str, environment: dict[str, str]) -> list[str]:
     """Return the words of a unit's command line, its variables filled in."""
 
     def value(found: re.Match[str]) -> str:
@@ -164,13 +224,13 @@ def _words(command: str, environment: dict[str, str]) -> list[str]:
 
 
 def _spawn(name: str, unit: dict[str, list[str]], environment: dict[str, str]) -> int:
-    """Start the service as a daemon; return its pid."""
+    """Start the unit as a daemon; return its pid."""
     journal = box.place(f"{JOURNAL}/{name}.log")
     journal.parent.mkdir(parents=True, exist_ok=True)
     folder = unit.get("WorkingDirectory", ["/"])[-1]
     with journal.open("ab") as log:
         daemon = subprocess.Popen(
-            _words(unit["ExecStart"][-1], environment),
+            _program(name, unit, environment),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -181,12 +241,22 @@ def _spawn(name: str, unit: dict[str, list[str]], environment: dict[str, str]) -
     return daemon.pid
 
 
+def _program(name: str, unit: dict[str, list[str]], environment: dict[str, str]) -> list[str]:
+    """Return the program that runs the unit: the service's own, or a keeper that starts it again and again."""
+    keeper = [sys.executable, "-IS", os.path.join(os.path.dirname(os.path.realpath(__file__)), "main.py")]
+    if name.endswith(".timer"):
+        return [*keeper, "sandbox-timer", name]
+    if unit.get("Restart") == ["always"]:
+        return [*keeper, "sandbox-restart", name]
+    return words_of(unit["ExecStart"][-1], environment)
+
+
 def _post(command: str, environment: dict[str, str], name: str) -> int:
     """Run a command of ExecStartPost; return its status, always 0 if it begins with `-`."""
     with box.place(f"{JOURNAL}/{name}.log").open("ab") as log:
         try:
             done = subprocess.run(
-                _words(command, environment), env=environment, stdout=log, stderr=log, timeout=POST_SECONDS
+                words_of(command, environment), env=environment, stdout=log, stderr=log, timeout=POST_SECONDS
             )
         except subprocess.TimeoutExpired:
             return 1
@@ -224,25 +294,32 @@ def _reload(name: str, flags: list[str]) -> int:
     return 0
 
 
+def _link(name: str) -> Path:
+    """Return the link that exists while the unit is enabled."""
+    if name.endswith(".timer"):
+        return box.place(TIMER_WANTS) / name
+    return box.place(WANTS) / f"{name}.service"
+
+
 def _enable(name: str, flags: list[str]) -> int:
     if name in SSHD:
         return 0
     if not _unit(name).exists():
         return _missing(name)
-    wants = box.place(WANTS)
-    wants.mkdir(parents=True, exist_ok=True)
-    link = wants / f"{name}.service"
+    link = _link(name)
+    link.parent.mkdir(parents=True, exist_ok=True)
     if not link.is_symlink():
-        link.symlink_to(f"../{name}.service")
+        full = _full(name)
+        link.symlink_to(f"../{full}")
         if not _is_quiet(flags):
-            box.complain(f"Created symlink {WANTS}/{name}.service → {UNITS}/{name}.service.")
+            box.complain(f"Created symlink {box.box_path(str(link))} → {UNITS}/{full}.")
     if "--now" in flags:
         return _start(name)
     return 0
 
 
 def _disable(name: str, flags: list[str]) -> int:
-    link = box.place(WANTS) / f"{name}.service"
+    link = _link(name)
     if link.is_symlink():
         link.unlink()
     if "--now" in flags:
@@ -258,16 +335,16 @@ def _show_active(name: str, flags: list[str]) -> int:
 
 
 def _show_enabled(name: str, flags: list[str]) -> int:
-    enabled = name in SSHD or (box.place(WANTS) / f"{name}.service").is_symlink()
+    enabled = name in SSHD or _link(name).is_symlink()
     box.say("enabled" if enabled else "disabled")
     return 0 if enabled else 1
 
 
 def _show_status(name: str, flags: list[str]) -> int:
     if _is_active(name):
-        box.say(f"● {name}.service", "     Active: active (running)")
+        box.say(f"● {_full(name)}", "     Active: active (running)")
         return 0
-    box.say(f"● {name}.service", "     Active: inactive (dead)")
+    box.say(f"● {_full(name)}", "     Active: inactive (dead)")
     return NOT_ACTIVE
 
 

@@ -1,0 +1,34 @@
+"""When a box ends by itself, and what it leaves, as a person reads it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from .costs import a_month
+from .text import span
+
+#: Where no limit is set.
+NEVER = "never by itself"
+
+
+def ends(deadline: datetime | None, seconds_left: float | None, idle_timeout_seconds: int | None) -> str | None:
+    """Return when the box ends by itself; None where nothing ends it."""
+    conditions: list[str] = []
+    if deadline:
+        conditions.append(f"at {deadline.astimezone(UTC):%Y-%m-%d %H:%M} UTC{_from_now(seconds_left)}")
+    if idle_timeout_seconds:
+        conditions.append(f"after {span(idle_timeout_seconds)} without work")
+    return ", or ".join(conditions) or None
+
+
+def _from_now(seconds_left: float | None) -> str:
+    if seconds_left is None:
+        return ""
+    if seconds_left <= 0:
+        return ", now"
+    return f", in {span(seconds_left)}"
+
+
+def what_stays(volume_id: str, cost: float | None) -> str:
+    """Return what becomes of a data volume when its box ends."""
+    return f"{volume_id} stays, and bills {a_month(cost)}"
