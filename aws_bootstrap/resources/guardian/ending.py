@@ -6,44 +6,91 @@ import os
 import pwd
 import signal
 import subprocess
+import threading
 import time
 from pathlib import Path
 
-USER = pwd.getpwnam(os.environ.get("GUARDIAN_USER", "root"))
 #: What a GB of a data volume costs a month, in USD.
 GB_MONTH = float(os.environ.get("GUARDIAN_GB_MONTH", "0.08"))
-NOTICE = Path(USER.pw_dir, "AWS-BOOTSTRAP-DEADLINE")
-#: How long the programs of a hook folder may run in all, and how long jobs may take to end.
+#: How long the programs of a hook folder may run in all, how long jobs may take to end, and any step of the end.
 HOOK_SECONDS = float(os.environ.get("GUARDIAN_HOOKS", "100"))
 JOB_SECONDS = 20
+STEP_SECONDS = 300
 PATH = "/usr/local/bin:/usr/bin:/bin"
 
 
+def login_user():
+    """Return the login user; root if this image has no such user."""
+    try:
+        return pwd.getpwnam(os.environ.get("GUARDIAN_USER", "root"))
+    except KeyError:
+        return pwd.getpwuid(0)
+
+
+USER = login_user()
+NOTICE = Path(USER.pw_dir, "AWS-BOOTSTRAP-DEADLINE")
+
+
 def end(reason):
-    """Power the box off, which terminates it. Service and timer may both come to this."""
-    with open("/run/aws-bootstrap/ending.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # the second one waits until the box is off
-        write_to_console(f"this box ends: {reason}")
-        run_hooks("on-end.d")
-        end_jobs()
-        release_data()
-        subprocess.run(["systemctl", "poweroff"])
-        time.sleep(600)
+    """Power the box off, which terminates it. Service and timer may both call this: the second one waits."""
+    lock = os.open(__file__, os.O_RDONLY)
+    until = time.monotonic() + 4 * STEP_SECONDS
+    while not try_lock(lock) and time.monotonic() < until:
+        time.sleep(1)
+    write_to_console(f"this box ends: {reason}")
+    for step in (run_end_hooks, end_jobs, release_data):
+        thread = threading.Thread(target=step, daemon=True)
+        thread.start()
+        thread.join(STEP_SECONDS)  # whatever became of it, such as a disk that does not answer: go on
+    subprocess.run(["systemctl", "poweroff", "-i"])
+    time.sleep(STEP_SECONDS)
+    os.close(lock)
+
+
+def try_lock(lock):
+    """Return whether this process has the lock now."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def write_to_console(text):
     """Write a line to the serial console, which EC2 keeps after the end, and to the journal."""
-    with contextlib.suppress(OSError), open("/dev/console", "w") as console:
-        console.write(f"\r\naws-bootstrap: {text}\r\n")
-    print(text, flush=True)
+    write_to(Path("/dev/console"), f"aws-bootstrap: {text}")
+    say(text)
+
+
+def say(text):
+    """Write to the journal, which may be full or stopped."""
+    with contextlib.suppress(OSError):
+        print(text, flush=True)
+
+
+def write_to(terminal, text):
+    """Write lines to a terminal. One that does not take them is left out."""
+    with contextlib.suppress(OSError):
+        handle = os.open(terminal, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
+        with open(handle, "w") as file:
+            file.write("\r\n" + text.replace("\n", "\r\n") + "\r\n")
+
+
+def write_to_terminals(text):
+    """Write to every terminal, and to the journal."""
+    for terminal in Path("/dev/pts").glob("[0-9]*"):
+        write_to(terminal, text)
+    say(text)
 
 
 def warn(sentence, instance_id):
     """Write the warning, and what can be done, to every terminal and to a file in the user's home."""
-    lines = [sentence, f"More time, from your own machine: aws-bootstrap extend {instance_id} 2h", *about_data()]
+    name = instance_id or "ALIAS"
+    lines = [sentence, f"More time, from your own machine: aws-bootstrap extend {name} 2h", *about_data()]
     write_to_terminals("\n".join(lines))
-    NOTICE.write_text("\n".join(lines) + "\n")
-    os.chown(NOTICE, USER.pw_uid, USER.pw_gid)
+    with contextlib.suppress(OSError):
+        NOTICE.write_text("\n".join(lines) + "\n")
+        os.chown(NOTICE, USER.pw_uid, USER.pw_gid)
 
 
 def about_data():
@@ -54,7 +101,9 @@ def about_data():
         size, serial = text.split()
     except (OSError, subprocess.SubprocessError, ValueError):
         return []
-    volume = serial.replace("vol", "vol-").replace("--", "-")  # an NVMe disk of EC2 has the id without its dash
+    if not serial.startswith("vol"):
+        return []
+    volume = "vol-" + serial[3:].lstrip("-")  # an NVMe disk of EC2 has the id without its dash
     cost = int(size) / 2**30 * GB_MONTH
     return [
         f"The data volume {volume} at /data stays, and bills about ${cost:.2f}/month.",
@@ -65,17 +114,13 @@ def about_data():
 
 def tidy_up():
     """Remove the file of a warning that holds no more."""
-    NOTICE.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        NOTICE.unlink()
 
 
-def write_to_terminals(text):
-    """Write to every terminal. One that does not take it is left out."""
-    for terminal in Path("/dev/pts").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            handle = os.open(terminal, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
-            with open(handle, "w") as file:
-                file.write("\r\n" + text.rstrip().replace("\n", "\r\n") + "\r\n")
-    print(text, flush=True)
+def run_end_hooks():
+    """Run the user's programs for the end of the box."""
+    run_hooks("on-end.d")
 
 
 def run_hooks(folder):
@@ -86,7 +131,7 @@ def run_hooks(folder):
         try:
             running.append(start_as_user(hook))
         except OSError as error:
-            print(f"{hook} was not run: {error}", flush=True)
+            say(f"{hook} was not run: {error}")
     for program in running:
         with contextlib.suppress(subprocess.TimeoutExpired):
             program.wait(max(0, until - time.monotonic()))
@@ -112,33 +157,38 @@ def end_jobs():
 
 
 def release_data():
-    """Unmount /data, and end whoever uses it."""
+    """Unmount /data, and end whoever uses it. What still holds it then ends with the box, when systemd unmounts it."""
     os.sync()
-    for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGKILL, signal.SIGKILL, None):
-        if subprocess.run(["mountpoint", "-q", "/data"]).returncode:
+    if subprocess.run(["mountpoint", "-q", "/data"]).returncode:
+        return
+    for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGKILL, signal.SIGKILL, signal.SIGKILL):
+        if subprocess.run(["umount", "--recursive", "/data"]).returncode == 0:
             return
-        if subprocess.run(["umount", "/data"]).returncode == 0 or number is None:
-            continue
         for pid in users_of("/data"):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
         time.sleep(1)
-    subprocess.run(["umount", "--lazy", "/data"])
-    os.sync()
+    say("/data could not be unmounted.")
 
 
 def users_of(folder):
     """Return the processes that have something open below the folder, but not this one."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
-        if int(process.name) == os.getpid():
-            continue
-        names = [process / "cwd", process / "root", process / "exe"]
-        try:
-            names += [*(process / "fd").iterdir(), *(process / "map_files").iterdir()]
-            opened = [os.readlink(name) for name in names]
-        except OSError:  # it has ended
-            continue
-        if any(name == folder or name.startswith(f"{folder}/") for name in opened):
+        if int(process.name) != os.getpid() and uses(process, folder):
             found.append(int(process.name))
     return found
+
+
+def uses(process, folder):
+    """Return whether a process has something open below the folder. What it has closed meanwhile does not count."""
+    names = [process / "cwd", process / "root", process / "exe"]
+    for listing in ("fd", "map_files"):
+        with contextlib.suppress(OSError):
+            names += (process / listing).iterdir()
+    for name in names:
+        with contextlib.suppress(OSError):
+            opened = os.readlink(name)
+            if opened == folder or opened.startswith(f"{folder}/"):
+                return True
+    return False

@@ -15,18 +15,18 @@ import sys
 import threading
 import time
 from datetime import datetime, timezone
-from pathlib import Path
 
 import ending
 import limits
 import probes
 
-IDLENESS = Path("/run/aws-bootstrap/idleness.json")
+IDLENESS = limits.RUN / "idleness.json"
 LOOK_SECONDS = float(os.environ.get("GUARDIAN_LOOK", "5"))
 PROBE_SECONDS = float(os.environ.get("GUARDIAN_PROBE", "20"))
+#: The warnings: so many seconds before the end.
+WARN_AT = sorted(float(at) for at in os.environ.get("GUARDIAN_WARN_AT", "1800 900 300").split())
 #: EC2's notices that this process has handled.
 HANDLED: set = set()
-WARN_AT = sorted(float(at) for at in os.environ.get("GUARDIAN_WARN_AT", "1800 900 300").split())
 
 
 def watch():
@@ -34,9 +34,9 @@ def watch():
     probes.MARKER.touch()
     probes.MARKER.chmod(0o666)  # any user may say that the box is busy
     with limits.locked():
-        limits.save_if_possible(limits.read())  # after a boot it has changed
+        limits.save(limits.read())
     threading.Thread(target=watch_idleness, daemon=True).start()
-    warned_at = None
+    warned = None
     while True:
         with contextlib.suppress(OSError):
             look_for_interruption()
@@ -44,20 +44,20 @@ def watch():
         left, reason = next_end(current)
         if left <= 0:
             ending.end(reason)
-        warned_at = warn_in_time(left, reason, current, warned_at)
+        warned = warn_in_time(left, reason, current, warned)
         time.sleep(LOOK_SECONDS)
 
 
 def check():
     """End the box at its deadline. Save what is left by the monotonic clock, which begins anew at each boot."""
-    with limits.locked():
-        current = limits.read()
-        left = limits.seconds_left(current)
-        if current["deadline"]:
-            current.update(remaining=left, since=time.monotonic())
-            limits.save_if_possible(current)
-    if left <= 0:
+    current = limits.read()
+    if limits.seconds_left(current) <= 0:
         ending.end(current["reason"])
+    with contextlib.suppress(BlockingIOError), limits.locked(wait=False):  # a stopped process may hold the lock
+        current = limits.read()
+        if current["deadline"]:
+            current.update(remaining=limits.seconds_left(current), since=time.monotonic())
+        limits.save(current)
 
 
 def next_end(current):
@@ -70,31 +70,38 @@ def next_end(current):
     return left, current["reason"]
 
 
-def warn_in_time(left, reason, current, warned_at):
-    """Warn once at each of WARN_AT; take the warning back when the end is far. Return the last one that was reached."""
-    longest = current["idle_timeout"] if reason == "idle" else limits.NEVER
+def warn_in_time(left, reason, current, warned):
+    """Warn once at each of WARN_AT; take the warning back when the end is far. Return what was warned of."""
+    longest = limits.NEVER
+    if reason == "idle":
+        longest = current["idle_timeout"]
     reached = [at for at in WARN_AT if left <= at < longest]
     if not reached:
         ending.tidy_up()
         return None
-    if reached[0] != warned_at:
+    warning = (reached[0], current["deadline"])
+    if warning != warned:
         end = datetime.fromtimestamp(time.time() + left, timezone.utc)
-        ending.warn(f"This box ends in {left / 60:.0f} minutes, at {end:%H:%M} UTC ({reason}).", current["instance_id"])
-    return reached[0]
+        sentence = f"This box ends in {left / 60:.0f} minutes, at {end:%H:%M} UTC ({reason})."
+        if reason == "idle":
+            sentence += " If you need it, type on it: aws-bootstrap keep-busy"
+        ending.warn(sentence, current["instance_id"])
+    return warning
 
 
 def watch_idleness():
     """Look at what the box does, again and again. A probe that hangs stops this thread, and with it the idle time."""
-    idle_since = read_idleness().get("idle_since", time.monotonic())
+    idle = read_idleness()["idle_seconds"]
+    before = time.monotonic()
     while True:
         found = probes.look()
         now = time.monotonic()
+        idle += min(now - before, 2 * PROBE_SECONDS)  # what nobody looked at does not count
         if any(found.values()):
-            idle_since = now
-        idleness = {"idle_since": idle_since, "idle_seconds": now - idle_since, "probes": found}
-        draft = IDLENESS.with_suffix(".new")
-        draft.write_text(json.dumps(idleness))
-        draft.replace(IDLENESS)
+            idle = 0
+        before = now
+        with contextlib.suppress(OSError):
+            write_idleness({"idle_seconds": round(idle), "probes": found})
         time.sleep(PROBE_SECONDS)
 
 
@@ -106,34 +113,47 @@ def read_idleness():
         return {"idle_seconds": 0}
 
 
+def write_idleness(idleness):
+    """Save what the probes found: `status --gpu` reads it."""
+    draft = IDLENESS.with_suffix(".new")
+    draft.write_text(json.dumps(idleness))
+    draft.replace(IDLENESS)
+
+
 def look_for_interruption():
     """Act on EC2's notices, once on each. OSError if the instance metadata does not answer."""
-    notice = limits.metadata("meta-data/spot/instance-action")
-    if notice and is_new("interruption"):
+    notice = limits.metadata("spot/instance-action")
+    if notice and "interruption" not in HANDLED:
+        HANDLED.add("interruption")
+        threading.Thread(target=os.sync, daemon=True).start()  # much may have to be written
         ending.write_to_console(f"spot interruption: {notice}")
         ending.write_to_terminals("EC2 takes this spot box away in two minutes. Save your work now.")
-        ending.run_hooks("on-interrupt.d")
+        if is_new("interruption"):
+            ending.run_hooks("on-interrupt.d")
         ending.release_data()
-    elif limits.metadata("meta-data/events/recommendations/rebalance") and is_new("rebalance"):
-        ending.write_to_terminals("EC2 reports a raised risk of a spot interruption. It may come in hours, or never.")
-        threading.Thread(target=ending.run_hooks, args=["on-rebalance.d"]).start()
+    elif "rebalance" not in HANDLED and limits.metadata("events/recommendations/rebalance"):
+        HANDLED.add("rebalance")
+        if is_new("rebalance"):
+            ending.write_to_terminals("EC2 reports a raised risk of a spot interruption: in hours, or never.")
+            threading.Thread(target=ending.run_hooks, args=["on-rebalance.d"], daemon=True).start()
 
 
 def is_new(notice):
-    """Return whether the notice was not handled before, and note it: a restarted guardian repeats nothing."""
+    """Return whether no guardian of this box has handled the notice, and note it: hooks run at most once."""
     with limits.locked():
         current = limits.read()
-        if notice in current["done"] or notice in HANDLED:
+        if notice in current["done"]:
             return False
-        HANDLED.add(notice)
         current["done"].append(notice)
-        limits.save_if_possible(current)
+        limits.save(current)
     return True
 
 
 if __name__ == "__main__":
-    IDLENESS.parent.mkdir(mode=0o755, exist_ok=True)
+    os.umask(0o022)
+    limits.RUN.mkdir(exist_ok=True)
     if sys.argv[1] == "set":
         limits.change(json.loads(sys.argv[2]))
+        probes.MARKER.touch()  # who extends a box needs it: the idle time begins anew
     else:
         {"watch": watch, "check": check}[sys.argv[1]]()

@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 import time
-from http.client import HTTPConnection
 from pathlib import Path
 
 import ending
@@ -19,7 +18,7 @@ SSH_PORT = os.environ.get("GUARDIAN_SSH_PORT", "22")
 MARKER = Path("/run/aws-bootstrap/keep-busy")
 HOME = Path(ending.USER.pw_dir)
 
-#: What a probe saw the last time, by its name: the time and a number.
+#: What a probe saw at the last look, by its name.
 _before: dict = {}
 
 
@@ -47,6 +46,13 @@ def rate(name, number):
     return max(0, number - seen) / max(now - before, 1e-3)
 
 
+def changed(name, value):
+    """Return whether the value is another than at the last look."""
+    seen = _before.get(name, value)
+    _before[name] = value
+    return value != seen
+
+
 def gpu():
     """Ask the driver how many percent of the time each GPU worked."""
     try:
@@ -70,19 +76,25 @@ def ssh():
     moved = rate("ssh", sum(int(count) for count in re.findall(r"bytes_(?:sent|received):(\d+)", text)))
     if moved >= SSH_BYTES:
         return f"{moved / 1024:.0f} KiB/s"
-    pressed = max([os.stat(terminal).st_atime for terminal in Path("/dev/pts").glob("[0-9]*")], default=0)
-    return "input in a terminal" if rate("terminal", pressed) else ""
+    read_at = {terminal.name: terminal.stat().st_atime for terminal in Path("/dev/pts").glob("[0-9]*")}
+    return "input in a terminal" if changed("terminals", read_at) else ""
 
 
 def jupyter():
     """Ask Jupyter for the state of each kernel."""
+    from http.client import HTTPConnection  # as in limits.request
+
     settings = HOME / ".aws-bootstrap/jupyter.env"
     if not settings.exists():
         return ""
-    token = re.search(r"^JUPYTER_TOKEN=(.*)$", settings.read_text(), re.MULTILINE)
+    token = ""
+    for line in settings.read_text().splitlines():
+        if line.startswith("JUPYTER_TOKEN="):
+            token = line.partition("=")[2]
     connection = HTTPConnection("127.0.0.1", 8888, timeout=10)
     try:
-        connection.request("GET", "/api/kernels", headers={"Authorization": f"token {token[1] if token else ''}"})
+        headers = {"Authorization": f"token {token}"}
+        connection.request("GET", "/api/kernels?no_track_activity=1", headers=headers)
         kernels = json.load(connection.getresponse())
     except ConnectionRefusedError:
         return ""  # Jupyter does not run
@@ -114,8 +126,7 @@ def setup():
 
 def marker():
     """Look whether somebody said `aws-bootstrap keep-busy`."""
-    touched = MARKER.stat().st_mtime if MARKER.exists() else 0
-    return "keep-busy" if rate("marker", touched) else ""
+    return "keep-busy" if changed("marker", MARKER.stat().st_mtime) else ""
 
 
 PROBES = {"gpu": gpu, "cpu": cpu, "ssh": ssh, "jupyter": jupyter, "jobs": jobs, "setup": setup, "marker": marker}

@@ -143,12 +143,27 @@ class Container(Box):
             "--resolv-conf=off",
             "--timezone=off",
         )
-        words = (*self.network.inside, "systemd-nspawn", *flags, f"--machine=box-{self.address.split('.')[-1]}")
+        words = (
+            *self.own_control_group(),
+            *self.network.inside,
+            "systemd-nspawn",
+            *flags,
+            f"--machine=box-{self.address.split('.')[-1]}",
+        )
         with (self.folder / "console").open("ab") as console:
-            boot = (*words, "-D", str(root), "--console=pipe", "--boot")
+            boot = (*words, "-D", str(root), "--console=read-only", "--boot")
             self.process = subprocess.Popen(boot, stdin=subprocess.DEVNULL, stdout=console, stderr=console)
         self.wait()
         return self
+
+    def own_control_group(self) -> tuple[str, ...]:
+        """Return the words before a command that runs it in a control group of this container's own.
+
+        Containers that systemd has not registered would share one, and with it their units.
+        """
+        group = Path("/sys/fs/cgroup", f"{self.network.name}-{self.address.split('.')[-1]}")
+        group.mkdir(exist_ok=True)
+        return ("sh", "-c", f'echo $$ >{group}/cgroup.procs && exec "$@"', "sh")
 
     def path(self, name: str) -> Path:
         """Return a file of the box as it is seen from outside, also where no login works."""
