@@ -57,6 +57,7 @@ def test_a_box_ends_at_its_limit_and_status_says_why(watched, wait_for, limit, r
     said(watched, box["ssh_alias"], shlex.join(guardian.change_command(limit)))
     wait_for(lambda: ended(watched))
     gone = ended(watched)
+    assert gone
     assert gone["instance_id"] == box["instance_id"]
     assert (gone["ssh_alias"], gone["reason"], gone["source"]) == (box["ssh_alias"], reason, "console")
     text = watched("status", "-r", WEST).out
@@ -74,6 +75,7 @@ def test_hooks_run_before_an_interruption_and_status_says_why(watched, wait_for)
     watched.sandbox.interrupt(box["instance_id"], notice=4)
     wait_for(lambda: ended(watched))
     gone = ended(watched)
+    assert gone
     assert (gone["reason"], gone["source"]) == ("spot-interruption", "state-reason")
     mark = watched.sandbox.home.volumes / box["ebs_volume"]["volume_id"] / "files/mark"
     assert mark.read_text() == "ubuntu in /home/ubuntu\n"
