@@ -35,11 +35,6 @@ class Limits:
     #: Why the box has a deadline: `deadline` (--ttl) or `cost-cap` (--max-cost).
     reason: str = "deadline"
 
-    @property
-    def any(self) -> bool:
-        """Return whether anything ends the box."""
-        return self.deadline is not None or self.idle_timeout is not None
-
 
 def part(limits: Limits, *, user: str, ssh_port: int) -> Part:
     """Return the part of the user data that installs the guardian and sets its limits. `user` is the login user."""

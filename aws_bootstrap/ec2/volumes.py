@@ -147,9 +147,12 @@ def volume_in_use(volume: Volume) -> BootstrapError:
     )
 
 
-def claim_ebs_volume(ec2: EC2Client, volume_id: str, instance_id: str, settings: str = "") -> None:
+def claim_ebs_volume(ec2: EC2Client, volume_id: str, instance_id: str, settings: str | None = None) -> None:
     """Tag the user's volume as the instance's, with the settings of its launch, and as kept when that is terminated."""
-    claim = tags.as_list({TAG_INSTANCE: instance_id, TAG_KEEP: "true", **tags.of_settings(settings)})
+    marks = {TAG_INSTANCE: instance_id, TAG_KEEP: "true"}
+    if settings is not None:
+        marks |= tags.of_settings(settings)
+    claim = tags.as_list(marks)
     with translate_aws_errors():
         ec2.create_tags(Resources=[volume_id], Tags=claim)
 

@@ -12,7 +12,7 @@ import tarfile
 import pytest
 
 from aws_bootstrap import sshconfig
-from aws_bootstrap.config import TAG_FORMAT, TAG_INSTANCE, TAG_KEEP
+from aws_bootstrap.config import TAG_FORMAT, TAG_INSTANCE, TAG_KEEP, TAG_SETTINGS
 from aws_bootstrap.errors import SshError
 from aws_bootstrap.ssh import VolumeUnformatted
 from aws_bootstrap.tests import factories
@@ -136,7 +136,9 @@ def test_the_users_volume_is_tagged_attached_and_mounted_as_it_is(launch, cloud,
         "size_gb": 3,
         "mounted": True,
     }
-    assert tags(volume) == {TAG_INSTANCE: box["instance_id"], TAG_KEEP: "true"}
+    marks = {key: value for key, value in tags(volume).items() if not key.startswith(TAG_SETTINGS)}
+    assert marks == {TAG_INSTANCE: box["instance_id"], TAG_KEEP: "true"}
+    assert "--no-setup" in tags(volume)[TAG_SETTINGS]
     assert [attachment["InstanceId"] for attachment in volume["Attachments"]] == [box["instance_id"]]
     assert boxes.mounts == [(box["ssh_alias"], own_volume, False)]
     assert "CreateVolume" not in {operation for _, operation in cloud.calls[1:]}

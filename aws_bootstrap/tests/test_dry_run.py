@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from aws_bootstrap.tests.cloud import make_volume, start_box
 EAST, WEST = "us-east-1", "us-west-2"
 READS = ("Describe", "Get", "List")
 
+GONE = "i-0123456789abcdef0"
 LAUNCH = ("launch", "--no-setup", "--ssh-cidr", "203.0.113.7", "--ami-filter", "ubuntu-noble-24.04-*")
 DRY_RUNS = [
     LAUNCH,
@@ -23,6 +25,7 @@ DRY_RUNS = [
     (*LAUNCH, "--ebs-storage", "5", "--name", "mine", "--tag", "team=vision"),
     (*LAUNCH, "-r", EAST, "-r", WEST, "--on-demand"),
     (*LAUNCH, "--ebs-volume-id", "BROUGHT"),
+    ("relaunch", GONE),
     ("cleanup",),
     ("cleanup", "--include-ebs", "--include-kept"),
     ("cleanup", "--sync"),
@@ -36,10 +39,10 @@ def brought(app, cloud, boxes, box) -> str:
     client = cloud.ec2(WEST)
     box()
     start_box(client)  # without an alias
-    gone = "i-0123456789abcdef0"
-    sshconfig.add(app.paths.ssh_config, factories.host(alias="", instance_id=gone))
-    make_volume(client, gone)
-    make_volume(client, gone, kept=True)
+    settings = shlex.join([*LAUNCH[1:], "--region", WEST])
+    sshconfig.add(app.paths.ssh_config, factories.host(alias="", instance_id=GONE, settings=settings))
+    make_volume(client, GONE)
+    make_volume(client, GONE, kept=True)
     key = Path("~/.ssh/id_ed25519").expanduser()
     key.parent.mkdir(mode=0o700, exist_ok=True)
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)

@@ -126,7 +126,7 @@ def test_every_option_reaches_the_box(program, tmp_path):
     assert sent["MetadataOptions.HttpTokens"] == "required"
     assert sent["BlockDeviceMapping.1.Ebs.VolumeSize"] == "120"
     assert sent["BlockDeviceMapping.1.Ebs.Encrypted"] == "true"
-    assert json.dumps(sent).count("vision") == 3, "on instance, volume and network interface"
+    assert json.dumps(sent).count("vision") == 4, "on instance, volume and network interface, and in the kept options"
 
 
 def test_options_come_from_the_environment(program):

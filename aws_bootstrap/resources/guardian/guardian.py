@@ -82,7 +82,7 @@ def warn_in_time(left, reason, current, warned):
     warning = (reached[0], current["deadline"])
     if warning != warned:
         end = datetime.fromtimestamp(time.time() + left, timezone.utc)
-        sentence = f"This box ends in {left / 60:.0f} minutes, at {end:%H:%M} UTC ({reason})."
+        sentence = f"This box ends in {left / 60:.0f} min, at {end:%H:%M} UTC ({reason})."
         if reason == "idle":
             sentence += " If you need it, type on it: aws-bootstrap keep-busy"
         ending.warn(sentence, current["instance_id"])

@@ -313,7 +313,7 @@ def note(left, reason, current):
     global warned
     ending.NOTICE.write_text('')
     warned = guardian.warn_in_time(left, reason, current, warned)
-    texts.append(ending.NOTICE.read_text()[:30] if ending.NOTICE.exists() else None)
+    texts.append(ending.NOTICE.read_text().partition(",")[0] if ending.NOTICE.exists() else None)
 """
 
 
@@ -331,13 +331,13 @@ def test_it_warns_once_at_each_step_and_takes_the_warning_back(box):
     looks = [(left, "deadline", current) for left in (1801, 1800, 1000, 900, 899, 290, 10)]
     assert steps(box, [*looks, (200, "deadline", later), (4000, "deadline", later)]) == [
         None,
-        "This box ends in 30 minutes, a",
+        "This box ends in 30 min",
         "",
-        "This box ends in 15 minutes, a",
+        "This box ends in 15 min",
         "",
-        "This box ends in 5 minutes, at",
+        "This box ends in 5 min",
         "",
-        "This box ends in 3 minutes, at",
+        "This box ends in 3 min",
         None,
     ]
 
@@ -345,7 +345,7 @@ def test_it_warns_once_at_each_step_and_takes_the_warning_back(box):
 def test_an_idle_box_is_warned_only_below_its_limit(box):
     current = {"deadline": None, "idle_timeout": 900, "instance_id": ""}
     found = steps(box, [(left, "idle", current) for left in (900, 600, 300)])
-    assert found == [None, None, "This box ends in 5 minutes, at"]
+    assert found == [None, None, "This box ends in 5 min"]
     assert "type on it: aws-bootstrap keep-busy" in box.notice()
     assert "aws-bootstrap extend ALIAS 2h" in box.notice()
 
