@@ -19,6 +19,7 @@ from .models import (
     CleanupReport,
     Command,
     CostReport,
+    EndedBox,
     ExtendReport,
     ImageList,
     InstanceStatus,
@@ -104,7 +105,19 @@ def of_box(box: InstanceStatus, *, instructions: bool) -> list[Command]:
     return [*commands, terminate(name)]
 
 
-def is_of_another(found: InstanceStatus | OrphanVolume) -> bool:
+def of_ended(boxes: Sequence[EndedBox]) -> list[Command]:
+    """Return how to launch ended boxes again; nothing for one that a user terminated, or of somebody else.
+
+    A box without an alias here has perhaps been launched again already: its alias is that of the new box then.
+    """
+    commands: list[Command] = []
+    for box in boxes:
+        if box.ssh_alias and box.has_settings and box.reason != "user" and not is_of_another(box):
+            commands.append(own("Launch it again", "relaunch", box.ssh_alias))
+    return commands
+
+
+def is_of_another(found: InstanceStatus | EndedBox | OrphanVolume) -> bool:
     """Return whether an owner is recorded who is certainly not the caller."""
     return found.owner is not None and found.yours is False
 
@@ -251,6 +264,7 @@ def _after_status(report: StatusReport) -> tuple[Command, ...]:
     if not report.is_brief:
         for box in report.instances:
             commands += of_box(box, instructions=report.instructions)
+    commands += of_ended(report.ended)
     commands += of_orphans(report.orphan_volumes)
     if not report.instances:
         commands.append(own("Launch one", "launch"))

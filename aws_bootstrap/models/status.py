@@ -61,7 +61,7 @@ class InstanceStatus:
     seconds_left: float | None = private()
 
 
-#: Why a box is gone. `deadline`, `idle` and `cost-cap` are the limits at which it ended itself.
+#: Why a box has ended. `deadline`, `idle` and `cost-cap` are the limits at which it ended itself.
 EndReason = Literal["spot-interruption", "deadline", "idle", "cost-cap", "user", "unknown"]
 #: Where the reason is from: EC2's state reason, the status of the spot request, or the serial console.
 EndSource = Literal["state-reason", "spot-request", "console"]
@@ -83,6 +83,8 @@ class EndedBox:
     owner: str | None = None
     #: Whether that is the caller; null where it could not be read who calls.
     yours: bool | None = None
+    #: Whether the options of its launch are kept, which `relaunch` needs.
+    has_settings: bool = private(False)
 
 
 @dataclass(frozen=True)

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
 import pytest
+from click import unstyle
 
 from aws_bootstrap import ec2, output, sshconfig
 from aws_bootstrap.console import Console, OutputFormat
+from aws_bootstrap.invocation import PROGRAM
 from aws_bootstrap.models import EndedBox, Notice, StatusReport
+from aws_bootstrap.next_commands import next_commands, of_ended
 from aws_bootstrap.tests import factories, schema_check
 from aws_bootstrap.tests.cloud import CALLER, start_box
 from aws_bootstrap.views.status import REASONS
+from aws_bootstrap.views.text import text
 from aws_bootstrap.workflows.ended import console_reason, ended_boxes
 
 EAST, WEST = "us-east-1", "us-west-2"
@@ -189,6 +194,31 @@ def test_boxes_come_in_the_order_of_their_end_with_alias_and_owner(app, cloud, g
         EndedBox("i-1", None, WEST, "user", "state-reason", first.ended_at, CALLER, yours=True),
         EndedBox("i-2", "aws-gpu7", WEST, "user", "state-reason", second.ended_at, "AIDA", yours=False),
     )
+
+
+def test_a_box_that_ended_by_itself_can_be_launched_again(gone, app, cloud):
+    """Not one that a user ended, of somebody else, without an alias here, or whose options are kept nowhere."""
+    hosts = [factories.host(alias=f"aws-gpu{number}", instance_id=f"i-{number}") for number in range(1, 6)]
+    hosts[1] = replace(hosts[1], settings="--spot")
+    known = {"owner": CALLER, "settings": ""}
+    gone_ones = (
+        gone(SPOT, **known),
+        gone(SPOT, owner=CALLER),
+        gone(SPOT, owner=CALLER),
+        gone(USER, **known),
+        gone(SPOT, owner="AIDA", settings=""),
+        gone(SPOT, **known),
+    )
+    boxes = ended_boxes(app, gone_ones, hosts, CALLER)
+    offered = [(PROGRAM, "relaunch", "aws-gpu1"), (PROGRAM, "relaunch", "aws-gpu2")]
+    assert [command.argv for command in of_ended(boxes)] == offered
+    report = StatusReport((), (WEST,), (), (), ended=boxes)
+    assert [command.argv for command in next_commands(report)] == [*offered, (PROGRAM, "launch")]
+    lines = unstyle(text(report)).splitlines()
+    assert [line.split()[-2:] for line in lines if "Launch it again" in line] == [
+        ["relaunch", "aws-gpu1"],
+        ["relaunch", "aws-gpu2"],
+    ]
 
 
 # --- status ------------------------------------------------------------------------------------------------------

@@ -6,14 +6,14 @@ from click import style
 
 from ..gpu import GpuInfo
 from ..models import EndedBox, InstanceStatus, OrphanVolume, StatusReport
-from ..next_commands import next_commands, of_box, of_orphans
+from ..next_commands import next_commands, of_box, of_ended, of_orphans
 from .costs import a_month, hourly, monthly, sum_of
 from .limits import ends
 from .text import aligned, heading, other_owner, pairs, plural, regions_read, span, text, titled, usd
 
 _COLOURS = {"running": "green", "pending": "yellow", "stopping": "yellow", "shutting-down": "yellow", "stopped": "red"}
 
-#: Why a box is gone, in words.
+#: Why a box has ended, in words.
 REASONS = {
     "spot-interruption": "spot interruption",
     "deadline": "its deadline",
@@ -166,7 +166,7 @@ def _total(report: StatusReport) -> str:
 
 
 def _ended(boxes: tuple[EndedBox, ...]) -> str:
-    """Return a line a box that is gone: when it ended, and why."""
+    """Return a line a box that has ended: when, and why."""
     rows: list[list[str]] = []
     for box in boxes:
         ended_at = "at an unknown time"
@@ -176,7 +176,8 @@ def _ended(boxes: tuple[EndedBox, ...]) -> str:
         rows.append(
             [box.instance_id, name, box.region, ended_at, REASONS[box.reason], _brief_owner(box.owner, box.yours)]
         )
-    return "\n".join([heading("Boxes that have ended", "cyan"), *aligned(rows)])
+    commands = pairs(titled(of_ended(boxes)))
+    return "\n".join([heading("Boxes that have ended", "cyan"), *aligned(rows), *commands])
 
 
 def _orphans(volumes: tuple[OrphanVolume, ...]) -> str:

@@ -1,4 +1,4 @@
-"""Why boxes are gone: by EC2's state reason, else by the spot request or by what the guardian wrote to the console."""
+"""Why boxes have ended: by EC2's state reason, else by the spot request or what the guardian wrote to the console."""
 
 from __future__ import annotations
 
@@ -53,22 +53,27 @@ def ended_boxes(
 
     Spot requests and consoles are read only where the state reason leaves it open. Warn of those that cannot be read.
     """
-    aliases = {host.instance_id: host.alias for host in hosts}
+    host_by_id = {host.instance_id: host for host in hosts}
     in_order = sorted(instances, key=_end)
     reasons = _read_open(app, in_order)
     boxes: list[EndedBox] = []
     for instance in in_order:
         reason, source = _by_state_reason(instance) or reasons.get(instance.instance_id, _UNKNOWN)
+        host = host_by_id.get(instance.instance_id)
+        settings = instance.settings
+        if host and settings is None:
+            settings = host.settings
         boxes.append(
             EndedBox(
                 instance_id=instance.instance_id,
-                ssh_alias=aliases.get(instance.instance_id),
+                ssh_alias=host.alias if host else None,
                 region=instance.region,
                 reason=reason,
                 source=source,
                 ended_at=instance.ended_at,
                 owner=instance.owner,
                 yours=is_yours(instance.owner, caller),
+                has_settings=settings is not None,
             )
         )
     return tuple(boxes)
