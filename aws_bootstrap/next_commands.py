@@ -102,7 +102,20 @@ def of_box(box: InstanceStatus, *, instructions: bool) -> list[Command]:
         if box.ssh_alias:
             commands += use(box.ssh_alias, box.user)
         commands.append(own("Finish setup", "setup", name))
+        commands += _of_what_stays(box)
     return [*commands, terminate(name)]
+
+
+def _of_what_stays(box: InstanceStatus) -> list[Command]:
+    """Return how to use or delete the data volumes that a box leaves when it ends by itself."""
+    if box.deadline is None and box.idle_timeout_seconds is None:
+        return []
+    commands: list[Command] = []
+    for volume in box.ebs_volumes:
+        commands.append(attach_again(box.region, volume.volume_id, "Its volume, later"))
+    if commands:
+        commands.append(own("Delete it then", "cleanup", "--include-ebs"))
+    return commands
 
 
 def of_ended(boxes: Sequence[EndedBox]) -> list[Command]:

@@ -11,7 +11,7 @@ from aws_bootstrap import sshconfig
 from aws_bootstrap.errors import SshError
 from aws_bootstrap.ssh_frame import Remote
 from aws_bootstrap.tests import factories
-from aws_bootstrap.tests.cloud import start_box
+from aws_bootstrap.tests.cloud import make_volume, start_box
 from aws_bootstrap.tests.schema_check import without_next
 
 WEST = "us-west-2"
@@ -81,6 +81,18 @@ def test_the_limits_of_the_guardian_are_shown_and_tagged(run, app, cloud, box):
     assert (shown["deadline"], shown["idle_timeout_seconds"]) == (deadline.isoformat(), 5400)
     text = run("status", "-r", WEST).stdout
     assert f"at {deadline:%Y-%m-%d %H:%M} UTC, in 1 h 59 min, or after 1 h 30 min without work" in text
+
+
+def test_status_says_what_a_box_leaves_when_it_ends(run, app, cloud, box):
+    client = cloud.ec2(WEST)
+    volume = make_volume(client, box, size=20)
+    client.attach_volume(VolumeId=volume, InstanceId=box, Device="/dev/sdf")
+    assert "Then" not in run("status", "-r", WEST).stdout
+    client.create_tags(Resources=[box], Tags=[{"Key": "aws-bootstrap-idle-timeout", "Value": "3600"}])
+    text = run("status", "-r", WEST).stdout
+    assert f"{volume} stays, and bills about $1.60/month" in text
+    assert f"aws-bootstrap launch --region {WEST} --ebs-volume-id {volume}" in text
+    assert "aws-bootstrap cleanup --include-ebs" in text
 
 
 def test_never_removes_both_limits_and_their_tags(run, app, cloud, box):

@@ -6,9 +6,10 @@ from click import style
 
 from ..gpu import GpuInfo
 from ..models import EndedBox, InstanceStatus, OrphanVolume, StatusReport
+from ..models.cost import total
 from ..next_commands import next_commands, of_box, of_ended, of_orphans
 from .costs import a_month, hourly, monthly, sum_of
-from .limits import ends
+from .limits import ends, what_stays
 from .text import aligned, heading, other_owner, pairs, plural, regions_read, span, text, titled, usd
 
 _COLOURS = {"running": "green", "pending": "yellow", "stopping": "yellow", "shutting-down": "yellow", "stopped": "red"}
@@ -94,10 +95,20 @@ def _instance(instance: InstanceStatus, report: StatusReport) -> str:
     ]
     for volume in instance.ebs_volumes:
         facts.append((volume.mount_point, f"{volume.volume_id}  {volume.size_gb} GB  {volume.state}"))
+    facts += _what_stays(instance)
     if instance.state == "running" and not instance.ssh_alias:
         facts.append(("Alias", "none on this machine; `setup` adds one"))
     facts += titled(of_box(instance, instructions=report.instructions))
     return "\n".join([f"{heading(name, 'cyan')}  {state}", *pairs(facts)])
+
+
+def _what_stays(instance: InstanceStatus) -> list[tuple[str, str]]:
+    """Return what a box that ends by itself leaves, and what that costs."""
+    if _ends(instance) is None or not instance.ebs_volumes:
+        return []
+    names = ", ".join(volume.volume_id for volume in instance.ebs_volumes)
+    price = total([cost.monthly_cost_usd for cost in instance.monthly_costs if cost.item == "data volume"], digits=2)
+    return [("Then", what_stays(names, price))]
 
 
 def _ends(instance: InstanceStatus) -> str | None:
