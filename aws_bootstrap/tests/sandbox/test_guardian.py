@@ -38,20 +38,9 @@ for path in sys.argv[1:]:
 """
 
 
-@pytest.fixture
-def apart(boxes):
-    """A sandbox whose boxes have namespaces."""
-    if boxes.status()["boxes"] not in ("root", "user"):
-        pytest.skip("the boxes have no namespaces")
-    return boxes
-
-
-@pytest.fixture
-def plain(boxes):
-    """A sandbox whose boxes share this machine's processes."""
-    if boxes.status()["boxes"] != "plain":
-        pytest.skip("the boxes have namespaces")
-    return boxes
+#: For tests of boxes that have namespaces, and of those that share this machine's processes.
+NAMESPACES = pytest.mark.parametrize("_boxes", ["namespaces"], indirect=True)
+PLAIN = pytest.mark.parametrize("_boxes", ["plain"], indirect=True)
 
 
 def read(login: Login, *paths: str) -> list[str]:
@@ -80,23 +69,25 @@ def test_metadata_is_for_those_with_a_token():
     assert metadata.response("PUT", "/latest/api/token", by_proxy) == (HTTPStatus.FORBIDDEN, "")
 
 
-def test_a_box_reads_who_and_where_it_is(apart, tmp_path):
-    login = box(apart, tmp_path)
+@NAMESPACES
+def test_a_box_reads_who_and_where_it_is(boxes, tmp_path):
+    login = box(boxes, tmp_path)
     names = ("instance-id", "instance-type", "placement/region", "placement/availability-zone", "spot/instance-action")
     without_token, *documents = read(login, *names)
     assert without_token == "401"
     assert documents == [f"200 {login.instance_id}", "200 g4dn.xlarge", "200 us-west-2", "200 us-west-2a", "404"]
 
 
-def test_an_interruption_has_a_notice_before(apart, tmp_path):
+@NAMESPACES
+def test_an_interruption_has_a_notice_before(boxes, tmp_path):
     """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html"""
-    login = box(apart, tmp_path, InstanceMarketOptions=SPOT)
+    login = box(boxes, tmp_path, InstanceMarketOptions=SPOT)
     action, rebalance = "spot/instance-action", "events/recommendations/rebalance"
-    apart.interrupt(login.instance_id, rebalance=True)
+    boxes.interrupt(login.instance_id, rebalance=True)
     _, before, recommended = read(login, action, rebalance)
     assert before == "404 "
     assert list(json.loads(recommended.removeprefix("200 "))) == ["noticeTime"]
-    apart.interrupt(login.instance_id, notice=4)
+    boxes.interrupt(login.instance_id, notice=4)
     _, notice = read(login, action)
     told = json.loads(notice.removeprefix("200 "))
     assert told["action"] == "terminate"
@@ -106,11 +97,12 @@ def test_an_interruption_has_a_notice_before(apart, tmp_path):
     assert gone["StateReason"]["Code"] == "Server.SpotInstanceTermination"
 
 
-def test_a_notice_outlasts_a_restart_of_the_sandbox(apart, tmp_path):
-    login = box(apart, tmp_path, InstanceMarketOptions=SPOT)
-    apart.interrupt(login.instance_id, notice=120)
-    apart.stop()
-    apart.start()
+@NAMESPACES
+def test_a_notice_outlasts_a_restart_of_the_sandbox(boxes, tmp_path):
+    login = box(boxes, tmp_path, InstanceMarketOptions=SPOT)
+    boxes.interrupt(login.instance_id, notice=120)
+    boxes.stop()
+    boxes.start()
     _, notice = read(login.wait(), "spot/instance-action")
     assert notice.startswith("200 ")
 
@@ -118,9 +110,10 @@ def test_a_notice_outlasts_a_restart_of_the_sandbox(apart, tmp_path):
 # --- the console -------------------------------------------------------------------------------------------------
 
 
-def test_the_console_has_what_the_box_writes_to_it_and_outlasts_the_box(apart, tmp_path):
+@NAMESPACES
+def test_the_console_has_what_the_box_writes_to_it_and_outlasts_the_box(boxes, tmp_path):
     """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_GetConsoleOutput.html"""
-    login = box(apart, tmp_path)
+    login = box(boxes, tmp_path)
     login.said("echo first | sudo tee /dev/console; sudo sh -c 'echo second > /dev/console'")
 
     def said() -> str:
@@ -131,15 +124,16 @@ def test_the_console_has_what_the_box_writes_to_it_and_outlasts_the_box(apart, t
     wait_state(login.client, login.instance_id, "stopped")
     login.client.terminate_instances(InstanceIds=[login.instance_id])
     wait_state(login.client, login.instance_id, "terminated")
-    assert eventually(lambda: not (apart.home.boxes / login.instance_id).exists())
+    assert eventually(lambda: not (boxes.home.boxes / login.instance_id).exists())
     assert [word in said() for word in ("boots", "first", "second", "last words")] == [True] * 4
-    apart.wipe()
-    assert list(apart.home.consoles.iterdir()) == []
+    boxes.wipe()
+    assert list(boxes.home.consoles.iterdir()) == []
 
 
-def test_a_box_sees_only_its_own_terminals(apart, tmp_path):
+@NAMESPACES
+def test_a_box_sees_only_its_own_terminals(boxes, tmp_path):
     """A guardian writes to every terminal: those of this machine must not be among them."""
-    login = box(apart, tmp_path)
+    login = box(boxes, tmp_path)
     shown = login.ssh("tty; echo in all: /dev/pts/[0-9]*", options=("-tt",)).stdout.decode().split()
     assert shown == ["/dev/pts/0", "in", "all:", "/dev/pts/0"]
 
@@ -200,8 +194,9 @@ def guarded(limits: guardian.Limits) -> bytes | None:
     return user_data([port, guardian.part(limits, user="ubuntu", ssh_port=2222)])
 
 
-def test_a_guardian_is_started_again_after_it_was_killed(apart, tmp_path):
-    login = box(apart, tmp_path, UserData=guarded(guardian.Limits(3600)))
+@NAMESPACES
+def test_a_guardian_is_started_again_after_it_was_killed(boxes, tmp_path):
+    login = box(boxes, tmp_path, UserData=guarded(guardian.Limits(3600)))
     assert eventually(lambda: "cloud-init: finished" in login.console())
     watching = "/usr/bin/python3 /usr/local/lib/aws-bootstrap/guardian.py watch"
     find = f"pgrep -xf '{watching}'"
@@ -211,11 +206,12 @@ def test_a_guardian_is_started_again_after_it_was_killed(apart, tmp_path):
     assert login.said(find) != first
 
 
-def test_a_box_that_shares_this_machines_processes_never_runs_a_guardian(plain, tmp_path):
-    login = box(plain, tmp_path, UserData=guarded(guardian.Limits(3600)))
+@PLAIN
+def test_a_box_that_shares_this_machines_processes_never_runs_a_guardian(boxes, tmp_path):
+    login = box(boxes, tmp_path, UserData=guarded(guardian.Limits(3600)))
     assert eventually(lambda: "cloud-init: finished" in login.console())
     assert "runs only in a box with namespaces" in login.console()
-    assert not list((plain.home.boxes / login.instance_id / "root").rglob("guardian.py"))
+    assert not list((boxes.home.boxes / login.instance_id / "root").rglob("guardian.py"))
     for name in ("aws-bootstrap-guardian", "aws-bootstrap-deadline.timer"):
         refused = login.ssh(f"sudo systemctl start {name}")
         assert refused.returncode == 1
@@ -227,6 +223,7 @@ def test_a_box_that_shares_this_machines_processes_never_runs_a_guardian(plain, 
     assert b"Nothing ends this box by itself." in refused.stderr
 
 
-def test_user_data_without_a_guardian_starts_none(apart, tmp_path):
-    login = box(apart, tmp_path, UserData=ON_2222)
+@NAMESPACES
+def test_user_data_without_a_guardian_starts_none(boxes, tmp_path):
+    login = box(boxes, tmp_path, UserData=ON_2222)
     assert login.said("systemctl list-units 'aws-bootstrap-*'") == ""
