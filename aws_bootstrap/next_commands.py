@@ -84,6 +84,8 @@ def of_stale(entries: Iterable[AliasEntry]) -> list[Command]:
     for entry in entries:
         if entry.settings is not None:
             words = words_of(entry.settings)
+            if entry.settings and not words:  # somebody edited them
+                continue
             commands.append(own(f"{entry.alias} again", "launch", *words, "--name", entry.alias))
     return commands
 
@@ -102,18 +104,19 @@ def of_box(box: InstanceStatus, *, instructions: bool) -> list[Command]:
         if box.ssh_alias:
             commands += use(box.ssh_alias, box.user)
         commands.append(own("Finish setup", "setup", name))
-        commands += _of_what_stays(box)
+        if box.deadline or box.idle_timeout_seconds:
+            deletable = any(volume.goes_with_cleanup for volume in box.ebs_volumes)
+            volume_ids = [volume.volume_id for volume in box.ebs_volumes]
+            commands += _of_what_stays(box.region, volume_ids, cleanup=deletable)
     return [*commands, terminate(name)]
 
 
-def _of_what_stays(box: InstanceStatus) -> list[Command]:
-    """Return how to use or delete the data volumes that a box leaves when it ends by itself."""
-    if box.deadline is None and box.idle_timeout_seconds is None:
-        return []
+def _of_what_stays(region: str, volume_ids: Iterable[str], *, cleanup: bool) -> list[Command]:
+    """Return how to use the data volumes that a box leaves when it ends; how to delete them, where `cleanup` does."""
     commands: list[Command] = []
-    for volume in box.ebs_volumes:
-        commands.append(attach_again(box.region, volume.volume_id, "Its volume, later"))
-    if commands:
+    for volume_id in volume_ids:
+        commands.append(attach_again(region, volume_id, "Its volume, later"))
+    if cleanup:
         commands.append(own("Delete it then", "cleanup", "--include-ebs"))
     return commands
 
@@ -229,10 +232,7 @@ def _of_end(report: LaunchReport) -> list[Command]:
     volume = report.ebs_volume
     if volume is None:
         return []
-    commands = [attach_again(report.region, volume.volume_id, "Its volume, later")]
-    if report.volume_created:
-        commands.append(own("Delete it then", "cleanup", "--include-ebs"))
-    return commands
+    return _of_what_stays(report.region, [volume.volume_id], cleanup=report.volume_created)
 
 
 def set_limit(name: str) -> Command:

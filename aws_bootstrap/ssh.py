@@ -166,11 +166,6 @@ class Ssh:
             f"If you replaced the box's host key yourself, remove the old one: {forget}"
         )
 
-    def query_gpu(self, alias: str) -> GpuInfo | None:
-        """Return the box's first GPU; None if none answers. SshError if the box does not answer."""
-        card, _ = self.query_box(alias)
-        return card
-
     def query_box(self, alias: str) -> tuple[GpuInfo | None, Idleness | None]:
         """Return the box's first GPU and its idleness; None for what does not answer. SshError if the box does not."""
         script = f"{idleness.QUERY}\necho '{_IDLENESS_ENDS}'\n{gpu.QUERY}"

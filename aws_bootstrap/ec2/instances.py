@@ -338,16 +338,13 @@ def _instance(raw: InstanceTypeDef, region: str) -> Instance:
 @translate_aws_errors(reading=False)
 def tag_limits(ec2: EC2Client, instance_id: str, deadline: datetime | None, idle_timeout: int | None) -> None:
     """Write the limits of an instance into its tags. None removes one."""
-    limits: dict[str, str | None] = {TAG_DEADLINE: None, TAG_IDLE_TIMEOUT: None}
-    if deadline:
-        limits[TAG_DEADLINE] = deadline.isoformat(timespec="seconds")
-    if idle_timeout:
-        limits[TAG_IDLE_TIMEOUT] = str(idle_timeout)
     present: dict[str, str] = {}
-    for key, value in limits.items():
-        if value is None:
-            ec2.delete_tags(Resources=[instance_id], Tags=[{"Key": key}])
-        else:
-            present[key] = value
+    if deadline:
+        present[TAG_DEADLINE] = deadline.isoformat(timespec="seconds")
+    if idle_timeout:
+        present[TAG_IDLE_TIMEOUT] = str(idle_timeout)
+    missing = [key for key in (TAG_DEADLINE, TAG_IDLE_TIMEOUT) if key not in present]
     if present:
         ec2.create_tags(Resources=[instance_id], Tags=tags.as_list(present))
+    if missing:
+        ec2.delete_tags(Resources=[instance_id], Tags=[{"Key": key} for key in missing])

@@ -195,6 +195,13 @@ class Instance:
     settings: str | None = None
 
 
+def seconds_until(deadline: datetime | None, now: datetime) -> float | None:
+    """Return the seconds until the deadline; None without one."""
+    if deadline is None:
+        return None
+    return (deadline - now).total_seconds()
+
+
 @dataclass(frozen=True)
 class SpotPrice:
     """The price of one type in one zone, USD per hour, at one moment."""

@@ -21,6 +21,8 @@ class VolumeStatus:
     size_gb: int
     mount_point: str
     state: VolumeState
+    #: Whether `cleanup --include-ebs` deletes it once its box has ended: not what the user attached or keeps.
+    goes_with_cleanup: bool = private(True)
 
 
 @dataclass(frozen=True)

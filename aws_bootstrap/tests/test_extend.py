@@ -31,6 +31,23 @@ class Guardian:
         return Remote(self.exit_code, self.lines)
 
 
+class Stopped(Guardian):
+    """A box whose user presses Ctrl-C."""
+
+    def run(self, alias: str, command: str, **_: object) -> Remote:
+        """Be interrupted."""
+        raise KeyboardInterrupt
+
+
+def stop_at(cloud, operation: str) -> None:
+    """Press Ctrl-C when this call is sent."""
+
+    def press(**_: object) -> None:
+        raise KeyboardInterrupt
+
+    cloud.ec2(WEST).meta.events.register_first(f"before-call.ec2.{operation}", press)
+
+
 class Gone(Guardian):
     """A box that loses the connection."""
 
@@ -93,6 +110,8 @@ def test_status_says_what_a_box_leaves_when_it_ends(run, app, cloud, box):
     assert f"{volume} stays, and bills about $1.60/month" in text
     assert f"aws-bootstrap launch --region {WEST} --ebs-volume-id {volume}" in text
     assert "aws-bootstrap cleanup --include-ebs" in text
+    client.create_tags(Resources=[volume], Tags=[{"Key": "aws-bootstrap-keep", "Value": "true"}])
+    assert "cleanup --include-ebs" not in run("status", "-r", WEST).stdout, "it would not delete a kept volume"
 
 
 def test_never_removes_both_limits_and_their_tags(run, app, cloud, box):
@@ -142,6 +161,21 @@ def test_a_connection_that_breaks_leaves_the_outcome_open(run, app, cloud, box):
     error = json.loads(done.stdout)["error"]
     assert (done.exit_code, error["code"]) == (1, "ssh-lost")
     assert "not known whether the limits changed" in error["hint"]
+
+
+@pytest.mark.parametrize("moment", ["ssh", "tags"])
+def test_an_interrupt_says_which_half_may_be_done(run, app, cloud, box, moment):
+    app.ssh = Stopped() if moment == "ssh" else Guardian(json.dumps({"deadline": later(2).timestamp()}))
+    if moment == "tags":
+        stop_at(cloud, "CreateTags")
+    done = run("extend", "aws-gpu1", "2h", "-o", "json")
+    document = json.loads(done.stdout)
+    assert (done.exit_code, document["error"]["code"]) == (130, "interrupted")
+    if moment == "ssh":
+        assert "not known whether the limits changed" in document["error"]["hint"]
+    else:
+        assert document["deadline"]
+        assert "The box has its new limits, but perhaps not its tags." in document["error"]["hint"]
 
 
 def test_a_box_without_an_alias_here_or_that_does_not_run_is_refused(run, app, cloud, box):

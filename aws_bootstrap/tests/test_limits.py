@@ -6,18 +6,15 @@ import gzip
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from types import SimpleNamespace
 
-import boto3
 import pytest
 import yaml
-from botocore.stub import Stubber
 
 from aws_bootstrap import cloud_init, guardian
 from aws_bootstrap.config import LaunchConfig
 from aws_bootstrap.errors import CapacityError
 from aws_bootstrap.guardian import Limits
-from aws_bootstrap.models import LocalKey, Prices
+from aws_bootstrap.models import LocalKey, Prices, SpotPrice
 from aws_bootstrap.workflows.launch import limits
 from aws_bootstrap.workflows.launch.capacity import Attempt
 from aws_bootstrap.workflows.launch.plan import LaunchPlan
@@ -26,41 +23,32 @@ WEST = "us-west-2"
 SPOT = Attempt(WEST, "g4dn.xlarge", "spot")
 ON_DEMAND = Attempt(WEST, "g4dn.xlarge", "on-demand")
 NOON = datetime(2026, 1, 15, 12, tzinfo=UTC)
+LISTED = Prices(on_demand={(WEST, "g4dn.xlarge"): 0.5})
 #: What disk and address of a box with a root volume of 1 GB cost an hour.
 BESIDE = (0.08 + 3.65) / 730
 
 
 def plan(**options) -> LaunchPlan:
-    prices = Prices(on_demand={(WEST, "g4dn.xlarge"): 0.5})
     key = LocalKey(Path("id.pub"), Path("id"), None)
-    return LaunchPlan(LaunchConfig(volume_size=1, **options), (), (), (), key, prices=prices)
+    return LaunchPlan(LaunchConfig(volume_size=1, **options), (), (), (), key)
 
 
-@pytest.fixture
-def spot_prices():
-    """An app whose spot price history has these zones: `spot_prices(a="0.15", b="0.2")`."""
-    client = boto3.client("ec2", WEST)
-    with Stubber(client) as stub:
-
-        def answering(**zones: str):
-            points = []
-            for zone, price in zones.items():
-                point = {"InstanceType": "g4dn.xlarge", "AvailabilityZone": zone, "SpotPrice": price, "Timestamp": NOON}
-                points.append(point)
-            stub.add_response("describe_spot_price_history", {"SpotPriceHistory": points})
-            return SimpleNamespace(aws=SimpleNamespace(ec2=lambda region: client))
-
-        yield answering
+def spot_prices(**zones: float) -> Prices:
+    """The spot prices of these zones."""
+    points = {}
+    for zone, price in zones.items():
+        points["g4dn.xlarge", zone] = SpotPrice("g4dn.xlarge", zone, price, NOON)
+    return Prices(spot={WEST: points})
 
 
-def test_without_an_option_nothing_ends_the_box(app):
-    found = limits.limits_of(app, plan(), SPOT)
+def test_without_an_option_nothing_ends_the_box():
+    found = limits.limits_of(plan(), SPOT, Prices())
     assert found == Limits()
     assert limits.tags_of(found) == {}
 
 
-def test_time_and_idleness_need_no_price(app):
-    found = limits.limits_of(app, plan(ttl=28800.0, idle_timeout=3600.0), SPOT)
+def test_time_and_idleness_need_no_price():
+    found = limits.limits_of(plan(ttl=28800.0, idle_timeout=3600.0), SPOT, Prices())
     assert found == Limits(28800.0, 3600.0, "deadline")
     assert limits.tags_of(found, NOON) == {
         "aws-bootstrap-deadline": "2026-01-15T20:00:00+00:00",
@@ -68,29 +56,29 @@ def test_time_and_idleness_need_no_price(app):
     }
 
 
-def test_money_becomes_time_at_the_price_of_the_attempts_market(app):
-    found = limits.limits_of(app, plan(max_cost=10.0), ON_DEMAND)
+def test_money_becomes_time_at_the_price_of_the_attempts_market():
+    found = limits.limits_of(plan(max_cost=10.0), ON_DEMAND, LISTED)
     assert found.reason == "cost-cap"
     assert found.deadline == pytest.approx(10 / (0.5 + BESIDE) * 3600)
 
 
-def test_spot_money_lasts_as_long_as_in_the_dearest_zone(spot_prices):
+def test_spot_money_lasts_as_long_as_in_the_dearest_zone():
     """EC2 chooses the zone, and a cap is a cap."""
-    found = limits.limits_of(spot_prices(a="0.15", b="0.2"), plan(max_cost=10.0), SPOT)
+    found = limits.limits_of(plan(max_cost=10.0), SPOT, spot_prices(a=0.15, b=0.2))
     assert found.deadline == pytest.approx(10 / (0.2 + BESIDE) * 3600)
 
 
 @pytest.mark.parametrize(("ttl", "reason"), [(3600.0, "deadline"), (360000.0, "cost-cap")])
-def test_of_time_and_money_the_earlier_end_holds(app, ttl, reason):
-    found = limits.limits_of(app, plan(ttl=ttl, max_cost=10.0), ON_DEMAND)
+def test_of_time_and_money_the_earlier_end_holds(ttl, reason):
+    found = limits.limits_of(plan(ttl=ttl, max_cost=10.0), ON_DEMAND, LISTED)
     assert found.reason == reason
     assert found.deadline is not None
     assert found.deadline <= ttl
 
 
-def test_money_without_a_known_price_is_refused(spot_prices):
+def test_money_without_a_known_price_is_refused():
     with pytest.raises(CapacityError, match="spot price is not known, and --max-cost is set") as failure:
-        limits.limits_of(spot_prices(), plan(max_cost=10.0, ttl=3600.0), SPOT)
+        limits.limits_of(plan(max_cost=10.0, ttl=3600.0), SPOT, spot_prices())
     assert failure.value.hint == "Set a time in its place: --ttl 8h"
 
 

@@ -15,8 +15,9 @@ from botocore.stub import Stubber
 from aws_bootstrap.aws_errors import to_aws_error
 from aws_bootstrap.errors import CapacityError
 from aws_bootstrap.models import Prices
+from aws_bootstrap.workflows.launch import pricing
 from aws_bootstrap.workflows.launch.capacity import Attempt
-from aws_bootstrap.workflows.launch.pricing import check_price, with_enough
+from aws_bootstrap.workflows.launch.pricing import with_enough
 
 
 @pytest.fixture
@@ -38,6 +39,12 @@ def priced():
 
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def check_price(app, attempt: Attempt, planned: Prices, max_price: float | None) -> None:
+    """As a launch does: the prices are read where an option limits the cost."""
+    current = planned if max_price is None else pricing.current_prices(app, attempt, planned)
+    pricing.check_price(attempt, current, max_price)
 
 
 BOUGHT = Attempt("us-west-2", "g4dn.xlarge", "on-demand")

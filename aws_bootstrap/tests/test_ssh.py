@@ -323,14 +323,14 @@ def test_a_client_that_is_given_up_is_asked_to_end(box, tmp_path):
     """So that it may tell the box: one that is killed leaves the box to find out."""
     script = f"trap 'touch {tmp_path}/asked; exit 1' TERM; {BEGIN}; while :; do sleep 0.1; done"
     with pytest.raises(SshError):
-        box(script, clock=Hurried(GPU_SECONDS)).query_gpu("aws-gpu1")
+        box(script, clock=Hurried(GPU_SECONDS)).query_box("aws-gpu1")
     assert (tmp_path / "asked").exists()
 
 
 def test_a_client_that_does_not_end_is_killed(box):
     script = f"trap '' TERM; {BEGIN}; while :; do sleep 0.2; done"
     with pytest.raises(SshError, match="did not finish"):
-        box(script, clock=Hurried(GPU_SECONDS)).query_gpu("aws-gpu1")
+        box(script, clock=Hurried(GPU_SECONDS)).query_box("aws-gpu1")
 
 
 def test_a_command_has_the_whole_of_its_time(box):
@@ -341,7 +341,7 @@ def test_a_command_has_the_whole_of_its_time(box):
 def test_a_question_about_the_gpu_is_asked_once(box, tmp_path):
     """A view of many boxes does not wait for one that refuses."""
     with pytest.raises(SshError):
-        box(f"echo asked >> {tmp_path}/asked; exit 255").query_gpu("aws-gpu1")
+        box(f"echo asked >> {tmp_path}/asked; exit 255").query_box("aws-gpu1")
     assert (tmp_path / "asked").read_text() == "asked\n"
 
 
@@ -375,10 +375,10 @@ def mount(ssh):
         ("exec sleep 1000", lambda ssh: ssh.run("aws-gpu1", "true"), "ssh-timeout", LOGIN_SECONDS),
         ("exec yes noise", lambda ssh: ssh.run("aws-gpu1", "true"), "ssh-timeout", LOGIN_SECONDS),
         ("exec yes noise >&2", lambda ssh: ssh.run("aws-gpu1", "true"), "ssh-timeout", LOGIN_SECONDS),
-        (f"{BEGIN}; exec sleep 1000", lambda ssh: ssh.query_gpu("aws-gpu1"), "ssh-timeout", GPU_SECONDS),
+        (f"{BEGIN}; exec sleep 1000", lambda ssh: ssh.query_box("aws-gpu1"), "ssh-timeout", GPU_SECONDS),
         # It may wait for another mount and for the disk, and then has e2fsck check that.
         (f"{BEGIN}; exec sleep 1000", mount, "ssh-timeout", MOUNT_SECONDS),
-        (f"{BEGIN}; exec yes", lambda ssh: ssh.query_gpu("aws-gpu1"), "ssh-timeout", GPU_SECONDS),
+        (f"{BEGIN}; exec yes", lambda ssh: ssh.query_box("aws-gpu1"), "ssh-timeout", GPU_SECONDS),
     ],
 )
 def test_every_wait_on_a_box_has_a_bound(box, script, ask, code, bound):

@@ -106,18 +106,11 @@ def _end(report: LaunchReport) -> list[tuple[str, str]]:
         return [("Ends", NEVER)]
     facts = [("Ends", end)]
     if report.ebs_volume:
-        facts.append(("Then", what_stays(report.ebs_volume.volume_id, _cost_of_data(report))))
+        facts.append(("Then", what_stays([report.ebs_volume.volume_id], report.monthly_costs)))
     return facts
 
 
-def _cost_of_data(report: LaunchReport) -> float | None:
-    for cost in report.monthly_costs:
-        if cost.item == "data volume":
-            return cost.monthly_cost_usd
-    return None
-
-
-def _planned_end(plan: DryRun) -> str | None:
+def _planned_end(plan: DryRun) -> str:
     """Return when the box will end by itself."""
     limits: list[str] = []
     if plan.ttl_seconds:

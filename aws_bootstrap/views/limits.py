@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
+from ..models import MonthlyCost
+from ..models.cost import total
 from .costs import a_month
 from .text import span
 
@@ -29,6 +32,10 @@ def _from_now(seconds_left: float | None) -> str:
     return f", in {span(seconds_left)}"
 
 
-def what_stays(volume_id: str, cost: float | None) -> str:
-    """Return what becomes of a data volume when its box ends."""
-    return f"{volume_id} stays, and bills {a_month(cost)}"
+def what_stays(volume_ids: Iterable[str], costs: Iterable[MonthlyCost]) -> str:
+    """Return what becomes of the data volumes when their box ends, with their part of its monthly costs."""
+    of_data: list[float | None] = []
+    for cost in costs:
+        if cost.item == "data volume":
+            of_data.append(cost.monthly_cost_usd)
+    return f"{', '.join(volume_ids)} stays, and bills {a_month(total(of_data, digits=2))}"

@@ -6,7 +6,6 @@ from click import style
 
 from ..gpu import GpuInfo
 from ..models import EndedBox, InstanceStatus, OrphanVolume, StatusReport
-from ..models.cost import total
 from ..next_commands import next_commands, of_box, of_ended, of_orphans
 from .costs import a_month, hourly, monthly, sum_of
 from .limits import ends, what_stays
@@ -106,9 +105,8 @@ def _what_stays(instance: InstanceStatus) -> list[tuple[str, str]]:
     """Return what a box that ends by itself leaves, and what that costs."""
     if _ends(instance) is None or not instance.ebs_volumes:
         return []
-    names = ", ".join(volume.volume_id for volume in instance.ebs_volumes)
-    price = total([cost.monthly_cost_usd for cost in instance.monthly_costs if cost.item == "data volume"], digits=2)
-    return [("Then", what_stays(names, price))]
+    volume_ids = [volume.volume_id for volume in instance.ebs_volumes]
+    return [("Then", what_stays(volume_ids, instance.monthly_costs))]
 
 
 def _ends(instance: InstanceStatus) -> str | None:

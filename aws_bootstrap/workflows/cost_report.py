@@ -102,8 +102,11 @@ def _items(pricing: Pricing, inventory: Inventory, more_by_region: Mapping[str, 
     others: list[Volume] = []
     for more in more_by_region.values():
         others += more.volumes
+    by_holder: dict[str | None, list[Volume]] = {}
+    for volume in others:
+        by_holder.setdefault(volume.attached_to, []).append(volume)
     for box in inventory.boxes:
-        roots = [volume for volume in others if volume.attached_to == box.instance_id]
+        roots = by_holder.get(box.instance_id, [])
         items += pricing.of_box(box, roots)
         of_boxes |= {volume.volume_id for volume in (*roots, *box.volumes)}
     orphans = {volume.volume_id for volume in inventory.orphans()}

@@ -54,7 +54,7 @@ def ended_boxes(
     Spot requests and consoles are read only where the state reason leaves it open. Warn of those that cannot be read.
     """
     host_by_id = {host.instance_id: host for host in hosts}
-    in_order = sorted(instances, key=_end)
+    in_order = sorted(instances, key=_ended_at)
     reasons = _read_open(app, in_order)
     boxes: list[EndedBox] = []
     for instance in in_order:
@@ -79,7 +79,7 @@ def ended_boxes(
     return tuple(boxes)
 
 
-def _end(instance: Instance) -> datetime:
+def _ended_at(instance: Instance) -> datetime:
     """Return what to sort by: when it ended; one whose end is unknown comes first."""
     return instance.ended_at or datetime.min.replace(tzinfo=UTC)
 

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from .. import ec2, guardian
 from ..config import TAG_DEADLINE, TAG_IDLE_TIMEOUT
-from ..errors import BootstrapError, SshError
+from ..errors import BootstrapError, Interrupted, SshError
 from ..invocation import PROFILE, PROGRAM, SSH
 from ..models import ExtendReport
+from ..models.facts import seconds_until
 from ..ssh import Remote, quoted, wrapped
 from ..sshconfig import Host
 from .box import Box
@@ -64,6 +65,9 @@ def apply(app: App, name: str, change: LimitChange) -> ExtendReport:
         if exc.code == "ssh-lost":
             exc.add_details(hint=f"It is not known whether the limits changed. See: {PROGRAM} status --gpu")
         raise
+    except KeyboardInterrupt as exc:
+        hint = f"It is not known whether the limits changed. See: {PROGRAM} status --gpu"
+        raise Interrupted.of(exc, hint=hint) from exc
     return _with_tags(app, _report(box, _limits_in(done, host.alias)))
 
 
@@ -107,10 +111,8 @@ def _limits_in(done: Remote, alias: str) -> dict[str, Any]:
 def _report(box: Box, limits: dict[str, Any]) -> ExtendReport:
     """Return the result with the limits that the guardian printed."""
     deadline: datetime | None = None
-    seconds_left: float | None = None
     if limits.get("deadline"):
         deadline = datetime.fromtimestamp(int(limits["deadline"]), UTC)
-        seconds_left = (deadline - datetime.now(UTC)).total_seconds()
     idle_timeout: int | None = None
     if limits.get("idle_timeout"):
         idle_timeout = int(limits["idle_timeout"])
@@ -120,7 +122,7 @@ def _report(box: Box, limits: dict[str, Any]) -> ExtendReport:
         region=box.region,
         deadline=deadline,
         idle_timeout_seconds=idle_timeout,
-        seconds_left=seconds_left,
+        seconds_left=seconds_until(deadline, datetime.now(UTC)),
     )
 
 
@@ -131,6 +133,9 @@ def _with_tags(app: App, report: ExtendReport) -> ExtendReport:
         ec2.tag_limits(client, report.instance_id, report.deadline, report.idle_timeout_seconds)
     except BootstrapError as exc:
         return replace(report, tag_error=str(exc), tag_command=_tag_command(report))
+    except KeyboardInterrupt as exc:
+        hint = f"The box has its new limits, but perhaps not its tags. Write them yourself: {_tag_command(report)}"
+        raise Interrupted.of(exc, hint=hint).attach_result(report) from exc
     return report
 
 

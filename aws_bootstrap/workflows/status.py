@@ -24,6 +24,7 @@ from ..models import (
     VolumeStatus,
 )
 from ..models import cost as money
+from ..models.facts import seconds_until
 from ..outcomes import failed_regions
 from . import costs
 from .access import blocked_address_hint
@@ -138,12 +139,13 @@ def instance_status(box: Box, prices: Prices, now: datetime, caller: str | None 
         yours=is_yours(instance.owner, caller),
         deadline=instance.deadline,
         idle_timeout_seconds=instance.idle_timeout,
-        seconds_left=(instance.deadline - now).total_seconds() if instance.deadline else None,
+        seconds_left=seconds_until(instance.deadline, now),
     )
 
 
 def _volume_status(volume: Volume) -> VolumeStatus:
-    return VolumeStatus(volume.volume_id, volume.size_gb, ec2.EBS_MOUNT_POINT, volume.state)
+    goes_with_cleanup = volume.created_by_us and not volume.kept
+    return VolumeStatus(volume.volume_id, volume.size_gb, ec2.EBS_MOUNT_POINT, volume.state, goes_with_cleanup)
 
 
 def _spot_price(instance: Instance, price: float | None) -> float | None:

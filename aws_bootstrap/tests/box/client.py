@@ -35,7 +35,8 @@ class Client:
     def query_gpu(self) -> GpuInfo | None:
         """Ask for the box's GPU, as `status --gpu` does."""
         with self.box.network.entered():
-            return Ssh(self.paths).query_gpu(self.alias)
+            card, _ = Ssh(self.paths).query_box(self.alias)
+            return card
 
     def mount(self, volume: str, *, leave: bool = False) -> tuple[dict, tuple[str, ...]]:
         """Mount a volume, as `launch` and `setup` do; `leave`: to format it. The report, and the notes for the user."""

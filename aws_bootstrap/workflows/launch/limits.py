@@ -10,21 +10,18 @@ from ...errors import CapacityError
 from ...guardian import Limits
 from ...models import Prices
 from ...models.cost import HOURS_PER_MONTH, known_part
-from . import pricing
 from .capacity import PRICE_TOO_LOW, Attempt
 
 if TYPE_CHECKING:
-    from ...app import App
     from .plan import LaunchPlan
 
 
-def limits_of(app: App, plan: LaunchPlan, attempt: Attempt) -> Limits:
+def limits_of(plan: LaunchPlan, attempt: Attempt, current: Prices) -> Limits:
     """Return the limits of the attempt's box. CapacityError if --max-cost is set and the price is not known."""
     config = plan.config
     if config.max_cost is None:
         return Limits(config.ttl, config.idle_timeout)
-    prices = pricing.current_prices(app, attempt, plan.prices)
-    seconds = _seconds_for(config.max_cost, _price(prices, plan, attempt), plan)
+    seconds = _seconds_for(config.max_cost, _price(current, plan, attempt), plan)
     if config.ttl is not None and config.ttl <= seconds:
         return Limits(config.ttl, config.idle_timeout)
     return Limits(seconds, config.idle_timeout, "cost-cap")

@@ -19,14 +19,10 @@ if TYPE_CHECKING:
 _FULFILLMENT_PRICE = re.compile(r"fulfillment price of (\d+(?:\.\d+)?)")
 
 
-def check_price(app: App, attempt: Attempt, planned: Prices, max_price: float | None) -> None:
-    """Raise CapacityError if the attempt costs more than `max_price`, or if its on-demand price is not known.
-
-    A list price is read once a launch, if that succeeded. The spot price changes, so it is read for each attempt.
-    """
+def check_price(attempt: Attempt, current: Prices, max_price: float | None) -> None:
+    """Raise CapacityError if the attempt costs more than `max_price`, or if its on-demand price is not known."""
     if max_price is None:
         return
-    current = current_prices(app, attempt, planned)
     price = current.of_type(attempt.region, attempt.instance_type).of(attempt.market)
     if price is None and attempt.market == "spot":
         return  # no history: EC2 itself holds the request to --max-price
@@ -39,7 +35,10 @@ def check_price(app: App, attempt: Attempt, planned: Prices, max_price: float | 
 
 
 def current_prices(app: App, attempt: Attempt, planned: Prices) -> Prices:
-    """Return the prices of the attempt's market and type, those of spot as they are now."""
+    """Return the prices of the attempt's market and type.
+
+    A list price is read once a launch, if that succeeded. The spot price changes, so it is read for each attempt.
+    """
     pair = (attempt.region, attempt.instance_type)
     if attempt.market == "spot":
         return costs.read_prices(app, spot=[pair])

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from ...models import Instance, LaunchReport, MonthlyCost
 from ...models.cost import box_costs, data_volume_cost, monthly_total, root_volume_cost
-from ...models.facts import Market
+from ...models.facts import Market, seconds_until
 from ...ssh import VolumeUnformatted
 from .. import data_volume, provision
 from ..provision import SetupOutcome
@@ -63,16 +63,9 @@ def _with_instance(facts: LaunchReport, instance: Instance) -> LaunchReport:
         public_ip=instance.public_ip,
         availability_zone=instance.availability_zone,
         deadline=instance.deadline,
-        seconds_left=seconds_until(instance.deadline),
+        seconds_left=seconds_until(instance.deadline, datetime.now(UTC)),
         idle_timeout_seconds=instance.idle_timeout,
     )
-
-
-def seconds_until(deadline: datetime | None) -> float | None:
-    """Return the seconds from now until the deadline; None without one."""
-    if deadline is None:
-        return None
-    return (deadline - datetime.now(UTC)).total_seconds()
 
 
 def _with_costs(facts: LaunchReport, launch: Launch, node: Node, instance: Instance) -> LaunchReport:

@@ -9,7 +9,7 @@ from uuid import uuid4
 from ... import cloud_init, ec2, guardian, output
 from ...errors import CapacityError, QuotaError
 from ...guardian import Limits
-from ...models import Image, Instance, OnDemandOffer, TypePrice
+from ...models import Image, Instance, OnDemandOffer, Prices, TypePrice
 from . import capacity, limits, named, pricing, quota_error, settings
 from .capacity import Attempt, FailedAttempt, Policy, SearchHooks, SearchState
 from .plan import LaunchPlan
@@ -47,11 +47,13 @@ def _policy(launch: Launch) -> Policy:
 
 def _start(launch: Launch, attempt: Attempt) -> Instance:
     """Start the attempt's instances, and return the first of them."""
-    pricing.check_price(launch.app, attempt, launch.plan.prices, launch.config.max_price)
+    current_prices = _prices(launch, attempt)
+    pricing.check_price(attempt, current_prices, launch.config.max_price)
+    box_limits = limits.limits_of(launch.plan, attempt, current_prices)
     launch.attempts.append(attempt)
     prepare_region(launch, attempt.region)
     _check_name(launch)
-    request = _request(launch, attempt)
+    request = _request(launch, attempt, box_limits)
     client = launch.app.aws.ec2(attempt.region)
     client_once = launch.app.aws.ec2_once(attempt.region)
     count = len(launch.nodes)
@@ -85,13 +87,20 @@ def _check_name(launch: Launch) -> None:
         raise named.BoxExists(instance)
 
 
-def _request(launch: Launch, attempt: Attempt) -> ec2.InstanceRequest:
+def _prices(launch: Launch, attempt: Attempt) -> Prices:
+    """Return the prices that the attempt is held to: read again only for an option that limits the cost."""
+    config = launch.config
+    if config.max_price is None and config.max_cost is None:
+        return launch.plan.prices
+    return pricing.current_prices(launch.app, attempt, launch.plan.prices)
+
+
+def _request(launch: Launch, attempt: Attempt, box_limits: Limits) -> ec2.InstanceRequest:
     """Return the attempt as a request to EC2."""
     config = launch.config
     plan = launch.plan
     region_plan = plan.of(attempt.region)
     image = region_plan.images[attempt.instance_type]
-    box_limits = limits.limits_of(launch.app, plan, attempt)
     user_tags = plan.tags
     if config.name:
         user_tags["Name"] = config.name
