@@ -1,7 +1,7 @@
 """Pick the box that a command of the day is about: the one that is named, else the only one that runs.
 
-A name is looked up in the SSH config of this machine alone, so that `ssh ALIAS` costs no call to AWS. Without a name all
-regions are read, since an alias may outlive its box.
+A name is looked up in the SSH config of this machine alone, so that `ssh ALIAS` costs no call to AWS. Without a name
+all regions are read, since an alias may outlive its box.
 """
 
 from __future__ import annotations
