@@ -25,6 +25,7 @@ from .models import (
     InstanceStatus,
     InstanceTypeList,
     LaunchReport,
+    OpenReport,
     OrphanVolume,
     QuotaReport,
     QuotaRequests,
@@ -36,10 +37,7 @@ from .models import (
 )
 from .models.facts import Market
 from .models.quota import SMALLEST_BOX, value_to_request
-
-#: The program on the box that prints Jupyter's address with its token; by its path, since not every shell finds it.
-JUPYTER_LINK = ".aws-bootstrap/jupyter-link"
-
+from .models.tunnel import JUPYTER_LINK, JUPYTER_PORT
 
 # --- boxes and volumes -----------------------------------------------------------------------------------
 
@@ -48,7 +46,7 @@ def use(alias: str, user: str = "ubuntu") -> list[Command]:
     """Return how to use a box that is set up."""
     return [
         log_in(alias),
-        Command("jupyter", (SSH, "-NL", "8888:localhost:8888", alias), "Jupyter"),
+        Command("jupyter", (SSH, "-NL", f"{JUPYTER_PORT}:localhost:{JUPYTER_PORT}", alias), "Jupyter"),
         Command("jupyter-link", (SSH, alias, JUPYTER_LINK), "Jupyter's link"),
         Command("vscode", ("code", "--remote", f"ssh-remote+{alias}", f"/home/{user}/workspace"), "VSCode"),
         Command("benchmark", (SSH, alias, "python", "gpu_benchmark.py"), "Benchmark"),
@@ -266,6 +264,14 @@ def _after_extend(report: ExtendReport) -> tuple[Command, ...]:
     if report.deadline is None and report.idle_timeout_seconds is None:
         limits.append(set_limit(name))
     return (log_in(name), *limits, terminate(name))
+
+
+@next_commands.register
+def _after_open(report: OpenReport) -> tuple[Command, ...]:
+    """Return how to see Jupyter's token, where the command of the tunnel alone was requested."""
+    if report.program != "jupyter" or not report.printed:
+        return ()
+    return (Command("jupyter-link", (SSH, report.ssh_alias, JUPYTER_LINK), "Its token"),)
 
 
 @next_commands.register

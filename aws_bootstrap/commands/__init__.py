@@ -30,6 +30,16 @@ SECTIONS: dict[str, dict[str, Listed]] = {
         "launch": Listed("commands.launch", "launch", "Launch a GPU dev box: spot, or on-demand when spot has none."),
         "status": Listed("commands.status", "status", "Show your boxes, their cost, and volumes that still bill."),
         "costs": Listed("commands.costs", "costs", "Show what everything of yours costs: an hour, a month, so far."),
+        "cp": Listed("commands.cp", "cp", "Copy files and folders between this machine and a box."),
+        "sync": Listed(
+            "commands.sync",
+            "sync",
+            "Make a folder follow another: send what changed, but not what git ignores.",
+        ),
+        "open": Listed(
+            "commands.open", "open_", "Open JupyterLab of a box in the browser, or a folder of it in an editor."
+        ),
+        "forward": Listed("commands.forward", "forward", "Forward ports of this machine to a box, until Ctrl-C."),
         "setup": Listed("commands.setup", "setup", "Run the remote setup again; completed steps are skipped."),
         "extend": Listed("commands.extend", "extend", "Change when a box ends by itself."),
         "access": Listed("commands.access", "access", "Show who may reach the SSH port of your boxes, or change it."),

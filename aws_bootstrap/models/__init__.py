@@ -51,6 +51,8 @@ from .quota import (
 )
 from .status import EndedBox, InstanceStatus, OrphanVolume, StatusReport, VolumeStatus
 from .terminate import KeptVolume, TerminateReport, Termination, TerminationTarget
+from .transfer import CopyReport, FileChange, SyncReport
+from .tunnel import ForwardedPort, ForwardReport, OpenReport
 
 __all__ = [
     "AccessReport",
@@ -62,6 +64,7 @@ __all__ = [
     "CleanupReport",
     "Command",
     "CompletionScript",
+    "CopyReport",
     "CostItem",
     "CostReport",
     "DeletedVolume",
@@ -70,6 +73,9 @@ __all__ = [
     "EbsVolume",
     "EndedBox",
     "ErrorReport",
+    "FileChange",
+    "ForwardReport",
+    "ForwardedPort",
     "Image",
     "ImageList",
     "ImageRow",
@@ -90,6 +96,7 @@ __all__ = [
     "Network",
     "Notice",
     "OnDemandOffer",
+    "OpenReport",
     "OrphanVolume",
     "OwnImage",
     "Prices",
@@ -113,6 +120,7 @@ __all__ = [
     "StateChange",
     "Subnet",
     "StatusReport",
+    "SyncReport",
     "TerminateReport",
     "Termination",
     "TerminationTarget",

@@ -1,6 +1,6 @@
 """What a person sees of each result. Functions from a result to text; no I/O."""
 
-from . import access, cleanup, completion, cost_report, launch, listing, quota, status, terminate
+from . import access, cleanup, completion, cost_report, launch, listing, quota, status, terminate, transfer, tunnel
 from .text import text
 
 __all__ = [
@@ -14,4 +14,6 @@ __all__ = [
     "status",
     "terminate",
     "text",
+    "transfer",
+    "tunnel",
 ]

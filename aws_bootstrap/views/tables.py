@@ -9,6 +9,7 @@ from ..models import (
     AccessReport,
     CostItem,
     CostReport,
+    ForwardReport,
     ImageList,
     InstanceStatus,
     InstanceTypeList,
@@ -18,6 +19,7 @@ from ..models import (
     QuotaReport,
     QuotaRequests,
     StatusReport,
+    SyncReport,
     TerminateReport,
     Termination,
 )
@@ -341,3 +343,22 @@ def terminate_tables(report: TerminateReport) -> list[Table]:
     if report.left_out:
         shown.append(Table(_LEFT_OUT_BOXES, report.left_out))
     return shown
+
+
+# --- sync and forward ------------------------------------------------------------------------------------
+
+_CHANGES: Columns = {"change": "Change", "path": "File"}
+_SYNC_SUM: Columns = {"source": "From", "target": "To", "files": "Files", "bytes": "Bytes", "seconds": "Seconds"}
+_PORTS: Columns = {"local_port": "Port here", "remote_port": "Port of the box"}
+
+
+@tables.register
+def sync_tables(report: SyncReport) -> list[Table]:
+    """Return the changes and their sum."""
+    return [Table(_CHANGES, report.changes), Table(_SYNC_SUM, [report])]
+
+
+@tables.register
+def forward_tables(report: ForwardReport) -> list[Table]:
+    """Return the ports."""
+    return [Table(_PORTS, report.ports)]
