@@ -21,6 +21,7 @@ from .models import (
     CostReport,
     EndedBox,
     ExtendReport,
+    ForwardReport,
     ImageList,
     InstanceStatus,
     InstanceTypeList,
@@ -268,10 +269,21 @@ def _after_extend(report: ExtendReport) -> tuple[Command, ...]:
 
 @next_commands.register
 def _after_open(report: OpenReport) -> tuple[Command, ...]:
-    """Return how to see Jupyter's token, where the command of the tunnel alone was requested."""
-    if report.program != "jupyter" or not report.printed:
+    """Return the command that was requested; of Jupyter also how to see its token."""
+    if not report.printed:
         return ()
-    return (Command("jupyter-link", (SSH, report.ssh_alias, JUPYTER_LINK), "Its token"),)
+    if report.program != "jupyter":
+        return (Command(report.program, report.command),)
+    link = Command("jupyter-link", (SSH, report.ssh_alias, JUPYTER_LINK), "Link")
+    return (Command("jupyter", report.command, "Tunnel"), link)
+
+
+@next_commands.register
+def _after_forward(report: ForwardReport) -> tuple[Command, ...]:
+    """Return the command, where it alone was requested."""
+    if not report.printed:
+        return ()
+    return (Command("forward", report.command),)
 
 
 @next_commands.register

@@ -23,6 +23,7 @@ from .ssh_tunnel import Connection
 #: The program of resources/ that both sides run.
 _BOX_FILES = files("aws_bootstrap") / "resources" / "box_files.py"
 _CHUNK = 65536
+_STDERR = 2
 #: The oldest rsync with `--info` and `--outbuf`, of 2013. macOS has another program of that name.
 _OLDEST_RSYNC = (3, 1)
 #: rsync's exit codes: some files could not be transferred, or vanished.
@@ -171,14 +172,14 @@ def _character(escape: re.Match[str]) -> str:
 # --- scp -------------------------------------------------------------------------------------------------
 
 
-def scp(connection: Connection, sources: Sequence[str], destination: str) -> Transfer:
-    """Copy with scp. Return its errors; the caller counts what it copied. A terminal gets scp's own meter.
+def scp(connection: Connection, sources: Sequence[str], destination: str, *, with_meter: bool) -> Transfer:
+    """Copy with scp. Return its errors; the caller counts what it copied. `with_meter`: at a terminal, show scp's own.
 
     BootstrapError `no-rsync` if this scp is too old for names of every kind.
     """
     argv = ["scp", *connection.options(), "-s", "-r", "-p", "--", *sources, destination]
     words = bytearray()
-    code = _with_meter(argv, words)
+    code = _run_scp(argv, words, with_meter=with_meter)
     complaints = tuple(_complaints(words.decode(errors="replace")))
     if code and _OLD_SCP.search("\n".join(complaints)):
         raise no_rsync("this machine", local_installer())
@@ -188,11 +189,11 @@ def scp(connection: Connection, sources: Sequence[str], destination: str) -> Tra
     return transfer
 
 
-def _with_meter(argv: Sequence[str], words: bytearray) -> int:
+def _run_scp(argv: Sequence[str], words: bytearray, *, with_meter: bool) -> int:
     """Run scp with its meter on our stderr, if that is a terminal. Return its exit status."""
     meter = subprocess.DEVNULL
-    if sys.stderr is not None and sys.stderr.isatty():
-        meter = sys.stderr.fileno()
+    if with_meter and os.isatty(_STDERR):
+        meter = _STDERR
     with _running(argv, subprocess.DEVNULL, meter, subprocess.PIPE) as process:
         assert process.stderr  # noqa: S101 (a pipe, as requested)
         while chunk := process.stderr.read(_CHUNK):

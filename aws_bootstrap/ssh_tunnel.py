@@ -44,7 +44,7 @@ _OPTIONS = (
     *("-o", "RequestTTY=no"),
 )
 
-#: Runs ssh until it ends, or until the end of the shell's standard input, which is a pipe of ours.
+#: Runs ssh until it ends, or until the end of the shell's standard input, which is a pipe of this process.
 _KEEPER = """
 exec 3<&0
 folder=$1
@@ -182,9 +182,9 @@ def _private_folder() -> Path:
     return Path(tempfile.mkdtemp(prefix="aws-bootstrap-", dir=base))
 
 
-def free_port(wanted: int) -> int:
+def free_port(requested: int) -> int:
     """Return that port of this machine's loopback, or another one that is free if it is taken."""
-    for port in (wanted, 0):
+    for port in (requested, 0):
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", port))

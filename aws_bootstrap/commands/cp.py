@@ -22,8 +22,8 @@ def cp(app: App, /, sources: tuple[str, ...], target: str) -> None:
 
     \b
     Examples:
-      aws-bootstrap cp train.py data/ aws-gpu1:
-      aws-bootstrap cp 'aws-gpu1:runs/*.pt' checkpoints/
+      aws-bootstrap cp train.py aws-gpu1:workspace
+      aws-bootstrap cp 'aws-gpu1:*.ipynb' .
     """
     from ..workflows import copy
 

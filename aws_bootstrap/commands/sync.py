@@ -31,7 +31,7 @@ def sync(app: App, /, source: str, target: str, **given: bool) -> None:
     Examples:
       aws-bootstrap sync . aws-gpu1:project --watch
       aws-bootstrap sync . aws-gpu1:project --delete --dry-run
-      aws-bootstrap sync aws-gpu1:project/results results
+      aws-bootstrap sync aws-gpu1:project results
     """
     from ..views.transfer import deletion_question, watch_line
     from ..workflows import sync as workflow
@@ -43,8 +43,8 @@ def sync(app: App, /, source: str, target: str, **given: bool) -> None:
         raise UsageError("--watch with --delete deletes without a question each time.", hint="Add --yes, if so.")
     if delete and not dry_run:
         app.require_answer(yes=yes)
-    wanted = workflow.SyncOptions(dry_run=dry_run, delete=delete, with_git=given["include_git"])
-    with workflow.session(app, source, target, wanted) as session:
+    how = workflow.SyncOptions(dry_run=dry_run, delete=delete, with_git=given["include_git"])
+    with workflow.session(app, source, target, how) as session:
         if watch:
             output.info("Watching for changes. Ctrl-C ends it.")
             app.show(session.watch(lambda report: output.info(watch_line(report))))

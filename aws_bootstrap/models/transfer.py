@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .base import Result, private
+from .facts import RegionFailure
 
 
 def size_text(count: float) -> str:
@@ -35,6 +36,7 @@ class CopyReport(Result):
     seconds: float
     #: Why files were not copied, one a file.
     errors: tuple[str, ...] = ()
+    regions_failed: tuple[RegionFailure, ...] = ()
     #: Whether the connection broke meanwhile.
     lost: bool = private(False)
 
@@ -68,5 +70,6 @@ class SyncReport(Result):
     extra_files: int | None = None
     #: Why files were not copied or deleted, one a file.
     errors: tuple[str, ...] = ()
+    regions_failed: tuple[RegionFailure, ...] = ()
     #: Whether the connection broke meanwhile.
     lost: bool = private(False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .base import Result, private
+from .facts import RegionFailure
 
 #: Of JupyterLab on a box, and the program there that prints its address with the token: a path, for every shell.
 JUPYTER_PORT = 8888
@@ -29,6 +30,7 @@ class ForwardReport(Result):
     ports: tuple[ForwardedPort, ...]
     #: The bare command that does the same, as words.
     command: tuple[str, ...]
+    regions_failed: tuple[RegionFailure, ...] = ()
     #: Whether the command alone is requested.
     printed: bool = private(False)
 
@@ -49,5 +51,6 @@ class OpenReport(Result):
     link: str | None
     #: The editor's command, or the bare command of the tunnel, as words.
     command: tuple[str, ...]
+    regions_failed: tuple[RegionFailure, ...] = ()
     #: Whether the command alone is requested.
     printed: bool = private(False)

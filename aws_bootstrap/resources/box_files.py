@@ -37,7 +37,7 @@ _INSTALLERS = {
 # --- paths -----------------------------------------------------------------------------------------------
 
 
-def kind(path):
+def type_of(path):
     """Return what a path is: `folder`, `file`, or `missing`. A link counts as what it leads to."""
     if os.path.isdir(path):
         return "folder"
@@ -47,7 +47,7 @@ def kind(path):
 
 
 def expanded(path):
-    """Return the paths that a name stands for: itself if it exists, else what its wildcards match."""
+    """Return the paths that a name means: itself if it exists, else what its wildcards match."""
     if os.path.lexists(path):
         return [path]
     return sorted(glob.glob(path)) or [path]
@@ -57,7 +57,7 @@ def probe(paths):
     """Print what each path is."""
     known = []
     for path in paths:
-        known.append([{"path": one, "kind": kind(one)} for one in expanded(path)])
+        known.append([{"path": one, "type": type_of(one)} for one in expanded(path)])
     programs = [program for program in _INSTALLERS if shutil.which(program)]
     install = _INSTALLERS[programs[0]] if programs else "install rsync with the package manager"
     facts = {"paths": known, "rsync": bool(shutil.which("rsync")), "install": install}
@@ -114,8 +114,8 @@ class Rules:
 
     def files(self):
         """Return the files that are tracked or not excluded; a folder among them is a repository of its own."""
-        kinds = ["--others"] if self.own else ["--cached", "--others"]
-        done = self.run("ls-files", *kinds, "--exclude-standard", "-z")
+        states = ["--others"] if self.own else ["--cached", "--others"]
+        done = self.run("ls-files", *states, "--exclude-standard", "-z")
         if done.returncode:
             sys.exit(f"git could not list {self.folder}")
         return set(done.stdout.split(b"\0")) - {b""}

@@ -25,12 +25,16 @@ from aws_bootstrap.models import (
     CleanupPlan,
     CleanupReport,
     CompletionScript,
+    CopyReport,
     CostItem,
     CostReport,
     DeletedVolume,
     DryRun,
     EndedBox,
     ExtendReport,
+    FileChange,
+    ForwardedPort,
+    ForwardReport,
     ImageList,
     ImageRow,
     InstanceStatus,
@@ -38,6 +42,7 @@ from aws_bootstrap.models import (
     InstanceTypeRow,
     KeptVolume,
     LaunchReport,
+    OpenReport,
     OrphanVolume,
     QuotaHistory,
     QuotaHistoryRow,
@@ -51,6 +56,7 @@ from aws_bootstrap.models import (
     Result,
     SetupReport,
     StatusReport,
+    SyncReport,
     TerminateReport,
     Termination,
     VolumeEntry,
@@ -125,6 +131,9 @@ ENDED = Termination(
 BILLS = CostItem("instance", "i-1", "us-west-2", 0.2, 146.0, None, BOX.launch_time, "AIDA", True, state="running")
 SNAPSHOT = CostItem("snapshot", "snap-1", "us-west-2", None, None, 0.001, None, None, False, size_gb=20)
 GONE = EndedBox("i-2", "aws-gpu2", "us-west-2", "deadline", "console", BOX.launch_time)
+CHANGES = (FileChange("a", "new"), FileChange("b\n", "changed"), FileChange("c", "deleted"))
+HOST = ("i-1", "aws-gpu1", "us-west-2")
+TUNNEL = ("{ssh}", "-N", "-L", "127.0.0.1:9000:localhost:8888", "aws-gpu1")
 RESULTS: list[Result] = [
     PLANNED,
     LAUNCHED,
@@ -171,6 +180,18 @@ RESULTS: list[Result] = [
     CompletionScript("bash", "complete …"),
     ExtendReport("i-1", "aws-gpu1", "us-west-2", None, 5400),
     StatusReport((), ("us-west-2",), (), (), ended=(GONE, dataclasses.replace(GONE, ssh_alias=None, ended_at=None))),
+    CopyReport(*HOST, ("a",), "aws-gpu1:", "rsync", 1, 2048, 0.5),
+    CopyReport(*HOST, ("a",), "aws-gpu1:", "rsync", 0, 0, 0.5),
+    CopyReport(*HOST, ("a", "b"), "aws-gpu1:", "scp", 1, 5, 70.0, ("b: Permission denied",)),
+    SyncReport(*HOST, ".", "aws-gpu1:p", False, 2, 3, 2.0, CHANGES, 4),
+    SyncReport(*HOST, ".", "aws-gpu1:p", True, 2, 3, 2.0, CHANGES * 20, 4),
+    SyncReport(*HOST, ".", "aws-gpu1:p", False, 0, 0, 2.0, errors=("broken",), lost=True),
+    ForwardReport(*HOST, (ForwardedPort(9000, 8888),), TUNNEL),
+    ForwardReport(*HOST, (ForwardedPort(9000, 8888),), TUNNEL, printed=True),
+    OpenReport("jupyter", *HOST, "http://127.0.0.1:8888/lab", "file:///x/jupyter.html", TUNNEL),
+    OpenReport("jupyter", *HOST, "http://127.0.0.1:8888/lab", None, TUNNEL, printed=True),
+    OpenReport("code", *HOST, None, None, ("code", "--remote", "ssh-remote+aws-gpu1", "/home/ubuntu/workspace")),
+    OpenReport("zed", *HOST, None, None, ("zed", "ssh://aws-gpu1/home/ubuntu/workspace"), printed=True),
 ]
 NAMES = [f"{type(r).__name__}-{n}" for n, r in enumerate(RESULTS)]
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from ..command_lines import shell_line
 from ..models import ForwardReport, OpenReport
-from .text import command, heading, pairs, text
+from ..next_commands import next_commands
+from .text import heading, pairs, text, titled
 
 
 @text.register
@@ -21,9 +22,8 @@ def forward_text(report: ForwardReport) -> str:
 @text.register
 def open_text(report: OpenReport) -> str:
     """Return where the page or folder is; with --print the command alone, and the page without its token."""
-    line = command(shell_line(report.command))
     if report.printed and report.program == "jupyter":
-        return "\n".join(pairs([("Tunnel", line), ("Page", report.url)], indent=""))
+        return "\n".join(pairs([*titled(next_commands(report)), ("Page", report.url)], indent=""))
     if report.printed:
         return shell_line(report.command)
     if report.program != "jupyter":

@@ -20,7 +20,7 @@ class Place:
     text: str
     path: str
     is_on_box: bool
-    #: The alias or id; None stands for the only box that runs.
+    #: The alias or id; None means the only box that runs.
     name: str | None = None
 
 

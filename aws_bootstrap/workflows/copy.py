@@ -23,12 +23,16 @@ if TYPE_CHECKING:
     from ..app import App
 
 
+#: A transfer that takes less time shows no progress.
+_QUIET_SECONDS = 1.0
+
+
 @dataclass(frozen=True)
 class Found:
-    """A path that exists, or not: `kind` is `folder`, `file` or `missing`."""
+    """A path that exists, or not: `type` is `folder`, `file` or `missing`."""
 
     path: str
-    kind: str
+    type: str
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,7 @@ def probe(connection: Connection | None, *paths: str) -> Side:
     facts: dict[str, Any] = json.loads(answer)
     found: list[tuple[Found, ...]] = []
     for matches in facts["paths"]:
-        found.append(tuple(Found(one["path"], one["kind"]) for one in matches))
+        found.append(tuple(Found(one["path"], one["type"]) for one in matches))
     return Side(tuple(found), facts["rsync"], facts["install"])
 
 
@@ -108,10 +112,10 @@ class _Copy:
         """Return the sources, wildcards of the box expanded. BootstrapError if one is missing."""
         matches = remote.paths
         if self._to_box:
-            matches = tuple((Found(source.path, _local_kind(source.path)),) for source in self._sources)
+            matches = tuple((Found(source.path, _local_type(source.path)),) for source in self._sources)
         found: list[Found] = []
         for source, of_source in zip(self._sources, matches, strict=True):
-            if of_source[0].kind == "missing":
+            if of_source[0].type == "missing":
                 raise BootstrapError(f"{source.text} does not exist.", code="not-found")
             found += of_source
         return found
@@ -119,14 +123,14 @@ class _Copy:
     def _target_path(self, sources: Sequence[Found], remote: Side) -> str:
         """Return the target: inside it if it is a folder (it ends with a slash), else the name to copy to."""
         path = self._target.path
-        kind = _local_kind(path)
+        target_type = _local_type(path)
         if self._to_box:
-            kind = remote.paths[0][0].kind
-        if kind == "folder":
+            target_type = remote.paths[0][0].type
+        if target_type == "folder":
             return os.path.join(path, "")
         if path.endswith("/") or len(sources) > 1:
             raise BootstrapError(f"{self._target.text} is no folder.", hint="Create it first.", code="not-found")
-        if kind == "file" and sources[0].kind == "folder":
+        if target_type == "file" and sources[0].type == "folder":
             raise UsageError(f"{self._target.text} is a file, and {self._sources[0].text} a folder.")
         return path
 
@@ -146,17 +150,17 @@ class _Copy:
 
     def _rsync(self, sources: Sequence[Found], target: str) -> Transfer:
         words, destination = self._words(sources, target)
-        is_renamed = sources[0].kind == "folder" and not target.endswith("/")
+        is_renamed = sources[0].type == "folder" and not target.endswith("/")
         if is_renamed:  # rsync would create the folder inside the new one
             words = [f"{words[0]}/"]
         try:
-            return ssh_copy.rsync(self._connection, words, destination, on_progress=_show_progress)
+            return ssh_copy.rsync(self._connection, words, destination, on_progress=Meter().show)
         finally:
             output.live("")
 
     def _scp(self, sources: Sequence[Found], target: str) -> Transfer:
         words, destination = self._words(sources, target)
-        transfer = ssh_copy.scp(self._connection, words, destination)
+        transfer = ssh_copy.scp(self._connection, words, destination, with_meter=output.is_text())
         side = None if self._to_box else self._connection
         counted = [] if transfer.lost else _sizes(side, [source.path for source in sources])
         if not transfer.errors:
@@ -170,11 +174,19 @@ def _sizes(side: Connection | None, paths: Sequence[str]) -> list[int]:
     return [int(size) for size in answer.split()]
 
 
-def _show_progress(text: str) -> None:
-    output.live(f"      {text}")
+class Meter:
+    """Shows how far a transfer is, once it has taken a second."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+
+    def show(self, text: str) -> None:
+        """Show it in place of what was shown before."""
+        if time.monotonic() - self._began >= _QUIET_SECONDS:
+            output.live(f"      {text}")
 
 
-def _local_kind(path: str) -> str:
+def _local_type(path: str) -> str:
     if os.path.isdir(path):
         return "folder"
     if os.path.lexists(path):

@@ -71,12 +71,12 @@ def report(host: Host, ports: Sequence[ForwardedPort], *, printed: bool = False)
 
 
 @contextmanager
-def tunnel(app: App, host: Host, wanted: Sequence[ForwardedPort]) -> Iterator[Tunnel]:
+def tunnel(app: App, host: Host, requested: Sequence[ForwardedPort]) -> Iterator[Tunnel]:
     """Yield a tunnel with these ports, or free ones in place of those that are taken; close it at the end."""
     opening = Tunnel(app, host)
     try:
         with hint_on_timeout(app, host):
-            opening.open(wanted)
+            opening.open(requested)
         yield opening
     finally:
         opening.close()
@@ -97,16 +97,16 @@ class Tunnel:
         assert self._connection
         return self._connection
 
-    def open(self, wanted: Sequence[ForwardedPort]) -> None:
+    def open(self, requested: Sequence[ForwardedPort]) -> None:
         """Connect and forward the ports. SshError if either fails."""
         self._connection = opened(self.host.alias, self._app.paths.ssh_flags)
         ports: list[ForwardedPort] = []
-        for port in wanted:
+        for port in requested:
             ports.append(self._forward(port))
         self.ports = tuple(ports)
 
     def hold(self) -> None:
-        """Keep the tunnel open until Ctrl-C, which ends it as the user wants: without an error."""
+        """Keep the tunnel open until Ctrl-C, which ends it as the user means it: without an error."""
         try:
             while True:
                 self._reconnect(self.connection.wait_end())
@@ -119,19 +119,20 @@ class Tunnel:
         if self._connection is not None:
             self._connection.close()
 
-    def _forward(self, wanted: ForwardedPort) -> ForwardedPort:
+    def _forward(self, requested: ForwardedPort) -> ForwardedPort:
         """Forward a port; another one, which is said, if it is taken."""
-        port = ForwardedPort(free_port(wanted.local_port), wanted.remote_port)
+        port = ForwardedPort(free_port(requested.local_port), requested.remote_port)
         try:
             self.connection.forward(port.local_port, port.remote_port)
         except SshError:
             if not self.connection.is_open():
                 raise
-            port = ForwardedPort(free_port(0), wanted.remote_port)  # taken just before ssh came
+            port = ForwardedPort(free_port(0), requested.remote_port)  # taken just before ssh came
             self.connection.forward(port.local_port, port.remote_port)
-        if port != wanted:
+        if port != requested:
             output.warn(
-                f"Port {wanted.local_port} of this machine is taken. Port {port.local_port} is used.", code="port-taken"
+                f"Port {requested.local_port} of this machine is taken. Port {port.local_port} is used.",
+                code="port-taken",
             )
         return port
 

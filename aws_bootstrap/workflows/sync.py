@@ -17,7 +17,7 @@ from ..ssh_tunnel import Connection, opened
 from ..sshconfig import Host
 from . import pick
 from .box_paths import Place, check_sides, place
-from .copy import probe
+from .copy import Meter, probe
 from .unreachable import hint_on_timeout
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ class Sync:
 
     def _probed(self, of: Place) -> str:
         side = probe(self._side(of), of.path)
-        return side.paths[0][0].kind
+        return side.paths[0][0].type
 
     def _names(self, of: Place) -> tuple[str, ...]:
         """Return the files that git would take of a folder."""
@@ -202,8 +202,8 @@ class Sync:
         """Return the files of the target that the source lacks, without those that a rule of either side excludes."""
         if not self._is_known() or self._probed(self._target) == "missing":
             return ()
-        ours = set(names)
-        candidates = [name for name in self._names(self._target) if name not in ours]
+        known = set(names)
+        candidates = [name for name in self._names(self._target) if name not in known]
         if not candidates:
             return ()
         stdin = b"\0".join(os.fsencode(name) for name in candidates)
@@ -230,7 +230,9 @@ class Sync:
         stdin = b"\0".join(os.fsencode(name) for name in names)
         assert self._connection
         try:
-            sent = ssh_copy.rsync(self._connection, words[:1], words[1], *options, stdin=stdin, on_progress=_show)
+            sent = ssh_copy.rsync(
+                self._connection, words[:1], words[1], *options, stdin=stdin, on_progress=Meter().show
+            )
         finally:
             output.live("")
         sent.errors += refused
@@ -249,14 +251,16 @@ class Sync:
 
     def _delete(self, surplus: Iterable[str]) -> tuple[tuple[str, ...], list[str]]:
         """Delete these files of the target. Return those that are gone, and why others are not."""
-        wanted = tuple(surplus)
+        requested = tuple(surplus)
         if self._options.dry_run:
-            return wanted, []
-        stdin = b"\0".join(os.fsencode(name) for name in wanted)
+            return requested, []
+        stdin = b"\0".join(os.fsencode(name) for name in requested)
         code, answer, words = box_files(self._side(self._target), "delete", self._target.path, stdin=stdin)
         deleted = _split(answer)
-        if code or len(deleted) < len(wanted):
-            return deleted, [f"{len(wanted) - len(deleted)} files could not be deleted: {words or 'no reason given'}"]
+        if code or len(deleted) < len(requested):
+            return deleted, [
+                f"{len(requested) - len(deleted)} files could not be deleted: {words or 'no reason given'}"
+            ]
         return deleted, []
 
     def _report(self, transfer: Transfer, seconds: float) -> SyncReport:
@@ -290,7 +294,3 @@ def _changes(transfer: Transfer) -> Iterator[FileChange]:
         if item[2:3] == "+":
             change = "new"
         yield FileChange(path.split(" -> ")[0] if item[1] == "L" else path, change)
-
-
-def _show(text: str) -> None:
-    output.live(f"      {text}")
