@@ -175,7 +175,7 @@ def _character(escape: re.Match[str]) -> str:
 def scp(connection: Connection, sources: Sequence[str], destination: str, *, with_meter: bool) -> Transfer:
     """Copy with scp. Return its errors; the caller counts what it copied. `with_meter`: at a terminal, show scp's own.
 
-    BootstrapError `no-rsync` if this scp is too old for names of every kind.
+    BootstrapError `no-rsync` if this scp is too old for every name.
     """
     argv = ["scp", *connection.options(), "-s", "-r", "-p", "--", *sources, destination]
     words = bytearray()
