@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..models import OnDemandOffer
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, sections=options.LAUNCH_SECTIONS)
 @options.launch_options
 @click.option("--yes", "-y", is_flag=True, help="Accept on-demand without a prompt if spot has no capacity.")
 @click.option("--dry-run", is_flag=True, help="Show the plan; change nothing.")

@@ -28,10 +28,12 @@ from .params import (
 
 
 def complete_alias(ctx: click.Context, param: click.Parameter, begun: str) -> list[str]:
-    """Return the aliases with this beginning, from the SSH config alone."""
+    """Return the aliases with this beginning, from the SSH config alone: after `--sandbox` from the sandbox's."""
     from ..workflows.aliases import aliases
 
     app = ctx.find_object(App) or App()
+    if ctx.find_root().params.get("sandbox"):
+        app.paths = app.paths.of_sandbox()
     return [alias for alias in aliases(app) if alias.startswith(begun)]
 
 
@@ -251,6 +253,25 @@ def check_effects(*rules: WithoutEffect) -> None:
         other_is_given = bool(ctx.params[rule.other])
         if source is click.core.ParameterSource.COMMANDLINE and other_is_given is rule.beside:
             raise UsageError(f"{rule.option} has no effect {rule.reason}.", hint=rule.hint)
+
+
+#: The sections of the help page of `launch`.
+LAUNCH_SECTIONS = {
+    "Where": ("--region", "--subnet-id", "--wait", "--wait-timeout"),
+    "Price": ("--spot", "--max-price", "--ttl", "--idle-timeout", "--max-cost"),
+    "Box": ("--name", "--instance-type", "--ami-filter", "--metadata-hop-limit", "--tag"),
+    "Disks": ("--volume-size", "--ebs-storage", "--ebs-volume-id"),
+    "SSH": (
+        "--key-path",
+        "--key-name",
+        "--security-group",
+        "--ssh-cidr",
+        "--ssh-port",
+        "--ssh-user",
+        "--ssh-timeout",
+    ),
+    "Setup": ("--no-setup", "--python-version", "--setup-script"),
+}
 
 
 def launch_options(command: Any) -> Any:
