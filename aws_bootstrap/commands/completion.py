@@ -7,7 +7,7 @@ import click
 from ..app import App
 from .command import Command
 
-#: Where the script for zsh registers its function, and what it needs there: a zsh without a configuration lacks compdef.
+#: Where the script for zsh registers its function, and what it needs there: a bare zsh has no compdef.
 _REGISTERED = "    compdef "
 _LOAD_COMPLETION = "    (( $+functions[compdef] )) || { autoload -Uz compinit && compinit -i }\n"
 

@@ -38,6 +38,7 @@ from .facts import (
 from .launch import DryRun, EbsVolume, LaunchReport, OnDemandOffer, SetupReport
 from .left_out import LeftOutBox, LeftOutVolume
 from .listing import ImageList, ImageRow, InstanceTypeList, InstanceTypeRow
+from .power import StartedBox, StartReport, StoppedBox, StopReport
 from .quota import (
     Quota,
     QuotaChange,
@@ -110,9 +111,13 @@ __all__ = [
     "SetupReport",
     "Snapshot",
     "SpotPrice",
+    "StartReport",
+    "StartedBox",
     "StateChange",
     "Subnet",
     "StatusReport",
+    "StopReport",
+    "StoppedBox",
     "TerminateReport",
     "Termination",
     "TerminationTarget",

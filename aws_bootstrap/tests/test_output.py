@@ -38,6 +38,7 @@ from aws_bootstrap.models import (
     InstanceTypeRow,
     KeptVolume,
     LaunchReport,
+    MonthlyCost,
     OrphanVolume,
     QuotaHistory,
     QuotaHistoryRow,
@@ -50,7 +51,11 @@ from aws_bootstrap.models import (
     Resource,
     Result,
     SetupReport,
+    StartedBox,
+    StartReport,
     StatusReport,
+    StoppedBox,
+    StopReport,
     TerminateReport,
     Termination,
     VolumeEntry,
@@ -125,6 +130,14 @@ ENDED = Termination(
 BILLS = CostItem("instance", "i-1", "us-west-2", 0.2, 146.0, None, BOX.launch_time, "AIDA", True, state="running")
 SNAPSHOT = CostItem("snapshot", "snap-1", "us-west-2", None, None, 0.001, None, None, False, size_gb=20)
 GONE = EndedBox("i-2", "aws-gpu2", "us-west-2", "deadline", "console", BOX.launch_time)
+NOW = datetime(2026, 1, 15, 10, 30, tzinfo=UTC)
+DISKS = (MonthlyCost("root volume", 8.0, 100),)
+STARTED = StartedBox(
+    *("i-1", "aws-gpu1", "us-west-2", "us-west-2a", "stopped", "running", "g4dn.xlarge", "192.0.2.1"),
+    price_per_hour=0.526,
+    monthly_cost_usd=8.0,
+    monthly_costs=DISKS,
+)
 RESULTS: list[Result] = [
     PLANNED,
     LAUNCHED,
@@ -171,6 +184,9 @@ RESULTS: list[Result] = [
     CompletionScript("bash", "complete …"),
     ExtendReport("i-1", "aws-gpu1", "us-west-2", None, 5400),
     StatusReport((), ("us-west-2",), (), (), ended=(GONE, dataclasses.replace(GONE, ssh_alias=None, ended_at=None))),
+    StopReport((StoppedBox("i-1", "aws-gpu1", "us-west-2", "running", "stopped", 8.0, DISKS, NOW),)),
+    StopReport((), declined=True),
+    StartReport((STARTED, dataclasses.replace(STARTED, current_state="pending", public_ip=None))),
 ]
 NAMES = [f"{type(r).__name__}-{n}" for n, r in enumerate(RESULTS)]
 
