@@ -25,6 +25,11 @@ from aws_bootstrap.models import (
     CleanupPlan,
     CleanupReport,
     CompletionScript,
+    ConfigChange,
+    ConfigFile,
+    ConfigReport,
+    ConfigTrust,
+    ConfigValue,
     CostItem,
     CostReport,
     DeletedVolume,
@@ -170,6 +175,19 @@ RESULTS: list[Result] = [
     CleanupReport(("us-west-2",), (), (), (), (), ()),
     CompletionScript("bash", "complete …"),
     ExtendReport("i-1", "aws-gpu1", "us-west-2", None, 5400),
+    ConfigReport(
+        (ConfigFile("user", "/c.toml", "missing"), ConfigFile("project", "/p.toml", "ignored", "it is not trusted")),
+        (
+            ConfigValue("launch.ttl", "8h", "user-file", "/c.toml, line 2"),
+            ConfigValue("launch.tag", ("a=b",), "default"),
+            ConfigValue("region", None, "default"),
+        ),
+        ("train",),
+    ),
+    ConfigChange("/p.toml", "project", created=False, key="launch.ttl", value="8h", previous=5, trusted=False),
+    ConfigChange("/c.toml", "user", created=True),
+    ConfigTrust("/p.toml", "00", True, (ConfigValue("launch.ttl", "8h", "project-file", "/p.toml"),)),
+    ConfigTrust("/p.toml", "00", False, ()),
     StatusReport((), ("us-west-2",), (), (), ended=(GONE, dataclasses.replace(GONE, ssh_alias=None, ended_at=None))),
 ]
 NAMES = [f"{type(r).__name__}-{n}" for n, r in enumerate(RESULTS)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from ..invocation import PROGRAM
 from ..models import DryRun, EbsVolume, ExtendReport, LaunchReport, SetupReport, TypePrice
 from ..next_commands import next_commands
 from .costs import hourly, monthly, spot_and_on_demand
@@ -119,7 +120,8 @@ def _planned_end(plan: DryRun) -> str:
         limits.append(f"after {span(plan.idle_timeout_seconds)} without work")
     if plan.max_cost:
         limits.append(f"when it has cost {usd(plan.max_cost)}")
-    return ", or ".join(limits) or "never by itself: --ttl, --idle-timeout or --max-cost set a limit"
+    never = f"{NEVER}: --ttl, --idle-timeout or --max-cost set a limit, or always: {PROGRAM} config set launch.ttl 8h"
+    return ", or ".join(limits) or never
 
 
 def _launch_title(report: LaunchReport) -> str:
