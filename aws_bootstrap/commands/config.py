@@ -161,7 +161,7 @@ def set_(app: App, key: str, values: tuple[str, ...], project: bool) -> None:
     \b
     Examples:
       aws-bootstrap config set launch.ttl 8h
-      aws-bootstrap config set launch.instance-type g5.xlarge g4dn.xlarge
+      aws-bootstrap config set launch.tag team=vision stage=test
       aws-bootstrap config set presets.train.max-cost 40
     """
     from ..models import ConfigChange
