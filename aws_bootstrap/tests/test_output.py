@@ -43,6 +43,7 @@ from aws_bootstrap.models import (
     InstanceTypeRow,
     KeptVolume,
     LaunchReport,
+    MonthlyCost,
     OrphanVolume,
     QuotaHistory,
     QuotaHistoryRow,
@@ -55,7 +56,11 @@ from aws_bootstrap.models import (
     Resource,
     Result,
     SetupReport,
+    StartedBox,
+    StartReport,
     StatusReport,
+    StoppedBox,
+    StopReport,
     TerminateReport,
     Termination,
     VolumeEntry,
@@ -130,6 +135,14 @@ ENDED = Termination(
 BILLS = CostItem("instance", "i-1", "us-west-2", 0.2, 146.0, None, BOX.launch_time, "AIDA", True, state="running")
 SNAPSHOT = CostItem("snapshot", "snap-1", "us-west-2", None, None, 0.001, None, None, False, size_gb=20)
 GONE = EndedBox("i-2", "aws-gpu2", "us-west-2", "deadline", "console", BOX.launch_time)
+NOW = datetime(2026, 1, 15, 10, 30, tzinfo=UTC)
+DISKS = (MonthlyCost("root volume", 8.0, 100),)
+STARTED = StartedBox(
+    *("i-1", "aws-gpu1", "us-west-2", "us-west-2a", "stopped", "running", "g4dn.xlarge", "192.0.2.1"),
+    price_per_hour=0.526,
+    monthly_cost_usd=8.0,
+    monthly_costs=DISKS,
+)
 RESULTS: list[Result] = [
     PLANNED,
     LAUNCHED,
@@ -189,6 +202,9 @@ RESULTS: list[Result] = [
     ConfigTrust("/p.toml", "00", True, (ConfigValue("launch.ttl", "8h", "project-file", "/p.toml"),)),
     ConfigTrust("/p.toml", "00", False, ()),
     StatusReport((), ("us-west-2",), (), (), ended=(GONE, dataclasses.replace(GONE, ssh_alias=None, ended_at=None))),
+    StopReport((StoppedBox("i-1", "aws-gpu1", "us-west-2", "running", "stopped", 8.0, DISKS, NOW),)),
+    StopReport((), declined=True),
+    StartReport((STARTED, dataclasses.replace(STARTED, current_state="pending", public_ip=None))),
 ]
 NAMES = [f"{type(r).__name__}-{n}" for n, r in enumerate(RESULTS)]
 

@@ -1,6 +1,19 @@
 """What a person sees of each result. Functions from a result to text; no I/O."""
 
-from . import access, cleanup, completion, config_report, cost_report, launch, listing, quota, status, terminate
+from .. import next_power  # noqa: F401 (adds its commands)
+from . import (
+    access,
+    cleanup,
+    completion,
+    config_report,
+    cost_report,
+    launch,
+    listing,
+    power,
+    quota,
+    status,
+    terminate,
+)
 from .text import text
 
 __all__ = [
@@ -11,6 +24,7 @@ __all__ = [
     "cost_report",
     "launch",
     "listing",
+    "power",
     "quota",
     "status",
     "terminate",
