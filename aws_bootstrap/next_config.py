@@ -1,12 +1,20 @@
-"""The commands to type after `config`. Loaded beside next_commands.py, to which it adds them."""
+"""The commands to type after `config`, and those that name it. It adds them to those of next_commands.py."""
 
 from __future__ import annotations
 
 from .command_lines import own
-from .models import Command, ConfigChange, ConfigReport, ConfigTrust
+from .models import Command, ConfigChange, ConfigReport, ConfigTrust, DryRun
 from .next_commands import next_commands
 
 __all__ = ["next_commands"]
+
+
+@next_commands.register
+def _after_dry_run(plan: DryRun) -> tuple[Command, ...]:
+    """Return how each launch gets a limit, where this one would have none."""
+    if plan.ttl_seconds or plan.idle_timeout_seconds or plan.max_cost:
+        return ()
+    return (own("For every launch", "config", "set", "launch.ttl", "8h"),)
 
 
 @next_commands.register

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .errors import UsageError
 from .invocation import PROGRAM
@@ -12,6 +12,14 @@ from .settings_file import SettingsFile, content_of, parsed
 
 if TYPE_CHECKING:
     from .paths import Paths
+
+
+class Caution(NamedTuple):
+    """What to warn of."""
+
+    #: A word of docs/errors.md.
+    code: str
+    message: str
 
 
 @dataclass
@@ -22,8 +30,8 @@ class Settings:
     project: SettingsFile | None = None
     #: Why the project file is ignored; empty where it is used, or where there is none.
     ignored: str = ""
-    #: What to warn of, with the code of docs/errors.md. Whoever shows them empties the list.
-    notices: list[tuple[str, str]] = field(default_factory=list)
+    #: What to warn of. Whoever shows them empties the list.
+    notices: list[Caution] = field(default_factory=list)
     #: Whether the names of tables and the project's banned keys were checked.
     is_checked: bool = False
     #: What was found for each table so far, so that a warning comes once.
@@ -94,4 +102,4 @@ def _add_project(settings: Settings, path: str, paths: Paths) -> None:
 def _ignore(settings: Settings, reason: str, path: str, help_line: str = "") -> None:
     settings.ignored = reason
     sentence = f"{path} is ignored: {reason}. {help_line}".strip()
-    settings.notices.append(("untrusted-config", sentence))
+    settings.notices.append(Caution(code="untrusted-config", message=sentence))

@@ -15,7 +15,7 @@ from ..app import App
 from ..console import OutputFormat
 from ..errors import BootstrapError, UsageError
 from ..invocation import PROGRAM
-from ..settings import Settings
+from ..settings import Caution, Settings
 from ..settings_file import SettingsFile, printable
 from . import COMMANDS
 from .keys import TOP, Entry, entries_of, entry_of, keys_of, nearest, unknown_key
@@ -187,7 +187,7 @@ def _weakens(settings: Settings, own: Found, name: str, entry: Entry) -> bool:
         f"{entry.file.place_of(entry.key)}: {'.'.join(entry.key)} = {entry.shown} is ignored: "
         f"{'.'.join(bound.key)} = {bound.shown} of your own file stays."
     )
-    settings.notices.append(("limit-kept", sentence))
+    settings.notices.append(Caution(code="limit-kept", message=sentence))
     return True
 
 
