@@ -5,14 +5,14 @@ from __future__ import annotations
 import click
 
 from ..app import App
-from .command import Command
+from .command import PlainCommand
 
 #: Where the script for zsh registers its function, and what it needs there: a bare zsh has no compdef.
 _REGISTERED = "    compdef "
 _LOAD_COMPLETION = "    (( $+functions[compdef] )) || { autoload -Uz compinit && compinit -i }\n"
 
 
-@click.command(cls=Command)
+@click.command(cls=PlainCommand)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
