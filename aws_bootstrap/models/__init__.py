@@ -38,6 +38,7 @@ from .facts import (
 from .launch import DryRun, EbsVolume, LaunchReport, OnDemandOffer, SetupReport
 from .left_out import LeftOutBox, LeftOutVolume
 from .listing import ImageList, ImageRow, InstanceTypeList, InstanceTypeRow
+from .prices import PriceReport, ZonePrice
 from .quota import (
     Quota,
     QuotaChange,
@@ -92,6 +93,7 @@ __all__ = [
     "OnDemandOffer",
     "OrphanVolume",
     "OwnImage",
+    "PriceReport",
     "Prices",
     "Quota",
     "QuotaChange",
@@ -121,6 +123,7 @@ __all__ = [
     "Volume",
     "VolumeEntry",
     "VolumeStatus",
+    "ZonePrice",
     "document",
     "optional",
     "private",

@@ -1,6 +1,6 @@
 """What a person sees of each result. Functions from a result to text; no I/O."""
 
-from . import access, cleanup, completion, cost_report, launch, listing, quota, status, terminate
+from . import access, cleanup, completion, cost_report, launch, listing, prices, quota, status, terminate
 from .text import text
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "cost_report",
     "launch",
     "listing",
+    "prices",
     "quota",
     "status",
     "terminate",
