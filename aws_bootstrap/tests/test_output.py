@@ -145,9 +145,8 @@ PRICE = ZonePrice(
     fits_on_demand_quota=False,
     placement_score=3,
 )
-NO_SPOT = dataclasses.replace(
-    PRICE, spot_price_per_hour=None, lowest_spot_price=None, highest_spot_price=None, spot_quota=None
-)
+NO_SPOT = dataclasses.replace(PRICE, spot_price_per_hour=None, spot_quota=None, fits_spot_quota=None)
+WEEK = (datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 8, tzinfo=UTC))
 RESULTS: list[Result] = [
     PLANNED,
     LAUNCHED,
@@ -160,9 +159,9 @@ RESULTS: list[Result] = [
     InstanceTypeList((InstanceTypeRow("us-west-2", "g4dn.xlarge", 4, 16384, "gvt", "1x T4 (16384 MiB)"),)),
     InstanceTypeList((), prefix="zz", regions=("us-west-2",)),
     ImageList((ImageRow("us-west-2", "ami-1", "Deep Learning …", "2026-01-10", "x86_64"),)),
-    PriceReport((PRICE,), ("g4dn.xlarge",), BOX.launch_time, BOX.launch_time, ("us-west-2",), plot="p.svg"),
-    PriceReport((NO_SPOT,), ("g4dn.xlarge",), BOX.launch_time, BOX.launch_time, ("us-west-2",)),
-    PriceReport((), (), BOX.launch_time, BOX.launch_time, ("us-west-2",), gpu_memory_gb=900),
+    PriceReport((PRICE,), ("g4dn.xlarge",), *WEEK, ("us-west-2",), plot="p.svg"),
+    PriceReport((NO_SPOT,), ("g4dn.xlarge",), *WEEK, ("us-west-2",)),
+    PriceReport((), (), *WEEK, ("us-west-2",), gpu_memory_gb=900),
     QuotaReport((QuotaRow("us-west-2", "p5", "spot", "L-7212CCBC", "All P …", 8.0, "Folded."),), ("us-west-2",)),
     QuotaReport((), ("us-west-2",)),
     QuotaRequests((QuotaRequestRow("r-1", "PENDING", "L-1", "All G …", 8.0, "us-west-2", "spot", "gvt", "42"),)),
