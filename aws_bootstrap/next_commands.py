@@ -97,7 +97,11 @@ def of_box(box: InstanceStatus, *, instructions: bool) -> list[Command]:
     on the box alone. `setup` skips what is done, and gives a box without an alias one.
     """
     name = box.ssh_alias or box.instance_id
-    if box.state not in ("running", "pending") or is_of_another(box):
+    if is_of_another(box):
+        return []
+    if box.state in ("stopping", "stopped"):
+        return [own("Start", "start", name), terminate(name)]
+    if box.state not in ("running", "pending"):
         return []
     commands: list[Command] = []
     if instructions and box.state == "running":

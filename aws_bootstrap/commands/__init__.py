@@ -32,6 +32,8 @@ SECTIONS: dict[str, dict[str, Listed]] = {
         "costs": Listed("commands.costs", "costs", "Show what everything of yours costs: an hour, a month, so far."),
         "setup": Listed("commands.setup", "setup", "Run the remote setup again; completed steps are skipped."),
         "extend": Listed("commands.extend", "extend", "Change when a box ends by itself."),
+        "stop": Listed("commands.stop", "stop", "Stop on-demand boxes."),
+        "start": Listed("commands.start", "start", "Start stopped boxes, and wait until they answer by SSH."),
         "access": Listed("commands.access", "access", "Show who may reach the SSH port of your boxes, or change it."),
         "terminate": Listed("commands.terminate", "terminate", "Terminate boxes and delete their data volumes."),
         "relaunch": Listed(

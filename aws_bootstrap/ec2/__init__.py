@@ -30,6 +30,7 @@ from .network import (
     world_sources,
 )
 from .paths import acl_allows, has_internet_gateway, public_access_block
+from .power import find_in_state, start_instance, stop_instance, wait_started, wait_stopped
 from .prices import on_demand_price, on_demand_prices, spot_price_history, spot_prices
 from .requests import InstanceRequest
 from .rules import WORLD, allows, authorize, covers_port, find_rules, revoke, rule_changes
@@ -81,6 +82,7 @@ __all__ = [
     "find_ebs_volumes_for_instance",
     "find_ended",
     "find_images",
+    "find_in_state",
     "find_instance_types",
     "find_instances",
     "find_key_pairs",
@@ -120,7 +122,9 @@ __all__ = [
     "spot_price_history",
     "spot_prices",
     "spot_request_statuses",
+    "start_instance",
     "start_instances",
+    "stop_instance",
     "tag_limits",
     "revoke_format_permission",
     "terminate_instances",
@@ -128,5 +132,7 @@ __all__ = [
     "volume_in_use",
     "wait_detached",
     "wait_running",
+    "wait_started",
+    "wait_stopped",
     "world_sources",
 ]

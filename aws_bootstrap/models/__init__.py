@@ -38,6 +38,7 @@ from .facts import (
 from .launch import DryRun, EbsVolume, LaunchReport, OnDemandOffer, SetupReport
 from .left_out import LeftOutBox, LeftOutVolume
 from .listing import ImageList, ImageRow, InstanceTypeList, InstanceTypeRow
+from .power import StartedBox, StartReport, StoppedBox, StopReport
 from .prices import PriceReport, ZonePrice
 from .quota import (
     Quota,
@@ -112,9 +113,13 @@ __all__ = [
     "SetupReport",
     "Snapshot",
     "SpotPrice",
+    "StartReport",
+    "StartedBox",
     "StateChange",
     "Subnet",
     "StatusReport",
+    "StopReport",
+    "StoppedBox",
     "TerminateReport",
     "Termination",
     "TerminationTarget",

@@ -38,6 +38,7 @@ from aws_bootstrap.models import (
     InstanceTypeRow,
     KeptVolume,
     LaunchReport,
+    MonthlyCost,
     OrphanVolume,
     PriceReport,
     QuotaHistory,
@@ -51,7 +52,11 @@ from aws_bootstrap.models import (
     Resource,
     Result,
     SetupReport,
+    StartedBox,
+    StartReport,
     StatusReport,
+    StoppedBox,
+    StopReport,
     TerminateReport,
     Termination,
     VolumeEntry,
@@ -147,6 +152,14 @@ PRICE = ZonePrice(
 )
 NO_SPOT = dataclasses.replace(PRICE, spot_price_per_hour=None, spot_quota=None, fits_spot_quota=None)
 WEEK = (datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 8, tzinfo=UTC))
+NOW = datetime(2026, 1, 15, 10, 30, tzinfo=UTC)
+DISKS = (MonthlyCost("root volume", 8.0, 100),)
+STARTED = StartedBox(
+    *("i-1", "aws-gpu1", "us-west-2", "us-west-2a", "stopped", "running", "g4dn.xlarge", "192.0.2.1"),
+    price_per_hour=0.526,
+    monthly_cost_usd=8.0,
+    monthly_costs=DISKS,
+)
 RESULTS: list[Result] = [
     PLANNED,
     LAUNCHED,
@@ -196,6 +209,9 @@ RESULTS: list[Result] = [
     CompletionScript("bash", "complete …"),
     ExtendReport("i-1", "aws-gpu1", "us-west-2", None, 5400),
     StatusReport((), ("us-west-2",), (), (), ended=(GONE, dataclasses.replace(GONE, ssh_alias=None, ended_at=None))),
+    StopReport((StoppedBox("i-1", "aws-gpu1", "us-west-2", "running", "stopped", 8.0, DISKS, NOW),)),
+    StopReport((), declined=True),
+    StartReport((STARTED, dataclasses.replace(STARTED, current_state="pending", public_ip=None))),
 ]
 NAMES = [f"{type(r).__name__}-{n}" for n, r in enumerate(RESULTS)]
 

@@ -1,6 +1,7 @@
 """What a person sees of each result. Functions from a result to text; no I/O."""
 
-from . import access, cleanup, completion, cost_report, launch, listing, prices, quota, status, terminate
+from .. import next_power  # noqa: F401 (adds its commands)
+from . import access, cleanup, completion, cost_report, launch, listing, power, prices, quota, status, terminate
 from .text import text
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "cost_report",
     "launch",
     "listing",
+    "power",
     "prices",
     "quota",
     "status",

@@ -37,7 +37,9 @@ DOCUMENTS: dict[str, type[Result]] = {
     "quota-show": models.QuotaReport,
     "setup": models.SetupReport,
     "extend": models.ExtendReport,
+    "start": models.StartReport,
     "status": models.StatusReport,
+    "stop": models.StopReport,
     "terminate": models.TerminateReport,
 }
 

@@ -16,6 +16,7 @@ from moto.ec2.responses import EC2Response
 
 from . import catalog, placement_scores, prices, spot_requests
 from .backend import SandboxBackend
+from .power_actions import PowerActions, changes
 
 MAX_RESULTS = 1000
 _ACCEPTED_FILTERS = {"product-description", "instance-type", "availability-zone"}
@@ -26,7 +27,7 @@ def _unchanged(state: Any) -> Any:
     return state
 
 
-class SandboxEC2(EC2Response):
+class SandboxEC2(PowerActions):
     """The EC2 actions."""
 
     RESPONSE_KEY_PATH_TO_TRANSFORMER = EC2Response.RESPONSE_KEY_PATH_TO_TRANSFORMER | {
@@ -112,13 +113,7 @@ class SandboxEC2(EC2Response):
         """Terminate instances. moto would also update load balancers, whose import takes seconds."""
         self.error_on_dryrun()
         changed = self.backend.terminate_instances(self._list("InstanceIds"))
-        return ActionResult({"TerminatingInstances": _changes(changed)})
-
-    def stop_instances(self) -> ActionResult:
-        """Stop instances; return their states before and after."""
-        self.error_on_dryrun()
-        changed = self.backend.stop_instances(self._list("InstanceIds"))
-        return ActionResult({"StoppingInstances": _changes(changed)})
+        return ActionResult({"TerminatingInstances": changes(changed)})
 
     def describe_regions(self) -> ActionResult:
         """Return the enabled regions; with AllRegions also those that require an opt-in."""
@@ -318,14 +313,6 @@ def _price(row: prices.SpotPrice, product: str) -> dict[str, Any]:
         "AvailabilityZone": row.zone,
         "Timestamp": row.since,
     }
-
-
-def _changes(changed: Any) -> list[dict[str, Any]]:
-    """Return the entries for state changes of instances, from pairs of an instance and its previous state."""
-    found = []
-    for instance, previous in changed:
-        found.append({"InstanceId": instance.id, "CurrentState": instance.instance_state, "PreviousState": previous})
-    return found
 
 
 def _region(name: str, opted: str) -> dict[str, str]:

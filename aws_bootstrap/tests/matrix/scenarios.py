@@ -81,6 +81,20 @@ def extended(reached: Reached) -> bool:
     return reached.document["deadline"] is not None
 
 
+def stopped(reached: Reached) -> bool:
+    """The box is stopped, and keeps its volume and its alias."""
+    volume = reached.account.find(reached.facts["volume"])
+    kept = volume is not None and volume.attached_to == reached.facts["box"]
+    states = [one["current_state"] for one in reached.document["stopped"]]
+    return kept and states == ["stopped"] and reached.facts["box"] in reached.aliases
+
+
+def started(reached: Reached) -> bool:
+    """The box runs."""
+    states = [one["current_state"] for one in reached.document["started"]]
+    return reached.account.is_alive(reached.facts["box"]) and states == ["running"]
+
+
 def set_up_by_id(reached: Reached) -> bool:
     """And the box that had no alias has one."""
     return set_up(reached) and reached.facts["nameless"] in reached.aliases
@@ -249,6 +263,8 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("setup", ("setup", "aws-gpu1"), set_up, world="volume", boot=True),
     Scenario("setup-id", ("setup", "{nameless}"), set_up_by_id, world="leftovers", boot=True),
     Scenario("extend", ("extend", "aws-gpu1", "2h"), extended, world="volume", boot=True),
+    Scenario("stop", ("stop", "aws-gpu1", "--yes"), stopped, world="on-demand"),
+    Scenario("start", ("start", "aws-gpu1"), started, world="stopped", boot=True),
     Scenario("status", ("status",), shown, world="two-regions"),
     Scenario("status-region", ("status", "-r", ABROAD), shown_abroad, world="two-regions"),
     Scenario("status-ended", ("status",), shown_with_ended, world="ended"),
