@@ -205,7 +205,8 @@ def _after_launch(report: LaunchReport) -> tuple[Command, ...]:
 def _of_end(report: LaunchReport) -> list[Command]:
     """Return how to end a box by itself; what to do with its data volume where that is set."""
     if report.deadline is None and report.idle_timeout_seconds is None:
-        return [set_limit(report.ssh_alias or str(report.instance_id))]
+        always = own("For every launch", "config", "set", "launch.ttl", "8h")
+        return [set_limit(report.ssh_alias or str(report.instance_id)), always]
     volume = report.ebs_volume
     if volume is None:
         return []

@@ -51,6 +51,9 @@ SECTIONS: dict[str, dict[str, Listed]] = {
         "quota": Listed("commands.quota", "quota", "Show and raise the account's vCPU quotas for GPU instances."),
     },
     "This program": {
+        "config": Listed(
+            "commands.config", "config", "Show and change the config files: defaults of options, and presets."
+        ),
         "completion": Listed("commands.completion", "completion", "Print a shell completion script."),
         "sandbox": Listed("sandbox.cli", "sandbox", "Rehearse with a local EC2 and local boxes."),
     },

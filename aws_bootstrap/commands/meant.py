@@ -28,12 +28,15 @@ for _command, _words in {
     f"{PROGRAM} quota show{{}}": "limits quotas",
     f"{SSH}{{}}": "connect exec shell ssh",
     "aws login{}": "login",
-    "aws configure{}": "config configure",
+    "aws configure{}": "configure",
 }.items():
     _COMMANDS.update(dict.fromkeys(_words.split(), _command))
 
 #: The same below the groups.
 _SUBCOMMANDS = {
+    "config edit": f"{PROGRAM} config set --help",
+    "config get": f"{PROGRAM} config show{{}}",
+    "config list": f"{PROGRAM} config show{{}}",
     "list boxes": f"{PROGRAM} status{{}}",
     "list images": f"{PROGRAM} list amis{{}}",
     "list instances": f"{PROGRAM} status{{}}",

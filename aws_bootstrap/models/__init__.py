@@ -11,6 +11,7 @@ from .cleanup import (
     VolumeEntry,
 )
 from .completion import CompletionScript
+from .config_report import ConfigChange, ConfigFile, ConfigReport, ConfigTrust, ConfigValue
 from .cost import MonthlyCost, Prices, TypePrice
 from .cost_report import CostItem, CostReport
 from .error import ErrorReport
@@ -64,6 +65,11 @@ __all__ = [
     "CleanupReport",
     "Command",
     "CompletionScript",
+    "ConfigChange",
+    "ConfigFile",
+    "ConfigReport",
+    "ConfigTrust",
+    "ConfigValue",
     "CostItem",
     "CostReport",
     "DeletedVolume",

@@ -14,6 +14,7 @@ from aws_bootstrap.tests.documented import Ending, Line, World, lines
 
 # When a line is run: what it needs is there, and what it ends nobody needs afterwards. The first that fits counts.
 STAGES = (
+    r"config (init|set)",
     r"^aws-bootstrap launch$",
     r"(?<!sandbox )launch\b",
     r"^(?!.*(reboot|terminate|interrupt|sandbox (stop|start|reset)|cleanup(?! --dry)))",
@@ -26,7 +27,9 @@ STAGES = (
 )
 
 # What a line without a terminal would refuse to do is agreed to at one.
-ASKING = r"(terminate|cleanup|(?<!sandbox )stop|quota request|--format-volume)(?!.*(--yes|--dry-run|--help))"
+ASKING = (
+    r"(terminate|cleanup|(?<!sandbox )stop|quota request|config trust|--format-volume)(?!.*(--yes|--dry-run|--help))"
+)
 
 
 def stage(line: Line) -> int:

@@ -45,9 +45,16 @@ MAY_IMPORT = {
         "commands",
         "defaults",
         "invocation",
+        "settings",
+        "settings_file",
         "timings",
+        "trust",
     },
     "workflows": {
+        "files",
+        "settings",
+        "settings_file",
+        "trust",
         "workflows",
         "ec2",
         "quota",
@@ -66,7 +73,6 @@ MAY_IMPORT = {
         "output",
         "config",
         "defaults",
-        "files",
         "models",
         "outcomes",
         "errors",
@@ -127,11 +133,33 @@ MAY_IMPORT = {
         "models",
         "errors",
         "paths",
+        "settings",
         "timings",
     },
-    "output": {"console", "views", "models", "errors", "next_commands", "next_power", "command_lines", "timings"},
+    "next_config": {"models", "next_commands", "command_lines"},
+    "output": {
+        "console",
+        "views",
+        "models",
+        "errors",
+        "next_commands",
+        "next_config",
+        "next_power",
+        "command_lines",
+        "timings",
+    },
     "console": {"invocation", "models"},
-    "views": {"views", "models", "gpu", "next_commands", "next_offers", "next_power", "command_lines"},
+    "views": {
+        "views",
+        "models",
+        "gpu",
+        "invocation",
+        "next_commands",
+        "next_config",
+        "next_offers",
+        "next_power",
+        "command_lines",
+    },
     "next_commands": {"models", "invocation", "command_lines", "next_offers"},
     "next_offers": {"models", "command_lines"},
     "next_power": {"next_commands", "models", "command_lines"},
@@ -150,6 +178,9 @@ MAY_IMPORT = {
     "config": {"defaults"},
     "defaults": set(),
     "paths": set(),
+    "settings": {"settings_file", "trust", "errors", "invocation", "paths"},
+    "settings_file": {"errors"},
+    "trust": {"files"},
     "files": set(),
 }
 
@@ -276,7 +307,7 @@ def test_only_cli_knows_the_sandbox(path):
 
 @pytest.mark.parametrize("path", MODULES, ids=NAMES)
 def test_heavy_libraries_are_imported_where_they_are_used(path):
-    heavy = {"boto3", "botocore", "yaml", "tabulate", "moto", "asyncssh", "matplotlib"}
+    heavy = {"boto3", "botocore", "tomlkit", "tomllib", "yaml", "tabulate", "moto", "asyncssh", "matplotlib"}
     top = [n for n in tree(path).body if isinstance(n, ast.Import | ast.ImportFrom)]
     names = {(a.name if isinstance(n, ast.Import) else n.module or "").split(".")[0] for n in top for a in n.names}
     # These extend classes of botocore, and are themselves imported where they are used.
@@ -298,7 +329,7 @@ def test_only_the_doors_print():
 @pytest.mark.parametrize("path", MODULES, ids=NAMES)
 def test_printed_commands_begin_with_a_mark(path):
     """A command written out works for nobody who has a profile, `uv run` or `--sandbox`: see invocation.py."""
-    verbs = "launch|setup|stop|start|status|costs|prices|access|terminate|cleanup|list|quota|completion"
+    verbs = "launch|setup|stop|start|status|costs|prices|access|terminate|cleanup|list|quota|config|completion"
     sandbox_verbs = "start|stop|status|env|fault|log|account|interrupt|reset"
     written_out = re.compile(rf"aws-bootstrap (--sandbox )?({verbs}|sandbox ({sandbox_verbs}))\b")
     docstrings = docstrings_of(tree(path))

@@ -1,13 +1,27 @@
 """What a person sees of each result. Functions from a result to text; no I/O."""
 
 from .. import next_power  # noqa: F401 (adds its commands)
-from . import access, cleanup, completion, cost_report, launch, listing, power, prices, quota, status, terminate
+from . import (
+    access,
+    cleanup,
+    completion,
+    config_report,
+    cost_report,
+    launch,
+    listing,
+    power,
+    prices,
+    quota,
+    status,
+    terminate,
+)
 from .text import text
 
 __all__ = [
     "access",
     "cleanup",
     "completion",
+    "config_report",
     "cost_report",
     "launch",
     "listing",
