@@ -130,10 +130,8 @@ class Tunnel:
             port = ForwardedPort(free_port(0), requested.remote_port)  # taken just before ssh came
             self.connection.forward(port.local_port, port.remote_port)
         if port != requested:
-            output.warn(
-                f"Port {requested.local_port} of this machine is taken. Port {port.local_port} is used.",
-                code="port-taken",
-            )
+            message = f"Port {requested.local_port} of this machine is taken. Port {port.local_port} is used."
+            output.warn(message, code="port-taken")
         return port
 
     def _reconnect(self, cause: str) -> None:

@@ -142,7 +142,7 @@ class Sync:
         return now, None
 
     def _reconnect(self, cause: SshError) -> None:
-        """Open the connection again, however long that takes. BootstrapError once the alias is gone."""
+        """Open the connection again, however long that takes. BootstrapError once the alias no longer exists."""
         output.info(f"{cause} Connecting again …")
         while True:
             self.close()
@@ -169,12 +169,12 @@ class Sync:
 
     def _names(self, of: Place) -> tuple[str, ...]:
         """Return the files that git would take of a folder."""
-        return _split(self._asked(of, "list"))
+        return _split(self._answer(of, "list"))
 
     def _state(self) -> bytes:
-        return self._asked(self._source, "state")
+        return self._answer(self._source, "state")
 
-    def _asked(self, of: Place, verb: str) -> bytes:
+    def _answer(self, of: Place, verb: str) -> bytes:
         """Return what box_files.py prints of a folder. BootstrapError if it does not exist or needs git."""
         git = ["--git"] if self._options.with_git else []
         code, answer, words = box_files(self._side(of), verb, of.path, *git)
@@ -250,7 +250,7 @@ class Sync:
         return readable, tuple(refused)
 
     def _delete(self, surplus: Iterable[str]) -> tuple[tuple[str, ...], list[str]]:
-        """Delete these files of the target. Return those that are gone, and why others are not."""
+        """Delete these files of the target. Return those that were deleted, and why others are not."""
         requested = tuple(surplus)
         if self._options.dry_run:
             return requested, []
@@ -258,9 +258,8 @@ class Sync:
         code, answer, words = box_files(self._side(self._target), "delete", self._target.path, stdin=stdin)
         deleted = _split(answer)
         if code or len(deleted) < len(requested):
-            return deleted, [
-                f"{len(requested) - len(deleted)} files could not be deleted: {words or 'no reason given'}"
-            ]
+            left = len(requested) - len(deleted)
+            return deleted, [f"{left} files could not be deleted: {words or 'no reason given'}"]
         return deleted, []
 
     def _report(self, transfer: Transfer, seconds: float) -> SyncReport:
