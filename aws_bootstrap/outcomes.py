@@ -20,6 +20,7 @@ from .models import (
     ImageList,
     InstanceTypeList,
     LaunchReport,
+    PriceReport,
     QuotaHistory,
     QuotaReport,
     QuotaRequests,
@@ -84,7 +85,7 @@ def failed_regions(error: BootstrapError, named: Sequence[str]) -> tuple[RegionF
 
 @error_for.register
 def _listing_error(
-    result: InstanceTypeList | ImageList | QuotaReport | QuotaHistory | CostReport,
+    result: InstanceTypeList | ImageList | PriceReport | QuotaReport | QuotaHistory | CostReport,
 ) -> BootstrapError | None:
     """Return the error of regions that could not be read."""
     return unread_regions(result.regions_failed)

@@ -46,6 +46,7 @@ SECTIONS: dict[str, dict[str, Listed]] = {
         ),
     },
     "What AWS offers": {
+        "prices": Listed("commands.prices", "prices", "Show prices by zone, cheapest first, with your quota."),
         "list": Listed("commands.list", "list_", "List instance types or images."),
         "quota": Listed("commands.quota", "quota", "Show and raise the account's vCPU quotas for GPU instances."),
     },

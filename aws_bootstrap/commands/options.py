@@ -121,6 +121,9 @@ _LAUNCH = (
         type=REGION,
         help="AWS region; repeatable, tried in this order.  [default: $AWS_REGION, then the profile's, then us-west-2]",
     ),
+    click.option(
+        "--cheapest", is_flag=True, help="Try regions and types in the order of their prices, cheapest first."
+    ),
     click.option("--wait", is_flag=True, help="Keep trying until there is capacity, up to --wait-timeout."),
     click.option(
         "--wait-timeout",

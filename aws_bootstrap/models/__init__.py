@@ -40,6 +40,7 @@ from .launch import DryRun, EbsVolume, LaunchReport, OnDemandOffer, SetupReport
 from .left_out import LeftOutBox, LeftOutVolume
 from .listing import ImageList, ImageRow, InstanceTypeList, InstanceTypeRow
 from .power import StartedBox, StartReport, StoppedBox, StopReport
+from .prices import PriceReport, ZonePrice
 from .quota import (
     Quota,
     QuotaChange,
@@ -99,6 +100,7 @@ __all__ = [
     "OnDemandOffer",
     "OrphanVolume",
     "OwnImage",
+    "PriceReport",
     "Prices",
     "Quota",
     "QuotaChange",
@@ -132,6 +134,7 @@ __all__ = [
     "Volume",
     "VolumeEntry",
     "VolumeStatus",
+    "ZonePrice",
     "document",
     "optional",
     "private",

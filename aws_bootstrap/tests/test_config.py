@@ -15,6 +15,7 @@ DEFAULTS = {
     "ami_filter": "Deep Learning Base OSS Nvidia Driver GPU AMI (Ubuntu 24.04)*",
     "spot": True,
     "region": (),
+    "cheapest": False,
     "wait": False,
     "wait_timeout": 1800.0,
     "max_price": None,

@@ -101,6 +101,7 @@ CASES = [
     Case("cleanup --include-ebs --yes", "cleanup", regions=False),
     Case("list instance-types", "list-instance-types", empty=("--prefix", "zz")),
     Case("list amis", "list-amis", empty=("--filter", "nothing*")),
+    Case("prices", "prices", empty=("--gpu-memory", "9000")),
     Case("quota show", "quota-show"),
     Case("quota history", "quota-history"),
     Case("quota request --type spot --desired-value 999 --yes", "quota-request", partial=False),

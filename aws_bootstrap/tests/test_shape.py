@@ -26,6 +26,7 @@ DOORS = {
     "click": {"cli.py", "console.py", "output.py", "views/", "commands/"},
     "yaml": {"output.py"},
     "tabulate": {"output.py"},
+    "matplotlib": {"workflows/price_plot.py"},
 }
 
 # Rooms from the outside in; a room imports only rooms to its right in its row.
@@ -148,8 +149,19 @@ MAY_IMPORT = {
         "timings",
     },
     "console": {"invocation", "models"},
-    "views": {"views", "models", "gpu", "invocation", "next_commands", "next_config", "next_power", "command_lines"},
-    "next_commands": {"models", "invocation", "command_lines"},
+    "views": {
+        "views",
+        "models",
+        "gpu",
+        "invocation",
+        "next_commands",
+        "next_config",
+        "next_offers",
+        "next_power",
+        "command_lines",
+    },
+    "next_commands": {"models", "invocation", "command_lines", "next_offers"},
+    "next_offers": {"models", "command_lines"},
     "next_power": {"next_commands", "models", "command_lines"},
     "command_lines": {"models", "invocation"},
     "models": {"models", "gpu", "idleness"},
@@ -295,7 +307,7 @@ def test_only_cli_knows_the_sandbox(path):
 
 @pytest.mark.parametrize("path", MODULES, ids=NAMES)
 def test_heavy_libraries_are_imported_where_they_are_used(path):
-    heavy = {"boto3", "botocore", "tomlkit", "tomllib", "yaml", "tabulate", "moto", "asyncssh"}
+    heavy = {"boto3", "botocore", "tomlkit", "tomllib", "yaml", "tabulate", "moto", "asyncssh", "matplotlib"}
     top = [n for n in tree(path).body if isinstance(n, ast.Import | ast.ImportFrom)]
     names = {(a.name if isinstance(n, ast.Import) else n.module or "").split(".")[0] for n in top for a in n.names}
     # These extend classes of botocore, and are themselves imported where they are used.
@@ -317,7 +329,7 @@ def test_only_the_doors_print():
 @pytest.mark.parametrize("path", MODULES, ids=NAMES)
 def test_printed_commands_begin_with_a_mark(path):
     """A command written out works for nobody who has a profile, `uv run` or `--sandbox`: see invocation.py."""
-    verbs = "launch|setup|stop|start|status|costs|access|terminate|cleanup|list|quota|config|completion"
+    verbs = "launch|setup|stop|start|status|costs|prices|access|terminate|cleanup|list|quota|config|completion"
     sandbox_verbs = "start|stop|status|env|fault|log|account|interrupt|reset"
     written_out = re.compile(rf"aws-bootstrap (--sandbox )?({verbs}|sandbox ({sandbox_verbs}))\b")
     docstrings = docstrings_of(tree(path))

@@ -36,7 +36,10 @@ def dry_run(plan: DryRun) -> str:
     lines = [heading("Dry run: nothing was changed", "yellow")]
     lines += pairs(facts)
     if plan.prices:
-        lines += ["", "Prices, in the order of the attempts:", *_prices(plan.prices)]
+        order = "Prices, in the order of the attempts"
+        if plan.cheapest:
+            order += ", cheapest first"
+        lines += ["", f"{order}:", *_prices(plan.prices)]
     lines += ["", "Steps:"]
     for number, step in enumerate(plan.steps, start=1):
         lines.append(f"  {number}. {step}")

@@ -35,6 +35,7 @@ DOCUMENTS: dict[str, type[Result]] = {
     "launch-dry-run": models.DryRun,
     "list-amis": models.ImageList,
     "list-instance-types": models.InstanceTypeList,
+    "prices": models.PriceReport,
     "quota-history": models.QuotaHistory,
     "quota-request": models.QuotaRequests,
     "quota-show": models.QuotaReport,

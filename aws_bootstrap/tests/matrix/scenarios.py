@@ -205,6 +205,11 @@ def history_shown(reached: Reached) -> bool:
     return isinstance(reached.document["requests"], list)
 
 
+def prices_shown(reached: Reached) -> bool:
+    """Zones with their types are in the document."""
+    return bool(reached.document["prices"])
+
+
 def listed(reached: Reached) -> bool:
     """Something is listed."""
     return bool(reached.document)
@@ -251,6 +256,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         background=(_NO_SPOT,),
     ),
     Scenario("launch-full", (*_LAUNCH, "--ebs-storage", "5"), launched_with_volume, undone=True),
+    Scenario("launch-cheapest", (*_BARE, "-r", HOME, "-r", ABROAD, "--cheapest"), launched, undone=True),
     Scenario("launch-dry-run", (*_LAUNCH, "--dry-run"), listed),
     Scenario("launch-again", _BARE, launched, world="box", undone=True),
     Scenario("relaunch", ("relaunch", "{gone}", "--yes"), launched, world="ended-box", undone=True),
@@ -337,6 +343,8 @@ SCENARIOS: tuple[Scenario, ...] = (
     ),
     Scenario("quota-history", ("quota", "history"), history_shown),
     Scenario("list-instance-types", ("list", "instance-types", "--prefix", "g4dn"), listed),
+    Scenario("prices", ("prices", "-r", HOME, "-r", ABROAD), prices_shown),
+    Scenario("prices-gpu-memory", ("prices", "--gpu-memory", "24"), prices_shown),
     Scenario("list-amis", ("list", "amis"), listed),
     Scenario("completion", ("completion", "bash"), listed),
 )
