@@ -9,7 +9,6 @@ from ..models import (
     AccessReport,
     CostItem,
     CostReport,
-    ForwardReport,
     ImageList,
     InstanceStatus,
     InstanceTypeList,
@@ -21,17 +20,16 @@ from ..models import (
     StartReport,
     StatusReport,
     StopReport,
-    SyncReport,
     TerminateReport,
     Termination,
 )
-from . import cleanup_tables, price_tables
+from . import cleanup_tables, price_tables, transfer_tables
 from .cost_report import title_of
 from .costs import a_month
 from .table import Columns, Table, tables
 from .text import other_owner
 
-__all__ = ["Table", "cleanup_tables", "price_tables", "tables"]
+__all__ = ["Table", "cleanup_tables", "price_tables", "tables", "transfer_tables"]
 
 
 # --- access ----------------------------------------------------------------------------------------------
@@ -345,25 +343,6 @@ def terminate_tables(report: TerminateReport) -> list[Table]:
     if report.left_out:
         shown.append(Table(_LEFT_OUT_BOXES, report.left_out))
     return shown
-
-
-# --- sync and forward ------------------------------------------------------------------------------------
-
-_CHANGES: Columns = {"change": "Change", "path": "File"}
-_SYNC_SUM: Columns = {"source": "From", "target": "To", "files": "Files", "bytes": "Bytes", "seconds": "Seconds"}
-_PORTS: Columns = {"local_port": "Port here", "remote_port": "Port of the box"}
-
-
-@tables.register
-def sync_tables(report: SyncReport) -> list[Table]:
-    """Return the changes and their sum."""
-    return [Table(_CHANGES, report.changes), Table(_SYNC_SUM, [report])]
-
-
-@tables.register
-def forward_tables(report: ForwardReport) -> list[Table]:
-    """Return the ports."""
-    return [Table(_PORTS, report.ports)]
 
 
 # --- stop, start -----------------------------------------------------------------------------------------
