@@ -137,7 +137,7 @@ class Tunnel:
     def _reconnect(self, cause: str) -> None:
         """Open the connection again, with the same ports, however long that takes.
 
-        BootstrapError once the alias no longer exists, a port was taken meanwhile, or the box goes on refusing the login.
+        BootstrapError once the alias no longer exists, a port was taken meanwhile, or the box still refuses the login.
         """
         output.info(f"The connection to {self.host.alias} broke: {cause}")
         refusals = 0
