@@ -52,6 +52,16 @@ from .quota import (
 )
 from .status import EndedBox, InstanceStatus, OrphanVolume, StatusReport, VolumeStatus
 from .terminate import KeptVolume, TerminateReport, Termination, TerminationTarget
+from .volume import (
+    GrowReport,
+    RemovedDisk,
+    RemoveReport,
+    SnapshotReport,
+    SnapshotRow,
+    VolumeList,
+    VolumeReport,
+    VolumeRow,
+)
 
 __all__ = [
     "AccessReport",
@@ -71,6 +81,7 @@ __all__ = [
     "EbsVolume",
     "EndedBox",
     "ErrorReport",
+    "GrowReport",
     "Image",
     "ImageList",
     "ImageRow",
@@ -104,6 +115,13 @@ __all__ = [
     "QuotaRequests",
     "QuotaRow",
     "RegionFailure",
+    "RemoveReport",
+    "RemovedDisk",
+    "SnapshotReport",
+    "SnapshotRow",
+    "VolumeList",
+    "VolumeReport",
+    "VolumeRow",
     "RegionReason",
     "Resource",
     "Result",

@@ -26,7 +26,10 @@ STAGES = (
 )
 
 # What a line without a terminal would refuse to do is agreed to at one.
-ASKING = r"(terminate|cleanup|(?<!sandbox )stop|quota request|--format-volume)(?!.*(--yes|--dry-run|--help))"
+ASKING = (
+    r"(terminate|cleanup|(?<!sandbox )stop|quota request|--format-volume|volume (grow|rm))"
+    r"(?!.*(--yes|--dry-run|--help))"
+)
 
 
 def stage(line: Line) -> int:
@@ -76,10 +79,17 @@ def named(world: World, text: str) -> str:
     if "i-0123456789abcdef0" in text:
         instance = instance or dict(world.boxes())["aws-gpu1"]
     volume = world.free_volume() if "vol-0" in text else ""
+    if "volume rm" in text:
+        volume = world.spare_volume()
+    snapshot = world.snapshot() if "snap-0" in text else ""
     if re.search(r"(?<!sandbox )(stop|start) aws-gpu1", text):
         alias = world.stoppable()
     changed = text.replace("aws-gpu1", alias).replace("i-0123456789abcdef0", instance)
-    return changed.replace("vol-0123456789abcdef0", volume).replace("| source", "| cat")
+    return (
+        changed.replace("vol-0123456789abcdef0", volume)
+        .replace("snap-0123456789abcdef0", snapshot)
+        .replace("| source", "| cat")
+    )
 
 
 def variables(text: str) -> dict[str, str]:

@@ -96,6 +96,7 @@ class Case:
 CASES = [
     Case("status", "status"),
     Case("costs", "costs"),
+    Case("volume ls", "volume-ls"),
     Case("access", "access"),
     Case("cleanup --dry-run --include-ebs", "cleanup-dry-run", regions=False),
     Case("cleanup --include-ebs --yes", "cleanup", regions=False),
@@ -189,6 +190,9 @@ def test_every_command_is_walked(world):
             command = group.get_command(context, name)
             yield from paths(command, f"{name} ") if isinstance(command, click.Group) else [before + name]
 
-    told = {"setup", "extend", "relaunch", "start", "stop", "completion"}  # these need a box, the other asks nothing
+    told = {"setup", "extend", "relaunch", "start", "stop", "completion"}
+    told |= {
+        f"volume {name}" for name in ("create", "grow", "restore", "rm", "snapshot")
+    }  # these name one resource  # these need a box, the other asks nothing
     left = {p for p in paths(main) if not any(case.args.startswith(p) for case in CASES)}
     assert {p for p in left if not p.startswith("sandbox ")} == told

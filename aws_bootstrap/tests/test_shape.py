@@ -127,10 +127,21 @@ MAY_IMPORT = {
         "paths",
         "timings",
     },
-    "output": {"console", "views", "models", "errors", "next_commands", "next_power", "command_lines", "timings"},
+    "output": {
+        "console",
+        "views",
+        "models",
+        "errors",
+        "next_commands",
+        "next_power",
+        "next_volumes",
+        "command_lines",
+        "timings",
+    },
     "console": {"invocation", "models"},
-    "views": {"views", "models", "gpu", "next_commands", "next_power", "command_lines"},
+    "views": {"views", "models", "gpu", "next_commands", "next_power", "next_volumes", "command_lines"},
     "next_commands": {"models", "invocation", "command_lines"},
+    "next_volumes": {"next_commands", "models", "command_lines"},
     "next_power": {"next_commands", "models", "command_lines"},
     "command_lines": {"models", "invocation"},
     "models": {"models", "gpu", "idleness"},
@@ -295,7 +306,7 @@ def test_only_the_doors_print():
 @pytest.mark.parametrize("path", MODULES, ids=NAMES)
 def test_printed_commands_begin_with_a_mark(path):
     """A command written out works for nobody who has a profile, `uv run` or `--sandbox`: see invocation.py."""
-    verbs = "launch|setup|stop|start|status|costs|access|terminate|cleanup|list|quota|completion"
+    verbs = "launch|setup|stop|start|volume|status|costs|access|terminate|cleanup|list|quota|completion"
     sandbox_verbs = "start|stop|status|env|fault|log|account|interrupt|reset"
     written_out = re.compile(rf"aws-bootstrap (--sandbox )?({verbs}|sandbox ({sandbox_verbs}))\b")
     docstrings = docstrings_of(tree(path))

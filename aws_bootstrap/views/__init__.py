@@ -1,7 +1,7 @@
 """What a person sees of each result. Functions from a result to text; no I/O."""
 
-from .. import next_power  # noqa: F401 (adds its commands)
-from . import access, cleanup, completion, cost_report, launch, listing, power, quota, status, terminate
+from .. import next_power, next_volumes  # noqa: F401 (adds its commands)
+from . import access, cleanup, completion, cost_report, launch, listing, power, quota, status, terminate, volume
 from .text import text
 
 __all__ = [
@@ -16,4 +16,5 @@ __all__ = [
     "status",
     "terminate",
     "text",
+    "volume",
 ]

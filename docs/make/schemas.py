@@ -38,6 +38,12 @@ DOCUMENTS: dict[str, type[Result]] = {
     "extend": models.ExtendReport,
     "start": models.StartReport,
     "status": models.StatusReport,
+    "volume-create": models.VolumeReport,
+    "volume-grow": models.GrowReport,
+    "volume-ls": models.VolumeList,
+    "volume-restore": models.VolumeReport,
+    "volume-rm": models.RemoveReport,
+    "volume-snapshot": models.SnapshotReport,
     "stop": models.StopReport,
     "terminate": models.TerminateReport,
 }
