@@ -21,6 +21,7 @@ from .models import (
     ImageList,
     InstanceTypeList,
     LaunchReport,
+    PriceReport,
     QuotaHistory,
     QuotaReport,
     QuotaRequests,
@@ -88,7 +89,7 @@ def failed_regions(error: BootstrapError, named: Sequence[str]) -> tuple[RegionF
 
 @error_for.register
 def _listing_error(
-    result: InstanceTypeList | ImageList | QuotaReport | QuotaHistory | CostReport | VolumeList,
+    result: InstanceTypeList | ImageList | PriceReport | QuotaReport | QuotaHistory | CostReport | VolumeList,
 ) -> BootstrapError | None:
     """Return the error of regions that could not be read."""
     return unread_regions(result.regions_failed)

@@ -19,7 +19,8 @@ for _command, _words in {
     f"{PROGRAM} launch{{}}": "create new provision run up",
     f"{PROGRAM} status{{}}": "instances ls ps show",
     f"{PROGRAM} volume ls{{}}": "disks snapshots volumes",
-    f"{PROGRAM} costs{{}}": "bill billing cost price prices spend",
+    f"{PROGRAM} costs{{}}": "bill billing cost spend",
+    f"{PROGRAM} prices{{}}": "price pricing spot-prices",
     f"{PROGRAM} cleanup{{}}": "clean gc prune sync",
     f"{PROGRAM} setup{{}}": "bootstrap install",
     f"{PROGRAM} access{{}}": "allow firewall",
@@ -28,12 +29,15 @@ for _command, _words in {
     f"{PROGRAM} quota show{{}}": "limits quotas",
     f"{SSH}{{}}": "connect exec shell ssh",
     "aws login{}": "login",
-    "aws configure{}": "config configure",
+    "aws configure{}": "configure",
 }.items():
     _COMMANDS.update(dict.fromkeys(_words.split(), _command))
 
 #: The same below the groups.
 _SUBCOMMANDS = {
+    "config edit": f"{PROGRAM} config set --help",
+    "config get": f"{PROGRAM} config show{{}}",
+    "config list": f"{PROGRAM} config show{{}}",
     "list boxes": f"{PROGRAM} status{{}}",
     "list images": f"{PROGRAM} list amis{{}}",
     "list instances": f"{PROGRAM} status{{}}",

@@ -30,8 +30,8 @@ from .network import (
     world_sources,
 )
 from .paths import acl_allows, has_internet_gateway, public_access_block
-from .power import find_in_state, start_instance, stop_instance, wait_started, wait_stopped
-from .prices import on_demand_price, on_demand_prices, spot_prices
+from .power import find_in_state, name_instance, start_instance, stop_instance, wait_started, wait_stopped
+from .prices import on_demand_price, on_demand_prices, spot_price_history, spot_prices
 from .requests import InstanceRequest
 from .rules import WORLD, allows, authorize, covers_port, find_rules, revoke, rule_changes
 from .snapshots import (
@@ -45,7 +45,7 @@ from .snapshots import (
     wait_completed,
 )
 from .tags import of_settings as settings_tags
-from .types import find_instance_types, quota_family
+from .types import GPU_PATTERNS, find_instance_types, quota_family
 from .volume_changes import create_volume, find_growth, grow_volume, wait_grown, wait_volume_available
 from .volumes import (
     EBS_DEVICE_NAME,
@@ -66,11 +66,13 @@ from .volumes import (
     validate_ebs_volume,
     volume_in_use,
 )
+from .zones import find_offerings, find_zones, placement_scores
 
 __all__ = [
     "EBS_DEVICE_NAME",
     "EBS_MOUNT_POINT",
     "ENDED",
+    "GPU_PATTERNS",
     "UNKNOWN",
     "WORLD",
     "InstanceRequest",
@@ -97,6 +99,7 @@ __all__ = [
     "find_key_pairs",
     "find_named",
     "find_network",
+    "find_offerings",
     "find_own_images",
     "find_rules",
     "find_security_groups",
@@ -104,6 +107,7 @@ __all__ = [
     "find_volume",
     "find_volumes",
     "find_volumes_and_roots",
+    "find_zones",
     "get_address",
     "get_instances",
     "get_security_groups",
@@ -117,14 +121,17 @@ __all__ = [
     "allows",
     "login_user",
     "missing_cidrs",
+    "name_instance",
     "on_demand_price",
     "on_demand_prices",
     "covers_port",
+    "placement_scores",
     "public_access_block",
     "quota_family",
     "revoke",
     "rule_changes",
     "settings_tags",
+    "spot_price_history",
     "spot_prices",
     "spot_request_statuses",
     "start_instance",

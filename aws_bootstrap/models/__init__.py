@@ -11,6 +11,7 @@ from .cleanup import (
     VolumeEntry,
 )
 from .completion import CompletionScript
+from .config_report import ConfigChange, ConfigFile, ConfigReport, ConfigTrust, ConfigValue
 from .cost import MonthlyCost, Prices, TypePrice
 from .cost_report import CostItem, CostReport
 from .error import ErrorReport
@@ -39,6 +40,7 @@ from .launch import DryRun, EbsVolume, LaunchReport, OnDemandOffer, SetupReport
 from .left_out import LeftOutBox, LeftOutVolume
 from .listing import ImageList, ImageRow, InstanceTypeList, InstanceTypeRow
 from .power import StartedBox, StartReport, StoppedBox, StopReport
+from .prices import PriceReport, ZonePrice
 from .quota import (
     Quota,
     QuotaChange,
@@ -50,6 +52,7 @@ from .quota import (
     QuotaRequests,
     QuotaRow,
 )
+from .rename import RenameReport
 from .status import EndedBox, InstanceStatus, OrphanVolume, StatusReport, VolumeStatus
 from .terminate import KeptVolume, TerminateReport, Termination, TerminationTarget
 from .volume import (
@@ -73,6 +76,11 @@ __all__ = [
     "CleanupReport",
     "Command",
     "CompletionScript",
+    "ConfigChange",
+    "ConfigFile",
+    "ConfigReport",
+    "ConfigTrust",
+    "ConfigValue",
     "CostItem",
     "CostReport",
     "DeletedVolume",
@@ -104,6 +112,7 @@ __all__ = [
     "OnDemandOffer",
     "OrphanVolume",
     "OwnImage",
+    "PriceReport",
     "Prices",
     "Quota",
     "QuotaChange",
@@ -117,6 +126,7 @@ __all__ = [
     "RegionFailure",
     "RemoveReport",
     "RemovedDisk",
+    "RenameReport",
     "SnapshotReport",
     "SnapshotRow",
     "VolumeList",
@@ -144,6 +154,7 @@ __all__ = [
     "Volume",
     "VolumeEntry",
     "VolumeStatus",
+    "ZonePrice",
     "document",
     "optional",
     "private",

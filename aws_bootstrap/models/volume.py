@@ -9,7 +9,7 @@ from typing import Literal
 from .base import Result, optional, private
 from .facts import RegionFailure, Resource, VolumeState
 
-#: What becomes of a data volume: a box has it; it stays until it is named (`kept`); or its box no longer exists (`orphan`).
+#: What becomes of a data volume: a box has it, it stays until it is named (`kept`), or its box no longer exists.
 VolumeUse = Literal["attached", "kept", "orphan", "unknown"]
 
 

@@ -14,6 +14,7 @@ from aws_bootstrap.tests.documented import Ending, Line, World, lines
 
 # When a line is run: what it needs is there, and what it ends nobody needs afterwards. The first that fits counts.
 STAGES = (
+    r"config (init|set)",
     r"^aws-bootstrap launch$",
     r"(?<!sandbox )launch\b",
     r"^(?!.*(reboot|terminate|interrupt|sandbox (stop|start|reset)|cleanup(?! --dry)))",
@@ -27,7 +28,7 @@ STAGES = (
 
 # What a line without a terminal would refuse to do is agreed to at one.
 ASKING = (
-    r"(terminate|cleanup|(?<!sandbox )stop|quota request|--format-volume|volume (grow|rm))"
+    r"(terminate|cleanup|(?<!sandbox )stop|quota request|config trust|--format-volume|volume (grow|rm))"
     r"(?!.*(--yes|--dry-run|--help))"
 )
 
@@ -81,6 +82,11 @@ def named(world: World, text: str) -> str:
     volume = world.free_volume() if "vol-0" in text else ""
     if "volume rm" in text:
         volume = world.spare_volume()
+    if "rename aws-gpu1" in text:
+        alias = world.spare()[0]
+    elif "rename i-0" in text:
+        instance = world.spare()[1]
+        text = text.replace("trainer", "trainer-2")
     snapshot = world.snapshot() if "snap-0" in text else ""
     if re.search(r"(?<!sandbox )(stop|start) aws-gpu1", text):
         alias = world.stoppable()

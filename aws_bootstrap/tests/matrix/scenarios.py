@@ -95,6 +95,11 @@ def started(reached: Reached) -> bool:
     return reached.account.is_alive(reached.facts["box"]) and states == ["running"]
 
 
+def renamed(reached: Reached) -> bool:
+    """The box has its new alias."""
+    return reached.document["ssh_alias"] == "trainer" and reached.facts["box"] in reached.aliases
+
+
 def listed_volumes(reached: Reached) -> bool:
     """The kept and the orphan volumes are listed as such."""
     uses = {one["volume_id"]: one["use"] for one in reached.document["volumes"]}
@@ -231,6 +236,11 @@ def history_shown(reached: Reached) -> bool:
     return isinstance(reached.document["requests"], list)
 
 
+def prices_shown(reached: Reached) -> bool:
+    """Zones with their types are in the document."""
+    return bool(reached.document["prices"])
+
+
 def listed(reached: Reached) -> bool:
     """Something is listed."""
     return bool(reached.document)
@@ -277,6 +287,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         background=(_NO_SPOT,),
     ),
     Scenario("launch-full", (*_LAUNCH, "--ebs-storage", "5"), launched_with_volume, undone=True),
+    Scenario("launch-cheapest", (*_BARE, "-r", HOME, "-r", ABROAD, "--cheapest"), launched, undone=True),
     Scenario("launch-dry-run", (*_LAUNCH, "--dry-run"), listed),
     Scenario("launch-again", _BARE, launched, world="box", undone=True),
     Scenario("relaunch", ("relaunch", "{gone}", "--yes"), launched, world="ended-box", undone=True),
@@ -285,6 +296,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("extend", ("extend", "aws-gpu1", "2h"), extended, world="volume", boot=True),
     Scenario("stop", ("stop", "aws-gpu1", "--yes"), stopped, world="on-demand"),
     Scenario("start", ("start", "aws-gpu1"), started, world="stopped", boot=True),
+    Scenario("rename", ("rename", "{box}", "trainer"), renamed, world="box"),
     Scenario("volume-ls", ("volume", "ls"), listed_volumes, world="leftovers"),
     Scenario("volume-create", ("volume", "create", "--size", "1"), volume_created),
     Scenario("volume-snapshot", ("volume", "snapshot", "aws-gpu1"), snapshot_created, world="volume", boot=True),
@@ -377,6 +389,8 @@ SCENARIOS: tuple[Scenario, ...] = (
     ),
     Scenario("quota-history", ("quota", "history"), history_shown),
     Scenario("list-instance-types", ("list", "instance-types", "--prefix", "g4dn"), listed),
+    Scenario("prices", ("prices", "-r", HOME, "-r", ABROAD), prices_shown),
+    Scenario("prices-gpu-memory", ("prices", "--gpu-memory", "24"), prices_shown),
     Scenario("list-amis", ("list", "amis"), listed),
     Scenario("completion", ("completion", "bash"), listed),
 )
