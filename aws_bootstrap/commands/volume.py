@@ -98,7 +98,7 @@ def restore(app: App, snapshot_id: str, zone: str | None, size: int | None) -> N
     \b
     Examples:
       aws-bootstrap volume restore snap-0123456789abcdef0 --zone us-west-2b
-      aws-bootstrap volume restore snap-0123456789abcdef0 --zone eu-west-1a --size 200
+      aws-bootstrap volume restore snap-0123456789abcdef0 --size 200
     """
     from ..workflows.volume import create as workflow
 
