@@ -191,16 +191,9 @@ def test_every_command_is_walked(world):
             command = group.get_command(context, name)
             yield from paths(command, f"{name} ") if isinstance(command, click.Group) else [before + name]
 
-    told = {
-        "setup",
-        "extend",
-        "relaunch",
-        "rename",
-        "start",
-        "stop",
-        "completion",
-    }  # these need a box, the other nothing
-    told |= {"config init", "config set", "config show", "config trust"}  # these neither; test_config_command.py
-    told |= {f"volume {name}" for name in ("create", "grow", "restore", "rm", "snapshot")}  # each names one resource
+    # These need a box; completion asks nothing; the config is in test_config_command.py; these of volume name one thing.
+    told = {"setup", "extend", "relaunch", "rename", "start", "stop", "completion"}
+    told |= {"config init", "config set", "config show", "config trust"}
+    told |= {f"volume {name}" for name in ("create", "grow", "restore", "rm", "snapshot")}
     left = {p for p in paths(main) if not any(case.args.startswith(p) for case in CASES)}
     assert {p for p in left if not p.startswith("sandbox ")} == told
