@@ -191,7 +191,7 @@ def test_every_command_is_walked(world):
             command = group.get_command(context, name)
             yield from paths(command, f"{name} ") if isinstance(command, click.Group) else [before + name]
 
-    # These need a box; completion asks nothing; the config is in test_config_command.py; these of volume name one thing.
+    # These need a box, completion asks nothing, config has test_config_command.py, these of volume name one thing.
     told = {"setup", "extend", "relaunch", "rename", "start", "stop", "completion"}
     told |= {"config init", "config set", "config show", "config trust"}
     told |= {f"volume {name}" for name in ("create", "grow", "restore", "rm", "snapshot")}
