@@ -52,10 +52,21 @@ from .quota import (
     QuotaRequests,
     QuotaRow,
 )
+from .rename import RenameReport
 from .status import EndedBox, InstanceStatus, OrphanVolume, StatusReport, VolumeStatus
 from .terminate import KeptVolume, TerminateReport, Termination, TerminationTarget
 from .transfer import CopyReport, FileChange, SyncReport
 from .tunnel import ForwardedPort, ForwardReport, OpenReport
+from .volume import (
+    GrowReport,
+    RemovedDisk,
+    RemoveReport,
+    SnapshotReport,
+    SnapshotRow,
+    VolumeList,
+    VolumeReport,
+    VolumeRow,
+)
 
 __all__ = [
     "AccessReport",
@@ -84,6 +95,7 @@ __all__ = [
     "FileChange",
     "ForwardReport",
     "ForwardedPort",
+    "GrowReport",
     "Image",
     "ImageList",
     "ImageRow",
@@ -119,6 +131,14 @@ __all__ = [
     "QuotaRequests",
     "QuotaRow",
     "RegionFailure",
+    "RemoveReport",
+    "RemovedDisk",
+    "RenameReport",
+    "SnapshotReport",
+    "SnapshotRow",
+    "VolumeList",
+    "VolumeReport",
+    "VolumeRow",
     "RegionReason",
     "Resource",
     "Result",
