@@ -16,6 +16,7 @@ from .models import (
     CleanupPlan,
     CleanupReport,
     CostReport,
+    ExecReport,
     ExtendReport,
     ImageList,
     InstanceTypeList,
@@ -26,9 +27,13 @@ from .models import (
     RegionFailure,
     RegionReason,
     Result,
+    RunList,
     SetupReport,
     StatusReport,
 )
+
+#: What `ssh` and `exec` exit with where this side failed, as OpenSSH does.
+SSH_FAILED = 255
 
 
 def continue_hint(name: str, setup_options: str = "") -> str:
@@ -182,6 +187,31 @@ def _extend_error(result: ExtendReport) -> BootstrapError | None:
         f"The box has its new limits, but its tags, which `status` reads, have not: {result.tag_error}",
         hint=f"Write them yourself: {result.tag_command}",
         code="tags-failed",
+    )
+
+
+@error_for.register
+def _exec_error(result: ExecReport) -> BootstrapError | None:
+    """Return the error of a box on which the command did not run to its end. Its exit code is OpenSSH's."""
+    for failed in result.results:
+        if failed.error:
+            error = BootstrapError(failed.error, hint=result.hint, code=failed.error_code)
+            error.exit_code = SSH_FAILED
+            return error
+    return None
+
+
+@error_for.register
+def _runs_error(result: RunList) -> BootstrapError | None:
+    """Return the error of boxes and regions whose runs are unknown."""
+    unread = unread_regions(result.regions_failed)
+    if unread or not result.boxes_failed:
+        return unread
+    failed = result.boxes_failed[0]
+    return IncompleteError(
+        f"The runs of {failed.ssh_alias or failed.instance_id} are unknown: {failed.error}",
+        hint=f"Show your boxes: {PROGRAM} status",
+        code="runs-unknown",
     )
 
 

@@ -49,10 +49,21 @@ from .quota import (
     QuotaRequests,
     QuotaRow,
 )
+from .remote import ExecReport, ExecResult, SshReport
+from .runs import AttachReport, BoxFailure, LogReport, Run, RunList, RunReport
 from .status import EndedBox, InstanceStatus, OrphanVolume, StatusReport, VolumeStatus
 from .terminate import KeptVolume, TerminateReport, Termination, TerminationTarget
 
 __all__ = [
+    "RunReport",
+    "RunList",
+    "Run",
+    "LogReport",
+    "BoxFailure",
+    "AttachReport",
+    "SshReport",
+    "ExecResult",
+    "ExecReport",
     "AccessReport",
     "AccessRule",
     "AliasAddress",

@@ -21,7 +21,9 @@ from aws_bootstrap.models import (
     AccessRule,
     AliasAddress,
     AliasEntry,
+    AttachReport,
     BoxAccess,
+    BoxFailure,
     CleanupPlan,
     CleanupReport,
     CompletionScript,
@@ -30,6 +32,8 @@ from aws_bootstrap.models import (
     DeletedVolume,
     DryRun,
     EndedBox,
+    ExecReport,
+    ExecResult,
     ExtendReport,
     ImageList,
     ImageRow,
@@ -38,6 +42,7 @@ from aws_bootstrap.models import (
     InstanceTypeRow,
     KeptVolume,
     LaunchReport,
+    LogReport,
     OrphanVolume,
     QuotaHistory,
     QuotaHistoryRow,
@@ -49,7 +54,11 @@ from aws_bootstrap.models import (
     RegionReason,
     Resource,
     Result,
+    Run,
+    RunList,
+    RunReport,
     SetupReport,
+    SshReport,
     StatusReport,
     TerminateReport,
     Termination,
@@ -125,6 +134,9 @@ ENDED = Termination(
 BILLS = CostItem("instance", "i-1", "us-west-2", 0.2, 146.0, None, BOX.launch_time, "AIDA", True, state="running")
 SNAPSHOT = CostItem("snapshot", "snap-1", "us-west-2", None, None, 0.001, None, None, False, size_gb=20)
 GONE = EndedBox("i-2", "aws-gpu2", "us-west-2", "deadline", "console", BOX.launch_time)
+THEN = datetime(2026, 1, 15, 10, 30, tzinfo=UTC)
+RUN = Run("i-1", "aws-gpu1", "train", "running", None, "python train.py", "/home/ubuntu", THEN, None, 90, "terminate")
+ENDED_RUN = dataclasses.replace(RUN, run="1", state="exited", exit_code=3, ended=THEN, then=None)
 RESULTS: list[Result] = [
     PLANNED,
     LAUNCHED,
@@ -170,6 +182,17 @@ RESULTS: list[Result] = [
     CleanupReport(("us-west-2",), (), (), (), (), ()),
     CompletionScript("bash", "complete …"),
     ExtendReport("i-1", "aws-gpu1", "us-west-2", None, 5400),
+    SshReport("i-1", "aws-gpu1", exit_code=3, output="out\n", truncated=False),
+    ExecReport(
+        (
+            ExecResult("i-1", "aws-gpu1", exit_code=0, output="out\n", truncated=False),
+            ExecResult("i-2", "aws-gpu2", error="aws-gpu2 does not answer", error_code="ssh-timeout"),
+        )
+    ),
+    RunReport(RUN),
+    LogReport("i-1", "aws-gpu1", RUN, "run", output="out\n", truncated=False),
+    AttachReport("i-1", "aws-gpu1", ENDED_RUN, exit_code=3, output="out\n", truncated=False),
+    RunList((ENDED_RUN, RUN), ("aws-gpu1",), (BoxFailure("i-2", None, "it has no alias on this machine"),)),
     StatusReport((), ("us-west-2",), (), (), ended=(GONE, dataclasses.replace(GONE, ssh_alias=None, ended_at=None))),
 ]
 NAMES = [f"{type(r).__name__}-{n}" for n, r in enumerate(RESULTS)]

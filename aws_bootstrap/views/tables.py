@@ -9,6 +9,7 @@ from ..models import (
     AccessReport,
     CostItem,
     CostReport,
+    ExecReport,
     ImageList,
     InstanceStatus,
     InstanceTypeList,
@@ -17,6 +18,7 @@ from ..models import (
     QuotaHistory,
     QuotaReport,
     QuotaRequests,
+    RunList,
     StatusReport,
     TerminateReport,
     Termination,
@@ -102,6 +104,39 @@ def _cost_row(item: CostItem) -> CostRow:
     price = _price(item.price_per_hour)
     monthly = _price(item.monthly_cost_usd)
     return CostRow(item, what, price, monthly, _price(item.estimated_cost), other_owner(item.owner, item.yours))
+
+
+# --- exec and ps -----------------------------------------------------------------------------------------
+
+_RESULTS: Columns = {
+    "ssh_alias": "Alias",
+    "instance_id": "Instance",
+    "exit_code": "Exit code",
+    "output": "Output",
+    "error": "Error",
+}
+_RUNS: Columns = {
+    "ssh_alias": "Alias",
+    "run": "Run",
+    "state": "State",
+    "exit_code": "Exit code",
+    "started": "Started",
+    "ended": "Ended",
+    "runtime_seconds": "Seconds",
+    "command": "Command",
+}
+
+
+@tables.register
+def exec_tables(report: ExecReport) -> list[Table]:
+    """Return the boxes."""
+    return [Table(_RESULTS, report.results)]
+
+
+@tables.register
+def run_tables(result: RunList) -> list[Table]:
+    """Return the runs."""
+    return [Table(_RUNS, result.runs)]
 
 
 # --- list ------------------------------------------------------------------------------------------------
