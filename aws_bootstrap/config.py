@@ -49,6 +49,8 @@ class LaunchConfig:
     ami_filter: str = defaults.AMI_FILTER
     spot: bool = True
     region: tuple[str, ...] = ()
+    #: Whether prices determine the order of regions and types, in place of the order given.
+    cheapest: bool = False
     wait: bool = False
     wait_timeout: float = defaults.WAIT_SECONDS
     max_price: float | None = None

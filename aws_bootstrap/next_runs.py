@@ -6,8 +6,6 @@ from .command_lines import own
 from .models import Command, Run, RunList, RunReport
 from .next_commands import next_commands
 
-__all__ = ["next_commands"]  # with those of this module
-
 
 @next_commands.register
 def _after_run(report: RunReport) -> tuple[Command, ...]:

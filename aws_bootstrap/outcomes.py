@@ -21,6 +21,7 @@ from .models import (
     ImageList,
     InstanceTypeList,
     LaunchReport,
+    PriceReport,
     QuotaHistory,
     QuotaReport,
     QuotaRequests,
@@ -29,6 +30,7 @@ from .models import (
     Result,
     RunList,
     SetupReport,
+    StartReport,
     StatusReport,
 )
 
@@ -88,7 +90,7 @@ def failed_regions(error: BootstrapError, named: Sequence[str]) -> tuple[RegionF
 
 @error_for.register
 def _listing_error(
-    result: InstanceTypeList | ImageList | QuotaReport | QuotaHistory | CostReport,
+    result: InstanceTypeList | ImageList | PriceReport | QuotaReport | QuotaHistory | CostReport,
 ) -> BootstrapError | None:
     """Return the error of regions that could not be read."""
     return unread_regions(result.regions_failed)
@@ -198,6 +200,19 @@ def _exec_error(result: ExecReport) -> BootstrapError | None:
             error = BootstrapError(failed.error, hint=result.hint, code=failed.error_code)
             error.exit_code = SSH_FAILED
             return error
+    return None
+
+
+@error_for.register
+def _start_error(result: StartReport) -> BootstrapError | None:
+    """Return the error of a started box whose limits have changed while its tags have not."""
+    for box in result.started:
+        if box.tag_error:
+            return IncompleteError(
+                f"{box.ssh_alias} has its new limits, but its tags, which `status` reads, have not: {box.tag_error}",
+                hint=f"Write them yourself: {box.tag_command}",
+                code="tags-failed",
+            ).add_details(resources=result.resources())
     return None
 
 

@@ -11,6 +11,7 @@ from .cleanup import (
     VolumeEntry,
 )
 from .completion import CompletionScript
+from .config_report import ConfigChange, ConfigFile, ConfigReport, ConfigTrust, ConfigValue
 from .cost import MonthlyCost, Prices, TypePrice
 from .cost_report import CostItem, CostReport
 from .error import ErrorReport
@@ -38,6 +39,8 @@ from .facts import (
 from .launch import DryRun, EbsVolume, LaunchReport, OnDemandOffer, SetupReport
 from .left_out import LeftOutBox, LeftOutVolume
 from .listing import ImageList, ImageRow, InstanceTypeList, InstanceTypeRow
+from .power import StartedBox, StartReport, StoppedBox, StopReport
+from .prices import PriceReport, ZonePrice
 from .quota import (
     Quota,
     QuotaChange,
@@ -73,6 +76,11 @@ __all__ = [
     "CleanupReport",
     "Command",
     "CompletionScript",
+    "ConfigChange",
+    "ConfigFile",
+    "ConfigReport",
+    "ConfigTrust",
+    "ConfigValue",
     "CostItem",
     "CostReport",
     "DeletedVolume",
@@ -103,6 +111,7 @@ __all__ = [
     "OnDemandOffer",
     "OrphanVolume",
     "OwnImage",
+    "PriceReport",
     "Prices",
     "Quota",
     "QuotaChange",
@@ -121,9 +130,13 @@ __all__ = [
     "SetupReport",
     "Snapshot",
     "SpotPrice",
+    "StartReport",
+    "StartedBox",
     "StateChange",
     "Subnet",
     "StatusReport",
+    "StopReport",
+    "StoppedBox",
     "TerminateReport",
     "Termination",
     "TerminationTarget",
@@ -132,6 +145,7 @@ __all__ = [
     "Volume",
     "VolumeEntry",
     "VolumeStatus",
+    "ZonePrice",
     "document",
     "optional",
     "private",

@@ -102,6 +102,7 @@ CASES = [
     Case("cleanup --include-ebs --yes", "cleanup", regions=False),
     Case("list instance-types", "list-instance-types", empty=("--prefix", "zz")),
     Case("list amis", "list-amis", empty=("--filter", "nothing*")),
+    Case("prices", "prices", empty=("--gpu-memory", "9000")),
     Case("quota show", "quota-show"),
     Case("quota history", "quota-history"),
     Case("quota request --type spot --desired-value 999 --yes", "quota-request", partial=False),
@@ -190,16 +191,8 @@ def test_every_command_is_walked(world):
             command = group.get_command(context, name)
             yield from paths(command, f"{name} ") if isinstance(command, click.Group) else [before + name]
 
-    told = {
-        "setup",
-        "extend",
-        "relaunch",
-        "completion",
-        "ssh",
-        "exec",
-        "run",
-        "logs",
-        "attach",
-    }  # these need a box, the other asks nothing
+    told = {"setup", "extend", "relaunch", "start", "stop", "completion"}  # these need a box, the other asks nothing
+    told |= {"ssh", "exec", "run", "logs", "attach"}  # so do these
+    told |= {"config init", "config set", "config show", "config trust"}  # these neither; test_config_command.py
     left = {p for p in paths(main) if not any(case.args.startswith(p) for case in CASES)}
     assert {p for p in left if not p.startswith("sandbox ")} == told

@@ -1,15 +1,33 @@
 """What a person sees of each result. Functions from a result to text; no I/O."""
 
-from . import access, cleanup, completion, cost_report, launch, listing, quota, remote, status, terminate
+from .. import next_power, next_runs  # noqa: F401 (they add their commands)
+from . import (
+    access,
+    cleanup,
+    completion,
+    config_report,
+    cost_report,
+    launch,
+    listing,
+    power,
+    prices,
+    quota,
+    remote,
+    status,
+    terminate,
+)
 from .text import text
 
 __all__ = [
     "access",
     "cleanup",
     "completion",
+    "config_report",
     "cost_report",
     "launch",
     "listing",
+    "power",
+    "prices",
     "quota",
     "remote",
     "status",

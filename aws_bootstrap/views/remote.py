@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..models import AttachReport, ExecReport, LogReport, Run, RunList, RunReport, SshReport
-from ..next_runs import next_commands
+from ..next_commands import next_commands
 from .text import aligned, heading, next_lines, pairs, plural, span, text
 
 #: Of a command's line in a list.

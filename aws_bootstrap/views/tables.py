@@ -1,4 +1,4 @@
-"""The tables of each result: their records and headings. Those of a cleanup are in cleanup_tables.py."""
+"""The tables of each result: their records and headings. Those of `cleanup` and `prices` have files of their own."""
 
 from __future__ import annotations
 
@@ -19,17 +19,19 @@ from ..models import (
     QuotaReport,
     QuotaRequests,
     RunList,
+    StartReport,
     StatusReport,
+    StopReport,
     TerminateReport,
     Termination,
 )
-from . import cleanup_tables
+from . import cleanup_tables, price_tables
 from .cost_report import title_of
 from .costs import a_month
 from .table import Columns, Table, tables
 from .text import other_owner
 
-__all__ = ["Table", "cleanup_tables", "tables"]
+__all__ = ["Table", "cleanup_tables", "price_tables", "tables"]
 
 
 # --- access ----------------------------------------------------------------------------------------------
@@ -376,3 +378,39 @@ def terminate_tables(report: TerminateReport) -> list[Table]:
     if report.left_out:
         shown.append(Table(_LEFT_OUT_BOXES, report.left_out))
     return shown
+
+
+# --- stop, start -----------------------------------------------------------------------------------------
+
+_STOPPED: Columns = {
+    "instance_id": "Instance",
+    "ssh_alias": "Alias",
+    "region": "Region",
+    "previous_state": "Was",
+    "current_state": "Is",
+    "monthly_cost_usd": "USD/month of its disks",
+    "deadline": "Deadline",
+}
+_STARTED: Columns = {
+    "instance_id": "Instance",
+    "ssh_alias": "Alias",
+    "availability_zone": "Zone",
+    "previous_state": "Was",
+    "current_state": "Is",
+    "instance_type": "Type",
+    "public_ip": "Address",
+    "price_per_hour": "USD/h",
+    "deadline": "Deadline",
+}
+
+
+@tables.register
+def stop_tables(report: StopReport) -> list[Table]:
+    """Return the stopped boxes."""
+    return [Table(_STOPPED, report.stopped)]
+
+
+@tables.register
+def start_tables(report: StartReport) -> list[Table]:
+    """Return the started boxes."""
+    return [Table(_STARTED, report.started)]

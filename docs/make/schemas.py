@@ -27,6 +27,10 @@ DOCUMENTS: dict[str, type[Result]] = {
     "cleanup": models.CleanupReport,
     "cleanup-dry-run": models.CleanupPlan,
     "completion": models.CompletionScript,
+    "config-init": models.ConfigChange,
+    "config-set": models.ConfigChange,
+    "config-show": models.ConfigReport,
+    "config-trust": models.ConfigTrust,
     "costs": models.CostReport,
     "exec": models.ExecReport,
     "launch": models.LaunchReport,
@@ -35,6 +39,7 @@ DOCUMENTS: dict[str, type[Result]] = {
     "list-instance-types": models.InstanceTypeList,
     "logs": models.LogReport,
     "ps": models.RunList,
+    "prices": models.PriceReport,
     "quota-history": models.QuotaHistory,
     "quota-request": models.QuotaRequests,
     "quota-show": models.QuotaReport,
@@ -42,7 +47,9 @@ DOCUMENTS: dict[str, type[Result]] = {
     "setup": models.SetupReport,
     "extend": models.ExtendReport,
     "ssh": models.SshReport,
+    "start": models.StartReport,
     "status": models.StatusReport,
+    "stop": models.StopReport,
     "terminate": models.TerminateReport,
 }
 

@@ -66,6 +66,7 @@ FOURTH_BOX = (
     _BARE,
     ("list", "instance-types", "--prefix", "g4dn"),
     ("list", "amis"),
+    ("prices",),
     ("quota", "show", "-r", "us-west-1"),
     ("quota", "request", "--type", "spot", "--family", "gvt", "--desired-value", "900", "--yes"),
     ("quota", "history"),
@@ -78,6 +79,7 @@ READS = (
     ("costs",),
     ("list", "instance-types", "--prefix", "g4dn"),
     ("list", "amis"),
+    ("prices",),
     ("quota", "show", "-r", "us-west-1"),
     ("quota", "history"),
 )
