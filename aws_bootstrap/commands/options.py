@@ -273,7 +273,7 @@ def check_effects(*rules: WithoutEffect) -> None:
 #: The sections of the help page of `launch`.
 LAUNCH_SECTIONS = {
     "Where": ("--region", "--subnet-id", "--wait", "--wait-timeout"),
-    "Price": ("--spot", "--max-price", "--ttl", "--idle-timeout", "--max-cost"),
+    "Price": ("--spot", "--max-price", "--cheapest", "--ttl", "--idle-timeout", "--max-cost"),
     "Box": ("--name", "--instance-type", "--ami-filter", "--metadata-hop-limit", "--tag"),
     "Disks": ("--volume-size", "--ebs-storage", "--ebs-volume-id"),
     "SSH": (

@@ -2,44 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import io
-import os
-import pty
 import re
-import struct
-import subprocess
-import sys
-import termios
 import threading
 from collections.abc import Iterator
+from typing import Any
 
-import pyte
 import pytest
 
 from aws_bootstrap.live_steps import LiveSteps
 from aws_bootstrap.tests.factories import Clock
 from aws_bootstrap.tests.programs import Program
-
-
-class Terminal(io.StringIO):
-    """A terminal of 80 columns as its user sees it, with all that has scrolled away."""
-
-    def __init__(self, columns: int = 80, rows: int = 24) -> None:
-        super().__init__()
-        self.screen = pyte.HistoryScreen(columns, rows, history=1000)
-        self.screen.set_mode(pyte.modes.LNM)  # as the line discipline of a real one does
-        self._stream = pyte.Stream(self.screen)
-
-    def write(self, text: str) -> int:
-        self._stream.feed(text)
-        return super().write(text)
-
-    @property
-    def lines(self) -> list[str]:
-        above = ["".join(row[column].data for column in sorted(row)) for row in self.screen.history.top]
-        return [line.rstrip() for line in [*above, *self.screen.display] if line.strip()]
+from aws_bootstrap.tests.terminal import Terminal, run_at_terminal
 
 
 @pytest.fixture
@@ -194,19 +167,9 @@ def test_without_a_running_step_nothing_is_taken(steps, method):
 # --- the program -----------------------------------------------------------------------------------------
 
 
-def at_a_terminal(program: Program, *words: str, columns: int, **variables: str) -> tuple[int, Terminal]:
-    """Exit code and terminal of the program, which has a terminal for all its streams."""
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
-    env = program.sandbox.env | {"TERM": "xterm-256color"} | variables
-    argv = [sys.executable, "-m", "aws_bootstrap", *words]
-    screen = Terminal(columns, 40)
-    with subprocess.Popen(argv, stdin=theirs, stdout=theirs, stderr=theirs, env=env) as process:
-        os.close(theirs)
-        with open(ours, "rb", buffering=0) as output, contextlib.suppress(OSError):  # EIO once the program has ended
-            while data := output.read(65536):
-                screen.write(data.decode("utf-8", "replace"))
-    return process.returncode, screen
+def at_a_terminal(program: Program, *words: str, **settings: Any) -> tuple[int, Terminal]:
+    """Exit code and terminal of the program."""
+    return run_at_terminal(words, program.sandbox.env, **settings)
 
 
 @pytest.mark.parametrize("columns", [80, 120])
@@ -225,7 +188,8 @@ def test_a_launch_at_a_terminal_folds_every_step(program, columns):
 
 
 def test_without_colours_lines_stay_as_they_are(program):
-    code, terminal = at_a_terminal(program, "launch", "--no-setup", "--yes", columns=80, NO_COLOR="1")
+    env = program.sandbox.env | {"NO_COLOR": "1"}
+    code, terminal = run_at_terminal(["launch", "--no-setup", "--yes"], env)
     assert code == 0
     assert [line for line in terminal.lines if re.match(r"\[\d+/\d+\] Launch g4dn.xlarge", line)]
     assert "\x1b" not in terminal.getvalue()
@@ -233,10 +197,28 @@ def test_without_colours_lines_stay_as_they_are(program):
 
 def test_a_step_that_fails_is_marked_and_the_error_follows(program):
     program.sandbox.fault(action="RunInstances", do={"error": "UnauthorizedOperation", "message": "No."})
-    code, terminal = at_a_terminal(program, "launch", "--no-setup", "--yes", columns=80)
+    code, terminal = at_a_terminal(program, "launch", "--no-setup", "--yes")
     assert code == 1
     lines = terminal.lines
     failed = [number for number, line in enumerate(lines) if line.startswith("✗ [")]
     errors = [number for number, line in enumerate(lines) if line.startswith("Error: ")]
     assert len(failed) == len(errors) == 1
     assert failed < errors
+
+
+def test_ctrl_c_folds_what_runs_and_gives_the_cursor_back(program):
+    program.sandbox.timing(pending=30)
+    try:
+        code, terminal = at_a_terminal(
+            program, "launch", "--no-setup", "--yes", interrupt_at=r"\] Wait for the instance"
+        )
+    finally:
+        program.sandbox.timing(pending=0)
+    assert code == 130
+    lines = terminal.lines
+    stopped = [number for number, line in enumerate(lines) if re.match(r"✗ \[\d+/\d+\] Wait for the instance", line)]
+    (error,) = [number for number, line in enumerate(lines) if line.startswith("Error: Interrupted.")]
+    assert len(stopped) == 1
+    assert stopped[0] < error
+    text = terminal.getvalue()
+    assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l")

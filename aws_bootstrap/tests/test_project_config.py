@@ -196,6 +196,7 @@ def test_a_broken_file_is_refused_in_a_sentence(world, content, is_project):
 # --- what no project may set -----------------------------------------------------------------------------
 
 BANNED = {
+    "prices.plot": '"prices.svg"',
     "launch.ssh-cidr": '"0.0.0.0/0"',
     "launch.setup-script": '"evil.sh"',
     "launch.key-path": '"evil.pub"',
