@@ -9,7 +9,6 @@ from ..models import (
     AccessReport,
     CostItem,
     CostReport,
-    ExecReport,
     ImageList,
     InstanceStatus,
     InstanceTypeList,
@@ -18,20 +17,19 @@ from ..models import (
     QuotaHistory,
     QuotaReport,
     QuotaRequests,
-    RunList,
     StartReport,
     StatusReport,
     StopReport,
     TerminateReport,
     Termination,
 )
-from . import cleanup_tables, price_tables
+from . import cleanup_tables, price_tables, run_tables
 from .cost_report import title_of
 from .costs import a_month
 from .table import Columns, Table, tables
 from .text import other_owner
 
-__all__ = ["Table", "cleanup_tables", "price_tables", "tables"]
+__all__ = ["Table", "cleanup_tables", "price_tables", "run_tables", "tables"]
 
 
 # --- access ----------------------------------------------------------------------------------------------
@@ -106,39 +104,6 @@ def _cost_row(item: CostItem) -> CostRow:
     price = _price(item.price_per_hour)
     monthly = _price(item.monthly_cost_usd)
     return CostRow(item, what, price, monthly, _price(item.estimated_cost), other_owner(item.owner, item.yours))
-
-
-# --- exec and ps -----------------------------------------------------------------------------------------
-
-_RESULTS: Columns = {
-    "ssh_alias": "Alias",
-    "instance_id": "Instance",
-    "exit_code": "Exit code",
-    "output": "Output",
-    "error": "Error",
-}
-_RUNS: Columns = {
-    "ssh_alias": "Alias",
-    "run": "Run",
-    "state": "State",
-    "exit_code": "Exit code",
-    "started": "Started",
-    "ended": "Ended",
-    "runtime_seconds": "Seconds",
-    "command": "Command",
-}
-
-
-@tables.register
-def exec_tables(report: ExecReport) -> list[Table]:
-    """Return the boxes."""
-    return [Table(_RESULTS, report.results)]
-
-
-@tables.register
-def run_tables(result: RunList) -> list[Table]:
-    """Return the runs."""
-    return [Table(_RUNS, result.runs)]
 
 
 # --- list ------------------------------------------------------------------------------------------------
