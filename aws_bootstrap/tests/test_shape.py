@@ -155,6 +155,7 @@ MAY_IMPORT = {
         "next_config",
         "next_power",
         "next_runs",
+        "next_volumes",
         "command_lines",
         "timings",
     },
@@ -170,9 +171,11 @@ MAY_IMPORT = {
         "next_offers",
         "next_power",
         "next_runs",
+        "next_volumes",
         "command_lines",
     },
     "next_commands": {"models", "invocation", "command_lines", "next_offers"},
+    "next_volumes": {"next_commands", "models", "command_lines"},
     "next_offers": {"models", "command_lines"},
     "next_runs": {"models", "next_commands", "command_lines"},
     "next_power": {"next_commands", "models", "command_lines"},
@@ -343,7 +346,8 @@ def test_only_the_doors_print():
 @pytest.mark.parametrize("path", MODULES, ids=NAMES)
 def test_printed_commands_begin_with_a_mark(path):
     """A command written out works for nobody who has a profile, `uv run` or `--sandbox`: see invocation.py."""
-    verbs = "launch|setup|stop|start|status|costs|prices|access|terminate|cleanup|list|quota|config|completion"
+    boxes = "launch|setup|stop|start|rename|volume|status|costs|access|terminate|cleanup"
+    verbs = f"{boxes}|prices|list|quota|config|completion"
     sandbox_verbs = "start|stop|status|env|fault|log|account|interrupt|reset"
     written_out = re.compile(rf"aws-bootstrap (--sandbox )?({verbs}|sandbox ({sandbox_verbs}))\b")
     docstrings = docstrings_of(tree(path))
