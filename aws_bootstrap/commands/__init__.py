@@ -30,6 +30,12 @@ SECTIONS: dict[str, dict[str, Listed]] = {
         "launch": Listed("commands.launch", "launch", "Launch a GPU dev box: spot, or on-demand when spot has none."),
         "status": Listed("commands.status", "status", "Show your boxes, their cost, and volumes that still bill."),
         "costs": Listed("commands.costs", "costs", "Show what everything of yours costs: an hour, a month, so far."),
+        "ssh": Listed("commands.ssh", "ssh", "Open a terminal on a box, or run a command there."),
+        "exec": Listed("commands.exec", "exec_", "Run a command on several boxes at the same time."),
+        "run": Listed("commands.run", "run", "Run a command on a box that goes on without you."),
+        "logs": Listed("commands.logs", "logs", "Show the log of a run."),
+        "attach": Listed("commands.attach", "attach", "Follow a run to its end, and exit with its exit code."),
+        "ps": Listed("commands.ps", "ps", "List the runs of your boxes, running and ended."),
         "cp": Listed("commands.cp", "cp", "Copy files and folders between this machine and a box."),
         "sync": Listed(
             "commands.sync",
