@@ -73,7 +73,6 @@ FOURTH_BOX = (
 )
 #: An on-demand box with a data volume that grows, is copied and deleted. `{volume}` and `{snapshot}` are ids of it.
 FIFTH_BOX = (
-    ("terminate", "--yes"),
     (*_BARE, "--on-demand", "--name", "kept", "--ebs-storage", "5"),
     ("rename", "kept", "trainer"),
     ("volume", "grow", "trainer", "--size", "6", "--yes"),
@@ -146,10 +145,10 @@ def _life(bench: Bench) -> Lived:
     bench.sandbox.fault(action="RunInstances", match=spot, do=NO_SPOT)
     third = _under_both(bench, THIRD_BOX, {})
     bench.sandbox.clear_faults()
-    fourth = _under_both(bench, FOURTH_BOX, {})
     fifth = _under_both(bench, FIFTH_BOX, {})
-    copied = {"snapshot": fifth.outcomes[4].document["snapshot_id"]}
-    return first + second + third + fourth + fifth + _under_both(bench, COPIES, copied)
+    copied = {"snapshot": fifth.outcomes[3].document["snapshot_id"]}
+    copies = _under_both(bench, COPIES, copied)
+    return first + second + third + fifth + copies + _under_both(bench, FOURTH_BOX, {})
 
 
 def _under_both(bench: Bench, lines: tuple[tuple[str, ...], ...], facts: dict[str, str]) -> Lived:
