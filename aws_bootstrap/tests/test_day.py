@@ -1,4 +1,4 @@
-"""A day with a box, from the config file to the last terminate: every command as a person types it, one after another."""
+"""A day with a box, from the config file to the last terminate: the commands as a person types them."""
 
 from __future__ import annotations
 
