@@ -16,7 +16,9 @@ from .models import (
     CleanupPlan,
     CleanupReport,
     CostReport,
+    ExecReport,
     ExtendReport,
+    GrowReport,
     ImageList,
     InstanceTypeList,
     LaunchReport,
@@ -26,11 +28,18 @@ from .models import (
     QuotaRequests,
     RegionFailure,
     RegionReason,
+    RemoveReport,
+    Resource,
     Result,
+    RunList,
     SetupReport,
     StartReport,
     StatusReport,
+    VolumeList,
 )
+
+#: What `ssh` and `exec` exit with where this side failed, as OpenSSH does.
+SSH_FAILED = 255
 
 
 def continue_hint(name: str, setup_options: str = "") -> str:
@@ -85,7 +94,7 @@ def failed_regions(error: BootstrapError, named: Sequence[str]) -> tuple[RegionF
 
 @error_for.register
 def _listing_error(
-    result: InstanceTypeList | ImageList | PriceReport | QuotaReport | QuotaHistory | CostReport,
+    result: InstanceTypeList | ImageList | PriceReport | QuotaReport | QuotaHistory | CostReport | VolumeList,
 ) -> BootstrapError | None:
     """Return the error of regions that could not be read."""
     return unread_regions(result.regions_failed)
@@ -188,6 +197,17 @@ def _extend_error(result: ExtendReport) -> BootstrapError | None:
 
 
 @error_for.register
+def _exec_error(result: ExecReport) -> BootstrapError | None:
+    """Return the error of a box on which the command did not run to its end. Its exit code is OpenSSH's."""
+    for failed in result.results:
+        if failed.error:
+            error = BootstrapError(failed.error, hint=result.hint, code=failed.error_code)
+            error.exit_code = SSH_FAILED
+            return error
+    return None
+
+
+@error_for.register
 def _start_error(result: StartReport) -> BootstrapError | None:
     """Return the error of a started box whose limits have changed while its tags have not."""
     for box in result.started:
@@ -198,6 +218,53 @@ def _start_error(result: StartReport) -> BootstrapError | None:
                 code="tags-failed",
             ).add_details(resources=result.resources())
     return None
+
+
+@error_for.register
+def _runs_error(result: RunList) -> BootstrapError | None:
+    """Return the error of boxes and regions whose runs are unknown."""
+    unread = unread_regions(result.regions_failed)
+    if unread or not result.boxes_failed:
+        return unread
+    failed = result.boxes_failed[0]
+    return IncompleteError(
+        f"The runs of {failed.ssh_alias or failed.instance_id} are unknown: {failed.error}",
+        hint=f"Show your boxes: {PROGRAM} status",
+        code="runs-unknown",
+    )
+
+
+@error_for.register
+def _grow_error(result: GrowReport) -> BootstrapError | None:
+    """Return the error of a volume that has grown while its filesystem has not."""
+    if result.filesystem != "failed":
+        return None
+    hint = None
+    if result.ssh_alias:
+        hint = f"Grow it on the box, sudo resize2fs DEVICE for ext4. Its disks: {SSH} {result.ssh_alias} lsblk -f"
+    return IncompleteError(
+        f"The volume has {result.size_gb} GB, but its filesystem has not grown: {result.filesystem_error}",
+        hint=hint,
+        code="filesystem-not-grown",
+    )
+
+
+@error_for.register
+def _remove_error(result: RemoveReport) -> BootstrapError | None:
+    """Return the error of volumes and snapshots that could not be deleted."""
+    remaining = [one for one in result.removed if not one.deleted]
+    if not remaining:
+        return None
+    error_type = BootstrapError
+    if len(remaining) < len(result.removed):
+        error_type = IncompleteError
+    names = ", ".join(one.id for one in remaining)
+    left = tuple(Resource(one.type, one.id, one.region, billing=True) for one in remaining)
+    return error_type(
+        f"Could not delete {names}: {remaining[0].error}",
+        hint=f"Show what remains: {PROGRAM} volume ls",
+        code="volume-not-deleted",
+    ).add_details(resources=left)
 
 
 @error_for.register

@@ -52,10 +52,32 @@ from .quota import (
     QuotaRequests,
     QuotaRow,
 )
+from .remote import ExecReport, ExecResult, SshReport
+from .rename import RenameReport
+from .runs import AttachReport, BoxFailure, LogReport, Run, RunList, RunReport
 from .status import EndedBox, InstanceStatus, OrphanVolume, StatusReport, VolumeStatus
 from .terminate import KeptVolume, TerminateReport, Termination, TerminationTarget
+from .volume import (
+    GrowReport,
+    RemovedDisk,
+    RemoveReport,
+    SnapshotReport,
+    SnapshotRow,
+    VolumeList,
+    VolumeReport,
+    VolumeRow,
+)
 
 __all__ = [
+    "RunReport",
+    "RunList",
+    "Run",
+    "LogReport",
+    "BoxFailure",
+    "AttachReport",
+    "SshReport",
+    "ExecResult",
+    "ExecReport",
     "AccessReport",
     "AccessRule",
     "AliasAddress",
@@ -78,6 +100,7 @@ __all__ = [
     "EbsVolume",
     "EndedBox",
     "ErrorReport",
+    "GrowReport",
     "Image",
     "ImageList",
     "ImageRow",
@@ -112,6 +135,14 @@ __all__ = [
     "QuotaRequests",
     "QuotaRow",
     "RegionFailure",
+    "RemoveReport",
+    "RemovedDisk",
+    "RenameReport",
+    "SnapshotReport",
+    "SnapshotRow",
+    "VolumeList",
+    "VolumeReport",
+    "VolumeRow",
     "RegionReason",
     "Resource",
     "Result",

@@ -96,7 +96,9 @@ class Case:
 CASES = [
     Case("status", "status"),
     Case("costs", "costs"),
+    Case("volume ls", "volume-ls"),
     Case("access", "access"),
+    Case("ps", "ps", regions=False),
     Case("cleanup --dry-run --include-ebs", "cleanup-dry-run", regions=False),
     Case("cleanup --include-ebs --yes", "cleanup", regions=False),
     Case("list instance-types", "list-instance-types", empty=("--prefix", "zz")),
@@ -190,7 +192,10 @@ def test_every_command_is_walked(world):
             command = group.get_command(context, name)
             yield from paths(command, f"{name} ") if isinstance(command, click.Group) else [before + name]
 
-    told = {"setup", "extend", "relaunch", "start", "stop", "completion"}  # these need a box, the other asks nothing
-    told |= {"config init", "config set", "config show", "config trust"}  # these neither; test_config_command.py
+    # These need a box, completion asks nothing, config has test_config_command.py, these of volume name one thing.
+    told = {"setup", "extend", "relaunch", "rename", "start", "stop", "completion"}
+    told |= {"ssh", "exec", "run", "logs", "attach"}
+    told |= {"config init", "config set", "config show", "config trust"}
+    told |= {f"volume {name}" for name in ("create", "grow", "restore", "rm", "snapshot")}
     left = {p for p in paths(main) if not any(case.args.startswith(p) for case in CASES)}
     assert {p for p in left if not p.startswith("sandbox ")} == told

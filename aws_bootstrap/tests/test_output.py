@@ -21,7 +21,9 @@ from aws_bootstrap.models import (
     AccessRule,
     AliasAddress,
     AliasEntry,
+    AttachReport,
     BoxAccess,
+    BoxFailure,
     CleanupPlan,
     CleanupReport,
     CompletionScript,
@@ -35,7 +37,10 @@ from aws_bootstrap.models import (
     DeletedVolume,
     DryRun,
     EndedBox,
+    ExecReport,
+    ExecResult,
     ExtendReport,
+    GrowReport,
     ImageList,
     ImageRow,
     InstanceStatus,
@@ -43,6 +48,7 @@ from aws_bootstrap.models import (
     InstanceTypeRow,
     KeptVolume,
     LaunchReport,
+    LogReport,
     MonthlyCost,
     OrphanVolume,
     PriceReport,
@@ -54,9 +60,18 @@ from aws_bootstrap.models import (
     QuotaRow,
     RegionFailure,
     RegionReason,
+    RemovedDisk,
+    RemoveReport,
+    RenameReport,
     Resource,
     Result,
+    Run,
+    RunList,
+    RunReport,
     SetupReport,
+    SnapshotReport,
+    SnapshotRow,
+    SshReport,
     StartedBox,
     StartReport,
     StatusReport,
@@ -65,6 +80,9 @@ from aws_bootstrap.models import (
     TerminateReport,
     Termination,
     VolumeEntry,
+    VolumeList,
+    VolumeReport,
+    VolumeRow,
     VolumeStatus,
     ZonePrice,
 )
@@ -137,6 +155,9 @@ ENDED = Termination(
 BILLS = CostItem("instance", "i-1", "us-west-2", 0.2, 146.0, None, BOX.launch_time, "AIDA", True, state="running")
 SNAPSHOT = CostItem("snapshot", "snap-1", "us-west-2", None, None, 0.001, None, None, False, size_gb=20)
 GONE = EndedBox("i-2", "aws-gpu2", "us-west-2", "deadline", "console", BOX.launch_time)
+THEN = datetime(2026, 1, 15, 10, 30, tzinfo=UTC)
+RUN = Run("i-1", "aws-gpu1", "train", "running", None, "python train.py", "/home/ubuntu", THEN, None, 90, "terminate")
+ENDED_RUN = dataclasses.replace(RUN, run="1", state="exited", exit_code=3, ended=THEN, then=None)
 PRICE = ZonePrice(
     region="us-west-2",
     availability_zone="us-west-2a",
@@ -159,6 +180,11 @@ NO_SPOT = dataclasses.replace(PRICE, spot_price_per_hour=None, spot_quota=None, 
 WEEK = (datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 8, tzinfo=UTC))
 NOW = datetime(2026, 1, 15, 10, 30, tzinfo=UTC)
 DISKS = (MonthlyCost("root volume", 8.0, 100),)
+DISK = VolumeRow(
+    *("vol-1", "us-west-2", "us-west-2a", 100, "available", "kept", None, None, 8.0, "AIDAME", True),
+    created_by_us=True,
+)
+COPY = SnapshotRow("snap-1", "us-west-2", 100, "completed", "vol-1", NOW, 5.0, "AIDAME", yours=True)
 STARTED = StartedBox(
     *("i-1", "aws-gpu1", "us-west-2", "us-west-2a", "stopped", "running", "g4dn.xlarge", "192.0.2.1"),
     price_per_hour=0.526,
@@ -213,6 +239,17 @@ RESULTS: list[Result] = [
     CleanupReport(("us-west-2",), (), (), (), (), ()),
     CompletionScript("bash", "complete …"),
     ExtendReport("i-1", "aws-gpu1", "us-west-2", None, 5400),
+    SshReport("i-1", "aws-gpu1", exit_code=3, output="out\n", truncated=False),
+    ExecReport(
+        (
+            ExecResult("i-1", "aws-gpu1", exit_code=0, output="out\n", truncated=False),
+            ExecResult("i-2", "aws-gpu2", error="aws-gpu2 does not answer", error_code="ssh-timeout"),
+        )
+    ),
+    RunReport(RUN),
+    LogReport("i-1", "aws-gpu1", RUN, "run", output="out\n", truncated=False),
+    AttachReport("i-1", "aws-gpu1", ENDED_RUN, exit_code=3, output="out\n", truncated=False),
+    RunList((ENDED_RUN, RUN), ("aws-gpu1",), (BoxFailure("i-2", None, "it has no alias on this machine"),)),
     ConfigReport(
         (ConfigFile("user", "/c.toml", "missing"), ConfigFile("project", "/p.toml", "ignored", "it is not trusted")),
         (
@@ -229,6 +266,13 @@ RESULTS: list[Result] = [
     StatusReport((), ("us-west-2",), (), (), ended=(GONE, dataclasses.replace(GONE, ssh_alias=None, ended_at=None))),
     StopReport((StoppedBox("i-1", "aws-gpu1", "us-west-2", "running", "stopped", 8.0, DISKS, NOW),)),
     StopReport((), declined=True),
+    RenameReport("i-1", "us-west-2", "aws-gpu1", "trainer"),
+    VolumeList((DISK, dataclasses.replace(DISK, use="attached", ssh_alias="aws-gpu1")), (COPY,), ("us-west-2",)),
+    VolumeList((), (), ("us-west-2",)),
+    VolumeReport("vol-1", "us-west-2", "us-west-2a", 100, 8.0, "snap-1", "snap-2"),
+    SnapshotReport("snap-1", "vol-1", "us-west-2", 100, "pending", 5.0, availability_zone="us-west-2a"),
+    GrowReport("vol-1", "us-west-2", 50, 100, 8.0, "grown", "aws-gpu1"),
+    RemoveReport((RemovedDisk("volume", "vol-1", "us-west-2", 100, 8.0, deleted=True),)),
     StartReport((STARTED, dataclasses.replace(STARTED, current_state="pending", public_ip=None))),
 ]
 NAMES = [f"{type(r).__name__}-{n}" for n, r in enumerate(RESULTS)]

@@ -63,6 +63,9 @@ MAY_IMPORT = {
         "gpu",
         "idleness",
         "ssh",
+        "ssh_bytes",
+        "ssh_frame",
+        "ssh_session",
         "sshconfig",
         "known_hosts",
         "keys",
@@ -102,6 +105,8 @@ MAY_IMPORT = {
     "ssh_mount": {"ssh_frame", "errors"},
     "ssh_errors": {"ssh_frame", "errors", "invocation"},
     "ssh_frame": set(),
+    "ssh_bytes": {"ssh_frame"},
+    "ssh_session": {"ssh", "ssh_errors", "errors"},
     "sshconfig": {"files", "errors", "defaults"},
     "known_hosts": {"files", "sshconfig"},
     "guardian": {"cloud_init", "models"},
@@ -149,6 +154,8 @@ MAY_IMPORT = {
         "next_commands",
         "next_config",
         "next_power",
+        "next_runs",
+        "next_volumes",
         "command_lines",
         "timings",
     },
@@ -163,10 +170,14 @@ MAY_IMPORT = {
         "next_config",
         "next_offers",
         "next_power",
+        "next_runs",
+        "next_volumes",
         "command_lines",
     },
     "next_commands": {"models", "invocation", "command_lines", "next_offers"},
+    "next_volumes": {"next_commands", "models", "command_lines"},
     "next_offers": {"models", "command_lines"},
+    "next_runs": {"models", "next_commands", "command_lines"},
     "next_power": {"next_commands", "models", "command_lines"},
     "command_lines": {"models", "invocation"},
     "models": {"models", "gpu", "idleness"},
@@ -335,7 +346,8 @@ def test_only_the_doors_print():
 @pytest.mark.parametrize("path", MODULES, ids=NAMES)
 def test_printed_commands_begin_with_a_mark(path):
     """A command written out works for nobody who has a profile, `uv run` or `--sandbox`: see invocation.py."""
-    verbs = "launch|setup|stop|start|status|costs|prices|access|terminate|cleanup|list|quota|config|completion"
+    boxes = "launch|setup|stop|start|rename|volume|status|costs|access|terminate|cleanup"
+    verbs = f"{boxes}|prices|list|quota|config|completion"
     sandbox_verbs = "start|stop|status|env|fault|log|account|interrupt|reset"
     written_out = re.compile(rf"aws-bootstrap (--sandbox )?({verbs}|sandbox ({sandbox_verbs}))\b")
     docstrings = docstrings_of(tree(path))

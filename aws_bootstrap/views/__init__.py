@@ -1,6 +1,6 @@
 """What a person sees of each result. Functions from a result to text; no I/O."""
 
-from .. import next_power  # noqa: F401 (adds its commands)
+from .. import next_power, next_runs, next_volumes  # noqa: F401 (they add their commands)
 from . import (
     access,
     cleanup,
@@ -12,8 +12,11 @@ from . import (
     power,
     prices,
     quota,
+    remote,
+    rename,
     status,
     terminate,
+    volume,
 )
 from .text import text
 
@@ -28,7 +31,10 @@ __all__ = [
     "power",
     "prices",
     "quota",
+    "remote",
+    "rename",
     "status",
     "terminate",
     "text",
+    "volume",
 ]

@@ -51,7 +51,9 @@ class Scenario:
 
     def command(self, facts: Facts) -> list[str]:
         """The words of the command line."""
-        return [*(word.format(**facts) for word in self.argv), "-o", "json"]
+        words = [word.format(**facts) for word in self.argv]
+        place = words.index("--") if "--" in words else len(words)  # what follows is for a box
+        return [*words[:place], "-o", "json", *words[place:]]
 
 
 # --- goals ---------------------------------------------------------------------------------------------------
@@ -81,6 +83,26 @@ def extended(reached: Reached) -> bool:
     return reached.document["deadline"] is not None
 
 
+def has_output(reached: Reached) -> bool:
+    """The command on the box has printed."""
+    return reached.document["output"] == "reached\n" and reached.document["exit_code"] == 0
+
+
+def all_have_output(reached: Reached) -> bool:
+    """So has that on each box."""
+    return [one["output"] for one in reached.document["results"]] == ["reached\n"]
+
+
+def run_started(reached: Reached) -> bool:
+    """A run is in the document."""
+    return reached.document["run"]["state"] == "running"
+
+
+def runs_listed(reached: Reached) -> bool:
+    """The box has answered."""
+    return reached.document["boxes"] == ["aws-gpu1"]
+
+
 def stopped(reached: Reached) -> bool:
     """The box is stopped, and keeps its volume and its alias."""
     volume = reached.account.find(reached.facts["volume"])
@@ -93,6 +115,37 @@ def started(reached: Reached) -> bool:
     """The box runs."""
     states = [one["current_state"] for one in reached.document["started"]]
     return reached.account.is_alive(reached.facts["box"]) and states == ["running"]
+
+
+def renamed(reached: Reached) -> bool:
+    """The box has its new alias."""
+    return reached.document["ssh_alias"] == "trainer" and reached.facts["box"] in reached.aliases
+
+
+def listed_volumes(reached: Reached) -> bool:
+    """The kept and the orphan volumes are listed as such."""
+    uses = {one["volume_id"]: one["use"] for one in reached.document["volumes"]}
+    return uses[reached.facts["orphan"]] == "orphan" and uses[reached.facts["kept"]] == "kept"
+
+
+def volume_created(reached: Reached) -> bool:
+    """The volume exists."""
+    return reached.account.is_alive(reached.document["volume_id"])
+
+
+def snapshot_created(reached: Reached) -> bool:
+    """The snapshot is of the box's volume."""
+    return reached.document["volume_id"] == reached.facts["volume"]
+
+
+def grown(reached: Reached) -> bool:
+    """Volume and filesystem have the new size."""
+    return reached.document["size_gb"] == 6 and reached.document["filesystem"] == "grown"
+
+
+def orphan_removed(reached: Reached) -> bool:
+    """The volume is gone."""
+    return not reached.account.is_alive(reached.facts["orphan"])
 
 
 def set_up_by_id(reached: Reached) -> bool:
@@ -263,8 +316,32 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("setup", ("setup", "aws-gpu1"), set_up, world="volume", boot=True),
     Scenario("setup-id", ("setup", "{nameless}"), set_up_by_id, world="leftovers", boot=True),
     Scenario("extend", ("extend", "aws-gpu1", "2h"), extended, world="volume", boot=True),
+    Scenario("ssh", ("ssh", "aws-gpu1", "--", "echo", "reached"), has_output, world="volume", boot=True),
+    Scenario("ssh-only-box", ("ssh", "--", "echo", "reached"), has_output, world="volume", boot=True),
+    Scenario("exec", ("exec", "aws-gpu1", "--", "echo", "reached"), all_have_output, world="volume", boot=True),
+    Scenario("run", ("run", "aws-gpu1", "--", "sleep", "600"), run_started, world="volume", boot=True),
+    Scenario(
+        "run-follow", ("run", "aws-gpu1", "--follow", "--", "echo", "reached"), has_output, world="volume", boot=True
+    ),
+    Scenario("logs-guardian", ("logs", "aws-gpu1", "--guardian"), listed, world="volume", boot=True),
+    Scenario("ps", ("ps",), runs_listed, world="volume", boot=True),
     Scenario("stop", ("stop", "aws-gpu1", "--yes"), stopped, world="on-demand"),
     Scenario("start", ("start", "aws-gpu1"), started, world="stopped", boot=True),
+    Scenario("rename", ("rename", "{box}", "trainer"), renamed, world="box"),
+    Scenario("volume-ls", ("volume", "ls"), listed_volumes, world="leftovers"),
+    Scenario("volume-create", ("volume", "create", "--size", "1"), volume_created),
+    Scenario("volume-snapshot", ("volume", "snapshot", "aws-gpu1"), snapshot_created, world="volume", boot=True),
+    Scenario(
+        "volume-restore", ("volume", "restore", "{snapshot}", "--zone", "us-west-2b"), volume_created, world="copied"
+    ),
+    Scenario(
+        "volume-restore-abroad",
+        ("volume", "restore", "{snapshot}", "--zone", "eu-west-1a"),
+        volume_created,
+        world="copied",
+    ),
+    Scenario("volume-grow", ("volume", "grow", "aws-gpu1", "--size", "6", "--yes"), grown, world="volume", boot=True),
+    Scenario("volume-rm", ("volume", "rm", "{orphan}", "--yes"), orphan_removed, world="leftovers", ends=("orphan",)),
     Scenario("status", ("status",), shown, world="two-regions"),
     Scenario("status-region", ("status", "-r", ABROAD), shown_abroad, world="two-regions"),
     Scenario("status-ended", ("status",), shown_with_ended, world="ended"),
