@@ -33,6 +33,8 @@ SECTIONS: dict[str, dict[str, Listed]] = {
         "setup": Listed("commands.setup", "setup", "Run the remote setup again; completed steps are skipped."),
         "extend": Listed("commands.extend", "extend", "Change when a box ends by itself."),
         "access": Listed("commands.access", "access", "Show who may reach the SSH port of your boxes, or change it."),
+        "bake": Listed("commands.bake", "bake", "Create an image of a box, for boxes that need no setup."),
+        "image": Listed("commands.image", "image", "List and remove the images that were baked."),
         "terminate": Listed("commands.terminate", "terminate", "Terminate boxes and delete their data volumes."),
         "relaunch": Listed(
             "commands.relaunch",

@@ -28,6 +28,7 @@ def launch(app: App, /, dry_run: bool, yes: bool, tag: tuple[tuple[str, str], ..
       aws-bootstrap launch
       aws-bootstrap launch --dry-run
       aws-bootstrap launch --instance-type g5.xlarge --region eu-west-1 --yes
+      aws-bootstrap launch --image baked
       aws-bootstrap launch -r us-west-2 -r us-east-1 --wait --max-price 0.30
     """
     from ..config import LaunchConfig
@@ -36,6 +37,7 @@ def launch(app: App, /, dry_run: bool, yes: bool, tag: tuple[tuple[str, str], ..
 
     options.check_effects(
         options.without("--wait-timeout", "--wait"),
+        options.beside("--ami-filter", "--image"),
         options.beside("--python-version", "--no-setup"),
         options.beside("--setup-script", "--no-setup"),
     )

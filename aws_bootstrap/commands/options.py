@@ -103,6 +103,11 @@ _LAUNCH = (
         help="AMI name pattern; the newest matching image is used.",
     ),
     click.option(
+        "--image",
+        metavar="IMAGE",
+        help="Image in place of the pattern: `baked` (the newest that you baked), an AMI's id or a name.",
+    ),
+    click.option(
         "--spot/--on-demand", default=True, show_default=True, help="Market: spot, or on-demand at its price."
     ),
     click.option(

@@ -35,6 +35,7 @@ from .facts import (
     Subnet,
     Volume,
 )
+from .image import BakePlan, BakeReport, ImageRemoval, ImageRemovals, OwnImageList, OwnImageRow
 from .launch import DryRun, EbsVolume, LaunchReport, OnDemandOffer, SetupReport
 from .left_out import LeftOutBox, LeftOutVolume
 from .listing import ImageList, ImageRow, InstanceTypeList, InstanceTypeRow
@@ -57,6 +58,8 @@ __all__ = [
     "AccessRule",
     "AliasAddress",
     "AliasEntry",
+    "BakePlan",
+    "BakeReport",
     "BoxAccess",
     "CleanupPlan",
     "CleanupReport",
@@ -72,6 +75,8 @@ __all__ = [
     "ErrorReport",
     "Image",
     "ImageList",
+    "ImageRemoval",
+    "ImageRemovals",
     "ImageRow",
     "ImageSnapshot",
     "IngressRule",
@@ -92,6 +97,8 @@ __all__ = [
     "OnDemandOffer",
     "OrphanVolume",
     "OwnImage",
+    "OwnImageList",
+    "OwnImageRow",
     "Prices",
     "Quota",
     "QuotaChange",

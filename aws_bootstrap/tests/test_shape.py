@@ -126,10 +126,11 @@ MAY_IMPORT = {
         "paths",
         "timings",
     },
-    "output": {"console", "views", "models", "errors", "next_commands", "command_lines", "timings"},
+    "output": {"console", "views", "models", "errors", "next_commands", "next_images", "command_lines", "timings"},
     "console": {"invocation", "models"},
-    "views": {"views", "models", "gpu", "next_commands", "command_lines"},
+    "views": {"views", "models", "gpu", "next_commands", "next_images", "command_lines"},
     "next_commands": {"models", "invocation", "command_lines"},
+    "next_images": {"models", "next_commands", "command_lines", "defaults"},
     "command_lines": {"models", "invocation"},
     "models": {"models", "gpu", "idleness"},
     "outcomes": {"models", "errors", "invocation"},
@@ -293,7 +294,7 @@ def test_only_the_doors_print():
 @pytest.mark.parametrize("path", MODULES, ids=NAMES)
 def test_printed_commands_begin_with_a_mark(path):
     """A command written out works for nobody who has a profile, `uv run` or `--sandbox`: see invocation.py."""
-    verbs = "launch|setup|status|costs|access|terminate|cleanup|list|quota|completion"
+    verbs = "launch|setup|status|costs|access|terminate|cleanup|list|quota|completion|bake|image"
     sandbox_verbs = "start|stop|status|env|fault|log|account|interrupt|reset"
     written_out = re.compile(rf"aws-bootstrap (--sandbox )?({verbs}|sandbox ({sandbox_verbs}))\b")
     docstrings = docstrings_of(tree(path))

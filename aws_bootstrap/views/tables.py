@@ -1,4 +1,4 @@
-"""The tables of each result: their records and headings. Those of a cleanup are in cleanup_tables.py."""
+"""The tables of each result: their records and headings. Those of a cleanup and of own images are elsewhere."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from ..models import (
     TerminateReport,
     Termination,
 )
-from . import cleanup_tables
+from . import cleanup_tables, own_image_tables
 from .cost_report import title_of
 from .costs import a_month
 from .table import Columns, Table, tables
 from .text import other_owner
 
-__all__ = ["Table", "cleanup_tables", "tables"]
+__all__ = ["Table", "cleanup_tables", "own_image_tables", "tables"]
 
 
 # --- access ----------------------------------------------------------------------------------------------
