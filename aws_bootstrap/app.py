@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
@@ -136,6 +136,12 @@ class App:
         """Return whether the user agrees. Without a terminal that is a usage error, not a hang."""
         self.require_answer(yes=yes)
         return yes or self.console.agrees(question)
+
+    def choose(self, question: str, options: Sequence[str]) -> int | None:
+        """Return the position of the option that a person chooses; None where nobody can choose."""
+        if self.console.is_text and self.console.is_interactive():
+            return self.console.chosen(question, options)
+        return None
 
     def consents(self, question: Callable[[], str], *, yes: bool) -> bool:
         """Return whether a person agrees to more than was requested. Without `yes`, nobody to ask is a no."""

@@ -13,7 +13,7 @@ import click
 from . import output, silence, startup
 from .app import App
 from .commands import COMMANDS, SECTIONS, load
-from .commands.command import GLOBAL_OPTIONS, examples_last
+from .commands.command import GLOBAL_OPTIONS, examples_last, split_line
 from .console import OutputFormat, drop_stdout
 from .errors import SIGNALS, BootstrapError, Interrupted, UsageError, interrupt_behind
 from .invocation import PROGRAM
@@ -69,14 +69,15 @@ class Group(click.Group):
         if args is None:
             args = sys.argv[1:]
         given = list(args)
+        own, _ = split_line(given)  # what follows is for a box
         app = extra.setdefault("obj", None) or App()
-        app.begin(_requested_format(given))
+        app.begin(_requested_format(own))
         silence.report_to(partial(output.warn, code="region-failed"))
         extra |= {"obj": app, "standalone_mode": False, "prog_name": "aws-bootstrap"}
         with startup.watched():
             try:
                 startup.raise_signals(_interrupt)
-                _check_format(given)
+                _check_format(own)
                 code = super().main(given, *rest, **extra)
                 if app.failure:
                     raise app.failure
@@ -86,10 +87,10 @@ class Group(click.Group):
                 sys.exit(exc.exit_code)
             except click.UsageError as exc:
                 startup.ignore_signals()
-                _fail(self._refused(exc, given), app, debug=app.debug or "--debug" in given)
+                _fail(self._refused(exc, own), app, debug=app.debug or "--debug" in own)
             except (Exception, KeyboardInterrupt) as exc:
                 startup.ignore_signals()
-                _fail(exc, app, debug=app.debug or "--debug" in given)
+                _fail(exc, app, debug=app.debug or "--debug" in own)
         if isinstance(code, int):
             sys.exit(code)
         sys.exit(0)

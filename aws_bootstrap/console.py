@@ -11,7 +11,7 @@ import errno
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -137,6 +137,20 @@ class Console:
             if word in ("", "n", "no"):
                 return False
             self.note("Answer y or n.")
+
+    def chosen(self, question: str, options: Sequence[str]) -> int:
+        """Return the position of the option that the user chooses by its number. KeyboardInterrupt at Ctrl-D."""
+        for number, option in enumerate(options, 1):
+            self.note(f"  {number}  {option}")
+        while True:
+            self.note(f"{question} [1-{len(options)}]: ", nl=False)
+            answer = _read_line()
+            if not answer:
+                raise KeyboardInterrupt  # Ctrl-D
+            word = answer.strip()
+            if word.isascii() and word.isdigit() and 1 <= int(word) <= len(options):
+                return int(word) - 1
+            self.note(f"Answer with a number from 1 to {len(options)}.")
 
     def _final(self, text: str) -> str:
         """Return the text with its commands filled in and its secrets hidden."""

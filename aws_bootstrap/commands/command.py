@@ -14,6 +14,8 @@ from ..app import App
 from ..console import OutputFormat
 
 _WITHOUT_VARIABLE = {"yes", "help"}
+#: The key of the words for a box, in what the contexts of one line share.
+_REMOTE = "aws_bootstrap.remote"
 
 
 def examples_last(settings: dict[str, Any]) -> dict[str, Any]:
@@ -46,6 +48,38 @@ class Command(click.Command):
             if _is_negated(param):
                 defaults[param.name] = False
         return super().make_context(info_name, args, parent, default_map=defaults, **extra)
+
+
+class RemoteCommand(Command):
+    """A command that passes a command line to a box: the words after `--`, which Click would swallow.
+
+    They are neither options nor arguments of this program: `remote_words` returns them.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the words before `--`, and keep those after it."""
+        own, remote = split_line(args)
+        ctx.meta[_REMOTE] = remote
+        return super().parse_args(ctx, own)
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        """Return the parts of the usage line, the words for the box at its end."""
+        return [*super().collect_usage_pieces(ctx), "[-- COMMAND...]"]
+
+
+def split_line(words: Sequence[str]) -> tuple[list[str], list[str] | None]:
+    """Return the words before the first `--`, and those after it; None if there is none."""
+    words = list(words)
+    if "--" not in words:
+        return words, None
+    place = words.index("--")
+    return words[:place], words[place + 1 :]
+
+
+def remote_words(ctx: click.Context) -> list[str] | None:
+    """Return the words after `--` of a RemoteCommand's line; None if it has no `--`."""
+    words: list[str] | None = ctx.meta.get(_REMOTE)
+    return words
 
 
 def _inherited_defaults(parent: click.Context | None, info_name: str | None) -> Mapping[str, Any]:

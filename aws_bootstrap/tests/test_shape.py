@@ -22,7 +22,7 @@ TESTS = sorted((PACKAGE / "tests").rglob("*.py"))
 DOORS = {
     "boto3": {"aws.py"},
     "botocore": {"aws.py", "aws_clients.py", "aws_loader.py", "aws_parser.py", "region_names.py"},
-    "subprocess": {"ssh.py"},
+    "subprocess": {"ssh.py", "ssh_copy.py", "ssh_session.py", "ssh_tunnel.py"},
     "click": {"cli.py", "console.py", "output.py", "views/", "commands/"},
     "yaml": {"output.py"},
     "tabulate": {"output.py"},

@@ -1,0 +1,103 @@
+"""Pick the box that a command of the day is about: the one that is named, else the only one that runs.
+
+A name is looked up in the SSH config of this machine alone, so that `ssh ALIAS` costs no call to AWS. Without a name
+all regions are read, since an alias may outlive its box.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from .. import output
+from ..errors import BootstrapError, UsageError
+from ..invocation import PROGRAM
+from ..outcomes import unread_regions
+from ..parallel import gather
+from ..sshconfig import Host, find_in
+from .aliases import alias_order
+from .box import Box
+from .inventory import managed_hosts, not_found, read
+from .owners import find_owner
+
+if TYPE_CHECKING:
+    from ..app import App
+
+
+def host(app: App, name: str | None) -> Host:
+    """Return how ssh reaches the box of that alias or id; without a name that of the caller's only running box.
+
+    Where several run, a person chooses at the terminal. BootstrapError `not-found` where no box has the name or none
+    runs, `no-alias` where this machine has no alias for it; UsageError where several run and nobody can choose.
+    """
+    if name:
+        return _named(app, name)
+    box = _only_box(app)
+    if box.host is None:
+        raise _no_alias(box.instance_id)
+    return box.host
+
+
+def _named(app: App, name: str) -> Host:
+    """Return the host of that alias or instance id."""
+    found = find_in(managed_hosts(app), name)
+    if found:
+        return found
+    if name.startswith("i-"):
+        raise _no_alias(name)
+    raise not_found([name])
+
+
+def _only_box(app: App) -> Box:
+    """Return the caller's box that runs; of several the one that a person chooses."""
+    running, unread = _running_boxes(app)
+    if not running:
+        raise unread or BootstrapError(
+            "No box of yours is running.",
+            hint=f"Launch one: {PROGRAM} launch\nShow all boxes: {PROGRAM} status",
+            code="not-found",
+        )
+    if unread:
+        output.warn(str(unread), code=unread.code)
+    if len(running) == 1:
+        return running[0]
+    labels = [_label(box) for box in running]
+    chosen = app.choose("Which box?", labels)
+    if chosen is None:
+        names = ", ".join(box.alias or box.instance_id for box in running)
+        raise UsageError(
+            f"{len(running)} boxes of yours are running: {names}. Name the one that you mean.",
+            hint=f"Show them: {PROGRAM} status",
+        )
+    return running[chosen]
+
+
+def _running_boxes(app: App) -> tuple[list[Box], BootstrapError | None]:
+    """Return the caller's running boxes by alias, and the error of the regions that could not be read."""
+    read_boxes = partial(read, app, volumes="none")
+    inventory, owner = gather(read_boxes, partial(find_owner, app))
+    running: list[Box] = []
+    for box in inventory.boxes:
+        is_own = owner is None or box.instance.owner == owner
+        if box.instance.state == "running" and is_own:
+            running.append(box)
+    running.sort(key=_order)
+    return running, unread_regions(inventory.failed)
+
+
+def _order(box: Box) -> tuple[int, str]:
+    """Return what to sort boxes by."""
+    return alias_order(box.alias or box.instance_id)
+
+
+def _label(box: Box) -> str:
+    """Return the line that shows a box among others."""
+    return f"{box.alias or box.instance_id}  {box.instance.instance_type}  {box.region}"
+
+
+def _no_alias(instance_id: str) -> BootstrapError:
+    return BootstrapError(
+        f"{instance_id} has no alias on this machine.",
+        hint=f"Add one: {PROGRAM} cleanup --sync",
+        code="no-alias",
+    )
