@@ -294,9 +294,7 @@ KNOWN_CODES: dict[str, Known] = {
     "InvalidInstanceID.Malformed": Known(code="not-found", hint=f"List your boxes: {PROGRAM} status"),
     "InvalidSubnetID.NotFound": Known(code="not-found", hint=f"List your subnets: aws ec2 describe-subnets{PROFILE}"),
     "InvalidSubnet": Known(code="not-found", hint=f"List your subnets: aws ec2 describe-subnets{PROFILE}"),
-    "InvalidAMIName.Duplicate": Known(
-        code="image-exists", hint=f"Choose another name: {PROGRAM} bake ALIAS --name NAME"
-    ),
+    "InvalidAMIName.Duplicate": Known(code="image-exists", hint="Choose another name with --name."),
     "InvalidAMIID.NotFound": Known(code="not-found", hint="The image was withdrawn meanwhile. Run the command again."),
     "InvalidVolume.NotFound": Known(code="not-found", hint=f"List your boxes: {PROGRAM} status"),
     "ResourceAlreadyExistsException": Known(

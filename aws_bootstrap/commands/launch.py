@@ -28,7 +28,6 @@ def launch(app: App, /, dry_run: bool, yes: bool, tag: tuple[tuple[str, str], ..
       aws-bootstrap launch
       aws-bootstrap launch --dry-run
       aws-bootstrap launch --instance-type g5.xlarge --region eu-west-1 --yes
-      aws-bootstrap launch --image baked
       aws-bootstrap launch -r us-west-2 -r us-east-1 --wait --max-price 0.30
     """
     from ..config import LaunchConfig

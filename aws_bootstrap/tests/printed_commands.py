@@ -26,7 +26,7 @@ STAGES = (
 )
 
 # What a line without a terminal would refuse to do is agreed to at one.
-ASKING = r"(terminate|cleanup|quota request|--format-volume)(?!.*(--yes|--dry-run|--help))"
+ASKING = r"(terminate|cleanup|bake aws|image rm|quota request|--format-volume)(?!.*(--yes|--dry-run|--help))"
 
 
 def stage(line: Line) -> int:
@@ -75,6 +75,9 @@ def named(world: World, text: str) -> str:
     alias, instance = world.spare() if ending else ("aws-gpu1", "")
     if "i-0123456789abcdef0" in text:
         instance = instance or dict(world.boxes())["aws-gpu1"]
+    if re.search(r"image (rm|ls)|--image", text):
+        image_id = world.image()
+        text = re.sub(r"(?<=image rm )trainer-2026|ami-0123456789abcdef0", image_id, text)
     volume = world.free_volume() if "vol-0" in text else ""
     changed = text.replace("aws-gpu1", alias).replace("i-0123456789abcdef0", instance)
     return changed.replace("vol-0123456789abcdef0", volume).replace("| source", "| cat")

@@ -23,10 +23,13 @@ FOLDER = Path(__file__).parents[2] / "docs" / "schemas" / "v1"
 #: The result of each command, by the name of its schema. To document one more command, add one more line here.
 DOCUMENTS: dict[str, type[Result]] = {
     "access": models.AccessReport,
+    "bake": models.BakeReport,
     "cleanup": models.CleanupReport,
     "cleanup-dry-run": models.CleanupPlan,
     "completion": models.CompletionScript,
     "costs": models.CostReport,
+    "image-ls": models.OwnImageList,
+    "image-rm": models.ImageRemovals,
     "launch": models.LaunchReport,
     "launch-dry-run": models.DryRun,
     "list-amis": models.ImageList,

@@ -93,7 +93,7 @@ class Box:
 
     async def _boot_old_disk(self, config: cloud_init.Config, *, is_copy: bool) -> None:
         """Run the units before the network, then cloud-init on a copy, then mount and start what is enabled."""
-        await self._processes.run_as_root("systemctl sandbox-early-boot")
+        await self._processes.run_as_root("sandbox-early-boot")
         if is_copy:
             self.tree.personalize(self.machine, self.host_name)
             self._write_user_files(config)

@@ -46,13 +46,16 @@ EXISTING: dict[str, tuple[Existing, ...]] = {
     "AuthorizeSecurityGroupEgress": (_GROUP,),
     "AuthorizeSecurityGroupIngress": (_GROUP,),
     "CancelSpotInstanceRequests": (Existing("spot-instances-request", ("SpotInstanceRequestId.N",)),),
+    "CreateImage": (Existing("instance", ("InstanceId",)),),
     "CreateSecurityGroup": (Existing("vpc", ("VpcId",)),),
     "CreateSnapshot": (_VOLUME,),
     "CreateVolume": (Existing("snapshot", ("SnapshotId",)),),
     "DeleteKeyPair": (Existing("key-pair", ("KeyName", "KeyPairId")),),
     "DeletePlacementGroup": (Existing("placement-group", ("GroupName",)),),
     "DeleteSecurityGroup": (_GROUP,),
+    "DeleteSnapshot": (Existing("snapshot", ("SnapshotId",)),),
     "DeleteVolume": (_VOLUME,),
+    "DeregisterImage": (Existing("image", ("ImageId",)),),
     "DetachVolume": (_VOLUME, Existing("instance", ("InstanceId",))),
     "GetConsoleOutput": (_INSTANCES,),
     "ModifyInstanceAttribute": (
@@ -79,6 +82,7 @@ EXISTING: dict[str, tuple[Existing, ...]] = {
 }
 #: What a call creates. Such a resource has no tags yet: the call's own count, as `aws:RequestTag/…`.
 CREATED: dict[str, tuple[str, ...]] = {
+    "CreateImage": ("image", "snapshot"),
     "CreateKeyPair": ("key-pair",),
     "CreatePlacementGroup": ("placement-group",),
     "CreateSecurityGroup": ("security-group",),

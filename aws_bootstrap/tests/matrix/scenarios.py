@@ -81,6 +81,24 @@ def extended(reached: Reached) -> bool:
     return reached.document["deadline"] is not None
 
 
+def baked(reached: Reached) -> bool:
+    """The image exists, and the box runs as before."""
+    image = reached.account.find(reached.document["image_id"] or "")
+    return image is not None and reached.account.is_alive(reached.facts["box"]) and reached.document["source_ready"]
+
+
+def images_shown(reached: Reached) -> bool:
+    """The image is in the document."""
+    return [one["image_id"] for one in reached.document["images"]] == [reached.facts["image"]]
+
+
+def image_removed(reached: Reached) -> bool:
+    """The image and its snapshot are gone, the box stays."""
+    (removed,) = reached.document["removed"]
+    is_gone = reached.account.find(reached.facts["image"]) is None
+    return is_gone and len(removed["snapshots_deleted"]) == 1 and reached.account.is_alive(reached.facts["box"])
+
+
 def set_up_by_id(reached: Reached) -> bool:
     """And the box that had no alias has one."""
     return set_up(reached) and reached.facts["nameless"] in reached.aliases
@@ -243,6 +261,10 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("setup", ("setup", "aws-gpu1"), set_up, world="volume", boot=True),
     Scenario("setup-id", ("setup", "{nameless}"), set_up_by_id, world="leftovers", boot=True),
     Scenario("extend", ("extend", "aws-gpu1", "2h"), extended, world="volume", boot=True),
+    Scenario("bake", ("bake", "aws-gpu1", "--name", "trainer", "--yes"), baked, world="volume", boot=True),
+    Scenario("image-ls", ("image", "ls"), images_shown, world="image"),
+    Scenario("image-rm", ("image", "rm", "trainer", "--yes"), image_removed, world="image", ends=("image",)),
+    Scenario("launch-image", (*_BARE, "--image", "baked"), launched, world="image", undone=True),
     Scenario("status", ("status",), shown, world="two-regions"),
     Scenario("status-region", ("status", "-r", ABROAD), shown_abroad, world="two-regions"),
     Scenario("status-ended", ("status",), shown_with_ended, world="ended"),

@@ -45,8 +45,6 @@ def systemctl(program: str, arguments: list[str]) -> int:
         return 0
     if verb == "sandbox-boot":
         return _boot()
-    if verb == "sandbox-early-boot":
-        return _early_boot()
     if verb == "list-units":
         return _list_units(names)
     action = _VERBS.get(verb)
@@ -93,20 +91,6 @@ def _boot() -> int:
         status = max(status, _start(link.stem))
     for link in sorted(box.place(TIMER_WANTS).glob("*.timer")):
         status = max(status, _start(link.name))
-    return status
-
-
-def _early_boot() -> int:
-    """Run the units that systemd runs before the network is up, one after another; return the highest status."""
-    status = 0
-    for link in sorted(box.place(EARLY_WANTS).glob("*.service")):
-        unit = read_unit(link.stem)
-        if not all(box.place(path).exists() for path in unit.get("ConditionPathExists", [])):
-            continue
-        for command in unit["ExecStart"]:
-            # sudo maps the paths of a script into the tree of a plain box, but not those of a program's file.
-            script = box.place(words_of(command, {})[0]).read_text()
-            status = max(status, subprocess.run(["sudo", "-n", "bash", "-c", script]).returncode)
     return status
 
 
