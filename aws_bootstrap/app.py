@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .keys import LocalKeys
     from .models import Result
     from .paths import Paths
+    from .settings import Settings
     from .ssh import Ssh
 
 
@@ -34,7 +35,11 @@ class App:
 
     def __init__(self, *, profile: str | None = None, paths: Paths | None = None) -> None:
         self.profile = profile
+        #: The region of a config file: below the environment's, above that of the profile.
+        self.region: str | None = None
         self.debug = False
+        #: Whether the command line or the environment chooses the format: then no config file does.
+        self.has_format = False
         self.console = Console()
         if paths is not None:
             self.paths = paths
@@ -57,7 +62,14 @@ class App:
         """Return access to AWS, set up at its first call."""
         from .aws import Aws
 
-        return Aws(self.profile)
+        return Aws(self.profile, region=self.region)
+
+    @cached_property
+    def settings(self) -> Settings:
+        """Return the config files in force, read at the first call. UsageError if one cannot be used."""
+        from .settings import load
+
+        return load(self.paths)
 
     @cached_property
     def keys(self) -> LocalKeys:
@@ -74,13 +86,18 @@ class App:
 
         return Ssh(self.paths)
 
-    def begin(self, output_format: OutputFormat) -> None:
-        """Become the app of a command that begins now: its console is the one that everything writes to."""
+    def begin(self, output_format: OutputFormat | None = None) -> None:
+        """Become the app of a command that begins now: its console is the one that everything writes to.
+
+        Without a format it is text, unless a config file has another one.
+        """
         self.failure = None
+        self.has_format = output_format is not None
+        vars(self).pop("settings", None)
         timings.record(None)
         self.console.invocation = self.invocation
         self.console.secrets = self.secrets
-        self.console.begin(output_format)
+        self.console.begin(output_format or OutputFormat.TEXT)
         output.use(self.console)
 
     def secrets(self) -> tuple[str, ...]:

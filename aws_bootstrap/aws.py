@@ -44,8 +44,11 @@ TIMEOUTS: Mapping[str, float] = {"connect_timeout": 5, "read_timeout": 20}
 class Aws:
     """Clients for one profile. Each is created at its first use, once per service and region."""
 
-    def __init__(self, profile: str | None = None, timeouts: Mapping[str, float] = TIMEOUTS) -> None:
+    def __init__(
+        self, profile: str | None = None, timeouts: Mapping[str, float] = TIMEOUTS, *, region: str | None = None
+    ) -> None:
         self.profile = profile
+        self._configured_region = region
         self._timeouts = timeouts
         self._clients: dict[tuple[str, str, bool], Any] = {}
         self._maker = ClientMaker()
@@ -54,8 +57,12 @@ class Aws:
 
     @property
     def region(self) -> str:
-        """Return the region of the environment or the profile, else the default. botocore does not read AWS_REGION."""
-        return os.environ.get("AWS_REGION") or self._session.region_name or DEFAULT_REGION
+        """Return the region of the environment, a config file or the profile, else the default.
+
+        botocore does not read AWS_REGION.
+        """
+        named = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or self._configured_region
+        return named or self._session.region_name or DEFAULT_REGION
 
     def secrets(self) -> tuple[str, ...]:
         """Return what must never be shown: the secret key and session token in use, as far as known. No call."""

@@ -113,7 +113,10 @@ def _interrupt(number: int) -> KeyboardInterrupt:
 
 def _fail(exc: BaseException, app: App, *, debug: bool) -> NoReturn:
     """Show the failure and exit with its code."""
+    from .commands.configured import adopt_format
+
     error = _to_error(exc)
+    adopt_format(app)
     if app.failure and isinstance(error, Interrupted):
         error = _with_failure(error, app.failure)
     if debug:
@@ -167,8 +170,11 @@ def _check_format(args: Sequence[str]) -> None:
         raise UsageError(f"AWS_BOOTSTRAP_OUTPUT is '{named}'; it can be {', '.join(OutputFormat)}.")
 
 
-def _requested_format(args: Sequence[str]) -> OutputFormat:
-    """Return the format named anywhere on the line: a usage error must come in it, though parsing stops earlier."""
+def _requested_format(args: Sequence[str]) -> OutputFormat | None:
+    """Return the format named anywhere on the line, or by the environment; None if there is none.
+
+    A usage error must come in it, though parsing stops earlier.
+    """
     requested = os.environ.get("AWS_BOOTSTRAP_OUTPUT", "")
     for number, word in enumerate(args):
         if word in ("-o", "--output") and number + 1 < len(args):
@@ -177,7 +183,7 @@ def _requested_format(args: Sequence[str]) -> OutputFormat:
             requested = word.partition("=")[2]
         elif word.startswith("-o") and not word.startswith("--"):
             requested = word[2:].removeprefix("=")
-    return output.format_named(requested) or OutputFormat.TEXT
+    return output.format_named(requested)
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})

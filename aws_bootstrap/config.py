@@ -57,6 +57,8 @@ class LaunchConfig:
     image: str | None = None
     spot: bool = True
     region: tuple[str, ...] = ()
+    #: Whether prices determine the order of regions and types, in place of the order given.
+    cheapest: bool = False
     wait: bool = False
     wait_timeout: float = defaults.WAIT_SECONDS
     max_price: float | None = None

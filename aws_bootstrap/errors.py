@@ -292,6 +292,7 @@ KNOWN_CODES: dict[str, Known] = {
     ),
     "InvalidInstanceID.NotFound": Known(code="not-found", hint=f"List your boxes: {PROGRAM} status"),
     "InvalidInstanceID.Malformed": Known(code="not-found", hint=f"List your boxes: {PROGRAM} status"),
+    "IncorrectInstanceState": Known(hint=f"Its state is changing. Show it: {PROGRAM} status"),
     "InvalidSubnetID.NotFound": Known(code="not-found", hint=f"List your subnets: aws ec2 describe-subnets{PROFILE}"),
     "InvalidSubnet": Known(code="not-found", hint=f"List your subnets: aws ec2 describe-subnets{PROFILE}"),
     "InvalidAMIName.Duplicate": Known(code="image-exists", hint="Choose another name with --name."),

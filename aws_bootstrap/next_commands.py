@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import singledispatch
 
+from . import next_offers
 from .command_lines import commands_in, own, words_of
 from .invocation import PROFILE, SSH
 from .models import (
@@ -23,9 +24,9 @@ from .models import (
     ExtendReport,
     ImageList,
     InstanceStatus,
-    InstanceTypeList,
     LaunchReport,
     OrphanVolume,
+    PriceReport,
     QuotaReport,
     QuotaRequests,
     Result,
@@ -34,8 +35,7 @@ from .models import (
     TerminateReport,
     Termination,
 )
-from .models.facts import Market
-from .models.quota import SMALLEST_BOX, value_to_request
+from .next_offers import region_options
 
 #: The program on the box that prints Jupyter's address with its token; by its path, since not every shell finds it.
 JUPYTER_LINK = ".aws-bootstrap/jupyter-link"
@@ -97,7 +97,11 @@ def of_box(box: InstanceStatus, *, instructions: bool) -> list[Command]:
     on the box alone. `setup` skips what is done, and gives a box without an alias one.
     """
     name = box.ssh_alias or box.instance_id
-    if box.state not in ("running", "pending") or is_of_another(box):
+    if is_of_another(box):
+        return []
+    if box.state in ("stopping", "stopped"):
+        return [own("Start", "start", name), terminate(name)]
+    if box.state not in ("running", "pending"):
         return []
     commands: list[Command] = []
     if instructions and box.state == "running":
@@ -174,33 +178,6 @@ def _delete_by_id(volume: OrphanVolume, title: str) -> Command:
     return Command("delete-volume", words, title)
 
 
-# --- quotas ----------------------------------------------------------------------------------------------
-
-
-def of_family(result: InstanceTypeList, family: str) -> list[Command]:
-    """Return how to see and to raise the quota of an instance family, in the regions listed."""
-    regions = region_options(result.regions)
-    show = own(f"See the {family} quota", "quota", "show", "--family", family, *regions)
-    return [show, quota_request(family, "spot", result.enough[family], result.regions)]
-
-
-def quota_request(family: str, market: Market, vcpus: int, regions: Iterable[str]) -> Command:
-    """Return the command that requests so many vCPUs in these regions; the default family is left out."""
-    options: list[str] = []
-    if family != "gvt":
-        options += ["--family", family]
-    options += ["--type", market, "--desired-value", str(vcpus), *region_options(regions)]
-    return own("Request more", "quota", "request", *options)
-
-
-def region_options(regions: Iterable[str]) -> list[str]:
-    """Return the options that name these regions."""
-    words: list[str] = []
-    for region in regions:
-        words += ["-r", region]
-    return words
-
-
 # --- results ---------------------------------------------------------------------------------------------
 
 
@@ -228,7 +205,8 @@ def _after_launch(report: LaunchReport) -> tuple[Command, ...]:
 def _of_end(report: LaunchReport) -> list[Command]:
     """Return how to end a box by itself; what to do with its data volume where that is set."""
     if report.deadline is None and report.idle_timeout_seconds is None:
-        return [set_limit(report.ssh_alias or str(report.instance_id))]
+        always = own("For every launch", "config", "set", "launch.ttl", "8h")
+        return [set_limit(report.ssh_alias or str(report.instance_id)), always]
     volume = report.ebs_volume
     if volume is None:
         return []
@@ -357,18 +335,8 @@ def _after_access(report: AccessReport) -> tuple[Command, ...]:
 
 @next_commands.register
 def _after_quota(report: QuotaReport) -> tuple[Command, ...]:
-    """Return a request for the first quota shown, in all its regions: for the family's smallest boxes."""
-    if not report.quotas:
-        return ()
-    first = report.quotas[0]
-    regions: list[str] = []
-    highest = 0.0
-    for quota in report.quotas:
-        if quota.family == first.family and quota.quota_type == first.quota_type:
-            regions.append(quota.region)
-            highest = max(highest, quota.value)
-    desired = value_to_request(highest, SMALLEST_BOX[first.family])
-    return (quota_request(first.family, first.quota_type, desired, regions),)
+    """Return a request for more."""
+    return next_offers.after_quota(report)
 
 
 @next_commands.register
@@ -378,6 +346,12 @@ def _after_quota_request(result: QuotaRequests) -> tuple[Command, ...]:
         return ()
     regions = region_options(row.region for row in result.requests)
     return (own("Follow it", "quota", "history", "--family", result.requests[0].family, *regions),)
+
+
+@next_commands.register
+def _after_prices(report: PriceReport) -> tuple[Command, ...]:
+    """Return how to launch at the lowest price."""
+    return next_offers.after_prices(report)
 
 
 @next_commands.register

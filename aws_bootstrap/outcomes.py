@@ -23,6 +23,7 @@ from .models import (
     InstanceTypeList,
     LaunchReport,
     OwnImageList,
+    PriceReport,
     QuotaHistory,
     QuotaReport,
     QuotaRequests,
@@ -30,6 +31,7 @@ from .models import (
     RegionReason,
     Result,
     SetupReport,
+    StartReport,
     StatusReport,
 )
 
@@ -86,7 +88,7 @@ def failed_regions(error: BootstrapError, named: Sequence[str]) -> tuple[RegionF
 
 @error_for.register
 def _listing_error(
-    result: InstanceTypeList | ImageList | OwnImageList | QuotaReport | QuotaHistory | CostReport,
+    result: InstanceTypeList | ImageList | OwnImageList | PriceReport | QuotaReport | QuotaHistory | CostReport,
 ) -> BootstrapError | None:
     """Return the error of regions that could not be read."""
     return unread_regions(result.regions_failed)
@@ -186,6 +188,19 @@ def _extend_error(result: ExtendReport) -> BootstrapError | None:
         hint=f"Write them yourself: {result.tag_command}",
         code="tags-failed",
     )
+
+
+@error_for.register
+def _start_error(result: StartReport) -> BootstrapError | None:
+    """Return the error of a started box whose limits have changed while its tags have not."""
+    for box in result.started:
+        if box.tag_error:
+            return IncompleteError(
+                f"{box.ssh_alias} has its new limits, but its tags, which `status` reads, have not: {box.tag_error}",
+                hint=f"Write them yourself: {box.tag_command}",
+                code="tags-failed",
+            ).add_details(resources=result.resources())
+    return None
 
 
 @error_for.register

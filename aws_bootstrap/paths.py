@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from pathlib import Path  # at run time where it is used: shell completion does without
 
+#: The config file of a project, looked for in the current folder alone.
+PROJECT_CONFIG = "aws-bootstrap.toml"
+
 
 class Paths(NamedTuple):
     """The files this tool reads and writes outside a project. `environ` is the process's environment."""
@@ -27,6 +30,25 @@ class Paths(NamedTuple):
     def known_hosts(self) -> Path:
         """Return the file of the boxes' host keys, by instance id."""
         return self.home / "known_hosts"
+
+    @property
+    def user_config(self) -> str | None:
+        """Return the path of the user's config file; None where AWS_BOOTSTRAP_CONFIG is empty."""
+        named = self.environ.get("AWS_BOOTSTRAP_CONFIG")
+        if named is not None:
+            return os.path.abspath(os.path.expanduser(named)) if named else None
+        folder = self.environ.get("XDG_CONFIG_HOME", "")
+        if not os.path.isabs(folder):  # the specification has a relative one ignored
+            folder = os.path.expanduser("~/.config")
+        return os.path.join(folder, "aws-bootstrap", "config.toml")
+
+    @property
+    def project_config(self) -> str | None:
+        """Return the path of the current folder's config file; None where that folder was deleted."""
+        try:
+            return os.path.join(os.getcwd(), PROJECT_CONFIG)
+        except OSError:
+            return None
 
     @property
     def ssh_config(self) -> Path:

@@ -29,6 +29,7 @@ from .ssh_mount import MOUNT_SECONDS, VolumeUnformatted, mount_command, mount_eb
 
 __all__ = [
     "CONNECT_SECONDS",
+    "DEFAULT_TIMEOUTS",
     "GPU_SECONDS",
     "LOGIN_SECONDS",
     "LoginTimeouts",

@@ -32,6 +32,8 @@ SECTIONS: dict[str, dict[str, Listed]] = {
         "costs": Listed("commands.costs", "costs", "Show what everything of yours costs: an hour, a month, so far."),
         "setup": Listed("commands.setup", "setup", "Run the remote setup again; completed steps are skipped."),
         "extend": Listed("commands.extend", "extend", "Change when a box ends by itself."),
+        "stop": Listed("commands.stop", "stop", "Stop on-demand boxes."),
+        "start": Listed("commands.start", "start", "Start stopped boxes, and wait until they answer by SSH."),
         "access": Listed("commands.access", "access", "Show who may reach the SSH port of your boxes, or change it."),
         "bake": Listed("commands.bake", "bake", "Create an image of a box, for boxes that need no setup."),
         "image": Listed("commands.image", "image", "List and remove the images that were baked."),
@@ -46,10 +48,14 @@ SECTIONS: dict[str, dict[str, Listed]] = {
         ),
     },
     "What AWS offers": {
+        "prices": Listed("commands.prices", "prices", "Show prices by zone, cheapest first, with your quota."),
         "list": Listed("commands.list", "list_", "List instance types or images."),
         "quota": Listed("commands.quota", "quota", "Show and raise the account's vCPU quotas for GPU instances."),
     },
     "This program": {
+        "config": Listed(
+            "commands.config", "config", "Show and change the config files: defaults of options, and presets."
+        ),
         "completion": Listed("commands.completion", "completion", "Print a shell completion script."),
         "sandbox": Listed("sandbox.cli", "sandbox", "Rehearse with a local EC2 and local boxes."),
     },

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from .. import timings
 from ..app import App
@@ -26,8 +27,43 @@ def examples_last(settings: dict[str, Any]) -> dict[str, Any]:
     return settings | {"help": text.strip(), "epilog": sign + examples}
 
 
+class Context(click.Context):
+    """Click's context. The defaults of options come from the config files, read when the first one is looked up."""
+
+    def __init__(self, *args: Any, reads_config: bool = False, **extra: Any) -> None:
+        super().__init__(*args, **extra)
+        #: Whether the config files have values for this command. A help page and completion show none.
+        self.reads_config = reads_config and self.find_object(App) is not None
+
+    @property
+    def table(self) -> tuple[str, ...]:
+        """Return the table of the config files that has this command's options: the names of group and command."""
+        names = [self.info_name or ""]
+        parent = self.parent
+        while parent is not None and parent.parent is not None:
+            names.insert(0, parent.info_name or "")
+            parent = parent.parent
+        return tuple(names)
+
+    def lookup_default(self, name: str, call: bool = True) -> Any:
+        """Return the parameter's value of the config files; None if they have none."""
+        given = super().lookup_default(name)
+        if given is not None or not self.reads_config or self.resilient_parsing:
+            return given
+        from .configured import default_of
+
+        return default_of(self.find_object(App), self.table, self.command, name)
+
+
 class Command(click.Command):
-    """A command that takes the global options too, and reads each option from AWS_BOOTSTRAP_<COMMAND>_<OPTION>."""
+    """A command that takes the global options too, and reads each option from AWS_BOOTSTRAP_<COMMAND>_<OPTION>.
+
+    What neither the line nor the environment sets comes from the config files.
+    """
+
+    context_class = Context
+    #: Whether the config files have a table for this command.
+    has_table = True
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **examples_last(kwargs))
@@ -41,13 +77,46 @@ class Command(click.Command):
     ) -> click.Context:
         """Return Click's own context, with the negative names of switches read from the environment: …_ON_DEMAND=1.
 
-        They take precedence over the defaults of a parent context, as every variable does.
+        They take precedence over the defaults of a parent context and of the config files, as every variable does.
+        With a `default_map` the config files are not read.
         """
-        defaults = dict(extra.pop("default_map", None) or _inherited_defaults(parent, info_name))
+        given = extra.pop("default_map", None)
+        defaults = dict(given or _inherited_defaults(parent, info_name))
         for param in self.params:
-            if _is_negated(param):
-                defaults[param.name] = False
-        return super().make_context(info_name, args, parent, default_map=defaults, **extra)
+            negated = _negated(param)
+            if negated is not None:
+                defaults[param.name] = negated
+        reads_config = self.has_table and given is None
+        return super().make_context(
+            info_name, args, parent, default_map=defaults, **{"reads_config": reads_config, **extra}
+        )
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the words, then apply the preset that they name, if the command has presets."""
+        rest = super().parse_args(ctx, args)
+        for param in self.params:
+            if _negated(param) is not None and ctx.get_parameter_source(param.name) is ParameterSource.DEFAULT_MAP:
+                ctx.set_parameter_source(param.name, ParameterSource.ENVIRONMENT)
+        if isinstance(ctx, Context) and ctx.reads_config and not ctx.resilient_parsing and "preset" in ctx.params:
+            from .configured import apply_preset
+
+            apply_preset(ctx, ctx.find_object(App), ctx.table)
+        return rest
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command, with what the config files have for every command, after their warnings."""
+        app = ctx.find_object(App)
+        if self.has_table and app is not None:
+            from .configured import adopt
+
+            adopt(app)
+        return super().invoke(ctx)
+
+
+class PlainCommand(Command):
+    """A command without a table. It works beside a config file that no other command can use."""
+
+    has_table = False
 
 
 class RemoteCommand(Command):
@@ -89,13 +158,22 @@ def _inherited_defaults(parent: click.Context | None, info_name: str | None) -> 
     return parent.default_map.get(info_name or "") or {}
 
 
-def _is_negated(param: click.Parameter) -> bool:
-    """Return whether the environment sets the second name of a switch like `--spot/--on-demand`."""
+def negative_variable(param: click.Parameter) -> str | None:
+    """Return the variable of the second name of a switch like `--spot/--on-demand`; None for another parameter."""
     if not isinstance(param, click.Option) or not isinstance(param.envvar, str) or not param.secondary_opts:
-        return False
+        return None
     prefix = param.envvar.removesuffix(_constant(_longest(param.opts)))
-    value = os.environ.get(prefix + _constant(_longest(param.secondary_opts)), "")
-    return value.lower() in ("1", "true", "yes", "on", "t", "y")
+    return prefix + _constant(_longest(param.secondary_opts))
+
+
+def _negated(param: click.Parameter) -> bool | None:
+    """Return the value that the environment gives a switch by its second name; None if it does not."""
+    value = os.environ.get(negative_variable(param) or "", "").lower()
+    if value in ("1", "true", "yes", "on", "t", "y"):
+        return False
+    if value in ("0", "false", "no", "off", "f", "n"):
+        return True
+    return None
 
 
 def _longest(names: Sequence[str]) -> str:

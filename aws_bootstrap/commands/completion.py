@@ -5,10 +5,10 @@ from __future__ import annotations
 import click
 
 from ..app import App
-from .command import Command
+from .command import PlainCommand
 
 
-@click.command(cls=Command)
+@click.command(cls=PlainCommand)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:

@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 
 @click.command(cls=Command)
 @options.launch_options
+@click.option(
+    "--preset",
+    metavar="NAME",
+    shell_complete=options.complete_preset,
+    help="Options that a config file has under this name; those typed here are above them.",
+)
 @click.option("--yes", "-y", is_flag=True, help="Accept on-demand without a prompt if spot has no capacity.")
 @click.option("--dry-run", is_flag=True, help="Show the plan; change nothing.")
 @click.pass_obj
@@ -28,7 +34,7 @@ def launch(app: App, /, dry_run: bool, yes: bool, tag: tuple[tuple[str, str], ..
       aws-bootstrap launch
       aws-bootstrap launch --dry-run
       aws-bootstrap launch --instance-type g5.xlarge --region eu-west-1 --yes
-      aws-bootstrap launch -r us-west-2 -r us-east-1 --wait --max-price 0.30
+      aws-bootstrap launch -r us-west-2 -r us-east-1 --cheapest --max-price 0.30
     """
     from ..config import LaunchConfig
     from ..views import questions
@@ -40,6 +46,7 @@ def launch(app: App, /, dry_run: bool, yes: bool, tag: tuple[tuple[str, str], ..
         options.beside("--python-version", "--no-setup"),
         options.beside("--setup-script", "--no-setup"),
     )
+    del chosen["preset"]  # its options are among the others
     config = LaunchConfig(tag=dict(tag), **chosen)
     existing = workflow.find_existing(config, app)
     if existing and not dry_run:

@@ -14,11 +14,12 @@ from ..invocation import PROGRAM, SSH
 _COMMANDS: dict[str, str] = {"help": f"{PROGRAM}{{}} --help", "version": f"{PROGRAM} --version"}
 for _command, _words in {
     f"{PROGRAM} terminate{{}}": "delete destroy down end kill remove rm",
-    # Whoever stops a box means to keep its disk: no command that deletes it, which an agent would run as it is.
-    f"{PROGRAM} terminate --help": "shutdown stop",
+    f"{PROGRAM} stop{{}}": "halt pause poweroff shutdown suspend",
+    f"{PROGRAM} start{{}}": "boot resume unpause wake",
     f"{PROGRAM} launch{{}}": "create new provision run up",
     f"{PROGRAM} status{{}}": "instances ls ps show volumes",
-    f"{PROGRAM} costs{{}}": "bill billing cost price prices spend",
+    f"{PROGRAM} costs{{}}": "bill billing cost spend",
+    f"{PROGRAM} prices{{}}": "price pricing spot-prices",
     f"{PROGRAM} cleanup{{}}": "clean gc prune sync",
     f"{PROGRAM} setup{{}}": "bootstrap install",
     f"{PROGRAM} access{{}}": "allow firewall",
@@ -28,7 +29,7 @@ for _command, _words in {
     f"{PROGRAM} quota show{{}}": "limits quotas",
     f"{SSH}{{}}": "connect exec shell ssh",
     "aws login{}": "login",
-    "aws configure{}": "config configure",
+    "aws configure{}": "configure",
 }.items():
     _COMMANDS.update(dict.fromkeys(_words.split(), _command))
 
@@ -37,6 +38,9 @@ _SUBCOMMANDS = {
     "image delete": f"{PROGRAM} image rm{{}}",
     "image list": f"{PROGRAM} image ls{{}}",
     "image remove": f"{PROGRAM} image rm{{}}",
+    "config edit": f"{PROGRAM} config set --help",
+    "config get": f"{PROGRAM} config show{{}}",
+    "config list": f"{PROGRAM} config show{{}}",
     "list boxes": f"{PROGRAM} status{{}}",
     "list images": f"{PROGRAM} list amis{{}}",
     "list instances": f"{PROGRAM} status{{}}",
@@ -47,8 +51,7 @@ _SUBCOMMANDS = {
     "quota raise": f"{PROGRAM} quota request{{}}",
 }
 
-_STOP = "A box cannot be stopped and started again, only terminated. Its disk is deleted.\n"
-_NOTES = {"down": _STOP, "shutdown": _STOP, "stop": _STOP}
+_NOTES = {"down": f"This deletes its disk. To keep an on-demand box: {PROGRAM} stop{{}}\n"}
 
 #: The options that a word without one is meant for, by its form.
 _FORMS = {
@@ -81,8 +84,14 @@ def _other_word(error: click.exceptions.NoSuchCommand, line: Sequence[str]) -> s
     rest = [word for word in line if word not in (name, "--sandbox")]
     if _group(error) in rest:
         rest.remove(_group(error))
-    words = template.replace("{}", _after_space(rest)).replace(PROGRAM, _program(error, line))
-    return _NOTES.get(name, "") + _instead(words)
+    program = _program(error, line)
+    note, words = [_filled(text, rest, program) for text in (_NOTES.get(name, ""), template)]
+    return note + _instead(words)
+
+
+def _filled(template: str, rest: Sequence[str], program: str) -> str:
+    """Return the template with the rest of the line, and with how its commands begin."""
+    return template.replace("{}", _after_space(rest)).replace(PROGRAM, program)
 
 
 def _other_place(error: click.exceptions.NoSuchOption, line: Sequence[str], root: click.Group) -> str | None:

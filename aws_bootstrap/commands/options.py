@@ -9,6 +9,7 @@ import click
 from .. import defaults
 from ..app import App
 from ..errors import UsageError
+from ..invocation import PROGRAM
 from .params import (
     BOX_NAME,
     INSTANCE_TYPE,
@@ -33,6 +34,14 @@ def complete_alias(ctx: click.Context, param: click.Parameter, begun: str) -> li
 
     app = ctx.find_object(App) or App()
     return [alias for alias in aliases(app) if alias.startswith(begun)]
+
+
+def complete_preset(ctx: click.Context, param: click.Parameter, begun: str) -> list[str]:
+    """Return the presets with this beginning, of the config files in force."""
+    from .configured import preset_names
+
+    app = ctx.find_object(App) or App()
+    return [name for name in preset_names(app.settings) if name.startswith(begun)]
 
 
 region = click.option(
@@ -116,6 +125,9 @@ _LAUNCH = (
         multiple=True,
         type=REGION,
         help="AWS region; repeatable, tried in this order.  [default: $AWS_REGION, then the profile's, then us-west-2]",
+    ),
+    click.option(
+        "--cheapest", is_flag=True, help="Try regions and types in the order of their prices, cheapest first."
     ),
     click.option("--wait", is_flag=True, help="Keep trying until there is capacity, up to --wait-timeout."),
     click.option(
@@ -255,7 +267,10 @@ def check_effects(*rules: WithoutEffect) -> None:
         source = ctx.get_parameter_source(_python_name(rule.option))
         other_is_given = bool(ctx.params[rule.other])
         if source is click.core.ParameterSource.COMMANDLINE and other_is_given is rule.beside:
-            raise UsageError(f"{rule.option} has no effect {rule.reason}.", hint=rule.hint)
+            hint = rule.hint
+            if ctx.get_parameter_source(rule.other) is click.core.ParameterSource.DEFAULT_MAP:
+                hint = f"A config file sets it: {PROGRAM} config show {ctx.info_name}"
+            raise UsageError(f"{rule.option} has no effect {rule.reason}.", hint=hint)
 
 
 def launch_options(command: Any) -> Any:

@@ -63,6 +63,23 @@ class LocalPath(click.Path):
         return Path(str(text))
 
 
+class Picture(LocalPath):
+    """A picture to write: an SVG or PNG file in a folder that exists."""
+
+    name = "file"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path; a usage error unless its name ends with .svg or .png and its folder exists."""
+        path = super().convert(value, param, ctx)
+        if isinstance(path, str):
+            return path
+        if path.suffix.lower() not in (".svg", ".png"):
+            self.fail(f"'{value}' is not a picture; end its name with .svg or .png.", param, ctx)
+        if not path.parent.is_dir():
+            self.fail(f"the folder of '{value}' does not exist.", param, ctx)
+        return path
+
+
 class Duration(click.ParamType[float]):
     """A length of time, in seconds."""
 

@@ -37,5 +37,6 @@ def relaunch(ctx: click.Context, /, name: str, yes: bool, dry_run: bool) -> None
         words.append("--yes")
     if dry_run:
         words.append("--dry-run")
-    with launch.make_context("launch", words, parent=ctx.parent) as launch_context:
+    # The words are the whole launch: a config file that has changed since must not change it.
+    with launch.make_context("launch", words, parent=ctx.parent, default_map={}) as launch_context:
         launch.invoke(launch_context)

@@ -51,12 +51,13 @@ from .own_images import (
     snapshot_progress,
 )
 from .paths import acl_allows, has_internet_gateway, public_access_block
-from .prices import on_demand_price, on_demand_prices, spot_prices
+from .power import find_in_state, start_instance, stop_instance, wait_started, wait_stopped
+from .prices import on_demand_price, on_demand_prices, spot_price_history, spot_prices
 from .requests import InstanceRequest
 from .rules import WORLD, allows, authorize, covers_port, find_rules, revoke, rule_changes
 from .snapshots import find_snapshots
 from .tags import of_settings as settings_tags
-from .types import find_instance_types, quota_family
+from .types import GPU_PATTERNS, find_instance_types, quota_family
 from .volumes import (
     EBS_DEVICE_NAME,
     EBS_MOUNT_POINT,
@@ -75,11 +76,13 @@ from .volumes import (
     validate_ebs_volume,
     volume_in_use,
 )
+from .zones import find_offerings, find_zones, placement_scores
 
 __all__ = [
     "EBS_DEVICE_NAME",
     "EBS_MOUNT_POINT",
     "ENDED",
+    "GPU_PATTERNS",
     "UNKNOWN",
     "WORLD",
     "Devices",
@@ -109,12 +112,14 @@ __all__ = [
     "find_devices",
     "find_image",
     "find_images",
+    "find_in_state",
     "find_instance_types",
     "find_instances",
     "find_key_pairs",
     "find_named",
     "find_network",
     "find_own_image",
+    "find_offerings",
     "find_own_images",
     "find_snapshot_deletion",
     "find_rules",
@@ -123,6 +128,7 @@ __all__ = [
     "find_volume",
     "find_volumes",
     "find_volumes_and_roots",
+    "find_zones",
     "get_address",
     "get_instances",
     "get_security_groups",
@@ -139,15 +145,19 @@ __all__ = [
     "on_demand_price",
     "on_demand_prices",
     "covers_port",
+    "placement_scores",
     "public_access_block",
     "quota_family",
     "revoke",
     "rule_changes",
     "settings_tags",
     "snapshot_progress",
+    "spot_price_history",
     "spot_prices",
     "spot_request_statuses",
+    "start_instance",
     "start_instances",
+    "stop_instance",
     "tag_limits",
     "revoke_format_permission",
     "terminate_instances",
@@ -155,5 +165,7 @@ __all__ = [
     "volume_in_use",
     "wait_detached",
     "wait_running",
+    "wait_started",
+    "wait_stopped",
     "world_sources",
 ]

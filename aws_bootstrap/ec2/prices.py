@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, cast
 
 from ..aws import translate_aws_errors
@@ -31,21 +32,43 @@ def spot_prices(ec2: EC2Client, instance_types: Iterable[str]) -> dict[tuple[str
     one:
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSpotPriceHistory.html
     """
+    newest: dict[tuple[str, str], SpotPrice] = {}
+    for key, history in _history_since(ec2, instance_types, datetime.now(UTC) - _CLOCK_AHEAD).items():
+        newest[key] = history[-1]
+    return newest
+
+
+@translate_aws_errors()
+def spot_price_history(
+    ec2: EC2Client, instance_types: Iterable[str], since: datetime
+) -> dict[tuple[str, str], tuple[SpotPrice, ...]]:
+    """Return the prices of each type in each zone of the region, by (type, zone), oldest first.
+
+    The first one is that in force at that moment, where EC2 knows it, and the last one the current price.
+    """
+    # If this machine's clock is ahead of EC2's, a history of the last minutes alone would begin in the future.
+    found = _history_since(ec2, instance_types, min(since, datetime.now(UTC) - _CLOCK_AHEAD))
+    return {key: tuple(history) for key, history in found.items()}
+
+
+def _history_since(
+    ec2: EC2Client, instance_types: Iterable[str], since: datetime
+) -> dict[tuple[str, str], list[SpotPrice]]:
+    """Return the prices by (type, zone), oldest first."""
     names = cast("list[InstanceTypeType]", sorted(set(instance_types)))
     if not names:
         return {}
-    newest: dict[tuple[str, str], SpotPrice] = {}
+    found: dict[tuple[str, str], list[SpotPrice]] = {}
     for page in ec2.get_paginator("describe_spot_price_history").paginate(
-        InstanceTypes=names, ProductDescriptions=["Linux/UNIX"], StartTime=datetime.now(UTC) - _CLOCK_AHEAD
+        InstanceTypes=names, ProductDescriptions=["Linux/UNIX"], StartTime=since
     ):
         for raw in page["SpotPriceHistory"]:
             price = _spot_price(raw)
-            if price is None:
-                continue
-            key = (price.instance_type, price.availability_zone)
-            if key not in newest or newest[key].timestamp < price.timestamp:
-                newest[key] = price
-    return newest
+            if price:
+                found.setdefault((price.instance_type, price.availability_zone), []).append(price)
+    for history in found.values():
+        history.sort(key=attrgetter("timestamp"))
+    return found
 
 
 def _spot_price(raw: SpotPriceTypeDef) -> SpotPrice | None:

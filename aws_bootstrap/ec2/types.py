@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 #: The quota family by how an instance type begins; the first that fits.
 _FAMILY_BY_PREFIX = {"p5": "p5", "p": "p", "g": "gvt", "vt": "gvt", "dl": "dl"}
+#: The names of all instance types with a GPU, and of few others: EC2 has no filter for GPUs.
+GPU_PATTERNS = ("dl*", "g*", "p*")
 
 
 def quota_family(instance_type: str) -> str | None:
@@ -42,6 +44,7 @@ def _instance_type(raw: InstanceTypeInfoTypeDef) -> InstanceType:
         memory_mib=raw.get("MemoryInfo", {}).get("SizeInMiB", 0),
         architectures=tuple(raw.get("ProcessorInfo", {}).get("SupportedArchitectures", ())),
         gpu=_gpu(raw),
+        gpu_memory_mib=_gpu_memory(raw),
     )
 
 
@@ -51,6 +54,14 @@ def _gpu(raw: InstanceTypeInfoTypeDef) -> str | None:
     for gpu in raw.get("GpuInfo", {}).get("Gpus", []):
         gpus.append(_one_gpu(gpu))
     return ", ".join(gpus) or None
+
+
+def _gpu_memory(raw: InstanceTypeInfoTypeDef) -> int | None:
+    """Return the memory of each GPU, of the smallest where they differ; None without a GPU, or if it is unknown."""
+    sizes: list[int] = []
+    for gpu in raw.get("GpuInfo", {}).get("Gpus", []):
+        sizes.append(gpu.get("MemoryInfo", {}).get("SizeInMiB", 0))
+    return min(sizes, default=0) or None
 
 
 def _one_gpu(raw: GpuDeviceInfoTypeDef) -> str:

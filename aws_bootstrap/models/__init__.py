@@ -11,6 +11,7 @@ from .cleanup import (
     VolumeEntry,
 )
 from .completion import CompletionScript
+from .config_report import ConfigChange, ConfigFile, ConfigReport, ConfigTrust, ConfigValue
 from .cost import MonthlyCost, Prices, TypePrice
 from .cost_report import CostItem, CostReport
 from .error import ErrorReport
@@ -39,6 +40,8 @@ from .image import BakePlan, BakeReport, ImageRemoval, ImageRemovals, OwnImageLi
 from .launch import DryRun, EbsVolume, LaunchReport, OnDemandOffer, SetupReport
 from .left_out import LeftOutBox, LeftOutVolume
 from .listing import ImageList, ImageRow, InstanceTypeList, InstanceTypeRow
+from .power import StartedBox, StartReport, StoppedBox, StopReport
+from .prices import PriceReport, ZonePrice
 from .quota import (
     Quota,
     QuotaChange,
@@ -65,6 +68,11 @@ __all__ = [
     "CleanupReport",
     "Command",
     "CompletionScript",
+    "ConfigChange",
+    "ConfigFile",
+    "ConfigReport",
+    "ConfigTrust",
+    "ConfigValue",
     "CostItem",
     "CostReport",
     "DeletedVolume",
@@ -99,6 +107,7 @@ __all__ = [
     "OwnImage",
     "OwnImageList",
     "OwnImageRow",
+    "PriceReport",
     "Prices",
     "Quota",
     "QuotaChange",
@@ -117,9 +126,13 @@ __all__ = [
     "SetupReport",
     "Snapshot",
     "SpotPrice",
+    "StartReport",
+    "StartedBox",
     "StateChange",
     "Subnet",
     "StatusReport",
+    "StopReport",
+    "StoppedBox",
     "TerminateReport",
     "Termination",
     "TerminationTarget",
@@ -128,6 +141,7 @@ __all__ = [
     "Volume",
     "VolumeEntry",
     "VolumeStatus",
+    "ZonePrice",
     "document",
     "optional",
     "private",

@@ -46,6 +46,13 @@ class InstanceType:
     memory_mib: int
     architectures: tuple[str, ...]
     gpu: str | None = None
+    #: The memory of each GPU; None without a GPU, or if EC2's reply lacks it.
+    gpu_memory_mib: int | None = None
+
+    @property
+    def gpu_memory_gb(self) -> int:
+        """Return that memory as its maker says it: EC2 reports 22888 MiB of an L4, which has 24 GB of 10^9 bytes."""
+        return round((self.gpu_memory_mib or 0) * 2**20 / 10**9)
 
 
 @dataclass(frozen=True)

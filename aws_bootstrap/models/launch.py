@@ -51,7 +51,7 @@ class DryRun(Result):
     #: What disks and address will cost a month, in all.
     monthly_cost_usd: float | None = None
     monthly_costs: tuple[MonthlyCost, ...] = ()
-    #: The prices of every instance type and region, where there are several.
+    #: The prices of every instance type and region in the order of the attempts, where there are several.
     prices: tuple[TypePrice, ...] | None = optional()
     ssh_port: int | None = optional()
     ssh_cidr: tuple[str, ...] | None = optional()
@@ -70,6 +70,8 @@ class DryRun(Result):
     name: str | None = optional()
     #: What `--image` was: `baked`, an image's id or its name.
     image: str | None = optional()
+    #: True where the prices determine that order.
+    cheapest: bool | None = optional()
     #: After how many seconds the box will end by itself; after how many without work; at what cost in USD.
     ttl_seconds: int | None = optional()
     idle_timeout_seconds: int | None = optional()

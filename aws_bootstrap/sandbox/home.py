@@ -142,6 +142,8 @@ class Home:
             "AWS_SHARED_CREDENTIALS_FILE": str(self.root / "aws-credentials"),
             "AWS_EC2_METADATA_DISABLED": "true",
             "AWS_BOOTSTRAP_CHECKIP_URL": f"{endpoint}{CONTROL_PATH}/checkip",
+            # Never the user's own file: it may name a profile, a key or a script.
+            "AWS_BOOTSTRAP_CONFIG": str(self.root / "config.toml"),
             "AWS_BOOTSTRAP_HOME": str(self.root),
             "AWS_BOOTSTRAP_LAUNCH_KEY_PATH": str(self.root / "id_ed25519.pub"),
             "AWS_BOOTSTRAP_CLEANUP_KEY_PATH": str(self.root / "id_ed25519.pub"),
@@ -167,7 +169,8 @@ def principal_variables(home: Home, principal: Mapping[str, str]) -> dict[str, s
     folder = home.root / "principals" / "-".join(filter(None, [principal["role"], principal["name"]]))
     with folder_errors(folder):
         ensure_private_folder(folder)
-    files = {"AWS_BOOTSTRAP_HOME": folder, "AWS_BOOTSTRAP_SSH_CONFIG": folder / "ssh_config"}
+    files = {"AWS_BOOTSTRAP_HOME": folder, "AWS_BOOTSTRAP_CONFIG": folder / "config.toml"}
+    files["AWS_BOOTSTRAP_SSH_CONFIG"] = folder / "ssh_config"
     for command in ("LAUNCH", "CLEANUP", "SETUP"):
         files[f"AWS_BOOTSTRAP_{command}_KEY_PATH"] = folder / "id_ed25519.pub"
     return variables | {name: str(path) for name, path in files.items()}

@@ -68,6 +68,7 @@ def safe_world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir(mode=0o700)
     monkeypatch.setenv("HOME", str(home))
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
@@ -111,7 +112,7 @@ def program(session_sandbox: Sandbox) -> Program:
     """The program in an empty sandbox, with no fault and no call so far."""
     session_sandbox.start()
     session_sandbox.wipe()
-    for name in ("ssh_config", "known_hosts", "id_ed25519", "id_ed25519.pub"):
+    for name in ("ssh_config", "known_hosts", "id_ed25519", "id_ed25519.pub", "config.toml"):
         (session_sandbox.home.root / name).unlink(missing_ok=True)
     return Program(session_sandbox)
 

@@ -137,6 +137,8 @@ class World:
     sandbox: Sandbox
     folder: Path
     volume: str = ""
+    on_demand: str = ""
+    """The alias of a box that can be stopped."""
 
     def prepare(self) -> None:
         """Programs on the PATH, quotas for many boxes, files that lines name, a volume that was used before."""
@@ -215,6 +217,14 @@ class World:
             done = self.run("aws-bootstrap launch --no-setup -o json")
             assert done.code == 0, done
         return self.boxes()[-1]
+
+    def stoppable(self) -> str:
+        """An alias of an on-demand box: the only one that was launched so, or a new one."""
+        if not self.on_demand or self.on_demand not in dict(self.boxes()):
+            done = self.run("aws-bootstrap launch --on-demand --no-setup -o json")
+            assert done.code == 0, done
+            self.on_demand = json.loads(done.out)["ssh_alias"]
+        return self.on_demand
 
     def thin_out(self, keep: int = 4) -> None:
         """End the youngest boxes: each costs the commands after it time."""

@@ -14,6 +14,7 @@ from aws_bootstrap.tests.documented import Ending, Line, World, lines
 
 # When a line is run: what it needs is there, and what it ends nobody needs afterwards. The first that fits counts.
 STAGES = (
+    r"config (init|set)",
     r"^aws-bootstrap launch$",
     r"(?<!sandbox )launch\b",
     r"^(?!.*(reboot|terminate|interrupt|sandbox (stop|start|reset)|cleanup(?! --dry)))",
@@ -26,7 +27,10 @@ STAGES = (
 )
 
 # What a line without a terminal would refuse to do is agreed to at one.
-ASKING = r"(terminate|cleanup|bake aws|image rm|quota request|--format-volume)(?!.*(--yes|--dry-run|--help))"
+ASKING = (
+    r"(terminate|cleanup|(?<!sandbox )stop|bake aws|image rm|quota request|config trust|--format-volume)"
+    r"(?!.*(--yes|--dry-run|--help))"
+)
 
 
 def stage(line: Line) -> int:
@@ -79,6 +83,8 @@ def named(world: World, text: str) -> str:
         image_id = world.image()
         text = re.sub(r"(?<=image rm )trainer-2026|ami-0123456789abcdef0", image_id, text)
     volume = world.free_volume() if "vol-0" in text else ""
+    if re.search(r"(?<!sandbox )(stop|start) aws-gpu1", text):
+        alias = world.stoppable()
     changed = text.replace("aws-gpu1", alias).replace("i-0123456789abcdef0", instance)
     return changed.replace("vol-0123456789abcdef0", volume).replace("| source", "| cat")
 

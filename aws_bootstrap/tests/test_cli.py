@@ -144,6 +144,7 @@ def test_the_help_lists_the_first_sentence_of_each_commands_own_help(name):
 
 def test_every_module_of_commands_is_listed():
     shared = {"__init__", "command", "meant", "options", "params"}
+    shared |= {"config_values", "configured", "edits", "keys", "tree"}  # what `config` and the config files need
     modules = {path.stem for path in Path(commands.__file__).parent.glob("*.py")} - shared
     assert modules == {listed.module.rpartition(".")[2] for listed in COMMANDS.values()} - {"cli"}
 
@@ -173,7 +174,8 @@ def test_a_mistyped_word_is_answered_with_the_nearest(run, args, nearest):
         ("delete aws-gpu1 --yes", "aws-bootstrap terminate aws-gpu1 --yes"),
         ("-o text delete aws-gpu1", "aws-bootstrap terminate -o text aws-gpu1"),
         ("--sandbox destroy", "aws-bootstrap --sandbox terminate"),
-        ("stop aws-gpu1", "aws-bootstrap terminate --help"),
+        ("shutdown aws-gpu1", "aws-bootstrap stop aws-gpu1"),
+        ("resume aws-gpu1", "aws-bootstrap start aws-gpu1"),
         ("create --on-demand", "aws-bootstrap launch --on-demand"),
         ("ls", "aws-bootstrap status"),
         ("billing -r us-west-2", "aws-bootstrap costs -r us-west-2"),
@@ -203,8 +205,10 @@ def test_a_line_that_means_another_is_answered_with_that_one(run, app, typed, in
     assert "Did you mean" not in done.stderr
 
 
-def test_a_box_to_be_stopped_is_not_silently_called_one_to_be_deleted(run):
-    assert "Its disk is deleted.\nRun instead: aws-bootstrap terminate --help" in run("stop").stderr
+def test_a_box_to_be_taken_down_is_not_silently_called_one_to_be_deleted(run):
+    said = run("down", "aws-gpu1").stderr
+    assert "This deletes its disk. To keep an on-demand box: aws-bootstrap stop aws-gpu1\n" in said
+    assert "Run instead: aws-bootstrap terminate aws-gpu1" in said
 
 
 @pytest.mark.parametrize("typed", ["launch g5.xlarge mistake", "status aws-gpu1", "--nonsense status", "frobnicate"])

@@ -15,6 +15,7 @@ DEFAULTS = {
     "ami_filter": "Deep Learning Base OSS Nvidia Driver GPU AMI (Ubuntu 24.04)*",
     "spot": True,
     "region": (),
+    "cheapest": False,
     "wait": False,
     "wait_timeout": 1800.0,
     "max_price": None,
@@ -52,7 +53,7 @@ def test_a_configuration_is_never_changed():
 
 def test_every_launch_option_is_a_field_and_every_field_an_option():
     options = {p.name for p in launch.params}
-    told_elsewhere = {"yes", "dry_run", "output", "profile", "debug", "timings"}
+    told_elsewhere = {"yes", "dry_run", "preset", "output", "profile", "debug", "timings"}
     assert options - told_elsewhere == set(LaunchConfig.__dataclass_fields__)
 
 

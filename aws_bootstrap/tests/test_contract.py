@@ -102,6 +102,7 @@ CASES = [
     Case("cleanup --include-ebs --yes", "cleanup", regions=False),
     Case("list instance-types", "list-instance-types", empty=("--prefix", "zz")),
     Case("list amis", "list-amis", empty=("--filter", "nothing*")),
+    Case("prices", "prices", empty=("--gpu-memory", "9000")),
     Case("quota show", "quota-show"),
     Case("quota history", "quota-history"),
     Case("quota request --type spot --desired-value 999 --yes", "quota-request", partial=False),
@@ -190,6 +191,7 @@ def test_every_command_is_walked(world):
             command = group.get_command(context, name)
             yield from paths(command, f"{name} ") if isinstance(command, click.Group) else [before + name]
 
-    told = {"setup", "extend", "bake", "image rm", "relaunch", "completion"}  # these need a box, the other asks nothing
+    # These need a box or an image, the last one asks nothing.
+    told = {"setup", "extend", "bake", "image rm", "relaunch", "start", "stop", "completion"}
     left = {p for p in paths(main) if not any(case.args.startswith(p) for case in CASES)}
     assert {p for p in left if not p.startswith("sandbox ")} == told

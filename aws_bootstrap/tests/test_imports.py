@@ -117,11 +117,30 @@ def imported(start: Start, code: str) -> set[str]:
     return set(done.stderr.split())
 
 
+def write_config(text: str) -> None:
+    """Give the user a config file."""
+    path = Path(os.environ["HOME"]) / ".config" / "aws-bootstrap" / "config.toml"
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+
+
 @pytest.mark.parametrize("start", STARTS, ids=lambda start: start.words)
 def test_a_start_imports_what_its_answer_needs(start):
+    write_config("[launch]\nvolume-size = 200\n")  # no answer of these needs a value of it
     found = imported(start, OURS)
     bare = imported(start, BARE.format(standard=start.standard))
     ours = {name.removeprefix("aws_bootstrap").removeprefix(".") for name in found if name.startswith("aws_bootstrap")}
     others = {name for name in found - bare if not name.startswith(("aws_bootstrap", "_"))}
     assert ours == start.ours
     assert others == set(), "import it where it is used"
+
+
+@pytest.mark.parametrize(("text", "loads"), [(None, False), ("[launch]\nvolume-size = 200\n", True)])
+def test_a_command_reads_toml_only_where_there_is_a_config_file(text, loads):
+    if text is not None:
+        write_config(text)
+    # Nobody confirms, so it ends before any call.
+    start = Start("quota request --type spot --desired-value 8", set())
+    code = f"try:\n    {OURS}\nexcept SystemExit as exc:\n    assert exc.code == 2"
+    assert ("tomllib" in imported(start, code)) is loads
+    assert "tomlkit" not in imported(start, code)

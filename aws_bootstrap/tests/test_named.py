@@ -115,7 +115,7 @@ def test_a_stopped_box_is_named_and_not_started(program):
     code, failed = program.json(*NAMED, "--on-demand")
     assert (code, failed["error"]["code"]) == (1, "instance-stopped")
     assert box["instance_id"] in failed["error"]["message"]
-    assert "start-instances" in failed["error"]["hint"]
+    assert f"start {box['instance_id']}" in failed["error"]["hint"]
     assert launches(program) == 1
 
 

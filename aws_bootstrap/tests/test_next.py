@@ -254,7 +254,14 @@ def test_every_command_that_the_sandbox_prints_parses(program):
 
 def test_the_commands_after_a_launch_work(program):
     _, launched = program.json("launch", "--no-setup")
-    assert [command["do"] for command in launched["next"]] == ["ssh", "setup", "extend", "status", "terminate"]
+    assert [command["do"] for command in launched["next"]] == [
+        "ssh",
+        "setup",
+        "extend",
+        "config-set",
+        "status",
+        "terminate",
+    ]
     login = next(command["argv"] for command in launched["next"] if command["do"] == "ssh")
     done = subprocess.run([*login, "whoami"], capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
     assert done.returncode == 0, done.stderr

@@ -25,6 +25,11 @@ from aws_bootstrap.models import (
     CleanupPlan,
     CleanupReport,
     CompletionScript,
+    ConfigChange,
+    ConfigFile,
+    ConfigReport,
+    ConfigTrust,
+    ConfigValue,
     CostItem,
     CostReport,
     DeletedVolume,
@@ -38,7 +43,9 @@ from aws_bootstrap.models import (
     InstanceTypeRow,
     KeptVolume,
     LaunchReport,
+    MonthlyCost,
     OrphanVolume,
+    PriceReport,
     QuotaHistory,
     QuotaHistoryRow,
     QuotaReport,
@@ -50,11 +57,16 @@ from aws_bootstrap.models import (
     Resource,
     Result,
     SetupReport,
+    StartedBox,
+    StartReport,
     StatusReport,
+    StoppedBox,
+    StopReport,
     TerminateReport,
     Termination,
     VolumeEntry,
     VolumeStatus,
+    ZonePrice,
 )
 from aws_bootstrap.next_commands import next_commands
 from aws_bootstrap.outcomes import error_for
@@ -125,6 +137,34 @@ ENDED = Termination(
 BILLS = CostItem("instance", "i-1", "us-west-2", 0.2, 146.0, None, BOX.launch_time, "AIDA", True, state="running")
 SNAPSHOT = CostItem("snapshot", "snap-1", "us-west-2", None, None, 0.001, None, None, False, size_gb=20)
 GONE = EndedBox("i-2", "aws-gpu2", "us-west-2", "deadline", "console", BOX.launch_time)
+PRICE = ZonePrice(
+    region="us-west-2",
+    availability_zone="us-west-2a",
+    instance_type="g4dn.xlarge",
+    offered=True,
+    spot_price_per_hour=0.15,
+    lowest_spot_price=0.14,
+    highest_spot_price=0.16,
+    on_demand_price_per_hour=0.526,
+    vcpus=4,
+    gpu="1x T4 (16384 MiB)",
+    quota_family="gvt",
+    spot_quota=8.0,
+    on_demand_quota=0.0,
+    fits_spot_quota=True,
+    fits_on_demand_quota=False,
+    placement_score=3,
+)
+NO_SPOT = dataclasses.replace(PRICE, spot_price_per_hour=None, spot_quota=None, fits_spot_quota=None)
+WEEK = (datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 8, tzinfo=UTC))
+NOW = datetime(2026, 1, 15, 10, 30, tzinfo=UTC)
+DISKS = (MonthlyCost("root volume", 8.0, 100),)
+STARTED = StartedBox(
+    *("i-1", "aws-gpu1", "us-west-2", "us-west-2a", "stopped", "running", "g4dn.xlarge", "192.0.2.1"),
+    price_per_hour=0.526,
+    monthly_cost_usd=8.0,
+    monthly_costs=DISKS,
+)
 RESULTS: list[Result] = [
     PLANNED,
     LAUNCHED,
@@ -137,6 +177,9 @@ RESULTS: list[Result] = [
     InstanceTypeList((InstanceTypeRow("us-west-2", "g4dn.xlarge", 4, 16384, "gvt", "1x T4 (16384 MiB)"),)),
     InstanceTypeList((), prefix="zz", regions=("us-west-2",)),
     ImageList((ImageRow("us-west-2", "ami-1", "Deep Learning …", "2026-01-10", "x86_64"),)),
+    PriceReport((PRICE,), ("g4dn.xlarge",), *WEEK, ("us-west-2",), plot="p.svg"),
+    PriceReport((NO_SPOT,), ("g4dn.xlarge",), *WEEK, ("us-west-2",)),
+    PriceReport((), (), *WEEK, ("us-west-2",), gpu_memory_gb=900),
     QuotaReport((QuotaRow("us-west-2", "p5", "spot", "L-7212CCBC", "All P …", 8.0, "Folded."),), ("us-west-2",)),
     QuotaReport((), ("us-west-2",)),
     QuotaRequests((QuotaRequestRow("r-1", "PENDING", "L-1", "All G …", 8.0, "us-west-2", "spot", "gvt", "42"),)),
@@ -170,7 +213,23 @@ RESULTS: list[Result] = [
     CleanupReport(("us-west-2",), (), (), (), (), ()),
     CompletionScript("bash", "complete …"),
     ExtendReport("i-1", "aws-gpu1", "us-west-2", None, 5400),
+    ConfigReport(
+        (ConfigFile("user", "/c.toml", "missing"), ConfigFile("project", "/p.toml", "ignored", "it is not trusted")),
+        (
+            ConfigValue("launch.ttl", "8h", "user-file", "/c.toml, line 2"),
+            ConfigValue("launch.tag", ("a=b",), "default"),
+            ConfigValue("region", None, "default"),
+        ),
+        ("train",),
+    ),
+    ConfigChange("/p.toml", "project", created=False, key="launch.ttl", value="8h", previous=5, trusted=False),
+    ConfigChange("/c.toml", "user", created=True),
+    ConfigTrust("/p.toml", "00", True, (ConfigValue("launch.ttl", "8h", "project-file", "/p.toml"),)),
+    ConfigTrust("/p.toml", "00", False, ()),
     StatusReport((), ("us-west-2",), (), (), ended=(GONE, dataclasses.replace(GONE, ssh_alias=None, ended_at=None))),
+    StopReport((StoppedBox("i-1", "aws-gpu1", "us-west-2", "running", "stopped", 8.0, DISKS, NOW),)),
+    StopReport((), declined=True),
+    StartReport((STARTED, dataclasses.replace(STARTED, current_state="pending", public_ip=None))),
 ]
 NAMES = [f"{type(r).__name__}-{n}" for n, r in enumerate(RESULTS)]
 

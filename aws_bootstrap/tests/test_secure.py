@@ -39,6 +39,7 @@ def fresh_home(tmp_path: Path) -> Path:
 def variables(home: Path) -> dict[str, str | None]:
     key = str(home / ".ssh" / "id_ed25519.pub")
     return {
+        "AWS_BOOTSTRAP_CONFIG": "",
         "AWS_BOOTSTRAP_HOME": str(home / ".aws-bootstrap"),
         "AWS_BOOTSTRAP_SSH_CONFIG": str(home / ".ssh" / "config"),
         "AWS_BOOTSTRAP_LAUNCH_KEY_PATH": key,

@@ -26,6 +26,7 @@ DOORS = {
     "click": {"cli.py", "console.py", "output.py", "views/", "commands/"},
     "yaml": {"output.py"},
     "tabulate": {"output.py"},
+    "matplotlib": {"workflows/price_plot.py"},
 }
 
 # Rooms from the outside in; a room imports only rooms to its right in its row.
@@ -44,9 +45,16 @@ MAY_IMPORT = {
         "commands",
         "defaults",
         "invocation",
+        "settings",
+        "settings_file",
         "timings",
+        "trust",
     },
     "workflows": {
+        "files",
+        "settings",
+        "settings_file",
+        "trust",
         "workflows",
         "ec2",
         "quota",
@@ -64,6 +72,7 @@ MAY_IMPORT = {
         "parallel",
         "output",
         "config",
+        "defaults",
         "models",
         "outcomes",
         "errors",
@@ -124,12 +133,38 @@ MAY_IMPORT = {
         "models",
         "errors",
         "paths",
+        "settings",
         "timings",
     },
-    "output": {"console", "views", "models", "errors", "next_commands", "next_images", "command_lines", "timings"},
+    "next_config": {"models", "next_commands", "command_lines"},
+    "output": {
+        "console",
+        "views",
+        "models",
+        "errors",
+        "next_commands",
+        "next_config",
+        "next_images",
+        "next_power",
+        "command_lines",
+        "timings",
+    },
     "console": {"invocation", "models"},
-    "views": {"views", "models", "gpu", "next_commands", "next_images", "command_lines"},
-    "next_commands": {"models", "invocation", "command_lines"},
+    "views": {
+        "views",
+        "models",
+        "gpu",
+        "invocation",
+        "next_commands",
+        "next_config",
+        "next_images",
+        "next_offers",
+        "next_power",
+        "command_lines",
+    },
+    "next_commands": {"models", "invocation", "command_lines", "next_offers"},
+    "next_offers": {"models", "command_lines"},
+    "next_power": {"next_commands", "models", "command_lines"},
     "next_images": {"models", "next_commands", "command_lines", "defaults"},
     "command_lines": {"models", "invocation"},
     "models": {"models", "gpu", "idleness"},
@@ -146,6 +181,9 @@ MAY_IMPORT = {
     "config": {"defaults"},
     "defaults": set(),
     "paths": set(),
+    "settings": {"settings_file", "trust", "errors", "invocation", "paths"},
+    "settings_file": {"errors"},
+    "trust": {"files"},
     "files": set(),
 }
 
@@ -272,7 +310,7 @@ def test_only_cli_knows_the_sandbox(path):
 
 @pytest.mark.parametrize("path", MODULES, ids=NAMES)
 def test_heavy_libraries_are_imported_where_they_are_used(path):
-    heavy = {"boto3", "botocore", "yaml", "tabulate", "moto", "asyncssh"}
+    heavy = {"boto3", "botocore", "tomlkit", "tomllib", "yaml", "tabulate", "moto", "asyncssh", "matplotlib"}
     top = [n for n in tree(path).body if isinstance(n, ast.Import | ast.ImportFrom)]
     names = {(a.name if isinstance(n, ast.Import) else n.module or "").split(".")[0] for n in top for a in n.names}
     # These extend classes of botocore, and are themselves imported where they are used.
@@ -294,7 +332,9 @@ def test_only_the_doors_print():
 @pytest.mark.parametrize("path", MODULES, ids=NAMES)
 def test_printed_commands_begin_with_a_mark(path):
     """A command written out works for nobody who has a profile, `uv run` or `--sandbox`: see invocation.py."""
-    verbs = "launch|setup|status|costs|access|terminate|cleanup|list|quota|completion|bake|image"
+    verbs = (
+        "launch|setup|stop|start|status|costs|prices|access|terminate|cleanup|list|quota|config|completion|bake|image"
+    )
     sandbox_verbs = "start|stop|status|env|fault|log|account|interrupt|reset"
     written_out = re.compile(rf"aws-bootstrap (--sandbox )?({verbs}|sandbox ({sandbox_verbs}))\b")
     docstrings = docstrings_of(tree(path))

@@ -108,6 +108,7 @@ EVERYTHING = LaunchConfig(
     ami_filter="Deep Learning*",
     spot=False,
     region=("us-west-2",),
+    cheapest=True,
     wait=True,
     wait_timeout=900.0,
     max_price=0.4,

@@ -1,16 +1,34 @@
 """What a person sees of each result. Functions from a result to text; no I/O."""
 
-from . import access, cleanup, completion, cost_report, image, launch, listing, quota, status, terminate
+from .. import next_power  # noqa: F401 (adds its commands)
+from . import (
+    access,
+    cleanup,
+    completion,
+    config_report,
+    cost_report,
+    image,
+    launch,
+    listing,
+    power,
+    prices,
+    quota,
+    status,
+    terminate,
+)
 from .text import text
 
 __all__ = [
     "access",
     "cleanup",
     "completion",
+    "config_report",
     "cost_report",
     "image",
     "launch",
     "listing",
+    "power",
+    "prices",
     "quota",
     "status",
     "terminate",

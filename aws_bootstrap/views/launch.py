@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ..models import DryRun, EbsVolume, ExtendReport, LaunchReport, SetupReport, TypePrice
-from ..next_commands import next_commands
+from ..next_config import next_commands
 from .costs import hourly, monthly, spot_and_on_demand
 from .limits import NEVER, ends, what_stays
 from .text import aligned, heading, pairs, span, text, titled, usd
@@ -31,11 +31,15 @@ def dry_run(plan: DryRun) -> str:
         ("Setup script", plan.setup_script),
         ("Tags", _tags(plan.tags or {})),
         ("Ends", _planned_end(plan)),
+        *titled(next_commands(plan)),
     ]
     lines = [heading("Dry run: nothing was changed", "yellow")]
     lines += pairs(facts)
     if plan.prices:
-        lines += ["", "Prices, in the order of the attempts:", *_prices(plan.prices)]
+        order = "Prices, in the order of the attempts"
+        if plan.cheapest:
+            order += ", cheapest first"
+        lines += ["", f"{order}:", *_prices(plan.prices)]
     lines += ["", "Steps:"]
     for number, step in enumerate(plan.steps, start=1):
         lines.append(f"  {number}. {step}")
@@ -119,7 +123,7 @@ def _planned_end(plan: DryRun) -> str:
         limits.append(f"after {span(plan.idle_timeout_seconds)} without work")
     if plan.max_cost:
         limits.append(f"when it has cost {usd(plan.max_cost)}")
-    return ", or ".join(limits) or "never by itself: --ttl, --idle-timeout or --max-cost set a limit"
+    return ", or ".join(limits) or f"{NEVER}: --ttl, --idle-timeout or --max-cost set a limit"
 
 
 def _launch_title(report: LaunchReport) -> str:

@@ -10,7 +10,8 @@ from click import style
 
 from ..models import ImageList, ImageRow, InstanceTypeList, InstanceTypeRow, TypePrice
 from ..models.cost import gp3_cost, public_address
-from ..next_commands import next_commands, of_family
+from ..next_commands import next_commands
+from ..next_offers import of_family, prices_of
 from .costs import spot_and_on_demand
 from .text import aligned, command, heading, next_lines, text, usd
 
@@ -24,6 +25,7 @@ def instance_type_list(result: InstanceTypeList) -> str:
     for region, rows in groupby(result.instance_types, key=attrgetter("region")):
         parts.append(_types(region, rows))
     parts.append(_BESIDES)
+    parts.append(next_lines([prices_of(result)]))
     for family in result.enough:
         parts.append(next_lines(of_family(result, family)))
     return "\n\n".join(parts)

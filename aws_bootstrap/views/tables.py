@@ -1,4 +1,4 @@
-"""The tables of each result: their records and headings. Those of a cleanup and of own images are elsewhere."""
+"""The tables of each result: their records and headings. Those of `cleanup`, `image` and `prices` have files of their own."""
 
 from __future__ import annotations
 
@@ -17,17 +17,19 @@ from ..models import (
     QuotaHistory,
     QuotaReport,
     QuotaRequests,
+    StartReport,
     StatusReport,
+    StopReport,
     TerminateReport,
     Termination,
 )
-from . import cleanup_tables, own_image_tables
+from . import cleanup_tables, own_image_tables, price_tables
 from .cost_report import title_of
 from .costs import a_month
 from .table import Columns, Table, tables
 from .text import other_owner
 
-__all__ = ["Table", "cleanup_tables", "own_image_tables", "tables"]
+__all__ = ["Table", "cleanup_tables", "own_image_tables", "price_tables", "tables"]
 
 
 # --- access ----------------------------------------------------------------------------------------------
@@ -341,3 +343,39 @@ def terminate_tables(report: TerminateReport) -> list[Table]:
     if report.left_out:
         shown.append(Table(_LEFT_OUT_BOXES, report.left_out))
     return shown
+
+
+# --- stop, start -----------------------------------------------------------------------------------------
+
+_STOPPED: Columns = {
+    "instance_id": "Instance",
+    "ssh_alias": "Alias",
+    "region": "Region",
+    "previous_state": "Was",
+    "current_state": "Is",
+    "monthly_cost_usd": "USD/month of its disks",
+    "deadline": "Deadline",
+}
+_STARTED: Columns = {
+    "instance_id": "Instance",
+    "ssh_alias": "Alias",
+    "availability_zone": "Zone",
+    "previous_state": "Was",
+    "current_state": "Is",
+    "instance_type": "Type",
+    "public_ip": "Address",
+    "price_per_hour": "USD/h",
+    "deadline": "Deadline",
+}
+
+
+@tables.register
+def stop_tables(report: StopReport) -> list[Table]:
+    """Return the stopped boxes."""
+    return [Table(_STOPPED, report.stopped)]
+
+
+@tables.register
+def start_tables(report: StartReport) -> list[Table]:
+    """Return the started boxes."""
+    return [Table(_STARTED, report.started)]

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from .. import sshconfig
+from .. import ec2, sshconfig
 from ..config import DEFAULT_USER, LaunchConfig
-from ..models import AliasAddress, AliasEntry
+from ..models import AliasAddress, AliasEntry, Instance
 from ..sshconfig import Host
 from .hosts import read_hosts
 from .inventory import Inventory
@@ -37,16 +37,20 @@ def hosts_with_new_address(app: App, inventory: Inventory, config: LaunchConfig)
         box = boxes.get(host.instance_id)
         if box is None or box.instance.public_ip is None or box.instance.public_ip == host.hostname:
             continue
-        with_new_address = replace(
-            host,
-            hostname=box.instance.public_ip,
-            region=box.region,
-            user=host.user or config.ssh_user or DEFAULT_USER,
-            identity_file=host.identity_file or str(config.private_key),
-            known_hosts=host.known_hosts or str(app.paths.known_hosts),
-        )
-        updated.append(with_new_address)
+        updated.append(at_address(app, host, box.instance, config))
     return updated
+
+
+def at_address(app: App, host: Host, instance: Instance, config: LaunchConfig) -> Host:
+    """Return the host at the instance's public address, which must exist. Missing options are filled in."""
+    return replace(
+        host,
+        hostname=ec2.get_address(instance),
+        region=instance.region,
+        user=host.user or config.ssh_user or DEFAULT_USER,
+        identity_file=host.identity_file or str(config.private_key),
+        known_hosts=host.known_hosts or str(app.paths.known_hosts),
+    )
 
 
 def hosts_to_add(app: App, inventory: Inventory, broken: Sequence[str], config: LaunchConfig) -> list[Host]:

@@ -41,10 +41,22 @@ def read_family_prices(app: App, pairs: Iterable[Pair]) -> Prices:
     calls: list[Callable[[], Prices]] = []
     for region, instance_types in types_by_region.items():
         calls.append(partial(_read_spot, app, region, instance_types))
-        families = dict.fromkeys(instance_type.partition(".")[0] for instance_type in instance_types)
-        for family in families:
-            calls.append(partial(_read_on_demand_family, app, region, family))
+        calls += _of_families(app, region, instance_types)
     return _merged(run_parallel(calls))
+
+
+def read_on_demand_prices(app: App, pairs: Iterable[Pair]) -> Prices:
+    """Return the on-demand prices of many instance types, by a call a region and family."""
+    calls: list[Callable[[], Prices]] = []
+    for region, instance_types in _by_region(pairs).items():
+        calls += _of_families(app, region, instance_types)
+    return _merged(run_parallel(calls))
+
+
+def _of_families(app: App, region: str, instance_types: Iterable[str]) -> list[Callable[[], Prices]]:
+    """Return a call for the on-demand prices of each family of these types."""
+    families = dict.fromkeys(instance_type.partition(".")[0] for instance_type in instance_types)
+    return [partial(_read_on_demand_family, app, region, family) for family in families]
 
 
 def read_instance_prices(app: App, instances: Iterable[Instance]) -> Prices:

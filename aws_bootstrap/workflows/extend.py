@@ -14,7 +14,7 @@ from ..errors import BootstrapError, Interrupted, SshError
 from ..invocation import PROFILE, PROGRAM, SSH
 from ..models import ExtendReport
 from ..models.facts import seconds_until
-from ..ssh import Remote, quoted, wrapped
+from ..ssh import DEFAULT_TIMEOUTS, LoginTimeouts, Remote, quoted, wrapped
 from ..sshconfig import Host
 from .box import Box
 from .inventory import select
@@ -36,6 +36,8 @@ class LimitChange:
     #: Whether nothing ends the box any more, but the idle limit below.
     never: bool = False
     idle_timeout: float | None = None
+    #: Seconds from now until the deadline, in place of the one that is set.
+    ttl: float | None = None
 
     def for_guardian(self) -> dict[str, Any]:
         """Return the change as the guardian takes it."""
@@ -44,6 +46,8 @@ class LimitChange:
             changes |= {"deadline": None, "idle_timeout": None}
         if self.more:
             changes |= {"extend": self.more, "reason": "deadline"}
+        if self.ttl:
+            changes |= {"deadline": self.ttl, "reason": "deadline"}
         if self.idle_timeout:
             changes["idle_timeout"] = self.idle_timeout
         return changes
@@ -56,11 +60,16 @@ def apply(app: App, name: str, change: LimitChange) -> ExtendReport:
     `ssh-lost`. If only the tags cannot be written, the report says so.
     """
     (box,) = select(app, [name], volumes="none")
+    return change_box(app, box, change)
+
+
+def change_box(app: App, box: Box, change: LimitChange, timeouts: LoginTimeouts = DEFAULT_TIMEOUTS) -> ExtendReport:
+    """Change the limits of this box, as `apply` does. `timeouts` says for how long its login is retried."""
     host = _host_of(box)
     command = wrapped(quoted(*guardian.change_command(change.for_guardian())))
     try:
         with hint_on_timeout(app, host):
-            done = app.ssh.run(host.alias, command, limit=_LIMIT)
+            done = app.ssh.run(host.alias, command, timeouts=timeouts, limit=_LIMIT)
     except SshError as exc:
         if exc.code == "ssh-lost":
             exc.add_details(hint=f"It is not known whether the limits changed. See: {PROGRAM} status --gpu")
@@ -76,7 +85,7 @@ def _host_of(box: Box) -> Host:
     if box.instance.state != "running":
         raise BootstrapError(
             f"{box.alias or box.instance_id} is {box.instance.state}. Only a box that runs can be extended.",
-            hint=f"Show its state: {PROGRAM} status",
+            hint=f"Start it: {PROGRAM} start {box.alias or box.instance_id}",
             code="instance-stopped",
         )
     if box.host is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -86,6 +86,24 @@ def current_value(app: App, region: str, key: QuotaKey) -> float | None:
         return None
     _, current = quotas[0]
     return current.value
+
+
+def read_values(app: App, region: str, families: Iterable[str]) -> dict[QuotaKey, float]:
+    """Return the region's quotas of these families in both markets. A key is left out where the region has none.
+
+    BootstrapError if they cannot be read.
+    """
+    keys: list[QuotaKey] = []
+    for family in families:
+        keys += quota.quota_keys(family)
+
+    def read(_: str) -> list[tuple[QuotaKey, Quota]]:
+        return _read(app.aws.service_quotas(region), keys)
+
+    values: dict[QuotaKey, float] = {}
+    for key, current in without_waiting(region, read):
+        values[key] = current.value
+    return values
 
 
 def check(app: App, key: QuotaKey, desired_value: int, regions: Sequence[str]) -> tuple[CheckedRequest, ...]:

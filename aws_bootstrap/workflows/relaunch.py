@@ -60,7 +60,7 @@ def _living(app: App, name: str, instance: Instance) -> LaunchReport:
     if instance.state not in ("pending", "running"):
         raise BootstrapError(
             f"{name} has not ended: it is {instance.state}.",
-            hint=f"End it first: {PROGRAM} terminate {name}",
+            hint=f"Start it: {PROGRAM} start {name}\nOr end it first: {PROGRAM} terminate {name}",
             code="instance-stopped",
         )
     is_spot = instance.lifecycle == "spot"

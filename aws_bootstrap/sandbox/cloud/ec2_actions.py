@@ -5,19 +5,18 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable
 from datetime import UTC, datetime
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 from typing import Any
 
 from moto.core.responses import ActionResult, EmptyResult
 from moto.core.types import Base64EncodedString
 from moto.core.utils import utcnow
 from moto.ec2.exceptions import EC2ClientError
-from moto.ec2.models.instance_types import INSTANCE_TYPE_OFFERINGS
 from moto.ec2.responses import EC2Response
 
-from . import catalog, prices, spot_requests
+from . import catalog, placement_scores, prices, spot_requests
 from .backend import SandboxBackend
-from .launches import vcpus
+from .power_actions import PowerActions, changes
 
 MAX_RESULTS = 1000
 _ACCEPTED_FILTERS = {"product-description", "instance-type", "availability-zone"}
@@ -28,7 +27,7 @@ def _unchanged(state: Any) -> Any:
     return state
 
 
-class SandboxEC2(EC2Response):
+class SandboxEC2(PowerActions):
     """The EC2 actions."""
 
     RESPONSE_KEY_PATH_TO_TRANSFORMER = EC2Response.RESPONSE_KEY_PATH_TO_TRANSFORMER | {
@@ -115,13 +114,7 @@ class SandboxEC2(EC2Response):
         """Terminate instances. moto would also update load balancers, whose import takes seconds."""
         self.error_on_dryrun()
         changed = self.backend.terminate_instances(self._list("InstanceIds"))
-        return ActionResult({"TerminatingInstances": _changes(changed)})
-
-    def stop_instances(self) -> ActionResult:
-        """Stop instances; return their states before and after."""
-        self.error_on_dryrun()
-        changed = self.backend.stop_instances(self._list("InstanceIds"))
-        return ActionResult({"StoppingInstances": _changes(changed)})
+        return ActionResult({"TerminatingInstances": changes(changed)})
 
     def describe_regions(self) -> ActionResult:
         """Return the enabled regions; with AllRegions also those that require an opt-in."""
@@ -207,11 +200,18 @@ class SandboxEC2(EC2Response):
 
         https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_GetSpotPlacementScores.html
         """
+        self.error_on_dryrun()
         types, target = self._list("InstanceTypes"), self._get_int_param("TargetCapacity", 1)
-        regions = self._list("RegionNames") or catalog.REGIONS
-        shown = [{"Region": region, "Score": _score(region, types, target)} for region in sorted(regions)]
-        shown.sort(key=itemgetter("Score"), reverse=True)
-        return ActionResult({"SpotPlacementScores": shown[: self._get_int_param("MaxResults", 10)]})
+        regions = self._list("RegionNames", "RegionName") or catalog.REGIONS
+        if self._list("RegionNames", "RegionName") and len(regions) > placement_scores.MOST_REGIONS:
+            raise EC2ClientError("InvalidParameterValue", "The number of regions must not exceed 10")
+        shown = placement_scores.scores(
+            types, target, sorted(regions), by_zone=bool(self._get_bool_param("SingleAvailabilityZone", False))
+        )
+        first = int(self._get_param("NextToken") or 0)
+        after = first + self._get_int_param("MaxResults", MAX_RESULTS)
+        more = str(after) if after < len(shown) else ""
+        return ActionResult({"SpotPlacementScores": shown[first:after], "NextToken": more})
 
     def create_placement_group(self) -> ActionResult:
         """Create a placement group."""
@@ -338,14 +338,6 @@ def _price(row: prices.SpotPrice, product: str) -> dict[str, Any]:
     }
 
 
-def _changes(changed: Any) -> list[dict[str, Any]]:
-    """Return the entries for state changes of instances, from pairs of an instance and its previous state."""
-    found = []
-    for instance, previous in changed:
-        found.append({"InstanceId": instance.id, "CurrentState": instance.instance_state, "PreviousState": previous})
-    return found
-
-
 def _region(name: str, opted: str) -> dict[str, str]:
     """Return one entry of DescribeRegions."""
     return {"RegionName": name, "Endpoint": f"ec2.{name}.amazonaws.com", "OptInStatus": opted}
@@ -370,14 +362,3 @@ def _time(value: datetime | str | None, default: datetime) -> datetime:
     if value.tzinfo is None:
         return value.replace(tzinfo=UTC)
     return value
-
-
-def _score(region: str, types: list[str], target: int) -> int:
-    """Return a score: smaller requests and regions that offer more of the types score higher; the rest is by region."""
-    offered = {offer["InstanceType"] for offer in INSTANCE_TYPE_OFFERINGS["region"].get(region, [])}
-    fitting = offered & set(types)
-    if not fitting:
-        return 1
-    size = target * min(vcpus(instance_type) for instance_type in fitting)
-    variation = sum(region.encode()) % 4
-    return max(1, min(9, 9 - size // 64 - variation))

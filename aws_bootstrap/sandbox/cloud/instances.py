@@ -12,6 +12,7 @@ import time
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
+from moto.core.utils import utcnow
 from moto.ec2.models.instances import Instance, InstanceState, StateReason
 
 from .world import Attachment, Machine
@@ -160,8 +161,11 @@ class SandboxInstance(Instance):
         )
 
     def start(self) -> InstanceState:
-        """Start a stopped instance; return the previous state."""
+        """Start a stopped instance; return the previous state. Its launch time is that of its last start."""
+        if self.state != STOPPED[0]:
+            return copy.copy(self._state)
         self._reason, self.state_reason = "", StateReason()
+        self.launch_time = utcnow()
         previous = self._enter(PENDING)
         self._world.scheduler.after(self._world.timing.pending, self._enter_running)
         return previous

@@ -98,6 +98,7 @@ def _environment(url: str, folder: Path, certificate: Path | None) -> dict[str, 
         "AWS_DEFAULT_REGION": "us-west-2",
         "AWS_EC2_METADATA_DISABLED": "true",
         "AWS_BOOTSTRAP_CHECKIP_URL": f"{plain}/",
+        "AWS_BOOTSTRAP_CONFIG": "",
         "AWS_BOOTSTRAP_SSH_CONFIG": str(folder / "ssh-config"),
     }
     if certificate:

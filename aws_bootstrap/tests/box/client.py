@@ -56,6 +56,7 @@ class Client:
 def client_of(box: Box) -> Client:
     """Return a client whose SSH config leads to the box."""
     settings: Mapping[str, str] = {
+        "AWS_BOOTSTRAP_CONFIG": "",
         "AWS_BOOTSTRAP_HOME": str(box.folder / "client"),
         "AWS_BOOTSTRAP_SSH_CONFIG": str(box.folder / "client" / "ssh_config"),
     }

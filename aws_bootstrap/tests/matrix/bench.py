@@ -203,6 +203,7 @@ class Bench:
         key = str(self.client / "id_ed25519.pub")
         own = {
             "HOME": str(self.client),
+            "AWS_BOOTSTRAP_CONFIG": "",
             "AWS_BOOTSTRAP_HOME": str(self.client),
             "AWS_BOOTSTRAP_SSH_CONFIG": str(self.ssh_config),
             "AWS_BOOTSTRAP_LAUNCH_KEY_PATH": key,

@@ -99,6 +99,20 @@ def image_removed(reached: Reached) -> bool:
     return is_gone and len(removed["snapshots_deleted"]) == 1 and reached.account.is_alive(reached.facts["box"])
 
 
+def stopped(reached: Reached) -> bool:
+    """The box is stopped, and keeps its volume and its alias."""
+    volume = reached.account.find(reached.facts["volume"])
+    kept = volume is not None and volume.attached_to == reached.facts["box"]
+    states = [one["current_state"] for one in reached.document["stopped"]]
+    return kept and states == ["stopped"] and reached.facts["box"] in reached.aliases
+
+
+def started(reached: Reached) -> bool:
+    """The box runs."""
+    states = [one["current_state"] for one in reached.document["started"]]
+    return reached.account.is_alive(reached.facts["box"]) and states == ["running"]
+
+
 def set_up_by_id(reached: Reached) -> bool:
     """And the box that had no alias has one."""
     return set_up(reached) and reached.facts["nameless"] in reached.aliases
@@ -209,6 +223,11 @@ def history_shown(reached: Reached) -> bool:
     return isinstance(reached.document["requests"], list)
 
 
+def prices_shown(reached: Reached) -> bool:
+    """Zones with their types are in the document."""
+    return bool(reached.document["prices"])
+
+
 def listed(reached: Reached) -> bool:
     """Something is listed."""
     return bool(reached.document)
@@ -255,6 +274,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         background=(_NO_SPOT,),
     ),
     Scenario("launch-full", (*_LAUNCH, "--ebs-storage", "5"), launched_with_volume, undone=True),
+    Scenario("launch-cheapest", (*_BARE, "-r", HOME, "-r", ABROAD, "--cheapest"), launched, undone=True),
     Scenario("launch-dry-run", (*_LAUNCH, "--dry-run"), listed),
     Scenario("launch-again", _BARE, launched, world="box", undone=True),
     Scenario("relaunch", ("relaunch", "{gone}", "--yes"), launched, world="ended-box", undone=True),
@@ -265,6 +285,8 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("image-ls", ("image", "ls"), images_shown, world="image"),
     Scenario("image-rm", ("image", "rm", "trainer", "--yes"), image_removed, world="image", ends=("image",)),
     Scenario("launch-image", (*_BARE, "--image", "baked"), launched, world="image", undone=True),
+    Scenario("stop", ("stop", "aws-gpu1", "--yes"), stopped, world="on-demand"),
+    Scenario("start", ("start", "aws-gpu1"), started, world="stopped", boot=True),
     Scenario("status", ("status",), shown, world="two-regions"),
     Scenario("status-region", ("status", "-r", ABROAD), shown_abroad, world="two-regions"),
     Scenario("status-ended", ("status",), shown_with_ended, world="ended"),
@@ -343,6 +365,8 @@ SCENARIOS: tuple[Scenario, ...] = (
     ),
     Scenario("quota-history", ("quota", "history"), history_shown),
     Scenario("list-instance-types", ("list", "instance-types", "--prefix", "g4dn"), listed),
+    Scenario("prices", ("prices", "-r", HOME, "-r", ABROAD), prices_shown),
+    Scenario("prices-gpu-memory", ("prices", "--gpu-memory", "24"), prices_shown),
     Scenario("list-amis", ("list", "amis"), listed),
     Scenario("completion", ("completion", "bash"), listed),
 )

@@ -78,6 +78,22 @@ def box(bench: Bench) -> Facts:
     return facts | _foreign_rule(bench)
 
 
+def on_demand(bench: Bench) -> Facts:
+    """An on-demand box with a data volume."""
+    facts = empty(bench)
+    facts["box"] = _launch(bench, "--on-demand", "--ebs-storage", "5")
+    return facts | {"volume": _data_volume(bench, facts["box"])}
+
+
+def stopped(bench: Bench) -> Facts:
+    """The same, stopped."""
+    facts = on_demand(bench)
+    client = bench.sandbox.client()
+    client.stop_instances(InstanceIds=[facts["box"]])
+    client.get_waiter("instance_stopped").wait(InstanceIds=[facts["box"]], WaiterConfig={"Delay": 1})
+    return facts
+
+
 def box_with_volume(bench: Bench) -> Facts:
     """A box with a data volume."""
     facts = empty(bench)
@@ -199,6 +215,8 @@ WORLDS: dict[str, Callable[[Bench], Facts]] = {
     "ended-box": ended_box,
     "volume": box_with_volume,
     "image": baked_image,
+    "on-demand": on_demand,
+    "stopped": stopped,
     "brought": box_with_brought_volume,
     "two-regions": two_regions,
     "leftovers": leftovers,

@@ -94,6 +94,7 @@ def _entered(folder: Path, options: Options, variables: Mapping[str, str | None]
         if name.startswith("AWS_BOOTSTRAP_") and name not in TAKEN_OVER | {account.VARIABLE}:
             del os.environ[name]
     own: dict[str, str | None] = {
+        "AWS_BOOTSTRAP_CONFIG": "",
         "AWS_BOOTSTRAP_HOME": str(folder),
         "AWS_BOOTSTRAP_SSH_CONFIG": str(folder / "ssh_config"),
         "AWS_REGION": options.region,

@@ -167,6 +167,20 @@ def test_placement_scores_rank_regions(ec2):
     assert all(1 <= score <= 10 for score in scores)
 
 
+def test_placement_scores_of_zones_name_them_by_their_id(ec2):
+    """The same page: SingleAvailabilityZone; no more than ten regions; low scores for less than three types."""
+    asked = {"TargetCapacity": 1, "SingleAvailabilityZone": True, "RegionNames": ["us-west-2"]}
+    three = ["g4dn.xlarge", "g5.xlarge", "g6.xlarge"]
+    scored = ec2.get_spot_placement_scores(InstanceTypes=three, **asked)["SpotPlacementScores"]
+    ids = {zone["ZoneId"] for zone in ec2.describe_availability_zones()["AvailabilityZones"]}
+    assert {one["AvailabilityZoneId"] for one in scored} == ids
+    assert max(one["Score"] for one in scored) > 3
+    low = ec2.get_spot_placement_scores(InstanceTypes=three[:1], **asked)["SpotPlacementScores"]
+    assert all(one["Score"] <= 3 for one in low)
+    many = asked | {"RegionNames": list(catalog.REGIONS)[:11]}
+    assert refused(ec2.get_spot_placement_scores, InstanceTypes=three, **many) == "InvalidParameterValue"
+
+
 # --- quotas -----------------------------------------------------------------------------------------------------
 
 

@@ -69,6 +69,7 @@ FOURTH_BOX = (
     _BARE,
     ("list", "instance-types", "--prefix", "g4dn"),
     ("list", "amis"),
+    ("prices",),
     ("quota", "show", "-r", "us-west-1"),
     ("quota", "request", "--type", "spot", "--family", "gvt", "--desired-value", "900", "--yes"),
     ("quota", "history"),
@@ -82,6 +83,7 @@ READS = (
     ("costs",),
     ("list", "instance-types", "--prefix", "g4dn"),
     ("list", "amis"),
+    ("prices",),
     ("quota", "show", "-r", "us-west-1"),
     ("quota", "history"),
 )

@@ -82,16 +82,17 @@ class Policy:
     zone: str | None = None
     #: Whether on-demand may be within --max-price.
     on_demand_fits: bool = True
+    #: The pairs in the order of the attempts on-demand, where that is another one.
+    on_demand_pairs: tuple[tuple[str, str], ...] = ()
 
     def attempts(self, market: Market) -> list[Attempt]:
         """Return the attempts of one sweep in this market, in order."""
         attempts: list[Attempt] = []
-        for region, instance_type in self.pairs:
-            subnet_ids = self.subnet_ids.get(region)
-            if not subnet_ids:
-                attempts.append(Attempt(region, instance_type, market))
-                continue
-            for subnet_id in subnet_ids:
+        pairs = self.pairs
+        if market == "on-demand" and self.on_demand_pairs:
+            pairs = self.on_demand_pairs
+        for region, instance_type in pairs:
+            for subnet_id in self.subnet_ids.get(region) or (None,):
                 attempts.append(Attempt(region, instance_type, market, subnet_id))
         return attempts
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ... import aws, ec2, output, sshconfig
 from ...config import DEFAULT_USER, LaunchConfig
 from ...errors import BootstrapError, UsageError
-from ...invocation import PROFILE, PROGRAM
+from ...invocation import PROGRAM
 from ...models import Instance, LaunchReport
 from ...models.cost import monthly_total
 from ...outcomes import unread_regions
@@ -75,8 +75,7 @@ def _stopped(name: str, instance: Instance) -> BootstrapError:
     place = f"{instance.instance_id} --region {instance.region}"
     return BootstrapError(
         f"The box {name} ({instance.instance_id}) is {instance.state} and is not started.",
-        hint=f"Start it: aws ec2 start-instances{PROFILE} --instance-ids {place}\n"
-        f"Or end it: {PROGRAM} terminate {place}",
+        hint=f"Start it: {PROGRAM} start {instance.instance_id}\nOr end it: {PROGRAM} terminate {place}",
         code="instance-stopped",
     )
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from ... import address, aws, ec2, output, sshconfig
 from ...config import DEFAULT_USER, LOGIN_RETRY_SECONDS, TAG_OWNER, LaunchConfig
-from ...errors import AwsError, BootstrapError, UsageError
-from ...invocation import PROGRAM
+from ...errors import AwsError, UsageError
 from ...models import (
     DryRun,
     Image,
@@ -25,14 +24,16 @@ from ...models import (
     Volume,
 )
 from ...models.cost import box_costs, data_volume_cost, monthly_total, root_volume_cost
+from ...models.facts import Market
 from ...parallel import gather
 from ...ssh import LoginTimeouts, check_installed
 from .. import costs, provision, ssh_options
 from ..cidrs import resolve_cidrs
 from ..hosts import new_host
+from ..instance_types import no_such_type
 from ..owners import find_owner
 from ..unreachable import proxy_sentence
-from . import images, named, places, volume_region
+from . import cheapest, images, named, places, volume_region
 from .places import RegionPlan
 from .running import read_running
 
@@ -51,6 +52,7 @@ _OPTIONAL_SETTINGS = (
     "ebs_volume_id",
     "name",
     "max_cost",
+    "cheapest",
 )
 
 
@@ -83,12 +85,18 @@ class LaunchPlan:
 
     @property
     def pairs(self) -> tuple[tuple[str, str], ...]:
-        """Return (region, instance type) in the order of the attempts: by type, then by region."""
+        """Return (region, instance type) in the order of the attempts: by type, then by region, or by price."""
+        return self.pairs_in(self.config.market)
+
+    def pairs_in(self, market: Market) -> tuple[tuple[str, str], ...]:
+        """Return (region, instance type) in the order of the attempts in this market."""
         pairs: list[tuple[str, str]] = []
         for instance_type in self.config.instance_type:
             for region_plan in self.regions:
                 if instance_type in region_plan.types:
                     pairs.append((region_plan.region, instance_type))
+        if self.config.cheapest:
+            return cheapest.ordered(pairs, self.price_of, market)
         return tuple(pairs)
 
     @property
@@ -259,7 +267,16 @@ def build_plan(config: LaunchConfig, app: App) -> LaunchPlan:
     costs.warn_of_unknown([plan.price_of(*pair) for pair in plan.pairs], prices)
     if volume:
         costs.warn_if_cost_unknown(volume)
+    if config.cheapest:
+        cheapest.warn(plan.pairs, plan.price_of, config.market, pinned=volume is not None)
+        return replace(plan, regions=_in_order(plan))
     return plan
+
+
+def _in_order(plan: LaunchPlan) -> tuple[RegionPlan, ...]:
+    """Return the plans of the regions in the order in which the attempts first name them."""
+    regions = dict.fromkeys(region for region, _ in plan.pairs)
+    return tuple(plan.of(region) for region in regions)
 
 
 def _warn_of_proxy(config: LaunchConfig) -> None:
@@ -292,7 +309,7 @@ def _check_types(config: LaunchConfig, region_plans: Sequence[RegionPlan]) -> No
         offered.update(region_plan.types)
     missing = [instance_type for instance_type in config.instance_type if instance_type not in offered]
     if missing:
-        raise _no_such_type(missing, _names(region_plans))
+        raise no_such_type(missing, _names(region_plans))
 
 
 def _existing_volume(app: App, config: LaunchConfig, region: str) -> Volume | None:
@@ -323,7 +340,7 @@ def _read_region(app: App, region: str, config: LaunchConfig) -> RegionPlan:
         partial(ec2.find_key_pairs, client, config.key_name),
     )
     if not found:
-        raise _no_such_type(config.instance_type, [region])
+        raise no_such_type(config.instance_type, [region])
     types: dict[str, InstanceType] = {}
     images_by_type: dict[str, Image] = {}
     for instance_type in found:
@@ -331,16 +348,6 @@ def _read_region(app: App, region: str, config: LaunchConfig) -> RegionPlan:
         images_by_type[instance_type.name] = images.newest_image(found_images, instance_type, config, region)
     group = ec2.group_in(groups, network.vpc_id)
     return RegionPlan(region, types, images_by_type, network, group, key_pairs)
-
-
-def _no_such_type(instance_types: Sequence[str], regions: Sequence[str]) -> BootstrapError:
-    """Return the error for instance types that none of the regions offers. Its hint lists those of the first region."""
-    prefix, _, _ = instance_types[0].partition(".")
-    return BootstrapError(
-        f"There is no instance type {' or '.join(instance_types)} in {' or '.join(regions)}.",
-        hint=f"List instance types: {PROGRAM} list instance-types --prefix {prefix} --region {regions[0]}",
-        code="bad-instance-type",
-    )
 
 
 def _check_files(app: App, config: LaunchConfig, key: LocalKey) -> None:

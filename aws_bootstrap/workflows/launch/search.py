@@ -42,7 +42,15 @@ def _policy(launch: Launch) -> Policy:
         wait_timeout = config.wait_timeout
     fits = any(_is_on_demand_within_limit(launch, *pair) for pair in launch.plan.pairs)
     subnet_ids = {region_plan.region: region_plan.subnet_ids for region_plan in launch.plan.regions}
-    return Policy(launch.plan.pairs, config.spot, wait_timeout, subnet_ids, launch.plan.zone, on_demand_fits=fits)
+    return Policy(
+        pairs=launch.plan.pairs,
+        spot=config.spot,
+        wait_timeout=wait_timeout,
+        subnet_ids=subnet_ids,
+        zone=launch.plan.zone,
+        on_demand_fits=fits,
+        on_demand_pairs=launch.plan.pairs_in("on-demand"),
+    )
 
 
 def _start(launch: Launch, attempt: Attempt) -> Instance:
