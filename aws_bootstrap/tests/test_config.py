@@ -13,6 +13,7 @@ from aws_bootstrap.config import LaunchConfig
 DEFAULTS = {
     "instance_type": ("g4dn.xlarge",),
     "ami_filter": "Deep Learning Base OSS Nvidia Driver GPU AMI (Ubuntu 24.04)*",
+    "image": None,
     "spot": True,
     "region": (),
     "cheapest": False,

@@ -1,4 +1,4 @@
-"""The tables of each result: their records and headings. Those of `cleanup`, `image` and `prices` have files of their own."""
+"""The tables of each result: their records and headings. Those of `cleanup`, `image`, `prices` are elsewhere."""
 
 from __future__ import annotations
 
