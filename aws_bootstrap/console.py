@@ -11,7 +11,7 @@ import errno
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ import click
 from .invocation import MARKS, Invocation
 
 if TYPE_CHECKING:
+    from .live_steps import LiveStep, LiveSteps, Outcome
     from .models import Notice
 
 #: How often a wait for the user looks for signals.
@@ -68,6 +69,8 @@ class Console:
         #: Whether stdout has its document: a signal that comes now must not add a second one.
         self.has_document = False
         self._live_line = ""
+        #: The running steps at a terminal; None until the first one begins.
+        self._steps: LiveSteps | None = None
         #: For a stderr that keeps every line: a log shows that something goes on, not every second of it.
         self._heartbeat = Heartbeat(60.0)
 
@@ -90,6 +93,7 @@ class Console:
             return
         if sys.stdout is None:
             raise OSError(errno.EBADF, "standard output is closed")
+        self.end_steps()
         click.echo(_encodable(self._final(text)), color=_color())
         self.has_document = True
 
@@ -101,12 +105,58 @@ class Console:
 
     def note(self, text: str, *, nl: bool = True) -> None:
         """Write to stderr. A closed stderr must never end work in the account, so that is not an error."""
+        final = self._final(text)
         with contextlib.suppress(OSError, ValueError):
-            click.echo(self._final(text), err=True, nl=nl, color=_color())
+            if self._steps is None or not self._steps.note(final):
+                click.echo(final, err=True, nl=nl, color=_color())
+
+    def begin_step(self, title: str) -> LiveStep | None:
+        """Show a step as running, with its seconds; None where lines stay as they are: a pipe, a log, NO_COLOR."""
+        if not self.is_text or not _is_live_terminal():
+            return None
+        if self._steps is None:
+            from .live_steps import LiveSteps
+
+            self._steps = LiveSteps(sys.stderr)
+        return self._steps.begin(self._final(title))
+
+    @contextlib.contextmanager
+    def within_step(self, step: LiveStep | None) -> Iterator[None]:
+        """Count what the block writes to the step, and show its outcome at the end."""
+        if self._steps is None or step is None:
+            yield
+            return
+        self._steps.enter(step)
+        outcome: Outcome = "failed"
+        try:
+            yield
+            outcome = "done"
+        except KeyboardInterrupt:
+            outcome = "stopped"
+            raise
+        finally:
+            self._steps.end(step, outcome)
+
+    def end_steps(self) -> None:
+        """Show the running steps as stopped: the result or the error comes now."""
+        if self._steps is not None:
+            self._steps.end_all()
+
+    def detail(self, text: str) -> None:
+        """Write a line that belongs to the running step, below it."""
+        if self._steps is None or not self._steps.add(self._final(text)):
+            self.note(f"      {text}")
+
+    def box_line(self, line: str) -> None:
+        """Write a line of a setup on the box, which begins or ends a step there."""
+        if self._steps is None or not self._steps.add_box_line(self._final(line)):
+            self.note(f"      {line}")
 
     def live(self, text: str) -> None:
         """Show what is going on, in place of the last such line; empty ends it. A log gets a line a minute."""
         if not self.is_text or sys.stderr is None:
+            return
+        if self._steps is not None and self._steps.show_status(self._final(text)):
             return
         if not sys.stderr.isatty():
             if text and self._heartbeat.is_due():
@@ -127,8 +177,7 @@ class Console:
     def agrees(self, question: str) -> bool:
         """Return the answer at the terminal. Raises KeyboardInterrupt at Ctrl-D, as at Ctrl-C."""
         while True:
-            self.note(f"{question} [y/N]: ", nl=False)
-            answer = _read_line()
+            answer = self._answer(f"{question} [y/N]: ")
             if not answer:
                 raise KeyboardInterrupt  # Ctrl-D
             word = answer.strip().lower()
@@ -143,14 +192,24 @@ class Console:
         for number, option in enumerate(options, 1):
             self.note(f"  {number}  {option}")
         while True:
-            self.note(f"{question} [1-{len(options)}]: ", nl=False)
-            answer = _read_line()
+            answer = self._answer(f"{question} [1-{len(options)}]: ")
             if not answer:
                 raise KeyboardInterrupt  # Ctrl-D
             word = answer.strip()
             if word.isascii() and word.isdigit() and 1 <= int(word) <= len(options):
                 return int(word) - 1
             self.note(f"Answer with a number from 1 to {len(options)}.")
+
+    def _answer(self, question: str) -> str:
+        """Return a line from the terminal, on which nothing else is drawn meanwhile."""
+        if self._steps is not None:
+            self._steps.pause()
+        try:
+            self.note(question, nl=False)
+            return _read_line()
+        finally:
+            if self._steps is not None:
+                self._steps.resume()
 
     def _final(self, text: str) -> str:
         """Return the text with its commands filled in and its secrets hidden."""
@@ -205,6 +264,13 @@ def _encodable(text: str) -> str:
         return text
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def _is_live_terminal() -> bool:
+    """Return whether stderr is a terminal on which lines can be drawn again."""
+    if sys.stderr is None or not sys.stderr.isatty():
+        return False
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") != "dumb"
 
 
 def _color() -> bool | None:

@@ -248,19 +248,19 @@ def _after_extend(report: ExtendReport) -> tuple[Command, ...]:
 
 @next_commands.register
 def _after_status(report: StatusReport) -> tuple[Command, ...]:
-    """Return what to do with each box and volume; with many boxes in brief, where to read more."""
+    """Return what to do with each box and volume; where each box has a line, how to read more of the first."""
     if report.has_no_answer:
         return ()
     commands: list[Command] = []
-    if not report.is_brief:
-        for box in report.instances:
-            commands += of_box(box, instructions=report.instructions)
+    for box in report.instances:
+        commands += of_box(box, instructions=report.instructions)
     commands += of_ended(report.ended)
     commands += of_orphans(report.orphan_volumes)
     if not report.instances:
         commands.append(own("Launch one", "launch"))
-    elif report.is_brief:
-        commands.append(own("How to connect, addresses, costs", "status"))
+    elif not report.in_full:
+        first = report.instances[0]
+        commands.append(own("More of a box", "status", first.ssh_alias or first.instance_id))
     return tuple(commands)
 
 

@@ -5,6 +5,7 @@ Every function writes to the console of the command that runs: `use` sets it.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,9 @@ from .console import Console, OutputFormat, fits_stdout
 from .errors import BootstrapError
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from .live_steps import LiveStep
     from .models import ErrorReport, Notice, RegionReason, Result
     from .views.tables import Table
 
@@ -193,6 +197,7 @@ def _explain(error: BootstrapError) -> None:
     """Show a person the error, the attempts that failed, what exists and what helps."""
     report = error.report
     live("")
+    _console.end_steps()
     _console.note(click.style(f"Error: {error}", fg="red"))
     for reason, attempts in _attempts_by_reason(report.regions).items():
         line = f"  {', '.join(attempts)}"
@@ -282,14 +287,44 @@ def secho(message: str, **style: Any) -> None:
         _console.note(click.style(message, **style))
 
 
-def step(number: int, total: int, title: str) -> None:
-    """Announce a step."""
-    secho(f"[{number}/{total}] {title}", fg="cyan", bold=True)
+def step(number: int, total: int, title: str, *, beside: bool = False) -> LiveStep | None:
+    """Announce a step. Return it where it is shown live: `within` needs it.
+
+    `beside`: whether it runs at the same time as the one before, which a terminal shows by itself.
+    """
+    title = f"[{number}/{total}] {title}"
+    begun = _console.begin_step(title)
+    if begun is None:
+        at_the_same_time = " (at the same time)" if beside else ""
+        secho(f"{title}{at_the_same_time}", fg="cyan", bold=True)
+    return begun
+
+
+def within(begun: LiveStep | None) -> AbstractContextManager[None]:
+    """Count what the block shows to the step, and show the step's outcome at its end."""
+    return _console.within_step(begun)
+
+
+@contextlib.contextmanager
+def working(title: str, *, in_logs: bool = True) -> Iterator[None]:
+    """Show what the block waits for: at a terminal with its seconds; elsewhere as a line, if it belongs into a log."""
+    begun = _console.begin_step(title)
+    if begun is None and in_logs:
+        info(title)
+    with within(begun):
+        yield
 
 
 def info(message: str) -> None:
     """Show what is going on inside a step."""
-    echo(f"      {message}")
+    if is_text():
+        _console.detail(message)
+
+
+def box_line(line: str) -> None:
+    """Show a line that a setup prints on the box: a step there begins or ends."""
+    if is_text():
+        _console.box_line(line)
 
 
 def live(message: str) -> None:
@@ -299,12 +334,12 @@ def live(message: str) -> None:
 
 def val(name: str, value: str) -> None:
     """Show one fact."""
-    echo(f"      {name}: {click.style(value, bold=True)}")
+    info(f"{name}: {click.style(value, bold=True)}")
 
 
 def success(message: str) -> None:
     """Show that something succeeded."""
-    secho(f"      {message}", fg="green")
+    info(click.style(message, fg="green"))
 
 
 def warn(message: str, *, code: str = "warning", instance_id: str | None = None, region: str | None = None) -> None:

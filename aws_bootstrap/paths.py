@@ -19,6 +19,11 @@ class Paths(NamedTuple):
 
     environ: Mapping[str, str] = os.environ
 
+    def of_sandbox(self) -> Paths:
+        """Return the files of the sandbox, as far as shell completion reads them: its SSH config."""
+        folder = self.environ.get("AWS_BOOTSTRAP_SANDBOX_HOME", "~/.aws-bootstrap/sandbox")
+        return Paths({"AWS_BOOTSTRAP_SSH_CONFIG": os.path.join(folder, "ssh_config")})
+
     @property
     def home(self) -> Path:
         """Return the folder of this tool, absolute."""

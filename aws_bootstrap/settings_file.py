@@ -61,7 +61,15 @@ class SettingsFile:
     def error(self, key: Sequence[str], sentence: str, hint: str | None = None) -> UsageError:
         """Return the error for a key of this file."""
         name = printable(".".join(key))
+        hint = hint or _way_out(is_project=self.is_project)
         return UsageError(f"{self.place_of(key)}: {name}: {sentence}", hint=hint, code="config")
+
+
+def _way_out(*, is_project: bool) -> str:
+    """Return what to do about a file with an error, also where a box must end right now."""
+    if is_project:
+        return "Fix the file, or run the command in another folder."
+    return "Fix the file. To run commands without it: export AWS_BOOTSTRAP_CONFIG="
 
 
 def _names(dotted: str) -> list[str]:
@@ -104,13 +112,16 @@ def parsed(path: str, content: bytes, *, is_project: bool) -> SettingsFile:
     """Return the file with this content. UsageError if it is not TOML."""
     import tomllib
 
+    hint = _way_out(is_project=is_project)
     try:
         text = content.decode("utf-8-sig")
         values = tomllib.loads(text)
     except UnicodeDecodeError as exc:
-        raise UsageError(f"{path} is not a text in UTF-8.", code="config") from exc
+        raise UsageError(f"{path} is not a text in UTF-8.", hint=hint, code="config") from exc
     except RecursionError as exc:
-        raise UsageError(f"{path} is not valid TOML: its values are nested too deeply.", code="config") from exc
+        sentence = f"{path} is not valid TOML: its values are nested too deeply."
+        raise UsageError(sentence, hint=hint, code="config") from exc
     except tomllib.TOMLDecodeError as exc:
-        raise UsageError(f"{path} is not valid TOML: {printable(str(exc))}.", code="config") from exc
+        sentence = f"{path} is not valid TOML: {printable(str(exc))}."
+        raise UsageError(sentence, hint=hint, code="config") from exc
     return SettingsFile(path, is_project, text, values)

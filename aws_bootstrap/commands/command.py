@@ -58,19 +58,43 @@ class Context(click.Context):
 class Command(click.Command):
     """A command that takes the global options too, and reads each option from AWS_BOOTSTRAP_<COMMAND>_<OPTION>.
 
-    What neither the line nor the environment sets comes from the config files.
+    What neither the line nor the environment sets comes from the config files. `sections`: the titles of its help page,
+    each with its options. Those without a title come after them.
     """
 
     context_class = Context
     #: Whether the config files have a table for this command.
     has_table = True
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, sections: Mapping[str, Sequence[str]] | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **examples_last(kwargs))
+        self.sections = sections or {}
         for param in self.params:
             if isinstance(param, click.Option) and param.envvar is None and param.name not in _WITHOUT_VARIABLE:
                 param.envvar = _variable(self.name or "", param)
+        self._own_params = list(self.params)
         self.params += [make() for make in GLOBAL_OPTIONS]
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options of the help page: in their sections, the global ones at the end."""
+        rows: dict[str, list[tuple[str, str]]] = {title: [] for title in (*self.sections, "Options", "Global options")}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx)
+            if record is not None:
+                rows[self._section_of(param)].append(record)
+        for title, records in rows.items():
+            if records:
+                with formatter.section(title):
+                    formatter.write_dl(records)
+
+    def _section_of(self, param: click.Parameter) -> str:
+        """Return the title of the section that has this option."""
+        for title, names in self.sections.items():
+            if not set(param.opts).isdisjoint(names):
+                return title
+        if param in self._own_params:
+            return "Options"
+        return "Global options"
 
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any

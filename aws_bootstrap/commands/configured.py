@@ -27,7 +27,7 @@ PRESET = "preset"
 WITHOUT_TABLE = {"completion", "config", "sandbox"}
 
 #: What no project may set, however far it is trusted: who reaches the box, what runs on it, as whom, and which key
-#: opens it; and what ends or deletes more than was named.
+#: opens it; what ends or deletes more than was named; and which file of yours is overwritten.
 BANNED = {
     "ami-filter",
     "everyone",
@@ -37,6 +37,7 @@ BANNED = {
     "include-kept",
     "metadata-hop-limit",
     "never",
+    "plot",
     "profile",
     "security-group",
     "setup-script",

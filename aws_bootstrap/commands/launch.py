@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..models import OnDemandOffer
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, sections=options.LAUNCH_SECTIONS)
 @options.launch_options
 @click.option(
     "--preset",

@@ -29,10 +29,12 @@ from .params import (
 
 
 def complete_alias(ctx: click.Context, param: click.Parameter, begun: str) -> list[str]:
-    """Return the aliases with this beginning, from the SSH config alone."""
+    """Return the aliases with this beginning, from the SSH config alone: after `--sandbox` from the sandbox's."""
     from ..workflows.aliases import aliases
 
     app = ctx.find_object(App) or App()
+    if ctx.find_root().params.get("sandbox"):
+        app.paths = app.paths.of_sandbox()
     return [alias for alias in aliases(app) if alias.startswith(begun)]
 
 
@@ -271,6 +273,25 @@ def check_effects(*rules: WithoutEffect) -> None:
             if ctx.get_parameter_source(rule.other) is click.core.ParameterSource.DEFAULT_MAP:
                 hint = f"A config file sets it: {PROGRAM} config show {ctx.info_name}"
             raise UsageError(f"{rule.option} has no effect {rule.reason}.", hint=hint)
+
+
+#: The sections of the help page of `launch`.
+LAUNCH_SECTIONS = {
+    "Where": ("--region", "--subnet-id", "--wait", "--wait-timeout"),
+    "Price": ("--spot", "--max-price", "--cheapest", "--ttl", "--idle-timeout", "--max-cost"),
+    "Box": ("--name", "--instance-type", "--ami-filter", "--metadata-hop-limit", "--tag"),
+    "Disks": ("--volume-size", "--ebs-storage", "--ebs-volume-id"),
+    "SSH": (
+        "--key-path",
+        "--key-name",
+        "--security-group",
+        "--ssh-cidr",
+        "--ssh-port",
+        "--ssh-user",
+        "--ssh-timeout",
+    ),
+    "Setup": ("--no-setup", "--python-version", "--setup-script"),
+}
 
 
 def launch_options(command: Any) -> Any:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 #: EC2 refuses a lower SpotOptions.MaxPrice:
 #: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_SpotMarketOptions.html
@@ -19,10 +22,11 @@ class CommaSeparated(click.ParamType[Any]):
 
 
 class Pattern(CommaSeparated):
-    """Text of a known form."""
+    """Text of a known form. `known` is the list of `known_words` that a shell completes."""
 
-    def __init__(self, name: str, pattern: str, example: str) -> None:
+    def __init__(self, name: str, pattern: str, example: str, known: str = "") -> None:
         self.name = name
+        self._known = known
         self._pattern = pattern
         self._example = example
 
@@ -31,6 +35,17 @@ class Pattern(CommaSeparated):
         if not re.fullmatch(self._pattern, value):
             self.fail(f"'{value}' is not a valid {self.name}; write it like {self._example}.", param, ctx)
         return str(value)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Return the known words that begin so."""
+        from click.shell_completion import CompletionItem
+
+        if not self._known:
+            return []
+        from .. import known_words
+
+        words: list[str] = getattr(known_words, self._known)
+        return [CompletionItem(word) for word in words if word.startswith(incomplete)]
 
 
 class Cidr(CommaSeparated):
@@ -143,9 +158,9 @@ class Tag(CommaSeparated):
         return key, content
 
 
-REGION = Pattern("region", r"[a-z]{2,3}(-[a-z]+)+-[0-9]{1,2}", "us-west-2")
+REGION = Pattern("region", r"[a-z]{2,3}(-[a-z]+)+-[0-9]{1,2}", "us-west-2", "REGIONS")
 PYTHON_VERSION = Pattern("Python version", r"3(\.[0-9]{1,2}(\.[0-9]{1,2})?)?", "3, 3.13 or 3.14.2")
-INSTANCE_TYPE = Pattern("instance type", r"[a-z][a-z0-9-]*\.[a-z0-9-]+", "g4dn.xlarge")
+INSTANCE_TYPE = Pattern("instance type", r"[a-z][a-z0-9-]*\.[a-z0-9-]+", "g4dn.xlarge", "INSTANCE_TYPES")
 VOLUME = Pattern("volume", r"vol-[0-9a-f]{8,17}", "vol-0123456789abcdef0")
 SUBNET = Pattern("subnet", r"subnet-[0-9a-f]{8,17}", "subnet-0123456789abcdef0")
 USER = Pattern("login name", r"[a-z_][a-z0-9_-]{0,31}", "ubuntu")

@@ -124,11 +124,8 @@ class StatusReport(Result):
     #: The boxes that are terminated, in the order of their end.
     ended: tuple[EndedBox, ...] = ()
     instructions: bool = private(True)
-
-    @property
-    def is_brief(self) -> bool:
-        """Whether many boxes get one line each."""
-        return not self.instructions and len(self.instances) > 1
+    #: Whether text shows everything of each box; else a line.
+    in_full: bool = private(True)
 
     @property
     def has_no_answer(self) -> bool:

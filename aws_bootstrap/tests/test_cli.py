@@ -194,7 +194,7 @@ def test_a_mistyped_word_is_answered_with_the_nearest(run, args, nearest):
         ("launch p5.48xlarge us-east-1", "aws-bootstrap launch --instance-type p5.48xlarge --region us-east-1"),
         ("launch u7i-12tb.metal-24xl", "aws-bootstrap launch --instance-type u7i-12tb.metal-24xl"),
         ("launch vol-0123456789abcdef0", "aws-bootstrap launch --ebs-volume-id vol-0123456789abcdef0"),
-        ("status us-gov-west-1", "aws-bootstrap status --region us-gov-west-1"),
+        ("costs us-gov-west-1", "aws-bootstrap costs --region us-gov-west-1"),
         ("list instance-types g5", "aws-bootstrap list instance-types --prefix g5"),
     ],
 )
@@ -211,7 +211,7 @@ def test_a_box_to_be_taken_down_is_not_silently_called_one_to_be_deleted(run):
     assert "Run instead: aws-bootstrap terminate aws-gpu1" in said
 
 
-@pytest.mark.parametrize("typed", ["launch g5.xlarge mistake", "status aws-gpu1", "--nonsense status", "frobnicate"])
+@pytest.mark.parametrize("typed", ["launch g5.xlarge mistake", "costs aws-gpu1", "--nonsense status", "frobnicate"])
 def test_a_line_without_a_clear_meaning_is_not_guessed(run, typed):
     done = run(*typed.split())
     assert done.exit_code == 2

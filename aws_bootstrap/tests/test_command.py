@@ -10,6 +10,9 @@ from click.testing import CliRunner
 
 from aws_bootstrap.cli import main
 from aws_bootstrap.commands.command import Command
+from aws_bootstrap.commands.launch import launch
+from aws_bootstrap.commands.options import LAUNCH_SECTIONS
+from aws_bootstrap.config import LaunchConfig
 from reference import commands
 
 CONFIGURED = {"probe": {"size": 42, "spot": True}}
@@ -85,3 +88,12 @@ def test_no_option_has_the_name_of_another_of_its_command():
         names = [param.name for param in command.params]
         twice += [f"{' '.join(path)}: {name}" for name in names if names.count(name) > 1]
     assert twice == []
+
+
+def test_each_option_of_launch_is_in_one_section_of_its_help():
+    own = {name for param in launch.params for name in param.opts}
+    listed = [name for names in LAUNCH_SECTIONS.values() for name in names]
+    assert len(listed) == len(set(listed))
+    assert set(listed) <= own
+    fields = {max(option.opts, key=len) for option in launch.params if option.name in LaunchConfig.__dataclass_fields__}
+    assert fields == set(listed), "add it to LAUNCH_SECTIONS in options.py"

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
+import boto3
 import pytest
 
-from aws_bootstrap import sshconfig
+from aws_bootstrap import known_words, sshconfig
 from aws_bootstrap.tests import factories
+from aws_bootstrap.tests.cloud import new_client
 
 
 def complete(*words: str) -> list[str]:
@@ -33,6 +37,32 @@ def test_aliases_are_completed_from_the_ssh_config(app, command):
     assert complete(command, "zz") == []
 
 
+def test_aliases_of_the_sandbox_are_completed_after_its_option(app, monkeypatch, tmp_path):
+    sshconfig.add(app.paths.ssh_config, factories.host(alias="aws-gpu1"))
+    monkeypatch.setenv("AWS_BOOTSTRAP_SANDBOX_HOME", str(tmp_path))
+    sshconfig.add(tmp_path / "ssh_config", factories.host(alias="aws-gpu7"))
+    assert complete("--sandbox", "terminate", "aws") == ["aws-gpu7"]
+    assert complete("terminate", "aws") == ["aws-gpu1"]
+
+
+def test_regions_and_instance_types_are_completed_without_a_call():
+    assert complete("launch", "--region", "us-w") == ["us-west-1", "us-west-2"]
+    assert complete("status", "-r", "eu-c") == ["eu-central-1", "eu-central-2"]
+    assert complete("launch", "--instance-type", "g4dn.x") == ["g4dn.xlarge"]
+
+
+def test_what_is_completed_exists():
+    """Where one is missing after an update of botocore, add it to `known_words.py`."""
+    client = new_client("ec2", "us-east-1")
+    types = set(client.meta.service_model.shape_for("InstanceType").enum)
+    regions = set(boto3.Session().get_available_regions("ec2"))
+    assert set(known_words.REGIONS) == regions
+    assert set(known_words.INSTANCE_TYPES) <= types
+    families = {word.partition(".")[0] for word in known_words.INSTANCE_TYPES}
+    listed = {word for word in types if word.partition(".")[0] in families}
+    assert set(known_words.INSTANCE_TYPES) == listed
+
+
 def test_an_unreadable_config_completes_to_nothing(app):
     app.paths.ssh_config.mkdir()
     assert complete("terminate", "aws") == []
@@ -51,6 +81,16 @@ def test_the_script_is_clicks_own(run, shell):
         "warnings": [],
         "next": [],
     }
+
+
+@pytest.mark.skipif(not shutil.which("zsh"), reason="zsh is not installed; .ci/run installs it")
+def test_zsh_completes_without_a_configuration_of_its_own(app):
+    """A zsh without `compinit` has no `compdef`: each start of the shell would print an error."""
+    script = 'eval "$(aws-bootstrap completion zsh)"; print -r -- $_comps[aws-bootstrap]'
+    folder = str(Path(sys.executable).parent)
+    env = os.environ | {"PATH": f"{folder}:{os.environ['PATH']}", "ZDOTDIR": str(app.paths.home)}
+    done = subprocess.run(["zsh", "-f", "-c", script], env=env, capture_output=True, text=True, check=False)
+    assert (done.stdout.strip(), done.stderr) == ("_aws_bootstrap_completion", "")
 
 
 def test_bash_reads_the_script(run):

@@ -203,7 +203,7 @@ def test_a_sum_with_unknown_prices_says_so(sandbox):
     start(sandbox, {"region": "us-west-2", "instance_type": "g4dn.xlarge", "spot": False, "root_gb": 100} | STAYS)
     start(sandbox, {"region": "us-west-2", "instance_type": "g4dn.xlarge", "spot": True, "root_gb": 100} | STAYS)
     sandbox.fault(action="GetProducts", do={"error": "AccessDeniedException"})
-    done = run(sandbox, "status", "-r", "us-west-2")
+    done = run(sandbox, "status", "-r", "us-west-2", "-I")
     assert done.exit_code == 0
     assert "an hour; 1 of 2 prices are unknown" in done.stdout
     assert "Price" in done.stdout

@@ -96,7 +96,7 @@ def test_the_limits_of_the_guardian_are_shown_and_tagged(run, app, cloud, box):
     }
     (shown,) = json.loads(run("status", "-r", WEST, "-o", "json").stdout)["instances"]
     assert (shown["deadline"], shown["idle_timeout_seconds"]) == (deadline.isoformat(), 5400)
-    text = run("status", "-r", WEST).stdout
+    text = run("status", "-r", WEST, "-I").stdout
     assert f"at {deadline:%Y-%m-%d %H:%M} UTC, in 1 h 59 min, or after 1 h 30 min without work" in text
 
 
@@ -104,14 +104,14 @@ def test_status_says_what_a_box_leaves_when_it_ends(run, app, cloud, box):
     client = cloud.ec2(WEST)
     volume = make_volume(client, box, size=20)
     client.attach_volume(VolumeId=volume, InstanceId=box, Device="/dev/sdf")
-    assert "Then" not in run("status", "-r", WEST).stdout
+    assert "Then" not in run("status", "-r", WEST, "-I").stdout
     client.create_tags(Resources=[box], Tags=[{"Key": "aws-bootstrap-idle-timeout", "Value": "3600"}])
-    text = run("status", "-r", WEST).stdout
+    text = run("status", "-r", WEST, "-I").stdout
     assert f"{volume} stays, and bills about $1.60/month" in text
     assert f"aws-bootstrap launch --region {WEST} --ebs-volume-id {volume}" in text
     assert "aws-bootstrap cleanup --include-ebs" in text
     client.create_tags(Resources=[volume], Tags=[{"Key": "aws-bootstrap-keep", "Value": "true"}])
-    assert "cleanup --include-ebs" not in run("status", "-r", WEST).stdout, "it would not delete a kept volume"
+    assert "cleanup --include-ebs" not in run("status", "-r", WEST, "-I").stdout, "it would not delete a kept volume"
 
 
 def test_never_removes_both_limits_and_their_tags(run, app, cloud, box):

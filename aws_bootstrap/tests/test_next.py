@@ -319,10 +319,10 @@ def test_no_regions_and_texts_that_look_like_regions_stay_as_they_are(console, c
 def test_a_box_that_a_closed_terminal_left_is_explained(run, app, cloud):
     box = start_box(cloud.ec2(WEST))["InstanceId"]
     done = run("status", "-r", WEST)
-    assert f"aws-bootstrap setup {box}" in done.stdout
-    assert f"aws-bootstrap terminate {box}" in done.stdout
+    assert f"{box} has no alias here; add it, and finish the setup  aws-bootstrap setup {box}" in done.stdout
+    assert f"aws-bootstrap terminate {box}" in run("status", box).stdout
     document = json.loads(run("status", "-r", WEST, "-o", "json").stdout)
-    assert [command["do"] for command in document["next"]] == ["setup", "terminate"]
+    assert [command["do"] for command in document["next"]] == ["setup", "terminate", "status"]
 
 
 def test_every_result_has_a_list_of_commands():

@@ -190,11 +190,13 @@ def test_a_broken_file_is_refused_in_a_sentence(world, content, is_project):
         world.params("launch")
     assert str(refused.value).startswith(f"{path} {BROKEN[content]}")
     assert "\x1b" not in str(refused.value)
+    assert ("another folder" if is_project else "export AWS_BOOTSTRAP_CONFIG=") in str(refused.value.hint)
 
 
 # --- what no project may set -----------------------------------------------------------------------------
 
 BANNED = {
+    "prices.plot": '"prices.svg"',
     "launch.ssh-cidr": '"0.0.0.0/0"',
     "launch.setup-script": '"evil.sh"',
     "launch.key-path": '"evil.pub"',

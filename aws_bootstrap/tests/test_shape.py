@@ -26,6 +26,7 @@ DOORS = {
     "click": {"cli.py", "console.py", "output.py", "views/", "commands/"},
     "yaml": {"output.py"},
     "tabulate": {"output.py"},
+    "rich": {"live_steps.py"},
     "matplotlib": {"workflows/price_plot.py"},
 }
 
@@ -45,6 +46,7 @@ MAY_IMPORT = {
         "commands",
         "defaults",
         "invocation",
+        "known_words",
         "settings",
         "settings_file",
         "timings",
@@ -64,6 +66,7 @@ MAY_IMPORT = {
         "sshconfig",
         "known_hosts",
         "keys",
+        "live_steps",
         "cloud_init",
         "guardian",
         "retry",
@@ -139,6 +142,7 @@ MAY_IMPORT = {
     "next_config": {"models", "next_commands", "command_lines"},
     "output": {
         "console",
+        "live_steps",
         "views",
         "models",
         "errors",
@@ -149,7 +153,8 @@ MAY_IMPORT = {
         "command_lines",
         "timings",
     },
-    "console": {"invocation", "models"},
+    "console": {"invocation", "live_steps", "models"},
+    "live_steps": set(),
     "views": {
         "views",
         "models",
@@ -171,6 +176,7 @@ MAY_IMPORT = {
     "outcomes": {"models", "errors", "invocation"},
     "cloud_init": {"config"},
     "gpu": set(),
+    "known_words": set(),
     "idleness": set(),
     "retry": set(),
     "startup": set(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -137,8 +138,8 @@ def priced(cloud):
 
 def test_the_report_of_an_empty_account(app, cloud):
     report = gather(app, [])
-    assert report == StatusReport((), REGIONS, (), (), 0.0, 0.0, instructions=True)
-    assert gather(app, [WEST, WEST], instructions=False) == replace(report, regions_queried=(WEST,), instructions=False)
+    assert report == StatusReport((), REGIONS, (), (), 0.0, 0.0)
+    assert gather(app, [WEST, WEST]) == replace(report, regions_queried=(WEST,))
     assert warned(report) == set()
     assert PRICED not in {operation for _, operation in cloud.calls}
 
@@ -288,3 +289,55 @@ def test_the_estimated_cost_is_the_price_of_an_hour_times_the_hours():
     seen = instance_status(Box(INSTANCE, volumes=(DATA,)), prices, NOW)
     assert (seen.uptime_seconds, seen.spot_price_per_hour, seen.estimated_cost) == (9000, 0.2, 0.5)
     assert [v.volume_id for v in seen.ebs_volumes] == ["vol-1"]
+
+
+# --- one line a box, or all of it ------------------------------------------------------------------------
+
+
+def test_a_box_has_one_line_unless_it_is_named(run, app, cloud, box):
+    first, second = box(WEST), box(EAST)
+    brief = run("status").stdout
+    for number, instance_id in enumerate((first, second), 1):
+        (line,) = [line for line in brief.splitlines() if f"aws-gpu{number}  running" in line]
+        assert "g4dn.xlarge  on-demand" in line
+        assert instance_id not in line
+    assert "Address" not in brief
+    full = run("status", "aws-gpu2").stdout
+    assert second in full
+    assert first not in full
+    assert "Address" in full
+    assert "aws-bootstrap terminate aws-gpu2" in full
+    assert run("status", "-I").stdout.count("Address  ") == 2
+
+
+def test_a_named_box_alone_is_in_the_document_with_what_belongs_to_it(run, cloud, box):
+    instance_id = box(WEST)
+    box(WEST)
+    make_volume(cloud.ec2(WEST), "i-0gone")
+    document = json.loads(run("status", instance_id, "-o", "json").stdout)
+    assert [one["instance_id"] for one in document["instances"]] == [instance_id]
+    assert document["orphan_volumes"] == []
+    assert document["regions_queried"] == [WEST]
+
+
+def test_a_named_box_that_has_ended_says_why(run, cloud, box):
+    instance_id = box(WEST)
+    cloud.ec2(WEST).terminate_instances(InstanceIds=[instance_id])
+    volume_id = make_volume(cloud.ec2(WEST), instance_id)
+    document = json.loads(run("status", "aws-gpu1", "-o", "json").stdout)
+    assert document["instances"] == []
+    assert [one["instance_id"] for one in document["ended"]] == [instance_id]
+    assert [one["volume_id"] for one in document["orphan_volumes"]] == [volume_id]
+
+
+def test_a_name_that_no_box_has_is_not_found(run, cloud):
+    done = run("status", "aws-gpu9", "-o", "json")
+    assert done.exit_code == 1
+    assert json.loads(done.stdout)["error"]["code"] == "not-found"
+
+
+def test_a_line_says_when_the_box_ends(run, cloud, box):
+    tags = {"aws-bootstrap-idle-timeout": "3600"}
+    instance_id = box(WEST)
+    cloud.ec2(WEST).create_tags(Resources=[instance_id], Tags=[{"Key": key, "Value": tags[key]} for key in tags])
+    assert "ends when idle for 1 h 0 min" in run("status").stdout

@@ -32,29 +32,42 @@ def status_report(report: StatusReport) -> str:
     parts: list[str] = []
     if not report.instances:
         parts.append(f"No instances of aws-bootstrap in {plural(regions_read(report), 'region')}.")
-    elif report.is_brief:
-        parts.append(_brief(report))
-    else:
+    elif report.in_full:
         parts += [_instance(instance, report) for instance in report.instances]
+    else:
+        parts.append(_brief(report))
     if report.ended:
         parts.append(_ended(report.ended))
     if report.orphan_volumes:
         parts.append(_orphans(report.orphan_volumes))
     if report.instances or report.orphan_volumes:
         parts.append(_total(report))
-    if not report.instances or report.is_brief:
+    if not report.instances or not report.in_full:
         title, words = titled(next_commands(report))[-1]
         parts.append(f"{title}: {words}")
     return "\n\n".join(parts)
 
 
 def _brief(report: StatusReport) -> str:
-    """Return a line a box, aligned, for those who have many."""
+    """Return a line a box, aligned."""
     lines = [heading(plural(len(report.instances), "instance"), "cyan")]
     rows = [_brief_cells(instance) for instance in report.instances]
     for instance, line in zip(report.instances, aligned(rows, indent=""), strict=True):
         lines.append(style(line, fg=_COLOURS.get(instance.state)))
+    for instance in report.instances:
+        lines += _brief_alias(instance)
     return "\n".join(lines)
+
+
+def _brief_alias(instance: InstanceStatus) -> list[str]:
+    """Return how to reach a box of yours that has no alias: the launch that created it did not end."""
+    if instance.ssh_alias or instance.state != "running":
+        return []
+    commands: list[tuple[str, str]] = []
+    for title, words in titled(of_box(instance, instructions=True)):
+        if title == "Finish setup":
+            commands.append((f"{instance.instance_id} has no alias here; add it, and finish the setup", words))
+    return pairs(commands)
 
 
 def _brief_cells(instance: InstanceStatus) -> list[str]:
@@ -67,9 +80,21 @@ def _brief_cells(instance: InstanceStatus) -> list[str]:
         instance.availability_zone,
         _up(instance),
         hourly(instance.price_per_hour),
+        _brief_end(instance),
         " ".join(volumes),
         _brief_owner(instance.owner, instance.yours),
     ]
+
+
+def _brief_end(instance: InstanceStatus) -> str:
+    """Return when the box ends by itself, in a few words."""
+    if instance.state not in ("running", "pending"):
+        return ""
+    if instance.seconds_left is not None:
+        return f"ends in {span(max(0, instance.seconds_left))}"
+    if instance.idle_timeout_seconds:
+        return f"ends when idle for {span(instance.idle_timeout_seconds)}"
+    return ""
 
 
 def _brief_owner(owner: str | None, yours: bool | None) -> str:

@@ -111,7 +111,8 @@ def usd(amount: float) -> str:
         return f"${amount:.2f}"
     if amount == 0:
         return "$0"
-    return f"${amount:.4f}".rstrip("0").rstrip(".")
+    cents, rest = f"{amount:.4f}"[:-2], f"{amount:.4f}"[-2:]
+    return f"${cents}{rest.rstrip('0')}"
 
 
 def plural(count: int, noun: str, several: str | None = None) -> str:

@@ -204,7 +204,7 @@ def _progress_printer() -> Callable[[str], None]:
         if line == _REPORT:
             report_begun = True
         if not report_begun and line.startswith(("==> ", "    ")):
-            output.info(line)
+            output.box_line(line)
             steps.read(line)
 
     return print_progress

@@ -71,7 +71,7 @@ def apply(app: App, host: Host, config: LaunchConfig, *, to_format: Volume | Non
     had_alias = bool(host.alias)
     host = _ensure_alias(app, host)
     try:
-        with _attach_report(app, host), hint_on_timeout(app, host):
+        with _attach_report(app, host), hint_on_timeout(app, host), output.working(f"Set up {host.alias}"):
             outcome = provision.set_up(app.ssh, host.alias, python_version=config.python_version, script=script)
     except SshError as exc:
         if exc.code != "ssh-lost" and not had_alias:

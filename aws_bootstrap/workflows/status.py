@@ -30,44 +30,48 @@ from . import costs
 from .access import blocked_address_hint
 from .box import Box
 from .ended import ended_boxes
-from .inventory import managed_hosts, read
+from .inventory import managed_hosts, orphan_volumes, read
 from .owners import find_owner, is_yours, warn_if_caller_unknown
 
 if TYPE_CHECKING:
     from ..app import App
 
 
-def gather(app: App, regions: Sequence[str], *, instructions: bool = True, gpu: bool = False) -> StatusReport:
-    """Return the boxes with their aliases in the SSH config, and the orphan volumes."""
+def gather(app: App, regions: Sequence[str], names: Sequence[str] = (), *, gpu: bool = False) -> StatusReport:
+    """Return the boxes with their aliases in the SSH config, and the orphan volumes.
+
+    Of named boxes what belongs to them alone. BootstrapError `not-found` if one of them does not exist.
+    """
     hosts = managed_hosts(app)
     try:
         inventory, caller = parallel.gather(
-            partial(read, app, regions, hosts=hosts, volumes="everything"), partial(find_owner, app)
+            partial(read, app, regions, names, hosts=hosts, volumes="everything"), partial(find_owner, app)
         )
     except BootstrapError as exc:
         failed = failed_regions(exc, regions)
         if failed:
             exc.attach_result(StatusReport((), tuple(one.region for one in failed), failed, ()))
         raise
+    boxes = [box for box in inventory.boxes if box.instance.state != "terminated"]
+    terminated = [box.instance for box in inventory.boxes if box.instance.state == "terminated"]
     prices, ended = parallel.gather(
-        partial(costs.read_instance_prices, app, [box.instance for box in inventory.boxes]),
-        partial(ended_boxes, app, inventory.ended, hosts, caller),
+        partial(costs.read_instance_prices, app, [box.instance for box in boxes]),
+        partial(ended_boxes, app, [*inventory.ended, *terminated], hosts, caller),
     )
     now = datetime.now(UTC)
-    instances = [instance_status(box, prices, now, caller) for box in inventory.boxes]
+    instances = [instance_status(box, prices, now, caller) for box in boxes]
     _warn_of_unknown_costs(instances)
     warn_if_caller_unknown([*(box.yours for box in instances), *(box.yours for box in ended)])
     if gpu:
         instances = _with_gpus(app, instances)
-    orphan_volumes = [_orphan(volume, caller) for volume in inventory.orphans()]
+    orphans = orphan_volumes(inventory.volumes, [box.instance for box in boxes])
     report = StatusReport(
         instances=tuple(instances),
         regions_queried=inventory.regions,
         regions_failed=inventory.failed,
-        orphan_volumes=tuple(orphan_volumes),
+        orphan_volumes=tuple(_orphan(volume, caller) for volume in orphans),
         regions_denied=inventory.denied,
         ended=ended,
-        instructions=instructions,
     )
     return _with_totals(report)
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 from .. import output, timings
 from ..parallel import run_parallel
+
+if TYPE_CHECKING:
+    from ..live_steps import LiveStep
 
 
 def _always(_: object) -> bool:
@@ -49,10 +53,8 @@ def run_steps[P, S](steps: Sequence[Step[P, S]], plan: P, state: S) -> None:
         for step in group:
             number += 1
             title = step.title_for(plan)
-            calls.append(partial(_run_step, step, title, state))
-            if step is not group[0]:
-                title += " (at the same time)"
-            output.step(number, len(applicable), title)
+            begun = output.step(number, len(applicable), title, beside=step is not group[0])
+            calls.append(partial(_run_step, step, title, begun, state))
         if len(calls) == 1:
             calls[0]()
         else:
@@ -64,9 +66,9 @@ def _applicable[P, S](steps: Sequence[Step[P, S]], plan: P) -> list[Step[P, S]]:
     return [step for step in steps if step.when(plan)]
 
 
-def _run_step[P, S](step: Step[P, S], title: str, state: S) -> None:
-    """Run one step, and record how long it takes under its title."""
-    with timings.measured("step", title):
+def _run_step[P, S](step: Step[P, S], title: str, begun: LiveStep | None, state: S) -> None:
+    """Run one step, show its outcome, and record how long it takes under its title."""
+    with output.within(begun), timings.measured("step", title):
         step.run(state)
 
 

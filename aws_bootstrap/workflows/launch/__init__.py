@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 def plan(config: LaunchConfig, app: App) -> LaunchPlan:
     """Return what `apply` would do. Change nothing."""
-    bare_plan = build_plan(config, app)
+    with output.working("Read images, instance types, prices and networks", in_logs=False):
+        bare_plan = build_plan(config, app)
     warn_of_running(app, bare_plan.running, caller=bare_plan.owner)
     _warn_of_open_groups(bare_plan)
     return replace(bare_plan, steps=titles(STEPS, bare_plan))
