@@ -279,7 +279,7 @@ def check_effects(*rules: WithoutEffect) -> None:
 LAUNCH_SECTIONS = {
     "Where": ("--region", "--subnet-id", "--wait", "--wait-timeout"),
     "Price": ("--spot", "--max-price", "--cheapest", "--ttl", "--idle-timeout", "--max-cost"),
-    "Box": ("--name", "--instance-type", "--ami-filter", "--metadata-hop-limit", "--tag"),
+    "Box": ("--name", "--instance-type", "--image", "--ami-filter", "--metadata-hop-limit", "--tag"),
     "Disks": ("--volume-size", "--ebs-storage", "--ebs-volume-id"),
     "SSH": (
         "--key-path",
