@@ -12,13 +12,13 @@ from .models import Command
 #: Where a command begins in a line of a hint. It ends with the line, or at two spaces.
 _IN_HINT = re.compile(rf"({re.escape(PROGRAM)}|{re.escape(SSH)}|(?:(?<=: )|^)aws )(.*?)(?:  |$)", re.MULTILINE)
 #: Words in place of which the reader writes his own: such a command does not run as it is.
-_TO_FILL_IN = ("ID", "PATH.pub", "SUBNET", "ZONE")
+_TO_FILL_IN = ("ID", "PATH.pub", "SNAPSHOT", "SUBNET", "ZONE")
 
 
 def own(title: str, *words: str, do: str | None = None) -> Command:
     """Return a command of this program; its purpose is the subcommand's name unless another is given."""
     name = words[0]
-    if name in ("config", "list", "quota"):
+    if name in ("config", "list", "quota", "volume"):
         name = f"{words[0]}-{words[1]}"
     return Command(do or name, (PROGRAM, *words), title)
 

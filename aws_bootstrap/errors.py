@@ -298,6 +298,13 @@ KNOWN_CODES: dict[str, Known] = {
     "InvalidAMIName.Duplicate": Known(code="image-exists", hint="Choose another name with --name."),
     "InvalidAMIID.NotFound": Known(code="not-found", hint="The image was withdrawn meanwhile. Run the command again."),
     "InvalidVolume.NotFound": Known(code="not-found", hint=f"List your boxes: {PROGRAM} status"),
+    "InvalidSnapshot.InUse": Known(code="snapshot-in-use", hint="An image uses it. Delete the image first."),
+    "InvalidSnapshot.NotFound": Known(code="not-found", hint=f"List your snapshots: {PROGRAM} volume ls"),
+    "VolumeModificationRateExceeded": Known(
+        code="volume-busy",
+        message="A volume can be modified once in six hours.",
+        hint="Run the command again when six hours have passed since its last change.",
+    ),
     "ResourceAlreadyExistsException": Known(
         code="quota-pending",
         message="A request for this quota is already open.",

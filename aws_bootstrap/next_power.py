@@ -1,9 +1,9 @@
-"""The commands to type after `stop` and `start`. Loaded beside next_commands.py, to which it adds them."""
+"""The commands to type after `stop`, `start` and `rename`. Loaded beside next_commands.py, to which it adds them."""
 
 from __future__ import annotations
 
 from .command_lines import own
-from .models import Command, StartReport, StopReport
+from .models import Command, RenameReport, StartReport, StopReport
 from .next_commands import log_in, next_commands, set_limit, terminate, use
 
 
@@ -30,3 +30,10 @@ def _after_start(report: StartReport) -> tuple[Command, ...]:
             commands.append(set_limit(name))
         commands += [own("Stop", "stop", name), terminate(name)]
     return tuple(commands)
+
+
+@next_commands.register
+def _after_rename(report: RenameReport) -> tuple[Command, ...]:
+    """Return how to log in by the new name, and how to give the old one back."""
+    back = own("Undo", "rename", report.ssh_alias, report.previous_alias)
+    return (log_in(report.ssh_alias), back)

@@ -18,6 +18,7 @@ from .models import (
     CleanupReport,
     CostReport,
     ExtendReport,
+    GrowReport,
     ImageList,
     ImageRemovals,
     InstanceTypeList,
@@ -29,10 +30,13 @@ from .models import (
     QuotaRequests,
     RegionFailure,
     RegionReason,
+    RemoveReport,
+    Resource,
     Result,
     SetupReport,
     StartReport,
     StatusReport,
+    VolumeList,
 )
 
 
@@ -88,7 +92,14 @@ def failed_regions(error: BootstrapError, named: Sequence[str]) -> tuple[RegionF
 
 @error_for.register
 def _listing_error(
-    result: InstanceTypeList | ImageList | OwnImageList | PriceReport | QuotaReport | QuotaHistory | CostReport,
+    result: InstanceTypeList
+    | ImageList
+    | OwnImageList
+    | PriceReport
+    | QuotaReport
+    | QuotaHistory
+    | CostReport
+    | VolumeList,
 ) -> BootstrapError | None:
     """Return the error of regions that could not be read."""
     return unread_regions(result.regions_failed)
@@ -201,6 +212,39 @@ def _start_error(result: StartReport) -> BootstrapError | None:
                 code="tags-failed",
             ).add_details(resources=result.resources())
     return None
+
+
+@error_for.register
+def _grow_error(result: GrowReport) -> BootstrapError | None:
+    """Return the error of a volume that has grown while its filesystem has not."""
+    if result.filesystem != "failed":
+        return None
+    hint = None
+    if result.ssh_alias:
+        hint = f"Grow it on the box, sudo resize2fs DEVICE for ext4. Its disks: {SSH} {result.ssh_alias} lsblk -f"
+    return IncompleteError(
+        f"The volume has {result.size_gb} GB, but its filesystem has not grown: {result.filesystem_error}",
+        hint=hint,
+        code="filesystem-not-grown",
+    )
+
+
+@error_for.register
+def _remove_error(result: RemoveReport) -> BootstrapError | None:
+    """Return the error of volumes and snapshots that could not be deleted."""
+    remaining = [one for one in result.removed if not one.deleted]
+    if not remaining:
+        return None
+    error_type = BootstrapError
+    if len(remaining) < len(result.removed):
+        error_type = IncompleteError
+    names = ", ".join(one.id for one in remaining)
+    left = tuple(Resource(one.type, one.id, one.region, billing=True) for one in remaining)
+    return error_type(
+        f"Could not delete {names}: {remaining[0].error}",
+        hint=f"Show what remains: {PROGRAM} volume ls",
+        code="volume-not-deleted",
+    ).add_details(resources=left)
 
 
 @error_for.register

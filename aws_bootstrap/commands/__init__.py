@@ -34,6 +34,8 @@ SECTIONS: dict[str, dict[str, Listed]] = {
         "extend": Listed("commands.extend", "extend", "Change when a box ends by itself."),
         "stop": Listed("commands.stop", "stop", "Stop on-demand boxes."),
         "start": Listed("commands.start", "start", "Start stopped boxes, and wait until they answer by SSH."),
+        "rename": Listed("commands.rename", "rename", "Give a box another name: its alias, and the tag Name."),
+        "volume": Listed("commands.volume", "volume", "List, create, copy, grow and delete data volumes."),
         "access": Listed("commands.access", "access", "Show who may reach the SSH port of your boxes, or change it."),
         "bake": Listed("commands.bake", "bake", "Create an image of a box, for boxes that need no setup."),
         "image": Listed("commands.image", "image", "List and remove the images that were baked."),

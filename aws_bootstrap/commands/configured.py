@@ -47,12 +47,7 @@ _BANNED_PREFIX = "key-"
 #: What a project may only lower: what ends the box, and what it may cost.
 LIMITS = ("ttl", "idle_timeout", "max_cost", "max_price")
 #: Options that exclude each other: one that is set closer to the command line removes the other.
-_EXCLUSIVE = {
-    "ebs_storage": "ebs_volume_id",
-    "ebs_volume_id": "ebs_storage",
-    "image": "ami_filter",
-    "ami_filter": "image",
-}
+_EXCLUSIVE = {"ebs_storage": "ebs_volume_id", "ebs_volume_id": "ebs_storage"}
 #: Variables by which AWS's own programs choose an account: any of them is above the profile of a config file.
 _ACCOUNT = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_ACCESS_KEY_ID")
 

@@ -162,6 +162,11 @@ REGION = Pattern("region", r"[a-z]{2,3}(-[a-z]+)+-[0-9]{1,2}", "us-west-2", "REG
 PYTHON_VERSION = Pattern("Python version", r"3(\.[0-9]{1,2}(\.[0-9]{1,2})?)?", "3, 3.13 or 3.14.2")
 INSTANCE_TYPE = Pattern("instance type", r"[a-z][a-z0-9-]*\.[a-z0-9-]+", "g4dn.xlarge", "INSTANCE_TYPES")
 VOLUME = Pattern("volume", r"vol-[0-9a-f]{8,17}", "vol-0123456789abcdef0")
+SNAPSHOT = Pattern("snapshot", r"snap-[0-9a-f]{8,17}", "snap-0123456789abcdef0")
+VOLUME_OR_SNAPSHOT = Pattern(
+    "volume or snapshot", r"(vol|snap)-[0-9a-f]{8,17}", "vol-0123456789abcdef0 or snap-0123456789abcdef0"
+)
+ZONE = Pattern("zone", r"[a-z]{2,3}(-[a-z]+)+-[0-9]{1,2}[a-z]", "us-west-2a")
 SUBNET = Pattern("subnet", r"subnet-[0-9a-f]{8,17}", "subnet-0123456789abcdef0")
 USER = Pattern("login name", r"[a-z_][a-z0-9_-]{0,31}", "ubuntu")
 BOX_NAME = Pattern("box name", r"(?!i-)[A-Za-z][A-Za-z0-9_.-]{0,62}", "trainer-1")

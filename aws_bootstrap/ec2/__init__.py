@@ -41,23 +41,31 @@ from .own_images import (
     Devices,
     ImageRequest,
     create_image,
-    delete_snapshot,
     deregister_image,
     find_deregistration,
     find_devices,
     find_own_image,
     find_own_images,
-    find_snapshot_deletion,
     snapshot_progress,
 )
 from .paths import acl_allows, has_internet_gateway, public_access_block
-from .power import find_in_state, start_instance, stop_instance, wait_started, wait_stopped
+from .power import find_in_state, name_instance, start_instance, stop_instance, wait_started, wait_stopped
 from .prices import on_demand_price, on_demand_prices, spot_price_history, spot_prices
 from .requests import InstanceRequest
 from .rules import WORLD, allows, authorize, covers_port, find_rules, revoke, rule_changes
-from .snapshots import find_snapshots
+from .snapshots import (
+    copy_snapshot,
+    create_snapshot,
+    delete_snapshot,
+    find_named_snapshot,
+    find_snapshot,
+    find_snapshot_deletion,
+    find_snapshots,
+    wait_completed,
+)
 from .tags import of_settings as settings_tags
 from .types import GPU_PATTERNS, find_instance_types, quota_family
+from .volume_changes import create_volume, find_growth, grow_volume, wait_grown, wait_volume_available
 from .volumes import (
     EBS_DEVICE_NAME,
     EBS_MOUNT_POINT,
@@ -68,6 +76,7 @@ from .volumes import (
     detach_ebs_volume,
     find_deletion,
     find_ebs_volumes_for_instance,
+    find_named_volume,
     find_volume,
     find_volumes,
     find_volumes_and_roots,
@@ -142,6 +151,7 @@ __all__ = [
     "login_user",
     "login_users",
     "missing_cidrs",
+    "name_instance",
     "on_demand_price",
     "on_demand_prices",
     "covers_port",
@@ -168,4 +178,15 @@ __all__ = [
     "wait_started",
     "wait_stopped",
     "world_sources",
+    "copy_snapshot",
+    "create_snapshot",
+    "find_named_snapshot",
+    "find_snapshot",
+    "wait_completed",
+    "create_volume",
+    "find_growth",
+    "grow_volume",
+    "wait_grown",
+    "wait_volume_available",
+    "find_named_volume",
 ]

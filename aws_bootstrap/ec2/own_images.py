@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from types_boto3_ec2 import EC2Client
     from types_boto3_ec2.type_defs import BlockDeviceMappingTypeDef, FilterTypeDef, ImageTypeDef
 
-#: What EC2 answers about an image or a snapshot that does not exist, or no longer.
-_MISSING = ("InvalidAMIID.NotFound", "InvalidAMIID.Unavailable", "InvalidSnapshot.NotFound")
+#: What EC2 answers about an image that does not exist, or no longer.
+_MISSING = ("InvalidAMIID.NotFound", "InvalidAMIID.Unavailable")
 
 
 @dataclass(frozen=True)
@@ -164,23 +164,4 @@ def find_deregistration(ec2: EC2Client, image_id: str) -> bool | None:
     for image in _filtered(ec2, [{"Name": "image-id", "Values": [image_id]}]):
         if image.state != "deregistered":
             return None
-    return True
-
-
-def delete_snapshot(ec2: EC2Client, snapshot_id: str) -> None:
-    """Delete the snapshot for good; one that no longer exists is no error."""
-    try:
-        with translate_aws_errors(reading=False):
-            ec2.delete_snapshot(SnapshotId=snapshot_id)
-    except AwsError as exc:
-        if exc.aws_code not in _MISSING:
-            raise
-
-
-@translate_aws_errors()
-def find_snapshot_deletion(ec2: EC2Client, snapshot_id: str) -> bool | None:
-    """Return True once the snapshot no longer exists; None while it does."""
-    filters: list[FilterTypeDef] = [{"Name": "snapshot-id", "Values": [snapshot_id]}]
-    if ec2.describe_snapshots(Filters=filters)["Snapshots"]:
-        return None
     return True

@@ -1,4 +1,4 @@
-"""Stop and start instances, and wait until EC2 has done it."""
+"""Stop, start and name instances, and wait until EC2 has done it."""
 
 from __future__ import annotations
 
@@ -102,6 +102,12 @@ def _check_may_start(instance: Instance, seconds: float) -> None:
     if seconds > _OLD_STATE_SECONDS:
         reason = instance.state_reason or "no reason given"
         raise BootstrapError(f"{instance.instance_id} did not start: {reason}", code="instance-stopped")
+
+
+def name_instance(ec2: EC2Client, instance_id: str, name: str) -> None:
+    """Write the tag Name of an instance."""
+    with translate_aws_errors():
+        ec2.create_tags(Resources=[instance_id], Tags=[{"Key": "Name", "Value": name}])
 
 
 def find_in_state(ec2: EC2Client, instance_id: str, *states: str) -> StateChange | None:

@@ -65,7 +65,7 @@ def _filtered(ec2: EC2Client, filters: list[FilterTypeDef]) -> list[Volume]:
             for tag in raw["Tags"]:
                 if "Key" not in tag or "Value" not in tag:
                     raise KeyError("Tags")
-            found.append(_volume(raw, ec2.meta.region_name))
+            found.append(volume_of(raw, ec2.meta.region_name))
     return found
 
 
@@ -88,15 +88,22 @@ def find_volumes_by_id(ec2: EC2Client, volume_ids: Iterable[str]) -> dict[str, V
         filters: list[FilterTypeDef] = [{"Name": "volume-id", "Values": list(some)}]
         for page in ec2.get_paginator("describe_volumes").paginate(Filters=filters):
             for raw in page["Volumes"]:
-                volume = _volume(raw, ec2.meta.region_name)
+                volume = volume_of(raw, ec2.meta.region_name)
                 found[volume.volume_id] = volume
     return found
+
+
+def find_named_volume(ec2: EC2Client, name: str) -> Volume | None:
+    """Return this tool's volume with that Name tag; None if there is none."""
+    with translate_aws_errors():
+        found = _filtered(ec2, [tags.CREATED_BY_FILTER, {"Name": "tag:Name", "Values": [name]}])
+    return found[0] if found else None
 
 
 def _described(ec2: EC2Client, volume_id: str) -> Volume:
     """Return the volume of that id, as DescribeVolumes reports it."""
     reply = ec2.describe_volumes(VolumeIds=[volume_id])
-    return _volume(reply["Volumes"][0], ec2.meta.region_name)
+    return volume_of(reply["Volumes"][0], ec2.meta.region_name)
 
 
 def create_ebs_volume(
@@ -122,7 +129,7 @@ def create_ebs_volume(
         raw.setdefault("State", "creating")
         raw.setdefault("VolumeType", "gp3")
         raw.setdefault("AvailabilityZone", instance.availability_zone)
-        return _volume(raw, ec2.meta.region_name)
+        return volume_of(raw, ec2.meta.region_name)
 
 
 def validate_ebs_volume(ec2: EC2Client, volume_id: str) -> Volume:
@@ -247,7 +254,7 @@ def revoke_format_permission(ec2: EC2Client, volume_id: str, timeout: float = 10
     return bool(poll(is_removed, timeout=timeout, every=0.5))
 
 
-def _volume(raw: VolumeTypeDef | VolumeResponseTypeDef, region: str) -> Volume:
+def volume_of(raw: VolumeTypeDef | VolumeResponseTypeDef, region: str) -> Volume:
     """Return the volume of a reply."""
     named = tags.values(raw.get("Tags", []))
     is_blank = not raw.get("SnapshotId")

@@ -53,8 +53,19 @@ from .quota import (
     QuotaRequests,
     QuotaRow,
 )
+from .rename import RenameReport
 from .status import EndedBox, InstanceStatus, OrphanVolume, StatusReport, VolumeStatus
 from .terminate import KeptVolume, TerminateReport, Termination, TerminationTarget
+from .volume import (
+    GrowReport,
+    RemovedDisk,
+    RemoveReport,
+    SnapshotReport,
+    SnapshotRow,
+    VolumeList,
+    VolumeReport,
+    VolumeRow,
+)
 
 __all__ = [
     "AccessReport",
@@ -81,6 +92,7 @@ __all__ = [
     "EbsVolume",
     "EndedBox",
     "ErrorReport",
+    "GrowReport",
     "Image",
     "ImageList",
     "ImageRemoval",
@@ -119,6 +131,14 @@ __all__ = [
     "QuotaRequests",
     "QuotaRow",
     "RegionFailure",
+    "RemoveReport",
+    "RemovedDisk",
+    "RenameReport",
+    "SnapshotReport",
+    "SnapshotRow",
+    "VolumeList",
+    "VolumeReport",
+    "VolumeRow",
     "RegionReason",
     "Resource",
     "Result",

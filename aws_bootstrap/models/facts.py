@@ -139,7 +139,7 @@ class Volume:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One snapshot that this tool created. `size_gb` is the size of its volume; 0 if EC2's reply lacks it."""
+    """One snapshot of the account. `size_gb` is the size of its volume; 0 if EC2's reply lacks it."""
 
     snapshot_id: str
     region: str
@@ -150,6 +150,11 @@ class Snapshot:
     tier: str = "standard"
     #: The principal that created it, by its tag.
     owner: str | None = None
+    #: The volume that it is a copy of, which may be deleted.
+    volume_id: str | None = None
+    created_by_us: bool = True
+    #: How much of it is stored, like 42%; None if EC2's reply lacks that.
+    progress: str | None = None
 
 
 @dataclass(frozen=True)

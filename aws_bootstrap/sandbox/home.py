@@ -142,8 +142,6 @@ class Home:
             "AWS_SHARED_CREDENTIALS_FILE": str(self.root / "aws-credentials"),
             "AWS_EC2_METADATA_DISABLED": "true",
             "AWS_BOOTSTRAP_CHECKIP_URL": f"{endpoint}{CONTROL_PATH}/checkip",
-            # Never the user's own file: it may name a profile, a key or a script.
-            "AWS_BOOTSTRAP_CONFIG": str(self.root / "config.toml"),
             "AWS_BOOTSTRAP_HOME": str(self.root),
             "AWS_BOOTSTRAP_LAUNCH_KEY_PATH": str(self.root / "id_ed25519.pub"),
             "AWS_BOOTSTRAP_CLEANUP_KEY_PATH": str(self.root / "id_ed25519.pub"),

@@ -68,7 +68,12 @@ class Sandbox:
     @property
     def variables(self) -> dict[str, str | None]:
         """Return the variables that the sandbox adds to an environment; None means unset."""
-        return self.home.environment(self.port) | {"AWS_DEFAULT_REGION": self.region, "AWS_REGION": None}
+        return self.home.environment(self.port) | {
+            "AWS_DEFAULT_REGION": self.region,
+            "AWS_REGION": None,
+            # A test's own: that of the user who runs the tests may name anything.
+            "AWS_BOOTSTRAP_CONFIG": str(self.home.root / "config.toml"),
+        }
 
     @property
     def env(self) -> dict[str, str]:

@@ -218,6 +218,18 @@ class World:
             assert done.code == 0, done
         return self.boxes()[-1]
 
+    def spare_volume(self) -> str:
+        """A new volume, which may be deleted."""
+        done = self.run("aws-bootstrap volume create --size 1 --zone us-west-2a -o json")
+        assert done.code == 0, done
+        return str(json.loads(done.out)["volume_id"])
+
+    def snapshot(self) -> str:
+        """A new snapshot."""
+        done = self.run(f"aws-bootstrap volume snapshot {self.free_volume()} -o json")
+        assert done.code == 0, done
+        return str(json.loads(done.out)["snapshot_id"])
+
     def stoppable(self) -> str:
         """An alias of an on-demand box: the only one that was launched so, or a new one."""
         if not self.on_demand or self.on_demand not in dict(self.boxes()):

@@ -28,8 +28,8 @@ STAGES = (
 
 # What a line without a terminal would refuse to do is agreed to at one.
 ASKING = (
-    r"(terminate|cleanup|(?<!sandbox )stop|bake aws|image rm|quota request|config trust|--format-volume)"
-    r"(?!.*(--yes|--dry-run|--help))"
+    r"(terminate|cleanup|(?<!sandbox )stop|bake aws|image rm|quota request|config trust|--format-volume"
+    r"|volume (grow|rm))(?!.*(--yes|--dry-run|--help))"
 )
 
 
@@ -83,10 +83,22 @@ def named(world: World, text: str) -> str:
         image_id = world.image()
         text = re.sub(r"(?<=image rm )trainer-2026|ami-0123456789abcdef0", image_id, text)
     volume = world.free_volume() if "vol-0" in text else ""
+    if "volume rm" in text:
+        volume = world.spare_volume()
+    if "rename aws-gpu1" in text:
+        alias = world.spare()[0]
+    elif "rename i-0" in text:
+        instance = world.spare()[1]
+        text = text.replace("trainer", "trainer-2")
+    snapshot = world.snapshot() if "snap-0" in text else ""
     if re.search(r"(?<!sandbox )(stop|start) aws-gpu1", text):
         alias = world.stoppable()
     changed = text.replace("aws-gpu1", alias).replace("i-0123456789abcdef0", instance)
-    return changed.replace("vol-0123456789abcdef0", volume).replace("| source", "| cat")
+    return (
+        changed.replace("vol-0123456789abcdef0", volume)
+        .replace("snap-0123456789abcdef0", snapshot)
+        .replace("| source", "| cat")
+    )
 
 
 def variables(text: str) -> dict[str, str]:

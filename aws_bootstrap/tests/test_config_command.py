@@ -429,10 +429,6 @@ def test_relaunch_repeats_the_launch_whatever_the_files_have_since(world):
 
 
 def test_a_box_is_launched_by_a_preset_and_launched_again_without_it(program):
-    """The sandbox has a config file of its own, and never the user's."""
-    theirs = Path.home() / ".config" / "aws-bootstrap" / "config.toml"
-    theirs.parent.mkdir(parents=True)
-    theirs.write_text("this is no TOML")
     config = Path(program.sandbox.env["AWS_BOOTSTRAP_CONFIG"])
     config.write_text('[launch]\nttl = "8h"\nno-setup = true\n[presets.train]\ninstance-type = ["g5.xlarge"]\n')
     code, launched = program.json("launch", "--preset", "train")
@@ -442,6 +438,11 @@ def test_a_box_is_launched_by_a_preset_and_launched_again_without_it(program):
     config.write_text("[launch]\non-demand = true\n")
     code, again = program.json("relaunch", launched["instance_id"], "--dry-run")
     assert (code, again["instance_type"], again["pricing"], again["ttl_seconds"]) == (0, "g5.xlarge", "spot", 28800)
+
+
+def test_a_rehearsal_reads_the_users_own_file(program):
+    """`--sandbox launch --preset train` rehearses the preset that the real launch has."""
+    assert "AWS_BOOTSTRAP_CONFIG" not in program.sandbox.home.environment(program.sandbox.port)
 
 
 def test_a_launch_that_nothing_ends_names_the_key_that_sets_a_limit(program):

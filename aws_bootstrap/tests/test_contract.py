@@ -96,6 +96,7 @@ class Case:
 CASES = [
     Case("status", "status"),
     Case("costs", "costs"),
+    Case("volume ls", "volume-ls"),
     Case("access", "access"),
     Case("image ls", "image-ls"),
     Case("cleanup --dry-run --include-ebs", "cleanup-dry-run", regions=False),
@@ -191,8 +192,9 @@ def test_every_command_is_walked(world):
             command = group.get_command(context, name)
             yield from paths(command, f"{name} ") if isinstance(command, click.Group) else [before + name]
 
-    # These need a box or an image, the last one asks nothing.
-    told = {"setup", "extend", "bake", "image rm", "relaunch", "start", "stop", "completion"}
-    told |= {"config init", "config set", "config show", "config trust"}  # these neither; test_config_command.py
+    # These need a box, completion asks nothing, config has test_config_command.py, these of volume name one thing.
+    told = {"setup", "extend", "bake", "image rm", "relaunch", "rename", "start", "stop", "completion"}
+    told |= {"config init", "config set", "config show", "config trust"}
+    told |= {f"volume {name}" for name in ("create", "grow", "restore", "rm", "snapshot")}
     left = {p for p in paths(main) if not any(case.args.startswith(p) for case in CASES)}
     assert {p for p in left if not p.startswith("sandbox ")} == told

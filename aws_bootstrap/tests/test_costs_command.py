@@ -162,7 +162,7 @@ def test_every_field_of_a_snapshot_is_read(client, stub):
     stub.add_response("describe_snapshots", {"Snapshots": [{"SnapshotId": "snap-2"}]}, asked | {"NextToken": "more"})
     assert ec2.find_snapshots(client) == [
         Snapshot("snap-1", WEST, 100, "completed", SINCE, "archive", ALICE),
-        Snapshot("snap-2", WEST, 0, "unknown", None, "standard", None),
+        Snapshot("snap-2", WEST, 0, "unknown", None, "standard", None, created_by_us=False),
     ]
 
 

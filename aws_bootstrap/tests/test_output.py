@@ -36,6 +36,7 @@ from aws_bootstrap.models import (
     DryRun,
     EndedBox,
     ExtendReport,
+    GrowReport,
     ImageList,
     ImageRow,
     InstanceStatus,
@@ -54,9 +55,14 @@ from aws_bootstrap.models import (
     QuotaRow,
     RegionFailure,
     RegionReason,
+    RemovedDisk,
+    RemoveReport,
+    RenameReport,
     Resource,
     Result,
     SetupReport,
+    SnapshotReport,
+    SnapshotRow,
     StartedBox,
     StartReport,
     StatusReport,
@@ -65,6 +71,9 @@ from aws_bootstrap.models import (
     TerminateReport,
     Termination,
     VolumeEntry,
+    VolumeList,
+    VolumeReport,
+    VolumeRow,
     VolumeStatus,
     ZonePrice,
 )
@@ -159,6 +168,11 @@ NO_SPOT = dataclasses.replace(PRICE, spot_price_per_hour=None, spot_quota=None, 
 WEEK = (datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 8, tzinfo=UTC))
 NOW = datetime(2026, 1, 15, 10, 30, tzinfo=UTC)
 DISKS = (MonthlyCost("root volume", 8.0, 100),)
+DISK = VolumeRow(
+    *("vol-1", "us-west-2", "us-west-2a", 100, "available", "kept", None, None, 8.0, "AIDAME", True),
+    created_by_us=True,
+)
+COPY = SnapshotRow("snap-1", "us-west-2", 100, "completed", "vol-1", NOW, 5.0, "AIDAME", yours=True)
 STARTED = StartedBox(
     *("i-1", "aws-gpu1", "us-west-2", "us-west-2a", "stopped", "running", "g4dn.xlarge", "192.0.2.1"),
     price_per_hour=0.526,
@@ -229,6 +243,13 @@ RESULTS: list[Result] = [
     StatusReport((), ("us-west-2",), (), (), ended=(GONE, dataclasses.replace(GONE, ssh_alias=None, ended_at=None))),
     StopReport((StoppedBox("i-1", "aws-gpu1", "us-west-2", "running", "stopped", 8.0, DISKS, NOW),)),
     StopReport((), declined=True),
+    RenameReport("i-1", "us-west-2", "aws-gpu1", "trainer"),
+    VolumeList((DISK, dataclasses.replace(DISK, use="attached", ssh_alias="aws-gpu1")), (COPY,), ("us-west-2",)),
+    VolumeList((), (), ("us-west-2",)),
+    VolumeReport("vol-1", "us-west-2", "us-west-2a", 100, 8.0, "snap-1", "snap-2"),
+    SnapshotReport("snap-1", "vol-1", "us-west-2", 100, "pending", 5.0, availability_zone="us-west-2a"),
+    GrowReport("vol-1", "us-west-2", 50, 100, 8.0, "grown", "aws-gpu1"),
+    RemoveReport((RemovedDisk("volume", "vol-1", "us-west-2", 100, 8.0, deleted=True),)),
     StartReport((STARTED, dataclasses.replace(STARTED, current_state="pending", public_ip=None))),
 ]
 NAMES = [f"{type(r).__name__}-{n}" for n, r in enumerate(RESULTS)]

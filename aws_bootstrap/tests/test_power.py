@@ -55,11 +55,11 @@ def test_a_box_is_stopped_and_started_with_its_disk_and_alias(program):
     purposes = [command["do"] for command in document["next"]]
     assert purposes == ["start", "terminate"]
 
-    shown = program.json("status", "-r", WEST)[1]
+    shown = program.json("status", "aws-gpu1")[1]
     (listed,) = shown["instances"]
     assert (listed["state"], listed["price_per_hour"], listed["monthly_cost_usd"]) == ("stopped", 0.0, 8.4)
     assert [command["do"] for command in shown["next"]] == ["start", "terminate"]
-    assert "aws-bootstrap --sandbox start aws-gpu1" in program("status", "-r", WEST).out
+    assert "aws-bootstrap --sandbox start aws-gpu1" in program("status", "aws-gpu1").out
 
     code, document = program.json("start", "aws-gpu1")
     assert code == 0, document
@@ -81,6 +81,7 @@ def test_a_spot_box_is_not_stopped_and_the_way_with_its_volume_is_named(program)
     assert [command["argv"][2:] for command in document["error"]["next"]] == [
         ["terminate", "aws-gpu1", "--keep-ebs"],
         ["relaunch", box["instance_id"]],
+        ["volume", "snapshot", "aws-gpu1"],
     ]
     assert program.json("status", "-r", WEST)[1]["instances"][0]["state"] == "running"
 

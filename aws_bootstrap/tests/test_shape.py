@@ -150,6 +150,7 @@ MAY_IMPORT = {
         "next_config",
         "next_images",
         "next_power",
+        "next_volumes",
         "command_lines",
         "timings",
     },
@@ -165,9 +166,11 @@ MAY_IMPORT = {
         "next_images",
         "next_offers",
         "next_power",
+        "next_volumes",
         "command_lines",
     },
     "next_commands": {"models", "invocation", "command_lines", "next_offers"},
+    "next_volumes": {"next_commands", "models", "command_lines"},
     "next_offers": {"models", "command_lines"},
     "next_power": {"next_commands", "models", "command_lines"},
     "next_images": {"models", "next_commands", "command_lines", "defaults"},
@@ -338,9 +341,8 @@ def test_only_the_doors_print():
 @pytest.mark.parametrize("path", MODULES, ids=NAMES)
 def test_printed_commands_begin_with_a_mark(path):
     """A command written out works for nobody who has a profile, `uv run` or `--sandbox`: see invocation.py."""
-    verbs = (
-        "launch|setup|stop|start|status|costs|prices|access|terminate|cleanup|list|quota|config|completion|bake|image"
-    )
+    boxes = "launch|setup|stop|start|rename|volume|status|costs|access|terminate|cleanup|bake|image"
+    verbs = f"{boxes}|prices|list|quota|config|completion"
     sandbox_verbs = "start|stop|status|env|fault|log|account|interrupt|reset"
     written_out = re.compile(rf"aws-bootstrap (--sandbox )?({verbs}|sandbox ({sandbox_verbs}))\b")
     docstrings = docstrings_of(tree(path))

@@ -36,8 +36,8 @@ def test_a_volume_of_another_region_is_found_with_the_launch_that_uses_it(launch
     assert error["hint"].startswith(f"Launch there: aws-bootstrap launch --region {EAST} --ami-filter ")
     assert " --on-demand --max-price 0.4 " in error["hint"]
     assert looks(cloud) == [IRELAND, EAST, WEST]
-    (again,) = error["next"]
-    assert again["do"] == "launch"
+    again, copy = error["next"]
+    assert (again["do"], copy["do"], copy["argv"][-1]) == ("launch", "volume-snapshot", eastern)
     words = again["argv"][2:]
     code, plan = launch("--dry-run", *words)
     assert (code, plan["regions"], plan["ebs_volume_id"]) == (0, [EAST], eastern)

@@ -1,6 +1,6 @@
 """What a person sees of each result. Functions from a result to text; no I/O."""
 
-from .. import next_power  # noqa: F401 (adds its commands)
+from .. import next_power, next_volumes  # noqa: F401 (adds its commands)
 from . import (
     access,
     cleanup,
@@ -13,8 +13,10 @@ from . import (
     power,
     prices,
     quota,
+    rename,
     status,
     terminate,
+    volume,
 )
 from .text import text
 
@@ -30,7 +32,9 @@ __all__ = [
     "power",
     "prices",
     "quota",
+    "rename",
     "status",
     "terminate",
     "text",
+    "volume",
 ]

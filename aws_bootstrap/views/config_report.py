@@ -83,17 +83,23 @@ def config_trust(report: ConfigTrust) -> str:
     """Return whether the project file is trusted now."""
     if not report.trusted:
         return f"{report.path} is not trusted: nothing was changed."
-    return f"{report.path} is trusted until it changes.\n{next_lines(next_commands(report))}"
+    lines = [f"{report.path} is trusted until it changes. It sets:", *_keys(report)]
+    return "\n".join([*lines, next_lines(next_commands(report))])
 
 
 def project_keys(report: ConfigTrust) -> str:
     """Return the question for trust, below the keys of the file."""
+    return "\n".join([f"{report.path} sets:", *_keys(report), "Trust this file, until it changes?"])
+
+
+def _keys(report: ConfigTrust) -> list[str]:
+    """Return a line for each key of the file."""
     rows: list[list[str]] = []
     for value in report.values:
         rows.append([value.key, json.dumps(value.value)])
-    lines = [f"{report.path} sets:"]
-    lines += aligned(rows) if rows else ["  (nothing)"]
-    return "\n".join([*lines, "Trust this file, until it changes?"])
+    if not rows:
+        return ["  (nothing)"]
+    return list(aligned(rows))
 
 
 @tables.register

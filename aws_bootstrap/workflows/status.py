@@ -95,7 +95,7 @@ def _orphan(volume: Volume, caller: str | None) -> OrphanVolume:
         region=volume.region,
         size_gb=volume.size_gb,
         monthly_cost_usd=costs.monthly_cost(volume),
-        last_instance_id=volume.instance_id,
+        last_instance_id=volume.instance_id or None,  # a volume of `volume create` was for none yet
         kept=volume.kept or None,
         owner=volume.owner,
         yours=yours,

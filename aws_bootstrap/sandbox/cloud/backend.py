@@ -20,13 +20,14 @@ from .images import Images, SandboxImage
 from .instances import SandboxInstance
 from .launches import Launches
 from .placement import Placement
+from .snapshots import SandboxModification, SandboxSnapshot, Snapshots
 from .volumes import SandboxVolume, Volumes
 from .world import World
 
 PLACEHOLDER_ADDRESS = "0.0.0.0"  # noqa: S104 (nothing listens there)
 
 
-class SandboxBackend(Launches, Placement, Volumes, Images, AccountNetwork, EC2Backend):  # type: ignore[misc]
+class SandboxBackend(Launches, Placement, Volumes, Images, Snapshots, AccountNetwork, EC2Backend):  # type: ignore[misc]
     """EC2 in one region."""
 
     world: ClassVar[World]  # type: ignore[misc]
@@ -108,6 +109,8 @@ def install(world: World) -> Backends:
     instances.Instance = SandboxInstance  # type: ignore[misc]
     amis.Ami = SandboxImage  # type: ignore[misc]
     elastic_block_store.Volume = SandboxVolume  # type: ignore[misc]
+    elastic_block_store.Snapshot = SandboxSnapshot  # type: ignore[misc]
+    elastic_block_store.VolumeModification = SandboxModification  # type: ignore[misc]
     elastic_network_interfaces.random_public_ip = world.machines.address
     moto_utils.filter_dict_attribute_mapping.update(
         {

@@ -88,7 +88,13 @@ class Volumes:
                 "InvalidParameterValue",
                 f"Volume of {size}GiB is invalid; the size must be between 1 and {most} GiB.",
             )
-        return super().create_volume(size=None if size is None else int(size), zone_name=zone_name, **kwargs)  # type: ignore[misc]
+        snapshot_id = kwargs.get("snapshot_id")
+        if snapshot_id:
+            self.check_restore(snapshot_id, size)  # type: ignore[attr-defined]
+        volume: Volume = super().create_volume(size=None if size is None else int(size), zone_name=zone_name, **kwargs)  # type: ignore[misc]
+        if snapshot_id:
+            self.world.machines.copy_volume(snapshot_id, volume.id)
+        return volume
 
     def attach_volume(
         self, volume_id: str, instance_id: str, device_path: str, delete_on_termination: bool = False

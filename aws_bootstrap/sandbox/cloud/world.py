@@ -23,6 +23,9 @@ class Timing:
     attaching: float = 0.3
     detaching: float = 0.5
     image: float = 2.0
+    snapshotting: float = 0.5
+    #: Until a volume has its new size.
+    modifying: float = 0.3
     forget_terminated: float = 3600.0
     #: For how long the vCPUs of an ended instance count against its quota.
     quota_release: float = 0.0
@@ -92,7 +95,10 @@ class Machines(Protocol):
         """Detach the volume from the machine."""
 
     def delete_volume(self, volume_id: str) -> None:
-        """Delete the volume's contents."""
+        """Delete the contents of the volume or snapshot."""
+
+    def copy_volume(self, source_id: str, target_id: str) -> None:
+        """Copy the contents of a volume or snapshot to another one."""
 
     def notify(self, instance_id: str, path: str, notice: str) -> None:
         """Show a notice in the machine's instance metadata."""
@@ -132,6 +138,8 @@ class NoMachines:
     def detach(self, instance_id: str, volume_id: str) -> None: ...
 
     def delete_volume(self, volume_id: str) -> None: ...
+
+    def copy_volume(self, source_id: str, target_id: str) -> None: ...
 
     def notify(self, instance_id: str, path: str, notice: str) -> None: ...
 

@@ -113,6 +113,37 @@ def started(reached: Reached) -> bool:
     return reached.account.is_alive(reached.facts["box"]) and states == ["running"]
 
 
+def renamed(reached: Reached) -> bool:
+    """The box has its new alias."""
+    return reached.document["ssh_alias"] == "trainer" and reached.facts["box"] in reached.aliases
+
+
+def listed_volumes(reached: Reached) -> bool:
+    """The kept and the orphan volumes are listed as such."""
+    uses = {one["volume_id"]: one["use"] for one in reached.document["volumes"]}
+    return uses[reached.facts["orphan"]] == "orphan" and uses[reached.facts["kept"]] == "kept"
+
+
+def volume_created(reached: Reached) -> bool:
+    """The volume exists."""
+    return reached.account.is_alive(reached.document["volume_id"])
+
+
+def snapshot_created(reached: Reached) -> bool:
+    """The snapshot is of the box's volume."""
+    return reached.document["volume_id"] == reached.facts["volume"]
+
+
+def grown(reached: Reached) -> bool:
+    """Volume and filesystem have the new size."""
+    return reached.document["size_gb"] == 6 and reached.document["filesystem"] == "grown"
+
+
+def orphan_removed(reached: Reached) -> bool:
+    """The volume is gone."""
+    return not reached.account.is_alive(reached.facts["orphan"])
+
+
 def set_up_by_id(reached: Reached) -> bool:
     """And the box that had no alias has one."""
     return set_up(reached) and reached.facts["nameless"] in reached.aliases
@@ -287,6 +318,21 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("launch-image", (*_BARE, "--image", "baked"), launched, world="image", undone=True),
     Scenario("stop", ("stop", "aws-gpu1", "--yes"), stopped, world="on-demand"),
     Scenario("start", ("start", "aws-gpu1"), started, world="stopped", boot=True),
+    Scenario("rename", ("rename", "{box}", "trainer"), renamed, world="box"),
+    Scenario("volume-ls", ("volume", "ls"), listed_volumes, world="leftovers"),
+    Scenario("volume-create", ("volume", "create", "--size", "1"), volume_created),
+    Scenario("volume-snapshot", ("volume", "snapshot", "aws-gpu1"), snapshot_created, world="volume", boot=True),
+    Scenario(
+        "volume-restore", ("volume", "restore", "{snapshot}", "--zone", "us-west-2b"), volume_created, world="copied"
+    ),
+    Scenario(
+        "volume-restore-abroad",
+        ("volume", "restore", "{snapshot}", "--zone", "eu-west-1a"),
+        volume_created,
+        world="copied",
+    ),
+    Scenario("volume-grow", ("volume", "grow", "aws-gpu1", "--size", "6", "--yes"), grown, world="volume", boot=True),
+    Scenario("volume-rm", ("volume", "rm", "{orphan}", "--yes"), orphan_removed, world="leftovers", ends=("orphan",)),
     Scenario("status", ("status",), shown, world="two-regions"),
     Scenario("status-region", ("status", "-r", ABROAD), shown_abroad, world="two-regions"),
     Scenario("status-ended", ("status",), shown_with_ended, world="ended"),

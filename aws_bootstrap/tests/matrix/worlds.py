@@ -94,6 +94,15 @@ def stopped(bench: Bench) -> Facts:
     return facts
 
 
+def copied(bench: Bench) -> Facts:
+    """A box with a data volume, and a snapshot of that."""
+    facts = box_with_volume(bench)
+    outcome = bench.run(["volume", "snapshot", facts["volume"], "-o", "json"])
+    if outcome.code:
+        raise AssertionError(f"a world could not be made: {outcome}")
+    return facts | {"snapshot": outcome.document["snapshot_id"]}
+
+
 def box_with_volume(bench: Bench) -> Facts:
     """A box with a data volume."""
     facts = empty(bench)
@@ -216,6 +225,7 @@ WORLDS: dict[str, Callable[[Bench], Facts]] = {
     "volume": box_with_volume,
     "image": baked_image,
     "on-demand": on_demand,
+    "copied": copied,
     "stopped": stopped,
     "brought": box_with_brought_volume,
     "two-regions": two_regions,

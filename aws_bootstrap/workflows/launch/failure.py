@@ -82,12 +82,23 @@ def _resources(launch: Launch, ended: bool) -> tuple[Resource, ...]:
 
 def _hints(launch: Launch, error: BootstrapError, ended: bool) -> str | None:
     """Return the hints: first those of the cause, then how to check, continue and undo."""
-    hints = [error.hint, _timeout_hint(launch, error), *_unknown_hints(launch)]
+    hints = [error.hint, _zone_hint(launch, error), _timeout_hint(launch, error), *_unknown_hints(launch)]
     if ended:
         hints += _hints_after_termination(launch, error)
     else:
         hints += _continue_hints(launch)
     return "\n".join(filter(None, hints)) or None
+
+
+def _zone_hint(launch: Launch, error: BootstrapError) -> str | None:
+    """Return how the data of an existing volume comes to a zone that has capacity, where its own has none."""
+    volume = launch.plan.volume
+    if volume is None or error.code != "no-capacity":
+        return None
+    return (
+        f"{volume.volume_id} is in {volume.availability_zone}. Copy its data to another zone: "
+        f"{PROGRAM} volume snapshot {volume.volume_id}\nThen: {PROGRAM} volume restore SNAPSHOT --zone ZONE"
+    )
 
 
 def _unknown_hints(launch: Launch) -> list[str]:

@@ -71,4 +71,9 @@ def _elsewhere(missing: str, volume: Volume, config: LaunchConfig) -> BootstrapE
         in_use = ec2.volume_in_use(volume)
         return BootstrapError(f"{message} {in_use}", hint=in_use.hint, code=in_use.code)
     words = ["launch", "--region", volume.region, *option_words(config, without=_OF_THE_REGION)]
-    return BootstrapError(message, hint=f"Launch there: {PROGRAM} {shlex.join(words)}", code="not-found")
+    hint = (
+        f"Launch there: {PROGRAM} {shlex.join(words)}\n"
+        f"Or copy its data: {PROGRAM} volume snapshot {volume.volume_id}\n"
+        f"Then: {PROGRAM} volume restore SNAPSHOT --zone ZONE"
+    )
+    return BootstrapError(message, hint=hint, code="not-found")

@@ -126,9 +126,10 @@ def _explained(change: BoxChange, error: AwsError) -> BootstrapError:
     """Return the error of a start with what helps here: a stopped instance can start in its own zone alone."""
     if isinstance(error, CapacityError):
         zone = change.instance.availability_zone
-        error.add_details(
-            hint=f"A stopped box starts in its own zone alone ({zone}). Try again later: {PROGRAM} start {change.name}"
-        )
+        hint = f"A stopped box starts in its own zone alone ({zone}). Try again later: {PROGRAM} start {change.name}"
+        if change.box.volumes:
+            hint += f"\nOr take its data to another zone: {PROGRAM} volume snapshot {change.name}"
+        error.add_details(hint=hint)
     return error
 
 

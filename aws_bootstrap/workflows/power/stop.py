@@ -48,7 +48,8 @@ def _is_spot(box: Box) -> BootstrapError:
     if box.volumes:
         hint = (
             f"End it and keep its data volume: {PROGRAM} terminate {name} --keep-ebs\n"
-            f"Launch it again later, with that volume: {PROGRAM} relaunch {box.instance_id}"
+            f"Launch it again later, with that volume: {PROGRAM} relaunch {box.instance_id}\n"
+            f"Or copy the volume, for any zone: {PROGRAM} volume snapshot {name}"
         )
     return BootstrapError(
         f"{name} is a spot box with a one-time request, which EC2 cannot stop, only terminate.",
