@@ -17,6 +17,7 @@ from .models import (
     CleanupPlan,
     CleanupReport,
     CostReport,
+    ExecReport,
     ExtendReport,
     GrowReport,
     ImageList,
@@ -33,11 +34,15 @@ from .models import (
     RemoveReport,
     Resource,
     Result,
+    RunList,
     SetupReport,
     StartReport,
     StatusReport,
     VolumeList,
 )
+
+#: What `ssh` and `exec` exit with where this side failed, as OpenSSH does.
+SSH_FAILED = 255
 
 
 def continue_hint(name: str, setup_options: str = "") -> str:
@@ -202,6 +207,17 @@ def _extend_error(result: ExtendReport) -> BootstrapError | None:
 
 
 @error_for.register
+def _exec_error(result: ExecReport) -> BootstrapError | None:
+    """Return the error of a box on which the command did not run to its end. Its exit code is OpenSSH's."""
+    for failed in result.results:
+        if failed.error:
+            error = BootstrapError(failed.error, hint=result.hint, code=failed.error_code)
+            error.exit_code = SSH_FAILED
+            return error
+    return None
+
+
+@error_for.register
 def _start_error(result: StartReport) -> BootstrapError | None:
     """Return the error of a started box whose limits have changed while its tags have not."""
     for box in result.started:
@@ -212,6 +228,20 @@ def _start_error(result: StartReport) -> BootstrapError | None:
                 code="tags-failed",
             ).add_details(resources=result.resources())
     return None
+
+
+@error_for.register
+def _runs_error(result: RunList) -> BootstrapError | None:
+    """Return the error of boxes and regions whose runs are unknown."""
+    unread = unread_regions(result.regions_failed)
+    if unread or not result.boxes_failed:
+        return unread
+    failed = result.boxes_failed[0]
+    return IncompleteError(
+        f"The runs of {failed.ssh_alias or failed.instance_id} are unknown: {failed.error}",
+        hint=f"Show your boxes: {PROGRAM} status",
+        code="runs-unknown",
+    )
 
 
 @error_for.register

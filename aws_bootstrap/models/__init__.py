@@ -53,7 +53,9 @@ from .quota import (
     QuotaRequests,
     QuotaRow,
 )
+from .remote import ExecReport, ExecResult, SshReport
 from .rename import RenameReport
+from .runs import AttachReport, BoxFailure, LogReport, Run, RunList, RunReport
 from .status import EndedBox, InstanceStatus, OrphanVolume, StatusReport, VolumeStatus
 from .terminate import KeptVolume, TerminateReport, Termination, TerminationTarget
 from .volume import (
@@ -68,6 +70,15 @@ from .volume import (
 )
 
 __all__ = [
+    "RunReport",
+    "RunList",
+    "Run",
+    "LogReport",
+    "BoxFailure",
+    "AttachReport",
+    "SshReport",
+    "ExecResult",
+    "ExecReport",
     "AccessReport",
     "AccessRule",
     "AliasAddress",

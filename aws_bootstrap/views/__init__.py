@@ -1,6 +1,6 @@
 """What a person sees of each result. Functions from a result to text; no I/O."""
 
-from .. import next_power, next_volumes  # noqa: F401 (adds its commands)
+from .. import next_power, next_runs, next_volumes  # noqa: F401 (they add their commands)
 from . import (
     access,
     cleanup,
@@ -13,6 +13,7 @@ from . import (
     power,
     prices,
     quota,
+    remote,
     rename,
     status,
     terminate,
@@ -32,6 +33,7 @@ __all__ = [
     "power",
     "prices",
     "quota",
+    "remote",
     "rename",
     "status",
     "terminate",

@@ -19,6 +19,7 @@ REASONS = {
     "deadline": "its deadline",
     "idle": "no work for its idle limit",
     "cost-cap": "its --max-cost",
+    "run": "a run that was to end it",
     "user": "terminated by a user",
     "unknown": "reason unknown",
 }

@@ -51,7 +51,9 @@ class Scenario:
 
     def command(self, facts: Facts) -> list[str]:
         """The words of the command line."""
-        return [*(word.format(**facts) for word in self.argv), "-o", "json"]
+        words = [word.format(**facts) for word in self.argv]
+        place = words.index("--") if "--" in words else len(words)  # what follows is for a box
+        return [*words[:place], "-o", "json", *words[place:]]
 
 
 # --- goals ---------------------------------------------------------------------------------------------------
@@ -97,6 +99,26 @@ def image_removed(reached: Reached) -> bool:
     (removed,) = reached.document["removed"]
     is_gone = reached.account.find(reached.facts["image"]) is None
     return is_gone and len(removed["snapshots_deleted"]) == 1 and reached.account.is_alive(reached.facts["box"])
+
+
+def has_output(reached: Reached) -> bool:
+    """The command on the box has printed."""
+    return reached.document["output"] == "reached\n" and reached.document["exit_code"] == 0
+
+
+def all_have_output(reached: Reached) -> bool:
+    """So has that on each box."""
+    return [one["output"] for one in reached.document["results"]] == ["reached\n"]
+
+
+def run_started(reached: Reached) -> bool:
+    """A run is in the document."""
+    return reached.document["run"]["state"] == "running"
+
+
+def runs_listed(reached: Reached) -> bool:
+    """The box has answered."""
+    return reached.document["boxes"] == ["aws-gpu1"]
 
 
 def stopped(reached: Reached) -> bool:
@@ -316,6 +338,15 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("image-ls", ("image", "ls"), images_shown, world="image"),
     Scenario("image-rm", ("image", "rm", "trainer", "--yes"), image_removed, world="image", ends=("image",)),
     Scenario("launch-image", (*_BARE, "--image", "baked"), launched, world="image", undone=True),
+    Scenario("ssh", ("ssh", "aws-gpu1", "--", "echo", "reached"), has_output, world="volume", boot=True),
+    Scenario("ssh-only-box", ("ssh", "--", "echo", "reached"), has_output, world="volume", boot=True),
+    Scenario("exec", ("exec", "aws-gpu1", "--", "echo", "reached"), all_have_output, world="volume", boot=True),
+    Scenario("run", ("run", "aws-gpu1", "--", "sleep", "600"), run_started, world="volume", boot=True),
+    Scenario(
+        "run-follow", ("run", "aws-gpu1", "--follow", "--", "echo", "reached"), has_output, world="volume", boot=True
+    ),
+    Scenario("logs-guardian", ("logs", "aws-gpu1", "--guardian"), listed, world="volume", boot=True),
+    Scenario("ps", ("ps",), runs_listed, world="volume", boot=True),
     Scenario("stop", ("stop", "aws-gpu1", "--yes"), stopped, world="on-demand"),
     Scenario("start", ("start", "aws-gpu1"), started, world="stopped", boot=True),
     Scenario("rename", ("rename", "{box}", "trainer"), renamed, world="box"),
