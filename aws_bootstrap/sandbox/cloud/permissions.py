@@ -82,6 +82,7 @@ EXISTING: dict[str, tuple[Existing, ...]] = {
 }
 #: What a call creates. Such a resource has no tags yet: the call's own count, as `aws:RequestTag/…`.
 CREATED: dict[str, tuple[str, ...]] = {
+    "CopySnapshot": ("snapshot",),
     "CreateImage": ("image", "snapshot"),
     "CreateKeyPair": ("key-pair",),
     "CreatePlacementGroup": ("placement-group",),
@@ -188,7 +189,7 @@ class _Ec2:
 
     def _arn(self, resource_type: str, resource_id: str) -> str:
         account = catalog.ACCOUNT
-        if resource_type in _WITHOUT_ACCOUNT and resource_id != ANY:
+        if resource_type in _WITHOUT_ACCOUNT:
             account = ""
         return f"arn:aws:ec2:{self._call.region}:{account}:{resource_type}/{resource_id}"
 
