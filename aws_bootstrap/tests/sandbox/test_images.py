@@ -17,7 +17,9 @@ OURS = [{"Key": "created-by", "Value": "aws-bootstrap-g4dn"}]
 def make_snapshot(ec2, tags):
     volume_id = ec2.create_volume(AvailabilityZone="us-west-2a", Size=7)["VolumeId"]
     specification = [{"ResourceType": "snapshot", "Tags": tags}]
-    return ec2.create_snapshot(VolumeId=volume_id, TagSpecifications=specification)["SnapshotId"]
+    snapshot_id = ec2.create_snapshot(VolumeId=volume_id, TagSpecifications=specification)["SnapshotId"]
+    ec2.get_waiter("snapshot_completed").wait(SnapshotIds=[snapshot_id], WaiterConfig={"Delay": 1})
+    return snapshot_id
 
 
 def make_image(ec2, name, tags):
