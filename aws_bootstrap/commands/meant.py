@@ -25,6 +25,7 @@ for _command, _words in {
     f"{PROGRAM} cleanup{{}}": "clean gc prune sync",
     f"{PROGRAM} setup{{}}": "bootstrap install",
     f"{PROGRAM} access{{}}": "allow firewall",
+    f"{PROGRAM} bake{{}}": "create-image snapshot",
     f"{PROGRAM} list amis{{}}": "amis images",
     f"{PROGRAM} list instance-types{{}}": "instance-types types",
     f"{PROGRAM} quota show{{}}": "limits quotas",
@@ -36,6 +37,9 @@ for _command, _words in {
 
 #: The same below the groups.
 _SUBCOMMANDS = {
+    "image delete": f"{PROGRAM} image rm{{}}",
+    "image list": f"{PROGRAM} image ls{{}}",
+    "image remove": f"{PROGRAM} image rm{{}}",
     "config edit": f"{PROGRAM} config set --help",
     "config get": f"{PROGRAM} config show{{}}",
     "config list": f"{PROGRAM} config show{{}}",

@@ -36,6 +36,7 @@ from .facts import (
     Subnet,
     Volume,
 )
+from .image import BakePlan, BakeReport, ImageRemoval, ImageRemovals, OwnImageList, OwnImageRow
 from .launch import DryRun, EbsVolume, LaunchReport, OnDemandOffer, SetupReport
 from .left_out import LeftOutBox, LeftOutVolume
 from .listing import ImageList, ImageRow, InstanceTypeList, InstanceTypeRow
@@ -82,6 +83,8 @@ __all__ = [
     "AccessRule",
     "AliasAddress",
     "AliasEntry",
+    "BakePlan",
+    "BakeReport",
     "BoxAccess",
     "CleanupPlan",
     "CleanupReport",
@@ -103,6 +106,8 @@ __all__ = [
     "GrowReport",
     "Image",
     "ImageList",
+    "ImageRemoval",
+    "ImageRemovals",
     "ImageRow",
     "ImageSnapshot",
     "IngressRule",
@@ -123,6 +128,8 @@ __all__ = [
     "OnDemandOffer",
     "OrphanVolume",
     "OwnImage",
+    "OwnImageList",
+    "OwnImageRow",
     "PriceReport",
     "Prices",
     "Quota",

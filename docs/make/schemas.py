@@ -23,6 +23,7 @@ FOLDER = Path(__file__).parents[2] / "docs" / "schemas" / "v1"
 #: The result of each command, by the name of its schema. To document one more command, add one more line here.
 DOCUMENTS: dict[str, type[Result]] = {
     "access": models.AccessReport,
+    "bake": models.BakeReport,
     "attach": models.AttachReport,
     "cleanup": models.CleanupReport,
     "cleanup-dry-run": models.CleanupPlan,
@@ -32,6 +33,8 @@ DOCUMENTS: dict[str, type[Result]] = {
     "config-show": models.ConfigReport,
     "config-trust": models.ConfigTrust,
     "costs": models.CostReport,
+    "image-ls": models.OwnImageList,
+    "image-rm": models.ImageRemovals,
     "exec": models.ExecReport,
     "launch": models.LaunchReport,
     "launch-dry-run": models.DryRun,
