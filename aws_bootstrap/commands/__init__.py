@@ -53,6 +53,8 @@ SECTIONS: dict[str, dict[str, Listed]] = {
         "rename": Listed("commands.rename", "rename", "Give a box another name: its alias, and the tag Name."),
         "volume": Listed("commands.volume", "volume", "List, create, copy, grow and delete data volumes."),
         "access": Listed("commands.access", "access", "Show who may reach the SSH port of your boxes, or change it."),
+        "bake": Listed("commands.bake", "bake", "Create an image of a box, for boxes that need no setup."),
+        "image": Listed("commands.image", "image", "List and remove the images that were baked."),
         "terminate": Listed("commands.terminate", "terminate", "Terminate boxes and delete their data volumes."),
         "relaunch": Listed(
             "commands.relaunch",

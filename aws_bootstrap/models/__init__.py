@@ -36,6 +36,7 @@ from .facts import (
     Subnet,
     Volume,
 )
+from .image import BakePlan, BakeReport, ImageRemoval, ImageRemovals, OwnImageList, OwnImageRow
 from .launch import DryRun, EbsVolume, LaunchReport, OnDemandOffer, SetupReport
 from .left_out import LeftOutBox, LeftOutVolume
 from .listing import ImageList, ImageRow, InstanceTypeList, InstanceTypeRow
@@ -84,6 +85,8 @@ __all__ = [
     "AccessRule",
     "AliasAddress",
     "AliasEntry",
+    "BakePlan",
+    "BakeReport",
     "BoxAccess",
     "CleanupPlan",
     "CleanupReport",
@@ -109,6 +112,8 @@ __all__ = [
     "GrowReport",
     "Image",
     "ImageList",
+    "ImageRemoval",
+    "ImageRemovals",
     "ImageRow",
     "ImageSnapshot",
     "IngressRule",
@@ -130,6 +135,8 @@ __all__ = [
     "OpenReport",
     "OrphanVolume",
     "OwnImage",
+    "OwnImageList",
+    "OwnImageRow",
     "PriceReport",
     "Prices",
     "Quota",

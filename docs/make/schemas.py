@@ -23,6 +23,7 @@ FOLDER = Path(__file__).parents[2] / "docs" / "schemas" / "v1"
 #: The result of each command, by the name of its schema. To document one more command, add one more line here.
 DOCUMENTS: dict[str, type[Result]] = {
     "access": models.AccessReport,
+    "bake": models.BakeReport,
     "attach": models.AttachReport,
     "cleanup": models.CleanupReport,
     "cleanup-dry-run": models.CleanupPlan,
@@ -34,6 +35,8 @@ DOCUMENTS: dict[str, type[Result]] = {
     "costs": models.CostReport,
     "cp": models.CopyReport,
     "forward": models.ForwardReport,
+    "image-ls": models.OwnImageList,
+    "image-rm": models.ImageRemovals,
     "exec": models.ExecReport,
     "launch": models.LaunchReport,
     "launch-dry-run": models.DryRun,

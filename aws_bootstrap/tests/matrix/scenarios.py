@@ -98,6 +98,24 @@ def named_box(reached: Reached) -> bool:
     return bool(reached.document["instance_id"] == reached.facts["box"])
 
 
+def baked(reached: Reached) -> bool:
+    """The image exists, and the box runs as before."""
+    image = reached.account.find(reached.document["image_id"] or "")
+    return image is not None and reached.account.is_alive(reached.facts["box"]) and reached.document["source_ready"]
+
+
+def images_shown(reached: Reached) -> bool:
+    """The image is in the document."""
+    return [one["image_id"] for one in reached.document["images"]] == [reached.facts["image"]]
+
+
+def image_removed(reached: Reached) -> bool:
+    """The image and its snapshot are gone, the box stays."""
+    (removed,) = reached.document["removed"]
+    is_gone = reached.account.find(reached.facts["image"]) is None
+    return is_gone and len(removed["snapshots_deleted"]) == 1 and reached.account.is_alive(reached.facts["box"])
+
+
 def has_output(reached: Reached) -> bool:
     """The command on the box has printed."""
     return reached.document["output"] == "reached\n" and reached.document["exit_code"] == 0
@@ -335,6 +353,10 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("sync", ("sync", _FOLDER, ":synchronized"), sent, world="volume", boot=True),
     Scenario("forward", ("forward", "8888", "--print"), named_box, world="volume"),
     Scenario("open", ("open", "jupyter", "--print"), named_box, world="volume"),
+    Scenario("bake", ("bake", "aws-gpu1", "--name", "trainer", "--yes"), baked, world="volume", boot=True),
+    Scenario("image-ls", ("image", "ls"), images_shown, world="image"),
+    Scenario("image-rm", ("image", "rm", "trainer", "--yes"), image_removed, world="image", ends=("image",)),
+    Scenario("launch-image", (*_BARE, "--image", "baked"), launched, world="image", undone=True),
     Scenario("ssh", ("ssh", "aws-gpu1", "--", "echo", "reached"), has_output, world="volume", boot=True),
     Scenario("ssh-only-box", ("ssh", "--", "echo", "reached"), has_output, world="volume", boot=True),
     Scenario("exec", ("exec", "aws-gpu1", "--", "echo", "reached"), all_have_output, world="volume", boot=True),
