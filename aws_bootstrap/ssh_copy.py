@@ -28,10 +28,14 @@ _STDERR = 2
 _OLDEST_RSYNC = (3, 1)
 #: rsync's exit codes: some files could not be transferred, or vanished.
 _PARTIAL = (23, 24)
+#: rsync's exit code where the other side was silent for so many seconds.
+_SILENT = 30
+_SILENCE_SECONDS = 120
 #: Links stay links; times are kept, so that the next transfer skips what is equal; modes as new files get them.
 _RSYNC = (
     *("--recursive", "--links", "--times", "--executability", "--secluded-args"),
     *("--partial-dir=.rsync-partial", "--8-bit-output", "--outbuf=N", "--no-human-readable"),
+    f"--timeout={_SILENCE_SECONDS}",
     *("--info=progress2", "--stats", "--out-format=@%i %n"),
 )
 _PERCENT = re.compile(r"^\s*([0-9,]+)\s+([0-9]+)%\s+(\S+)")
@@ -105,7 +109,7 @@ def rsync(
     if not code:
         return transfer
     transfer.errors = tuple(_complaints(words)) or (f"rsync ended with status {code}",)
-    transfer.lost = not connection.is_open()
+    transfer.lost = code == _SILENT or not connection.is_open()
     if code in _PARTIAL or transfer.items:
         return transfer
     raise _failed("rsync", transfer, connection.alias)

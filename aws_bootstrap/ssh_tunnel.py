@@ -25,6 +25,8 @@ from .ssh_frame import in_bash, quoted
 
 #: For the whole login.
 LOGIN_SECONDS = 60.0
+#: For a program on the box: they list, compare and delete files.
+RUN_SECONDS = 120.0
 _CONNECT_SECONDS = 10
 _LOOK_EVERY = 0.02
 _END_SECONDS = 5.0
@@ -137,10 +139,13 @@ class Connection:
     def run(self, *words: str, stdin: bytes = b"") -> tuple[int, bytes, str]:
         """Run a program on the box. Return its exit code, its output, and the end of its error output.
 
-        SshError `ssh-lost` if the connection broke.
+        SshError `ssh-lost` if the connection broke, `ssh-timeout` if the program did not end in time.
         """
         script = f"echo {_BEGIN.decode().strip()}; exec {quoted(*words)}"
-        done = _run(self.ssh(self.alias, in_bash(script)), stdin)
+        try:
+            done = _run(self.ssh(self.alias, in_bash(script)), stdin, limit=RUN_SECONDS)
+        except subprocess.TimeoutExpired as exc:
+            raise SshError(f"{self.alias} did not finish within {RUN_SECONDS:.0f} s.", code="ssh-timeout") from exc
         _, mark, output = done.stdout.partition(_BEGIN)
         said = last_line(done.stderr.decode(errors="replace"))
         if done.returncode == 255 or not mark:
@@ -207,6 +212,6 @@ def _check_program(name: str) -> None:
         raise SshError(f"{name} is not installed.", hint=hint, code="no-ssh")
 
 
-def _run(argv: Sequence[str], stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    """Run a program of this machine to its end. An interrupt ends it."""
-    return subprocess.run(argv, input=stdin, capture_output=True, check=False, start_new_session=True)
+def _run(argv: Sequence[str], stdin: bytes = b"", limit: float | None = None) -> subprocess.CompletedProcess[bytes]:
+    """Run a program of this machine to its end. An interrupt ends it, and a limit in seconds: TimeoutExpired."""
+    return subprocess.run(argv, input=stdin, capture_output=True, timeout=limit, check=False, start_new_session=True)

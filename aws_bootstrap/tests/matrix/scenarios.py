@@ -89,8 +89,8 @@ def extended(reached: Reached) -> bool:
 
 
 def sent(reached: Reached) -> bool:
-    """Something was copied to the box, and nothing failed."""
-    return bool(reached.document["files"]) and reached.document["errors"] == []
+    """All was copied to the box, by this command or by one before it."""
+    return reached.document["errors"] == [] and named_box(reached)
 
 
 def named_box(reached: Reached) -> bool:
