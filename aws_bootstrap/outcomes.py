@@ -13,15 +13,19 @@ from .errors import BootstrapError, IncompleteError
 from .invocation import PROFILE, PROGRAM, SSH
 from .models import (
     AccessReport,
+    BakeReport,
     CleanupPlan,
     CleanupReport,
+    CopyReport,
     CostReport,
     ExecReport,
     ExtendReport,
     GrowReport,
     ImageList,
+    ImageRemovals,
     InstanceTypeList,
     LaunchReport,
+    OwnImageList,
     PriceReport,
     QuotaHistory,
     QuotaReport,
@@ -35,6 +39,7 @@ from .models import (
     SetupReport,
     StartReport,
     StatusReport,
+    SyncReport,
     VolumeList,
 )
 
@@ -94,7 +99,14 @@ def failed_regions(error: BootstrapError, named: Sequence[str]) -> tuple[RegionF
 
 @error_for.register
 def _listing_error(
-    result: InstanceTypeList | ImageList | PriceReport | QuotaReport | QuotaHistory | CostReport | VolumeList,
+    result: InstanceTypeList
+    | ImageList
+    | OwnImageList
+    | PriceReport
+    | QuotaReport
+    | QuotaHistory
+    | CostReport
+    | VolumeList,
 ) -> BootstrapError | None:
     """Return the error of regions that could not be read."""
     return unread_regions(result.regions_failed)
@@ -293,4 +305,60 @@ def _box_error(report: LaunchReport | SetupReport) -> BootstrapError | None:
         f"The data volume is not mounted: {report.volume_error}",
         hint="\n".join(hint for hint in hints if hint),
         code="mount-failed",
+    )
+
+
+@error_for.register
+def _transfer_error(result: CopyReport | SyncReport) -> BootstrapError | None:
+    """Return the error of files that were not copied or deleted; it is incomplete if others were."""
+    if not result.errors:
+        return None
+    was_begun = result.files > 0
+    if isinstance(result, SyncReport):
+        was_begun = bool(result.changes)
+    error_type = IncompleteError if was_begun else BootstrapError
+    if result.lost:
+        hint = "Run the command again: what is there already is not copied again."
+        return error_type(f"The connection broke: {result.errors[0]}", hint=hint, code="ssh-lost")
+    more = f" (and {len(result.errors) - 1} more)" if len(result.errors) > 1 else ""
+    return error_type(f"Not everything was copied: {result.errors[0]}{more}", code="copy-failed")
+
+
+@error_for.register
+def _bake_error(result: BakeReport) -> BootstrapError | None:
+    """Return the error of an image that failed or is not available yet, or of a box that is not as it was."""
+    if result.image_id is None:
+        return None
+    if result.state == "failed":
+        reason = f": {result.state_reason}" if result.state_reason else ""
+        error = IncompleteError(
+            f"EC2 could not create the image {result.name}{reason}.",
+            hint=f"Remove what is left of it: {PROGRAM} image rm {result.image_id}",
+            code="image-failed",
+        )
+        return error.add_details(resources=result.resources())
+    if not result.source_error:
+        return None
+    name = result.ssh_alias or result.source
+    error = IncompleteError(
+        f"The image exists, but {name} is not as it was: {result.source_error}.",
+        hint=f"Repair it: {PROGRAM} setup {name}\nShow its state: {PROGRAM} status",
+        code="box-not-back",
+    )
+    return error.add_details(resources=result.resources())
+
+
+@error_for.register
+def _image_removals_error(result: ImageRemovals) -> BootstrapError | None:
+    """Return the error of images that could not be removed, or not with all their snapshots."""
+    failed = [removal for removal in result.removed if removal.error]
+    if not failed:
+        return None
+    is_partly_done = any(removal.deregistered for removal in result.removed)
+    error_type = IncompleteError if is_partly_done else BootstrapError
+    names = ", ".join(removal.image_id for removal in failed)
+    return error_type(
+        f"Could not remove {names}: {failed[0].error}",
+        hint=f"Show what remains: {PROGRAM} image ls",
+        code="image-not-removed",
     )

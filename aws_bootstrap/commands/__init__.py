@@ -36,6 +36,16 @@ SECTIONS: dict[str, dict[str, Listed]] = {
         "logs": Listed("commands.logs", "logs", "Show the log of a run."),
         "attach": Listed("commands.attach", "attach", "Follow a run to its end, and exit with its exit code."),
         "ps": Listed("commands.ps", "ps", "List the runs of your boxes, running and ended."),
+        "cp": Listed("commands.cp", "cp", "Copy files and folders between this machine and a box."),
+        "sync": Listed(
+            "commands.sync",
+            "sync",
+            "Make a folder follow another: send what changed, but not what git ignores.",
+        ),
+        "open": Listed(
+            "commands.open", "open_", "Open JupyterLab of a box in the browser, or a folder of it in an editor."
+        ),
+        "forward": Listed("commands.forward", "forward", "Forward ports of this machine to a box, until Ctrl-C."),
         "setup": Listed("commands.setup", "setup", "Run the remote setup again; completed steps are skipped."),
         "extend": Listed("commands.extend", "extend", "Change when a box ends by itself."),
         "stop": Listed("commands.stop", "stop", "Stop on-demand boxes."),
@@ -43,6 +53,8 @@ SECTIONS: dict[str, dict[str, Listed]] = {
         "rename": Listed("commands.rename", "rename", "Give a box another name: its alias, and the tag Name."),
         "volume": Listed("commands.volume", "volume", "List, create, copy, grow and delete data volumes."),
         "access": Listed("commands.access", "access", "Show who may reach the SSH port of your boxes, or change it."),
+        "bake": Listed("commands.bake", "bake", "Create an image of a box, for boxes that need no setup."),
+        "image": Listed("commands.image", "image", "List and remove the images that were baked."),
         "terminate": Listed("commands.terminate", "terminate", "Terminate boxes and delete their data volumes."),
         "relaunch": Listed(
             "commands.relaunch",

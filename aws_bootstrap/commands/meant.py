@@ -22,9 +22,15 @@ for _command, _words in {
     f"{PROGRAM} volume ls{{}}": "disks snapshots volumes",
     f"{PROGRAM} costs{{}}": "bill billing cost spend",
     f"{PROGRAM} prices{{}}": "price pricing spot-prices",
-    f"{PROGRAM} cleanup{{}}": "clean gc prune sync",
+    f"{PROGRAM} cleanup{{}}": "clean gc prune",
     f"{PROGRAM} setup{{}}": "bootstrap install",
     f"{PROGRAM} access{{}}": "allow firewall",
+    f"{PROGRAM} cp{{}}": "copy download scp upload",
+    f"{PROGRAM} forward{{}}": "port-forward ports tunnel",
+    f"{PROGRAM} open code{{}}": "code vscode",
+    f"{PROGRAM} open jupyter{{}}": "jupyter lab notebook",
+    f"{PROGRAM} sync{{}}": "rsync",
+    f"{PROGRAM} bake{{}}": "create-image snapshot",
     f"{PROGRAM} list amis{{}}": "amis images",
     f"{PROGRAM} list instance-types{{}}": "instance-types types",
     f"{PROGRAM} quota show{{}}": "limits quotas",
@@ -36,6 +42,9 @@ for _command, _words in {
 
 #: The same below the groups.
 _SUBCOMMANDS = {
+    "image delete": f"{PROGRAM} image rm{{}}",
+    "image list": f"{PROGRAM} image ls{{}}",
+    "image remove": f"{PROGRAM} image rm{{}}",
     "config edit": f"{PROGRAM} config set --help",
     "config get": f"{PROGRAM} config show{{}}",
     "config list": f"{PROGRAM} config show{{}}",

@@ -38,6 +38,16 @@ def complete_alias(ctx: click.Context, param: click.Parameter, begun: str) -> li
     return [alias for alias in aliases(app) if alias.startswith(begun)]
 
 
+def complete_box_path(ctx: click.Context, param: click.Parameter, begun: str) -> list[Any]:
+    """Return the aliases with a colon, as paths of boxes begin; the shell adds the files of this machine."""
+    from click.shell_completion import CompletionItem
+
+    found: list[Any] = []
+    for alias in complete_alias(ctx, param, begun):
+        found.append(CompletionItem(f"{alias}:"))
+    return [*found, CompletionItem(begun, type="file")]
+
+
 def complete_preset(ctx: click.Context, param: click.Parameter, begun: str) -> list[str]:
     """Return the presets with this beginning, of the config files in force."""
     from .configured import preset_names
@@ -112,6 +122,11 @@ _LAUNCH = (
         show_default=True,
         metavar="PATTERN",
         help="AMI name pattern; the newest matching image is used.",
+    ),
+    click.option(
+        "--image",
+        metavar="IMAGE",
+        help="Image in place of the pattern: `baked` (the newest that you baked), an AMI's id or a name.",
     ),
     click.option(
         "--spot/--on-demand", default=True, show_default=True, help="Market: spot, or on-demand at its price."
@@ -274,7 +289,7 @@ def check_effects(*rules: WithoutEffect) -> None:
 LAUNCH_SECTIONS = {
     "Where": ("--region", "--subnet-id", "--wait", "--wait-timeout"),
     "Price": ("--spot", "--max-price", "--cheapest", "--ttl", "--idle-timeout", "--max-cost"),
-    "Box": ("--name", "--instance-type", "--ami-filter", "--metadata-hop-limit", "--tag"),
+    "Box": ("--name", "--instance-type", "--image", "--ami-filter", "--metadata-hop-limit", "--tag"),
     "Disks": ("--volume-size", "--ebs-storage", "--ebs-volume-id"),
     "SSH": (
         "--key-path",

@@ -36,6 +36,7 @@ from .facts import (
     Subnet,
     Volume,
 )
+from .image import BakePlan, BakeReport, ImageRemoval, ImageRemovals, OwnImageList, OwnImageRow
 from .launch import DryRun, EbsVolume, LaunchReport, OnDemandOffer, SetupReport
 from .left_out import LeftOutBox, LeftOutVolume
 from .listing import ImageList, ImageRow, InstanceTypeList, InstanceTypeRow
@@ -57,6 +58,8 @@ from .rename import RenameReport
 from .runs import AttachReport, BoxFailure, LogReport, Run, RunList, RunReport
 from .status import EndedBox, InstanceStatus, OrphanVolume, StatusReport, VolumeStatus
 from .terminate import KeptVolume, TerminateReport, Termination, TerminationTarget
+from .transfer import CopyReport, FileChange, SyncReport
+from .tunnel import ForwardedPort, ForwardReport, OpenReport
 from .volume import (
     GrowReport,
     RemovedDisk,
@@ -82,11 +85,14 @@ __all__ = [
     "AccessRule",
     "AliasAddress",
     "AliasEntry",
+    "BakePlan",
+    "BakeReport",
     "BoxAccess",
     "CleanupPlan",
     "CleanupReport",
     "Command",
     "CompletionScript",
+    "CopyReport",
     "ConfigChange",
     "ConfigFile",
     "ConfigReport",
@@ -100,9 +106,14 @@ __all__ = [
     "EbsVolume",
     "EndedBox",
     "ErrorReport",
+    "FileChange",
+    "ForwardReport",
+    "ForwardedPort",
     "GrowReport",
     "Image",
     "ImageList",
+    "ImageRemoval",
+    "ImageRemovals",
     "ImageRow",
     "ImageSnapshot",
     "IngressRule",
@@ -121,8 +132,11 @@ __all__ = [
     "Network",
     "Notice",
     "OnDemandOffer",
+    "OpenReport",
     "OrphanVolume",
     "OwnImage",
+    "OwnImageList",
+    "OwnImageRow",
     "PriceReport",
     "Prices",
     "Quota",
@@ -155,6 +169,7 @@ __all__ = [
     "StateChange",
     "Subnet",
     "StatusReport",
+    "SyncReport",
     "StopReport",
     "StoppedBox",
     "TerminateReport",

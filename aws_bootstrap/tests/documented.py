@@ -42,6 +42,7 @@ EXCEPTIONS = {
     r"\$\(which ncu\)|\b(nsys|ncu|nvcc -O3|compute-sanitizer)\b|nsys-rep|ncu-rep": "the sandbox has no profilers",
     r"/proc/driver/nvidia": "the sandbox has no driver",
     r"^(ssh -[GR]|scp -F)$|^ssh box true$": "no command to copy: options, and a measurement",
+    r"^aws-bootstrap (forward|open) |^aws-bootstrap sync .*--watch": "they run until Ctrl-C",
     r"sudo reboot$": "ssh ends with 255 when the box hangs up, which is what was asked for",
 }
 
@@ -251,6 +252,21 @@ class World:
             client.terminate_instances(InstanceIds=[attached[0]["InstanceId"]])
             client.get_waiter("volume_available").wait(VolumeIds=[self.volume], WaiterConfig={"Delay": 1})
         return self.volume
+
+    def image(self) -> str:
+        """The id of an image that was baked; a new one if there is none."""
+        filters = [
+            {"Name": "tag:created-by", "Values": ["aws-bootstrap-g4dn"]},
+            {"Name": "state", "Values": ["available"]},
+        ]
+        found = self.sandbox.client().describe_images(Owners=["self"], Filters=filters)["Images"]
+        if found:
+            image_id: str = found[0]["ImageId"]
+            return image_id
+        done = self.run("aws-bootstrap bake aws-gpu1 --yes -o json")
+        assert done.code == 0, done
+        baked: str = json.loads(done.out)["image_id"]
+        return baked
 
     def raise_quotas(self, value: float = 4000) -> None:
         """Let that many vCPUs of each family run, in the regions that the pages name."""

@@ -7,6 +7,7 @@ from . import (
     completion,
     config_report,
     cost_report,
+    image,
     launch,
     listing,
     power,
@@ -16,6 +17,8 @@ from . import (
     rename,
     status,
     terminate,
+    transfer,
+    tunnel,
     volume,
 )
 from .text import text
@@ -26,6 +29,7 @@ __all__ = [
     "completion",
     "config_report",
     "cost_report",
+    "image",
     "launch",
     "listing",
     "power",
@@ -36,5 +40,7 @@ __all__ = [
     "status",
     "terminate",
     "text",
+    "transfer",
+    "tunnel",
     "volume",
 ]

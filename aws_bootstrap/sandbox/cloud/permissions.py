@@ -46,6 +46,7 @@ EXISTING: dict[str, tuple[Existing, ...]] = {
     "AuthorizeSecurityGroupEgress": (_GROUP,),
     "AuthorizeSecurityGroupIngress": (_GROUP,),
     "CancelSpotInstanceRequests": (Existing("spot-instances-request", ("SpotInstanceRequestId.N",)),),
+    "CreateImage": (Existing("instance", ("InstanceId",)),),
     "CreateSecurityGroup": (Existing("vpc", ("VpcId",)),),
     "CreateSnapshot": (_VOLUME,),
     "CreateVolume": (Existing("snapshot", ("SnapshotId",)),),
@@ -54,6 +55,7 @@ EXISTING: dict[str, tuple[Existing, ...]] = {
     "DeleteSecurityGroup": (_GROUP,),
     "DeleteSnapshot": (Existing("snapshot", ("SnapshotId",)),),
     "DeleteVolume": (_VOLUME,),
+    "DeregisterImage": (Existing("image", ("ImageId",)),),
     "DetachVolume": (_VOLUME, Existing("instance", ("InstanceId",))),
     "GetConsoleOutput": (_INSTANCES,),
     "ModifyInstanceAttribute": (
@@ -81,6 +83,7 @@ EXISTING: dict[str, tuple[Existing, ...]] = {
 #: What a call creates. Such a resource has no tags yet: the call's own count, as `aws:RequestTag/…`.
 CREATED: dict[str, tuple[str, ...]] = {
     "CopySnapshot": ("snapshot",),
+    "CreateImage": ("image", "snapshot"),
     "CreateKeyPair": ("key-pair",),
     "CreatePlacementGroup": ("placement-group",),
     "CreateSecurityGroup": ("security-group",),

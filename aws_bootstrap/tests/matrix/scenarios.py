@@ -7,10 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from aws_bootstrap.tests.matrix.account import Account
 from aws_bootstrap.tests.matrix.worlds import ABROAD, HOME, Facts
+
+#: What is copied to a box.
+_FILE = __file__
+_FOLDER = str(Path(__file__).parents[1] / "first_schemas")
 
 NO_ROOM = {"error": "InsufficientInstanceCapacity", "message": "There is no Spot capacity available."}
 
@@ -81,6 +86,34 @@ def set_up(reached: Reached) -> bool:
 def extended(reached: Reached) -> bool:
     """The box has a deadline."""
     return reached.document["deadline"] is not None
+
+
+def sent(reached: Reached) -> bool:
+    """Something was copied to the box, and nothing failed."""
+    return bool(reached.document["files"]) and reached.document["errors"] == []
+
+
+def named_box(reached: Reached) -> bool:
+    """The only box was found without its name."""
+    return bool(reached.document["instance_id"] == reached.facts["box"])
+
+
+def baked(reached: Reached) -> bool:
+    """The image exists, and the box runs as before."""
+    image = reached.account.find(reached.document["image_id"] or "")
+    return image is not None and reached.account.is_alive(reached.facts["box"]) and reached.document["source_ready"]
+
+
+def images_shown(reached: Reached) -> bool:
+    """The image is in the document."""
+    return [one["image_id"] for one in reached.document["images"]] == [reached.facts["image"]]
+
+
+def image_removed(reached: Reached) -> bool:
+    """The image and its snapshot are gone, the box stays."""
+    (removed,) = reached.document["removed"]
+    is_gone = reached.account.find(reached.facts["image"]) is None
+    return is_gone and len(removed["snapshots_deleted"]) == 1 and reached.account.is_alive(reached.facts["box"])
 
 
 def has_output(reached: Reached) -> bool:
@@ -316,6 +349,14 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("setup", ("setup", "aws-gpu1"), set_up, world="volume", boot=True),
     Scenario("setup-id", ("setup", "{nameless}"), set_up_by_id, world="leftovers", boot=True),
     Scenario("extend", ("extend", "aws-gpu1", "2h"), extended, world="volume", boot=True),
+    Scenario("cp", ("cp", _FILE, "aws-gpu1:copied"), sent, world="volume", boot=True),
+    Scenario("sync", ("sync", _FOLDER, ":synchronized"), sent, world="volume", boot=True),
+    Scenario("forward", ("forward", "8888", "--print"), named_box, world="volume"),
+    Scenario("open", ("open", "jupyter", "--print"), named_box, world="volume"),
+    Scenario("bake", ("bake", "aws-gpu1", "--name", "trainer", "--yes"), baked, world="volume", boot=True),
+    Scenario("image-ls", ("image", "ls"), images_shown, world="image"),
+    Scenario("image-rm", ("image", "rm", "trainer", "--yes"), image_removed, world="image", ends=("image",)),
+    Scenario("launch-image", (*_BARE, "--image", "baked"), launched, world="image", undone=True),
     Scenario("ssh", ("ssh", "aws-gpu1", "--", "echo", "reached"), has_output, world="volume", boot=True),
     Scenario("ssh-only-box", ("ssh", "--", "echo", "reached"), has_output, world="volume", boot=True),
     Scenario("exec", ("exec", "aws-gpu1", "--", "echo", "reached"), all_have_output, world="volume", boot=True),

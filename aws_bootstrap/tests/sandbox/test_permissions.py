@@ -56,6 +56,9 @@ SECOND_BOX = (
 THIRD_BOX = (
     (*_BARE, "-r", HOME, "-r", ABROAD, "--max-price", "0.9"),
     ("setup", "aws-gpu1"),
+    ("bake", "aws-gpu1", "--name", "trainer", "--yes"),
+    ("image", "ls"),
+    ("image", "rm", "trainer", "--yes"),
     ("access", "aws-gpu1", "--ssh-cidr", "203.0.113.0/24"),
     ("access",),
     ("terminate", "--yes"),
@@ -93,6 +96,7 @@ LIFE = (*FIRST_BOX, *SECOND_BOX, *THIRD_BOX, *FOURTH_BOX, *FIFTH_BOX, *COPIES)
 EXPECTED_WARNINGS = {"no-capacity", "not-yours"}
 READS = (
     ("status",),
+    ("image", "ls"),
     ("costs",),
     ("volume", "ls"),
     ("list", "instance-types", "--prefix", "g4dn"),

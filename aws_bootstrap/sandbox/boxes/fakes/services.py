@@ -21,6 +21,7 @@ import box
 
 UNITS = "/etc/systemd/system"
 WANTS = UNITS + "/multi-user.target.wants"
+EARLY_WANTS = UNITS + "/sysinit.target.wants"
 TIMER_WANTS = UNITS + "/timers.target.wants"
 RUNNING = "/run/sandbox/services"
 JOURNAL = "/var/log/sandbox-journal"
@@ -302,6 +303,8 @@ def _link(name: str) -> Path:
     """Return the link that exists while the unit is enabled."""
     if name.endswith(".timer"):
         return box.place(TIMER_WANTS) / name
+    if "sysinit.target" in read_unit(name).get("WantedBy", []):
+        return box.place(EARLY_WANTS) / f"{name}.service"
     return box.place(WANTS) / f"{name}.service"
 
 
