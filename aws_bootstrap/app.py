@@ -47,6 +47,8 @@ class App:
         self.my_address: Callable[[], str] = _my_address
         #: The error that a partial result amounts to; `cli.Group.main` raises it.
         self.failure: BootstrapError | None = None
+        #: Secrets of a box that were read, such as Jupyter's token.
+        self.hidden: list[str] = []
         #: How long to look up a call whose answer never came: it may take effect, and show, seconds later.
         self.lookup_seconds = 12.0
 
@@ -102,7 +104,9 @@ class App:
 
     def secrets(self) -> tuple[str, ...]:
         """Return what must never be shown, as far as it was read."""
-        return self.aws.secrets() if "aws" in vars(self) else ()
+        if "aws" not in vars(self):
+            return tuple(self.hidden)
+        return (*self.aws.secrets(), *self.hidden)
 
     def invocation(self) -> Invocation:
         """Return how printed commands begin for this user."""

@@ -22,9 +22,11 @@ from .models import (
     CostReport,
     EndedBox,
     ExtendReport,
+    ForwardReport,
     ImageList,
     InstanceStatus,
     LaunchReport,
+    OpenReport,
     OrphanVolume,
     PriceReport,
     QuotaReport,
@@ -35,11 +37,8 @@ from .models import (
     TerminateReport,
     Termination,
 )
+from .models.tunnel import JUPYTER_LINK, JUPYTER_PORT
 from .next_offers import region_options
-
-#: The program on the box that prints Jupyter's address with its token; by its path, since not every shell finds it.
-JUPYTER_LINK = ".aws-bootstrap/jupyter-link"
-
 
 # --- boxes and volumes -----------------------------------------------------------------------------------
 
@@ -48,7 +47,7 @@ def use(alias: str, user: str = "ubuntu") -> list[Command]:
     """Return how to use a box that is set up."""
     return [
         log_in(alias),
-        Command("jupyter", (SSH, "-NL", "8888:localhost:8888", alias), "Jupyter"),
+        Command("jupyter", (SSH, "-NL", f"{JUPYTER_PORT}:localhost:{JUPYTER_PORT}", alias), "Jupyter"),
         Command("jupyter-link", (SSH, alias, JUPYTER_LINK), "Jupyter's link"),
         Command("vscode", ("code", "--remote", f"ssh-remote+{alias}", f"/home/{user}/workspace"), "VSCode"),
         Command("benchmark", (SSH, alias, "python", "gpu_benchmark.py"), "Benchmark"),
@@ -244,6 +243,25 @@ def _after_extend(report: ExtendReport) -> tuple[Command, ...]:
     if report.deadline is None and report.idle_timeout_seconds is None:
         limits.append(set_limit(name))
     return (log_in(name), *limits, terminate(name))
+
+
+@next_commands.register
+def _after_open(report: OpenReport) -> tuple[Command, ...]:
+    """Return the command that was requested; of Jupyter also how to see its token."""
+    if not report.printed:
+        return ()
+    if report.program != "jupyter":
+        return (Command(report.program, report.command),)
+    link = Command("jupyter-link", (SSH, report.ssh_alias, JUPYTER_LINK), "Link")
+    return (Command("jupyter", report.command, "Tunnel"), link)
+
+
+@next_commands.register
+def _after_forward(report: ForwardReport) -> tuple[Command, ...]:
+    """Return the command, where it alone was requested."""
+    if not report.printed:
+        return ()
+    return (Command("forward", report.command),)
 
 
 @next_commands.register

@@ -16,6 +16,7 @@ from .models import (
     BakeReport,
     CleanupPlan,
     CleanupReport,
+    CopyReport,
     CostReport,
     ExecReport,
     ExtendReport,
@@ -38,6 +39,7 @@ from .models import (
     SetupReport,
     StartReport,
     StatusReport,
+    SyncReport,
     VolumeList,
 )
 
@@ -304,6 +306,22 @@ def _box_error(report: LaunchReport | SetupReport) -> BootstrapError | None:
         hint="\n".join(hint for hint in hints if hint),
         code="mount-failed",
     )
+
+
+@error_for.register
+def _transfer_error(result: CopyReport | SyncReport) -> BootstrapError | None:
+    """Return the error of files that were not copied or deleted; it is incomplete if others were."""
+    if not result.errors:
+        return None
+    was_begun = result.files > 0
+    if isinstance(result, SyncReport):
+        was_begun = bool(result.changes)
+    error_type = IncompleteError if was_begun else BootstrapError
+    if result.lost:
+        hint = "Run the command again: what is there already is not copied again."
+        return error_type(f"The connection broke: {result.errors[0]}", hint=hint, code="ssh-lost")
+    more = f" (and {len(result.errors) - 1} more)" if len(result.errors) > 1 else ""
+    return error_type(f"Not everything was copied: {result.errors[0]}{more}", code="copy-failed")
 
 
 @error_for.register

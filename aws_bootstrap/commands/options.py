@@ -38,6 +38,16 @@ def complete_alias(ctx: click.Context, param: click.Parameter, begun: str) -> li
     return [alias for alias in aliases(app) if alias.startswith(begun)]
 
 
+def complete_box_path(ctx: click.Context, param: click.Parameter, begun: str) -> list[Any]:
+    """Return the aliases with a colon, as paths of boxes begin; the shell adds the files of this machine."""
+    from click.shell_completion import CompletionItem
+
+    found: list[Any] = []
+    for alias in complete_alias(ctx, param, begun):
+        found.append(CompletionItem(f"{alias}:"))
+    return [*found, CompletionItem(begun, type="file")]
+
+
 def complete_preset(ctx: click.Context, param: click.Parameter, begun: str) -> list[str]:
     """Return the presets with this beginning, of the config files in force."""
     from .configured import preset_names

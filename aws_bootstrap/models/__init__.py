@@ -58,6 +58,8 @@ from .rename import RenameReport
 from .runs import AttachReport, BoxFailure, LogReport, Run, RunList, RunReport
 from .status import EndedBox, InstanceStatus, OrphanVolume, StatusReport, VolumeStatus
 from .terminate import KeptVolume, TerminateReport, Termination, TerminationTarget
+from .transfer import CopyReport, FileChange, SyncReport
+from .tunnel import ForwardedPort, ForwardReport, OpenReport
 from .volume import (
     GrowReport,
     RemovedDisk,
@@ -90,6 +92,7 @@ __all__ = [
     "CleanupReport",
     "Command",
     "CompletionScript",
+    "CopyReport",
     "ConfigChange",
     "ConfigFile",
     "ConfigReport",
@@ -103,6 +106,9 @@ __all__ = [
     "EbsVolume",
     "EndedBox",
     "ErrorReport",
+    "FileChange",
+    "ForwardReport",
+    "ForwardedPort",
     "GrowReport",
     "Image",
     "ImageList",
@@ -126,6 +132,7 @@ __all__ = [
     "Network",
     "Notice",
     "OnDemandOffer",
+    "OpenReport",
     "OrphanVolume",
     "OwnImage",
     "OwnImageList",
@@ -162,6 +169,7 @@ __all__ = [
     "StateChange",
     "Subnet",
     "StatusReport",
+    "SyncReport",
     "StopReport",
     "StoppedBox",
     "TerminateReport",

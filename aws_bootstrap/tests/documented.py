@@ -42,6 +42,7 @@ EXCEPTIONS = {
     r"\$\(which ncu\)|\b(nsys|ncu|nvcc -O3|compute-sanitizer)\b|nsys-rep|ncu-rep": "the sandbox has no profilers",
     r"/proc/driver/nvidia": "the sandbox has no driver",
     r"^(ssh -[GR]|scp -F)$|^ssh box true$": "no command to copy: options, and a measurement",
+    r"^aws-bootstrap (forward|open) |^aws-bootstrap sync .*--watch": "they run until Ctrl-C",
     r"sudo reboot$": "ssh ends with 255 when the box hangs up, which is what was asked for",
 }
 

@@ -32,6 +32,7 @@ from aws_bootstrap.models import (
     ConfigReport,
     ConfigTrust,
     ConfigValue,
+    CopyReport,
     CostItem,
     CostReport,
     DeletedVolume,
@@ -40,6 +41,9 @@ from aws_bootstrap.models import (
     ExecReport,
     ExecResult,
     ExtendReport,
+    FileChange,
+    ForwardedPort,
+    ForwardReport,
     GrowReport,
     ImageList,
     ImageRow,
@@ -50,6 +54,7 @@ from aws_bootstrap.models import (
     LaunchReport,
     LogReport,
     MonthlyCost,
+    OpenReport,
     OrphanVolume,
     PriceReport,
     QuotaHistory,
@@ -77,6 +82,7 @@ from aws_bootstrap.models import (
     StatusReport,
     StoppedBox,
     StopReport,
+    SyncReport,
     TerminateReport,
     Termination,
     VolumeEntry,
@@ -155,6 +161,9 @@ ENDED = Termination(
 BILLS = CostItem("instance", "i-1", "us-west-2", 0.2, 146.0, None, BOX.launch_time, "AIDA", True, state="running")
 SNAPSHOT = CostItem("snapshot", "snap-1", "us-west-2", None, None, 0.001, None, None, False, size_gb=20)
 GONE = EndedBox("i-2", "aws-gpu2", "us-west-2", "deadline", "console", BOX.launch_time)
+CHANGES = (FileChange("a", "new"), FileChange("b\n", "changed"), FileChange("c", "deleted"))
+HOST = ("i-1", "aws-gpu1", "us-west-2")
+TUNNEL = ("{ssh}", "-N", "-L", "127.0.0.1:9000:localhost:8888", "aws-gpu1")
 THEN = datetime(2026, 1, 15, 10, 30, tzinfo=UTC)
 RUN = Run("i-1", "aws-gpu1", "train", "running", None, "python train.py", "/home/ubuntu", THEN, None, 90, "terminate")
 ENDED_RUN = dataclasses.replace(RUN, run="1", state="exited", exit_code=3, ended=THEN, then=None)
@@ -264,6 +273,18 @@ RESULTS: list[Result] = [
     ConfigTrust("/p.toml", "00", True, (ConfigValue("launch.ttl", "8h", "project-file", "/p.toml"),)),
     ConfigTrust("/p.toml", "00", False, ()),
     StatusReport((), ("us-west-2",), (), (), ended=(GONE, dataclasses.replace(GONE, ssh_alias=None, ended_at=None))),
+    CopyReport(*HOST, ("a",), "aws-gpu1:", "rsync", 1, 2048, 0.5),
+    CopyReport(*HOST, ("a",), "aws-gpu1:", "rsync", 0, 0, 0.5),
+    CopyReport(*HOST, ("a", "b"), "aws-gpu1:", "scp", 1, 5, 70.0, ("b: Permission denied",)),
+    SyncReport(*HOST, ".", "aws-gpu1:p", False, 2, 3, 2.0, CHANGES, 4),
+    SyncReport(*HOST, ".", "aws-gpu1:p", True, 2, 3, 2.0, CHANGES * 20, 4),
+    SyncReport(*HOST, ".", "aws-gpu1:p", False, 0, 0, 2.0, errors=("broken",), lost=True),
+    ForwardReport(*HOST, (ForwardedPort(9000, 8888),), TUNNEL),
+    ForwardReport(*HOST, (ForwardedPort(9000, 8888),), TUNNEL, printed=True),
+    OpenReport("jupyter", *HOST, "http://127.0.0.1:8888/lab", "file:///x/jupyter.html", TUNNEL),
+    OpenReport("jupyter", *HOST, "http://127.0.0.1:8888/lab", None, TUNNEL, printed=True),
+    OpenReport("code", *HOST, None, None, ("code", "--remote", "ssh-remote+aws-gpu1", "/home/ubuntu/workspace")),
+    OpenReport("zed", *HOST, None, None, ("zed", "ssh://aws-gpu1/home/ubuntu/workspace"), printed=True),
     StopReport((StoppedBox("i-1", "aws-gpu1", "us-west-2", "running", "stopped", 8.0, DISKS, NOW),)),
     StopReport((), declined=True),
     RenameReport("i-1", "us-west-2", "aws-gpu1", "trainer"),

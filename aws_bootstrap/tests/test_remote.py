@@ -26,6 +26,8 @@ from aws_bootstrap.tests.programs import Program
 #: Another name of the box, and a name of one that does not answer.
 TWIN, DEAD = "aws-gpu8", "aws-gpu9"
 BYTES = bytes(range(256)) * 2000
+#: Part of a command that waits for the test, which calls `go_on`.
+WAIT = "until rm go 2>/dev/null; do sleep 0.1; done"
 
 
 @pytest.fixture(scope="module")
@@ -244,6 +246,11 @@ def start(box: Program, line: str, *options: str) -> str:
     return shown["run"]["run"]
 
 
+def go_on(box: Program) -> None:
+    """Have the run that waits go on."""
+    assert box("ssh", "aws-gpu1", "--", "touch go").exit_code == 0
+
+
 def state(box: Program, run: str) -> tuple[str, int | None]:
     """The run's state and exit code, as `ps` lists it."""
     _, shown = document(box, "ps", "aws-gpu1")
@@ -270,7 +277,7 @@ def test_a_run_has_the_login_s_variables_a_folder_and_the_usual_umask(box):
 
 
 def test_a_run_goes_on_when_its_client_is_killed(box):
-    process = box.started("run", "aws-gpu1", "--follow", "--", "echo begun; sleep 1; echo ended; exit 6")
+    process = box.started("run", "aws-gpu1", "--follow", "--", f"echo begun; {WAIT}; echo ended; exit 6")
     assert process.stdout
     assert process.stdout.readline() == "begun\n"
     os.kill(ssh_of(process), signal.SIGKILL)
@@ -278,18 +285,19 @@ def test_a_run_goes_on_when_its_client_is_killed(box):
     process.wait()
     listed = box("ssh", "aws-gpu1", "--", "systemctl list-units 'aws-bootstrap-run-*'").out
     assert ".service loaded active running" in listed
+    go_on(box)
     done = box("attach", "aws-gpu1")
     assert (done.exit_code, done.out) == (6, "begun\nended\n")
 
 
 def test_logs_go_on_from_the_same_byte_when_the_connection_breaks(box):
-    line = "for i in $(seq 20); do head -c 5000 /dev/urandom; sleep 0.2; done"
-    run = start(box, line)
+    run = start(box, f"head -c 5000 /dev/urandom; {WAIT}; head -c 200000 /dev/urandom")
     argv = [sys.executable, "-m", "aws_bootstrap", "logs", "aws-gpu1", run, "-f"]
     with subprocess.Popen(argv, env=box.sandbox.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout
         begun = os.read(process.stdout.fileno(), 5000)
         os.kill(ssh_of(process), signal.SIGKILL)
+        go_on(box)
         rest, errors = process.communicate(timeout=60)
     assert process.returncode == 0, errors
     assert b"Connecting again" in errors
@@ -297,7 +305,7 @@ def test_logs_go_on_from_the_same_byte_when_the_connection_breaks(box):
 
 
 def test_ctrl_c_detaches_and_leaves_the_run_alone(box):
-    run = start(box, "echo begun; sleep 2; exit 2")
+    run = start(box, f"echo begun; {WAIT}; exit 2")
     process = box.started("attach", "aws-gpu1", run)
     assert process.stdout
     assert process.stdout.readline() == "begun\n"
@@ -305,6 +313,7 @@ def test_ctrl_c_detaches_and_leaves_the_run_alone(box):
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 130
     assert f"The run goes on. Follow it again: aws-bootstrap --sandbox attach aws-gpu1 {run}" in errors
+    go_on(box)
     assert box("attach", "aws-gpu1", run).exit_code == 2
 
 

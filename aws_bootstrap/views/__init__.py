@@ -17,6 +17,8 @@ from . import (
     rename,
     status,
     terminate,
+    transfer,
+    tunnel,
     volume,
 )
 from .text import text
@@ -38,5 +40,7 @@ __all__ = [
     "status",
     "terminate",
     "text",
+    "transfer",
+    "tunnel",
     "volume",
 ]

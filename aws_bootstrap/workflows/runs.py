@@ -23,7 +23,7 @@ from .unreachable import hint_on_timeout
 if TYPE_CHECKING:
     from ..app import App
 
-_RESOURCES = files("aws_bootstrap") / "resources" / "runs"
+RESOURCES = files("aws_bootstrap") / "resources" / "runs"
 #: Executes its input. Not `python3` first: that is the virtual environment's.
 PYTHON = "p=/usr/bin/python3; [ -x $p ] || p=python3; exec $p -I -"
 #: How long it may take to start a run, and to list those of a box, in seconds.
@@ -61,7 +61,7 @@ class NewRun:
 def program(what: str, spec: Mapping[str, Any]) -> bytes:
     """Return the input of PYTHON that does this."""
     # A literal of Python: what the user wrote is data there.
-    return f"{(_RESOURCES / 'runs.py').read_text()}\n\nmain({what!r}, {dict(spec)!r})\n".encode()
+    return f"{(RESOURCES / 'runs.py').read_text()}\n\nmain({what!r}, {dict(spec)!r})\n".encode()
 
 
 def start(app: App, host: Host, new: NewRun) -> RunReport:
@@ -71,7 +71,7 @@ def start(app: App, host: Host, new: NewRun) -> RunReport:
         "folder": new.folder,
         "name": new.name,
         "then": new.then,
-        "job": (_RESOURCES / "job.py").read_text(),
+        "job": (RESOURCES / "job.py").read_text(),
     }
     unknown = f"It is not known whether it was started. See: {PROGRAM} ps {host.alias}"
     try:

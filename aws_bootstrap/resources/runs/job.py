@@ -64,7 +64,8 @@ def write(path, value):
 
 def end_box(folder, log):
     """End the box by its guardian, which runs the hooks and unmounts /data. The log is copied to /data before."""
-    if os.path.ismount(DATA) and os.access(DATA, os.W_OK):
+    is_mounted = subprocess.run(["mountpoint", "-q", DATA]).returncode == 0
+    if is_mounted and os.access(DATA, os.W_OK):
         kept = DATA / "aws-bootstrap-runs" / time.strftime(f"%Y%m%d-%H%M%S-{folder.name}", time.gmtime())
         try:
             kept.mkdir(parents=True)

@@ -7,10 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from aws_bootstrap.tests.matrix.account import Account
 from aws_bootstrap.tests.matrix.worlds import ABROAD, HOME, Facts
+
+#: What is copied to a box.
+_FILE = __file__
+_FOLDER = str(Path(__file__).parents[1] / "first_schemas")
 
 NO_ROOM = {"error": "InsufficientInstanceCapacity", "message": "There is no Spot capacity available."}
 
@@ -81,6 +86,16 @@ def set_up(reached: Reached) -> bool:
 def extended(reached: Reached) -> bool:
     """The box has a deadline."""
     return reached.document["deadline"] is not None
+
+
+def sent(reached: Reached) -> bool:
+    """Something was copied to the box, and nothing failed."""
+    return bool(reached.document["files"]) and reached.document["errors"] == []
+
+
+def named_box(reached: Reached) -> bool:
+    """The only box was found without its name."""
+    return bool(reached.document["instance_id"] == reached.facts["box"])
 
 
 def baked(reached: Reached) -> bool:
@@ -334,6 +349,10 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("setup", ("setup", "aws-gpu1"), set_up, world="volume", boot=True),
     Scenario("setup-id", ("setup", "{nameless}"), set_up_by_id, world="leftovers", boot=True),
     Scenario("extend", ("extend", "aws-gpu1", "2h"), extended, world="volume", boot=True),
+    Scenario("cp", ("cp", _FILE, "aws-gpu1:copied"), sent, world="volume", boot=True),
+    Scenario("sync", ("sync", _FOLDER, ":synchronized"), sent, world="volume", boot=True),
+    Scenario("forward", ("forward", "8888", "--print"), named_box, world="volume"),
+    Scenario("open", ("open", "jupyter", "--print"), named_box, world="volume"),
     Scenario("bake", ("bake", "aws-gpu1", "--name", "trainer", "--yes"), baked, world="volume", boot=True),
     Scenario("image-ls", ("image", "ls"), images_shown, world="image"),
     Scenario("image-rm", ("image", "rm", "trainer", "--yes"), image_removed, world="image", ends=("image",)),
@@ -443,7 +462,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("quota-history", ("quota", "history"), history_shown),
     Scenario("list-instance-types", ("list", "instance-types", "--prefix", "g4dn"), listed),
     Scenario("prices", ("prices", "-r", HOME, "-r", ABROAD), prices_shown),
-    Scenario("prices-gpu-memory", ("prices", "--gpu-memory", "24"), prices_shown),
+    Scenario("prices-gpu-memory", ("prices", "--gpu-memory", "24", "--instance-type", "g5.xlarge"), prices_shown),
     Scenario("list-amis", ("list", "amis"), listed),
     Scenario("completion", ("completion", "bash"), listed),
 )
