@@ -68,9 +68,9 @@ def client(box: Container) -> Client:
     """A user's machine whose box has been set up and has a PyTorch that computes."""
     client = client_of(box)
     assert client.set_up().setup == "completed"
-    shutil.copytree(box.network.cache / "torch", box.path("home/ubuntu/wheels"))
-    install = "~/.local/bin/uv pip install -q --python ~/venv --no-index --find-links ~/wheels"
-    box.says(f"{install} --reinstall-package torch torch && rm -r ~/wheels")
+    shutil.copytree(box.network.cache / "torch", box.path("srv/wheels"))
+    install = "~/.local/bin/uv pip install -q --python ~/venv --no-index --find-links /srv/wheels"
+    box.says(f"{install} --reinstall-package torch torch")
     return client
 
 
