@@ -164,6 +164,16 @@ class App:
             return self.console.chosen(question, options)
         return None
 
+    @property
+    def passes_streams(self) -> bool:
+        """Return whether what a box prints passes through as it comes. A document has it as text, at the end."""
+        return self.console.is_text
+
+    def require_streams(self, hint: str) -> None:
+        """Raise UsageError where the output is structured: a document has an end."""
+        if not self.console.is_text:
+            raise UsageError("This has no end, so that there is no document of it.", hint=hint)
+
     def consents(self, question: Callable[[], str], *, yes: bool) -> bool:
         """Return whether a person agrees to more than was requested. Without `yes`, nobody to ask is a no."""
         if yes:

@@ -29,6 +29,12 @@ TAG_IDLE_TIMEOUT = "aws-bootstrap-idle-timeout"
 #: On an instance and its data volume: the options of the launch, so that it can be repeated. A long line goes on in
 #: `aws-bootstrap-launch-2`.
 TAG_SETTINGS = "aws-bootstrap-launch"
+#: On an image: the box that it was baked from, its login user, the version of the setup's files on it, and what the
+#: setup has installed.
+TAG_SOURCE = "aws-bootstrap-source"
+TAG_USER = "aws-bootstrap-user"
+TAG_RESOURCES = "aws-bootstrap-resources"
+TAG_SETUP = "aws-bootstrap-setup"
 #: On a new data volume: permission to format it. Removed before the volume is formatted, so that happens once only.
 FORMAT_ONCE = "once"
 
@@ -47,6 +53,8 @@ class LaunchConfig:
 
     instance_type: tuple[str, ...] = defaults.INSTANCE_TYPES
     ami_filter: str = defaults.AMI_FILTER
+    #: `baked`, an image id or the name of an image, in place of the pattern.
+    image: str | None = None
     spot: bool = True
     region: tuple[str, ...] = ()
     #: Whether prices determine the order of regions and types, in place of the order given.

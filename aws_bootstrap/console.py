@@ -10,6 +10,7 @@ import contextlib
 import errno
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
@@ -69,6 +70,8 @@ class Console:
         #: Whether stdout has its document: a signal that comes now must not add a second one.
         self.has_document = False
         self._live_line = ""
+        #: Threads write whole lines of several boxes.
+        self._one_at_a_time = threading.Lock()
         #: The running steps at a terminal; None until the first one begins.
         self._steps: LiveSteps | None = None
         #: For a stderr that keeps every line: a log shows that something goes on, not every second of it.
@@ -96,6 +99,16 @@ class Console:
         self.end_steps()
         click.echo(_encodable(self._final(text)), color=_color())
         self.has_document = True
+
+    def pass_on(self, data: bytes, *, err: bool = False) -> None:
+        """Write what a box has sent to stdout or stderr, unchanged and at once. Raises OSError where it cannot."""
+        stream = sys.stderr if err else sys.stdout
+        if stream is None:
+            raise OSError(errno.EBADF, "the stream is closed")
+        with self._one_at_a_time:
+            stream.flush()
+            stream.buffer.write(data)
+            stream.buffer.flush()
 
     def filled(self, value: Any) -> Any:
         """Return a document with the commands in its texts as this user types them."""
@@ -170,6 +183,10 @@ class Console:
 
     # --- stdin -------------------------------------------------------------------------------------------
 
+    def is_terminal(self) -> bool:
+        """Return whether both standard input and standard output are a terminal."""
+        return _is_terminal(sys.stdin) and _is_terminal(sys.stdout)
+
     def is_interactive(self) -> bool:
         """Return whether somebody can answer. Standard input may be closed."""
         return sys.stdin is not None and sys.stdin.isatty()
@@ -234,6 +251,11 @@ def drop_stdout() -> None:
     if sys.stdout is None:
         return
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _is_terminal(stream: Any) -> bool:
+    """Return whether a standard stream is a terminal. It may be closed."""
+    return stream is not None and bool(stream.isatty())
 
 
 def _filled(value: Any, invocation: Invocation) -> Any:

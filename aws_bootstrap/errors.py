@@ -295,6 +295,7 @@ KNOWN_CODES: dict[str, Known] = {
     "IncorrectInstanceState": Known(hint=f"Its state is changing. Show it: {PROGRAM} status"),
     "InvalidSubnetID.NotFound": Known(code="not-found", hint=f"List your subnets: aws ec2 describe-subnets{PROFILE}"),
     "InvalidSubnet": Known(code="not-found", hint=f"List your subnets: aws ec2 describe-subnets{PROFILE}"),
+    "InvalidAMIName.Duplicate": Known(code="image-exists", hint="Choose another name with --name."),
     "InvalidAMIID.NotFound": Known(code="not-found", hint="The image was withdrawn meanwhile. Run the command again."),
     "InvalidVolume.NotFound": Known(code="not-found", hint=f"List your boxes: {PROGRAM} status"),
     "InvalidSnapshot.InUse": Known(code="snapshot-in-use", hint="An image uses it. Delete the image first."),

@@ -13,15 +13,19 @@ from .errors import BootstrapError, IncompleteError
 from .invocation import PROFILE, PROGRAM, SSH
 from .models import (
     AccessReport,
+    BakeReport,
     CleanupPlan,
     CleanupReport,
     CopyReport,
     CostReport,
+    ExecReport,
     ExtendReport,
     GrowReport,
     ImageList,
+    ImageRemovals,
     InstanceTypeList,
     LaunchReport,
+    OwnImageList,
     PriceReport,
     QuotaHistory,
     QuotaReport,
@@ -31,12 +35,16 @@ from .models import (
     RemoveReport,
     Resource,
     Result,
+    RunList,
     SetupReport,
     StartReport,
     StatusReport,
     SyncReport,
     VolumeList,
 )
+
+#: What `ssh` and `exec` exit with where this side failed, as OpenSSH does.
+SSH_FAILED = 255
 
 
 def continue_hint(name: str, setup_options: str = "") -> str:
@@ -91,7 +99,14 @@ def failed_regions(error: BootstrapError, named: Sequence[str]) -> tuple[RegionF
 
 @error_for.register
 def _listing_error(
-    result: InstanceTypeList | ImageList | PriceReport | QuotaReport | QuotaHistory | CostReport | VolumeList,
+    result: InstanceTypeList
+    | ImageList
+    | OwnImageList
+    | PriceReport
+    | QuotaReport
+    | QuotaHistory
+    | CostReport
+    | VolumeList,
 ) -> BootstrapError | None:
     """Return the error of regions that could not be read."""
     return unread_regions(result.regions_failed)
@@ -194,6 +209,17 @@ def _extend_error(result: ExtendReport) -> BootstrapError | None:
 
 
 @error_for.register
+def _exec_error(result: ExecReport) -> BootstrapError | None:
+    """Return the error of a box on which the command did not run to its end. Its exit code is OpenSSH's."""
+    for failed in result.results:
+        if failed.error:
+            error = BootstrapError(failed.error, hint=result.hint, code=failed.error_code)
+            error.exit_code = SSH_FAILED
+            return error
+    return None
+
+
+@error_for.register
 def _start_error(result: StartReport) -> BootstrapError | None:
     """Return the error of a started box whose limits have changed while its tags have not."""
     for box in result.started:
@@ -204,6 +230,20 @@ def _start_error(result: StartReport) -> BootstrapError | None:
                 code="tags-failed",
             ).add_details(resources=result.resources())
     return None
+
+
+@error_for.register
+def _runs_error(result: RunList) -> BootstrapError | None:
+    """Return the error of boxes and regions whose runs are unknown."""
+    unread = unread_regions(result.regions_failed)
+    if unread or not result.boxes_failed:
+        return unread
+    failed = result.boxes_failed[0]
+    return IncompleteError(
+        f"The runs of {failed.ssh_alias or failed.instance_id} are unknown: {failed.error}",
+        hint=f"Show your boxes: {PROGRAM} status",
+        code="runs-unknown",
+    )
 
 
 @error_for.register
@@ -282,3 +322,43 @@ def _transfer_error(result: CopyReport | SyncReport) -> BootstrapError | None:
         return error_type(f"The connection broke: {result.errors[0]}", hint=hint, code="ssh-lost")
     more = f" (and {len(result.errors) - 1} more)" if len(result.errors) > 1 else ""
     return error_type(f"Not everything was copied: {result.errors[0]}{more}", code="copy-failed")
+
+
+@error_for.register
+def _bake_error(result: BakeReport) -> BootstrapError | None:
+    """Return the error of an image that failed or is not available yet, or of a box that is not as it was."""
+    if result.image_id is None:
+        return None
+    if result.state == "failed":
+        reason = f": {result.state_reason}" if result.state_reason else ""
+        error = IncompleteError(
+            f"EC2 could not create the image {result.name}{reason}.",
+            hint=f"Remove what is left of it: {PROGRAM} image rm {result.image_id}",
+            code="image-failed",
+        )
+        return error.add_details(resources=result.resources())
+    if not result.source_error:
+        return None
+    name = result.ssh_alias or result.source
+    error = IncompleteError(
+        f"The image exists, but {name} is not as it was: {result.source_error}.",
+        hint=f"Repair it: {PROGRAM} setup {name}\nShow its state: {PROGRAM} status",
+        code="box-not-back",
+    )
+    return error.add_details(resources=result.resources())
+
+
+@error_for.register
+def _image_removals_error(result: ImageRemovals) -> BootstrapError | None:
+    """Return the error of images that could not be removed, or not with all their snapshots."""
+    failed = [removal for removal in result.removed if removal.error]
+    if not failed:
+        return None
+    is_partly_done = any(removal.deregistered for removal in result.removed)
+    error_type = IncompleteError if is_partly_done else BootstrapError
+    names = ", ".join(removal.image_id for removal in failed)
+    return error_type(
+        f"Could not remove {names}: {failed[0].error}",
+        hint=f"Show what remains: {PROGRAM} image ls",
+        code="image-not-removed",
+    )

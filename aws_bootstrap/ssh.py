@@ -64,7 +64,7 @@ GPU_SECONDS = 20.0
 
 # What the user sets for all hosts must not change what is run here: a terminal, a command, forwarded ports, or a shared
 # connection, whose keepalive would not be the one below.
-_OPTIONS = (
+OPTIONS = (
     *("-o", "BatchMode=yes"),
     *("-o", "ServerAliveInterval=15"),
     *("-o", "ServerAliveCountMax=3"),
@@ -79,7 +79,7 @@ _OPTIONS = (
 _DENIED = ("Permission denied", "Too many authentication failures")
 #: The port is open, and its server has not greeted yet.
 _SLOW_GREETING = ("during banner exchange",)
-_CHANGED_KEY = ("HOST IDENTIFICATION HAS CHANGED", "Host key verification failed")
+CHANGED_KEY = ("HOST IDENTIFICATION HAS CHANGED", "Host key verification failed")
 #: Other messages of ssh after which a retry cannot help.
 _FINAL = ("Could not resolve hostname", "Bad owner")
 
@@ -151,14 +151,14 @@ class Ssh:
                 try:
                     return self._once(alias, command, stdin, Output(on_line), limit, connect_seconds)
                 except _Refused as exc:
-                    if exc.says(_CHANGED_KEY):
-                        raise refused(alias, exc, self._host_key_hint(alias)) from exc
+                    if exc.says(CHANGED_KEY):
+                        raise refused(alias, exc, self.host_key_hint(alias)) from exc
                     pause = retries.pause(exc, self.clock())
                     if exc.says(_FINAL) or pause <= 0:
                         raise refused(alias, exc, seconds=timeouts.unanswered) from exc
                 self.sleep(pause)
 
-    def _host_key_hint(self, alias: str) -> str:
+    def host_key_hint(self, alias: str) -> str:
         """Return the hint for a host key that is not the pinned one. Only the user knows if the key was replaced."""
         pinned_as = effective_options(alias, *self.paths.ssh_flags).get("hostkeyalias", alias)
         forget = quoted("ssh-keygen", "-f", str(self.paths.known_hosts), "-R", pinned_as)
@@ -185,7 +185,7 @@ class Ssh:
     ) -> Remote:
         """Run the command in one connection. Raise _Refused if ssh ended before the command ran."""
         connect_timeout = ("-o", f"ConnectTimeout={connect_seconds}")
-        argv = ["ssh", *self.paths.ssh_flags, *_OPTIONS, *connect_timeout, alias, framed(command)]
+        argv = ["ssh", *self.paths.ssh_flags, *OPTIONS, *connect_timeout, alias, framed(command)]
         words = Tail(_KEPT_WORDS)
         with tempfile.TemporaryFile() as source, _process(argv, source, stdin) as process:
             late = self._listen(process, output, words, limit)

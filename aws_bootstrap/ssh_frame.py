@@ -13,10 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 #: The line that begins a command's output: what precedes it is the login's, ssh's or an rc file's.
-_CONNECTED = "@aws-bootstrap-connected"
+CONNECTED = "@aws-bootstrap-connected"
 
 #: Begins the line after the output, which gives the exit code. Without it the connection broke.
-_ENDED = "@aws-bootstrap-ended"
+ENDED = "@aws-bootstrap-ended"
 
 #: Of a command's output: the end of it, which holds the report. A report takes some kilobytes.
 _KEPT_BYTES = 8 * 1024 * 1024
@@ -36,8 +36,8 @@ def framed(command: str) -> str:
 
     `--norc`: bash would read ~/.bashrc a second time, as it does for every command that sshd starts.
     """
-    end = f"printf '\\n%s %s\\n' {_ENDED} $code"
-    script = f"echo {_CONNECTED}; (\n{command}\n); code=$?; {end}; exit $code"
+    end = f"printf '\\n%s %s\\n' {ENDED} $code"
+    script = f"echo {CONNECTED}; (\n{command}\n); code=$?; {end}; exit $code"
     return in_bash(script)
 
 
@@ -69,10 +69,17 @@ class Tail:
     def __init__(self, size: int) -> None:
         self._size = size
         self._bytes = bytearray()
+        self._taken = 0
+
+    @property
+    def is_truncated(self) -> bool:
+        """Return whether the beginning was dropped."""
+        return self._taken > self._size
 
     def take(self, chunk: bytes) -> None:
         """Add the next bytes."""
         self._bytes += chunk
+        self._taken += len(chunk)
         if len(self._bytes) > 2 * self._size:
             del self._bytes[: -self._size]
 
@@ -116,11 +123,11 @@ class Output:
         """Classify a line: noise of the login, a mark, or output."""
         if not self.began:
             # An rc file's last line may lack its end.
-            self.began = line.endswith(_CONNECTED)
+            self.began = line.endswith(CONNECTED)
             self.noise = line.strip() or self.noise
             return
         mark, _, code = line.partition(" ")
-        if mark == _ENDED and code.isdecimal():
+        if mark == ENDED and code.isdecimal():
             self.exit_code = int(code)
             return
         self._keep(line)

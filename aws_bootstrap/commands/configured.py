@@ -42,6 +42,7 @@ BANNED = {
     "security-group",
     "setup-script",
     "ssh-cidr",
+    "then",
 }
 _BANNED_PREFIX = "key-"
 #: What a project may only lower: what ends the box, and what it may cost.

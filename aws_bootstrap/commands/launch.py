@@ -42,6 +42,7 @@ def launch(app: App, /, dry_run: bool, yes: bool, tag: tuple[tuple[str, str], ..
 
     options.check_effects(
         options.without("--wait-timeout", "--wait"),
+        options.beside("--ami-filter", "--image"),
         options.beside("--python-version", "--no-setup"),
         options.beside("--setup-script", "--no-setup"),
     )

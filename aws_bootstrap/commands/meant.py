@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 import click
 
-from ..invocation import PROGRAM, SSH
+from ..invocation import PROGRAM
+from .command import RemoteCommand
 
 #: Other programs' words for the commands of this one. `{}` is replaced by the rest of the line.
 _COMMANDS: dict[str, str] = {"help": f"{PROGRAM}{{}} --help", "version": f"{PROGRAM} --version"}
@@ -16,8 +17,8 @@ for _command, _words in {
     f"{PROGRAM} terminate{{}}": "delete destroy down end kill remove rm",
     f"{PROGRAM} stop{{}}": "halt pause poweroff shutdown suspend",
     f"{PROGRAM} start{{}}": "boot resume unpause wake",
-    f"{PROGRAM} launch{{}}": "create new provision run up",
-    f"{PROGRAM} status{{}}": "instances ls ps show",
+    f"{PROGRAM} launch{{}}": "create new provision up",
+    f"{PROGRAM} status{{}}": "instances ls show",
     f"{PROGRAM} volume ls{{}}": "disks snapshots volumes",
     f"{PROGRAM} costs{{}}": "bill billing cost spend",
     f"{PROGRAM} prices{{}}": "price pricing spot-prices",
@@ -29,10 +30,11 @@ for _command, _words in {
     f"{PROGRAM} open code{{}}": "code vscode",
     f"{PROGRAM} open jupyter{{}}": "jupyter lab notebook",
     f"{PROGRAM} sync{{}}": "rsync",
+    f"{PROGRAM} bake{{}}": "create-image snapshot",
     f"{PROGRAM} list amis{{}}": "amis images",
     f"{PROGRAM} list instance-types{{}}": "instance-types types",
     f"{PROGRAM} quota show{{}}": "limits quotas",
-    f"{SSH}{{}}": "connect exec shell ssh",
+    f"{PROGRAM} ssh{{}}": "connect shell",
     "aws login{}": "login",
     "aws configure{}": "configure",
 }.items():
@@ -40,6 +42,9 @@ for _command, _words in {
 
 #: The same below the groups.
 _SUBCOMMANDS = {
+    "image delete": f"{PROGRAM} image rm{{}}",
+    "image list": f"{PROGRAM} image ls{{}}",
+    "image remove": f"{PROGRAM} image rm{{}}",
     "config edit": f"{PROGRAM} config set --help",
     "config get": f"{PROGRAM} config show{{}}",
     "config list": f"{PROGRAM} config show{{}}",
@@ -77,7 +82,7 @@ def meant_by(error: click.UsageError, line: Sequence[str], root: click.Group) ->
         return _other_word(error, line)
     if isinstance(error, click.exceptions.NoSuchOption):
         return _other_place(error, line, root)
-    return _as_option(error, line)
+    return _after_dashes(error, line) or _as_option(error, line)
 
 
 def _other_word(error: click.exceptions.NoSuchCommand, line: Sequence[str]) -> str | None:
@@ -112,6 +117,16 @@ def _other_place(error: click.exceptions.NoSuchOption, line: Sequence[str], root
     if not path or error.option_name not in names:
         return None
     return _instead(_program(error, line) + _after_space([*path, *others]))
+
+
+def _after_dashes(error: click.UsageError, line: Sequence[str]) -> str | None:
+    """Return the line of `ssh ALIAS COMMAND` with `--` before the command: the words for a box begin there."""
+    extra = _EXTRA.search(error.message)
+    if extra is None or error.ctx is None or not isinstance(error.ctx.command, RemoteCommand):
+        return None
+    words = [word for word in line if word != "--sandbox"]
+    place = words.index(extra[1].split()[0])
+    return _instead(PROGRAM + _after_space([*words[:place], "--", *words[place:]]))
 
 
 def _as_option(error: click.UsageError, line: Sequence[str]) -> str | None:

@@ -124,6 +124,11 @@ _LAUNCH = (
         help="AMI name pattern; the newest matching image is used.",
     ),
     click.option(
+        "--image",
+        metavar="IMAGE",
+        help="Image in place of the pattern: `baked` (the newest that you baked), an AMI's id or a name.",
+    ),
+    click.option(
         "--spot/--on-demand", default=True, show_default=True, help="Market: spot, or on-demand at its price."
     ),
     click.option(
@@ -284,7 +289,7 @@ def check_effects(*rules: WithoutEffect) -> None:
 LAUNCH_SECTIONS = {
     "Where": ("--region", "--subnet-id", "--wait", "--wait-timeout"),
     "Price": ("--spot", "--max-price", "--cheapest", "--ttl", "--idle-timeout", "--max-cost"),
-    "Box": ("--name", "--instance-type", "--ami-filter", "--metadata-hop-limit", "--tag"),
+    "Box": ("--name", "--instance-type", "--image", "--ami-filter", "--metadata-hop-limit", "--tag"),
     "Disks": ("--volume-size", "--ebs-storage", "--ebs-volume-id"),
     "SSH": (
         "--key-path",

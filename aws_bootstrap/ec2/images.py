@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ..aws import translate_aws_errors
-from ..config import DEFAULT_USER, TAG_OWNER
-from ..models import Image, ImageSnapshot, OwnImage
+from ..config import DEFAULT_USER, TAG_OWNER, TAG_RESOURCES, TAG_USER
+from ..models import Image
 from . import tags
 from .instances import UNKNOWN
 
@@ -63,56 +62,43 @@ def _creation_date(image: Image) -> str:
 
 
 @translate_aws_errors()
-def image_names(ec2: EC2Client, image_ids: Iterable[str]) -> dict[str, str]:
-    """Return the names of these images, by id; those that were withdrawn are left out.
+def login_users(ec2: EC2Client, image_ids: Iterable[str]) -> dict[str, str]:
+    """Return the login users of these images, by id; those that were withdrawn are left out.
 
     A box may be older than its image's deprecation, after which EC2 shows the image only if that is requested.
     """
     filters: list[FilterTypeDef] = [{"Name": "image-id", "Values": sorted(image_ids)}]
-    names: dict[str, str] = {}
+    users: dict[str, str] = {}
     for page in ec2.get_paginator("describe_images").paginate(Filters=filters, IncludeDeprecated=True):
         for raw in page["Images"]:
-            names[raw["ImageId"]] = raw.get("Name", "")
-    return names
+            image = _image(raw)
+            users[image.image_id] = image.user or login_user(image.name)
+    return users
 
 
 @translate_aws_errors()
-def find_own_images(ec2: EC2Client) -> list[OwnImage]:
-    """Return this tool's images in the client's region, disabled ones included: their snapshots bill as well."""
-    found: list[OwnImage] = []
-    pages = ec2.get_paginator("describe_images").paginate(
-        Owners=["self"], Filters=[tags.CREATED_BY_FILTER], IncludeDisabled=True
-    )
-    for page in pages:
+def find_image(ec2: EC2Client, image_id: str) -> Image | None:
+    """Return the image of that id, whatever its state; None if the region has none that the caller may use."""
+    filters: list[FilterTypeDef] = [{"Name": "image-id", "Values": [image_id]}]
+    for page in ec2.get_paginator("describe_images").paginate(Filters=filters, IncludeDeprecated=True):
         for raw in page["Images"]:
-            found.append(_own_image(raw, ec2.meta.region_name))
-    return found
+            return _image(raw)
+    return None
 
 
-def _own_image(raw: ImageTypeDef, region: str) -> OwnImage:
-    """Return the image of a reply, with the snapshots behind it."""
-    snapshots: list[ImageSnapshot] = []
-    for mapping in raw.get("BlockDeviceMappings", []):
-        disk = mapping.get("Ebs", {})
-        if "SnapshotId" in disk:
-            snapshots.append(ImageSnapshot(disk["SnapshotId"], disk.get("VolumeSize", 0)))
-    return OwnImage(
-        image_id=raw["ImageId"],
-        region=region,
-        name=raw.get("Name", ""),
-        state=raw.get("State", UNKNOWN),
-        created=_time(raw.get("CreationDate", "")),
-        snapshots=tuple(snapshots),
-        owner=tags.values(raw.get("Tags", [])).get(TAG_OWNER),
-    )
-
-
-def _time(text: str) -> datetime | None:
-    """Return the time that EC2 writes as text, like `2026-01-10T12:00:00.000Z`; None for any other text."""
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError:
-        return None
+@translate_aws_errors()
+def find_account_images(ec2: EC2Client, *, name: str | None = None, owner: str | None = None) -> list[Image]:
+    """Return the account's own images, newest first: those of that name, those that this tool baked for that owner."""
+    filters: list[FilterTypeDef] = []
+    if name is not None:
+        filters.append({"Name": "name", "Values": [name]})
+    if owner is not None:
+        filters += [tags.CREATED_BY_FILTER, {"Name": f"tag:{TAG_OWNER}", "Values": [owner]}]
+    images: list[Image] = []
+    for page in ec2.get_paginator("describe_images").paginate(Owners=["self"], Filters=filters):
+        for raw in page["Images"]:
+            images.append(_image(raw))
+    return sorted(images, key=_creation_date, reverse=True)
 
 
 def latest_ami(images: Sequence[Image], architectures: Sequence[str]) -> Image | None:
@@ -130,6 +116,7 @@ def _image(raw: ImageTypeDef) -> Image:
     for mapping in raw.get("BlockDeviceMappings", []):
         if mapping.get("DeviceName") == root:
             sizes.append(mapping.get("Ebs", {}).get("VolumeSize", 0))
+    known_tags = tags.values(raw.get("Tags", []))
     return Image(
         image_id=raw["ImageId"],
         name=raw.get("Name", ""),
@@ -138,6 +125,9 @@ def _image(raw: ImageTypeDef) -> Image:
         root_device=root,
         root_size_gb=max(sizes, default=0),
         supported_families=_supported_families(raw.get("Description", "")),
+        user=known_tags.get(TAG_USER),
+        resources=known_tags.get(TAG_RESOURCES),
+        state=raw.get("State", UNKNOWN),
     )
 
 

@@ -36,6 +36,7 @@ from .facts import (
     Subnet,
     Volume,
 )
+from .image import BakePlan, BakeReport, ImageRemoval, ImageRemovals, OwnImageList, OwnImageRow
 from .launch import DryRun, EbsVolume, LaunchReport, OnDemandOffer, SetupReport
 from .left_out import LeftOutBox, LeftOutVolume
 from .listing import ImageList, ImageRow, InstanceTypeList, InstanceTypeRow
@@ -52,7 +53,9 @@ from .quota import (
     QuotaRequests,
     QuotaRow,
 )
+from .remote import ExecReport, ExecResult, SshReport
 from .rename import RenameReport
+from .runs import AttachReport, BoxFailure, LogReport, Run, RunList, RunReport
 from .status import EndedBox, InstanceStatus, OrphanVolume, StatusReport, VolumeStatus
 from .terminate import KeptVolume, TerminateReport, Termination, TerminationTarget
 from .transfer import CopyReport, FileChange, SyncReport
@@ -69,10 +72,21 @@ from .volume import (
 )
 
 __all__ = [
+    "RunReport",
+    "RunList",
+    "Run",
+    "LogReport",
+    "BoxFailure",
+    "AttachReport",
+    "SshReport",
+    "ExecResult",
+    "ExecReport",
     "AccessReport",
     "AccessRule",
     "AliasAddress",
     "AliasEntry",
+    "BakePlan",
+    "BakeReport",
     "BoxAccess",
     "CleanupPlan",
     "CleanupReport",
@@ -98,6 +112,8 @@ __all__ = [
     "GrowReport",
     "Image",
     "ImageList",
+    "ImageRemoval",
+    "ImageRemovals",
     "ImageRow",
     "ImageSnapshot",
     "IngressRule",
@@ -119,6 +135,8 @@ __all__ = [
     "OpenReport",
     "OrphanVolume",
     "OwnImage",
+    "OwnImageList",
+    "OwnImageRow",
     "PriceReport",
     "Prices",
     "Quota",

@@ -30,6 +30,11 @@ class Image:
     root_size_gb: int
     #: The instance families that it names as supported; empty if it names none.
     supported_families: tuple[str, ...] = ()
+    #: The login user, of an image that this tool baked.
+    user: str | None = None
+    #: The version of the setup's files on it (`provision.resources_version`); None if it was not baked by this tool.
+    resources: str | None = None
+    state: str = "available"
 
 
 @dataclass(frozen=True)
@@ -172,6 +177,17 @@ class OwnImage:
     snapshots: tuple[ImageSnapshot, ...]
     #: The principal that created it, by its tag.
     owner: str | None = None
+    #: The instance that it was baked from, the version of the setup's files on it, and what the setup has installed.
+    source: str | None = None
+    resources: str | None = None
+    setup: str | None = None
+    #: Why it could not be created.
+    state_reason: str | None = None
+
+    @property
+    def size_gb(self) -> int:
+        """Return the sizes of its snapshots together; 0 if EC2 has not reported one."""
+        return sum(one.size_gb for one in self.snapshots)
 
 
 @dataclass(frozen=True)

@@ -68,6 +68,8 @@ class DryRun(Result):
     instance_types: tuple[str, ...] | None = optional()
     subnet_ids: tuple[str, ...] | None = optional()
     name: str | None = optional()
+    #: What `--image` was: `baked`, an image's id or its name.
+    image: str | None = optional()
     #: True where the prices determine that order.
     cheapest: bool | None = optional()
     #: After how many seconds the box will end by itself; after how many without work; at what cost in USD.

@@ -63,8 +63,9 @@ class InstanceStatus:
     seconds_left: float | None = private()
 
 
-#: Why a box has ended. `deadline`, `idle` and `cost-cap` are the limits at which it ended itself.
-EndReason = Literal["spot-interruption", "deadline", "idle", "cost-cap", "user", "unknown"]
+#: Why a box has ended. `deadline`, `idle` and `cost-cap` are the limits at which it ended itself, `run` is a command
+#: that was to end it (`run --then terminate`).
+EndReason = Literal["spot-interruption", "deadline", "idle", "cost-cap", "run", "user", "unknown"]
 #: Where the reason is from: EC2's state reason, the status of the spot request, or the serial console.
 EndSource = Literal["state-reason", "spot-request", "console"]
 

@@ -69,6 +69,11 @@ class Home:
         return self.root / "volumes"
 
     @property
+    def images(self) -> Path:
+        """Return the folder of the copies of root disks that images have."""
+        return self.root / "images"
+
+    @property
     def state(self) -> Path:
         """Return the file of the EC2 side's state."""
         return self.root / "state.pickle"

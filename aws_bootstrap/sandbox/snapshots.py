@@ -28,7 +28,7 @@ class Snapshots:
     def take(self, name: str) -> None:
         """Save the current state under a name."""
         self._snapshots[name] = self._state.pickled()
-        for folder in (self._home.boxes, self._home.volumes):
+        for folder in (self._home.boxes, self._home.volumes, self._home.images):
             _copy(folder, self._folder(name) / folder.name)
 
     def restore(self, name: str, *, boot: bool) -> None:
@@ -36,7 +36,8 @@ class Snapshots:
         saved = pickle.loads(self._snapshots[name])
         self._wipe()
         self._state.restore(saved)
-        _copy(self._folder(name) / self._home.volumes.name, self._home.volumes)
+        for folder in (self._home.volumes, self._home.images):
+            _copy(self._folder(name) / folder.name, folder)
         if boot:
             _copy(self._folder(name) / self._home.boxes.name, self._home.boxes)
             self._resume()

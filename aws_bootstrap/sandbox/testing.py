@@ -29,6 +29,7 @@ FAST = {
     "volume_creating": 0.05,
     "attaching": 0.05,
     "detaching": 0.1,
+    "image": 0.3,
 }
 
 

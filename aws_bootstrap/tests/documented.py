@@ -253,6 +253,21 @@ class World:
             client.get_waiter("volume_available").wait(VolumeIds=[self.volume], WaiterConfig={"Delay": 1})
         return self.volume
 
+    def image(self) -> str:
+        """The id of an image that was baked; a new one if there is none."""
+        filters = [
+            {"Name": "tag:created-by", "Values": ["aws-bootstrap-g4dn"]},
+            {"Name": "state", "Values": ["available"]},
+        ]
+        found = self.sandbox.client().describe_images(Owners=["self"], Filters=filters)["Images"]
+        if found:
+            image_id: str = found[0]["ImageId"]
+            return image_id
+        done = self.run("aws-bootstrap bake aws-gpu1 --yes -o json")
+        assert done.code == 0, done
+        baked: str = json.loads(done.out)["image_id"]
+        return baked
+
     def raise_quotas(self, value: float = 4000) -> None:
         """Let that many vCPUs of each family run, in the regions that the pages name."""
         for region in ("us-west-2", "us-east-1", "eu-west-1"):

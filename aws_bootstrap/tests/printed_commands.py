@@ -28,8 +28,8 @@ STAGES = (
 
 # What a line without a terminal would refuse to do is agreed to at one.
 ASKING = (
-    r"(terminate|cleanup|(?<!sandbox )stop|quota request|config trust|--format-volume|volume (grow|rm))"
-    r"(?!.*(--yes|--dry-run|--help))"
+    r"(terminate|cleanup|(?<!sandbox )stop|bake aws|image rm|quota request|config trust|--format-volume"
+    r"|volume (grow|rm))(?!.*(--yes|--dry-run|--help))"
 )
 
 
@@ -79,6 +79,9 @@ def named(world: World, text: str) -> str:
     alias, instance = world.spare() if ending else ("aws-gpu1", "")
     if "i-0123456789abcdef0" in text:
         instance = instance or dict(world.boxes())["aws-gpu1"]
+    if re.search(r"image (rm|ls)|--image", text):
+        image_id = world.image()
+        text = re.sub(r"(?<=image rm )trainer-2026|ami-0123456789abcdef0", image_id, text)
     volume = world.free_volume() if "vol-0" in text else ""
     if "volume rm" in text:
         volume = world.spare_volume()

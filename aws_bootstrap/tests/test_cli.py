@@ -123,7 +123,7 @@ def test_a_signal_that_comes_after_a_failed_result_does_not_hide_it(app):
 def test_the_help_lists_every_command_once_in_its_group(run):
     shown = run("--help").stdout
     groups = [line.removesuffix(":") for line in shown.splitlines() if line.endswith(":") and not line.startswith(" ")]
-    assert groups == ["Options", "Boxes", "What AWS offers", "This program"]
+    assert groups == ["Options", "Boxes", "Work on a box", "Disks and images", "What AWS offers", "This program"]
     names = [
         line.split()[0]
         for line in shown.partition("Boxes:")[2].splitlines()
@@ -179,7 +179,8 @@ def test_a_mistyped_word_is_answered_with_the_nearest(run, args, nearest):
         ("create --on-demand", "aws-bootstrap launch --on-demand"),
         ("ls", "aws-bootstrap status"),
         ("billing -r us-west-2", "aws-bootstrap costs -r us-west-2"),
-        ("ssh aws-gpu1 nvidia-smi", "ssh -F {config} aws-gpu1 nvidia-smi"),
+        ("ssh aws-gpu1 nvidia-smi", "aws-bootstrap ssh aws-gpu1 -- nvidia-smi"),
+        ("connect aws-gpu1", "aws-bootstrap ssh aws-gpu1"),
         ("help launch", "aws-bootstrap launch --help"),
         ("login --profile me", "aws login --profile me"),
         ("list boxes", "aws-bootstrap status"),

@@ -10,9 +10,10 @@ import pytest
 from aws_bootstrap.commands.launch import launch
 from aws_bootstrap.config import LaunchConfig
 
-DEFAULTS = {
+DEFAULTS: dict[str, object] = {
     "instance_type": ("g4dn.xlarge",),
     "ami_filter": "Deep Learning Base OSS Nvidia Driver GPU AMI (Ubuntu 24.04)*",
+    "image": None,
     "spot": True,
     "region": (),
     "cheapest": False,

@@ -98,6 +98,8 @@ CASES = [
     Case("costs", "costs"),
     Case("volume ls", "volume-ls"),
     Case("access", "access"),
+    Case("image ls", "image-ls"),
+    Case("ps", "ps", regions=False),
     Case("cleanup --dry-run --include-ebs", "cleanup-dry-run", regions=False),
     Case("cleanup --include-ebs --yes", "cleanup", regions=False),
     Case("list instance-types", "list-instance-types", empty=("--prefix", "zz")),
@@ -192,7 +194,8 @@ def test_every_command_is_walked(world):
             yield from paths(command, f"{name} ") if isinstance(command, click.Group) else [before + name]
 
     # These need a box, completion asks nothing, config has test_config_command.py, these of volume name one thing.
-    told = {"setup", "extend", "relaunch", "rename", "start", "stop", "completion"}
+    told = {"setup", "extend", "bake", "image rm", "relaunch", "rename", "start", "stop", "completion"}
+    told |= {"ssh", "exec", "run", "logs", "attach"}
     told |= {"config init", "config set", "config show", "config trust"}
     told |= {f"volume {name}" for name in ("create", "grow", "restore", "rm", "snapshot")}
     told |= {"cp", "sync", "open", "forward"}

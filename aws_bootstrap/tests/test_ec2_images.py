@@ -44,12 +44,13 @@ def test_every_field_of_an_image_is_read(client, stub):
     }
 
 
-def test_names_of_images_are_asked_by_id(client, stub):
-    wanted = {"Filters": [{"Name": "image-id", "Values": ["ami-1", "ami-2"]}], "IncludeDeprecated": True}
-    stub.add_response(
-        "describe_images", {"Images": [{"ImageId": "ami-1", "Name": "one"}, {"ImageId": "ami-2"}]}, wanted
-    )
-    assert ec2.image_names(client, {"ami-2", "ami-1"}) == {"ami-1": "one", "ami-2": ""}
+def test_login_users_follow_from_the_names_of_images_or_from_their_tag(client, stub):
+    wanted = {"Filters": [{"Name": "image-id", "Values": ["ami-1", "ami-2", "ami-3"]}], "IncludeDeprecated": True}
+    baked = {"ImageId": "ami-3", "Name": "mine", "Tags": [{"Key": "aws-bootstrap-user", "Value": "me"}]}
+    found = [{"ImageId": "ami-1", "Name": "al2023-ami"}, {"ImageId": "ami-2"}, baked]
+    stub.add_response("describe_images", {"Images": found}, wanted)
+    users = ec2.login_users(client, {"ami-2", "ami-1", "ami-3"})
+    assert users == {"ami-1": "ec2-user", "ami-2": "ubuntu", "ami-3": "me"}
 
 
 def test_every_field_of_a_type_is_read(client, stub):

@@ -21,7 +21,9 @@ from aws_bootstrap.models import (
     AccessRule,
     AliasAddress,
     AliasEntry,
+    AttachReport,
     BoxAccess,
+    BoxFailure,
     CleanupPlan,
     CleanupReport,
     CompletionScript,
@@ -36,6 +38,8 @@ from aws_bootstrap.models import (
     DeletedVolume,
     DryRun,
     EndedBox,
+    ExecReport,
+    ExecResult,
     ExtendReport,
     FileChange,
     ForwardedPort,
@@ -48,6 +52,7 @@ from aws_bootstrap.models import (
     InstanceTypeRow,
     KeptVolume,
     LaunchReport,
+    LogReport,
     MonthlyCost,
     OpenReport,
     OrphanVolume,
@@ -65,9 +70,13 @@ from aws_bootstrap.models import (
     RenameReport,
     Resource,
     Result,
+    Run,
+    RunList,
+    RunReport,
     SetupReport,
     SnapshotReport,
     SnapshotRow,
+    SshReport,
     StartedBox,
     StartReport,
     StatusReport,
@@ -155,6 +164,9 @@ GONE = EndedBox("i-2", "aws-gpu2", "us-west-2", "deadline", "console", BOX.launc
 CHANGES = (FileChange("a", "new"), FileChange("b\n", "changed"), FileChange("c", "deleted"))
 HOST = ("i-1", "aws-gpu1", "us-west-2")
 TUNNEL = ("{ssh}", "-N", "-L", "127.0.0.1:9000:localhost:8888", "aws-gpu1")
+THEN = datetime(2026, 1, 15, 10, 30, tzinfo=UTC)
+RUN = Run("i-1", "aws-gpu1", "train", "running", None, "python train.py", "/home/ubuntu", THEN, None, 90, "terminate")
+ENDED_RUN = dataclasses.replace(RUN, run="1", state="exited", exit_code=3, ended=THEN, then=None)
 PRICE = ZonePrice(
     region="us-west-2",
     availability_zone="us-west-2a",
@@ -236,6 +248,17 @@ RESULTS: list[Result] = [
     CleanupReport(("us-west-2",), (), (), (), (), ()),
     CompletionScript("bash", "complete …"),
     ExtendReport("i-1", "aws-gpu1", "us-west-2", None, 5400),
+    SshReport("i-1", "aws-gpu1", exit_code=3, output="out\n", truncated=False),
+    ExecReport(
+        (
+            ExecResult("i-1", "aws-gpu1", exit_code=0, output="out\n", truncated=False),
+            ExecResult("i-2", "aws-gpu2", error="aws-gpu2 does not answer", error_code="ssh-timeout"),
+        )
+    ),
+    RunReport(RUN),
+    LogReport("i-1", "aws-gpu1", RUN, "run", output="out\n", truncated=False),
+    AttachReport("i-1", "aws-gpu1", ENDED_RUN, exit_code=3, output="out\n", truncated=False),
+    RunList((ENDED_RUN, RUN), ("aws-gpu1",), (BoxFailure("i-2", None, "it has no alias on this machine"),)),
     ConfigReport(
         (ConfigFile("user", "/c.toml", "missing"), ConfigFile("project", "/p.toml", "ignored", "it is not trusted")),
         (

@@ -65,6 +65,9 @@ MAY_IMPORT = {
         "ssh",
         "ssh_copy",
         "ssh_tunnel",
+        "ssh_bytes",
+        "ssh_frame",
+        "ssh_session",
         "sshconfig",
         "known_hosts",
         "keys",
@@ -106,6 +109,8 @@ MAY_IMPORT = {
     "ssh_tunnel": {"ssh_errors", "ssh_frame", "errors", "timings"},
     "ssh_errors": {"ssh_frame", "errors", "invocation"},
     "ssh_frame": set(),
+    "ssh_bytes": {"ssh_frame"},
+    "ssh_session": {"ssh", "ssh_errors", "errors"},
     "sshconfig": {"files", "errors", "defaults"},
     "known_hosts": {"files", "sshconfig"},
     "guardian": {"cloud_init", "models"},
@@ -152,7 +157,9 @@ MAY_IMPORT = {
         "errors",
         "next_commands",
         "next_config",
+        "next_images",
         "next_power",
+        "next_runs",
         "next_volumes",
         "command_lines",
         "timings",
@@ -166,15 +173,19 @@ MAY_IMPORT = {
         "invocation",
         "next_commands",
         "next_config",
+        "next_images",
         "next_offers",
         "next_power",
+        "next_runs",
         "next_volumes",
         "command_lines",
     },
     "next_commands": {"models", "invocation", "command_lines", "next_offers"},
     "next_volumes": {"next_commands", "models", "command_lines"},
     "next_offers": {"models", "command_lines"},
+    "next_runs": {"models", "next_commands", "command_lines"},
     "next_power": {"next_commands", "models", "command_lines"},
+    "next_images": {"models", "next_commands", "command_lines", "defaults"},
     "command_lines": {"models", "invocation"},
     "models": {"models", "gpu", "idleness"},
     "outcomes": {"models", "errors", "invocation"},
@@ -342,7 +353,7 @@ def test_only_the_doors_print():
 @pytest.mark.parametrize("path", MODULES, ids=NAMES)
 def test_printed_commands_begin_with_a_mark(path):
     """A command written out works for nobody who has a profile, `uv run` or `--sandbox`: see invocation.py."""
-    boxes = "launch|setup|stop|start|rename|volume|status|costs|access|terminate|cleanup"
+    boxes = "launch|setup|stop|start|rename|volume|status|costs|access|terminate|cleanup|bake|image"
     verbs = f"{boxes}|prices|list|quota|config|completion"
     sandbox_verbs = "start|stop|status|env|fault|log|account|interrupt|reset"
     written_out = re.compile(rf"aws-bootstrap (--sandbox )?({verbs}|sandbox ({sandbox_verbs}))\b")

@@ -1,17 +1,19 @@
 """What a person sees of each result. Functions from a result to text; no I/O."""
 
-from .. import next_power, next_volumes  # noqa: F401 (adds its commands)
+from .. import next_power, next_runs, next_volumes  # noqa: F401 (they add their commands)
 from . import (
     access,
     cleanup,
     completion,
     config_report,
     cost_report,
+    image,
     launch,
     listing,
     power,
     prices,
     quota,
+    remote,
     rename,
     status,
     terminate,
@@ -27,11 +29,13 @@ __all__ = [
     "completion",
     "config_report",
     "cost_report",
+    "image",
     "launch",
     "listing",
     "power",
     "prices",
     "quota",
+    "remote",
     "rename",
     "status",
     "terminate",

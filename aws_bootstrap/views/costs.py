@@ -23,6 +23,13 @@ def a_month(cost: float | None) -> str:
     return f"about {usd(cost)}/month"
 
 
+def at_most_a_month(cost: float | None) -> str:
+    """Return what a snapshot costs a month at most: EBS bills the blocks that it stores."""
+    if cost is None:
+        return "price unknown"
+    return f"at most {a_month(cost)}"
+
+
 def spot_and_on_demand(prices: TypePrice) -> str:
     """Return the prices an hour of both markets."""
     spot = _or_unknown(prices.spot_price_per_hour)

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..models import CleanupPlan, IngressRule, OnDemandOffer, QuotaIncrease, TerminationTarget, Volume
+from ..models import (
+    BakePlan,
+    CleanupPlan,
+    IngressRule,
+    OnDemandOffer,
+    OwnImageRow,
+    QuotaIncrease,
+    TerminationTarget,
+    Volume,
+)
 from ..models.cost import monthly_total
-from .costs import a_month, hourly, monthly, spot_and_on_demand
-from .text import aligned, plural, span, usd
+from .costs import a_month, at_most_a_month, hourly, monthly, spot_and_on_demand
+from .text import aligned, other_owner, plural, span, usd
 
 
 def terminate(targets: Sequence[TerminationTarget]) -> str:
@@ -69,6 +78,36 @@ def cleanup(plan: CleanupPlan) -> str:
     if plan.orphan_volumes:
         lines.append("The data on these volumes will be lost permanently.")
     return "\n".join([*lines, "Proceed?"])
+
+
+def bake(plan: BakePlan) -> str:
+    """Return what baking the box does to it, and what the image costs and contains."""
+    size = f"{plan.size_gb} GB" if plan.size_gb else "an unknown size"
+    lines = [
+        f"  image    {plan.name} in {plan.region}, private",
+        f"  disk     the root disk of {plan.box} ({plan.instance_id}), {size}",
+        f"  costs    {at_most_a_month(plan.monthly_cost_usd)}, until it is removed",
+    ]
+    if plan.without:
+        lines.append(f"  without  {', '.join(plan.without)}: no data volume is copied")
+    if plan.remaining_secrets:
+        lines.append("These files look like secrets, and remain in the image and in every box from it:")
+        lines += [f"  {path}" for path in plan.remaining_secrets]
+    lines.append(f"{plan.box} reboots now: what runs on it ends. Its disks and its limits stay.")
+    return "\n".join([*lines, f"Bake {plan.box}?"])
+
+
+def image_removal(rows: Sequence[OwnImageRow]) -> str:
+    """Return which images are removed, and whose they are."""
+    cells: list[list[str]] = []
+    for row in rows:
+        owner = other_owner(row.owner, row.yours)
+        whose = f"owner: {owner}" if owner else "yours"
+        size = f"{row.size_gb} GB, {at_most_a_month(row.monthly_cost_usd)}"
+        cells.append([row.image_id, row.name, f"in {row.region}", size, whose])
+    lines = aligned(cells)
+    lines.append("Their snapshots are deleted. Boxes that were launched from them go on.")
+    return "\n".join([*lines, f"Remove {plural(len(rows), 'image')}?"])
 
 
 def open_to_world(rules: Sequence[IngressRule]) -> str:

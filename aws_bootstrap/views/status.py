@@ -19,6 +19,7 @@ REASONS = {
     "deadline": "its deadline",
     "idle": "no work for its idle limit",
     "cost-cap": "its --max-cost",
+    "run": "a run that was to end it",
     "user": "terminated by a user",
     "unknown": "reason unknown",
 }
@@ -79,11 +80,18 @@ def _brief_cells(instance: InstanceStatus) -> list[str]:
         instance.lifecycle,
         instance.availability_zone,
         _up(instance),
-        hourly(instance.price_per_hour),
+        _brief_price(instance),
         _brief_end(instance),
         " ".join(volumes),
         _brief_owner(instance.owner, instance.yours),
     ]
+
+
+def _brief_price(instance: InstanceStatus) -> str:
+    """Return what the instance costs an hour; of one that does not bill, that its disks do."""
+    if instance.price_per_hour == 0:
+        return "its disks bill"
+    return hourly(instance.price_per_hour)
 
 
 def _brief_end(instance: InstanceStatus) -> str:

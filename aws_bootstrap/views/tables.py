@@ -1,4 +1,4 @@
-"""The tables of each result: their records and headings. Those of `cleanup` and `prices` have files of their own."""
+"""The tables of each result: their records and headings. Those of `cleanup`, `image`, `prices` are elsewhere."""
 
 from __future__ import annotations
 
@@ -23,13 +23,22 @@ from ..models import (
     TerminateReport,
     Termination,
 )
-from . import cleanup_tables, price_tables, transfer_tables, volume_tables
+from . import cleanup_tables, own_image_tables, price_tables, run_tables, transfer_tables, volume_tables
 from .cost_report import title_of
 from .costs import a_month
 from .table import Columns, Table, tables
 from .text import other_owner
 
-__all__ = ["Table", "cleanup_tables", "price_tables", "tables", "transfer_tables", "volume_tables"]
+__all__ = [
+    "Table",
+    "cleanup_tables",
+    "own_image_tables",
+    "price_tables",
+    "run_tables",
+    "tables",
+    "transfer_tables",
+    "volume_tables",
+]
 
 
 # --- access ----------------------------------------------------------------------------------------------

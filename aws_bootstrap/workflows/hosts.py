@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import ec2, sshconfig
-from ..config import SSH_PORT, LaunchConfig
+from ..config import DEFAULT_USER, SSH_PORT, LaunchConfig
 from ..errors import BootstrapError, unexpected_reply
 from ..models import IngressRule, Instance
 from ..parallel import map_parallel
@@ -77,10 +77,10 @@ def _read_in_region(app: App, instances: Sequence[Instance], user: str | None, i
         if not instance.group_ids:
             raise unexpected_reply(KeyError(f"the security groups of {instance.instance_id}"))
     client = app.aws.ec2(instances[0].region)
-    image_names: dict[str, str] = {}
+    login_users: dict[str, str] = {}
     if not user:
         image_ids = {instance.image_id for instance in instances}
-        image_names = ec2.image_names(client, image_ids)
+        login_users = ec2.login_users(client, image_ids)
     group_ids: list[str] = []
     for instance in instances:
         group_ids += instance.group_ids
@@ -89,8 +89,7 @@ def _read_in_region(app: App, instances: Sequence[Instance], user: str | None, i
     for instance in instances:
         own_rules = [rule for rule in rules if rule.group_id in instance.group_ids]
         port = ssh_port(own_rules)
-        image_name = image_names.get(instance.image_id, "")
-        login = user or ec2.login_user(image_name)
+        login = user or login_users.get(instance.image_id) or DEFAULT_USER
         hosts.append(new_host(app.paths, instance, user=login, port=port, identity_file=identity_file))
     return hosts
 

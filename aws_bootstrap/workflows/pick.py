@@ -6,12 +6,14 @@ all regions are read, since an alias may outlive its box.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
 from .. import output
 from ..errors import BootstrapError, UsageError
 from ..invocation import PROGRAM
+from ..models import RegionFailure
 from ..outcomes import unread_regions
 from ..parallel import gather
 from ..sshconfig import Host, find_in
@@ -38,6 +40,15 @@ def host(app: App, name: str | None) -> Host:
     return box.host
 
 
+def hosts(app: App, names: Sequence[str]) -> list[Host]:
+    """Return how ssh reaches the boxes of these aliases or ids, each once. Errors as those of `host`."""
+    found: dict[str, Host] = {}
+    for name in names:
+        named = _named(app, name)
+        found.setdefault(named.instance_id, named)
+    return list(found.values())
+
+
 def _named(app: App, name: str) -> Host:
     """Return the host of that alias or instance id."""
     found = find_in(managed_hosts(app), name)
@@ -50,7 +61,8 @@ def _named(app: App, name: str) -> Host:
 
 def _only_box(app: App) -> Box:
     """Return the caller's box that runs; of several the one that a person chooses."""
-    running, unread = _running_boxes(app)
+    running, failed = running_boxes(app)
+    unread = unread_regions(failed)
     if not running:
         raise unread or BootstrapError(
             "No box of yours is running.",
@@ -72,8 +84,8 @@ def _only_box(app: App) -> Box:
     return running[chosen]
 
 
-def _running_boxes(app: App) -> tuple[list[Box], BootstrapError | None]:
-    """Return the caller's running boxes by alias, and the error of the regions that could not be read."""
+def running_boxes(app: App) -> tuple[list[Box], Sequence[RegionFailure]]:
+    """Return the caller's running boxes by alias, and the regions that could not be read."""
     read_boxes = partial(read, app, volumes="none")
     inventory, owner = gather(read_boxes, partial(find_owner, app))
     running: list[Box] = []
@@ -82,7 +94,7 @@ def _running_boxes(app: App) -> tuple[list[Box], BootstrapError | None]:
         if box.instance.state == "running" and is_own:
             running.append(box)
     running.sort(key=_order)
-    return running, unread_regions(inventory.failed)
+    return running, inventory.failed
 
 
 def _order(box: Box) -> tuple[int, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import tarfile
@@ -25,6 +26,10 @@ _SETTINGS = "settings.json"
 _UPLOAD = "upload"
 #: The failed step if the setup could not begin, in the words of the box, or ended without a report.
 _START = "start"
+#: The file on the box that has the version of the setup's files there.
+RESOURCES_VERSION = "resources.version"
+#: The resources that user data and `bake` install.
+_NOT_OF_THE_SETUP = ("guardian/", "image/")
 _USER_SCRIPT = "user-setup-script"
 #: The exit status of _UPLOAD_AND_RUN if the files could not be uploaded (EX_IOERR of sysexits.h).
 _NOT_UPLOADED = 74
@@ -150,10 +155,21 @@ def _settings(python_version: str | None) -> bytes:
 def upload(python_version: str | None, script: bytes | None) -> bytes:
     """Return what a setup needs on the box: all resources, its settings and the user's script as one gzipped tar."""
     contents = dict(_contents(_RESOURCES))
+    contents[RESOURCES_VERSION] = resources_version().encode()
     contents[_SETTINGS] = _settings(python_version)
     if script is not None:
         contents[_USER_SCRIPT] = script
     return tarball(contents)
+
+
+def resources_version() -> str:
+    """Return a word for the present content of the setup's files: an image that was baked with another one says so."""
+    digest = hashlib.sha256()
+    for name, content in _contents(_RESOURCES):
+        if not name.startswith(_NOT_OF_THE_SETUP):
+            digest.update(f"{name} {len(content)}\n".encode())
+            digest.update(content)
+    return digest.hexdigest()[:12]
 
 
 def tarball(contents: Mapping[str, bytes]) -> bytes:

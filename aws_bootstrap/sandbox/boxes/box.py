@@ -40,6 +40,7 @@ class Box:
         self.machine = machine
         self.isolation = isolation
         self.volumes = home.volumes
+        self._images = home.images
         self.tree = Tree(home.boxes / machine.instance_id, isolation, login_user(machine.image_name), home.volumes)
         self.lock = asyncio.Lock()
         self._processes = Processes(self.tree)
@@ -61,12 +62,8 @@ class Box:
         self.ports.prepare(self.machine.public_ip, self.machine.first_boot if first else 0.0)
         self.tree.log(f"box of {self.machine.instance_id} boots ({self.isolation.name})")
         config = cloud_init.parse(self.machine.user_data)
-        if first:
-            self.tree.create(self.machine, self.host_name)
-            files = config.files
-            if not self.isolation.has_namespaces:
-                files = cloud_init.without_guardian(files)
-            cloud_init.write(self.tree.root, files)
+        is_copy = first and await self._create_disk(config)
+        self.tree.describe_hardware(self.machine)
         self._processes.end_left_behind()  # of a sandbox that was killed
         self.tree.reset_run()
         self._write_document("machine.json", self._facts())
@@ -75,14 +72,40 @@ class Box:
         self._console.open()
         if self.isolation.has_namespaces:
             await self._start_processes()
-        if not first:
-            await self._processes.run_as_root("mount -a")
-            self._spawn(self._run_commands(("systemctl sandbox-boot",)))
+        if not first or is_copy:
+            await self._boot_old_disk(config, is_copy=is_copy)
         await self.ports.listen()
         if config.error:
             self.tree.log(f"cloud-init: {config.error}")
         if first and config.commands:
             self._spawn(self._run_commands(config.commands))
+
+    async def _create_disk(self, config: cloud_init.Config) -> bool:
+        """Create the disk; return whether it is a copy of another machine's."""
+        if self.machine.copied_from:
+            copied = self._images / self.machine.copied_from
+            if copied.is_dir():
+                await self.tree.create_copy(copied)
+                return True
+        self.tree.create(self.machine, self.host_name)
+        self._write_user_files(config)
+        return False
+
+    async def _boot_old_disk(self, config: cloud_init.Config, *, is_copy: bool) -> None:
+        """Run the units before the network, then cloud-init on a copy, then mount and start what is enabled."""
+        await self._processes.run_as_root("sandbox-early-boot")
+        if is_copy:
+            self.tree.personalize(self.machine, self.host_name)
+            self._write_user_files(config)
+        await self._processes.run_as_root("mount -a")
+        self._spawn(self._run_commands(("systemctl sandbox-boot",)))
+
+    def _write_user_files(self, config: cloud_init.Config) -> None:
+        """Write the files of the user data."""
+        files = config.files
+        if not self.isolation.has_namespaces:
+            files = cloud_init.without_guardian(files)
+        cloud_init.write(self.tree.root, files)
 
     async def _start_processes(self) -> None:
         """Start process 1, and serve the instance metadata to the box."""

@@ -33,6 +33,8 @@ class Fleet:
         self.ssh_commands = SshCommands()
         self._boxes: dict[str, Box] = {}
         self._loop = asyncio.new_event_loop()
+        #: Held while a disk is copied: a machine that is launched from the copy waits for it.
+        self._copying = asyncio.Lock()
         self._thread = threading.Thread(target=self._run, name="boxes", daemon=True)
         self._powered_off: Callable[[str], None] = lambda instance_id: None
 
@@ -42,7 +44,7 @@ class Fleet:
         Delete boxes of instances that are not `known`: a crash left them.
         """
         self._powered_off = powered_off
-        for folder in (self._home.boxes, self._home.volumes, self._home.consoles):
+        for folder in (self._home.boxes, self._home.volumes, self._home.images, self._home.consoles):
             folder.mkdir(exist_ok=True)
         for left in self._home.boxes.iterdir():
             if left.name not in known:
@@ -84,7 +86,7 @@ class Fleet:
 
     async def _wipe(self) -> None:
         await asyncio.gather(*(self._destroy(instance_id) for instance_id in list(self._boxes)), return_exceptions=True)
-        for folder in (self._home.boxes, self._home.volumes, self._home.consoles):
+        for folder in (self._home.boxes, self._home.volumes, self._home.images, self._home.consoles):
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
 
@@ -113,6 +115,12 @@ class Fleet:
 
     def reboot(self, instance_id: str) -> None:
         self._run_coroutine(self._reboot(instance_id))
+
+    def copy_disk(self, instance_id: str, image_id: str, *, reboot: bool) -> None:
+        self._run_coroutine(self._copy_disk(instance_id, image_id, reboot))
+
+    def delete_copy(self, image_id: str) -> None:
+        shutil.rmtree(self._home.images / image_id, ignore_errors=True)
 
     def attach(self, instance_id: str, volume: Attachment) -> None:
         self._run_coroutine(self._attach(instance_id, volume))
@@ -152,6 +160,9 @@ class Fleet:
             box = Box(self._home, machine, self.isolation, self._powered_off, self.ssh_commands)
             self._boxes[machine.instance_id] = box
         box.machine = machine
+        if machine.copied_from:
+            async with self._copying:
+                pass
         async with box.lock:
             try:
                 await box.boot()
@@ -174,6 +185,17 @@ class Fleet:
     async def _reboot(self, instance_id: str) -> None:
         if box := self._boxes.get(instance_id):
             await box.reboot()
+
+    async def _copy_disk(self, instance_id: str, image_id: str, reboot: bool) -> None:
+        box = self._boxes.get(instance_id)
+        if box is None:
+            return
+        async with box.lock, self._copying:
+            if reboot:
+                await box.halt()
+            await box.tree.copy_to(self._home.images / image_id)
+            if reboot:
+                await box.boot()
 
     async def _notify(self, instance_id: str, path: str, notice: str) -> None:
         if box := self._boxes.get(instance_id):

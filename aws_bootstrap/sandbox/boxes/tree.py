@@ -6,10 +6,12 @@ The layout beside the tree: `host_key`, `console.log`, `box.json`. Inside it: th
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import stat
 import time
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -145,6 +147,45 @@ class Tree:
         self._write_etc(machine, host_name)
         self._write_home(machine.public_key)
         self._install_fakes()
+
+    async def copy_to(self, target: Path) -> None:
+        """Copy the disk, as an image has it. `cp` copies modes and links, which shutil does not."""
+        shutil.rmtree(target, ignore_errors=True)
+        target.mkdir(parents=True)
+        copying = await asyncio.create_subprocess_exec("cp", "-a", f"{self.root}/.", str(target))
+        await copying.wait()
+        # /run is in memory, and a mounted volume of a plain box is a link.
+        shutil.rmtree(target / "run", ignore_errors=True)
+        for path in target.iterdir():
+            if path.is_symlink() and path.resolve().is_relative_to(self.volumes):
+                path.unlink()
+                path.mkdir()
+
+    async def create_copy(self, source: Path) -> None:
+        """Create the tree as a copy of an image's disk."""
+        self.root.mkdir(parents=True)
+        copying = await asyncio.create_subprocess_exec("cp", "-a", f"{source}/.", str(self.root))
+        await copying.wait()
+
+    def describe_hardware(self, machine: Machine) -> None:
+        """Write the DMI tables, which name the instance.
+
+        https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/identify_ec2_instances.html
+        """
+        folder = self.root / "sys/devices/virtual/dmi/id"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "board_asset_tag").write_text(f"{machine.instance_id}\n")
+        (folder / "product_uuid").write_text(f"ec2{uuid.uuid5(uuid.NAMESPACE_OID, machine.instance_id)!s:.33}\n")
+
+    def personalize(self, machine: Machine, host_name: str) -> None:
+        """Write what cloud-init writes at the first boot of a copy: names, keys, and a machine id if it has none."""
+        (self.root / "etc/hostname").write_text(f"{host_name}\n")
+        (self.root / "etc/hosts").write_text(f"127.0.0.1 localhost {host_name}\n")
+        keys = self.home / ".ssh/authorized_keys"
+        keys.parent.mkdir(mode=0o700, exist_ok=True)
+        old = keys.read_text() if keys.exists() else ""
+        keys.write_text(f"{old}{machine.public_key.strip()}\n")
+        keys.chmod(0o600)
 
     def reset_run(self) -> None:
         """Empty /run, and create the pipes."""

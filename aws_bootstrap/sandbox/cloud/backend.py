@@ -16,7 +16,7 @@ from moto.ec2.models import EC2Backend, amis, elastic_block_store, elastic_netwo
 
 from . import catalog, moto_settings
 from .account_network import AccountNetwork
-from .images import SandboxImage
+from .images import Images, SandboxImage
 from .instances import SandboxInstance
 from .launches import Launches
 from .placement import Placement
@@ -27,7 +27,7 @@ from .world import World
 PLACEHOLDER_ADDRESS = "0.0.0.0"  # noqa: S104 (nothing listens there)
 
 
-class SandboxBackend(Launches, Placement, Volumes, Snapshots, AccountNetwork, EC2Backend):  # type: ignore[misc]
+class SandboxBackend(Launches, Placement, Volumes, Images, Snapshots, AccountNetwork, EC2Backend):  # type: ignore[misc]
     """EC2 in one region."""
 
     world: ClassVar[World]  # type: ignore[misc]
@@ -72,6 +72,7 @@ class SandboxBackend(Launches, Placement, Volumes, Snapshots, AccountNetwork, EC
     def resume(self) -> None:
         """Resume the state changes that a restart of the sandbox interrupted."""
         self.resume_volumes()
+        self.resume_images()
         for instance in self.live_instances():
             instance.resume()
 

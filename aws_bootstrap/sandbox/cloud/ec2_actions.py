@@ -65,6 +65,7 @@ class SandboxEC2(PowerActions):
         if least > most:
             raise EC2ClientError("InvalidParameterValue", "MinCount must not be greater than MaxCount")
         self.params["MinCount"] = most
+        self.backend.check_image_available(self._get_param("ImageId", ""))
         self._check_price()
         self._complete_devices()
         result = super().run_instances()
@@ -284,6 +285,28 @@ class SandboxEC2(PowerActions):
             accounts = {catalog.ACCOUNT if owner == "self" else owner for owner in owners}
             found = [snapshot for snapshot in found if snapshot.owner_id in accounts]
         return ActionResult({"Snapshots": found})
+
+    def create_image(self) -> ActionResult:
+        """Create an image, which is pending for some time. moto copies no device, and tags no snapshot."""
+        self.error_on_dryrun()
+        without = set()
+        for mapping in self._get_param("BlockDeviceMappings", []):
+            if "NoDevice" in mapping:
+                without.add(mapping["DeviceName"])
+        tags: dict[str, dict[str, str]] = {"image": {}, "snapshot": {}}
+        for specification in self._get_param("TagSpecifications", []):
+            if specification["ResourceType"] not in tags:
+                raise EC2ClientError("InvalidParameterValue", "Only image and snapshot can be tagged")
+            tags[specification["ResourceType"]] |= {one["Key"]: one["Value"] for one in specification["Tags"]}
+        facts = {
+            "description": self._get_param("Description", ""),
+            "without": without,
+            "image_tags": tags["image"],
+            "snapshot_tags": tags["snapshot"],
+        }
+        reboot = not self._get_bool_param("NoReboot", False)
+        name, instance_id = self._get_param("Name", ""), self._get_param("InstanceId")
+        return ActionResult({"ImageId": self.backend.create_image_of(instance_id, name, facts, reboot=reboot).id})
 
     def describe_spot_instance_requests(self) -> ActionResult:
         """Return the spot requests of the instances that EC2 still shows."""

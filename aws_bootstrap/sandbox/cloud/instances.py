@@ -44,6 +44,9 @@ class SandboxInstance(Instance):
         super().__init__(ec2_backend, *args, **kwargs)
         self.running_since = 0.0
         self.spot_request_id: str | None = None
+        image = ec2_backend.amis.get(self.image_id)
+        #: The name of the published image behind its own, which may be deregistered later.
+        self.base_name = image.base_name if image else ""
         #: When it began to end; 0 before.
         self.ended_at = 0.0
         if not self.security_groups:
@@ -116,7 +119,7 @@ class SandboxInstance(Instance):
 
     def machine(self) -> Machine:
         """Return the machine of this instance, for the box side."""
-        images = self.ec2_backend.describe_images(filters={"image-id": [self.image_id]})
+        image = self.ec2_backend.amis.get(self.image_id)
         pair = self.ec2_backend.key_pairs.get(self.key_name) if self.key_name else None
         return Machine(
             instance_id=self.id,
@@ -124,7 +127,7 @@ class SandboxInstance(Instance):
             zone=self.availability_zone or "",
             instance_type=self.instance_type,
             architecture=self.architecture or "x86_64",
-            image_name=images[0].name if images else "",
+            image_name=self.base_name,
             private_ip=self.private_ip or "",
             public_ip=self.public_ip,
             public_key=pair.public_key if pair else "",
@@ -132,6 +135,7 @@ class SandboxInstance(Instance):
             root_gb=self._root_gb(),
             volumes=self._data_volumes(),
             first_boot=self._world.timing.first_boot,
+            copied_from=self.image_id if image and image.instance_id else "",
         )
 
     def setup_defaults(self) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from . import catalog
 from .backend import Backends, SandboxBackend
 
 
 def inventory(backends: Backends) -> list[dict[str, Any]]:
-    """Return every instance, volume, security group, ingress rule and key pair of every region used so far."""
+    """Return each instance, volume, own image, group, rule and key pair of every region used so far."""
     found: list[dict[str, Any]] = []
     for region, backend in backends.existing().items():
         found += [entry | {"region": region} for entry in _in_region(backend)]
@@ -21,6 +22,9 @@ def _in_region(backend: SandboxBackend) -> list[dict[str, Any]]:
         found.append(_instance(instance))
     for volume in backend.volumes.values():
         found.append(_volume(volume))
+    for image in backend.amis.values():
+        if image.owner_id == catalog.ACCOUNT:
+            found.append(_entry("image", image.id, image, state=image.state))
     found += _groups(backend)
     for pair in backend.key_pairs.values():
         found.append(_entry("key-pair", pair.key_name, pair))

@@ -46,13 +46,16 @@ EXISTING: dict[str, tuple[Existing, ...]] = {
     "AuthorizeSecurityGroupEgress": (_GROUP,),
     "AuthorizeSecurityGroupIngress": (_GROUP,),
     "CancelSpotInstanceRequests": (Existing("spot-instances-request", ("SpotInstanceRequestId.N",)),),
+    "CreateImage": (Existing("instance", ("InstanceId",)),),
     "CreateSecurityGroup": (Existing("vpc", ("VpcId",)),),
     "CreateSnapshot": (_VOLUME,),
     "CreateVolume": (Existing("snapshot", ("SnapshotId",)),),
     "DeleteKeyPair": (Existing("key-pair", ("KeyName", "KeyPairId")),),
     "DeletePlacementGroup": (Existing("placement-group", ("GroupName",)),),
     "DeleteSecurityGroup": (_GROUP,),
+    "DeleteSnapshot": (Existing("snapshot", ("SnapshotId",)),),
     "DeleteVolume": (_VOLUME,),
+    "DeregisterImage": (Existing("image", ("ImageId",)),),
     "DetachVolume": (_VOLUME, Existing("instance", ("InstanceId",))),
     "GetConsoleOutput": (_INSTANCES,),
     "ModifyInstanceAttribute": (
@@ -79,6 +82,8 @@ EXISTING: dict[str, tuple[Existing, ...]] = {
 }
 #: What a call creates. Such a resource has no tags yet: the call's own count, as `aws:RequestTag/…`.
 CREATED: dict[str, tuple[str, ...]] = {
+    "CopySnapshot": ("snapshot",),
+    "CreateImage": ("image", "snapshot"),
     "CreateKeyPair": ("key-pair",),
     "CreatePlacementGroup": ("placement-group",),
     "CreateSecurityGroup": ("security-group",),
@@ -184,7 +189,7 @@ class _Ec2:
 
     def _arn(self, resource_type: str, resource_id: str) -> str:
         account = catalog.ACCOUNT
-        if resource_type in _WITHOUT_ACCOUNT and resource_id != ANY:
+        if resource_type in _WITHOUT_ACCOUNT:
             account = ""
         return f"arn:aws:ec2:{self._call.region}:{account}:{resource_type}/{resource_id}"
 

@@ -22,6 +22,7 @@ class Timing:
     volume_creating: float = 0.3
     attaching: float = 0.3
     detaching: float = 0.5
+    image: float = 2.0
     snapshotting: float = 0.5
     #: Until a volume has its new size.
     modifying: float = 0.3
@@ -59,6 +60,8 @@ class Machine:
     volumes: tuple[Attachment, ...] = field(default=())
     #: How long the SSH server takes to answer at the first boot.
     first_boot: float = 0.0
+    #: The image of which its root disk is a copy; empty if that is no image of a machine.
+    copied_from: str = ""
 
 
 class Machines(Protocol):
@@ -78,6 +81,12 @@ class Machines(Protocol):
 
     def reboot(self, instance_id: str) -> None:
         """Halt the machine and start it again."""
+
+    def copy_disk(self, instance_id: str, image_id: str, *, reboot: bool) -> None:
+        """Keep a copy of the machine's root disk as that image, between halt and boot if `reboot`."""
+
+    def delete_copy(self, image_id: str) -> None:
+        """Delete the copy behind an image."""
 
     def attach(self, instance_id: str, volume: Attachment) -> None:
         """Attach the volume to the running machine."""
@@ -119,6 +128,10 @@ class NoMachines:
     def destroy(self, instance_id: str) -> None: ...
 
     def reboot(self, instance_id: str) -> None: ...
+
+    def copy_disk(self, instance_id: str, image_id: str, *, reboot: bool) -> None: ...
+
+    def delete_copy(self, image_id: str) -> None: ...
 
     def attach(self, instance_id: str, volume: Attachment) -> None: ...
 

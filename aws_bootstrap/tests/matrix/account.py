@@ -9,12 +9,12 @@ from typing import Any
 from aws_bootstrap.tests.matrix.worlds import CREATED_BY, KEEP, OURS
 
 _ENDED = ("shutting-down", "terminated")
-BILLING = ("instance", "volume")
+BILLING = ("instance", "volume", "image")
 
 
 @dataclass(frozen=True)
 class Thing:
-    """One instance, volume, security group, rule or key pair."""
+    """One instance, volume, image, security group, rule or key pair."""
 
     raw: dict[str, Any]
 
@@ -25,7 +25,7 @@ class Thing:
 
     @property
     def kind(self) -> str:
-        """`instance`, `volume`, `security-group`, `rule` or `key-pair`."""
+        """`instance`, `volume`, `image`, `security-group`, `rule` or `key-pair`."""
         return self.raw["type"]
 
     @property

@@ -56,7 +56,9 @@ class Scenario:
 
     def command(self, facts: Facts) -> list[str]:
         """The words of the command line."""
-        return [*(word.format(**facts) for word in self.argv), "-o", "json"]
+        words = [word.format(**facts) for word in self.argv]
+        place = words.index("--") if "--" in words else len(words)  # what follows is for a box
+        return [*words[:place], "-o", "json", *words[place:]]
 
 
 # --- goals ---------------------------------------------------------------------------------------------------
@@ -94,6 +96,44 @@ def sent(reached: Reached) -> bool:
 def named_box(reached: Reached) -> bool:
     """The only box was found without its name."""
     return bool(reached.document["instance_id"] == reached.facts["box"])
+
+
+def baked(reached: Reached) -> bool:
+    """The image exists, and the box runs as before."""
+    image = reached.account.find(reached.document["image_id"] or "")
+    return image is not None and reached.account.is_alive(reached.facts["box"]) and reached.document["source_ready"]
+
+
+def images_shown(reached: Reached) -> bool:
+    """The image is in the document."""
+    return [one["image_id"] for one in reached.document["images"]] == [reached.facts["image"]]
+
+
+def image_removed(reached: Reached) -> bool:
+    """The image and its snapshot are gone, the box stays."""
+    (removed,) = reached.document["removed"]
+    is_gone = reached.account.find(reached.facts["image"]) is None
+    return is_gone and len(removed["snapshots_deleted"]) == 1 and reached.account.is_alive(reached.facts["box"])
+
+
+def has_output(reached: Reached) -> bool:
+    """The command on the box has printed."""
+    return reached.document["output"] == "reached\n" and reached.document["exit_code"] == 0
+
+
+def all_have_output(reached: Reached) -> bool:
+    """So has that on each box."""
+    return [one["output"] for one in reached.document["results"]] == ["reached\n"]
+
+
+def run_started(reached: Reached) -> bool:
+    """A run is in the document."""
+    return reached.document["run"]["state"] == "running"
+
+
+def runs_listed(reached: Reached) -> bool:
+    """The box has answered."""
+    return reached.document["boxes"] == ["aws-gpu1"]
 
 
 def stopped(reached: Reached) -> bool:
@@ -313,6 +353,19 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("sync", ("sync", _FOLDER, ":synchronized"), sent, world="volume", boot=True),
     Scenario("forward", ("forward", "8888", "--print"), named_box, world="volume"),
     Scenario("open", ("open", "jupyter", "--print"), named_box, world="volume"),
+    Scenario("bake", ("bake", "aws-gpu1", "--name", "trainer", "--yes"), baked, world="volume", boot=True),
+    Scenario("image-ls", ("image", "ls"), images_shown, world="image"),
+    Scenario("image-rm", ("image", "rm", "trainer", "--yes"), image_removed, world="image", ends=("image",)),
+    Scenario("launch-image", (*_BARE, "--image", "baked"), launched, world="image", undone=True),
+    Scenario("ssh", ("ssh", "aws-gpu1", "--", "echo", "reached"), has_output, world="volume", boot=True),
+    Scenario("ssh-only-box", ("ssh", "--", "echo", "reached"), has_output, world="volume", boot=True),
+    Scenario("exec", ("exec", "aws-gpu1", "--", "echo", "reached"), all_have_output, world="volume", boot=True),
+    Scenario("run", ("run", "aws-gpu1", "--", "sleep", "600"), run_started, world="volume", boot=True),
+    Scenario(
+        "run-follow", ("run", "aws-gpu1", "--follow", "--", "echo", "reached"), has_output, world="volume", boot=True
+    ),
+    Scenario("logs-guardian", ("logs", "aws-gpu1", "--guardian"), listed, world="volume", boot=True),
+    Scenario("ps", ("ps",), runs_listed, world="volume", boot=True),
     Scenario("stop", ("stop", "aws-gpu1", "--yes"), stopped, world="on-demand"),
     Scenario("start", ("start", "aws-gpu1"), started, world="stopped", boot=True),
     Scenario("rename", ("rename", "{box}", "trainer"), renamed, world="box"),
@@ -409,7 +462,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("quota-history", ("quota", "history"), history_shown),
     Scenario("list-instance-types", ("list", "instance-types", "--prefix", "g4dn"), listed),
     Scenario("prices", ("prices", "-r", HOME, "-r", ABROAD), prices_shown),
-    Scenario("prices-gpu-memory", ("prices", "--gpu-memory", "24"), prices_shown),
+    Scenario("prices-gpu-memory", ("prices", "--gpu-memory", "24", "--instance-type", "g5.xlarge"), prices_shown),
     Scenario("list-amis", ("list", "amis"), listed),
     Scenario("completion", ("completion", "bash"), listed),
 )

@@ -110,6 +110,22 @@ def box_with_volume(bench: Bench) -> Facts:
     return facts | {"volume": _data_volume(bench, facts["box"])}
 
 
+def baked_image(bench: Bench) -> Facts:
+    """A box with a data volume, and an image of it."""
+    facts = box_with_volume(bench)
+    tags = {CREATED_BY: OURS, OWNER: caller(bench.sandbox)}
+    client = bench.sandbox.client()
+    made = client.create_image(
+        InstanceId=facts["box"],
+        Name="trainer",
+        BlockDeviceMappings=[{"DeviceName": "/dev/sdf", "NoDevice": ""}],
+        TagSpecifications=[*_tags("image", tags), *_tags("snapshot", tags)],
+        NoReboot=True,
+    )
+    client.get_waiter("image_available").wait(ImageIds=[made["ImageId"]], WaiterConfig={"Delay": 1})
+    return facts | {"image": made["ImageId"]}
+
+
 def box_with_brought_volume(bench: Bench) -> Facts:
     """A box with a volume of the user's."""
     facts = with_own_volume(bench)
@@ -207,6 +223,7 @@ WORLDS: dict[str, Callable[[Bench], Facts]] = {
     "box": box,
     "ended-box": ended_box,
     "volume": box_with_volume,
+    "image": baked_image,
     "on-demand": on_demand,
     "copied": copied,
     "stopped": stopped,

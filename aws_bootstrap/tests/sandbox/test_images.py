@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+
+import pytest
+
 from aws_bootstrap import ec2 as verbs
 
-from .conftest import launch, wait_state
+from .conftest import eventually, launch, refused, wait_state
+from .test_boxes import box
 
 OURS = [{"Key": "created-by", "Value": "aws-bootstrap-g4dn"}]
 
@@ -12,14 +17,21 @@ OURS = [{"Key": "created-by", "Value": "aws-bootstrap-g4dn"}]
 def make_snapshot(ec2, tags):
     volume_id = ec2.create_volume(AvailabilityZone="us-west-2a", Size=7)["VolumeId"]
     specification = [{"ResourceType": "snapshot", "Tags": tags}]
-    return ec2.create_snapshot(VolumeId=volume_id, TagSpecifications=specification)["SnapshotId"]
+    snapshot_id = ec2.create_snapshot(VolumeId=volume_id, TagSpecifications=specification)["SnapshotId"]
+    ec2.get_waiter("snapshot_completed").wait(SnapshotIds=[snapshot_id], WaiterConfig={"Delay": 1})
+    return snapshot_id
 
 
 def make_image(ec2, name, tags):
     instance = wait_state(ec2, launch(ec2)["InstanceId"], "running")
     specification = [{"ResourceType": "image", "Tags": tags}]
     made = ec2.create_image(InstanceId=instance["InstanceId"], Name=name, TagSpecifications=specification)
+    assert eventually(lambda: image_state(ec2, made["ImageId"]) == "available")
     return made["ImageId"]
+
+
+def image_state(ec2, image_id):
+    return ec2.describe_images(ImageIds=[image_id])["Images"][0]["State"]
 
 
 def test_snapshots_are_those_of_the_owner(ec2):
@@ -52,3 +64,78 @@ def test_an_image_of_a_box_has_a_snapshot_of_its_root_volume(ec2):
 
 def _source(ec2, image_id):
     return ec2.describe_images(ImageIds=[image_id])["Images"][0]["SourceInstanceId"]
+
+
+def test_an_image_is_pending_and_cannot_be_launched_until_it_is_available(ec2):
+    """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/creating-an-ami-ebs.html"""
+    instance_id = wait_state(ec2, launch(ec2)["InstanceId"], "running")["InstanceId"]
+    image_id = ec2.create_image(InstanceId=instance_id, Name="mine", NoReboot=True)["ImageId"]
+    if image_state(ec2, image_id) == "pending":
+        assert refused(launch, client=ec2, ImageId=image_id) == "InvalidAMIID.Unavailable"
+    assert eventually(lambda: image_state(ec2, image_id) == "available")
+    assert launch(ec2, ImageId=image_id)["ImageId"] == image_id
+    assert refused(ec2.create_image, InstanceId=instance_id, Name="mine") == "InvalidAMIName.Duplicate"
+    assert refused(ec2.create_image, InstanceId=instance_id, Name="a:b") == "InvalidAMIName.Malformed"
+
+
+def test_every_attached_volume_is_copied_but_those_that_are_mapped_to_no_device(ec2):
+    """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateImage.html (BlockDeviceMapping)"""
+    instance = wait_state(ec2, launch(ec2)["InstanceId"], "running")
+    zone = instance["Placement"]["AvailabilityZone"]
+    for device, size in (("/dev/sdf", 3), ("/dev/sdg", 4)):
+        volume_id = ec2.create_volume(AvailabilityZone=zone, Size=size)["VolumeId"]
+        ec2.get_waiter("volume_available").wait(VolumeIds=[volume_id], WaiterConfig={"Delay": 1})
+        ec2.attach_volume(VolumeId=volume_id, InstanceId=instance["InstanceId"], Device=device)
+    made = ec2.create_image(
+        InstanceId=instance["InstanceId"],
+        Name="mine",
+        BlockDeviceMappings=[{"DeviceName": "/dev/sdf", "NoDevice": ""}],
+        TagSpecifications=[{"ResourceType": "snapshot", "Tags": OURS}],
+    )
+    (image,) = ec2.describe_images(ImageIds=[made["ImageId"]])["Images"]
+    sizes = {one["DeviceName"]: one["Ebs"]["VolumeSize"] for one in image["BlockDeviceMappings"]}
+    assert sizes == {image["RootDeviceName"]: instance_root_gb(ec2, instance), "/dev/sdg": 4}
+    assert len(verbs.find_snapshots(ec2)) == 2
+
+
+def instance_root_gb(ec2, instance):
+    (root,) = [one for one in instance["BlockDeviceMappings"] if one["DeviceName"] == instance["RootDeviceName"]]
+    return ec2.describe_volumes(VolumeIds=[root["Ebs"]["VolumeId"]])["Volumes"][0]["Size"]
+
+
+def test_a_snapshot_behind_an_image_cannot_be_deleted_before_the_image(ec2):
+    """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteSnapshot.html"""
+    image_id = make_image(ec2, "mine", OURS)
+    (image,) = verbs.find_own_images(ec2)
+    (behind,) = image.snapshots
+    assert refused(ec2.delete_snapshot, SnapshotId=behind.snapshot_id) == "InvalidSnapshot.InUse"
+    verbs.deregister_image(ec2, image_id)
+    verbs.deregister_image(ec2, image_id)
+    assert verbs.find_deregistration(ec2, image_id) is True
+    verbs.delete_snapshot(ec2, behind.snapshot_id)
+    verbs.delete_snapshot(ec2, behind.snapshot_id)
+    assert verbs.find_snapshot_deletion(ec2, behind.snapshot_id) is True
+
+
+@pytest.mark.skipif(shutil.which("ssh") is None, reason="no ssh client")
+def test_a_box_from_an_image_has_a_copy_of_the_disk_and_another_identity(boxes, tmp_path):
+    first = box(boxes, tmp_path)
+    dmi = "cat $SANDBOX_ROOT/sys/devices/virtual/dmi/id/board_asset_tag"
+    assert first.said(dmi) == first.instance_id
+    first.said("echo kept >~/kept; sudo mkdir -p /opt/mine; sudo touch /run/before")
+    image_id = make_image_of(first)
+    assert eventually(lambda: first.console().count("boots (") == 2), "it reboots"
+    assert first.wait().ssh("sudo test -e /run/before").returncode == 1
+    second = box(boxes, tmp_path, ImageId=image_id)
+    assert second.said("cat ~/kept") == "kept"
+    assert "mine" in second.said("sudo ls /opt")
+    assert second.said(dmi) == second.instance_id
+    assert second.said("sudo cat /etc/hostname") != first.said("sudo cat /etc/hostname")
+    first.client.deregister_image(ImageId=image_id)
+    assert not (boxes.home.images / image_id).exists()
+
+
+def make_image_of(login):
+    made = login.client.create_image(InstanceId=login.instance_id, Name=f"of-{login.instance_id}")
+    assert eventually(lambda: image_state(login.client, made["ImageId"]) == "available")
+    return made["ImageId"]

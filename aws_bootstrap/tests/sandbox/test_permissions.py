@@ -32,7 +32,7 @@ NO_SPOT = {"error": "InsufficientInstanceCapacity", "message": "There is no Spot
 #: https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html
 NEEDS_NO_PERMISSION = {"GetCallerIdentity"}
 #: Commands that call no AWS service.
-OFFLINE = {"completion", "sandbox"}
+OFFLINE = {"completion", "config", "sandbox"}
 
 _BARE = ("launch", "--yes", "--no-setup", "--ssh-timeout", "10s")
 #: The life, command by command; words in braces are ids. Each must end with exit code 0 and without a warning.
@@ -56,6 +56,9 @@ SECOND_BOX = (
 THIRD_BOX = (
     (*_BARE, "-r", HOME, "-r", ABROAD, "--max-price", "0.9"),
     ("setup", "aws-gpu1"),
+    ("bake", "aws-gpu1", "--name", "trainer", "--yes"),
+    ("image", "ls"),
+    ("image", "rm", "trainer", "--yes"),
     ("access", "aws-gpu1", "--ssh-cidr", "203.0.113.0/24"),
     ("access",),
     ("terminate", "--yes"),
@@ -71,12 +74,31 @@ FOURTH_BOX = (
     ("quota", "request", "--type", "spot", "--family", "gvt", "--desired-value", "900", "--yes"),
     ("quota", "history"),
 )
-LIFE = (*FIRST_BOX, *SECOND_BOX, *THIRD_BOX, *FOURTH_BOX)
+#: An on-demand box with a data volume that grows, is copied and deleted. `{volume}` and `{snapshot}` are ids of it.
+FIFTH_BOX = (
+    (*_BARE, "--on-demand", "--name", "kept", "--ebs-storage", "5"),
+    ("rename", "kept", "trainer"),
+    ("volume", "grow", "trainer", "--size", "6", "--yes"),
+    ("volume", "snapshot", "trainer"),
+    ("stop", "trainer", "--yes"),
+    ("start", "trainer"),
+    ("volume", "create", "--size", "1"),
+    ("volume", "ls"),
+    ("terminate", "trainer", "--yes"),
+)
+COPIES = (
+    ("volume", "restore", "{snapshot}", "--zone", f"{HOME}b"),
+    ("volume", "restore", "{snapshot}", "--zone", "eu-west-1a"),
+    ("volume", "rm", "{snapshot}", "--yes"),
+)
+LIFE = (*FIRST_BOX, *SECOND_BOX, *THIRD_BOX, *FOURTH_BOX, *FIFTH_BOX, *COPIES)
 #: Warnings that belong to the situation; the user's own volume has no owner.
 EXPECTED_WARNINGS = {"no-capacity", "not-yours"}
 READS = (
     ("status",),
+    ("image", "ls"),
     ("costs",),
+    ("volume", "ls"),
     ("list", "instance-types", "--prefix", "g4dn"),
     ("list", "amis"),
     ("prices",),
@@ -127,7 +149,10 @@ def _life(bench: Bench) -> Lived:
     bench.sandbox.fault(action="RunInstances", match=spot, do=NO_SPOT)
     third = _under_both(bench, THIRD_BOX, {})
     bench.sandbox.clear_faults()
-    return first + second + third + _under_both(bench, FOURTH_BOX, {})
+    fifth = _under_both(bench, FIFTH_BOX, {})
+    copied = {"snapshot": fifth.outcomes[3].document["snapshot_id"]}
+    copies = _under_both(bench, COPIES, copied)
+    return first + second + third + fifth + copies + _under_both(bench, FOURTH_BOX, {})
 
 
 def _under_both(bench: Bench, lines: tuple[tuple[str, ...], ...], facts: dict[str, str]) -> Lived:

@@ -38,8 +38,6 @@ from .places import RegionPlan
 from .running import read_running
 
 if TYPE_CHECKING:
-    from types_boto3_ec2 import EC2Client
-
     from ...app import App
 
 #: The fields of LaunchConfig that a dry run shows only if they differ from their defaults.
@@ -49,6 +47,7 @@ _OPTIONAL_SETTINGS = (
     "metadata_hop_limit",
     "no_setup",
     "max_price",
+    "image",
     "ebs_storage",
     "ebs_volume_id",
     "name",
@@ -152,7 +151,7 @@ class LaunchPlan:
 
     def user(self, image: Image) -> str:
         """Return the login name of a box with this image."""
-        return self.config.ssh_user or ec2.login_user(image.name)
+        return self.config.ssh_user or image.user or ec2.login_user(image.name)
 
     def dry_run(self) -> DryRun:
         """Return the plan as a result."""
@@ -246,7 +245,7 @@ def build_plan(config: LaunchConfig, app: App) -> LaunchPlan:
     regions = config.region or (app.aws.region,)
 
     def read_region(region: str) -> RegionPlan:
-        return _read_region(app.aws.ec2(region), region, config)
+        return _read_region(app, region, config)
 
     pairs_to_price = list(product(regions, config.instance_type))
     (found, failed), prices, cidrs, volume, running, owner = gather(
@@ -263,6 +262,7 @@ def build_plan(config: LaunchConfig, app: App) -> LaunchPlan:
     places.check_subnets(config, region_plans, failed)
     region_plans = places.in_zone_of(volume, region_plans)
     images.warn_of_gpus(region_plans)
+    images.warn_of_other_setup(region_plans)
     plan = LaunchPlan(config, region_plans, failed, cidrs, key, script, volume, prices, running=running, owner=owner)
     costs.warn_of_unknown([plan.price_of(*pair) for pair in plan.pairs], prices)
     if volume:
@@ -329,11 +329,12 @@ def _existing_volume(app: App, config: LaunchConfig, region: str) -> Volume | No
         raise volume_region.not_found(app, config, region) from exc
 
 
-def _read_region(client: EC2Client, region: str, config: LaunchConfig) -> RegionPlan:
-    """Return the plan of a region. BootstrapError if it offers none of the instance types."""
+def _read_region(app: App, region: str, config: LaunchConfig) -> RegionPlan:
+    """Return the plan of a region. BootstrapError if it offers none of the instance types, or not the image."""
+    client = app.aws.ec2(region)
     found, found_images, network, groups, key_pairs = gather(
         partial(ec2.find_instance_types, client, config.instance_type),
-        partial(ec2.find_images, client, images.name_filters(config)),
+        partial(images.find, app, region, config),
         partial(ec2.find_network, client, config.subnet_id),
         partial(ec2.find_security_groups, client, config.security_group),
         partial(ec2.find_key_pairs, client, config.key_name),

@@ -1,4 +1,4 @@
-"""systemctl, journalctl and sshd: units of /etc/systemd/system are started as plain daemons of the box.
+"""systemctl and sshd: units of /etc/systemd/system are started as plain daemons of the box.
 
 A unit's process, its log and whether it is enabled are files. Simple services of systemd.service(5) are supported, and
 timers of systemd.timer(5); keepers.py runs those, and services with Restart=always. sshd itself is the sandbox's, which
@@ -21,6 +21,7 @@ import box
 
 UNITS = "/etc/systemd/system"
 WANTS = UNITS + "/multi-user.target.wants"
+EARLY_WANTS = UNITS + "/sysinit.target.wants"
 TIMER_WANTS = UNITS + "/timers.target.wants"
 RUNNING = "/run/sandbox/services"
 JOURNAL = "/var/log/sandbox-journal"
@@ -153,10 +154,7 @@ def _start(name: str, flags: list[str] | None = None) -> int:
     if not box.HAS_NAMESPACES and _is_guardian(name, unit):
         return box.complain(f"{_full(name)} was not started. {box.NO_GUARDIAN}")
     environment = environment_of(unit)
-    process = _spawn(name, unit, environment)
-    running = box.place(f"{RUNNING}/{name}")
-    running.parent.mkdir(parents=True, exist_ok=True)
-    running.write_text(str(process))
+    spawn(name, unit, _program(name, unit, environment))
     for command in unit.get("ExecStartPost", []):
         if _post(command, environment, name):
             _stop(name)
@@ -223,22 +221,29 @@ def words_of(command: str, environment: dict[str, str]) -> list[str]:
     return [re.sub(r"\$\{(\w+)\}", value, word) for word in words]
 
 
-def _spawn(name: str, unit: dict[str, list[str]], environment: dict[str, str]) -> int:
-    """Start the unit as a daemon; return its pid."""
+def is_running(name: str) -> bool:
+    """Return whether the unit's process runs."""
+    return bool(_pid(name))
+
+
+def spawn(name: str, unit: dict[str, list[str]], program: list[str]) -> None:
+    """Start the unit's program as a daemon, and note its pid."""
     journal = box.place(f"{JOURNAL}/{name}.log")
     journal.parent.mkdir(parents=True, exist_ok=True)
     folder = unit.get("WorkingDirectory", ["/"])[-1]
     with journal.open("ab") as log:
         daemon = subprocess.Popen(
-            _program(name, unit, environment),
+            program,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             cwd=str(box.place(folder)),
-            env=environment,
+            env=environment_of(unit),
             start_new_session=True,
         )
-    return daemon.pid
+    running = box.place(f"{RUNNING}/{name}")
+    running.parent.mkdir(parents=True, exist_ok=True)
+    running.write_text(str(daemon.pid))
 
 
 def _program(name: str, unit: dict[str, list[str]], environment: dict[str, str]) -> list[str]:
@@ -298,6 +303,8 @@ def _link(name: str) -> Path:
     """Return the link that exists while the unit is enabled."""
     if name.endswith(".timer"):
         return box.place(TIMER_WANTS) / name
+    if "sysinit.target" in read_unit(name).get("WantedBy", []):
+        return box.place(EARLY_WANTS) / f"{name}.service"
     return box.place(WANTS) / f"{name}.service"
 
 
@@ -361,22 +368,6 @@ _VERBS = {
     "is-enabled": _show_enabled,
     "status": _show_status,
 }
-
-
-def journalctl(program: str, arguments: list[str]) -> int:
-    """Print the logs of the units of `journalctl -u UNIT`."""
-    for number, word in enumerate(arguments[1:]):
-        if arguments[number] in ("-u", "--unit"):
-            _show_journal(word.removesuffix(".service"))
-    return 0
-
-
-def _show_journal(name: str) -> None:
-    log = box.place(f"{JOURNAL}/{name}.log")
-    if log.exists():
-        box.say(log.read_text(errors="replace").rstrip())
-    else:
-        box.say("-- No entries --")
 
 
 def sshd(program: str, arguments: list[str]) -> int:

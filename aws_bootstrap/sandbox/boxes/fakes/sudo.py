@@ -20,7 +20,7 @@ _NOTHING_TO_DO = frozenset(
     {"chown", "chgrp", "modprobe", "nvidia-persistenced", "sysctl", "udevadm", "update-initramfs"}
 )
 _GUARDIAN = "/aws-bootstrap/guardian.py"
-_OWN_TREE = r"(?:boot|data|etc|home|media|mnt|opt|root|run|srv|tmp|usr/local|var)"
+_OWN_TREE = r"(?:boot|data|etc|home|media|mnt|opt|root|run|srv|sys/devices/virtual/dmi|tmp|usr/local|var)"
 _PATH = rf"(?<![\w./-])(/{_OWN_TREE}(?=/|\b))"
 
 
