@@ -57,9 +57,8 @@ remove() {
 }
 
 remove_from_home() {
-  local home=$1 name
-  for name in "${credentials[@]}" "${history[@]}"; do remove "$home/$name"; done
-  remove "$home"/.vscode-server/.*.token "$home"/.cursor-server/.*.token
+  local home=$1
+  remove "${credentials[@]/#/$home/}" "${history[@]/#/$home/}" "$home"/.vscode-server/.*.token "$home"/.cursor-server/.*.token
   [[ -d $home/.aws-bootstrap ]] || return 0
   # What the setup needs to skip its steps remains, and what the user has put there.
   find "$home/.aws-bootstrap" -mindepth 1 -maxdepth 1 ! -name state ! -name '*.d' ! -name caches.sh ! -name jupyter-link \
