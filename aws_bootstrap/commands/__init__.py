@@ -30,6 +30,23 @@ SECTIONS: dict[str, dict[str, Listed]] = {
         "launch": Listed("commands.launch", "launch", "Launch a GPU dev box: spot, or on-demand when spot has none."),
         "status": Listed("commands.status", "status", "Show your boxes, their cost, and volumes that still bill."),
         "costs": Listed("commands.costs", "costs", "Show what everything of yours costs: an hour, a month, so far."),
+        "setup": Listed("commands.setup", "setup", "Run the remote setup again; completed steps are skipped."),
+        "extend": Listed("commands.extend", "extend", "Change when a box ends by itself."),
+        "stop": Listed("commands.stop", "stop", "Stop on-demand boxes."),
+        "start": Listed("commands.start", "start", "Start stopped boxes, and wait until they answer by SSH."),
+        "rename": Listed("commands.rename", "rename", "Give a box another name: its alias, and the tag Name."),
+        "access": Listed("commands.access", "access", "Show who may reach the SSH port of your boxes, or change it."),
+        "terminate": Listed("commands.terminate", "terminate", "Terminate boxes and delete their data volumes."),
+        "relaunch": Listed(
+            "commands.relaunch",
+            "relaunch",
+            "Launch an ended box again: the same options, alias and data volume.",
+        ),
+        "cleanup": Listed(
+            "commands.cleanup", "cleanup", "Remove aliases of terminated boxes, over all enabled regions."
+        ),
+    },
+    "Work on a box": {
         "ssh": Listed("commands.ssh", "ssh", "Open a terminal on a box, or run a command there."),
         "exec": Listed("commands.exec", "exec_", "Run a command on several boxes at the same time."),
         "run": Listed("commands.run", "run", "Run a command on a box that goes on without you."),
@@ -46,24 +63,11 @@ SECTIONS: dict[str, dict[str, Listed]] = {
             "commands.open", "open_", "Open JupyterLab of a box in the browser, or a folder of it in an editor."
         ),
         "forward": Listed("commands.forward", "forward", "Forward ports of this machine to a box, until Ctrl-C."),
-        "setup": Listed("commands.setup", "setup", "Run the remote setup again; completed steps are skipped."),
-        "extend": Listed("commands.extend", "extend", "Change when a box ends by itself."),
-        "stop": Listed("commands.stop", "stop", "Stop on-demand boxes."),
-        "start": Listed("commands.start", "start", "Start stopped boxes, and wait until they answer by SSH."),
-        "rename": Listed("commands.rename", "rename", "Give a box another name: its alias, and the tag Name."),
+    },
+    "Disks and images": {
         "volume": Listed("commands.volume", "volume", "List, create, copy, grow and delete data volumes."),
-        "access": Listed("commands.access", "access", "Show who may reach the SSH port of your boxes, or change it."),
         "bake": Listed("commands.bake", "bake", "Create an image of a box, for boxes that need no setup."),
         "image": Listed("commands.image", "image", "List and remove the images that were baked."),
-        "terminate": Listed("commands.terminate", "terminate", "Terminate boxes and delete their data volumes."),
-        "relaunch": Listed(
-            "commands.relaunch",
-            "relaunch",
-            "Launch an ended box again: the same options, alias and data volume.",
-        ),
-        "cleanup": Listed(
-            "commands.cleanup", "cleanup", "Remove aliases of terminated boxes, over all enabled regions."
-        ),
     },
     "What AWS offers": {
         "prices": Listed("commands.prices", "prices", "Show prices by zone, cheapest first, with your quota."),

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# both.sh PYTHON [PYTEST ARGUMENTS]: the tests in containers and those in virtual machines, at the same time, then those
-# of the guardian and of runs. For .ci/box.
+# both.sh PYTHON [PYTEST ARGUMENTS]: the tests in containers (setup, browser) and those in virtual machines, at the same
+# time, then those of the guardian, of runs and of a copied disk. For .ci/box.
 #
 # They share nothing but the processor: emulating a machine keeps one core busy, the containers mostly wait. What the
-# second one says is shown when the first has ended. The guardian's tests have times of seconds, so nothing runs beside.
+# machines say is shown when the containers have ended. The guardian's tests have times of seconds, so nothing runs beside.
 set -uo pipefail
 
 python=$1
@@ -27,6 +27,8 @@ tests linux_volume "$@" >"$said" 2>&1 &
 machines_process=$!
 tests linux_setup "$@"
 containers=$?
+tests linux_browser "$@"
+browser=$?
 wait "$machines_process"
 machines=$?
 cat "$said"
@@ -35,10 +37,12 @@ tests linux_guardian "$@"
 guardian=$?
 tests linux_runs "$@"
 runs=$?
+tests linux_bake "$@"
+bake=$?
 
 # 5: no test of that file was selected. The first other failure counts; 5 if nothing was selected at all.
 failed=5
-for status in "$containers" "$machines" "$guardian" "$runs"; do
+for status in "$containers" "$browser" "$machines" "$guardian" "$runs" "$bake"; do
   case $status in
     5) ;;
     0) [[ $failed != 5 ]] || failed=0 ;;

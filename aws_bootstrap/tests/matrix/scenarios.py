@@ -462,7 +462,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("quota-history", ("quota", "history"), history_shown),
     Scenario("list-instance-types", ("list", "instance-types", "--prefix", "g4dn"), listed),
     Scenario("prices", ("prices", "-r", HOME, "-r", ABROAD), prices_shown),
-    Scenario("prices-gpu-memory", ("prices", "--gpu-memory", "24"), prices_shown),
+    Scenario("prices-gpu-memory", ("prices", "--gpu-memory", "24", "--instance-type", "g5.xlarge"), prices_shown),
     Scenario("list-amis", ("list", "amis"), listed),
     Scenario("completion", ("completion", "bash"), listed),
 )
