@@ -24,8 +24,8 @@ from .ssh_tunnel import Connection
 _BOX_FILES = files("aws_bootstrap") / "resources" / "box_files.py"
 _CHUNK = 65536
 _STDERR = 2
-#: The oldest rsync with `--info` and `--outbuf`, of 2013. macOS has another program of that name.
-_OLDEST_RSYNC = (3, 1)
+#: The oldest rsync that compares times exactly, of 2018. macOS has another program of that name.
+_OLDEST_RSYNC = (3, 1, 3)
 #: rsync's exit codes: some files could not be transferred, or vanished.
 _PARTIAL = (23, 24)
 #: rsync's exit code where the other side was silent for so many seconds.
@@ -36,6 +36,8 @@ _RSYNC = (
     *("--recursive", "--links", "--times", "--executability", "--secluded-args"),
     *("--partial-dir=.rsync-partial", "--8-bit-output", "--outbuf=N", "--no-human-readable"),
     f"--timeout={_SILENCE_SECONDS}",
+    # Else a file that changed twice in one second, to the same size, would count as equal.
+    "--modify-window=-1",
     *("--info=progress2", "--stats", "--out-format=@%i %n"),
 )
 _PERCENT = re.compile(r"^\s*([0-9,]+)\s+([0-9]+)%\s+(\S+)")
@@ -86,8 +88,8 @@ def has_rsync() -> bool:
     if not shutil.which("rsync"):
         return False
     done = subprocess.run(["rsync", "--version"], capture_output=True, text=True, check=False)
-    version = re.match(r"rsync\s+version v?([0-9]+)\.([0-9]+)", done.stdout)
-    return version is not None and (int(version[1]), int(version[2])) >= _OLDEST_RSYNC
+    version = re.match(r"rsync\s+version v?([0-9]+)\.([0-9]+)\.([0-9]+)", done.stdout)
+    return version is not None and (int(version[1]), int(version[2]), int(version[3])) >= _OLDEST_RSYNC
 
 
 def rsync(

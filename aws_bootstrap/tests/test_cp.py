@@ -95,8 +95,12 @@ def test_the_target_is_a_name_or_a_folder(program, box, tmp_path):
     assert done.out == f"Copied 1 file, 5 B to {tmp_path}.\n", "what is equal already is skipped"
     assert (tmp_path / "renamed").read_text() == "newer"
     (tmp_path / "renamed").write_text("other")
+    moment = (box / "renamed").stat().st_mtime_ns
+    os.utime(tmp_path / "renamed", ns=(moment, moment - moment % 10**9 + (moment + 1) % 10**9))
     assert program("cp", str(tmp_path / "renamed"), "aws-gpu1:").exit_code == 0
-    assert (box / "renamed").read_text() == "other", "what exists is overwritten, as by scp"
+    assert (box / "renamed").read_text() == "other", (
+        "what exists is overwritten, as by scp; of the same size and second, too"
+    )
 
 
 @pytest.mark.parametrize(
