@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from aws_bootstrap.sandbox.testing import Sandbox
 from aws_bootstrap.ssh_frame import Remote
 from aws_bootstrap.tests import factories
 from aws_bootstrap.tests.cloud import start_box
+from aws_bootstrap.tests.terminal import run_at_terminal
 from aws_bootstrap.workflows import bake_box, own_images
 from aws_bootstrap.workflows.provision import resources_version
 
@@ -121,6 +123,13 @@ def check_copy(program, identity: list[str]) -> None:
     assert [len(one["snapshots_deleted"]) for one in removed["removed"]] == [1]
     assert program.sandbox.client().describe_snapshots(OwnerIds=["self"])["Snapshots"] == []
     assert program.ssh("aws-gpu2", "true").returncode == 0
+
+
+def test_each_step_of_a_bake_is_shown_as_done(program):
+    assert program("launch", "--no-setup", "-o", "json").exit_code == 0
+    code, terminal = run_at_terminal(["bake", "aws-gpu1", "--yes"], program.sandbox.env)
+    assert code == 0
+    assert [line[:7] for line in terminal.lines if re.match(r"\S \[\d/3\]", line)] == ["✓ [1/3]", "✓ [2/3]", "✓ [3/3]"]
 
 
 def test_a_bake_that_is_interrupted_names_the_image(program):
