@@ -58,7 +58,8 @@ remove() {
 
 remove_from_home() {
   local home=$1
-  remove "${credentials[@]/#/$home/}" "${history[@]/#/$home/}" "$home"/.vscode-server/.*.token "$home"/.cursor-server/.*.token
+  remove "${credentials[@]/#/$home/}" "${history[@]/#/$home/}" "$home"/.ssh/id_*
+  remove "$home"/.vscode-server/.*.token "$home"/.cursor-server/.*.token
   [[ -d $home/.aws-bootstrap ]] || return 0
   # What the setup needs to skip its steps remains, and what the user has put there.
   find "$home/.aws-bootstrap" -mindepth 1 -maxdepth 1 ! -name state ! -name '*.d' ! -name caches.sh ! -name jupyter-link \
@@ -109,7 +110,9 @@ remove_all() {
     rm -f "$note"
     echo "aws-bootstrap: this box is a copy of $1: its keys, tokens, history, logs and limits were removed."
   else
-    echo "aws-bootstrap: this box is a copy of $1, and not everything of it could be removed."
+    # Nobody may log in to a box that still has what is not its own.
+    echo "aws-bootstrap: this box is a copy of $1, and not everything of it could be removed: it is powered off."
+    systemctl --no-block poweroff
   fi
   sync
   return "$failed"
@@ -137,6 +140,7 @@ remaining() {
 without_removed() {
   local path name
   while read -r path; do
+    [[ $path != "$1"/.ssh/id_* ]] || continue
     for name in "${credentials[@]}"; do
       [[ $path != "$1/$name" && $path != "$1/$name/"* ]] || continue 2
     done
