@@ -42,7 +42,8 @@ echo secret | sudo tee /etc/ssh/ssh_host_rsa_key /var/log/journal/old/system.jou
 #: The files of the day that a box from the image must not have.
 REMOVED = """
 ~/.aws ~/.cache/huggingface/token ~/.config/gh ~/.config/wandb ~/.huggingface ~/.docker/config.json ~/.git-credentials
-~/.netrc ~/.ssh/id_ed25519 ~/.bash_history ~/.python_history /etc/ssh/ssh_host_rsa_key /var/log/journal/old /var/log/auth.log
+~/.netrc ~/.ssh/id_ed25519 ~/.bash_history ~/.python_history /etc/ssh/ssh_host_rsa_key /var/log/journal/old
+/var/log/auth.log
 """
 REMAINING = ["/home/ubuntu/.profile", "/home/ubuntu/project/.env"]
 IDENTITY = "cat /etc/machine-id ~/.aws-bootstrap/jupyter.env ~/.ssh/authorized_keys"
