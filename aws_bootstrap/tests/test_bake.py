@@ -129,7 +129,7 @@ def test_a_copy_of_which_not_everything_could_be_removed_is_powered_off(program)
     fails = "printf '#!/bin/sh\\nexit 1\\n' | sudo tee /usr/local/bin/find; sudo chmod 755 /usr/local/bin/find"
     assert program.ssh("aws-gpu1", fails).returncode == 0
     assert program.json("bake", "aws-gpu1", "--yes")[0] == 0
-    code, failed = program.json("launch", "--image", "baked", "--no-setup", "--name", "copy")
+    code, failed = program.json("launch", "--image", "baked", "--no-setup", "--ssh-timeout", "5s")
     assert code in (1, 3)
     # Whether the launch saw it running before it ended is a matter of moments.
     assert failed["error"]["code"] in ("instance-ended", "ssh-timeout")
