@@ -132,12 +132,17 @@ def what_it_made_is_tagged(evidence: Evidence) -> Iterator[str]:
 
 
 def status_shows_what_bills(evidence: Evidence) -> Iterator[str]:
-    """`status` succeeds afterwards and shows everything of ours that costs money."""
+    """`status` succeeds afterwards and shows everything of ours that costs money.
+
+    Images and snapshots are in `costs` and in the lists of their own commands, which find them by the same tag.
+    """
     if evidence.status.code != 0:
         yield f"status ends with {evidence.status.code}: {evidence.status.err[-300:]}"
         return
     shown = listed_ids(evidence.status.document)
     for thing in evidence.after:
+        if thing.kind in ("image", "snapshot"):
+            continue
         if thing.is_ours and thing.bills and thing.id not in shown:
             yield f"status does not show the {thing.kind} {thing.id}"
 
