@@ -94,10 +94,10 @@ class Errors:
 
 
 class Prefixed:
-    """Lines with the name of their box before them, each with its end."""
+    """Lines with the name of their box before them, in a column of so many characters, each with its end."""
 
-    def __init__(self, name: str, write: Write) -> None:
-        self._prefix = name.encode() + b": "
+    def __init__(self, name: str, write: Write, width: int = 0) -> None:
+        self._prefix = f"{name}: ".ljust(width + 2).encode()
         self._write = write
 
     def take(self, line: bytes) -> None:

@@ -36,10 +36,13 @@ def _complete_key(ctx: click.Context, param: click.Parameter, begun: str) -> lis
 
 
 def _complete_table(ctx: click.Context, param: click.Parameter, begun: str) -> list[str]:
-    """Return the tables with this beginning."""
-    from .tree import tables
+    """Return the tables with this beginning; behind a point, the keys."""
+    from .tree import key_names, tables
 
-    return [".".join(path) for path in tables() if ".".join(path).startswith(begun)]
+    found = [".".join(path) for path in tables() if ".".join(path).startswith(begun)]
+    if "." in begun:
+        found += [name for name in key_names() if name.startswith(begun)]
+    return found
 
 
 @click.group("config", cls=ConfigGroup, default="show")
@@ -64,7 +67,7 @@ def config() -> None:
 def show(app: App, table: str | None, everything: bool, preset: str | None) -> None:
     """Show the values in force, each with its origin.
 
-    Of a COMMAND, such as `launch` or `quota.show`, every option is shown.
+    Of a COMMAND, such as `launch` or `quota.show`, every option is shown; of a key, such as launch.ttl, that one.
 
     \b
     Examples:
@@ -88,16 +91,21 @@ def show(app: App, table: str | None, everything: bool, preset: str | None) -> N
                 values.append(value)
     if table is None:
         values += config_values.of_presets(app.settings, tree.tables()[("launch",)])
+    if table in tree.key_names():
+        values = [value for value in values if value.key == table]
     app.show(ConfigReport(_files(app), tuple(values), tuple(preset_names(app.settings)), is_whole=is_whole))
 
 
 def _chosen(known: Tables, table: str | None) -> Tables:
-    """Return the commands to show. UsageError for a name that is no command's."""
+    """Return the commands to show: those of this name, or that of this key. UsageError for any other name."""
     from .keys import nearest
+    from .tree import key_names
 
     if table is None:
         return known
     path = tuple(table.split("."))
+    if table in key_names():
+        path = path[:-1]
     chosen: Tables = {}
     for one, command in known.items():
         if one[: len(path)] == path:

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from ..errors import UsageError
+from ..invocation import PROGRAM
 from ..settings_file import SettingsFile
 from ..workflows.config_edit import Edit
 from . import tree
@@ -30,16 +31,39 @@ def edit_of(key: str, words: Sequence[str]) -> tuple[Edit, Callable[[SettingsFil
     keys = keys_of(command)
     if name not in keys and name != "yes":
         shown = [".".join((*table, known)) for known in keys]
-        raise UsageError(f"There is no key {key}.{nearest(key, shown)}", code="config")
+        raise UsageError(f"There is no key {key}.{_with_its_command(key) or nearest(key, shown)}", code="config")
 
     def check(file: SettingsFile) -> None:
         check_file(file)
-        entries_of(file, table, command)
+        try:
+            entries_of(file, table, command)
+        except UsageError as exc:
+            raise _of_new_value(exc, key) from exc
 
     if name == "yes":
         raise UsageError("yes: no config file can confirm. Pass --yes on the command line.", code="config")
     others = tuple(other for other, known in keys.items() if known.param is keys[name].param and other != name)
     return Edit(table, name, _value(key, keys[name], words), others), check
+
+
+def _with_its_command(key: str) -> str:
+    """Return the question whether the key of a command was meant by its option alone; empty where none has it."""
+    for known in tree.key_names():
+        if known.rpartition(".")[2] == key:
+            return f" Did you mean {known}?"
+    return ""
+
+
+def _of_new_value(error: UsageError, key: str) -> UsageError:
+    """Return the error without the place in a file that was not written, if it is about this key's value."""
+    place, sign, problem = str(error).partition(f": {key}: ")
+    if not sign:
+        return error
+    words = key.split(".")[:-1]
+    if words[:1] == [PRESETS]:
+        words = ["launch"]
+    hint = f"The file was not changed. See what the options take: {' '.join([PROGRAM, *words])} --help"
+    return UsageError(f"{key}: {problem}", hint=hint, code=error.code)
 
 
 def _command_of(table: tuple[str, ...], key: str) -> click.Command:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import click
 
 from ..app import App
@@ -30,8 +32,18 @@ def exec_(ctx: click.Context, /, names: tuple[str, ...]) -> int | None:
     app = ctx.ensure_object(App)
     words = remote_words(ctx)
     if not words:
-        raise UsageError("There is no command.", hint=f"Add one: {PROGRAM} exec {' '.join(names)} -- nvidia-smi")
+        raise UsageError("There is no command.", hint=_with_command(app, names))
     with remote.failing_as_ssh():
         report = remote.execute(app, names, remote.script_of(words))
     app.show(report)
     return report.exit_code
+
+
+def _with_command(app: App, names: tuple[str, ...]) -> str:
+    """Return the line with a command after `--`: the words that no box has, or an example."""
+    from ..workflows import pick
+
+    boxes = pick.without_command(app, names)
+    if boxes is None:
+        return f"Add one: {PROGRAM} exec {' '.join(names)} -- nvidia-smi".replace("  ", " ")
+    return f"Put -- before the command: {PROGRAM} exec {' '.join(names[:boxes])} -- {shlex.join(names[boxes:])}"

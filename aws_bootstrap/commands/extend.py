@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import click
 
 from ..app import App
@@ -10,6 +12,9 @@ from ..invocation import PROGRAM
 from . import options
 from .command import Command
 from .params import Limit
+
+#: A word that is a time rather than an alias.
+_TIME = re.compile(r"(\d+[smhd])+")
 
 
 @click.command(cls=Command)
@@ -34,6 +39,8 @@ def extend(app: App, /, name: str, time: float | None, never: bool, idle_timeout
     if time is not None and never:
         raise UsageError("TIME sets a deadline, and --never removes it.", hint="Pass one of them, not both.")
     if time is None and not never and idle_timeout is None:
+        if _TIME.fullmatch(name):
+            raise UsageError(f"{name} is a time, and no box was named.", hint=f"Run: {PROGRAM} extend aws-gpu1 {name}")
         raise UsageError(
             "Nothing to change was named.", hint=f"Add time, for example: {PROGRAM} extend {name} 2h, or pass --never."
         )

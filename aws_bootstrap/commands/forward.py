@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from .. import output
 from ..app import App
 from . import options
 from .command import Command
@@ -35,4 +36,5 @@ def forward(app: App, /, words: tuple[str, ...], printed: bool) -> None:
         return
     with workflow.tunnel(app, host, ports) as tunnel:
         app.show(workflow.report(host, tunnel.ports))
+        output.info("The tunnel is open. Ctrl-C ends it.")
         tunnel.hold()

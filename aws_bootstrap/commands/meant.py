@@ -63,7 +63,16 @@ _SUBCOMMANDS = {
     "quota raise": f"{PROGRAM} quota request{{}}",
 }
 
-_NOTES = {"down": f"This deletes its disk. To keep an on-demand box: {PROGRAM} stop{{}}\n"}
+_NOTES = {
+    "down": f"This deletes its disk. To keep an on-demand box: {PROGRAM} stop{{}}\n",
+    "kill": (
+        "This ends a box. To end a run only: "
+        f"{PROGRAM} ssh ALIAS -- sudo systemctl stop aws-bootstrap-run-RUN.service\n"
+    ),
+}
+
+#: Options of cp, scp and rsync that `cp` and `sync` need not: folders are copied whole.
+_NEEDLESS = ("-r", "-R", "-a", "--recursive", "--archive")
 
 #: The options that a word without one is meant for, by its form.
 _FORMS = {
@@ -81,7 +90,7 @@ def meant_by(error: click.UsageError, line: Sequence[str], root: click.Group) ->
     if isinstance(error, click.exceptions.NoSuchCommand):
         return _other_word(error, line)
     if isinstance(error, click.exceptions.NoSuchOption):
-        return _other_place(error, line, root)
+        return _other_place(error, line, root) or _option_for_box(error, line) or _needless(error, line)
     return _after_dashes(error, line) or _as_option(error, line)
 
 
@@ -127,6 +136,29 @@ def _after_dashes(error: click.UsageError, line: Sequence[str]) -> str | None:
     words = [word for word in line if word != "--sandbox"]
     place = words.index(extra[1].split()[0])
     return _instead(PROGRAM + _after_space([*words[:place], "--", *words[place:]]))
+
+
+def _option_for_box(error: click.exceptions.NoSuchOption, line: Sequence[str]) -> str | None:
+    """Return the line of `ssh ALIAS COMMAND -OPTION` with `--` before the command, which takes the option."""
+    if error.ctx is None or not isinstance(error.ctx.command, RemoteCommand):
+        return None
+    command = error.ctx.command
+    if any(param.nargs == -1 for param in command.params):
+        return None  # each word may be a box
+    words = [word for word in line if word != "--sandbox"]
+    place = words.index(command.name or "") + 2
+    alone = all(not word.startswith("-") for word in words[:place])
+    if not alone or len(words) <= place or words[place].startswith("-"):
+        return None
+    return _instead(PROGRAM + _after_space([*words[:place], "--", *words[place:]]))
+
+
+def _needless(error: click.exceptions.NoSuchOption, line: Sequence[str]) -> str | None:
+    """Return the line of `cp` or `sync` without an option of other programs that says what they do anyway."""
+    if error.ctx is None or error.ctx.command.name not in ("cp", "sync") or error.option_name not in _NEEDLESS:
+        return None
+    words = [word for word in line if word not in ("--sandbox", error.option_name)]
+    return "Folders are copied whole, without an option.\n" + _instead(PROGRAM + _after_space(words))
 
 
 def _as_option(error: click.UsageError, line: Sequence[str]) -> str | None:

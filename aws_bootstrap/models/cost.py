@@ -188,8 +188,11 @@ def known_part(prices: Iterable[float | None]) -> float:
 
 
 def uptime_seconds(instance: Instance, now: datetime) -> int | None:
-    """Return the seconds since the launch; None if EC2 reports no launch time."""
-    if instance.launch_time is None:
+    """Return the seconds since the launch, or since the last start; None of an instance that does not run, too.
+
+    EC2 does not report for how long a stopped instance ran. None as well if it reports no launch time.
+    """
+    if instance.launch_time is None or instance.state in UNBILLED_STATES:
         return None
     uptime = now - instance.launch_time
     return max(0, int(uptime.total_seconds()))

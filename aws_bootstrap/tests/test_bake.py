@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from aws_bootstrap.sandbox.testing import Sandbox
 from aws_bootstrap.ssh_frame import Remote
 from aws_bootstrap.tests import factories
 from aws_bootstrap.tests.cloud import start_box
+from aws_bootstrap.tests.terminal import run_at_terminal
 from aws_bootstrap.workflows import bake_box, own_images
 from aws_bootstrap.workflows.provision import resources_version
 
@@ -40,7 +42,8 @@ echo secret | sudo tee /etc/ssh/ssh_host_rsa_key /var/log/journal/old/system.jou
 #: The files of the day that a box from the image must not have.
 REMOVED = """
 ~/.aws ~/.cache/huggingface/token ~/.config/gh ~/.config/wandb ~/.huggingface ~/.docker/config.json ~/.git-credentials
-~/.netrc ~/.ssh/id_ed25519 ~/.bash_history ~/.python_history /etc/ssh/ssh_host_rsa_key /var/log/journal/old /var/log/auth.log
+~/.netrc ~/.ssh/id_ed25519 ~/.bash_history ~/.python_history
+/etc/ssh/ssh_host_rsa_key /var/log/journal/old /var/log/auth.log
 """
 REMAINING = ["/home/ubuntu/.profile", "/home/ubuntu/project/.env"]
 IDENTITY = "cat /etc/machine-id ~/.aws-bootstrap/jupyter.env ~/.ssh/authorized_keys"
@@ -129,12 +132,19 @@ def test_a_copy_of_which_not_everything_could_be_removed_is_powered_off(program)
     fails = "printf '#!/bin/sh\\nexit 1\\n' | sudo tee /usr/local/bin/find; sudo chmod 755 /usr/local/bin/find"
     assert program.ssh("aws-gpu1", fails).returncode == 0
     assert program.json("bake", "aws-gpu1", "--yes")[0] == 0
-    code, failed = program.json("launch", "--image", "baked", "--no-setup", "--name", "copy")
+    code, failed = program.json("launch", "--image", "baked", "--no-setup", "--ssh-timeout", "5s")
     assert code in (1, 3)
     # Whether the launch saw it running before it ended is a matter of moments.
     assert failed["error"]["code"] in ("instance-ended", "ssh-timeout")
     console = program.sandbox.client().get_console_output(InstanceId=failed["instance_id"])
     assert "it is powered off" in console["Output"]
+
+
+def test_each_step_of_a_bake_is_shown_as_done(program):
+    assert program("launch", "--no-setup", "-o", "json").exit_code == 0
+    code, terminal = run_at_terminal(["bake", "aws-gpu1", "--yes"], program.sandbox.env)
+    assert code == 0
+    assert [line[:7] for line in terminal.lines if re.match(r"\S \[\d/3\]", line)] == ["✓ [1/3]", "✓ [2/3]", "✓ [3/3]"]
 
 
 def test_a_bake_that_is_interrupted_names_the_image(program):
@@ -415,7 +425,7 @@ def test_a_snapshot_that_cannot_be_deleted_still_bills(world):
     world.sandbox.fault(action="DeleteSnapshot", do={"error": "UnauthorizedOperation", "message": "No."})
     code, failed = world.json("image", "rm", baked["image_id"], "--yes")
     assert (code, failed["error"]["code"]) == (3, "image-not-removed")
-    assert f"delete-snapshot --region {WEST} --snapshot-id {baked['snapshot_id']}" in failed["removed"][0]["error"]
+    assert f"volume rm {baked['snapshot_id']}" in failed["removed"][0]["error"]
     world.sandbox.clear_faults()
 
 

@@ -180,6 +180,8 @@ def test_a_mistyped_word_is_answered_with_the_nearest(run, args, nearest):
         ("ls", "aws-bootstrap status"),
         ("billing -r us-west-2", "aws-bootstrap costs -r us-west-2"),
         ("ssh aws-gpu1 nvidia-smi", "aws-bootstrap ssh aws-gpu1 -- nvidia-smi"),
+        ("ssh aws-gpu1 nvidia-smi -L", "aws-bootstrap ssh aws-gpu1 -- nvidia-smi -L"),
+        ("cp -r src aws-gpu1:", "aws-bootstrap cp src aws-gpu1:"),
         ("connect aws-gpu1", "aws-bootstrap ssh aws-gpu1"),
         ("help launch", "aws-bootstrap launch --help"),
         ("login --profile me", "aws login --profile me"),
@@ -210,6 +212,17 @@ def test_a_box_to_be_taken_down_is_not_silently_called_one_to_be_deleted(run):
     said = run("down", "aws-gpu1").stderr
     assert "This deletes its disk. To keep an on-demand box: aws-bootstrap stop aws-gpu1\n" in said
     assert "Run instead: aws-bootstrap terminate aws-gpu1" in said
+
+
+def test_who_kills_a_run_learns_that_a_box_would_end(run):
+    said = run("kill", "aws-gpu1").stderr
+    assert "To end a run only: aws-bootstrap ssh ALIAS -- sudo systemctl stop aws-bootstrap-run-RUN.service\n" in said
+
+
+def test_a_time_without_a_box_is_answered_with_the_order_of_the_words(run):
+    said = run("extend", "2h").stderr
+    assert "2h is a time, and no box was named." in said
+    assert "extend aws-gpu1 2h" in said
 
 
 @pytest.mark.parametrize("typed", ["launch g5.xlarge mistake", "costs aws-gpu1", "--nonsense status", "frobnicate"])

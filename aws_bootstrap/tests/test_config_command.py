@@ -96,6 +96,12 @@ def test_every_table_is_checked(shown, world):
     assert "quota.family: there is no such key" in shown("show")[1]["error"]["message"]
 
 
+def test_one_key_is_shown(shown, world):
+    world.has(user="[launch]\nttl = '8h'\n")
+    values = shown("show", "launch.ttl")[1]["values"]
+    assert [(value["key"], value["value"]) for value in values] == [("launch.ttl", "8h")]
+
+
 def test_a_command_that_does_not_exist_is_refused_with_the_nearest(shown):
     assert "Did you mean launch?" in shown("show", "lanch")[1]["error"]["message"]
 
@@ -223,6 +229,17 @@ def test_a_key_or_value_that_is_wrong_changes_nothing(shown, world, words, sente
     assert sentence in document["error"]["message"]
     assert (world.user.read_text(), world.project.read_text()) == (ORIGINAL, "# nothing\n")
     assert sorted(path.name for path in world.user.parent.iterdir()) == ["config.toml"], "no draft is left"
+
+
+def test_an_option_alone_is_answered_with_the_key_of_its_command(shown):
+    assert "There is no key ttl. Did you mean launch.ttl?" in shown("set", "ttl", "8h")[1]["error"]["message"]
+
+
+def test_a_value_that_is_refused_is_in_no_line_of_the_file(shown, world):
+    world.has(user=ORIGINAL)
+    error = shown("set", "presets.train.ttl", "8x")[1]["error"]
+    assert error["message"].startswith("presets.train.ttl: '8x' is not a duration")
+    assert "launch --help" in error["hint"]
 
 
 def test_a_file_that_is_no_toml_is_not_changed(shown, world):

@@ -47,6 +47,21 @@ def test_a_name_that_this_machine_does_not_know_is_an_error(app, cloud, box, nam
     assert name in str(caught.value)
 
 
+def test_a_mistyped_alias_is_answered_with_the_nearest(app, cloud, box):
+    box(WEST)
+    for name, question in (("aws-gpu2", " Did you mean aws-gpu1?"), ("nobody", "")):
+        with pytest.raises(BootstrapError) as caught:
+            pick.host(app, name)
+        assert str(caught.value) == f"No box named {name}.{question}"
+
+
+def test_words_after_the_boxes_are_a_command(app, cloud, box):
+    box(WEST), box(EAST)
+    assert pick.without_command(app, ["aws-gpu1", "aws-gpu2", "ls", "-l"]) == 2
+    assert pick.without_command(app, ["aws-gpu1", "aws-gpu2"]) is None
+    assert pick.without_command(app, ["ls"]) is None
+
+
 def test_the_only_box_that_runs_needs_no_name(app, cloud, box):
     gone, wanted = box(WEST), box(EAST)
     start_box(cloud.ec2(WEST), owner=OTHER)
@@ -79,11 +94,11 @@ def test_several_boxes_are_listed_for_a_script(app, cloud, box):
 
 def test_at_a_terminal_a_person_chooses(app, cloud, box, keyboard, capsys):
     box(WEST)
-    second = box(EAST)
+    second = box(EAST, InstanceType="g5.xlarge")
     keyboard("x\n3\n2\n")
     assert pick.host(app, None).instance_id == second
     shown = capsys.readouterr().err
-    assert "  1  aws-gpu1  g4dn.xlarge  us-west-2\n  2  aws-gpu2  g4dn.xlarge  us-east-1\n" in shown
+    assert "  1  aws-gpu1  g4dn.xlarge  us-west-2\n  2  aws-gpu2  g5.xlarge    us-east-1\n" in shown
     assert shown.count("Answer with a number from 1 to 2.") == 2
 
 

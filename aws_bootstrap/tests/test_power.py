@@ -59,7 +59,11 @@ def test_a_box_is_stopped_and_started_with_its_disk_and_alias(program):
     (listed,) = shown["instances"]
     assert (listed["state"], listed["price_per_hour"], listed["monthly_cost_usd"]) == ("stopped", 0.0, 8.4)
     assert [command["do"] for command in shown["next"]] == ["start", "terminate"]
-    assert "aws-bootstrap --sandbox start aws-gpu1" in program("status", "aws-gpu1").out
+    said = program("status", "aws-gpu1").out
+    assert "aws-bootstrap --sandbox start aws-gpu1" in said
+    assert (listed["uptime_seconds"], "  Up  " in said) == (None, False)
+    assert "start aws-gpu1" in program("ssh", "aws-gpu1", "--", "true").err
+    assert "Stopped already: 1 box" in program("stop", "aws-gpu1", "--yes").out
 
     code, document = program.json("start", "aws-gpu1")
     assert code == 0, document

@@ -98,6 +98,15 @@ def test_the_zone_without_the_type_has_no_spot_price(program):
     assert f"Not offered: g4dn.xlarge in {WEST}d\n" in text
 
 
+@pytest.mark.parametrize(("columns", "has_range"), [(80, False), (120, True)])
+def test_the_prices_fit_the_terminal(program, monkeypatch, columns, has_range):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    shown = program("prices").stdout
+    assert ("highest" in shown) is has_range
+    for line in shown.splitlines():
+        assert len(line) <= columns or line.startswith("  aws-bootstrap"), line
+
+
 def test_prices_are_read_by_one_call_of_each_kind_a_region(program):
     program("prices", "-r", WEST, "-r", EAST, "--instance-type", "g5.xlarge", "--instance-type", "g5.2xlarge")
     once = ["GetSpotPlacementScores"]

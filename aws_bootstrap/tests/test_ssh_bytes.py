@@ -52,6 +52,12 @@ def test_each_line_has_the_name_of_its_box():
     assert bytes(got) == b"aws-gpu1: a\naws-gpu1: \naws-gpu1: end\n"
 
 
+def test_names_of_boxes_are_a_column():
+    got = bytearray()
+    Prefixed("a", got.extend, 8).take(b"x\n")
+    assert bytes(got) == b"a:        x\n"
+
+
 @pytest.mark.parametrize("before", [b"", b"no end", b"line\n"])
 def test_the_exit_code_is_taken_out_of_the_errors(before):
     got = bytearray()

@@ -68,7 +68,7 @@ ROW = InstanceStatus(
     user="me",
 )
 UNPRICED = {"spot_price_per_hour": None, "estimated_cost": None, "price_per_hour": None}
-STOPPED = UNPRICED | {"price_per_hour": 0.0}
+STOPPED = UNPRICED | {"price_per_hour": 0.0, "uptime_seconds": None}
 
 
 def test_everything_that_is_shown_of_a_box():

@@ -194,7 +194,7 @@ def test_the_question_says_what_each_box_has_cost(app):
         TerminationTarget(dear, None, (), None, 0.0, None),
     ]
     asked = questions.terminate(targets).splitlines()
-    assert asked[0].endswith("up 2 h 30 min           about $0.5 so far")
+    assert asked[0].endswith("up 2 h 30 min           about $0.50 so far")
     assert asked[1].split()[:3] == ["no", "alias", "i-dear"]
     assert asked[1].endswith("up 1 min                cost so far unknown")
     assert asked[2].endswith("up for an unknown time  only its disks bill")

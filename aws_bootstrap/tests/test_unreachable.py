@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from aws_bootstrap import address
-from aws_bootstrap.sshconfig import find, read
+from aws_bootstrap.invocation import PROGRAM
+from aws_bootstrap.sshconfig import find, hosts, read
 from aws_bootstrap.workflows.unreachable import timeout_hint
 
 PROXY = "http://me:secret@proxy.example.com:3128"
@@ -27,6 +28,15 @@ def hint(app, cloud, box, my_address):
 
 def test_nothing_is_said_where_nothing_blocks(hint):
     assert hint() is None
+
+
+@pytest.mark.parametrize(
+    ("action", "command"), [("stop_instances", "start aws-gpu1"), ("terminate_instances", "cleanup")]
+)
+def test_a_box_that_does_not_run_is_said_to_be_so(hint, app, cloud, action, command):
+    (instance_id,) = [one.instance_id for one in hosts(read(app.paths.ssh_config))]
+    getattr(cloud.ec2("us-west-2"), action)(InstanceIds=[instance_id])
+    assert hint().endswith(f"{PROGRAM} {command}")
 
 
 def test_the_public_access_block_is_named(hint, cloud):

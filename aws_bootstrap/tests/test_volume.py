@@ -215,7 +215,7 @@ def volume_of_a_box(cloud, box, boxes) -> str:
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        (("grow", "aws-gpu1", "--size", "8", "--yes"), 2, "has 8 GB already: a volume can grow, but not shrink."),
+        (("grow", "aws-gpu1", "--size", "7", "--yes"), 2, "has 8 GB already: a volume can grow, but not shrink."),
         (("snapshot", "aws-gpu9"), 1, "No box named aws-gpu9"),
         (("snapshot", NOBODY), 1, f"There is no data volume {NOBODY} in any enabled region."),
         (("restore", "snap-0123456789abcdef0"), 1, "There is no snapshot"),

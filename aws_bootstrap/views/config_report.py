@@ -11,6 +11,8 @@ from ..next_config import next_commands
 from .table import Table, tables
 from .text import aligned, heading, next_lines, pairs, text
 
+#: A path moves its own origin to the right, not those of all values.
+_LONGEST_CELL = 20
 _ORIGINS = {"project-file": "project file", "user-file": "user file"}
 
 
@@ -44,7 +46,7 @@ def _rows(values: Iterable[ConfigValue]) -> list[str]:
         rows.append([value.key, shown(value.value), _ORIGINS.get(value.origin, value.origin), source])
     if not rows:
         return []
-    return aligned(rows)
+    return aligned(rows, widest=_LONGEST_CELL)
 
 
 def shown(value: Value) -> str:

@@ -9,13 +9,13 @@ from click import style
 from ..models import CostItem, CostReport
 from ..next_commands import next_commands
 from .costs import sum_of
-from .text import aligned, heading, next_lines, pairs, plural, regions_read, text, usd
+from .text import aligned, heading, next_lines, pairs, paragraph, plural, regions_read, text, usd
 
 _HEADINGS = ["", "", "", "an hour", "a month", "so far", ""]
 _AMOUNTS = (3, 4, 5)
 _NOT_COUNTED = "Of others or without an owner, not in the sums"
 _HOW = (
-    "Estimates from list prices and the present spot prices. `So far` counts from the last start of an instance, and\n"
+    "Estimates from list prices and the present spot prices. `So far` counts from the last start of an instance, and "
     "from the creation of the rest. A snapshot bills for the blocks that it stores, at most for all of its volume."
 )
 
@@ -32,7 +32,7 @@ def cost_report(report: CostReport) -> str:
     elif report.items is not None:
         parts.append(_items("Costs, about", report.items))
     if report.counted:
-        parts += [_sums("Costs in all", report.counted, report), style(_HOW, dim=True)]
+        parts += [_sums("Costs in all", report.counted, report), style(paragraph(_HOW), dim=True)]
     if report.left_out and report.items is None:
         parts.append(_sums(_NOT_COUNTED, report.left_out, report))
     elif report.left_out:

@@ -43,7 +43,10 @@ def stop_report(report: StopReport) -> str:
     """Return each box with what goes on billing, and how to start it again."""
     if not report.stopped:
         return "Nothing was stopped." if report.declined else ""
-    lines = [heading(f"Stopped {plural(len(report.stopped), 'box', 'boxes')}")]
+    count = plural(len(report.stopped), "box", "boxes")
+    lines = [heading(f"Stopped {count}")]
+    if all(box.previous_state == "stopped" for box in report.stopped):
+        lines = [heading(f"Stopped already: {count}")]
     for box in report.stopped:
         lines.append(f"  {_name(box)}  {box.previous_state} -> {box.current_state}  in {box.region}")
         lines.append(f"    Bills on: {_bills_on(box)}")

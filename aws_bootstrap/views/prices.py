@@ -6,11 +6,11 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from click import style
+from click import style, unstyle
 
 from ..models import PriceReport, SpotPrice, ZonePrice
 from ..next_commands import next_commands
-from .text import aligned, heading, next_lines, plural, text
+from .text import aligned, heading, next_lines, paragraph, plural, terminal_columns, text
 
 #: The text shows so many zones; a table shows all.
 _MOST_ROWS = 30
@@ -19,9 +19,12 @@ _BARS = "▁▂▃▄▅▆▇█"
 _BARS_IN_ALL = 14
 _HEADINGS = ("", "", "spot", "7 days", "lowest", "highest", "on-demand", "quota")
 _AMOUNTS = (2, 4, 5, 6)
+#: The columns that a narrow terminal goes without: the history shows them roughly, and -o table exactly.
+_RANGE = (4, 5)
+_LONGEST_LIST = 100
 _SCORE = "score"
 _HOW_SCORES = (
-    "The score is EC2's own, 1 to 10: how likely a zone has one spot box of any of these types. For fewer than three\n"
+    "The score is EC2's own, 1 to 10: how likely a zone has one spot box of any of these types. For fewer than three "
     "types it is always low. EC2 chooses the zone of a launch."
 )
 
@@ -42,7 +45,7 @@ def price_report(report: PriceReport) -> str:
     if quotas:
         parts.append("\n".join([heading("Your vCPU quotas; running boxes use a part of them"), *quotas]))
     if _has_scores(shown):
-        parts.append(style(_HOW_SCORES, dim=True))
+        parts.append(style(paragraph(_HOW_SCORES), dim=True))
     if report.plot:
         parts.append(f"The plot is in {report.plot}.")
     parts.append(next_lines(next_commands(report)))
@@ -78,7 +81,12 @@ def _zones(report: PriceReport, prices: Sequence[ZonePrice]) -> list[str]:
         if has_scores:
             row.append(str(price.placement_score or "-"))
         rows.append(row)
-    return aligned(rows, right=_AMOUNTS)
+    lines = aligned(rows, right=_AMOUNTS)
+    if max(len(unstyle(line)) for line in lines) <= terminal_columns():
+        return lines
+    for row in rows:
+        del row[_RANGE[0] : _RANGE[1] + 1]
+    return aligned(rows, right=(2, 4))
 
 
 def _has_scores(prices: Iterable[ZonePrice]) -> bool:
@@ -154,7 +162,10 @@ def _chosen(report: PriceReport) -> str:
         return ""
     count = plural(len(report.instance_types), "type")
     title = f"Chosen: {count} with {report.gpu_memory_gb} GB or more on each GPU"
-    names = textwrap.wrap(", ".join(report.instance_types), 100, initial_indent="  ", subsequent_indent="  ")
+    width = min(_LONGEST_LIST, terminal_columns())
+    names = textwrap.wrap(
+        ", ".join(report.instance_types), width, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False
+    )
     return "\n".join([heading(title), *names])
 
 

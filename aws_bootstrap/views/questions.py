@@ -14,7 +14,7 @@ from ..models import (
     TerminationTarget,
     Volume,
 )
-from ..models.cost import monthly_total
+from ..models.cost import UNBILLED_STATES, monthly_total
 from .costs import a_month, at_most_a_month, hourly, monthly, spot_and_on_demand
 from .text import aligned, other_owner, plural, span, usd
 
@@ -50,6 +50,8 @@ def _target(target: TerminationTarget) -> list[str]:
 
 
 def _uptime(target: TerminationTarget) -> str:
+    if target.instance.state in UNBILLED_STATES:
+        return "-"
     if target.uptime_seconds is None:
         return "up for an unknown time"
     return f"up {span(target.uptime_seconds)}"

@@ -6,6 +6,7 @@ from click import style
 
 from ..gpu import GpuInfo
 from ..models import EndedBox, InstanceStatus, OrphanVolume, StatusReport
+from ..models.cost import UNBILLED_STATES
 from ..next_commands import next_commands, of_box, of_ended, of_orphans
 from .costs import a_month, hourly, monthly, sum_of
 from .limits import ends, what_stays
@@ -119,7 +120,7 @@ def _instance(instance: InstanceStatus, report: StatusReport) -> str:
         ("Instance", f"{instance.instance_id}  {instance.instance_type} {instance.lifecycle}"),
         ("Address", f"{instance.public_ip or 'none'} in {instance.availability_zone}"),
         ("GPU", _gpu_or_unknown(instance, report)),
-        ("Up", _up(instance)),
+        ("Up", _up(instance) if instance.state not in UNBILLED_STATES else None),
         ("Price", _cost(instance)),
         ("Monthly", monthly(instance.monthly_cost_usd, instance.monthly_costs)),
         ("Owner", other_owner(instance.owner, instance.yours)),
@@ -177,6 +178,8 @@ def _gpu(gpu: GpuInfo) -> str:
 
 
 def _up(instance: InstanceStatus) -> str:
+    if instance.state in UNBILLED_STATES:
+        return "-"
     if instance.uptime_seconds is None:
         return "unknown"
     return span(instance.uptime_seconds)

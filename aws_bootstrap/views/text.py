@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import textwrap
 from collections.abc import Iterable, Sequence
 from functools import singledispatch
 
@@ -9,6 +11,10 @@ from click import style, unstyle
 
 from ..command_lines import shell_line
 from ..models import AccessReport, CleanupPlan, CleanupReport, Command, CostReport, Result, StatusReport
+
+#: Of sentences.
+_LONGEST_LINE = 110
+_NO_TERMINAL = 1000
 
 
 @singledispatch
@@ -35,10 +41,17 @@ def pairs(facts: Iterable[tuple[str, str | None]], indent: str = "  ") -> list[s
     return lines
 
 
-def aligned(rows: Iterable[Sequence[str]], indent: str = "  ", right: Iterable[int] = ()) -> list[str]:
-    """Return lines of aligned cells, styled or not; the columns numbered in `right` end flush."""
+def aligned(
+    rows: Iterable[Sequence[str]], indent: str = "  ", right: Iterable[int] = (), *, widest: int | None = None
+) -> list[str]:
+    """Return lines of aligned cells, styled or not; the columns numbered in `right` end flush.
+
+    A cell of more than `widest` columns moves what is right of it, instead of all lines.
+    """
     cells = list(rows)
     widths = [_width(column) for column in zip(*cells, strict=True)]
+    if widest is not None:
+        widths = [min(width, widest) for width in widths]
     flush = set(right)
     lines: list[str] = []
     for row in cells:
@@ -64,6 +77,17 @@ def _pad(cell: str, width: int, *, at_right: bool) -> str:
 def command(words: str) -> str:
     """Return a command to copy."""
     return style(words, fg="cyan")
+
+
+def paragraph(words: str) -> str:
+    """Return sentences as lines that fit the terminal, and that one can read where it is wide."""
+    width = min(_LONGEST_LINE, terminal_columns())
+    return "\n".join(textwrap.wrap(words, width, break_long_words=False, break_on_hyphens=False))
+
+
+def terminal_columns() -> int:
+    """Return how wide the terminal is; of a pipe or a file, more than any line needs."""
+    return shutil.get_terminal_size((_NO_TERMINAL, 24)).columns
 
 
 def titled(commands: Iterable[Command]) -> list[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from .. import sshconfig
@@ -9,6 +10,7 @@ from ..errors import BootstrapError
 
 if TYPE_CHECKING:
     from ..app import App
+    from ..sshconfig import Host
 
 
 def aliases(app: App) -> list[str]:
@@ -26,3 +28,15 @@ def aliases(app: App) -> list[str]:
 def alias_order(alias: str) -> tuple[int, str]:
     """Return the sort key of an alias: aws-gpu2 comes before aws-gpu10."""
     return len(alias), alias
+
+
+def did_you_mean(name: str, hosts: Iterable[Host]) -> str:
+    """Return the question whether the alias of these hosts was meant that is most like the name, after a space.
+
+    Empty where none is like it.
+    """
+    from difflib import get_close_matches
+
+    for alias in get_close_matches(name, [host.alias for host in hosts], n=1):
+        return f" Did you mean {alias}?"
+    return ""

@@ -264,14 +264,14 @@ def apply(app: App, planned: PlannedBake, *, wait: bool) -> BakeReport:
     bake = _Bake(app, planned)
     alias = planned.host.alias
     try:
-        output.step(1, 3, f"Prepare {alias} to be copied")
-        bake_box.prepare(app.ssh, planned.host)
-        output.step(2, 3, f"Create the image {planned.request.name}; {alias} reboots")
-        bake.create()
-        output.val("Image", str(bake.report.image_id))
-        bake.wait_for_box()
-        output.step(3, 3, "Wait until the image is available")
-        bake.wait_for_image(_IMAGE_SECONDS if wait else 0.0)
+        with output.within(output.step(1, 3, f"Prepare {alias} to be copied")):
+            bake_box.prepare(app.ssh, planned.host)
+        with output.within(output.step(2, 3, f"Create the image {planned.request.name}; {alias} reboots")):
+            bake.create()
+            output.val("Image", str(bake.report.image_id))
+            bake.wait_for_box()
+        with output.within(output.step(3, 3, "Wait until the image is available")):
+            bake.wait_for_image(_IMAGE_SECONDS if wait else 0.0)
     except KeyboardInterrupt as exc:
         bake.calls.settle()
         hint = _after_interrupt(bake)

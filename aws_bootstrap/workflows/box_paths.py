@@ -56,9 +56,10 @@ def check_sides(sources: Sequence[Place], target: Place) -> Place:
             boxes.add(source.name)
     here = [source for source in sources if not source.is_on_box]
     if not boxes and not target.is_on_box:
-        raise UsageError(
-            "No path names a box.", hint="Write a path of a box as ALIAS:PATH, or :PATH for your only box."
-        )
+        hint = "Write a path of a box as ALIAS:PATH, or :PATH for your only box."
+        if "/" not in target.text and target.text not in (".", ".."):
+            hint += f" If {target.text} is a box, its home is {target.text}:"
+        raise UsageError("No path names a box.", hint=hint)
     if boxes and target.is_on_box:
         raise UsageError("Both sides are boxes.", hint="Copy to this machine first, then to the other box.")
     if len(boxes) > 1 or (boxes and here):

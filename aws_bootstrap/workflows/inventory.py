@@ -18,7 +18,7 @@ from ..models import Instance, RegionFailure, Volume
 from ..outcomes import unread_regions
 from ..parallel import gather
 from ..sshconfig import Host
-from .aliases import alias_order
+from .aliases import alias_order, did_you_mean
 from .box import Box
 
 if TYPE_CHECKING:
@@ -384,14 +384,14 @@ def _find_host(hosts: Sequence[Host], name: str) -> Host | None:
     """
     host = sshconfig.find_in(hosts, name)
     if host is None and not name.startswith("i-"):
-        raise not_found([name])
+        raise not_found([name], hosts)
     return host
 
 
-def not_found(names: Sequence[str]) -> BootstrapError:
-    """Return the error for names that no box has."""
+def not_found(names: Sequence[str], hosts: Iterable[Host] = ()) -> BootstrapError:
+    """Return the error for names that no box has. It names the alias of these hosts that is most like them."""
     return BootstrapError(
-        f"No box named {', '.join(names)}.",
+        f"No box named {', '.join(names)}.{did_you_mean(names[0], hosts)}",
         hint=f"List your boxes: {PROGRAM} status\nRemove aliases without a box: {PROGRAM} cleanup",
         code="not-found",
     )

@@ -76,6 +76,8 @@ def attach(app: App, host: Host, log: Log) -> AttachReport:
             hint=f"Show its log: {PROGRAM} logs {host.alias} {run.run}",
             code="run-lost",
         ).attach_result(report)
+    if run.exit_code and app.passes_streams:
+        output.echo(f"{host.alias}: run {run.run}: exit code {run.exit_code}")
     return report
 
 

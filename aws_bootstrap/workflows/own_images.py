@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from .. import ec2, output
 from ..aws import each_region
 from ..errors import BootstrapError, Interrupted
-from ..invocation import PROFILE, PROGRAM
+from ..invocation import PROGRAM
 from ..models import ImageRemoval, ImageRemovals, OwnImage, OwnImageList, OwnImageRow, RegionFailure, Resource, Snapshot
 from ..models.cost import snapshot_cost, total
 from ..models.image import Freshness
@@ -217,8 +217,7 @@ def _left(row: OwnImageRow, done: dict[str, ImageRemoval]) -> str:
     left = [snapshot_id for snapshot_id in row.snapshot_ids if snapshot_id not in removal.snapshots_deleted]
     if not removal.deregistered or not left:
         return ""
-    command = f"aws ec2 delete-snapshot{PROFILE} --region {row.region} --snapshot-id {left[0]}"
-    return f" Its snapshot still bills. Delete it: {command}"
+    return f" Its snapshot still bills. Delete it: {PROGRAM} volume rm {' '.join(left)}"
 
 
 def remove(app: App, planned: PlannedRemoval) -> ImageRemovals:
@@ -235,10 +234,14 @@ def remove(app: App, planned: PlannedRemoval) -> ImageRemovals:
 
 
 def _remaining(planned: PlannedRemoval, removal: _Removal) -> tuple[Resource, ...]:
-    """Return the images that are not known to be deregistered."""
+    """Return the images that are not known to be deregistered, and the snapshots of those that are."""
     remaining: list[Resource] = []
     for row in planned.rows:
         done = removal.done.get(row.image_id)
         if done is None or not done.deregistered:
             remaining.append(Resource("image", row.image_id, row.region, billing=True))
+            continue
+        for snapshot_id in row.snapshot_ids:
+            if snapshot_id in planned.own_snapshots and snapshot_id not in done.snapshots_deleted:
+                remaining.append(Resource("snapshot", snapshot_id, row.region, billing=True))
     return tuple(remaining)

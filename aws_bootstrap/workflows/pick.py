@@ -51,12 +51,22 @@ def hosts(app: App, names: Sequence[str]) -> list[Host]:
 
 def _named(app: App, name: str) -> Host:
     """Return the host of that alias or instance id."""
-    found = find_in(managed_hosts(app), name)
+    known = managed_hosts(app)
+    found = find_in(known, name)
     if found:
         return found
     if name.startswith("i-"):
         raise _no_alias(name)
-    raise not_found([name])
+    raise not_found([name], known)
+
+
+def without_command(app: App, words: Sequence[str]) -> int | None:
+    """Return how many of the words are boxes, if a command follows them whose `--` was forgotten; None if none does."""
+    known = managed_hosts(app)
+    for number, word in enumerate(words):
+        if number and not find_in(known, word):
+            return number
+    return None
 
 
 def _only_box(app: App) -> Box:
@@ -73,8 +83,7 @@ def _only_box(app: App) -> Box:
         output.warn(str(unread), code=unread.code)
     if len(running) == 1:
         return running[0]
-    labels = [_label(box) for box in running]
-    chosen = app.choose("Which box?", labels)
+    chosen = app.choose("Which box?", _labels(running))
     if chosen is None:
         names = ", ".join(box.alias or box.instance_id for box in running)
         raise UsageError(
@@ -102,9 +111,16 @@ def _order(box: Box) -> tuple[int, str]:
     return alias_order(box.alias or box.instance_id)
 
 
-def _label(box: Box) -> str:
-    """Return the line that shows a box among others."""
-    return f"{box.alias or box.instance_id}  {box.instance.instance_type}  {box.region}"
+def _labels(boxes: Sequence[Box]) -> list[str]:
+    """Return a line for each box, their columns aligned."""
+    names = [box.alias or box.instance_id for box in boxes]
+    longest_name = max(len(name) for name in names)
+    longest_type = max(len(box.instance.instance_type) for box in boxes)
+    labels: list[str] = []
+    for name, box in zip(names, boxes, strict=True):
+        instance_type = box.instance.instance_type.ljust(longest_type)
+        labels.append(f"{name.ljust(longest_name)}  {instance_type}  {box.region}")
+    return labels
 
 
 def _no_alias(instance_id: str) -> BootstrapError:

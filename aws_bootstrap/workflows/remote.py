@@ -139,22 +139,22 @@ def _on_box(
 ) -> ExecResult:
     """Run the command on one box, its lines shown with its alias; what a document shows is returned instead."""
     tail = Tail(KEPT_BYTES)
-    name = host.alias.ljust(width)
-    out = Lines(Prefixed(name, app.console.pass_on).take)
-    err = Prefixed(name, partial(app.console.pass_on, err=True))
+    out = Lines(Prefixed(host.alias, app.console.pass_on, width).take)
+    err = Prefixed(host.alias, partial(app.console.pass_on, err=True), width)
     try:
-        if app.passes_streams:
-            exit_code = _run(sessions, host, script, out.take, err.take)
-        else:
-            exit_code = _run(sessions, host, script, tail.take, None)
+        with hint_on_timeout(app, host):
+            if app.passes_streams:
+                exit_code = _run(sessions, host, script, out.take, err.take)
+            else:
+                exit_code = _run(sessions, host, script, tail.take, None)
     except BootstrapError as exc:
         hints[host.instance_id] = exc.hint
         if not sessions.is_over:
-            output.secho(f"{host.alias}: {exc}", fg="red")
+            output.secho(f"{f'{host.alias}: ':<{width + 2}}{exc}", fg="red")
         return ExecResult(host.instance_id, host.alias, error=str(exc), error_code=exc.code)
     if app.passes_streams:
         if exit_code:
-            output.echo(f"{host.alias}: exit code {exit_code}")
+            output.echo(f"{f'{host.alias}: ':<{width + 2}}exit code {exit_code}")
         return ExecResult(host.instance_id, host.alias, exit_code=exit_code)
     return ExecResult(
         host.instance_id, host.alias, exit_code=exit_code, output=tail.text(), truncated=tail.is_truncated

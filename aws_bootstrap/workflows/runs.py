@@ -15,7 +15,7 @@ from ..errors import BootstrapError, Interrupted, SshError
 from ..invocation import PROGRAM
 from ..models import BoxFailure, RegionFailure, Run, RunList, RunReport
 from ..parallel import map_parallel
-from ..ssh import ONCE
+from ..ssh import ONCE, quoted
 from ..sshconfig import Host
 from . import pick
 from .unreachable import hint_on_timeout
@@ -99,6 +99,10 @@ def start(app: App, host: Host, new: NewRun) -> RunReport:
 def box_error(host: Host, error: Mapping[str, str], run: str | None) -> BootstrapError:
     """Return the error that resources/runs/runs.py has sent."""
     hint = None
+    _, sign, folder = error["message"].partition("there is no folder ")
+    if sign:
+        hint = f"Create it: {PROGRAM} ssh {host.alias} -- mkdir -p {quoted(folder)}"
+        return BootstrapError(f"{host.alias}: {error['message']}.", hint=hint, code=error["code"])
     for refusal in _REFUSALS:
         if refusal.code == error["code"]:
             hint = refusal.hint.replace("{alias}", host.alias).replace("{run}", run or "")

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 
 from .. import output, ssh_copy
 from ..errors import BootstrapError, SshError, UsageError
+from ..invocation import PROGRAM
 from ..models import FileChange, SyncReport
+from ..ssh import quoted
 from ..ssh_copy import Transfer, box_files
 from ..ssh_tunnel import Connection, opened
 from ..sshconfig import Host
@@ -77,7 +79,9 @@ class Sync:
             raise ssh_copy.no_rsync(self._host.alias, remote.install)
         source = self._probed(self._source)
         if source == "file":
-            raise UsageError(f"{self._source.text} is a file.", hint="sync takes folders. Copy a file with: cp")
+            words = quoted(self._source.text, self._target.text)
+            hint = f"sync takes folders. Copy a file: {PROGRAM} cp {words}"
+            raise UsageError(f"{self._source.text} is a file.", hint=hint)
         if source == "missing":
             raise self._no_source()
         if self._probed(self._target) == "file":

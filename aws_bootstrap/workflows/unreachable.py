@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from .. import address, aws, ec2
 from ..errors import BootstrapError, SshError
-from ..invocation import PROFILE
+from ..invocation import PROFILE, PROGRAM
 from ..models import Instance
 from ..sshconfig import Host
 from .access import blocked_address_hint
@@ -55,12 +55,14 @@ def proxy_sentence(proxy: str) -> str:
 
 
 def _network_hints(app: App, host: Host) -> list[str]:
-    """Return what blocks the network of the host's box though its rules are right."""
+    """Return that the host's box does not run, or what blocks its network though its rules are right."""
 
     def read(region: str) -> list[str]:
         client = app.aws.ec2(region)
         for instance in ec2.get_instances(client, [host.instance_id]):
-            if instance.state not in ec2.ENDED and instance.subnet_id:
+            if instance.state != "running":
+                return [_state_hint(host, instance)]
+            if instance.subnet_id:
                 return _blocks(client, instance, host.port, app.my_address)
         return []
 
@@ -68,6 +70,15 @@ def _network_hints(app: App, host: Host) -> list[str]:
         return aws.without_waiting(host.region or app.aws.region, read)
     except BootstrapError:
         return []
+
+
+def _state_hint(host: Host, instance: Instance) -> str:
+    """Return what to do about a box that does not run."""
+    if instance.state in ("stopping", "stopped"):
+        return f"{host.alias} is {instance.state}. Start it: {PROGRAM} start {host.alias}"
+    if instance.state == "pending":
+        return f"{host.alias} still starts. See its state: {PROGRAM} status {host.alias}"
+    return f"{host.alias} was terminated. Remove its alias: {PROGRAM} cleanup"
 
 
 def _blocks(client: EC2Client, instance: Instance, port: int, my_address: Callable[[], str]) -> list[str]:

@@ -132,12 +132,17 @@ def what_it_made_is_tagged(evidence: Evidence) -> Iterator[str]:
 
 
 def status_shows_what_bills(evidence: Evidence) -> Iterator[str]:
-    """`status` succeeds afterwards and shows everything of ours that costs money."""
+    """`status` succeeds afterwards and shows everything of ours that costs money.
+
+    Images and snapshots are in `costs` and in the lists of their own commands, which find them by the same tag.
+    """
     if evidence.status.code != 0:
         yield f"status ends with {evidence.status.code}: {evidence.status.err[-300:]}"
         return
     shown = listed_ids(evidence.status.document)
     for thing in evidence.after:
+        if thing.kind in ("image", "snapshot"):
+            continue
         if thing.is_ours and thing.bills and thing.id not in shown:
             yield f"status does not show the {thing.kind} {thing.id}"
 
@@ -189,6 +194,8 @@ def the_way_back_leads_back(evidence: Evidence) -> Iterator[str]:
 
 def _what_the_undo_leaves(evidence: Evidence) -> Iterator[str]:
     for thing in evidence.final.billing():
+        if thing.kind in ("image", "snapshot"):
+            continue  # the user's, as the data volumes that he keeps
         yield f"terminate and cleanup leave the {thing.kind} {thing.id}"
     if evidence.final_aliases:
         yield f"terminate and cleanup leave the aliases of {sorted(evidence.final_aliases)}"
@@ -201,6 +208,10 @@ def _what_another_run_lacks(evidence: Evidence) -> Iterator[str]:
     again = evidence.way_back[-1]
     if _error(again).get("code") == "quota-pending":
         return  # the request that was taken is what the command wants
+    if _error(again).get("code") == "not-found" and not any(
+        evidence.final.is_alive(one.id) for one in _targets(evidence)
+    ):
+        return  # what is gone has no name any more
     if again.code != 0:
         yield f"run again it ends with {again.code}: {_tail(again)}"
     elif not _reached(evidence, evidence.reached_again):

@@ -353,7 +353,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("sync", ("sync", _FOLDER, ":synchronized"), sent, world="volume", boot=True),
     Scenario("forward", ("forward", "8888", "--print"), named_box, world="volume"),
     Scenario("open", ("open", "jupyter", "--print"), named_box, world="volume"),
-    Scenario("bake", ("bake", "aws-gpu1", "--name", "trainer", "--yes"), baked, world="volume", boot=True),
+    Scenario("bake", ("bake", "aws-gpu1", "--yes"), baked, world="volume", boot=True),
     Scenario("image-ls", ("image", "ls"), images_shown, world="image"),
     Scenario("image-rm", ("image", "rm", "trainer", "--yes"), image_removed, world="image", ends=("image",)),
     Scenario("launch-image", (*_BARE, "--image", "baked"), launched, world="image", undone=True),

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from ... import defaults, ec2, output
 from ...errors import BootstrapError, Interrupted, UsageError
 from ...invocation import PROGRAM
-from ...models import Resource, Snapshot, VolumeReport
+from ...models import Resource, Snapshot, Volume, VolumeReport
 from ...models.cost import gp3_cost, snapshot_cost
-from ..unknown import Calls, note_nothing
+from ..unknown import Calls
 from . import find
 
 if TYPE_CHECKING:
@@ -98,8 +98,11 @@ def _create(creation: _Creation, size_gb: int, snapshot: Snapshot | None) -> Vol
         return _volume(creation, size_gb, snapshot, source)
     except KeyboardInterrupt as exc:
         creation.calls.settle()
-        error = Interrupted.of(exc, hint=f"List what exists: {PROGRAM} volume ls")
-        raise error.add_details(resources=creation.resources()) from exc
+        left = creation.resources()
+        hint = f"List what exists: {PROGRAM} volume ls"
+        if left:
+            hint += f"\nDelete it: {PROGRAM} volume rm {' '.join(one.id for one in left)}"
+        raise Interrupted.of(exc, hint=hint).add_details(resources=left) from exc
     except BootstrapError as exc:
         raise _with_resources(creation, exc) from exc
 
@@ -170,14 +173,17 @@ def _volume(creation: _Creation, size_gb: int, requested: Snapshot | None, sourc
     client = creation.app.aws.ec2(creation.region)
     name = find.unique_name("data")
     snapshot_id = source.snapshot_id if source else None
+
+    def note(volume: Volume) -> None:
+        creation.volume_id = volume.volume_id
+
     output.info(f"Creating a volume of {size_gb} GB in {creation.zone}")
-    created = creation.calls.make(
+    creation.calls.make(
         "the volume",
         partial(ec2.create_volume, client, creation.zone, size_gb, name, find.owner_tags(creation.app), snapshot_id),
         look=partial(ec2.find_named_volume, client, name),
-        note=note_nothing,
+        note=note,
     )
-    creation.volume_id = created.volume_id
     available = ec2.wait_volume_available(client, name)
     return VolumeReport(
         volume_id=available.volume_id,

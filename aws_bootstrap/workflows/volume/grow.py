@@ -41,10 +41,13 @@ _NOT_MOUNTED = 3
 
 
 def plan(app: App, name: str, size_gb: int) -> tuple[FoundVolume, GrowReport]:
-    """Return the volume, and what growing it would come to. UsageError unless the size is larger."""
+    """Return the volume, and what growing it would come to. UsageError for a size below its own.
+
+    Of its own size only the filesystem is grown: an earlier command may have stopped between the two.
+    """
     found = find.volume(app, name)
     volume = found.volume
-    if size_gb <= volume.size_gb:
+    if size_gb < volume.size_gb:
         raise UsageError(
             f"{volume.volume_id} has {volume.size_gb} GB already: a volume can grow, but not shrink.",
             hint=f"Pass more: {PROGRAM} volume grow {name} --size {volume.size_gb + 1}",
@@ -62,9 +65,24 @@ def plan(app: App, name: str, size_gb: int) -> tuple[FoundVolume, GrowReport]:
 
 def apply(app: App, found: FoundVolume, planned: GrowReport) -> GrowReport:
     """Grow the volume, then its filesystem. What fails after the volume has grown is in the report."""
+    grown = replace(planned, filesystem="not-mounted")
+    if planned.size_gb > planned.previous_size_gb:
+        _grow_volume(app, planned)
+    try:
+        ec2.wait_grown(app.aws.ec2(planned.region), planned.volume_id)
+        return _with_filesystem(app, found, grown)
+    except KeyboardInterrupt as exc:
+        command = f"{PROGRAM} volume grow {planned.volume_id} --size {planned.size_gb}"
+        hint = f"The volume grows. Grow its filesystem: {command}"
+        raise Interrupted.of(exc, hint=hint).attach_result(grown) from exc
+    except BootstrapError as exc:
+        return replace(grown, filesystem="failed", filesystem_error=str(exc))
+
+
+def _grow_volume(app: App, planned: GrowReport) -> None:
+    """Grow the volume. A retry after a lost answer is refused, since EC2 takes one change in six hours: look it up."""
     client = app.aws.ec2(planned.region)
     calls = Calls(app.lookup_seconds)
-    grown = replace(planned, filesystem="not-mounted")
     try:
         output.info(f"Growing {planned.volume_id} from {planned.previous_size_gb} to {planned.size_gb} GB")
         calls.make(
@@ -77,18 +95,12 @@ def apply(app: App, found: FoundVolume, planned: GrowReport) -> GrowReport:
         calls.settle()
         raise Interrupted.of(exc, hint=f"See its size: {PROGRAM} volume ls") from exc
     except BootstrapError as exc:
+        if ec2.find_growth(client, planned.volume_id, planned.size_gb):
+            return
         if not calls.unknown:
             raise
         hint = f"EC2 may have grown it anyway: {PROGRAM} volume ls"
         raise IncompleteError(str(exc), hint=hint, code=exc.code) from exc
-    try:
-        ec2.wait_grown(client, planned.volume_id)
-        return _with_filesystem(app, found, grown)
-    except KeyboardInterrupt as exc:
-        hint = "The volume grows. Grow its filesystem afterwards, on its box: sudo resize2fs DEVICE"
-        raise Interrupted.of(exc, hint=hint).attach_result(grown) from exc
-    except BootstrapError as exc:
-        return replace(grown, filesystem="failed", filesystem_error=str(exc))
 
 
 def _with_filesystem(app: App, found: FoundVolume, grown: GrowReport) -> GrowReport:
