@@ -22,6 +22,7 @@ from aws_bootstrap.models import (
     AliasAddress,
     AliasEntry,
     AttachReport,
+    BakeReport,
     BoxAccess,
     BoxFailure,
     CleanupPlan,
@@ -46,6 +47,8 @@ from aws_bootstrap.models import (
     ForwardReport,
     GrowReport,
     ImageList,
+    ImageRemoval,
+    ImageRemovals,
     ImageRow,
     InstanceStatus,
     InstanceTypeList,
@@ -56,6 +59,8 @@ from aws_bootstrap.models import (
     MonthlyCost,
     OpenReport,
     OrphanVolume,
+    OwnImageList,
+    OwnImageRow,
     PriceReport,
     QuotaHistory,
     QuotaHistoryRow,
@@ -200,6 +205,18 @@ STARTED = StartedBox(
     monthly_cost_usd=8.0,
     monthly_costs=DISKS,
 )
+BAKED = BakeReport(
+    *("ami-1", "trainer", "us-west-2", "available", "snap-1", 100, 5.0, "i-1", "aws-gpu1", True),
+    remaining_secrets=("/home/ubuntu/.env",),
+    setup_version="v",
+)
+OWN_IMAGE = OwnImageRow(
+    *("ami-1", "trainer", "us-west-2", "available", None, 100, 5.0, ("snap-1",), "i-1", "current"),
+    setup="cuda 13.2",
+    owner=None,
+    yours=None,
+)
+
 RESULTS: list[Result] = [
     PLANNED,
     LAUNCHED,
@@ -295,6 +312,9 @@ RESULTS: list[Result] = [
     GrowReport("vol-1", "us-west-2", 50, 100, 8.0, "grown", "aws-gpu1"),
     RemoveReport((RemovedDisk("volume", "vol-1", "us-west-2", 100, 8.0, deleted=True),)),
     StartReport((STARTED, dataclasses.replace(STARTED, current_state="pending", public_ip=None))),
+    BAKED,
+    OwnImageList((OWN_IMAGE,), ("us-west-2",), (), (), 5.0),
+    ImageRemovals((ImageRemoval("ami-1", "trainer", "us-west-2", True, ("snap-1",)),)),
 ]
 NAMES = [f"{type(r).__name__}-{n}" for n, r in enumerate(RESULTS)]
 
