@@ -289,4 +289,4 @@ def test_volumes_of_an_ended_box_are_orphans_and_its_alias_is_stale(run, app, cl
 
 
 def test_each_reason_has_its_words():
-    assert set(REASONS) == {"spot-interruption", "deadline", "idle", "cost-cap", "user", "unknown"}
+    assert set(REASONS) == {"spot-interruption", "deadline", "idle", "cost-cap", "run", "user", "unknown"}

@@ -118,7 +118,7 @@ PLAIN = {
     ON_DEMAND: 0.526,
     "monthly_cost_usd": 11.65,
     "monthly_costs": [ROOT, ADDRESS],
-    "next": [],
+    "next": [{"do": "config-set", "argv": ["aws-bootstrap", "config", "set", "launch.ttl", "8h"]}],
 }
 
 

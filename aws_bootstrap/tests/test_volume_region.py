@@ -106,6 +106,7 @@ def test_without_a_list_of_regions_the_launchs_own_is_named(launch, cloud):
 EVERYTHING = LaunchConfig(
     instance_type=("g5.xlarge", "g6.xlarge"),
     ami_filter="Deep Learning*",
+    image="baked",
     spot=False,
     region=("us-west-2",),
     cheapest=True,
