@@ -164,11 +164,14 @@ def _without_known(cases: list[Case], asked: argparse.Namespace) -> tuple[list[C
 
 
 def _mixed(cases: Sequence[Case]) -> list[Case]:
-    """The cases that wait for timeouts spread evenly among the others, which need the processor."""
+    """The cases that wait for timeouts spread over the first half of the others, which need the processor.
+
+    One of them may wait for two minutes: at the end the whole run would wait for it.
+    """
     waits = [case.what in _SLOW for case in cases]
     slow = [case for case, is_slow in zip(cases, waits, strict=True) if is_slow]
     quick = [case for case, is_slow in zip(cases, waits, strict=True) if not is_slow]
-    every = max(1, len(quick) // max(1, len(slow)))
+    every = max(1, len(quick) // max(1, 2 * len(slow)))
     mixed: list[Case] = []
     for number, case in enumerate(quick):
         if number % every == 0 and slow:
