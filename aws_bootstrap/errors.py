@@ -40,6 +40,9 @@ class SighupReceived(KeyboardInterrupt):
     """SIGHUP: the terminal was closed."""
 
 
+#: What ssh exits with when it failed itself, as its manual says; `ssh` and `exec` where this side failed.
+SSH_FAILED = 255
+
 #: What each signal raises, by its number.
 SIGNALS: dict[int, type[KeyboardInterrupt]] = {1: SighupReceived, 2: KeyboardInterrupt, 15: SigtermReceived}
 

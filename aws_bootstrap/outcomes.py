@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import singledispatch
 
-from .errors import BootstrapError, IncompleteError
+from .errors import SSH_FAILED, BootstrapError, IncompleteError
 from .invocation import PROFILE, PROGRAM, SSH
 from .models import (
     AccessReport,
@@ -42,9 +42,6 @@ from .models import (
     SyncReport,
     VolumeList,
 )
-
-#: What `ssh` and `exec` exit with where this side failed, as OpenSSH does.
-SSH_FAILED = 255
 
 
 def continue_hint(name: str, setup_options: str = "") -> str:
@@ -251,9 +248,9 @@ def _grow_error(result: GrowReport) -> BootstrapError | None:
     """Return the error of a volume that has grown while its filesystem has not."""
     if result.filesystem != "failed":
         return None
-    hint = None
+    hint = f"Grow the filesystem alone: {PROGRAM} volume grow {result.volume_id} --size {result.size_gb}"
     if result.ssh_alias:
-        hint = f"Grow it on the box, sudo resize2fs DEVICE for ext4. Its disks: {SSH} {result.ssh_alias} lsblk -f"
+        hint += f"\nShow the box's disks: {SSH} {result.ssh_alias} lsblk -f"
     return IncompleteError(
         f"The volume has {result.size_gb} GB, but its filesystem has not grown: {result.filesystem_error}",
         hint=hint,

@@ -41,6 +41,7 @@ __all__ = [
     "agent_keys",
     "check_installed",
     "effective_options",
+    "exit_status",
     "in_bash",
     "keygen",
     "mount_command",
@@ -191,7 +192,7 @@ class Ssh:
             late = self._listen(process, output, words, limit)
             if late:
                 raise too_late(alias, late, output)
-            status = _status(process)
+            status = exit_status(process)
         said = words.text().strip()
         if output.exit_code is not None:
             return Remote(output.exit_code, output.lines())
@@ -296,10 +297,10 @@ def _process(argv: Sequence[str], source: IO[bytes], stdin: bytes) -> Iterator[s
             yield process
         finally:
             process.terminate()
-            _status(process)
+            exit_status(process)
 
 
-def _status(process: subprocess.Popen[bytes]) -> int:
+def exit_status(process: subprocess.Popen[bytes]) -> int:
     """Return the exit status of a process that is about to end; kill it if it does not."""
     try:
         return process.wait(timeout=5)

@@ -16,18 +16,14 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-from .errors import SIGNALS, SshError
-from .ssh import CHANGED_KEY, CONNECT_SECONDS, OPTIONS, Ssh, check_installed
+from .errors import SIGNALS, SSH_FAILED, SshError
+from .ssh import CHANGED_KEY, CONNECT_SECONDS, OPTIONS, Ssh, check_installed, exit_status
 from .ssh_errors import last_line, refused
-
-#: What ssh exits with when it failed itself, as its manual says. A command may exit with it too.
-SSH_FAILED = 255
 
 #: What ssh says of a connection that it had: not of one that was never there.
 _LOST = ("client_loop:", "Timeout, server", "closed by remote host", "Broken pipe", "Connection reset by")
 _CHUNK = 65536
 _LOOK_SECONDS = 0.5
-_END_SECONDS = 5.0
 
 type Take = Callable[[bytes], object]
 
@@ -165,7 +161,7 @@ class Sessions:
                     process.terminate()
                     raise
                 finally:
-                    status = _status(process)
+                    status = exit_status(process)
                     self._processes.remove(process)
             return Ended(status, _read(log))
 
@@ -185,15 +181,6 @@ def _copy(process: subprocess.Popen[bytes], on_output: Take, on_error: Take) -> 
                     pipes.unregister(key.fileobj)
             if not ready and process.poll() is not None:
                 return  # what ssh started holds a pipe
-
-
-def _status(process: subprocess.Popen[bytes]) -> int:
-    """Return the exit status of a process that is about to end; kill it if it does not."""
-    try:
-        return process.wait(timeout=_END_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        return process.wait()
 
 
 def _read(log: Path) -> str:

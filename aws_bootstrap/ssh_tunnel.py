@@ -19,7 +19,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from . import timings
-from .errors import BootstrapError, SshError
+from .errors import SSH_FAILED, BootstrapError, SshError
+from .ssh import check_installed
 from .ssh_errors import last_line, refused
 from .ssh_frame import in_bash, quoted
 
@@ -46,14 +47,15 @@ _OPTIONS = (
     *("-o", "RequestTTY=no"),
 )
 
-#: Runs ssh until it ends, or until the end of the shell's standard input, which is a pipe of this process.
+#: Runs ssh until it ends, or until the end of the shell's standard input, which is a pipe of this process. From then on
+#: the part that removes the folder ignores the TERM by which the other part ends it.
 _KEEPER = """
 exec 3<&0
 folder=$1
 shift
 "$@" </dev/null 3<&- &
 ssh=$!
-{ cat <&3 >/dev/null; kill "$ssh"; rm -rf "$folder"; } 2>/dev/null &
+{ cat <&3 >/dev/null; trap '' TERM; kill "$ssh"; rm -rf "$folder"; } 2>/dev/null &
 watch=$!
 exec 3<&-
 wait "$ssh"
@@ -148,7 +150,7 @@ class Connection:
             raise SshError(f"{self.alias} did not finish within {RUN_SECONDS:.0f} s.", code="ssh-timeout") from exc
         _, mark, output = done.stdout.partition(_BEGIN)
         said = last_line(done.stderr.decode(errors="replace"))
-        if done.returncode == 255 or not mark:
+        if done.returncode == SSH_FAILED or not mark:
             raise SshError(f"The connection to {self.alias} broke: {said or 'no reason given'}", code="ssh-lost")
         return done.returncode, output, said
 
@@ -168,7 +170,7 @@ def connected(alias: str, flags: Sequence[str]) -> Iterator[Connection]:
 
 def opened(alias: str, flags: Sequence[str]) -> Connection:
     """Return an open connection, which the caller closes. SshError if the login fails."""
-    _check_program("ssh")
+    check_installed()
     with timings.measured("ssh", alias):
         connection = Connection(alias, flags)
         try:
@@ -204,12 +206,6 @@ def start(argv: Sequence[str]) -> None:
     if done.returncode:
         words = last_line(done.stderr.decode(errors="replace")) or f"exit status {done.returncode}"
         raise BootstrapError(f"{argv[0]} failed: {words}", hint=f"Try it: {shlex.join(argv)}", code="editor-failed")
-
-
-def _check_program(name: str) -> None:
-    if not shutil.which(name):
-        hint = "Install the OpenSSH client, for example: sudo apt-get install openssh-client"
-        raise SshError(f"{name} is not installed.", hint=hint, code="no-ssh")
 
 
 def _run(argv: Sequence[str], stdin: bytes = b"", limit: float | None = None) -> subprocess.CompletedProcess[bytes]:

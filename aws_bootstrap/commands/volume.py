@@ -113,7 +113,8 @@ def restore(app: App, snapshot_id: str, zone: str | None, size: int | None) -> N
 def grow(app: App, name: str, size: int, yes: bool) -> None:
     """Grow a data volume, and its filesystem where a running box has it mounted.
 
-    It cannot shrink again. EC2 changes a volume once in six hours.
+    It cannot shrink again. EC2 changes a volume once in six hours. If it has that size already, only the filesystem is
+    grown.
 
     \b
     Examples:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..aws import translate_aws_errors
 from ..config import FORMAT_ONCE, TAG_FORMAT, TAG_INSTANCE, TAG_KEEP
-from ..errors import BootstrapError
+from ..errors import AwsError, BootstrapError
 from ..models import Volume
 from ..retry import poll
 from . import tags
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 #: The size of a volume can be used in these states of its modification.
 _USABLE = ("optimizing", "completed")
+_NEVER_MODIFIED = "InvalidVolumeModification.NotFound"
 
 
 def create_volume(
@@ -100,9 +101,17 @@ def wait_grown(ec2: EC2Client, volume_id: str, *, timeout: float = 900.0, every:
 
 
 def _last_modification(ec2: EC2Client, volume_id: str) -> tuple[str | None, int | None]:
-    """Return the state and the target size of the volume's last modification; None for what there is not."""
-    with translate_aws_errors():
-        found = ec2.describe_volumes_modifications(VolumeIds=[volume_id])["VolumesModifications"]
+    """Return the state and the target size of the volume's last modification; None for what there is not.
+
+    EC2 answers with an error for a volume that was never modified.
+    """
+    try:
+        with translate_aws_errors():
+            found = ec2.describe_volumes_modifications(VolumeIds=[volume_id])["VolumesModifications"]
+    except AwsError as exc:
+        if exc.aws_code != _NEVER_MODIFIED:
+            raise
+        found = []
     if not found:
         return None, None
     last = found[-1]

@@ -106,7 +106,7 @@ MAY_IMPORT = {
     },
     "ssh_copy": {"ssh_tunnel", "errors", "models"},
     "ssh_mount": {"ssh_frame", "errors"},
-    "ssh_tunnel": {"ssh_errors", "ssh_frame", "errors", "timings"},
+    "ssh_tunnel": {"ssh", "ssh_errors", "ssh_frame", "errors", "timings"},
     "ssh_errors": {"ssh_frame", "errors", "invocation"},
     "ssh_frame": set(),
     "ssh_bytes": {"ssh_frame"},

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from aws_bootstrap import ssh_tunnel
 from aws_bootstrap.errors import UsageError
 from aws_bootstrap.models import ForwardedPort
 from aws_bootstrap.retry import poll
@@ -125,6 +126,23 @@ def test_however_it_ends_its_ssh_ends_too(program, served, number):
         code = end(process, number)
         assert code == (-9 if number == signal.SIGKILL else 128 + number)
         assert eventually(lambda: not clients(folder) and not left_over(folder))
+
+
+def test_the_folder_is_removed_though_ssh_ends_first(tmp_path):
+    """The shell that waits for ssh must not end the one that is about to remove the folder."""
+    folder, programs = tmp_path / "folder", tmp_path / "programs"
+    folder.mkdir()
+    programs.mkdir()
+    slow = programs / "rm"
+    slow.write_text('#!/bin/sh\nsleep 0.3\nexec /bin/rm "$@"\n')
+    slow.chmod(0o755)
+    env = os.environ | {"PATH": f"{programs}:{os.environ['PATH']}"}
+    argv = ["sh", "-c", ssh_tunnel._KEEPER, "sh", str(folder), "sleep", "60"]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, env=env) as keeper:
+        assert keeper.stdin
+        keeper.stdin.close()
+        keeper.wait(20)
+    assert eventually(lambda: not folder.exists())
 
 
 def test_a_port_that_is_taken_is_replaced_and_said(program, served):

@@ -206,6 +206,25 @@ def test_a_filesystem_that_does_not_grow_is_the_missing_half(run, cloud, box, bo
     assert json.loads(done.stdout)["filesystem"] == "not-mounted"
 
 
+def test_the_filesystem_of_a_volume_that_has_the_size_already_is_grown(run, cloud, box, boxes):
+    """An earlier command stopped between the two, or the volume was never modified: EC2 has an error for that."""
+    attached(cloud, box)
+    cloud.fail("DescribeVolumesModifications", "InvalidVolumeModification.NotFound")
+    cloud.calls.clear()
+    done = run("volume", "grow", "aws-gpu1", "--size", "8", "--yes", "-o", "json")
+    assert done.exit_code == 0, done.stderr
+    assert json.loads(done.stdout)["filesystem"] == "grown"
+    assert "ModifyVolume" not in {operation for _, operation in cloud.calls}
+
+
+def test_a_refused_growth_whose_modifications_cannot_be_read_keeps_its_own_error(run, cloud, box, boxes):
+    attached(cloud, box)
+    cloud.fail("ModifyVolume", "VolumeModificationSizeLimitExceeded")
+    cloud.deny(WEST, "DescribeVolumesModifications")
+    code, _, message = failed(run("volume", "grow", "aws-gpu1", "--size", "20", "--yes", "-o", "json"))
+    assert (code, "VolumeModificationSizeLimitExceeded" in message) == (1, True), message
+
+
 @pytest.fixture
 def volume_of_a_box(cloud, box, boxes) -> str:
     """The volume of the box aws-gpu1."""

@@ -22,6 +22,7 @@ from . import bake_box
 from .box import Box
 from .inventory import select
 from .owners import find_owner
+from .pick import running_host
 from .unknown import Calls
 from .unreachable import hint_on_timeout
 
@@ -72,7 +73,7 @@ def plan(app: App, name: str, image_name: str | None) -> PlannedBake:
     BootstrapError if the box does not run or cannot be reached, `image-exists` if there is an image of that name.
     """
     (box,) = select(app, [name], volumes="with-roots")
-    host = _host_of(box)
+    host = running_host(box, "baked")
     if image_name is None:
         image_name = _default_name(host.alias)
     client = app.aws.ec2(box.region)
@@ -110,23 +111,6 @@ def _read_box(app: App, host: Host) -> bake_box.OnBox:
 def _default_name(alias: str) -> str:
     """Return a name that no image has yet: EC2 takes each once in a region."""
     return _NOT_IN_NAME.sub("-", f"aws-bootstrap-{alias}-{datetime.now(UTC):%Y%m%d-%H%M%S}")
-
-
-def _host_of(box: Box) -> Host:
-    """Return how ssh reaches the box. BootstrapError if it does not run, or has no alias on this machine."""
-    if box.instance.state != "running":
-        raise BootstrapError(
-            f"{box.alias or box.instance_id} is {box.instance.state}. Only a box that runs can be baked.",
-            hint=f"Show its state: {PROGRAM} status",
-            code="instance-stopped",
-        )
-    if box.host is None:
-        raise BootstrapError(
-            f"{box.instance_id} has no alias on this machine.",
-            hint=f"Add one: {PROGRAM} cleanup --sync",
-            code="no-alias",
-        )
-    return box.host
 
 
 def _check(box: Box, host: Host, devices: ec2.Devices, image_name: str, *, taken: bool) -> None:

@@ -15,9 +15,9 @@ from ..invocation import PROFILE, PROGRAM, SSH
 from ..models import ExtendReport
 from ..models.facts import seconds_until
 from ..ssh import DEFAULT_TIMEOUTS, LoginTimeouts, Remote, quoted, wrapped
-from ..sshconfig import Host
 from .box import Box
 from .inventory import select
+from .pick import running_host
 from .unreachable import hint_on_timeout
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def apply(app: App, name: str, change: LimitChange) -> ExtendReport:
 
 def change_box(app: App, box: Box, change: LimitChange, timeouts: LoginTimeouts = DEFAULT_TIMEOUTS) -> ExtendReport:
     """Change the limits of this box, as `apply` does. `timeouts` says for how long its login is retried."""
-    host = _host_of(box)
+    host = running_host(box, "extended")
     command = wrapped(quoted(*guardian.change_command(change.for_guardian())))
     try:
         with hint_on_timeout(app, host):
@@ -78,23 +78,6 @@ def change_box(app: App, box: Box, change: LimitChange, timeouts: LoginTimeouts 
         hint = f"It is not known whether the limits changed. See: {PROGRAM} status --gpu"
         raise Interrupted.of(exc, hint=hint) from exc
     return _with_tags(app, _report(box, _limits_in(done, host.alias)))
-
-
-def _host_of(box: Box) -> Host:
-    """Return how ssh reaches the box. BootstrapError if it does not run, or has no alias on this machine."""
-    if box.instance.state != "running":
-        raise BootstrapError(
-            f"{box.alias or box.instance_id} is {box.instance.state}. Only a box that runs can be extended.",
-            hint=f"Start it: {PROGRAM} start {box.alias or box.instance_id}",
-            code="instance-stopped",
-        )
-    if box.host is None:
-        raise BootstrapError(
-            f"{box.instance_id} has no alias on this machine.",
-            hint=f"Add one: {PROGRAM} cleanup --sync",
-            code="no-alias",
-        )
-    return box.host
 
 
 def _limits_in(done: Remote, alias: str) -> dict[str, Any]:

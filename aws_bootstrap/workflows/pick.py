@@ -36,7 +36,7 @@ def host(app: App, name: str | None) -> Host:
         return _named(app, name)
     box = _only_box(app)
     if box.host is None:
-        raise _no_alias(box.instance_id)
+        raise no_alias(box.instance_id)
     return box.host
 
 
@@ -56,7 +56,7 @@ def _named(app: App, name: str) -> Host:
     if found:
         return found
     if name.startswith("i-"):
-        raise _no_alias(name)
+        raise no_alias(name)
     raise not_found([name], known)
 
 
@@ -123,7 +123,24 @@ def _labels(boxes: Sequence[Box]) -> list[str]:
     return labels
 
 
-def _no_alias(instance_id: str) -> BootstrapError:
+def running_host(box: Box, done: str) -> Host:
+    """Return how ssh reaches a box that must run. BootstrapError if it does not, or has no alias on this machine.
+
+    `done`: what can be done to a running box alone, such as "extended".
+    """
+    if box.instance.state != "running":
+        raise BootstrapError(
+            f"{box.alias or box.instance_id} is {box.instance.state}. Only a box that runs can be {done}.",
+            hint=f"Show its state: {PROGRAM} status",
+            code="instance-stopped",
+        )
+    if box.host is None:
+        raise no_alias(box.instance_id)
+    return box.host
+
+
+def no_alias(instance_id: str) -> BootstrapError:
+    """Return the error for a box that this machine has no alias for."""
     return BootstrapError(
         f"{instance_id} has no alias on this machine.",
         hint=f"Add one: {PROGRAM} cleanup --sync",

@@ -8,9 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from .. import output
-from ..errors import BootstrapError, Interrupted, UsageError
+from ..errors import SSH_FAILED, BootstrapError, Interrupted, UsageError
 from ..models import ExecReport, ExecResult, SshReport
-from ..outcomes import SSH_FAILED
 from ..parallel import map_parallel
 from ..ssh import quoted
 from ..ssh_bytes import AfterMark, Errors, Lines, Prefixed, for_terminal, marked

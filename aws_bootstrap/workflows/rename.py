@@ -13,6 +13,7 @@ from ..models import Instance, RenameReport
 from ..outcomes import unread_regions
 from ..sshconfig import Host
 from .inventory import select
+from .pick import no_alias
 from .unknown import Calls
 
 if TYPE_CHECKING:
@@ -28,11 +29,7 @@ def apply(app: App, name: str, new: str) -> RenameReport:
     """
     (box,) = select(app, [name], volumes="none")
     if box.host is None:
-        raise BootstrapError(
-            f"{box.instance_id} has no alias on this machine.",
-            hint=f"Add one: {PROGRAM} cleanup --sync",
-            code="no-alias",
-        )
+        raise no_alias(box.instance_id)
     _check_alias(sshconfig.read(app.paths.ssh_config), box.host, new)
     _check_tag(app, box.instance_id, new)
     calls = Calls(app.lookup_seconds)

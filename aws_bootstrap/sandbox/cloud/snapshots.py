@@ -119,6 +119,17 @@ class Snapshots:
         self.world.scheduler.after(self.world.timing.modifying, lambda: self._show_size(volume))
         return volume
 
+    def describe_volumes_modifications(
+        self, volume_ids: list[str] | None = None, filters: Any = None
+    ) -> list[VolumeModification]:
+        """Return the modifications. As EC2, refuse an id of a volume that was never modified."""
+        for volume_id in volume_ids or ():
+            if not self.get_volume(volume_id).modifications:  # type: ignore[attr-defined]
+                message = f"Modification for volume '{volume_id}' does not exist."
+                raise EC2ClientError("InvalidVolumeModification.NotFound", message)
+        found: list[VolumeModification] = super().describe_volumes_modifications(volume_ids, filters)  # type: ignore[misc]
+        return found
+
     def _show_size(self, volume: Volume) -> None:
         """Show the machine that has the volume its new size."""
         attachment = volume.attachment

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from ... import defaults, ec2, output
-from ...errors import BootstrapError, Interrupted, UsageError
+from ...errors import BootstrapError, IncompleteError, Interrupted, UsageError
 from ...invocation import PROGRAM
 from ...models import Resource, Snapshot, Volume, VolumeReport
 from ...models.cost import gp3_cost, snapshot_cost
@@ -56,17 +57,12 @@ def empty(app: App, size_gb: int, zone: str | None, region: str | None) -> Volum
 def _cheapest_zone(app: App, region: str) -> str:
     """Return the zone in which the default instance type costs the least on spot now: a box must be launched there."""
     prices = ec2.spot_prices(app.aws.ec2(region), [_TYPE])
-    cheapest = min(prices.values(), key=_price, default=None)
+    cheapest = min(prices.values(), key=attrgetter("price"), default=None)
     if cheapest is None:
         raise UsageError(
             f"No zone of {region} has {_TYPE} on spot.", hint=f"Choose a zone: --zone {region}a", code="usage"
         )
     return cheapest.availability_zone
-
-
-def _price(spot: object) -> float:
-    """Return what to compare zones by."""
-    return float(getattr(spot, "price", 0.0))
 
 
 def restored(app: App, snapshot_id: str, zone: str | None, size_gb: int | None) -> VolumeReport:
@@ -117,14 +113,8 @@ def _with_resources(creation: _Creation, error: BootstrapError) -> BootstrapErro
         hints.append(f"Delete what exists: {PROGRAM} volume rm {' '.join(one.id for one in left)}")
     if creation.calls.unknown:
         hints.append(f"EC2 may have created {', '.join(creation.calls.unknown)} anyway: {PROGRAM} volume ls")
-    incomplete = _incomplete(error)
-    return incomplete.add_details(resources=left, hint="\n".join(filter(None, hints)))
-
-
-def _incomplete(error: BootstrapError) -> BootstrapError:
-    from ...errors import IncompleteError
-
-    return IncompleteError(str(error), hint=error.hint, code=error.code)
+    incomplete = IncompleteError(str(error), hint="\n".join(filter(None, hints)), code=error.code)
+    return incomplete.add_details(resources=left)
 
 
 def _usable_snapshot(creation: _Creation, snapshot: Snapshot) -> Snapshot:

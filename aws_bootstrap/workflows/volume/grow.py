@@ -17,6 +17,8 @@ from . import find
 from .find import FoundVolume
 
 if TYPE_CHECKING:
+    from types_boto3_ec2 import EC2Client
+
     from ...app import App
 
 _LIMIT = 300.0
@@ -65,11 +67,14 @@ def plan(app: App, name: str, size_gb: int) -> tuple[FoundVolume, GrowReport]:
 
 def apply(app: App, found: FoundVolume, planned: GrowReport) -> GrowReport:
     """Grow the volume, then its filesystem. What fails after the volume has grown is in the report."""
+    client = app.aws.ec2(planned.region)
     grown = replace(planned, filesystem="not-mounted")
-    if planned.size_gb > planned.previous_size_gb:
-        _grow_volume(app, planned)
+    is_growing = planned.size_gb > planned.previous_size_gb
+    if is_growing:
+        _grow_volume(app, client, planned)
     try:
-        ec2.wait_grown(app.aws.ec2(planned.region), planned.volume_id)
+        if is_growing or ec2.find_growth(client, planned.volume_id, planned.size_gb):
+            ec2.wait_grown(client, planned.volume_id)
         return _with_filesystem(app, found, grown)
     except KeyboardInterrupt as exc:
         command = f"{PROGRAM} volume grow {planned.volume_id} --size {planned.size_gb}"
@@ -79,9 +84,8 @@ def apply(app: App, found: FoundVolume, planned: GrowReport) -> GrowReport:
         return replace(grown, filesystem="failed", filesystem_error=str(exc))
 
 
-def _grow_volume(app: App, planned: GrowReport) -> None:
+def _grow_volume(app: App, client: EC2Client, planned: GrowReport) -> None:
     """Grow the volume. A retry after a lost answer is refused, since EC2 takes one change in six hours: look it up."""
-    client = app.aws.ec2(planned.region)
     calls = Calls(app.lookup_seconds)
     try:
         output.info(f"Growing {planned.volume_id} from {planned.previous_size_gb} to {planned.size_gb} GB")
@@ -95,12 +99,20 @@ def _grow_volume(app: App, planned: GrowReport) -> None:
         calls.settle()
         raise Interrupted.of(exc, hint=f"See its size: {PROGRAM} volume ls") from exc
     except BootstrapError as exc:
-        if ec2.find_growth(client, planned.volume_id, planned.size_gb):
-            return
         if not calls.unknown:
+            if _was_accepted(client, planned):
+                return
             raise
         hint = f"EC2 may have grown it anyway: {PROGRAM} volume ls"
         raise IncompleteError(str(exc), hint=hint, code=exc.code) from exc
+
+
+def _was_accepted(client: EC2Client, planned: GrowReport) -> bool:
+    """Return whether EC2 has accepted the growth though it refused it at last: an earlier answer was lost."""
+    try:
+        return ec2.find_growth(client, planned.volume_id, planned.size_gb) is not None
+    except BootstrapError:
+        return False  # the refusal says more
 
 
 def _with_filesystem(app: App, found: FoundVolume, grown: GrowReport) -> GrowReport:
