@@ -1,0 +1,88 @@
+"""`cluster attach`, `logs` and `cancel`: jobs that were started before."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ...app import App
+from .. import options
+from ..command import Command
+from . import shared
+
+
+@click.command(cls=Command)
+@shared.only_cluster
+@shared.job
+@shared.log_dir
+@options.regions
+@click.pass_obj
+def attach(app: App, /, cluster_id: str | None, job: str | None, log_dir: Path, regions: tuple[str, ...]) -> None:
+    """Follow a job on all nodes to its end.
+
+    The lines of each node are shown with its rank, from the beginning, and written to --log-dir. The exit code is 0
+    only if the job succeeded on all nodes. Ctrl-C detaches: the job goes on.
+
+    \b
+    Examples:
+      aws-bootstrap cluster attach --cluster-id team
+    """
+    from ...workflows.cluster import existing, nodes
+
+    app.show(existing.attach(app, nodes.chosen(app, cluster_id, regions), job, log_dir))
+
+
+@click.command(cls=Command)
+@shared.only_cluster
+@shared.job
+@click.option("--rank", type=click.IntRange(0), metavar="RANK", help="Only this node, its log unchanged.")
+@click.option("--follow", "-f", is_flag=True, help="Go on until the job has ended; a lost connection is renewed.")
+@click.option("--lines", "-n", type=click.IntRange(0), metavar="LINES", help="Only so many lines, from the end.")
+@options.regions
+@click.pass_obj
+def logs(
+    app: App,
+    /,
+    cluster_id: str | None,
+    job: str | None,
+    rank: int | None,
+    regions: tuple[str, ...],
+    **how: bool | int | None,
+) -> None:
+    """Show the logs of a job, node by node.
+
+    The exit code is 0 whatever the job's outcome is: `cluster attach` has that.
+
+    \b
+    Examples:
+      aws-bootstrap cluster logs --cluster-id team -n 20
+      aws-bootstrap cluster logs --cluster-id team --rank 1
+    """
+    from ...workflows.cluster import existing, nodes
+    from ...workflows.logs import Log
+
+    lines, follow = how["lines"], bool(how["follow"])
+    if follow:
+        app.require_streams("Leave out --follow, or wait for the job's end with `cluster attach`.")
+    log = Log(lines=lines, follow=follow)
+    app.show(existing.show_logs(app, nodes.chosen(app, cluster_id, regions), job, rank, log))
+
+
+@click.command(cls=Command)
+@shared.only_cluster
+@shared.job
+@options.regions
+@click.pass_obj
+def cancel(app: App, /, cluster_id: str | None, job: str | None, regions: tuple[str, ...]) -> None:
+    """Stop a job on all nodes, and wait until it has ended there.
+
+    Its processes get SIGTERM, and SIGKILL 10 seconds later. The nodes go on, and bill.
+
+    \b
+    Examples:
+      aws-bootstrap cluster cancel --cluster-id team
+    """
+    from ...workflows.cluster import existing, nodes
+
+    app.show(existing.cancel(app, nodes.chosen(app, cluster_id, regions), job))
