@@ -29,6 +29,12 @@ TAG_IDLE_TIMEOUT = "aws-bootstrap-idle-timeout"
 #: On an instance and its data volume: the options of the launch, so that it can be repeated. A long line goes on in
 #: `aws-bootstrap-launch-2`.
 TAG_SETTINGS = "aws-bootstrap-launch"
+#: On the nodes of a cluster, its placement group and its security group: the id of the cluster.
+TAG_CLUSTER = "aws-bootstrap-cluster"
+#: On a node: its rank in the cluster; and the ranks of all nodes that one RunInstances started, in the order in which
+#: EC2 numbers these. The first is written once the node exists, the second by the call that starts it.
+TAG_RANK = "aws-bootstrap-cluster-rank"
+TAG_RANKS = "aws-bootstrap-cluster-ranks"
 #: On an image: the box that it was baked from, its login user, the version of the setup's files on it, and what the
 #: setup has installed.
 TAG_SOURCE = "aws-bootstrap-source"

@@ -1,6 +1,19 @@
 """EC2 verbs, one file a resource. Each takes a client first, returns facts and prints nothing."""
 
 from ..models.facts import Market
+from .cluster_network import (
+    GROUP_DESCRIPTION,
+    STRATEGY,
+    delete_placement_group,
+    delete_security_group,
+    ensure_placement_group,
+    ensure_traffic_within,
+    find_cluster_groups,
+    find_placement_group,
+    find_placement_groups,
+    shared_name,
+    tag_node,
+)
 from .detaching import wait_detached
 from .endings import console_output, spot_request_statuses
 from .images import (
@@ -16,6 +29,7 @@ from .instances import (
     ENDED,
     UNKNOWN,
     find_by_token,
+    find_cluster,
     find_ended,
     find_instances,
     find_named,
@@ -63,6 +77,7 @@ from .snapshots import (
     find_snapshots,
     wait_completed,
 )
+from .tags import of_ranks as rank_tags
 from .tags import of_settings as settings_tags
 from .types import GPU_PATTERNS, find_instance_types, quota_family
 from .volume_changes import create_volume, find_growth, grow_volume, wait_grown, wait_volume_available
@@ -189,4 +204,17 @@ __all__ = [
     "wait_grown",
     "wait_volume_available",
     "find_named_volume",
+    "GROUP_DESCRIPTION",
+    "STRATEGY",
+    "delete_placement_group",
+    "delete_security_group",
+    "ensure_placement_group",
+    "ensure_traffic_within",
+    "find_cluster",
+    "find_cluster_groups",
+    "find_placement_group",
+    "find_placement_groups",
+    "rank_tags",
+    "shared_name",
+    "tag_node",
 ]

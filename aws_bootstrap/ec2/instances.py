@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from ..aws import translate_aws_errors
-from ..config import TAG_DEADLINE, TAG_IDLE_TIMEOUT, TAG_OWNER
+from ..config import TAG_CLUSTER, TAG_DEADLINE, TAG_IDLE_TIMEOUT, TAG_OWNER
 from ..errors import THROTTLING_CODES, AwsError, BootstrapError, TransientError
 from ..invocation import PROFILE, PROGRAM
 from ..models import Instance, StateChange
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 ALIVE: tuple[InstanceState, ...] = ("pending", "running", "stopping", "stopped", "shutting-down")
 ENDED: tuple[InstanceState, ...] = ("shutting-down", "terminated")
 #: EC2 is eventually consistent: what was created a second ago may not be found yet.
-_NOT_YET_SEEN = ("InvalidKeyPair.NotFound", "InvalidGroup.NotFound")
+_NOT_YET_SEEN = ("InvalidKeyPair.NotFound", "InvalidGroup.NotFound", "InvalidPlacementGroup.Unknown")
 #: In place of a state or type that EC2's reply lacks.
 UNKNOWN: Final = "unknown"
 #: State reasons of an instance whose encrypted disk EC2 may not open. Those of a client error are general,
@@ -99,15 +99,38 @@ def find_named(ec2: EC2Client, name: str) -> list[Instance]:
     return sorted(_filtered(ec2, filters), key=_age)
 
 
+def find_cluster(ec2: EC2Client, cluster_id: str) -> list[Instance]:
+    """Return the nodes of a cluster in the client's region that are not terminated, by rank."""
+    filters: list[FilterTypeDef] = [
+        tags.CREATED_BY_FILTER,
+        {"Name": f"tag:{TAG_CLUSTER}", "Values": [cluster_id]},
+        {"Name": "instance-state-name", "Values": list(ALIVE)},
+    ]
+    return sorted(_filtered(ec2, filters), key=_rank)
+
+
+def _rank(instance: Instance) -> tuple[int, datetime]:
+    """Return what to sort nodes by."""
+    return instance.rank or 0, _age(instance)
+
+
 def find_by_token(ec2: EC2Client, client_token: str) -> list[Instance]:
-    """Return the instances that a RunInstances with this token started."""
-    return _filtered(ec2, [{"Name": "client-token", "Values": [client_token]}])
+    """Return the instances that a RunInstances with this token started, in the order of their launch indexes."""
+    started = _filtered(ec2, [{"Name": "client-token", "Values": [client_token]}])
+    return sorted(started, key=_launch_index)
+
+
+def _launch_index(instance: Instance) -> int:
+    """Return what to sort the instances of one launch by."""
+    return instance.launch_index
 
 
 def start_instances(
     ec2_once: EC2Client, request: InstanceRequest, count: int = 1, *, sleep: Callable[[float], None] = time.sleep
 ) -> list[Instance]:
     """Start so many instances, or none; return them. `ec2_once` must be a client without SDK retries.
+
+    A request that names a `least` number may start fewer.
 
     Throttled requests and lost answers are retried here, with the same client token, so that nothing can start twice.
     """
@@ -139,7 +162,8 @@ def _run_instances(ec2_once: EC2Client, parameters: RunInstancesRequestTypeDef) 
     region = ec2_once.meta.region_name
     # A reply without an instance cannot be read: what was started is looked up.
     first, *others = reply["Instances"]
-    return [_instance(raw, region) for raw in (first, *others)]
+    started = [_instance(raw, region) for raw in (first, *others)]
+    return sorted(started, key=_launch_index)
 
 
 def _add_region(error: AwsError, region: str) -> None:
@@ -304,10 +328,6 @@ def _instance(raw: InstanceTypeDef, region: str) -> Instance:
     lifecycle: Market = "on-demand"
     if raw.get("InstanceLifecycle") == "spot":
         lifecycle = "spot"
-    group_ids: list[str] = []
-    for group in raw.get("SecurityGroups", []):
-        if "GroupId" in group:
-            group_ids.append(group["GroupId"])
     known_tags = tags.values(raw.get("Tags", []))
     state: InstanceState = raw.get("State", {}).get("Name", UNKNOWN)
     reason = raw.get("StateReason", {})
@@ -325,14 +345,27 @@ def _instance(raw: InstanceTypeDef, region: str) -> Instance:
         ended_at=_state_change_time(raw) if state in ENDED else None,
         spot_request_id=raw.get("SpotInstanceRequestId") or None,
         image_id=raw.get("ImageId", ""),
-        group_ids=tuple(group_ids),
+        group_ids=_group_ids(raw),
         subnet_id=raw.get("SubnetId", ""),
         vpc_id=raw.get("VpcId", ""),
         owner=known_tags.get(TAG_OWNER),
         deadline=tags.time(known_tags.get(TAG_DEADLINE)),
         idle_timeout=tags.whole_number(known_tags.get(TAG_IDLE_TIMEOUT)),
         settings=tags.settings(known_tags),
+        private_ip=raw.get("PrivateIpAddress") or None,
+        cluster=known_tags.get(TAG_CLUSTER),
+        rank=tags.rank(known_tags, raw.get("AmiLaunchIndex", 0)),
+        launch_index=raw.get("AmiLaunchIndex", 0),
     )
+
+
+def _group_ids(raw: InstanceTypeDef) -> tuple[str, ...]:
+    """Return the ids of the instance's security groups."""
+    found: list[str] = []
+    for group in raw.get("SecurityGroups", []):
+        if "GroupId" in group:
+            found.append(group["GroupId"])
+    return tuple(found)
 
 
 @translate_aws_errors(reading=False)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..aws import translate_aws_errors
-from ..config import CREATED_BY, TAG_CREATED_BY, TAG_OWNER
+from ..config import CREATED_BY, TAG_CLUSTER, TAG_CREATED_BY, TAG_OWNER
 from ..errors import AwsError, BootstrapError
 from ..invocation import PROFILE
 from ..models import Network, SecurityGroup, Subnet
@@ -66,17 +66,18 @@ def _network_of(ec2: EC2Client, subnet_ids: Sequence[str]) -> Network:
 @translate_aws_errors()
 def find_security_groups(ec2: EC2Client, name: str) -> list[SecurityGroup]:
     """Return the groups of that name in the region, one a VPC, with their ingress rules."""
-    return _filtered(ec2, [{"Name": "group-name", "Values": [name]}])
+    return security_groups(ec2, [{"Name": "group-name", "Values": [name]}])
 
 
 @translate_aws_errors()
 def get_security_groups(ec2: EC2Client, group_ids: Iterable[str]) -> list[SecurityGroup]:
     """Return the groups of these ids; unknown ids are left out."""
-    return _filtered(ec2, [{"Name": "group-id", "Values": sorted(group_ids)}])
+    return security_groups(ec2, [{"Name": "group-id", "Values": sorted(group_ids)}])
 
 
-def _filtered(ec2: EC2Client, filters: list[FilterTypeDef]) -> list[SecurityGroup]:
-    """Return the groups that DescribeSecurityGroups finds by these filters."""
+@translate_aws_errors()
+def security_groups(ec2: EC2Client, filters: list[FilterTypeDef]) -> list[SecurityGroup]:
+    """Return the groups that DescribeSecurityGroups finds by these filters, with their ingress rules."""
     found: list[SecurityGroup] = []
     for page in ec2.get_paginator("describe_security_groups").paginate(Filters=filters):
         for raw in page["SecurityGroups"]:
@@ -116,11 +117,13 @@ def ensure_security_group(
     name: str,
     found: SecurityGroup | None,
     user_tags: Mapping[str, str] | None = None,
+    *,
+    description: str = "SSH access for aws-bootstrap",
 ) -> tuple[SecurityGroup, bool]:
     """Create the VPC's group of that name unless it was found before. Return it, and whether it was created now."""
     if found:
         return found, False
-    return _create(ec2, vpc_id, name, user_tags)
+    return _create(ec2, vpc_id, name, user_tags, description)
 
 
 def ensure_ingress(
@@ -153,13 +156,15 @@ def ensure_ingress(
         raise refusals[-1]
 
 
-def _create(ec2: EC2Client, vpc_id: str, name: str, user_tags: Mapping[str, str] | None) -> tuple[SecurityGroup, bool]:
+def _create(
+    ec2: EC2Client, vpc_id: str, name: str, user_tags: Mapping[str, str] | None, description: str
+) -> tuple[SecurityGroup, bool]:
     """Create the group; return it, and True. Where another launch was quicker, return that one's group, and False."""
     try:
         with translate_aws_errors():
             created = ec2.create_security_group(
                 GroupName=name,
-                Description="SSH access for aws-bootstrap",
+                Description=description,
                 VpcId=vpc_id,
                 TagSpecifications=[tags.specification("security-group", name, user_tags)],
             )
@@ -184,8 +189,24 @@ def _group(raw: SecurityGroupTypeDef) -> SecurityGroup:
         for cidr in _cidrs(permission):
             rules.add((first, last, cidr))
     named = tags.values(raw.get("Tags", []))
-    created_by_us = named.get(TAG_CREATED_BY) == CREATED_BY
-    return SecurityGroup(raw["GroupId"], raw["VpcId"], frozenset(rules), created_by_us, named.get(TAG_OWNER))
+    return SecurityGroup(
+        raw["GroupId"],
+        raw["VpcId"],
+        frozenset(rules),
+        created_by_us=named.get(TAG_CREATED_BY) == CREATED_BY,
+        owner=named.get(TAG_OWNER),
+        cluster=named.get(TAG_CLUSTER),
+        allows_itself=_allows_itself(raw),
+    )
+
+
+def _allows_itself(raw: SecurityGroupTypeDef) -> bool:
+    """Return whether the group has a rule for all traffic from itself."""
+    for permission in raw.get("IpPermissions", []):
+        sources = [pair.get("GroupId") for pair in permission.get("UserIdGroupPairs", [])]
+        if permission.get("IpProtocol") == "-1" and raw["GroupId"] in sources:
+            return True
+    return False
 
 
 def _ports(permission: IpPermissionOutputTypeDef) -> tuple[int, int] | None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         BlockDeviceMappingTypeDef,
         InstanceMarketOptionsRequestTypeDef,
         InstanceNetworkInterfaceSpecificationTypeDef,
+        PlacementTypeDef,
         RunInstancesRequestTypeDef,
         SpotMarketOptionsTypeDef,
         TagSpecificationTypeDef,
@@ -46,14 +47,26 @@ class InstanceRequest:
     user_tags: Mapping[str, str] = field(default_factory=dict)
     #: Further tags of the instance alone.
     instance_tags: Mapping[str, str] = field(default_factory=dict)
+    #: The security group of its cluster, beside `group_id`, and the placement group.
+    cluster_group_id: str | None = None
+    placement_group: str | None = None
+    #: How many instances are enough. None: as many as are requested.
+    least: int | None = None
+
+    @property
+    def group_ids(self) -> list[str]:
+        """Return the ids of its security groups."""
+        if self.cluster_group_id is None:
+            return [self.group_id]
+        return [self.group_id, self.cluster_group_id]
 
 
 def run_parameters(request: InstanceRequest, count: int) -> RunInstancesRequestTypeDef:
-    """Return the parameters of RunInstances for exactly so many instances; everything that it creates is tagged."""
+    """Return the parameters of RunInstances for so many instances; everything that it creates is tagged."""
     parameters: RunInstancesRequestTypeDef = {
         "ImageId": request.image.image_id,
         "InstanceType": cast("InstanceTypeType", request.instance_type),
-        "MinCount": count,
+        "MinCount": request.least or count,
         "MaxCount": count,
         "KeyName": request.key_name,
         "ClientToken": request.client_token,
@@ -69,15 +82,26 @@ def run_parameters(request: InstanceRequest, count: int) -> RunInstancesRequestT
     if request.user_data:
         # botocore encodes bytes as well, which the types do not say.
         parameters["UserData"] = cast("str", request.user_data)
-    if request.availability_zone:
-        parameters["Placement"] = {"AvailabilityZone": request.availability_zone}
+    placement = _placement(request)
+    if placement:
+        parameters["Placement"] = placement
     if request.market == "spot":
         parameters["InstanceMarketOptions"] = _spot_options(request.max_price)
     if request.subnet_id:
-        parameters["NetworkInterfaces"] = [_network_interface(request.subnet_id, request.group_id)]
+        parameters["NetworkInterfaces"] = [_network_interface(request.subnet_id, request.group_ids)]
     else:
-        parameters["SecurityGroupIds"] = [request.group_id]
+        parameters["SecurityGroupIds"] = request.group_ids
     return parameters
+
+
+def _placement(request: InstanceRequest) -> PlacementTypeDef:
+    """Return where the instances must be; empty where EC2 chooses."""
+    placement: PlacementTypeDef = {}
+    if request.availability_zone:
+        placement["AvailabilityZone"] = request.availability_zone
+    if request.placement_group:
+        placement["GroupName"] = request.placement_group
+    return placement
 
 
 def _root_volume(request: InstanceRequest) -> BlockDeviceMappingTypeDef:
@@ -113,11 +137,11 @@ def _spot_options(max_price: float | None) -> InstanceMarketOptionsRequestTypeDe
     return {"MarketType": "spot", "SpotOptions": options}
 
 
-def _network_interface(subnet_id: str, group_id: str) -> InstanceNetworkInterfaceSpecificationTypeDef:
+def _network_interface(subnet_id: str, group_ids: list[str]) -> InstanceNetworkInterfaceSpecificationTypeDef:
     """Return the interface in a subnet of the user's choice, where the public address must be requested."""
     return {
         "DeviceIndex": 0,
         "SubnetId": subnet_id,
-        "Groups": [group_id],
+        "Groups": group_ids,
         "AssociatePublicIpAddress": True,
     }

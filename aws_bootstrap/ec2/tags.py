@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from ..config import CREATED_BY, TAG_CREATED_BY, TAG_SETTINGS
+from ..config import CREATED_BY, TAG_CLUSTER, TAG_CREATED_BY, TAG_RANK, TAG_RANKS, TAG_SETTINGS
 
 if TYPE_CHECKING:
     from types_boto3_ec2.literals import ResourceTypeType
@@ -80,6 +80,53 @@ def whole_number(value: str | None) -> int | None:
     if value and value.isdecimal():
         return int(value)
     return None
+
+
+def of_ranks(cluster_id: str, ranks: Sequence[int]) -> dict[str, str]:
+    """Return the tags of a call that starts nodes of these ranks: all instances of one call get the same tags."""
+    tagged = {TAG_CLUSTER: cluster_id, TAG_RANKS: _range_text(ranks)}
+    if len(ranks) == 1:
+        tagged[TAG_RANK] = str(ranks[0])
+    return tagged
+
+
+def rank(named: Mapping[str, str], launch_index: int) -> int | None:
+    """Return the rank that a node's tags hold; None for a box of its own.
+
+    Before it has a tag of its own it follows from the ranks of its call, in the order of EC2's launch indexes.
+    """
+    own = whole_number(named.get(TAG_RANK))
+    if own is not None or TAG_CLUSTER not in named:
+        return own
+    of_call = _range_numbers(named.get(TAG_RANKS, ""))
+    if launch_index < len(of_call):
+        return of_call[launch_index]
+    return None
+
+
+def _range_text(numbers: Sequence[int]) -> str:
+    """Return ascending numbers as ranges, such as `0-3,6`: a tag holds few characters."""
+    ranges: list[list[int]] = []
+    for number in numbers:
+        if ranges and number == ranges[-1][-1] + 1:
+            ranges[-1][-1] = number
+        else:
+            ranges.append([number, number])
+    words: list[str] = []
+    for first, last in ranges:
+        words.append(str(first) if first == last else f"{first}-{last}")
+    return ",".join(words)
+
+
+def _range_numbers(text: str) -> list[int]:
+    """Return the numbers of such ranges; none where somebody wrote something else."""
+    numbers: list[int] = []
+    for word in text.split(","):
+        first, _, last = word.partition("-")
+        if not first.isdecimal() or not (last or first).isdecimal():
+            return []
+        numbers += range(int(first), int(last or first) + 1)
+    return numbers
 
 
 def of_user(named: Mapping[str, str]) -> tuple[tuple[str, str], ...]:

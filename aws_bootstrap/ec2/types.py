@@ -45,6 +45,7 @@ def _instance_type(raw: InstanceTypeInfoTypeDef) -> InstanceType:
         architectures=tuple(raw.get("ProcessorInfo", {}).get("SupportedArchitectures", ())),
         gpu=_gpu(raw),
         gpu_memory_mib=_gpu_memory(raw),
+        placement_strategies=tuple(raw.get("PlacementGroupInfo", {}).get("SupportedStrategies", ())),
     )
 
 

@@ -48,6 +48,8 @@ class InstanceType:
     gpu: str | None = None
     #: The memory of each GPU; None without a GPU, or if EC2's reply lacks it.
     gpu_memory_mib: int | None = None
+    #: The strategies of placement groups that it can be in.
+    placement_strategies: tuple[str, ...] = ()
 
     @property
     def gpu_memory_gb(self) -> int:
@@ -90,6 +92,24 @@ class SecurityGroup:
     created_by_us: bool = False
     #: The principal that created it, by its tag.
     owner: str | None = None
+    #: The id of the cluster that it is for, by its tag; None for any other group.
+    cluster: str | None = None
+    #: Whether one of its rules allows all traffic from the group itself.
+    allows_itself: bool = False
+
+
+@dataclass(frozen=True)
+class PlacementGroup:
+    """A placement group: instances in it are close to each other, in one zone."""
+
+    name: str
+    region: str
+    strategy: str
+    state: str
+    created_by_us: bool
+    #: The principal that created it, by its tag, and the id of the cluster that it is for.
+    owner: str | None = None
+    cluster: str | None = None
 
 
 @dataclass(frozen=True)
@@ -221,6 +241,13 @@ class Instance:
     idle_timeout: int | None = None
     #: The options of its launch, in one line; None if its tags do not have them.
     settings: str | None = None
+    #: Its address within its VPC.
+    private_ip: str | None = None
+    #: The id of its cluster and its rank there, by its tags; None for a box of its own.
+    cluster: str | None = None
+    rank: int | None = None
+    #: Its number among the instances that one RunInstances started, from 0.
+    launch_index: int = 0
 
 
 def seconds_until(deadline: datetime | None, now: datetime) -> float | None:

@@ -22,6 +22,7 @@ from aws_bootstrap.aws import Aws
 from aws_bootstrap.aws_errors import to_aws_error
 from aws_bootstrap.errors import SshError
 from aws_bootstrap.sandbox.cloud.volumes import with_any_tag_key
+from aws_bootstrap.tests.cloud_placement import PlacementGroups
 from aws_bootstrap.tests.faults import Faults
 
 REGIONS = ("eu-west-1", "us-east-1", "us-west-2")
@@ -82,6 +83,7 @@ class Cloud(Aws):
     def __init__(self) -> None:
         super().__init__()
         self.quotas = Quotas()
+        self.placement_groups = PlacementGroups()
         self.faults = Faults()
         self.list_price: float | dict[str, float] | None = 0.526
         """The on-demand price of every type, or by type; None: the price list does not answer."""
@@ -162,7 +164,8 @@ class Cloud(Aws):
             if service == "pricing" and self.list_price is not None:
                 return _ok({"PriceList": self._products(json.loads(params["body"])["Filters"])})
             if service != "service-quotas":
-                return self._way(model.name)
+                about_groups = self.placement_groups.answer(region, model.name, params["body"])
+                return about_groups or self._way(model.name)
             return self.faults.around(region, model.name, lambda: self.quotas.answer(params, region, model.name))
 
         client.meta.events.unregister("before-send", botocore_stubber)

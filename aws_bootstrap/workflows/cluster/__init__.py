@@ -1,0 +1,1 @@
+"""Clusters: boxes that run one job together. One file a verb."""
