@@ -10,6 +10,14 @@ from .cleanup import (
     DeletedVolume,
     VolumeEntry,
 )
+from .cluster_job import (
+    ClusterCancelReport,
+    ClusterJobReport,
+    ClusterLogReport,
+    JobRestart,
+    NodeLog,
+    NodeResult,
+)
 from .completion import CompletionScript
 from .config_report import ConfigChange, ConfigFile, ConfigReport, ConfigTrust, ConfigValue
 from .cost import MonthlyCost, Prices, TypePrice
@@ -73,6 +81,12 @@ from .volume import (
 )
 
 __all__ = [
+    "ClusterCancelReport",
+    "ClusterJobReport",
+    "ClusterLogReport",
+    "JobRestart",
+    "NodeLog",
+    "NodeResult",
     "RunReport",
     "RunList",
     "Run",

@@ -5,15 +5,23 @@ from __future__ import annotations
 import click
 
 from ..command import Group
+from .jobs import attach, cancel, logs
+from .run import run
 
 
 @click.group(cls=Group)
 def cluster() -> None:
-    """Launch several boxes as one cluster, and run jobs on all of them."""
+    """Launch several boxes as one cluster, and run jobs on all of them.
+
+    \b
+    Examples:
+      aws-bootstrap cluster run --cluster-id train train.py
+      aws-bootstrap cluster logs --cluster-id train
+    """
 
 
 # To add a command, write its file and add it here, in the order of use.
-COMMANDS: tuple[click.Command, ...] = ()
+COMMANDS: tuple[click.Command, ...] = (run, logs, attach, cancel)
 
 for _command in COMMANDS:
     cluster.add_command(_command)

@@ -26,7 +26,8 @@ def attach(app: App, /, cluster_id: str | None, job: str | None, log_dir: Path, 
 
     \b
     Examples:
-      aws-bootstrap cluster attach --cluster-id team
+      aws-bootstrap cluster attach
+      aws-bootstrap cluster attach --cluster-id train
     """
     from ...workflows.cluster import existing, nodes
 
@@ -56,8 +57,8 @@ def logs(
 
     \b
     Examples:
-      aws-bootstrap cluster logs --cluster-id team -n 20
-      aws-bootstrap cluster logs --cluster-id team --rank 1
+      aws-bootstrap cluster logs --cluster-id train -n 20
+      aws-bootstrap cluster logs --cluster-id train --rank 1
     """
     from ...workflows.cluster import existing, nodes
     from ...workflows.logs import Log
@@ -81,7 +82,8 @@ def cancel(app: App, /, cluster_id: str | None, job: str | None, regions: tuple[
 
     \b
     Examples:
-      aws-bootstrap cluster cancel --cluster-id team
+      aws-bootstrap cluster cancel
+      aws-bootstrap cluster cancel --cluster-id train
     """
     from ...workflows.cluster import existing, nodes
 

@@ -159,8 +159,9 @@ def stop(spec):
 
 def stop_unit(name):
     """Have systemd stop a run: it sends SIGTERM, after 90 s SIGKILL."""
-    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    subprocess.run(["sudo", "-n", shutil.which("systemctl") or "systemctl", "stop", unit(name)], **quiet)
+    words = ["sudo", "-n", shutil.which("systemctl") or "systemctl", "stop", unit(name)]
+    nothing = subprocess.DEVNULL
+    subprocess.run(words, stdin=nothing, stdout=nothing, stderr=nothing)
 
 
 # --- list --------------------------------------------------------------------------------------------------

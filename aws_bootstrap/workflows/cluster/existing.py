@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,7 @@ from ... import output
 from ...errors import BootstrapError, Interrupted
 from ...invocation import PROGRAM
 from ...models import ClusterCancelReport, ClusterJobReport, ClusterLogReport, NodeLog
-from ...parallel import map_parallel
+from ...parallel import map_few_at_once
 from ...ssh_bytes import Frames, Lines, Prefixed
 from ...ssh_frame import Tail
 from ...ssh_session import Sessions
@@ -58,20 +58,25 @@ def find(app: App, cluster: Cluster, name: str | None) -> Found:
     chosen = name or _newest(parts_by_node)
     if chosen is None:
         return Found(None, False, tuple(unknown))
-    members: list[Node] = []
-    is_running = False
-    for node, parts in parts_by_node.items():
-        for part in parts:
-            if part["id"] == chosen:
-                members.append(node)
-                is_running = is_running or part["state"] == "running"
-    if not members:
+    states = _states_of(chosen, parts_by_node)
+    if not states:
         raise BootstrapError(
             f"{cluster.cluster_id} has no job {name}.",
             hint=f"Show the log of its newest one: {PROGRAM} cluster logs --cluster-id {cluster.cluster_id}",
             code="not-found",
         )
-    return Found(Job(chosen, cluster.cluster_id, tuple(members)), is_running, tuple(unknown))
+    job = Job(chosen, cluster.cluster_id, tuple(states))
+    return Found(job, "running" in states.values(), tuple(unknown))
+
+
+def _states_of(name: str, parts_by_node: Mapping[Node, Sequence[Mapping[str, Any]]]) -> dict[Node, str]:
+    """Return the nodes that have a part of the job, by rank, and its states there."""
+    states: dict[Node, str] = {}
+    for node, parts in parts_by_node.items():
+        for part in parts:
+            if part["id"] == name:
+                states[node] = part["state"]
+    return states
 
 
 def _newest(parts_by_node: Mapping[Node, Sequence[Mapping[str, Any]]]) -> str | None:
@@ -104,12 +109,14 @@ def get(app: App, cluster: Cluster, name: str | None) -> tuple[Job, Found]:
 
 
 def attach(app: App, cluster: Cluster, name: str | None, log_dir: Path) -> ClusterJobReport:
-    """Follow a job on all nodes to its end, and write its logs. Return how it has ended. An interrupt leaves it alone."""
+    """Follow a job on all nodes to its end, and write its logs. Return how it has ended. An interrupt detaches."""
     job, found = get(app, cluster, name)
     folder = new_log_dir(log_dir, job)
+    following = Following(app, job, folder)
     try:
-        ends = Following(app, job, folder).run()
+        ends = following.run()
     except KeyboardInterrupt as exc:
+        following.close()
         words = f"--cluster-id {job.cluster_id} --job {job.name}"
         hint = f"The job goes on. Follow it again: {PROGRAM} cluster attach {words}"
         raise Interrupted.of(exc, hint=hint) from exc
@@ -134,10 +141,10 @@ def show_logs(app: App, cluster: Cluster, name: str | None, rank: int | None, lo
     log = replace(log, run=job.name)
     with Sessions(app.ssh) as sessions:
         read = partial(_log_of, app, sessions, log, is_alone=rank is not None)
+        at_once = 1  # those that are shown come one after the other
         if log.follow or not app.passes_streams:
-            shown = map_parallel(read, nodes)
-        else:
-            shown = [read(node) for node in nodes]
+            at_once = len(nodes)
+        shown = map_few_at_once(read, nodes, at_once)
     results: list[NodeLog] = []
     for node, error in found.unknown:
         if rank in (None, node.rank):
@@ -153,7 +160,7 @@ def _log_rank(log: NodeLog) -> int:
 def _log_of(app: App, sessions: Sessions, log: logs.Log, node: Node, *, is_alone: bool) -> NodeLog:
     """Pass on the log of one node, or return its end for a document."""
     tail = Tail(KEPT_BYTES)
-    write = tail.take
+    write: Callable[[bytes], object] = tail.take
     lines = Lines(Prefixed(f"rank {node.rank}", app.console.pass_on).take)
     if app.passes_streams:
         write = app.console.pass_on if is_alone else lines.take

@@ -55,17 +55,20 @@ class Following:
         self.ends: dict[int, End] = {}
 
     def run(self) -> list[End]:
-        """Follow all parts to their ends. Return these by rank."""
+        """Follow all parts to their ends. Return these by rank. After an interrupt they are followed until `close`."""
         calls: list[Callable[[], None]] = [self._give_up_late_ones]
         for node in self._job.nodes:
             self._sessions[node.rank] = Sessions(self._app.ssh)
         for node in self._job.nodes:
             calls.append(partial(self._follow, node))
-        try:
-            run_parallel(calls)
-        finally:
-            self._end_all()
+        run_parallel(calls)
         return [self.ends[node.rank] for node in self._job.nodes]
+
+    def close(self, seconds: float = 0.0) -> None:
+        """Wait at most so long for the ends of all parts, and follow none any more."""
+        with self._changed:
+            self._changed.wait_for(self._all_have_ended, timeout=seconds)
+        self._end_all()
 
     def _follow(self, node: Node) -> None:
         """Follow the part of one node, and note how it has ended."""

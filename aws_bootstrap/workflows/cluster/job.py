@@ -1,7 +1,7 @@
 """A job of a cluster: its name, what each node gets of it, and how its parts are started and stopped.
 
-On each node it is a run (`workflows/runs.py`) of the same name, whose command is the agent of resources/gang. The agents
-end it everywhere when anything goes wrong on one node: see HELP in docs/multi-node-training.md.
+On each node it is a run (`workflows/runs.py`) of the same name, whose command is the agent of resources/gang. The
+agents end it everywhere when anything goes wrong on one node.
 """
 
 from __future__ import annotations

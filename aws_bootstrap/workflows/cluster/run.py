@@ -14,6 +14,7 @@ from ...errors import BootstrapError, Interrupted
 from ...invocation import PROGRAM
 from ...models import ClusterJobReport, JobRestart, NodeResult
 from ...parallel import map_parallel
+from ...ssh import quoted
 from ...ssh_tunnel import Connection, opened
 from .. import runs
 from ..unreachable import hint_on_timeout
@@ -27,6 +28,10 @@ from .outcome import report_of
 
 if TYPE_CHECKING:
     from ...app import App
+
+
+#: For the last lines of the logs, once the job is stopped.
+_LAST_WORDS_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
@@ -85,6 +90,7 @@ class Attempt:
         self._region = region
         self._restarts = tuple(restarts)
         self._log_dir: Path | None = None
+        self._following: Following | None = None
         #: Whether it may run on a node.
         self._may_run = False
 
@@ -94,7 +100,8 @@ class Attempt:
             self._begin()
             if self._request.detach:
                 return self._running()
-            ends = Following(self._app, self._job, self._log_dir).run()
+            self._following = Following(self._app, self._job, self._log_dir)
+            ends = self._following.run()
         except KeyboardInterrupt as exc:
             raise self._stopped(Interrupted.of(exc)) from exc
         except BootstrapError as exc:
@@ -107,10 +114,10 @@ class Attempt:
     def _begin(self) -> None:
         """Connect to all nodes, send the code, and start."""
         nodes = self._job.nodes
-        if not self._request.detach:
-            self._log_dir = new_log_dir(self._request.log_dir, self._job)
         with connected(self._app, nodes) as connections:
             check_free(self._job, connections)
+            if not self._request.detach:
+                self._log_dir = new_log_dir(self._request.log_dir, self._job)
             if self._request.sync:
                 self._send(connections)
             with output.working(f"Starting {self._job.name}"):
@@ -150,9 +157,11 @@ class Attempt:
         job = self._job
         with output.working(f"Stopping {job.name} on all nodes"):
             parts = jobs.stop(self._app, job.name, job.nodes)
+            if self._following:
+                self._following.close(_LAST_WORDS_SECONDS)
         hints = [error.hint, jobs.not_stopped(job.cluster_id, job.nodes, parts)]
         if self._request.again:
-            hints.append(f"Run it again: {PROGRAM} {runs.quoted(*self._request.again)}")
+            hints.append(f"Run it again: {PROGRAM} {quoted(*self._request.again)}")
         error.add_details(hint="\n".join(filter(None, hints)) or None)
         ends: list[End] = []
         for node, part in zip(job.nodes, parts, strict=True):
