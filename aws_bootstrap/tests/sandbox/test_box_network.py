@@ -21,7 +21,7 @@ from .test_boxes import ON_2222, Login, box
 TORCHRUN = FAKES / "torchrun.py"
 SERVE = "import socket, sys; held = socket.create_server((sys.argv[1], 5000)); held.accept()[0].sendall(b'hello')"
 CONNECT = "import socket, sys; print(socket.create_connection((sys.argv[1], 5000), 5).recv(9).decode())"
-SHOW = "import json, os, sys; sys.stdout.write(json.dumps([dict(os.environ), sys.argv[1:]]) + chr(10))"
+SHOW = "import json, os, sys; os.write(1, json.dumps([dict(os.environ), sys.argv[1:]]).encode() + bytes([10]))"
 needs_ssh = pytest.mark.skipif(shutil.which("ssh") is None, reason="no ssh client")
 
 
@@ -183,7 +183,9 @@ def test_a_box_has_torchrun_with_pytorch_and_a_process_for_each_gpu(boxes, tmp_p
     login = box(boxes, tmp_path, InstanceType="g4dn.12xlarge")
     assert [line[:5] for line in login.said("nvidia-smi -L").splitlines()] == ["GPU 0", "GPU 1", "GPU 2", "GPU 3"]
     login.said("uv venv -q venv && uv pip install -q --python venv/bin/python torch")
-    login.said("echo 'import os, torch; print(os.environ[\"RANK\"], torch.cuda.device_count())' > t.py")
+    # One write a line: the processes share the output.
+    script = b"import os, torch\nos.write(1, f'{os.environ[\"RANK\"]} {torch.cuda.device_count()}\\n'.encode())\n"
+    login.said("cat > t.py", stdin=script)
     for program in ("venv/bin/torchrun", "venv/bin/python -m torch.distributed.run"):
         said = login.said(f"{program} --standalone --nproc-per-node auto t.py")
         assert sorted(said.splitlines()) == ["0 4", "1 4", "2 4", "3 4"]
