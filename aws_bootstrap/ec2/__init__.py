@@ -77,6 +77,7 @@ from .snapshots import (
     find_snapshots,
     wait_completed,
 )
+from .tags import of_cluster as cluster_tag
 from .tags import of_ranks as rank_tags
 from .tags import of_settings as settings_tags
 from .types import GPU_PATTERNS, find_instance_types, quota_family
@@ -205,6 +206,7 @@ __all__ = [
     "wait_volume_available",
     "find_named_volume",
     "GROUP_DESCRIPTION",
+    "cluster_tag",
     "STRATEGY",
     "delete_placement_group",
     "delete_security_group",
