@@ -16,15 +16,36 @@ import re
 import stat
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from .defaults import SSH_PORT
+from . import sshconfig_block
 from .errors import BootstrapError
 from .files import ensure_private_folder, write_whole
+from .sshconfig_block import Host
 
 if TYPE_CHECKING:
     from pathlib import Path  # at run time where it is used: shell completion does without
+
+__all__ = [
+    "Host",
+    "add",
+    "broken",
+    "cannot",
+    "check_path",
+    "check_writable",
+    "edit",
+    "find",
+    "find_in",
+    "host_patterns",
+    "hosts",
+    "named",
+    "next_alias",
+    "read",
+    "remove",
+    "with_host",
+    "without_host",
+]
 
 _BEGIN = r"^# >>> aws-bootstrap \[(?P<id>[^\]\r\n]+)\] >>>[ \t]*\r?\n"
 _BLOCK = re.compile(
@@ -33,7 +54,6 @@ _BLOCK = re.compile(
     re.MULTILINE,
 )
 _MARKER = re.compile(r"^# (?:>>>|<<<) aws-bootstrap \[(?P<id>[^\]\r\n]+)\]", re.MULTILINE)
-_CLOSING_LINE = "Host *"
 #: The first name of a block. ssh and printed commands are given it as it is.
 _ALIAS = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(?:\s|\Z)")
 _HOST_LINE = re.compile(r"^[\s=]*Host[\s=](?P<patterns>.*)", re.IGNORECASE)
@@ -45,29 +65,13 @@ _OLD_DRAFT_SECONDS = 3600.0
 _MARKER_BYTES = b"# >>> aws-bootstrap ["
 
 
-@dataclass(frozen=True)
-class Host:
-    """One alias and how to reach it. `region` is None in blocks that older versions wrote."""
-
-    instance_id: str
-    alias: str
-    hostname: str
-    user: str
-    identity_file: str
-    known_hosts: str
-    port: int = SSH_PORT
-    region: str | None = None
-    #: The options of the launch in one line; None if the block does not have them.
-    settings: str | None = None
-
-
 def hosts(text: str) -> list[Host]:
     """Return the managed hosts in the text, without blocks that lack an address, or an alias that is a plain word."""
     found: list[Host] = []
     for block in _BLOCK.finditer(text):
-        words = _words(block["body"])
+        words = sshconfig_block.words(block["body"])
         if _ALIAS.match(words.get("host", "")) and "hostname" in words:
-            found.append(_host(block["id"], words))
+            found.append(sshconfig_block.host(block["id"], words))
     return found
 
 
@@ -100,7 +104,7 @@ def _is_within(position: int, spans: Iterable[tuple[int, int]]) -> bool:
 
 def with_host(text: str, host: Host) -> str:
     """Return the text with this host's block at its top, in place of an older block of the same instance."""
-    block = _render(host).replace("\n", _line_end(text))
+    block = sshconfig_block.render(host).replace("\n", _line_end(text))
     return block + without_host(text, host.instance_id)
 
 
@@ -120,7 +124,7 @@ def _line_end_undone(before: str, block: str) -> str:
 
     They put it below the last line. If that line had no end, it got one like the block's own, and the block had none.
     """
-    if block.endswith("\n") or _CLOSING_LINE in block.splitlines():
+    if block.endswith("\n") or sshconfig_block.CLOSING_LINE in block.splitlines():
         return before
     return before.removesuffix(_line_end(block))
 
@@ -318,77 +322,3 @@ def _is_dead_draft(entry: os.DirEntry[str], name: str, alone: bool) -> bool:
 def _content(path: Path | str) -> bytes:
     with open(path, "rb") as file:
         return file.read()
-
-
-def _words(body: str) -> dict[str, str]:
-    """Return the block's first value of each keyword, in lower case, and its region comment."""
-    found: dict[str, str] = {}
-    for line in body.split("\n"):
-        key, _, value = line.strip().removeprefix("# ").partition(" ")
-        found.setdefault(key.lower(), value.strip().strip('"').replace("%%", "%"))
-    return found
-
-
-def _host(instance_id: str, words: dict[str, str]) -> Host:
-    port = SSH_PORT
-    if words.get("port", "").isdigit():
-        port = int(words["port"])
-    return Host(
-        instance_id=instance_id,
-        alias=words["host"].split()[0],
-        hostname=words["hostname"],
-        user=words.get("user", ""),
-        identity_file=words.get("identityfile", ""),
-        known_hosts=words.get("userknownhostsfile", ""),
-        port=port,
-        region=words.get("region"),
-        settings=words.get("launch"),
-    )
-
-
-def _render(host: Host) -> str:
-    """Return the host's block, markers included."""
-    lines: list[str] = []
-    if host.region:
-        lines.append(f"# region {host.region}")
-    if host.settings is not None:
-        lines.append(f"# launch {_on_one_line(host.settings)}".rstrip())
-    lines += [
-        f"HostName {host.hostname}",
-        f"User {host.user}",
-        f"Port {host.port}",
-        f"IdentityFile {_quoted(host.identity_file)}",
-        "IdentitiesOnly yes",
-        "PubkeyAuthentication yes",
-        "PreferredAuthentications publickey",
-        # The box is reached at its public address. This also rules out a ProxyJump of the user's for every host.
-        "ProxyCommand none",
-        # EC2 hands addresses on to other people's instances: the box is known by its id, not by its address.
-        f"HostKeyAlias {host.instance_id}",
-        "CheckHostIP no",
-        f"UserKnownHostsFile {_quoted(host.known_hosts)}",
-        "HashKnownHosts no",
-        "StrictHostKeyChecking accept-new",
-        "ServerAliveInterval 30",
-    ]
-    body = "".join(f"    {line}\n" for line in lines)
-    return (
-        f"# >>> aws-bootstrap [{host.instance_id}] >>>\n"
-        f"Host {host.alias}\n"
-        f"{body}"
-        f"{_CLOSING_LINE}\n"
-        f"# <<< aws-bootstrap [{host.instance_id}] <<<\n"
-    )
-
-
-def _on_one_line(text: str) -> str:
-    """Return the text as `_words` reads it back from a comment."""
-    return text.replace("%", "%%").replace("\r", " ").replace("\n", " ")
-
-
-def _quoted(value: str) -> str:
-    """Return the value as ssh reads it: `%` begins a token, a space ends a word, `#` may begin a comment."""
-    escaped = value.replace("%", "%%")
-    if re.fullmatch(r"[\w@%+:,./~-]*", escaped):
-        return escaped
-    return f'"{escaped}"'

@@ -16,7 +16,7 @@ from .home import Home
 
 _LOG = logging.getLogger(__name__)
 #: State of another version is not loaded: it holds pickled objects of moto's classes and of this package's.
-VERSION = f"4 moto {metadata.version('moto')}"
+VERSION = f"5 moto {metadata.version('moto')}"
 WRITE_EVERY = 0.5
 
 

@@ -80,6 +80,11 @@ def test_user_and_port_are_those_of_each_box(app, cloud, key, three, user):
     assert asked == sorted([*images, *[(region, "DescribeSecurityGroupRules") for region in (EAST, WEST)]])
 
 
+def test_the_host_of_a_node_knows_its_cluster(app, key, three):
+    (found,) = read_hosts(app, [replace(three[0], cluster="train", rank=1)], LaunchConfig())
+    assert found.cluster == "train"
+
+
 def test_without_a_key_the_error_names_the_option(app, three):
     with pytest.raises(BootstrapError) as raised:
         read_hosts(app, three, LaunchConfig())

@@ -35,7 +35,7 @@ START = {
 #: What most commands need besides their own file.
 OPTIONS = {"commands.options", "commands.params", "defaults"}
 #: What reads the aliases from the SSH config.
-ALIASES = {"files", "paths", "sshconfig", "workflows", "workflows.aliases"}
+ALIASES = {"files", "paths", "sshconfig", "sshconfig_block", "workflows", "workflows.aliases"}
 
 
 class Start(NamedTuple):

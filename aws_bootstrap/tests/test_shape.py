@@ -111,7 +111,8 @@ MAY_IMPORT = {
     "ssh_frame": set(),
     "ssh_bytes": {"ssh_frame"},
     "ssh_session": {"ssh", "ssh_errors", "errors"},
-    "sshconfig": {"files", "errors", "defaults"},
+    "sshconfig": {"sshconfig_block", "files", "errors"},
+    "sshconfig_block": {"defaults"},
     "known_hosts": {"files", "sshconfig"},
     "guardian": {"cloud_init", "models"},
     "aws": {

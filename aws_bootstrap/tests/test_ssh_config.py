@@ -55,6 +55,12 @@ def test_add_then_remove_gives_back_every_byte(mine):
     assert sshconfig.without_host(added, BOX.instance_id) == mine
 
 
+@given(configs())
+def test_the_cluster_of_a_node_is_kept(mine):
+    node = replace(BOX, alias="aws-train-1", cluster="train")
+    assert sshconfig.hosts(sshconfig.with_host(mine, node)) == [node]
+
+
 @given(configs(), st.permutations(["i-0", "i-1", "i-2"]))
 def test_several_blocks_leave_in_any_order(mine, order):
     text = mine

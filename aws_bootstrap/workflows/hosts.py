@@ -33,10 +33,12 @@ def new_host(paths: Paths, instance: Instance | None, *, user: str, port: int, i
     instance_id = _NO_INSTANCE
     address = _NO_ADDRESS
     region = None
+    cluster = None
     if instance:
         instance_id = instance.instance_id
         address = ec2.get_address(instance)
         region = instance.region
+        cluster = instance.cluster
     return Host(
         instance_id=instance_id,
         alias="",
@@ -46,6 +48,7 @@ def new_host(paths: Paths, instance: Instance | None, *, user: str, port: int, i
         known_hosts=str(paths.known_hosts),
         port=port,
         region=region,
+        cluster=cluster,
     )
 
 

@@ -1,7 +1,8 @@
 """The EC2 backend: moto's, with the mixins of this package, one for each enabled region.
 
 This is the one place that replaces names inside moto: the classes that it instantiates by name (images, instances,
-volumes), the source of public addresses, the list of images and the filters that DescribeInstances knows.
+volumes, rules), the source of public addresses, the list of images, the filters that DescribeInstances knows and the
+ids that can be tagged.
 """
 
 from __future__ import annotations
@@ -12,7 +13,14 @@ from moto.core.base_backend import BackendDict
 from moto.ec2 import models as moto_ec2
 from moto.ec2 import utils as moto_utils
 from moto.ec2.exceptions import EC2ClientError
-from moto.ec2.models import EC2Backend, amis, elastic_block_store, elastic_network_interfaces, instances
+from moto.ec2.models import (
+    EC2Backend,
+    amis,
+    elastic_block_store,
+    elastic_network_interfaces,
+    instances,
+    security_groups,
+)
 
 from . import catalog, moto_settings
 from .account_network import AccountNetwork
@@ -20,6 +28,7 @@ from .images import Images, SandboxImage
 from .instances import SandboxInstance
 from .launches import Launches
 from .placement import Placement
+from .security_groups import SandboxRule, SecurityGroups
 from .snapshots import SandboxModification, SandboxSnapshot, Snapshots
 from .volumes import SandboxVolume, Volumes
 from .world import World
@@ -27,7 +36,9 @@ from .world import World
 PLACEHOLDER_ADDRESS = "0.0.0.0"  # noqa: S104 (nothing listens there)
 
 
-class SandboxBackend(Launches, Placement, Volumes, Images, Snapshots, AccountNetwork, EC2Backend):  # type: ignore[misc]
+class SandboxBackend(  # type: ignore[misc]
+    Launches, Placement, SecurityGroups, Volumes, Images, Snapshots, AccountNetwork, EC2Backend
+):
     """EC2 in one region."""
 
     world: ClassVar[World]  # type: ignore[misc]
@@ -108,10 +119,13 @@ def install(world: World) -> Backends:
     SandboxBackend.world = world
     instances.Instance = SandboxInstance  # type: ignore[misc]
     amis.Ami = SandboxImage  # type: ignore[misc]
+    security_groups.SecurityGroupRule = SandboxRule  # type: ignore[misc]
     elastic_block_store.Volume = SandboxVolume  # type: ignore[misc]
     elastic_block_store.Snapshot = SandboxSnapshot  # type: ignore[misc]
     elastic_block_store.VolumeModification = SandboxModification  # type: ignore[misc]
     elastic_network_interfaces.random_public_ip = world.machines.address
+    moto_utils.EC2_RESOURCE_TO_PREFIX["placement-group"] = "pg"
+    moto_utils.EC2_PREFIX_TO_RESOURCE["pg"] = "placement-group"
     moto_utils.filter_dict_attribute_mapping.update(
         {
             "client-token": "client_token",

@@ -16,6 +16,7 @@ from moto.ec2.responses import EC2Response
 
 from . import catalog, placement_scores, prices, spot_requests
 from .backend import SandboxBackend
+from .launches import Requested
 from .power_actions import PowerActions, changes
 
 MAX_RESULTS = 1000
@@ -57,8 +58,8 @@ class SandboxEC2(PowerActions):
         return super().describe_instances()
 
     def run_instances(self) -> ActionResult:
-        """Launch MaxCount instances: capacity is unlimited up to the quota."""
-        group = self._get_param("Placement.GroupName")
+        """Launch as many instances as quota and capacity allow, from MinCount to MaxCount; moto launches MinCount."""
+        group = self._get_param("Placement.GroupName", "")
         if group:
             self.backend.get_placement_group(group)
         least, most = self._get_int_param("MinCount", 1), self._get_int_param("MaxCount", 1)
@@ -68,10 +69,8 @@ class SandboxEC2(PowerActions):
         self.backend.check_image_available(self._get_param("ImageId", ""))
         self._check_price()
         self._complete_devices()
-        result = super().run_instances()
-        for instance in result.result.instances:  # type: ignore[attr-defined]
-            instance.placement.group_name = group or ""
-        return result
+        with self.backend.requesting(Requested(least, group)):
+            return super().run_instances()
 
     def _complete_devices(self) -> None:
         """Complete the block device mappings from the image, as EC2 does.
@@ -216,23 +215,19 @@ class SandboxEC2(PowerActions):
     def create_placement_group(self) -> ActionResult:
         """Create a placement group."""
         self.error_on_dryrun()
-        tags = [{"Key": key, "Value": value} for key, value in self._placement_tags().items()]
         group = self.backend.create_placement_group(
             self._get_param("GroupName"),
             self._get_param("Strategy", "cluster"),
-            tags,
+            self._parse_tag_specification().get("placement-group", {}),
             self._get_int_param("PartitionCount"),
         )
         return ActionResult({"PlacementGroup": group.facts()})
 
-    def _placement_tags(self) -> dict[str, str]:
-        """Return the tags that the request has for a placement group."""
-        return self._parse_tag_specification().get("placement-group", {})
-
     def describe_placement_groups(self) -> ActionResult:
-        """Return the placement groups of these names and filters."""
+        """Return the placement groups of these names, ids and filters."""
         groups = self.backend.find_placement_groups(
             self._list("GroupNames", "GroupName"),
+            self._list("GroupIds", "GroupId"),
             self._filters_from_querystring(),  # type: ignore[arg-type]
         )
         return ActionResult({"PlacementGroups": [group.facts() for group in groups]})

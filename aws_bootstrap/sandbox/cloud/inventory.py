@@ -9,7 +9,7 @@ from .backend import Backends, SandboxBackend
 
 
 def inventory(backends: Backends) -> list[dict[str, Any]]:
-    """Return each instance, volume, own image, group, rule and key pair of every region used so far."""
+    """Return each instance, volume, own image, group, rule, key pair and placement group of the regions in use."""
     found: list[dict[str, Any]] = []
     for region, backend in backends.existing().items():
         found += [entry | {"region": region} for entry in _in_region(backend)]
@@ -28,6 +28,8 @@ def _in_region(backend: SandboxBackend) -> list[dict[str, Any]]:
     found += _groups(backend)
     for pair in backend.key_pairs.values():
         found.append(_entry("key-pair", pair.key_name, pair))
+    for group in backend.placement_groups.values():
+        found.append(_entry("placement-group", group.name, group))
     return found
 
 
@@ -61,5 +63,5 @@ def _groups(backend: SandboxBackend) -> list[dict[str, Any]]:
 
 
 def _rule(rule: Any, group_id: str) -> dict[str, Any]:
-    source = rule.ip_range.get("CidrIp") or rule.ip_range.get("CidrIpv6")
+    source = rule.cidr_ipv4 or rule.cidr_ipv6 or rule.source_group.get("GroupId")
     return _entry("rule", rule.id, rule, group=group_id, port=rule.from_port, source=source)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from moto.ec2.exceptions import EC2ClientError
@@ -34,6 +37,15 @@ _VERIFYING = (
 )
 
 
+@dataclass(frozen=True)
+class Requested:
+    """What a RunInstances requests and moto does not pass on."""
+
+    #: The fewest instances that it takes; None for as many as it asks for.
+    least: int | None = None
+    placement_group: str = ""
+
+
 class Launches(Zones, Tokens):
     """The part of the EC2 backend that launches. Mixed into `SandboxBackend`, whose state it uses."""
 
@@ -45,6 +57,16 @@ class Launches(Zones, Tokens):
         self.quotas: dict[str, float] = {}
         #: True while a launch attaches volumes: EC2's own attachments are not checked.
         self.launching = False
+        self.requested = Requested()
+
+    @contextmanager
+    def requesting(self, requested: Requested) -> Iterator[None]:
+        """Have the launches of the block request this."""
+        self.requested = requested
+        try:
+            yield
+        finally:
+            self.requested = Requested()
 
     def run_instances(
         self, image_id: str, count: int, user_data: Any, security_group_names: list[str], **kwargs: Any
@@ -52,7 +74,7 @@ class Launches(Zones, Tokens):
         """Return the reservation: a new one, or that of the same client token."""
         token = kwargs["client_token"] if kwargs.get("client_token") != _NO_TOKEN else ""
         kwargs["client_token"] = token
-        requested = _signature(image_id, count, str(user_data), security_group_names, kwargs)
+        requested = self.requested, _signature(image_id, count, str(user_data), security_group_names, kwargs)
 
         def launch() -> Any:
             return self._launch(token, image_id, count, user_data, security_group_names, kwargs)
@@ -74,11 +96,18 @@ class Launches(Zones, Tokens):
         security_group_names: list[str],
         kwargs: dict[str, Any],
     ) -> Any:
-        """Return a new reservation; raise EC2's error if type, quota or placement do not allow it."""
+        """Return a new reservation of `count` instances, or of fewer if quota or capacity allow no more.
+
+        Raise EC2's error if type or placement are refused, or fewer than the least number is left.
+        """
+        group = self.requested.placement_group
         self._check_account(kwargs["instance_type"])
         self._check_type(kwargs["instance_type"])
-        self._check_quota(kwargs["instance_type"], count, spot=bool(kwargs["instance_market_options"]))
-        self.place(kwargs, count)
+        if group:
+            self.check_strategy(group, kwargs["instance_type"])  # type: ignore[attr-defined]
+        least = self.requested.least or count
+        count = self._within_quota(kwargs, least, count)
+        count = self.place(kwargs, group, least, count)
         self.launching = True
         try:
             reservation = super().run_instances(image_id, count, user_data, security_group_names, **kwargs)  # type: ignore[misc]
@@ -86,6 +115,7 @@ class Launches(Zones, Tokens):
             self.launching = False
         for instance in reservation.instances:
             instance.client_token = token
+            instance.placement.group_name = group
             if instance.lifecycle == "spot":
                 instance.spot_request_id = f"sir-{secrets.token_hex(4)}"
         return reservation
@@ -118,18 +148,20 @@ class Launches(Zones, Tokens):
         """Return the account's value of a quota in this region."""
         return self.quotas.get(code, self.world.account.granted(catalog.QUOTAS[code], self.region_name))
 
-    def _check_quota(self, instance_type: str, count: int, *, spot: bool) -> None:
-        """Raise EC2's error if the launch exceeds its vCPU quota.
+    def _within_quota(self, kwargs: dict[str, Any], least: int, count: int) -> int:
+        """Return how many of `count` instances the vCPU quota allows; raise EC2's error for fewer than `least`.
 
         Pending and running instances count, as on EC2, and for some time those that ended.
 
         https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-on-demand-instances.html#ec2-on-demand-instances-limits
         https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/using-spot-limits.html
         """
+        instance_type, spot = kwargs["instance_type"], bool(kwargs["instance_market_options"])
         quota = catalog.quota_for(instance_type, self.region_name, spot=spot)
         limit = self.quota(quota.code)
-        if self.vcpus_in_use(quota) + count * vcpus(instance_type) <= limit:
-            return
+        allowed = int((limit - self.vcpus_in_use(quota)) // vcpus(instance_type))
+        if allowed >= least:
+            return min(allowed, count)
         if spot:
             raise EC2ClientError("MaxSpotInstanceCountExceeded", "Max spot instance count exceeded")
         raise EC2ClientError(

@@ -108,6 +108,7 @@ _TYPES = {
     "eni": "network-interface",
     "i": "instance",
     "key": "key-pair",
+    "pg": "placement-group",
     "sg": "security-group",
     "sgr": "security-group-rule",
     "sir": "spot-instances-request",
@@ -224,6 +225,8 @@ class _Ec2:
         resource_id = self._id_of(resource_type, name)
         if resource_type == "key-pair" and name in self._backend.key_pairs:
             resource_id = self._backend.key_pairs[name].id
+        if resource_type == "placement-group" and name in self._backend.placement_groups:
+            resource_id = self._backend.placement_groups[name].id
         return dict(self._backend.tags.get(resource_id, {}))
 
     def _created_context(self, resource_type: str) -> dict[str, tuple[str, ...]]:

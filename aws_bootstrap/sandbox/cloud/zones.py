@@ -12,6 +12,7 @@ from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models.instance_types import INSTANCE_TYPE_OFFERINGS
 
 from .http_responses import ServiceError
+from .placement import in_another_zone
 
 if TYPE_CHECKING:
     from .world import World
@@ -53,25 +54,32 @@ class Zones:
         zones = self.offering_zones(offer["InstanceType"])
         return location in zones or (location == self.region_name and bool(zones))
 
-    def place(self, kwargs: dict[str, Any], count: int) -> None:
-        """Choose the default subnet of a zone that has the type, for a launch that names no subnet.
+    def place(self, kwargs: dict[str, Any], group: str, least: int, most: int) -> int:
+        """Choose the zone of a launch and, if it names no subnet, its default subnet. Return how many instances fit.
 
-        Raise EC2's error if the requested zone, or every zone, lacks the type or the capacity.
+        All instances of a launch are in one zone, and those of a cluster placement group are in the group's. Raise
+        EC2's error if the requested zone, or every zone, lacks the type or the capacity for `least`.
         https://docs.aws.amazon.com/vpc/latest/userguide/default-vpc.html
         """
         instance_type, spot = kwargs["instance_type"], bool(kwargs["instance_market_options"])
         zones = self.offering_zones(instance_type)
         pinned = self._pinned_zone(kwargs)
+        group_zone = self.zone_of_group(group)  # type: ignore[attr-defined]
+        if pinned and group_zone and pinned != group_zone:
+            raise in_another_zone(group, group_zone)
+        pinned = pinned or group_zone
         if pinned and pinned not in zones and any(zone.startswith(pinned[:-1]) for zone in zones):
             raise _unsupported_zone(instance_type, pinned, zones)
-        free = [zone for zone in zones if self._has_capacity(instance_type, zone, count)]
+        fits = {zone: self._fitting(instance_type, zone, most) for zone in zones}
+        free = [zone for zone in zones if fits[zone] >= least]
         if pinned and pinned in zones and pinned not in free:
             raise _no_capacity(instance_type, pinned, free, spot=spot)
         if kwargs.get("subnet_id") or kwargs.get("launch_template") or _interface_subnet(kwargs):
-            return
+            return fits.get(pinned or "", most)
         if not free:
             raise _no_capacity(instance_type, None, [], spot=spot)
-        self._use_default_subnet(kwargs, [pinned] if pinned else free)
+        zone = self._use_default_subnet(kwargs, [pinned] if pinned else _roomiest(free, fits))
+        return fits.get(zone or "", most)
 
     def _pinned_zone(self, kwargs: dict[str, Any]) -> str | None:
         """Return the zone that the launch names, by itself or by a subnet."""
@@ -80,12 +88,11 @@ class Zones:
             return str(self.get_subnet(subnet_id).availability_zone)  # type: ignore[attr-defined]
         return kwargs.get("placement")
 
-    def _has_capacity(self, instance_type: str, zone: str, count: int) -> bool:
-        """Return whether so many more instances fit into the zone."""
-        for pattern, most in self.world.account.limits(instance_type, zone):
-            if self._occupied(pattern, zone) + count > most:
-                return False
-        return True
+    def _fitting(self, instance_type: str, zone: str, most: int) -> int:
+        """Return how many more instances fit into the zone, up to `most`."""
+        for pattern, limit in self.world.account.limits(instance_type, zone):
+            most = min(most, limit - self._occupied(pattern, zone))
+        return most
 
     def _occupied(self, pattern: str, zone: str) -> int:
         """Return how many instances of these types the zone has."""
@@ -95,8 +102,8 @@ class Zones:
             occupied += is_there and fnmatchcase(instance.instance_type, pattern)
         return occupied
 
-    def _use_default_subnet(self, kwargs: dict[str, Any], zones: list[str]) -> None:
-        """Have the launch use the default subnet of one of the zones, each in turn."""
+    def _use_default_subnet(self, kwargs: dict[str, Any], zones: list[str]) -> str | None:
+        """Have the launch use the default subnet of one of the zones, each in turn. Return the zone."""
         vpc, defaults = self.get_default_vpc(), self.get_default_subnets()  # type: ignore[attr-defined]
         if vpc is None:
             raise EC2ClientError("VPCIdNotSpecified", "No default VPC for this user")
@@ -105,8 +112,9 @@ class Zones:
             raise EC2ClientError("MissingInput", words)
         candidates = [zone for zone in zones if zone in defaults]
         if not candidates:
-            return
-        subnet_id = defaults[candidates[self.launched % len(candidates)]].id
+            return None
+        zone = candidates[self.launched % len(candidates)]
+        subnet_id = defaults[zone].id
         self.launched += 1
         if kwargs.get("nics"):
             first, *others = kwargs["nics"]
@@ -114,6 +122,13 @@ class Zones:
         else:
             kwargs["subnet_id"] = subnet_id
             kwargs["associate_public_ip"] = None  # as the subnet says
+        return zone
+
+
+def _roomiest(zones: list[str], fits: dict[str, int]) -> list[str]:
+    """Return those of the zones into which the most instances fit."""
+    most = max(fits[zone] for zone in zones)
+    return [zone for zone in zones if fits[zone] == most]
 
 
 def _interface_subnet(kwargs: dict[str, Any]) -> str | None:
