@@ -38,7 +38,6 @@ from .instances import (
     start_instances,
     tag_limits,
     terminate_instances,
-    wait_running,
 )
 from .keypairs import ensure_key_pair, find_key_pairs, key_pair_for
 from .network import (
@@ -101,6 +100,7 @@ from .volumes import (
     validate_ebs_volume,
     volume_in_use,
 )
+from .waiting import wait_running
 from .zones import find_offerings, find_zones, placement_scores
 
 __all__ = [

@@ -57,6 +57,7 @@ class ClusterLaunchReport(Result):
     price_per_hour: float | None = None
     #: What the disks and addresses of all nodes cost a month.
     monthly_cost_usd: float | None = None
+    monthly_costs: tuple[MonthlyCost, ...] = ()
     #: When the first node ends by itself, and after how many seconds without work; null where nothing ends it.
     deadline: datetime | None = None
     idle_timeout_seconds: int | None = None

@@ -94,8 +94,12 @@ def read_shared(
     return placement_group, ec2.group_in(groups, vpc_id)
 
 
-def check(cluster: ClusterPlan, region_plans: Sequence[RegionPlan], caller: str | None) -> None:
-    """Raise BootstrapError if the groups of that name are not of this cluster, or are another's."""
+def check_cluster(cluster: ClusterPlan, region_plans: Sequence[RegionPlan], caller: str | None) -> None:
+    """Raise BootstrapError if the groups of that name are not of this cluster, or are another's.
+
+    Warn of instance types that cannot be in a placement group.
+    """
+    _warn_of_types(cluster, region_plans)
     for region_plan in region_plans:
         for group in (region_plan.placement_group, region_plan.cluster_group):
             if group is None:
@@ -113,7 +117,7 @@ def check(cluster: ClusterPlan, region_plans: Sequence[RegionPlan], caller: str 
                 )
 
 
-def warn_of_types(cluster: ClusterPlan, region_plans: Sequence[RegionPlan]) -> None:
+def _warn_of_types(cluster: ClusterPlan, region_plans: Sequence[RegionPlan]) -> None:
     """Warn of instance types that cannot be in a placement group."""
     if not cluster.in_placement_group:
         return

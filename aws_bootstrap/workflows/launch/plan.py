@@ -34,8 +34,7 @@ from ..instance_types import no_such_type
 from ..owners import find_owner
 from ..unreachable import proxy_sentence
 from . import cheapest, images, named, places, volume_region
-from .cluster_plan import ClusterPlan, read_shared, warn_of_types
-from .cluster_plan import check as check_cluster
+from .cluster_plan import ClusterPlan, check_cluster, read_shared
 from .places import RegionPlan
 from .running import read_running
 
@@ -273,15 +272,14 @@ def build_plan(config: LaunchConfig, app: App, cluster: ClusterPlan | None = Non
     region_plans = tuple(found.values())
     _check_types(config, region_plans)
     places.check_subnets(config, region_plans, failed)
-    if volume:
-        holder = f"The data volume {volume.volume_id}"
-        region_plans = places.in_zone(region_plans, volume.availability_zone, holder)
+    region_plans = _in_zone(volume, cluster, region_plans)
     if cluster:
-        region_plans = _of_cluster(cluster, region_plans, owner)
+        check_cluster(cluster, region_plans, owner)
     images.warn_of_gpus(region_plans)
     images.warn_of_other_setup(region_plans)
-    plan = LaunchPlan(config, region_plans, failed, cidrs, key, script, volume, prices, running=running, owner=owner)
-    plan = replace(plan, cluster=cluster)
+    plan = LaunchPlan(
+        config, region_plans, failed, cidrs, key, script, volume, prices, running=running, owner=owner, cluster=cluster
+    )
     costs.warn_of_unknown([plan.price_of(*pair) for pair in plan.pairs], prices)
     if volume:
         costs.warn_if_cost_unknown(volume)
@@ -291,11 +289,15 @@ def build_plan(config: LaunchConfig, app: App, cluster: ClusterPlan | None = Non
     return plan
 
 
-def _of_cluster(cluster: ClusterPlan, region_plans: Sequence[RegionPlan], caller: str | None) -> tuple[RegionPlan, ...]:
-    """Return the plans of the regions as the cluster can use them: in the zone of the nodes that exist."""
-    check_cluster(cluster, region_plans, caller)
-    warn_of_types(cluster, region_plans)
-    return places.in_zone(region_plans, cluster.zone, f"The cluster {cluster.cluster_id}")
+def _in_zone(
+    volume: Volume | None, cluster: ClusterPlan | None, region_plans: Sequence[RegionPlan]
+) -> tuple[RegionPlan, ...]:
+    """Return the plans with those subnets alone in which the launch can use the volume or the nodes that exist."""
+    if cluster:
+        return places.in_zone(region_plans, cluster.zone, f"The cluster {cluster.cluster_id}")
+    if volume:
+        return places.in_zone(region_plans, volume.availability_zone, f"The data volume {volume.volume_id}")
+    return tuple(region_plans)
 
 
 def _in_order(plan: LaunchPlan) -> tuple[RegionPlan, ...]:
