@@ -9,6 +9,8 @@ from functools import partial
 from ... import ec2, known_hosts, output, sshconfig
 from ...parallel import run_parallel
 from .. import provision
+from ..cluster import peers
+from ..cluster.peers import Peer
 from ..hosts import new_host
 from ..steps import Step
 from . import cluster_steps, named, region, search, settings, volume
@@ -164,6 +166,15 @@ def _starts_any(plan: LaunchPlan) -> bool:
     return plan.count > 0
 
 
+def write_peers(launch: Launch) -> None:
+    """Tell each node of the others: their names, and for the guardian, which ends them together."""
+    found: list[Peer] = []
+    for node in launch.nodes:
+        if node.instance and node.alias and node.rank is not None:
+            found.append(Peer(node.alias, node.rank, node.instance.private_ip or ""))
+    peers.write_peers(launch.app, launch.cluster.cluster_id, found)
+
+
 def _is_key_missing(plan: LaunchPlan) -> bool:
     """Return whether a file of the SSH key is missing on this machine."""
     return not plan.key.on_disk
@@ -193,4 +204,5 @@ STEPS: tuple[Step[LaunchPlan, Launch], ...] = (
     Step("Wait for SSH", for_each_node(log_in), when=_has_no_setup),
     Step(_setup_title, for_each_node(set_up_box), when=_has_setup),
     Step("Mount the data volume at /data", for_each_node(volume.mount), when=volume.is_requested),
+    Step("Tell the nodes of each other", write_peers, when=_is_cluster),
 )
