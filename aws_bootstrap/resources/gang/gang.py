@@ -9,8 +9,6 @@ then ends its processes (task.py, processes.py), and writes how the gang has end
 """
 
 import contextlib
-import json
-import os
 import signal
 import socket
 import sys
@@ -18,6 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import spec
 from decision import verdict
 from hub import Hub
 from notice import Notice
@@ -29,29 +28,16 @@ LOOK_SECONDS = 0.1
 FAREWELL_SECONDS = 10.0
 #: The exit code of an agent whose own job has not failed.
 ENDED_BY_OTHERS = 75
-DEFAULTS = {
-    "port": 29399,
-    "rendezvous_port": 29400,
-    "arguments": [],
-    "data_script": None,
-    "nproc": "auto",
-    "folder": None,
-    "checkpoint_dir": None,
-    "join_seconds": 120,
-    "silence_seconds": 15,
-    "end_seconds": 10,
-    "exit_seconds": 60,
-}
 
 
 class Agent:
     """The agent of one node. `verdict`: how the gang ends, None until then."""
 
-    def __init__(self, spec, run):
+    def __init__(self, settings, run):
         """Take the signals that stop the job."""
-        self.spec = spec
+        self.spec = settings
         self.run = run
-        self.node = spec["nodes"][spec["position"]]
+        self.node = settings["nodes"][settings["position"]]
         self.verdict: Any = None
         self.signal = 0
         self.reported: set = set()
@@ -163,7 +149,7 @@ class Agent:
             while not self.task.processes.have_ended():
                 self.rest()
         code = self.exit_code()
-        write(self.run / "result.json", {**self.verdict, "returncode": code})
+        spec.write_result(self.run, {**self.verdict, "returncode": code})
         say(f"node {self.node['rank']} ends. {self.verdict['reason']}")
         until = time.monotonic() + self.spec["end_seconds"] + FAREWELL_SECONDS
         while self.link and self.link.has_members() and time.monotonic() < until:
@@ -192,19 +178,9 @@ def say(text):
     print(f"aws-bootstrap: {text}", file=sys.stderr, flush=True)
 
 
-def write(path, value):
-    """Write a file, whole or not at all."""
-    draft = path.with_suffix(".new")
-    with open(draft, "w") as file:
-        json.dump(value, file)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
-
-
 def main(run):
     """Run the job of spec.json. Return the exit code."""
-    agent = Agent({**DEFAULTS, **json.loads((run / "spec.json").read_text())}, run)
+    agent = Agent(spec.read(run), run)
     try:
         agent.work()
     except Exception as error:

@@ -15,18 +15,12 @@ Whoever hears nothing for `silence_seconds` takes the other one to be lost.
 
 import hmac
 import select
-import socket
 import time
-from typing import Any
 
 from decision import Decision
-from lines import Connection
+from listener import Listener
 
 BEAT_SECONDS = 1.0
-#: How long a connection may take to say who it is.
-HELLO_SECONDS = 5.0
-#: How long the address may be in use by the agent of a job before this one.
-LISTEN_SECONDS = 20.0
 
 
 class Hub:
@@ -36,9 +30,7 @@ class Hub:
         """Begin. The first look listens."""
         self.spec = spec
         self.decision = Decision(spec, time.monotonic())
-        self.listener: Any = None
-        self.listen_until = time.monotonic() + LISTEN_SECONDS
-        self.strangers = []
+        self.listener = Listener(spec["nodes"][0]["address"], spec["port"])
         self.members = {}
         self.inbox = []
         self.phase = "join"
@@ -61,10 +53,8 @@ class Hub:
 
     def wait(self, seconds, woken):
         """Wait until something comes, at most so long."""
-        waiting = [woken]
-        if self.listener:
-            waiting.append(self.listener)
-        for connection in [*self.strangers, *self.members.values()]:
+        waiting = [woken, *self.listener.sockets()]
+        for connection in self.members.values():
             if not connection.closed:
                 waiting.append(connection.socket)
         select.select(waiting, [], [], seconds)
@@ -76,11 +66,7 @@ class Hub:
 
     def look(self):
         """Take what has come, decide what is due, and send it. OSError if the address is not free in time."""
-        if self.listener is None:
-            self.listen()
-        else:
-            self.accept()
-        self.greet()
+        self.admit()
         for position, connection in self.members.items():
             if connection.closed:
                 continue
@@ -101,65 +87,30 @@ class Hub:
 
     def close(self):
         """Close the connections. A later hello finds nobody."""
-        if self.listener:
-            self.listener.close()
-        for connection in [*self.strangers, *self.members.values()]:
+        self.listener.close()
+        for connection in self.members.values():
             connection.close()
 
     # --- the others ----------------------------------------------------------------------------------------
 
-    def listen(self):
-        """Listen, or try again with the next look. OSError if the address is not free in time."""
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((self.spec["nodes"][0]["address"], self.spec["port"]))
-            listener.listen(128)
-        except OSError:
-            listener.close()
-            if time.monotonic() >= self.listen_until and not self.decision.verdict:
-                raise
-            return
-        listener.setblocking(False)
-        self.listener = listener
-
-    def accept(self):
-        """Accept new connections."""
-        while True:
-            try:
-                connected, _ = self.listener.accept()
-            except OSError:
-                return
-            self.strangers.append(Connection(connected))
-
-    def greet(self):
-        """Read who the new connections are."""
-        for connection in list(self.strangers):
-            messages = connection.receive()
-            if messages:
-                self.strangers.remove(connection)
-                self.admit(connection, messages)
-            elif connection.closed or connection.silent_for() > HELLO_SECONDS:
-                self.strangers.remove(connection)
+    def admit(self):
+        """Take in the agents that have said who they are."""
+        for connection, messages in self.listener.look():
+            hello = messages[0]
+            reason = self.refusal(hello)
+            if reason:
+                connection.send({"type": "refused", "reason": reason})
                 connection.close()
-
-    def admit(self, connection, messages):
-        """Make a connection that of its position, or refuse it."""
-        hello = messages[0]
-        reason = self.refusal(hello)
-        if reason:
-            connection.send({"type": "refused", "reason": reason})
-            connection.close()
-            return
-        position = hello["position"]
-        self.members[position] = connection
-        connection.send({"type": "welcome"})
-        self.decision.arrived(position)
-        for message in messages[1:]:
-            self.take(position, message)
+                continue
+            position = hello["position"]
+            self.members[position] = connection
+            connection.send({"type": "welcome"})
+            self.decision.arrived(position)
+            for message in messages[1:]:
+                self.take(position, message)
 
     def refusal(self, hello):
-        """Return why a connection is refused, "" if it is not."""
+        """Return why an agent is refused, "" if it is not."""
         token = str(hello.get("token")).encode()
         position = hello.get("position")
         if hello["type"] != "hello" or hello.get("job") != self.spec["job"]:
