@@ -18,6 +18,7 @@ from .cluster_job import (
     NodeLog,
     NodeResult,
 )
+from .cluster_launch import ClusterDryRun, ClusterLaunchReport, ClusterNode
 from .completion import CompletionScript
 from .config_report import ConfigChange, ConfigFile, ConfigReport, ConfigTrust, ConfigValue
 from .cost import MonthlyCost, Prices, TypePrice
@@ -105,6 +106,9 @@ __all__ = [
     "BoxAccess",
     "CleanupPlan",
     "CleanupReport",
+    "ClusterDryRun",
+    "ClusterLaunchReport",
+    "ClusterNode",
     "Command",
     "CompletionScript",
     "CopyReport",

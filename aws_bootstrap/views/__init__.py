@@ -1,10 +1,11 @@
 """What a person sees of each result. Functions from a result to text; no I/O."""
 
-from .. import next_jobs, next_power, next_runs, next_volumes  # noqa: F401 (they add their commands)
+from .. import next_clusters, next_jobs, next_power, next_runs, next_volumes  # noqa: F401 (they add their commands)
 from . import (
     access,
     cleanup,
     cluster_job,
+    cluster_launch,
     completion,
     config_report,
     cost_report,
@@ -28,6 +29,7 @@ __all__ = [
     "access",
     "cleanup",
     "cluster_job",
+    "cluster_launch",
     "completion",
     "config_report",
     "cost_report",

@@ -23,7 +23,16 @@ from ..models import (
     TerminateReport,
     Termination,
 )
-from . import cleanup_tables, cluster_job, own_image_tables, price_tables, run_tables, transfer_tables, volume_tables
+from . import (
+    cleanup_tables,
+    cluster_job,
+    cluster_launch_tables,
+    own_image_tables,
+    price_tables,
+    run_tables,
+    transfer_tables,
+    volume_tables,
+)
 from .cost_report import title_of
 from .costs import a_month
 from .table import Columns, Table, tables
@@ -33,6 +42,7 @@ __all__ = [
     "Table",
     "cleanup_tables",
     "cluster_job",
+    "cluster_launch_tables",
     "own_image_tables",
     "price_tables",
     "run_tables",

@@ -6,6 +6,7 @@ import click
 
 from ..command import Group
 from .jobs import attach, cancel, logs
+from .launch import launch
 from .run import run
 
 
@@ -21,7 +22,7 @@ def cluster() -> None:
 
 
 # To add a command, write its file and add it here, in the order of use.
-COMMANDS: tuple[click.Command, ...] = (run, logs, attach, cancel)
+COMMANDS: tuple[click.Command, ...] = (launch, run, logs, attach, cancel)
 
 for _command in COMMANDS:
     cluster.add_command(_command)
