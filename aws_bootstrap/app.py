@@ -122,7 +122,7 @@ class App:
 
     def show(self, result: Result) -> None:
         """Show a result. The error of a partial one is left to `cli.Group.main`, as `failure`."""
-        from . import job_outcomes, outcomes  # noqa: F401 (it adds its errors)
+        from . import outcomes
 
         result = output.with_warnings(result)
         error = outcomes.error_for(result)

@@ -1,4 +1,4 @@
-"""Which error the result of a cluster's job amounts to; registered beside those of outcomes.py."""
+"""Which error the result of a cluster's job amounts to. outcomes.py has those of all other results."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ import shlex
 from .errors import BootstrapError, IncompleteError, SshError
 from .invocation import PROGRAM
 from .models import ClusterCancelReport, ClusterJobReport
-from .outcomes import error_for
 
 
-@error_for.register
-def _job_error(report: ClusterJobReport) -> BootstrapError | None:
+def job_error(report: ClusterJobReport) -> BootstrapError | None:
     """Return the error of a job that did not succeed, or whose outcome is unknown."""
     words = f"--cluster-id {report.cluster_id}"
     if report.succeeded or report.outcome == "running":
@@ -35,8 +33,7 @@ def _job_error(report: ClusterJobReport) -> BootstrapError | None:
     return BootstrapError(f"{report.job}: {report.reason}", hint="\n".join(hints), code="job-failed")
 
 
-@error_for.register
-def _cancel_error(report: ClusterCancelReport) -> BootstrapError | None:
+def cancel_error(report: ClusterCancelReport) -> BootstrapError | None:
     """Return the error of nodes on which the job could not be stopped, or whose jobs are unknown."""
     failed = [result for result in report.results if result.error and result.returncode is None]
     if not failed:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from aws_bootstrap.errors import BootstrapError, SshError, UsageError
-from aws_bootstrap.job_outcomes import error_for
+from aws_bootstrap.outcomes import error_for
 from aws_bootstrap.tests import factories
 from aws_bootstrap.workflows.box import Box
 from aws_bootstrap.workflows.cluster import code, job, nodes, outcome

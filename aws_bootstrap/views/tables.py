@@ -25,7 +25,6 @@ from ..models import (
 )
 from . import (
     cleanup_tables,
-    cluster_job,
     cluster_launch_tables,
     own_image_tables,
     price_tables,
@@ -41,7 +40,6 @@ from .text import other_owner
 __all__ = [
     "Table",
     "cleanup_tables",
-    "cluster_job",
     "cluster_launch_tables",
     "own_image_tables",
     "price_tables",
