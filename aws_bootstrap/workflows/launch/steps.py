@@ -167,7 +167,7 @@ def _starts_any(plan: LaunchPlan) -> bool:
 
 
 def write_peers(launch: Launch) -> None:
-    """Tell each node of the others: their names, and for the guardian, which ends them together."""
+    """Write on each node who the others are: their names, and for the guardian, which ends them together."""
     found: list[Peer] = []
     for node in launch.nodes:
         if node.instance and node.alias and node.rank is not None:
@@ -204,5 +204,5 @@ STEPS: tuple[Step[LaunchPlan, Launch], ...] = (
     Step("Wait for SSH", for_each_node(log_in), when=_has_no_setup),
     Step(_setup_title, for_each_node(set_up_box), when=_has_setup),
     Step("Mount the data volume at /data", for_each_node(volume.mount), when=volume.is_requested),
-    Step("Tell the nodes of each other", write_peers, when=_is_cluster),
+    Step("Write on each node who the others are", write_peers, when=_is_cluster),
 )
