@@ -62,7 +62,7 @@ def begun(cluster: Program, *words: str) -> subprocess.Popen[str]:
     argv = [sys.executable, "-m", "aws_bootstrap", "cluster", *words]
     process = subprocess.Popen(argv, env=cluster.sandbox.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout
-    waiting = set()
+    waiting: set[str] = set()
     while len(waiting) < 2:
         line = process.stdout.readline()
         assert line, process.communicate()

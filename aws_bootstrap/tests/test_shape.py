@@ -104,7 +104,7 @@ MAY_IMPORT = {
         "paths",
         "timings",
     },
-    "ssh_copy": {"ssh_tunnel", "errors", "models"},
+    "ssh_copy": {"ssh_bytes", "ssh_frame", "ssh_tunnel", "errors", "models"},
     "ssh_mount": {"ssh_frame", "errors"},
     "ssh_tunnel": {"ssh", "ssh_errors", "ssh_frame", "errors", "timings"},
     "ssh_errors": {"ssh_frame", "errors", "invocation"},

@@ -46,8 +46,12 @@ def _results(results: tuple[NodeResult, ...]) -> list[str]:
 
 @text.register
 def logs_text(report: ClusterLogReport) -> str:
-    """Return nothing: the logs were shown as they came."""
-    return ""
+    """Return the logs, unless they were shown as they came."""
+    lines: list[str] = []
+    for log in report.results:
+        for line in (log.output or "").splitlines():
+            lines.append(f"rank {log.rank}: {line}")
+    return "\n".join(lines)
 
 
 @text.register

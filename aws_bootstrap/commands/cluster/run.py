@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from ...app import App
 from ...errors import UsageError
 from .. import options
 from ..command import RemoteCommand, remote_words
-from . import shared
+from . import settings, shared
 
 if TYPE_CHECKING:
     from ...workflows.cluster.run import Request
@@ -92,7 +93,8 @@ def run(ctx: click.Context, /, script: str, **given: Any) -> None:
         )
     from ...workflows.cluster import run as workflow
 
-    app.show(workflow.run(app, _request(ctx, script, given)))
+    launch_missing = partial(settings.launch_missing, ctx)
+    app.show(workflow.run(app, _request(ctx, script, given), launch_missing))
 
 
 def _request(ctx: click.Context, script: str, given: Mapping[str, Any]) -> Request:

@@ -46,7 +46,7 @@ class Task:
     data_script: str | None = None
     #: Processes on each node: a number, or `auto` for one for each GPU.
     nproc: str = "auto"
-    checkpoint_dir: str | None = None
+    checkpoint_dir: str = ""
     #: Below the home folder; None is the folder of the run, which has the files.
     folder: str | None = None
     #: Texts by the names of the files that it needs there.
@@ -93,7 +93,7 @@ def spec_of(job: Job, task: Task) -> dict[str, Any]:
         "data_script": task.data_script,
         "nproc": nproc,
         "folder": folder,
-        "checkpoint_dir": task.checkpoint_dir,
+        "checkpoint_dir": task.checkpoint_dir or None,
     }
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -13,23 +12,25 @@ from ... import output
 from ...errors import BootstrapError, Interrupted
 from ...invocation import PROGRAM
 from ...models import ClusterJobReport, JobRestart, NodeResult
-from ...parallel import map_parallel
 from ...ssh import quoted
-from ...ssh_tunnel import Connection, opened
+from ...ssh_tunnel import Connection
 from .. import runs
-from ..unreachable import hint_on_timeout
 from . import job as jobs
 from . import members
 from .code import Code, send
+from .connections import connected
 from .following import End, Following
 from .job import Job, Task
 from .nodes import Node, all_ready, on_all
 from .outcome import report_of
+from .restarts import LaunchMissing, Replacement
 
 if TYPE_CHECKING:
     from ...app import App
 
 
+#: The outcomes after which a job is not started again: somebody has stopped it, or nothing is known of it.
+_FINAL = ("running", "stopped", "unknown")
 #: For the last lines of the logs, once the job is stopped.
 _LAST_WORDS_SECONDS = 3.0
 
@@ -67,15 +68,32 @@ class Request:
         )
 
 
-def run(app: App, request: Request) -> ClusterJobReport:
-    """Run a job to its end, or with `detach` only start it. Return how it has ended; an error says no more.
+def run(app: App, request: Request, launch_missing: LaunchMissing) -> ClusterJobReport:
+    """Run a job to its end, or with `detach` only start it. Return how it has ended.
 
-    After an interrupt or an error of this side it is stopped on all nodes.
+    A job that fails is started again as often as requested, with new nodes for those that are lost. After an interrupt
+    or an error of this side it is stopped on all nodes.
     """
     cluster = members.get(app, request.cluster_id, request.regions)
-    nodes = all_ready(cluster)
-    job = Job(jobs.new_name(), request.cluster_id, nodes)
-    return Attempt(app, request, job, cluster.region).run()
+    job = Job(jobs.new_name(), request.cluster_id, all_ready(cluster))
+    restarts: list[JobRestart] = []
+    while True:
+        report = Attempt(app, request, job, cluster.region, restarts).run()
+        if report.succeeded or report.outcome in _FINAL or len(restarts) == request.max_restarts:
+            return report
+        output.warn(
+            f"{report.job} failed: {report.reason} It is started again, {len(restarts) + 1} of {request.max_restarts}.",
+            code="job-restarted",
+        )
+        replacement = Replacement(app, cluster, launch_missing)
+        try:
+            nodes = replacement.run(report, request.task.checkpoint_dir)
+        except BootstrapError as exc:
+            raise exc.attach_result(report) from exc
+        except KeyboardInterrupt as exc:
+            raise Interrupted.of(exc).attach_result(report) from exc
+        restarts.append(JobRestart(report.job, report.outcome, str(report.reason), replacement.lost))
+        job = Job(jobs.new_name(report.job), request.cluster_id, nodes)
 
 
 class Attempt:
@@ -188,30 +206,6 @@ def new_log_dir(below: Path, job: Job) -> Path:
             f"The logs cannot be written to {path}: {exc.strerror or exc}.", hint="Choose another --log-dir."
         ) from exc
     return path
-
-
-@contextlib.contextmanager
-def connected(app: App, nodes: Sequence[Node]) -> Iterator[dict[int, Connection]]:
-    """Yield a connection to each node, by rank, opened at the same time. SshError if one does not answer."""
-    connections: dict[int, Connection] = {}
-    try:
-        with output.working(f"Connecting to {len(nodes)} nodes"):
-            _connect_all(app, nodes, connections)
-        yield connections
-    finally:
-        map_parallel(Connection.close, list(connections.values()))
-
-
-def _connect_all(app: App, nodes: Sequence[Node], connections: dict[int, Connection]) -> None:
-    """Add a connection to each node."""
-    for node, found in zip(nodes, on_all(partial(_connect, app, connections), nodes), strict=True):
-        if isinstance(found, BootstrapError):
-            with hint_on_timeout(app, node.host):
-                raise found
-
-
-def _connect(app: App, connections: dict[int, Connection], node: Node) -> None:
-    connections[node.rank] = opened(node.alias, app.paths.ssh_flags)
 
 
 def check_free(job: Job, connections: Mapping[int, Connection]) -> None:

@@ -1,0 +1,98 @@
+"""After a failure: replace the nodes that are lost, so that the job can be started again on all of its ranks.
+
+What is lost is not what the agents missed, but what EC2 and ssh say once the job has ended: a node that EC2 has ended,
+one that runs and does not answer by ssh, and one that EC2 is about to take away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ... import output
+from ...errors import BootstrapError, SshError
+from ...models import ClusterJobReport
+from ...ssh import LoginTimeouts
+from .. import terminate
+from ..box import Box
+from ..selection import Targets
+from . import checkpoints, members
+from .members import Cluster, rank_of
+from .nodes import Node, all_ready, named, on_all
+
+if TYPE_CHECKING:
+    from ...app import App
+
+#: For how long a node may not answer before it counts as lost, in seconds: one whose network was down for a moment
+#: answers again.
+_ANSWER = LoginTimeouts(20.0, 20.0)
+_ANSWER_LIMIT = 60.0
+
+#: Launches the nodes that a cluster lacks up to a size.
+type LaunchMissing = Callable[[Cluster, int], object]
+
+
+class Replacement:
+    """The nodes of a cluster between two jobs. `lost` are the ranks that were replaced, or are to be."""
+
+    def __init__(self, app: App, before: Cluster, launch_missing: LaunchMissing) -> None:
+        self._app = app
+        #: The cluster as it was when the job began: of its size, and with the options of its launch.
+        self._before = before
+        self._launch_missing = launch_missing
+        self.lost: tuple[int, ...] = ()
+
+    def run(self, report: ClusterJobReport, checkpoint_dir: str) -> tuple[Node, ...]:
+        """Replace what is lost. Return all nodes, each with the newest checkpoints."""
+        size = len(self._before.nodes)
+        present = members.find(self._app, self._before.cluster_id, self._before.regions, volumes="beside")
+        living = present.nodes if present else ()
+        leaving = self._leaving(living, report)
+        survivors = [rank_of(box) for box in living if box not in leaving]
+        self.lost = tuple(rank for rank in range(size) if rank not in survivors)
+        if not self.lost:
+            return all_ready(members.get(self._app, self._before.cluster_id, self._before.regions))
+        if leaving:
+            self._terminate(leaving)
+        output.echo(f"Launching {named(self.lost)} of {self._before.cluster_id} again.")
+        self._launch_missing(self._before, size)
+        nodes = all_ready(members.get(self._app, self._before.cluster_id, self._before.regions))
+        checkpoints.spread(self._app, nodes, checkpoint_dir)
+        return nodes
+
+    def _leaving(self, living: Sequence[Box], report: ClusterJobReport) -> list[Box]:
+        """Return the nodes that exist, but do not answer or are about to be taken away."""
+        nodes: list[Node] = []
+        for box in living:
+            if box.instance.state == "running" and box.host is not None:
+                nodes.append(Node(rank_of(box), box.host, ""))
+        silent: set[int] = set()
+        with output.working(f"Looking which nodes of {self._before.cluster_id} answer"):
+            answers = on_all(partial(_answer, self._app), nodes)
+        for node, answer in zip(nodes, answers, strict=True):
+            if isinstance(answer, SshError):
+                silent.add(node.rank)
+        if report.outcome == "spot-notice" and report.culprit is not None:
+            silent.add(report.culprit)
+        return [box for box in living if rank_of(box) in silent]
+
+    def _terminate(self, boxes: Sequence[Box]) -> None:
+        """Terminate nodes that are of no use. Their data volumes are kept."""
+        for box in boxes:
+            kept = ", ".join(volume.volume_id for volume in box.volumes)
+            output.warn(
+                f"Node {rank_of(box)} ({box.instance_id}) is replaced, and terminated."
+                + (f" Its data volume {kept} is kept, and bills." if kept else ""),
+                code="node-replaced",
+                instance_id=box.instance_id,
+                region=box.region,
+            )
+        terminate.apply(self._app, Targets(tuple(boxes)), keep_ebs=True)
+
+
+def _answer(app: App, node: Node) -> None:
+    """Raise SshError if a node does not answer."""
+    done = app.ssh.run(node.alias, "true", timeouts=_ANSWER, limit=_ANSWER_LIMIT)
+    if done.exit_code:
+        raise BootstrapError(f"{node.alias} answers with exit code {done.exit_code}.")
