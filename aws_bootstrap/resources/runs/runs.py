@@ -1,7 +1,8 @@
 """Start a run, list runs, send a log. Sent over ssh, and executed by the box's own Python, 3.8 or newer.
 
 A run is a command under systemd, with a folder ~/.aws-bootstrap/runs/ID: `run.json` (command, start, end, exit code),
-`log` (its output and errors) and `job.py`, which runs it.
+`log` (its output and errors), `job.py`, which runs it, and the files that were sent with it. The command finds the
+folder as $AWS_BOOTSTRAP_RUN_FOLDER. What it writes to `result.json` there is a part of what is listed of the run.
 """
 
 import json
@@ -42,7 +43,7 @@ def unit(name):
 
 
 def start(spec):
-    """Start a run. Return it."""
+    """Start a run. Return it. `files`: texts by the names of the files that are to be in its folder."""
     systemd_run = shutil.which("systemd-run")
     if systemd_run is None:
         raise Failure("no-systemd", "there is no systemd-run")
@@ -65,7 +66,9 @@ def start(spec):
     write(run / "run.json", about)
     (run / "log").touch()
     (run / "job.py").write_text(spec["job"])
-    write(run / "environment.json", environment())
+    for name, text in spec.get("files", {}).items():
+        (run / os.path.basename(name)).write_text(text)
+    write(run / "environment.json", {**environment(), "AWS_BOOTSTRAP_RUN_FOLDER": str(run)})
     words = ["sudo", "-n", systemd_run, "--quiet", "--collect", f"--unit={unit(run.name)}"]
     words += [f"--uid={os.getuid()}", f"--gid={os.getgid()}", "--service-type=exec", "--property=OOMPolicy=continue"]
     words += [f"--description={spec['command'][:200]}".replace("\n", " ")]
@@ -123,7 +126,16 @@ def noted(folder):
     """Return what is noted of a run. One without an exit code is taken to run."""
     about = json.loads((folder / "run.json").read_text())
     about["state"] = "running" if about["exit_code"] is None else "exited"
+    about["result"] = result(folder)
     return about
+
+
+def result(folder):
+    """Return what the command has written as its result, None if nothing, or no JSON."""
+    try:
+        return json.loads((folder / "result.json").read_text())
+    except (OSError, ValueError):
+        return None
 
 
 def read(folder):
