@@ -64,6 +64,11 @@ SECTIONS: dict[str, dict[str, Listed]] = {
         ),
         "forward": Listed("commands.forward", "forward", "Forward ports of this machine to a box, until Ctrl-C."),
     },
+    "Clusters": {
+        "cluster": Listed(
+            "commands.cluster", "cluster", "Launch several boxes as one cluster, and run jobs on all of them."
+        ),
+    },
     "Disks and images": {
         "volume": Listed("commands.volume", "volume", "List, create, copy, grow and delete data volumes."),
         "bake": Listed("commands.bake", "bake", "Create an image of a box, for boxes that need no setup."),

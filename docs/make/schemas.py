@@ -27,6 +27,7 @@ DOCUMENTS: dict[str, type[Result]] = {
     "attach": models.AttachReport,
     "cleanup": models.CleanupReport,
     "cleanup-dry-run": models.CleanupPlan,
+    "cluster-terminate": models.ClusterTermination,
     "completion": models.CompletionScript,
     "config-init": models.ConfigChange,
     "config-set": models.ConfigChange,

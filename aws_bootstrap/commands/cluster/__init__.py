@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from ..command import Group
+from .terminate import terminate
 
 
 @click.group(cls=Group)
@@ -13,7 +14,7 @@ def cluster() -> None:
 
 
 # To add a command, write its file and add it here, in the order of use.
-COMMANDS: tuple[click.Command, ...] = ()
+COMMANDS: tuple[click.Command, ...] = (terminate,)
 
 for _command in COMMANDS:
     cluster.add_command(_command)
