@@ -14,6 +14,7 @@ from aws_bootstrap.models import TerminationTarget
 from aws_bootstrap.tests import factories
 from aws_bootstrap.tests.cloud import make_volume
 from aws_bootstrap.tests.clusters import share, shared, start_nodes
+from aws_bootstrap.tests.schema_check import validate
 from aws_bootstrap.views import questions
 from aws_bootstrap.workflows import selection
 from aws_bootstrap.workflows.cluster import ending
@@ -27,13 +28,18 @@ NOTHING: tuple[list[str], list[str]] = ([], [])
 def end(run, *words, name="train"):
     """Exit code and document of a `cluster terminate`."""
     done = run("cluster", "terminate", name, *words, "--yes", "-o", "json")
-    return done.exit_code, json.loads(done.stdout)
+    document = json.loads(done.stdout)
+    if "terminated" in document:
+        validate("cluster-terminate", document)
+    return done.exit_code, document
 
 
 def end_boxes(run, *words):
     """Exit code and document of a `terminate`."""
     done = run("terminate", *words, "--yes", "-o", "json")
-    return done.exit_code, json.loads(done.stdout)
+    document = json.loads(done.stdout)
+    validate("terminate", document)
+    return done.exit_code, document
 
 
 def states(cloud, *instance_ids, region=WEST) -> set[str]:
@@ -199,7 +205,7 @@ def test_the_table_has_the_nodes_and_the_groups(run, app, cloud):
 def test_the_question_has_one_line_for_the_cluster_and_names_the_volumes():
     volume = factories.volume(volume_id="vol-9", size_gb=9)
     nodes = [factories.instance(instance_id=f"i-{rank}", cluster="train", rank=rank) for rank in range(4)]
-    targets = [TerminationTarget(node, None, (), 3600 + node.rank, 0.5, 0.5) for node in nodes]
+    targets = [TerminationTarget(node, None, (), 3600, 0.5, 0.5) for node in nodes]
     targets[0] = replace(targets[0], volumes=(volume,))
     assert questions.cluster_termination("train", WEST, targets).splitlines() == [
         "  cluster train: 4 nodes  g4dn.xlarge spot  in us-west-2  up 1 h 0 min  about $2.00 so far",

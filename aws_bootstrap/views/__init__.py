@@ -5,6 +5,7 @@ from . import (
     access,
     cleanup,
     cluster,
+    cluster_launch,
     completion,
     config_report,
     cost_report,
@@ -27,6 +28,7 @@ from .text import text
 __all__ = [
     "access",
     "cleanup",
+    "cluster_launch",
     "cluster",
     "completion",
     "config_report",

@@ -22,6 +22,7 @@ from ..models import (
 )
 from . import (
     cleanup_tables,
+    cluster_launch_tables,
     cluster_tables,
     own_image_tables,
     price_tables,
@@ -37,6 +38,7 @@ from .text import other_owner
 __all__ = [
     "Table",
     "cleanup_tables",
+    "cluster_launch_tables",
     "cluster_tables",
     "own_image_tables",
     "price_tables",
