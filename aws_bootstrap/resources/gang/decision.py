@@ -68,9 +68,7 @@ class Decision:
         others = len(self.nodes) - 1
         if 1 < others == len(self.lost_nodes):
             hub = self.nodes[0]
-            cut_off = (
-                f"Node {hub['rank']} ({hub['address']}), the hub, was lost: it has no connection to any other node."
-            )
+            cut_off = f"Node {hub['rank']} ({hub['address']}), the hub, was lost: it has no connection to another node."
             self.causes.append((OUTCOMES.index("node-lost"), float("-inf"), 0, cut_off))
         self.decide_in(SILENT_SECONDS if is_silent and others > 1 else 0.0, now)
 

@@ -82,9 +82,9 @@ class Hub:
             connection.flush()
 
     def has_members(self):
-        """Return whether an agent is still connected, which ends with it, or is to come and hear why this one failed."""
-        verdict = self.decision.verdict
-        if verdict and verdict["outcome"] == "agent-failed" and self.decision.phase == "join" and self.decision.missing:
+        """Return whether an agent is still connected, or is to come and hear why the gang fails before it begins."""
+        decision = self.decision
+        if decision.phase == "join" and decision.missing and decision.verdict["outcome"] == "agent-failed":
             return True
         return any(not connection.closed for connection in self.members.values())
 

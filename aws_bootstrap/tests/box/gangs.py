@@ -97,7 +97,7 @@ class Gang:
                 )
         return self
 
-    def signal(self, position: int, number: signal.Signals) -> None:
+    def send(self, position: int, number: int) -> None:
         self.agents[position].send_signal(number)
 
     def log(self, position: int) -> str:
@@ -147,7 +147,7 @@ class Gang:
         """Return what runs of a node, its agent included."""
         return sorted({*self.processes()} & {*with_variable(f"NODE={position}")})
 
-    def kill(self, process: int, number: signal.Signals) -> None:
+    def kill(self, process: int, number: int) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(process, number)
 

@@ -164,7 +164,7 @@ def test_a_job_that_cannot_be_started_has_failed(create):
 def test_an_agent_that_is_killed_ends_the_others(create, victim):
     gang = create(3).script(FOREVER).start()
     gang.until_noted("begun", 3)
-    gang.signal(victim, signal.SIGKILL)
+    gang.send(victim, signal.SIGKILL)
     outcome, culprit, reason = gang.result()
     assert (outcome, culprit) == ("node-lost", victim)
     assert "was lost: its connection is closed." in reason
@@ -175,10 +175,10 @@ def test_a_node_that_falls_silent_is_lost(create, size, victim):
     """A stopped agent is what a node without a network is to the others: its connections stay open."""
     gang = create(size, silence_seconds=3).script(FOREVER).start()
     gang.until_noted("begun", size)
-    gang.signal(victim, signal.SIGSTOP)
+    gang.send(victim, signal.SIGSTOP)
     others = [agent for position, agent in gang.agents.items() if position != victim]
     assert {agent.wait(60) for agent in others} == {75}
-    gang.signal(victim, signal.SIGCONT)
+    gang.send(victim, signal.SIGCONT)
     outcomes = [(found["outcome"], found["culprit"]) for found in gang.results()]
     assert outcomes.pop(victim) == ("node-lost", 0), "without a connection it takes the hub to be lost"
     assert set(outcomes) == {("node-lost", victim)}
@@ -189,7 +189,7 @@ def test_a_node_that_falls_silent_is_lost(create, size, victim):
 def test_a_signal_to_one_agent_stops_all(create, stopped):
     gang = create(3).script(FOREVER).start()
     gang.until_noted("begun", 3)
-    gang.signal(stopped, signal.SIGTERM)
+    gang.send(stopped, signal.SIGTERM)
     assert gang.result() == ("stopped", stopped, f"Node {stopped} was stopped by SIGTERM.")
     assert gang.codes() == [75, 75, 75]
     assert gang.processes() == []
@@ -207,7 +207,7 @@ def test_a_signal_to_all_processes_of_a_node_is_no_failure_of_its_job(create):
 def test_an_agent_that_is_stopped_alone_leaves(create):
     gang = create(2).script(FOREVER).start(1)
     gang.until(lambda: gang.run(1).joinpath("marks").is_dir(), "the agent runs")
-    gang.signal(1, signal.SIGINT)
+    gang.send(1, signal.SIGINT)
     assert gang.result() == ("stopped", 1, "Node 1 was stopped by SIGINT.")
 
 
@@ -215,7 +215,7 @@ def test_what_ignores_signals_or_has_a_session_of_its_own_is_ended_too(create):
     gang = create(2, end_seconds=0.5).script(STUBBORN).start()
     begun = gang.until_noted("begun", 6)
     assert sorted(begun) == ["0", "1", "orphan", "orphan", "session", "session"]
-    gang.signal(0, signal.SIGTERM)
+    gang.send(0, signal.SIGTERM)
     assert gang.result()[0] == "stopped"
     assert gang.processes() == []
 
@@ -229,7 +229,7 @@ def test_what_a_job_leaves_behind_is_ended(create):
 def test_a_stopped_process_is_ended_in_time(create):
     gang = create(1, end_seconds=60).script("trap 'echo ended >>begun; exit' TERM\necho >>begun\nkill -STOP $$").start()
     gang.until_noted("begun", 1)
-    gang.signal(0, signal.SIGTERM)
+    gang.send(0, signal.SIGTERM)
     assert gang.result()[0] == "stopped"
     assert gang.lines("begun") == ["", "ended"]
 

@@ -1,4 +1,4 @@
-"""Jobs of torchrun, with a stand-in for it that starts the processes of one node: markers and what counts as success."""
+"""Jobs of torchrun, with a stand-in for it that starts the processes of a node: markers, and what success is."""
 
 from __future__ import annotations
 
