@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import shlex
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
 from ...app import App
 from .. import options
 from ..command import Command
 from ..params import CLUSTER_ID
+from . import settings
 
 if TYPE_CHECKING:
     from ...models import OnDemandOffer
-    from ...workflows.cluster.members import Cluster
 
 #: What only a single box has.
 WITHOUT = ("name", "ebs_volume_id")
@@ -76,7 +74,7 @@ def launch(ctx: click.Context, /, **given: Any) -> None:
     )
     yes, dry_run = given.pop("yes"), given.pop("dry_run")
     cluster = workflow.find(app, order.cluster_id)
-    given |= _settings_of(ctx, cluster)
+    given |= settings.typed(ctx, cluster)
     planned = workflow.plan(app, order, LaunchConfig(**given | {"tag": dict(given["tag"])}), cluster)
     if dry_run:
         app.show(workflow.dry_run(planned))
@@ -86,24 +84,3 @@ def launch(ctx: click.Context, /, **given: Any) -> None:
         return app.accept(partial(questions.on_demand, offer), yes=yes)
 
     app.show(workflow.apply(app, planned, accepts))
-
-
-def _settings_of(ctx: click.Context, cluster: Cluster | None) -> dict[str, Any]:
-    """Return the options with which the nodes were launched, as EC2's tags keep them, without those that are typed."""
-    from ..launch import launch as box_launch
-
-    line = cluster.nodes[0].instance.settings if cluster else None
-    if line is None:
-        return {}
-    try:
-        words = shlex.split(line)
-    except ValueError:  # somebody edited the tag
-        return {}
-    kept: dict[str, Any] = {}
-    with box_launch.make_context("launch", words, parent=ctx.parent, default_map={}) as known:
-        for name, value in known.params.items():
-            was_set = known.get_parameter_source(name) is ParameterSource.COMMANDLINE
-            is_typed = ctx.get_parameter_source(name) in (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
-            if was_set and not is_typed and name in ctx.params:
-                kept[name] = value
-    return kept

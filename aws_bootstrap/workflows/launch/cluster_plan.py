@@ -36,8 +36,6 @@ class ClusterPlan:
     existing: tuple[Box, ...] = ()
     #: Whether its nodes shall be in a placement group.
     in_placement_group: bool = True
-    #: The ranks of the nodes to start, where they are not the lowest that are missing: replacements.
-    ranks: tuple[int, ...] | None = None
 
     @property
     def name(self) -> str:
