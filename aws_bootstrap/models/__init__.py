@@ -67,7 +67,7 @@ from .remote import ExecReport, ExecResult, SshReport
 from .rename import RenameReport
 from .runs import AttachReport, BoxFailure, LogReport, Run, RunList, RunReport
 from .status import EndedBox, InstanceStatus, OrphanVolume, StatusReport, VolumeStatus
-from .terminate import KeptVolume, TerminateReport, Termination, TerminationTarget
+from .terminate import ClusterTermination, EndedCluster, KeptVolume, TerminateReport, Termination, TerminationTarget
 from .transfer import CopyReport, FileChange, SyncReport
 from .tunnel import ForwardedPort, ForwardReport, OpenReport
 from .volume import (
@@ -109,6 +109,7 @@ __all__ = [
     "ClusterDryRun",
     "ClusterLaunchReport",
     "ClusterNode",
+    "ClusterTermination",
     "Command",
     "CompletionScript",
     "CopyReport",
@@ -124,6 +125,7 @@ __all__ = [
     "ExtendReport",
     "EbsVolume",
     "EndedBox",
+    "EndedCluster",
     "ErrorReport",
     "FileChange",
     "ForwardReport",

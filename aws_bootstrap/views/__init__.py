@@ -4,6 +4,7 @@ from .. import next_clusters, next_jobs, next_power, next_runs, next_volumes  # 
 from . import (
     access,
     cleanup,
+    cluster,
     cluster_job,
     cluster_launch,
     completion,
@@ -30,6 +31,7 @@ __all__ = [
     "cleanup",
     "cluster_job",
     "cluster_launch",
+    "cluster",
     "completion",
     "config_report",
     "cost_report",

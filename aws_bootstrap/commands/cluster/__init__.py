@@ -8,6 +8,7 @@ from ..command import Group
 from .jobs import attach, cancel, logs
 from .launch import launch
 from .run import run
+from .terminate import terminate
 
 
 @click.group(cls=Group)
@@ -16,13 +17,14 @@ def cluster() -> None:
 
     \b
     Examples:
+      aws-bootstrap cluster launch --cluster-id train --nodes 2
       aws-bootstrap cluster run --cluster-id train train.py
-      aws-bootstrap cluster logs --cluster-id train
+      aws-bootstrap cluster terminate train
     """
 
 
 # To add a command, write its file and add it here, in the order of use.
-COMMANDS: tuple[click.Command, ...] = (launch, run, logs, attach, cancel)
+COMMANDS: tuple[click.Command, ...] = (launch, run, logs, attach, cancel, terminate)
 
 for _command in COMMANDS:
     cluster.add_command(_command)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -10,15 +11,18 @@ from ...app import App
 from .. import options
 from ..command import Command
 from . import shared
+from .names import chosen, cluster_id
 
 
 @click.command(cls=Command)
-@shared.only_cluster
+@cluster_id
 @shared.job
 @shared.log_dir
 @options.regions
 @click.pass_obj
-def attach(app: App, /, cluster_id: str | None, job: str | None, log_dir: Path, regions: tuple[str, ...]) -> None:
+def attach(
+    app: App, name: str | None, cluster_id: str | None, job: str | None, log_dir: Path, regions: tuple[str, ...]
+) -> None:
     """Follow a job on all nodes to its end.
 
     The lines of each node are shown with its rank, from the beginning, and written to --log-dir. The exit code is 0
@@ -27,15 +31,15 @@ def attach(app: App, /, cluster_id: str | None, job: str | None, log_dir: Path, 
     \b
     Examples:
       aws-bootstrap cluster attach
-      aws-bootstrap cluster attach --cluster-id train
+      aws-bootstrap cluster attach train
     """
     from ...workflows.cluster import existing, nodes
 
-    app.show(existing.attach(app, nodes.chosen(app, cluster_id, regions), job, log_dir))
+    app.show(existing.attach(app, nodes.chosen(app, chosen(name, cluster_id), regions), job, log_dir))
 
 
 @click.command(cls=Command)
-@shared.only_cluster
+@cluster_id
 @shared.job
 @click.option("--rank", type=click.IntRange(0), metavar="RANK", help="Only this node, its log unchanged.")
 @click.option("--follow", "-f", is_flag=True, help="Go on until the job has ended; a lost connection is renewed.")
@@ -44,12 +48,11 @@ def attach(app: App, /, cluster_id: str | None, job: str | None, log_dir: Path, 
 @click.pass_obj
 def logs(
     app: App,
-    /,
+    name: str | None,
     cluster_id: str | None,
     job: str | None,
     rank: int | None,
-    regions: tuple[str, ...],
-    **how: bool | int | None,
+    **how: Any,
 ) -> None:
     """Show the logs of a job, node by node.
 
@@ -57,25 +60,26 @@ def logs(
 
     \b
     Examples:
-      aws-bootstrap cluster logs --cluster-id train -n 20
-      aws-bootstrap cluster logs --cluster-id train --rank 1
+      aws-bootstrap cluster logs train -n 20
+      aws-bootstrap cluster logs train --rank 1
     """
     from ...workflows.cluster import existing, nodes
     from ...workflows.logs import Log
 
-    lines, follow = how["lines"], bool(how["follow"])
+    lines, follow = how["lines"], how["follow"]
     if follow:
         app.require_streams("Leave out --follow, or wait for the job's end with `cluster attach`.")
     log = Log(lines=lines, follow=follow)
-    app.show(existing.show_logs(app, nodes.chosen(app, cluster_id, regions), job, rank, log))
+    cluster = nodes.chosen(app, chosen(name, cluster_id), how["regions"])
+    app.show(existing.show_logs(app, cluster, job, rank, log))
 
 
 @click.command(cls=Command)
-@shared.only_cluster
+@cluster_id
 @shared.job
 @options.regions
 @click.pass_obj
-def cancel(app: App, /, cluster_id: str | None, job: str | None, regions: tuple[str, ...]) -> None:
+def cancel(app: App, name: str | None, cluster_id: str | None, job: str | None, regions: tuple[str, ...]) -> None:
     """Stop a job on all nodes, and wait until it has ended there.
 
     Its processes get SIGTERM, and SIGKILL 10 seconds later. The nodes go on, and bill.
@@ -83,8 +87,8 @@ def cancel(app: App, /, cluster_id: str | None, job: str | None, regions: tuple[
     \b
     Examples:
       aws-bootstrap cluster cancel
-      aws-bootstrap cluster cancel --cluster-id train
+      aws-bootstrap cluster cancel train
     """
     from ...workflows.cluster import existing, nodes
 
-    app.show(existing.cancel(app, nodes.chosen(app, cluster_id, regions), job))
+    app.show(existing.cancel(app, nodes.chosen(app, chosen(name, cluster_id), regions), job))

@@ -7,9 +7,11 @@ from typing import Any
 import click
 
 from ..params import LocalPath
+from .names import complete_cluster
 
-cluster_id = click.option("--cluster-id", required=True, metavar="ID", help="The cluster.")
-only_cluster = click.option("--cluster-id", metavar="ID", help="The cluster.  [default: your only one]")
+cluster_id = click.option(
+    "--cluster-id", required=True, metavar="ID", shell_complete=complete_cluster, help="The cluster."
+)
 job = click.option("--job", metavar="JOB", help="The job.  [default: the one that runs, else the newest]")
 log_dir = click.option(
     "--log-dir",
