@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -23,6 +24,12 @@ echo data > "$AWSB_CHECKPOINT_DIR/step-$AWSB_NODE_RANK"
 case $1 in
   fail) [ $AWSB_NODE_RANK = 1 ] && exit 5; exec sleep 600;;
   wait) echo waiting; exec sleep 600;;
+  restart)
+    cd "$AWSB_CHECKPOINT_DIR"
+    [ -e third ] && exit 0
+    [ -e second ] && { touch third; echo waiting; exec sleep 600; }
+    touch second
+    [ $AWSB_NODE_RANK = 1 ] && exit 5; exec sleep 600;;
 esac
 """
 
@@ -135,3 +142,19 @@ def test_a_killed_client_leaves_the_job_which_attach_follows_and_cancel_stops(cl
     assert (done.exit_code, shown["outcome"], shown["job"]) == (1, "stopped", stopped["job"])
     again = cluster("cluster", "cancel", *ID, "-o", "json")
     assert (again.exit_code, again.document["job"]) == (0, None)
+
+
+def test_a_job_is_started_again_with_a_new_node_for_one_that_is_lost(cluster, code):
+    """The first job fails by itself, the second one by the end of a node, whose checkpoint the third one needs."""
+    process = begun(cluster, "run", *ID, "--max-restarts", "2", "--checkpoint-dir", "kept", "job.sh", "--", "restart")
+    ec2 = cluster.sandbox.client()
+    host = cluster.ssh("-G", "aws-train-1").stdout
+    (lost,) = re.findall(r"^hostkeyalias (\S+)", host, re.M)
+    ec2.terminate_instances(InstanceIds=[lost])
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert "The job on node 1 failed with exit code 5. It is started again, 1 of 2." in err
+    assert f"Node 1 ({lost}) has ended. It is replaced." in err
+    (folder,) = re.findall(r"  Logs  (\S+)", out)
+    assert "node 1 of 2: restart\n" in Path(folder, "rank-1.log").read_text()
+    assert out.count("before it: ") == 2

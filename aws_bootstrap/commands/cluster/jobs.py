@@ -48,6 +48,7 @@ def attach(
 @click.pass_obj
 def logs(
     app: App,
+    /,
     name: str | None,
     cluster_id: str | None,
     job: str | None,

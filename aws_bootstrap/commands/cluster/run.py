@@ -14,7 +14,8 @@ from ...app import App
 from ...errors import UsageError
 from .. import options
 from ..command import RemoteCommand, remote_words
-from . import settings, shared
+from . import shared
+from .missing import launch_missing
 
 if TYPE_CHECKING:
     from ...workflows.cluster.run import Request
@@ -93,8 +94,7 @@ def run(ctx: click.Context, /, script: str, **given: Any) -> None:
         )
     from ...workflows.cluster import run as workflow
 
-    launch_missing = partial(settings.launch_missing, ctx)
-    app.show(workflow.run(app, _request(ctx, script, given), launch_missing))
+    app.show(workflow.run(app, _request(ctx, script, given), partial(launch_missing, ctx)))
 
 
 def _request(ctx: click.Context, script: str, given: Mapping[str, Any]) -> Request:

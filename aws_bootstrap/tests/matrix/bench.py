@@ -215,6 +215,7 @@ class Bench:
             "AWS_BOOTSTRAP_HOME": str(self.client),
             "AWS_BOOTSTRAP_SSH_CONFIG": str(self.ssh_config),
             "AWS_BOOTSTRAP_LAUNCH_KEY_PATH": key,
+            "AWS_BOOTSTRAP_CLUSTER_LAUNCH_KEY_PATH": key,
             "AWS_BOOTSTRAP_CLEANUP_KEY_PATH": key,
             "AWS_BOOTSTRAP_SETUP_KEY_PATH": key,
         }

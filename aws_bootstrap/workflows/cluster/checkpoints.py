@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ... import output, ssh_copy
 from ...errors import BootstrapError
+from ...models.transfer import size_text
 from .connections import connected
 from .nodes import Node, named, on_all
 
@@ -51,7 +52,7 @@ def spread(app: App, nodes: Sequence[Node], path: str) -> None:
         if not source.count or not empty:
             return
         ranks = named([folder.node.rank for folder in empty])
-        title = f"Copying {source.count} checkpoint files of node {source.node.rank} to {ranks}"
+        title = f"Copying the checkpoints of node {source.node.rank} ({size_text(source.bytes)}) to {ranks}"
         with output.working(title):
             copy = partial(_copy, source, empty, connections)
             for result in on_all(copy, [folder.node for folder in empty]):

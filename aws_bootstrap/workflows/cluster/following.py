@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 #: lost, and 10 s for its processes.
 _GRACE_SECONDS = 45.0
 #: How long a node may need then that the others have lost, which perhaps does not exist any more.
-_LOST_SECONDS = 10.0
+_LOST_SECONDS = 3.0
 
 
 @dataclass(frozen=True)

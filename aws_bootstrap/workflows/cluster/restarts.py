@@ -19,7 +19,7 @@ from ..box import Box
 from ..selection import Targets
 from . import checkpoints, members
 from .members import Cluster, rank_of
-from .nodes import Node, all_ready, named, on_all
+from .nodes import Node, all_ready, on_all
 
 if TYPE_CHECKING:
     from ...app import App
@@ -43,23 +43,29 @@ class Replacement:
         self._launch_missing = launch_missing
         self.lost: tuple[int, ...] = ()
 
-    def run(self, report: ClusterJobReport, checkpoint_dir: str) -> tuple[Node, ...]:
-        """Replace what is lost. Return all nodes, each with the newest checkpoints."""
+    def run(self, report: ClusterJobReport, checkpoint_dir: str) -> Cluster:
+        """Replace what is lost. Return the cluster, each of its nodes with the newest checkpoints."""
         size = len(self._before.nodes)
-        present = members.find(self._app, self._before.cluster_id, self._before.regions, volumes="beside")
+        present = self._read()
         living = present.nodes if present else ()
         leaving = self._leaving(living, report)
         survivors = [rank_of(box) for box in living if box not in leaving]
         self.lost = tuple(rank for rank in range(size) if rank not in survivors)
-        if not self.lost:
-            return all_ready(members.get(self._app, self._before.cluster_id, self._before.regions))
+        if present and not self.lost:
+            return present
+        for box in self._before.nodes:
+            if rank_of(box) in self.lost:
+                _warn_of_loss(box, is_running=box.instance_id in [one.instance_id for one in leaving])
         if leaving:
-            self._terminate(leaving)
-        output.echo(f"Launching {named(self.lost)} of {self._before.cluster_id} again.")
+            terminate.apply(self._app, Targets(tuple(leaving)), keep_ebs=True)
         self._launch_missing(self._before, size)
-        nodes = all_ready(members.get(self._app, self._before.cluster_id, self._before.regions))
-        checkpoints.spread(self._app, nodes, checkpoint_dir)
-        return nodes
+        cluster = self._read()
+        assert cluster  # its nodes were launched
+        checkpoints.spread(self._app, all_ready(cluster), checkpoint_dir)
+        return cluster
+
+    def _read(self) -> Cluster | None:
+        return members.find(self._app, self._before.cluster_id, self._before.regions, volumes="beside")
 
     def _leaving(self, living: Sequence[Box], report: ClusterJobReport) -> list[Box]:
         """Return the nodes that exist, but do not answer or are about to be taken away."""
@@ -77,18 +83,16 @@ class Replacement:
             silent.add(report.culprit)
         return [box for box in living if rank_of(box) in silent]
 
-    def _terminate(self, boxes: Sequence[Box]) -> None:
-        """Terminate nodes that are of no use. Their data volumes are kept."""
-        for box in boxes:
-            kept = ", ".join(volume.volume_id for volume in box.volumes)
-            output.warn(
-                f"Node {rank_of(box)} ({box.instance_id}) is replaced, and terminated."
-                + (f" Its data volume {kept} is kept, and bills." if kept else ""),
-                code="node-replaced",
-                instance_id=box.instance_id,
-                region=box.region,
-            )
-        terminate.apply(self._app, Targets(tuple(boxes)), keep_ebs=True)
+
+def _warn_of_loss(box: Box, *, is_running: bool) -> None:
+    """Say that a node is replaced, and what stays of it."""
+    end = "has ended. It is replaced."
+    if is_running:
+        end = "does not answer, or is about to end: it is terminated and replaced."
+    what = f"Node {rank_of(box)} ({box.instance_id}) {end}"
+    for volume in box.volumes:
+        what += f" Its data volume {volume.volume_id} is kept, and bills."
+    output.warn(what, code="node-replaced", instance_id=box.instance_id, region=box.region)
 
 
 def _answer(app: App, node: Node) -> None:

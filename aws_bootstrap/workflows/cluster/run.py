@@ -15,6 +15,7 @@ from ...models import ClusterJobReport, JobRestart, NodeResult
 from ...ssh import quoted
 from ...ssh_tunnel import Connection
 from .. import runs
+from ..inventory import VolumeReading
 from . import job as jobs
 from . import members
 from .code import Code, send
@@ -74,7 +75,8 @@ def run(app: App, request: Request, launch_missing: LaunchMissing) -> ClusterJob
     A job that fails is started again as often as requested, with new nodes for those that are lost. After an interrupt
     or an error of this side it is stopped on all nodes.
     """
-    cluster = members.get(app, request.cluster_id, request.regions)
+    volumes: VolumeReading = "beside" if request.max_restarts else "none"
+    cluster = members.get(app, request.cluster_id, request.regions, volumes=volumes)
     job = Job(jobs.new_name(), request.cluster_id, all_ready(cluster))
     restarts: list[JobRestart] = []
     while True:
@@ -87,7 +89,8 @@ def run(app: App, request: Request, launch_missing: LaunchMissing) -> ClusterJob
         )
         replacement = Replacement(app, cluster, launch_missing)
         try:
-            nodes = replacement.run(report, request.task.checkpoint_dir)
+            cluster = replacement.run(report, request.task.checkpoint_dir)
+            nodes = all_ready(cluster)
         except BootstrapError as exc:
             raise exc.attach_result(report) from exc
         except KeyboardInterrupt as exc:
