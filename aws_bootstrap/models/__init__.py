@@ -10,6 +10,7 @@ from .cleanup import (
     DeletedVolume,
     VolumeEntry,
 )
+from .cluster_export import ClusterExport, ExportTarget
 from .cluster_launch import ClusterDryRun, ClusterLaunchReport, ClusterNode
 from .completion import CompletionScript
 from .config_report import ConfigChange, ConfigFile, ConfigReport, ConfigTrust, ConfigValue
@@ -93,6 +94,7 @@ __all__ = [
     "CleanupPlan",
     "CleanupReport",
     "ClusterDryRun",
+    "ClusterExport",
     "ClusterLaunchReport",
     "ClusterNode",
     "Command",
@@ -111,6 +113,7 @@ __all__ = [
     "EbsVolume",
     "EndedBox",
     "ErrorReport",
+    "ExportTarget",
     "FileChange",
     "ForwardReport",
     "ForwardedPort",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from ..command import Group
+from .export import export
 from .launch import launch
 
 
@@ -14,7 +15,7 @@ def cluster() -> None:
 
 
 # To add a command, write its file and add it here, in the order of use.
-COMMANDS: tuple[click.Command, ...] = (launch,)
+COMMANDS: tuple[click.Command, ...] = (launch, export)
 
 for _command in COMMANDS:
     cluster.add_command(_command)
