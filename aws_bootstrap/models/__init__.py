@@ -60,7 +60,7 @@ from .remote import ExecReport, ExecResult, SshReport
 from .rename import RenameReport
 from .runs import AttachReport, BoxFailure, LogReport, Run, RunList, RunReport
 from .status import EndedBox, InstanceStatus, OrphanVolume, StatusReport, VolumeStatus
-from .terminate import KeptVolume, TerminateReport, Termination, TerminationTarget
+from .terminate import ClusterTermination, EndedCluster, KeptVolume, TerminateReport, Termination, TerminationTarget
 from .transfer import CopyReport, FileChange, SyncReport
 from .tunnel import ForwardedPort, ForwardReport, OpenReport
 from .volume import (
@@ -97,6 +97,7 @@ __all__ = [
     "ClusterExport",
     "ClusterLaunchReport",
     "ClusterNode",
+    "ClusterTermination",
     "Command",
     "CompletionScript",
     "CopyReport",
@@ -112,6 +113,7 @@ __all__ = [
     "ExtendReport",
     "EbsVolume",
     "EndedBox",
+    "EndedCluster",
     "ErrorReport",
     "ExportTarget",
     "FileChange",

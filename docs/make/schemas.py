@@ -30,6 +30,7 @@ DOCUMENTS: dict[str, type[Result]] = {
     "cluster-export": models.ClusterExport,
     "cluster-launch": models.ClusterLaunchReport,
     "cluster-launch-dry-run": models.ClusterDryRun,
+    "cluster-terminate": models.ClusterTermination,
     "completion": models.CompletionScript,
     "config-init": models.ConfigChange,
     "config-set": models.ConfigChange,

@@ -40,6 +40,7 @@ class Agent:
         self.node = settings["nodes"][settings["position"]]
         self.verdict: Any = None
         self.signal = 0
+        self.is_broken = False
         self.reported: set = set()
         self.task: Any = None
         self.link: Any = None
@@ -60,16 +61,26 @@ class Agent:
         self.task = Task(self.spec, self.run)
         self.task.prepare()
         self.notice.start()
-        self.link = Hub(self.spec) if self.spec["position"] == 0 else Uplink(self.spec)
+        self.link = self.new_link("")
         while self.verdict is None:
-            self.link.wait(LOOK_SECONDS, self.woken)
-            self.drain()
-            self.link.look()
-            for message in self.link.messages():
-                self.take(message)
+            self.listen()
             self.task.look()
             self.report_all()
             self.decide_alone()
+
+    def new_link(self, failure):
+        """Return the link to the hub, or the hub itself. An agent that has failed joins to say so."""
+        if self.spec["position"] == 0:
+            return Hub(self.spec)
+        return Uplink(self.spec, failure)
+
+    def listen(self):
+        """Wait a moment for messages, and do what they say."""
+        self.link.wait(LOOK_SECONDS, self.woken)
+        self.drain()
+        self.link.look()
+        for message in self.link.messages():
+            self.take(message)
 
     def drain(self):
         """Forget what has woken this agent."""
@@ -81,7 +92,7 @@ class Agent:
         """Do what the hub says."""
         if message["type"] == "verdict":
             self.verdict = {key: message[key] for key in ("succeeded", "outcome", "culprit", "reason")}
-        elif message["type"] == "phase" and not self.signal:
+        elif message["type"] == "phase" and not self.signal and not self.is_broken:
             name = NAMES[message["phase"]]
             say(f"node {self.node['rank']} begins the {name}, as all {len(self.spec['nodes'])} nodes do")
             self.task.begin(message["phase"])
@@ -135,12 +146,16 @@ class Agent:
         self.verdict = verdict(self.spec, outcome, position, reason)
 
     def break_down(self, error):
-        """End because of an error of this program. The others hear of it."""
+        """End because of an error of this program. The others hear of it, also if they have not all come yet."""
         reason = f"The agent of node {self.node['rank']} failed: {type(error).__name__}: {error}."
-        self.decide("agent-failed", self.spec["position"], reason)
-        if self.link:
+        self.is_broken = True
+        self.link = self.link or self.new_link(reason)
+        until = time.monotonic() + FAREWELL_SECONDS
+        while self.verdict is None and time.monotonic() < until and not self.signal:
             self.fail("agent-failed", reason)
-            self.link.look()
+            self.listen()
+        if self.verdict is None:
+            self.decide("agent-failed", self.spec["position"], reason)
 
     def end(self):
         """End the processes, write the result, and leave. Return the exit code."""
@@ -152,16 +167,14 @@ class Agent:
         spec.write_result(self.run, {**self.verdict, "returncode": code})
         say(f"node {self.node['rank']} ends. {self.verdict['reason']}")
         until = time.monotonic() + self.spec["end_seconds"] + FAREWELL_SECONDS
-        while self.link and self.link.has_members() and time.monotonic() < until:
+        while self.link.has_members() and time.monotonic() < until:
             self.rest()
-        if self.link:
-            self.link.close()
+        self.link.close()
         return code
 
     def rest(self):
         """Wait a moment. The hub goes on to listen to the others."""
-        if self.link:
-            self.link.rest(LOOK_SECONDS, self.woken)
+        self.link.rest(LOOK_SECONDS, self.woken)
         self.drain()
 
     def exit_code(self):

@@ -1,6 +1,6 @@
 """The hub of a gang: the agent of position 0 listens, and each other agent has one connection to it.
 
-    agent → hub    {"type": "hello", "job": NAME, "token": TOKEN, "position": N}    the first line
+    agent → hub    {"type": "hello", "job", "token", "position", "failure"}         the first line
                    {"type": "beat"}                                                 each second
                    {"type": "arrived", "phase": "join"|"data"|"job"}                it has ended this phase well
                    {"type": "marked"}                    its processes have succeeded, but not all of them have ended
@@ -82,7 +82,10 @@ class Hub:
             connection.flush()
 
     def has_members(self):
-        """Return whether an agent is still connected. Each closes its connection after it has ended."""
+        """Return whether an agent is still connected, or is to come and hear why the gang fails before it begins."""
+        decision = self.decision
+        if decision.phase == "join" and decision.missing and decision.verdict["outcome"] == "agent-failed":
+            return True
         return any(not connection.closed for connection in self.members.values())
 
     def close(self):
@@ -105,6 +108,10 @@ class Hub:
             position = hello["position"]
             self.members[position] = connection
             connection.send({"type": "welcome"})
+            if self.is_over:
+                connection.send({"type": "verdict", **self.decision.verdict})
+            if hello["failure"]:
+                self.decision.failed("agent-failed", position, hello["failure"], time.monotonic())
             self.decision.arrived(position)
             for message in messages[1:]:
                 self.take(position, message)
@@ -122,8 +129,8 @@ class Hub:
         present = self.members.get(position)
         if present and not present.closed:
             return "this position is taken"
-        if self.decision.phase != "join" or self.decision.verdict:
-            return "the job has begun, or ended"
+        if self.decision.phase != "join":
+            return "the job has begun"
         return ""
 
     def take(self, position, message):
@@ -138,16 +145,17 @@ class Hub:
 
     def find_loss(self, position, connection):
         """Note that a node is lost. One that leaves before all have come may come again."""
-        if not connection.closed and connection.silent_for() > self.spec["silence_seconds"]:
+        is_silent = not connection.closed and connection.silent_for() > self.spec["silence_seconds"]
+        if is_silent:
             connection.closed = f"silent for {self.spec['silence_seconds']:g} s"
-        if not connection.closed:
+        if not connection.closed or self.decision.verdict:
             return
         if self.decision.phase == "join":
             self.decision.missing.add(position)
-        elif not self.decision.verdict:
-            node = self.spec["nodes"][position]
-            reason = f"Node {node['rank']} ({node['address']}) was lost: its connection is {connection.closed}."
-            self.decision.failed("node-lost", position, reason, time.monotonic())
+            return
+        node = self.spec["nodes"][position]
+        reason = f"Node {node['rank']} ({node['address']}) was lost: its connection is {connection.closed}."
+        self.decision.lost(position, reason, time.monotonic(), is_silent)
 
     def announce(self):
         """Send a phase or the verdict, once."""

@@ -56,6 +56,7 @@ class Listener:
         except OSError:
             listening.close()
             if time.monotonic() >= self.until:
+                self.until = float("inf")  # once is enough: the agent listens on while it ends
                 raise
             return
         listening.setblocking(False)
