@@ -12,6 +12,7 @@ from .cleanup import (
 )
 from .cluster_export import ClusterExport, ExportTarget
 from .cluster_launch import ClusterDryRun, ClusterLaunchReport, ClusterNode
+from .cluster_status import ClusterList, ClusterRow, ClusterStatus, NodeStatus
 from .completion import CompletionScript
 from .config_report import ConfigChange, ConfigFile, ConfigReport, ConfigTrust, ConfigValue
 from .cost import MonthlyCost, Prices, TypePrice
@@ -97,6 +98,9 @@ __all__ = [
     "ClusterExport",
     "ClusterLaunchReport",
     "ClusterNode",
+    "ClusterList",
+    "ClusterRow",
+    "ClusterStatus",
     "ClusterTermination",
     "Command",
     "CompletionScript",
@@ -140,6 +144,7 @@ __all__ = [
     "LeftOutVolume",
     "MonthlyCost",
     "Network",
+    "NodeStatus",
     "Notice",
     "OnDemandOffer",
     "OpenReport",

@@ -30,6 +30,8 @@ DOCUMENTS: dict[str, type[Result]] = {
     "cluster-export": models.ClusterExport,
     "cluster-launch": models.ClusterLaunchReport,
     "cluster-launch-dry-run": models.ClusterDryRun,
+    "cluster-status": models.ClusterStatus,
+    "cluster-status-all": models.ClusterList,
     "cluster-terminate": models.ClusterTermination,
     "completion": models.CompletionScript,
     "config-init": models.ConfigChange,

@@ -7,6 +7,7 @@ import click
 from ..command import Group
 from .export import export
 from .launch import launch
+from .status import status
 from .terminate import terminate
 
 
@@ -17,12 +18,13 @@ def cluster() -> None:
     \b
     Examples:
       aws-bootstrap cluster launch --cluster-id train --nodes 2
+      aws-bootstrap cluster status
       aws-bootstrap cluster terminate train
     """
 
 
 # To add a command, write its file and add it here, in the order of use.
-COMMANDS: tuple[click.Command, ...] = (launch, terminate, export)
+COMMANDS: tuple[click.Command, ...] = (launch, status, terminate, export)
 
 for _command in COMMANDS:
     cluster.add_command(_command)
