@@ -10,6 +10,7 @@ from .cleanup import (
     DeletedVolume,
     VolumeEntry,
 )
+from .cluster_export import ClusterExport, ExportTarget
 from .cluster_job import (
     ClusterCancelReport,
     ClusterJobReport,
@@ -19,6 +20,7 @@ from .cluster_job import (
     NodeResult,
 )
 from .cluster_launch import ClusterDryRun, ClusterLaunchReport, ClusterNode
+from .cluster_status import ClusterList, ClusterRow, ClusterStatus, NodeStatus
 from .completion import CompletionScript
 from .config_report import ConfigChange, ConfigFile, ConfigReport, ConfigTrust, ConfigValue
 from .cost import MonthlyCost, Prices, TypePrice
@@ -107,8 +109,12 @@ __all__ = [
     "CleanupPlan",
     "CleanupReport",
     "ClusterDryRun",
+    "ClusterExport",
     "ClusterLaunchReport",
     "ClusterNode",
+    "ClusterList",
+    "ClusterRow",
+    "ClusterStatus",
     "ClusterTermination",
     "Command",
     "CompletionScript",
@@ -127,6 +133,7 @@ __all__ = [
     "EndedBox",
     "EndedCluster",
     "ErrorReport",
+    "ExportTarget",
     "FileChange",
     "ForwardReport",
     "ForwardedPort",
@@ -151,6 +158,7 @@ __all__ = [
     "LeftOutVolume",
     "MonthlyCost",
     "Network",
+    "NodeStatus",
     "Notice",
     "OnDemandOffer",
     "OpenReport",

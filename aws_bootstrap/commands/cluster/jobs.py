@@ -30,8 +30,8 @@ def attach(
 
     \b
     Examples:
-      aws-bootstrap cluster attach
       aws-bootstrap cluster attach train
+      aws-bootstrap cluster attach --cluster-id train -o json
     """
     from ...workflows.cluster import existing, nodes
 
@@ -87,8 +87,8 @@ def cancel(app: App, name: str | None, cluster_id: str | None, job: str | None, 
 
     \b
     Examples:
-      aws-bootstrap cluster cancel
       aws-bootstrap cluster cancel train
+      aws-bootstrap cluster cancel --cluster-id train -o json
     """
     from ...workflows.cluster import existing, nodes
 
