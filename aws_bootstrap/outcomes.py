@@ -16,6 +16,7 @@ from .models import (
     BakeReport,
     CleanupPlan,
     CleanupReport,
+    ClusterLaunchReport,
     CopyReport,
     CostReport,
     ExecReport,
@@ -192,6 +193,20 @@ def _launch_error(result: LaunchReport) -> BootstrapError | None:
     if error is None:
         return None
     return error.add_details(resources=result.resources())
+
+
+@error_for.register
+def _cluster_launch_error(result: ClusterLaunchReport) -> BootstrapError | None:
+    """Return the error of the first node whose setup or data volume failed, and which others failed as well."""
+    failed = [node.report for node in result.nodes if node.report and _box_error(node.report)]
+    if not failed:
+        return None
+    error = _box_error(failed[0])
+    if error is None or len(failed) == 1:
+        return error and error.add_details(resources=result.resources())
+    others = ", ".join(str(report.ssh_alias) for report in failed[1:])
+    more = IncompleteError(f"{error} So did that of {others}.", hint=error.hint, code=error.code)
+    return more.add_details(resources=result.resources())
 
 
 @error_for.register

@@ -46,6 +46,11 @@ SECTIONS: dict[str, dict[str, Listed]] = {
             "commands.cleanup", "cleanup", "Remove aliases of terminated boxes, over all enabled regions."
         ),
     },
+    "Clusters": {
+        "cluster": Listed(
+            "commands.cluster", "cluster", "Launch several boxes as one cluster, and run jobs on all of them."
+        ),
+    },
     "Work on a box": {
         "ssh": Listed("commands.ssh", "ssh", "Open a terminal on a box, or run a command there."),
         "exec": Listed("commands.exec", "exec_", "Run a command on several boxes at the same time."),

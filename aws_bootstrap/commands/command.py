@@ -59,16 +59,23 @@ class Command(click.Command):
     """A command that takes the global options too, and reads each option from AWS_BOOTSTRAP_<COMMAND>_<OPTION>.
 
     What neither the line nor the environment sets comes from the config files. `sections`: the titles of its help page,
-    each with its options. Those without a title come after them.
+    each with its options. Those without a title come after them. `without`: parameters of shared options that it lacks.
     """
 
     context_class = Context
     #: Whether the config files have a table for this command.
     has_table = True
 
-    def __init__(self, *args: Any, sections: Mapping[str, Sequence[str]] | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        sections: Mapping[str, Sequence[str]] | None = None,
+        without: Sequence[str] = (),
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **examples_last(kwargs))
         self.sections = sections or {}
+        self.params = [param for param in self.params if param.name not in without]
         for param in self.params:
             if isinstance(param, click.Option) and param.envvar is None and param.name not in _WITHOUT_VARIABLE:
                 param.envvar = _variable(self.name or "", param)

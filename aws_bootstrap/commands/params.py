@@ -170,6 +170,8 @@ ZONE = Pattern("zone", r"[a-z]{2,3}(-[a-z]+)+-[0-9]{1,2}[a-z]", "us-west-2a")
 SUBNET = Pattern("subnet", r"subnet-[0-9a-f]{8,17}", "subnet-0123456789abcdef0")
 USER = Pattern("login name", r"[a-z_][a-z0-9_-]{0,31}", "ubuntu")
 BOX_NAME = Pattern("box name", r"(?!i-)[A-Za-z][A-Za-z0-9_.-]{0,62}", "trainer-1")
+#: Its nodes are aws-ID-RANK, and its groups aws-bootstrap-cluster-ID.
+CLUSTER_ID = Pattern("cluster id", r"(?!i-)[a-z][a-z0-9-]{0,39}", "train")
 RUN_NAME = Pattern("run name", r"(?!i-)[A-Za-z][A-Za-z0-9_.-]{0,62}", "train")
 KEY_NAME = Pattern("key pair's name", r"[\x20-\x7e]{1,255}", "aws-bootstrap-key")
 #: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateImage.html

@@ -38,7 +38,6 @@ from .instances import (
     start_instances,
     tag_limits,
     terminate_instances,
-    wait_running,
 )
 from .keypairs import ensure_key_pair, find_key_pairs, key_pair_for
 from .network import (
@@ -77,6 +76,7 @@ from .snapshots import (
     find_snapshots,
     wait_completed,
 )
+from .tags import of_cluster as cluster_tag
 from .tags import of_ranks as rank_tags
 from .tags import of_settings as settings_tags
 from .types import GPU_PATTERNS, find_instance_types, quota_family
@@ -100,6 +100,7 @@ from .volumes import (
     validate_ebs_volume,
     volume_in_use,
 )
+from .waiting import wait_running
 from .zones import find_offerings, find_zones, placement_scores
 
 __all__ = [
@@ -205,6 +206,7 @@ __all__ = [
     "wait_volume_available",
     "find_named_volume",
     "GROUP_DESCRIPTION",
+    "cluster_tag",
     "STRATEGY",
     "delete_placement_group",
     "delete_security_group",

@@ -14,7 +14,7 @@ from ..errors import THROTTLING_CODES, AwsError, BootstrapError, TransientError
 from ..invocation import PROFILE, PROGRAM
 from ..models import Instance, StateChange
 from ..models.facts import InstanceState, Market
-from ..retry import backoff, poll
+from ..retry import backoff
 from . import tags
 from .requests import InstanceRequest, run_parameters
 
@@ -34,9 +34,6 @@ ENDED: tuple[InstanceState, ...] = ("shutting-down", "terminated")
 _NOT_YET_SEEN = ("InvalidKeyPair.NotFound", "InvalidGroup.NotFound", "InvalidPlacementGroup.Unknown")
 #: In place of a state or type that EC2's reply lacks.
 UNKNOWN: Final = "unknown"
-#: State reasons of an instance whose encrypted disk EC2 may not open. Those of a client error are general,
-#: and seldom about anything else.
-_KEY_REFUSED = ("Client.InternalError", "Client error on launch", "InvalidKMSKey")
 _ATTEMPTS = 5
 _REASON_TIME = re.compile(r"\((\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) (?:GMT|UTC)\)")
 
@@ -192,41 +189,6 @@ def _started_by(ec2: EC2Client, client_token: str) -> list[Instance]:
         raise
 
 
-def wait_running(
-    ec2: EC2Client, instance_id: str, *, timeout: float = 300.0, address_within: float = 20.0, every: float = 1.0
-) -> Instance:
-    """Return the instance, running and with a public address. BootstrapError if it ends instead, or gets no address.
-
-    Replies without a state are tolerated for `address_within` seconds, then `unexpected-reply` is raised.
-    """
-    running_since: list[float] = []
-    unknown_since: list[float] = []
-
-    def check() -> Instance | None:
-        instance = _seen(ec2, instance_id)
-        if instance is None or instance.state == "pending":
-            return None
-        if instance.state == UNKNOWN:
-            now = time.monotonic()
-            unknown_since.append(now)
-            if now - unknown_since[0] > address_within:
-                raise BootstrapError(f"EC2 did not report the state of {instance_id}.", code="unexpected-reply")
-            return None
-        if instance.state != "running":
-            raise _ended_early(instance)
-        running_since.append(time.monotonic())
-        late = time.monotonic() - running_since[0] > address_within
-        if instance.public_ip or late:
-            return instance
-        return None
-
-    instance = poll(check, timeout=timeout, every=every)
-    if instance is None:
-        raise BootstrapError(f"{instance_id} is not running after {timeout:.0f} s.", code="instance-timeout")
-    get_address(instance)
-    return instance
-
-
 def get_address(instance: Instance) -> str:
     """Return the instance's public address. BootstrapError `no-public-ip` if it has none: ssh cannot reach it."""
     if instance.public_ip:
@@ -242,20 +204,6 @@ def get_address(instance: Instance) -> str:
         hint="Name a subnet with a route to an internet gateway: --subnet-id SUBNET",
         code="no-public-ip",
     )
-
-
-def _ended_early(instance: Instance) -> BootstrapError:
-    """Return the error for an instance that was terminated or stopped before it ran."""
-    reason = instance.state_reason or "no reason given"
-    what = f"{instance.instance_id} is {instance.state} instead of running: {reason}"
-    hint = "Launch again. If that fails too, try another --instance-type or --region."
-    if any(code in reason for code in _KEY_REFUSED):
-        what = f"{instance.instance_id} is {instance.state} instead of running: the EBS key refuses ({reason})."
-        hint = f"Show the key: aws ec2 get-ebs-default-kms-key-id{PROFILE} --region {instance.region}\n"
-        hint += "What it must allow: docs/permissions.md#kms"
-    if instance.state in ENDED:
-        return BootstrapError(what, hint=hint, code="instance-ended")
-    return BootstrapError(what, hint=hint, code="instance-stopped")
 
 
 def terminate_instances(ec2: EC2Client, instance_ids: Sequence[str]) -> list[StateChange]:
@@ -280,24 +228,11 @@ def _state_change(raw: InstanceStateChangeTypeDef) -> StateChange:
     return StateChange(raw["InstanceId"], raw["PreviousState"]["Name"], raw["CurrentState"]["Name"])
 
 
-def _seen(ec2: EC2Client, instance_id: str) -> Instance | None:
-    """Return the instance, or None while EC2 does not know it yet."""
-    try:
-        found = _by_ids(ec2, [instance_id])
-    except AwsError as exc:
-        if exc.aws_code == "InvalidInstanceID.NotFound":
-            return None
-        raise
-    if not found:
-        return None
-    return found[0]
-
-
 @translate_aws_errors()
-def _by_ids(ec2: EC2Client, instance_ids: list[str]) -> list[Instance]:
+def get_by_ids(ec2: EC2Client, instance_ids: Sequence[str]) -> list[Instance]:
     """Return the instances of these ids. AwsError `not-found` if EC2 does not know one."""
     found: list[Instance] = []
-    for page in ec2.get_paginator("describe_instances").paginate(InstanceIds=instance_ids):
+    for page in ec2.get_paginator("describe_instances").paginate(InstanceIds=list(instance_ids)):
         found += _described(page["Reservations"], ec2.meta.region_name)
     return found
 

@@ -82,9 +82,14 @@ def whole_number(value: str | None) -> int | None:
     return None
 
 
+def of_cluster(cluster_id: str) -> dict[str, str]:
+    """Return the tag of everything that belongs to a cluster."""
+    return {TAG_CLUSTER: cluster_id}
+
+
 def of_ranks(cluster_id: str, ranks: Sequence[int]) -> dict[str, str]:
     """Return the tags of a call that starts nodes of these ranks: all instances of one call get the same tags."""
-    tagged = {TAG_CLUSTER: cluster_id, TAG_RANKS: _range_text(ranks)}
+    tagged = {**of_cluster(cluster_id), TAG_RANKS: _range_text(ranks)}
     if len(ranks) == 1:
         tagged[TAG_RANK] = str(ranks[0])
     return tagged

@@ -10,6 +10,7 @@ from .cleanup import (
     DeletedVolume,
     VolumeEntry,
 )
+from .cluster_launch import ClusterDryRun, ClusterLaunchReport, ClusterNode
 from .completion import CompletionScript
 from .config_report import ConfigChange, ConfigFile, ConfigReport, ConfigTrust, ConfigValue
 from .cost import MonthlyCost, Prices, TypePrice
@@ -91,6 +92,9 @@ __all__ = [
     "BoxAccess",
     "CleanupPlan",
     "CleanupReport",
+    "ClusterDryRun",
+    "ClusterLaunchReport",
+    "ClusterNode",
     "Command",
     "CompletionScript",
     "CopyReport",

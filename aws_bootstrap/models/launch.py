@@ -27,6 +27,8 @@ class OnDemandOffer:
     #: The instance types and regions that will be attempted, in this order, with their prices; at least one.
     prices: tuple[TypePrice, ...]
     monthly_costs: tuple[MonthlyCost, ...]
+    #: How many boxes are launched. The prices are those of one.
+    count: int = 1
 
 
 @dataclass(frozen=True)

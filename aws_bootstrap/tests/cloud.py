@@ -317,6 +317,8 @@ class Boxes:
     def run(self, alias: str, command: str, *, stdin: bytes = b"", **_: object) -> SimpleNamespace:
         self.runs.append((alias, command, stdin))
         self.on_login()
+        if "put-peers" in command:
+            return SimpleNamespace(exit_code=0, lines=('{"secret": "0123456789abcdef"}',))
         return self.setup
 
     def mount_ebs_volume(self, alias: str, package: bytes, volume_id: str, *, format_if_empty: bool) -> Any:

@@ -25,6 +25,7 @@ DRY_RUNS = [
     (*LAUNCH, "--ebs-storage", "5", "--name", "mine", "--tag", "team=vision"),
     (*LAUNCH, "-r", EAST, "-r", WEST, "--on-demand"),
     (*LAUNCH, "--ebs-volume-id", "BROUGHT"),
+    ("cluster", *LAUNCH, "--cluster-id", "train", "--nodes", "2"),
     ("relaunch", GONE),
     ("cleanup",),
     ("cleanup", "--include-ebs", "--include-kept"),

@@ -252,7 +252,7 @@ def test_replies_that_never_tell_the_state_end_the_wait(client, stub):
     for _ in range(2):
         stub.add_response("describe_instances", reply, {"InstanceIds": ["i-1"]})
     with pytest.raises(BootstrapError, match="did not report the state of i-1") as caught:
-        ec2.wait_running(client, "i-1", address_within=0.0, every=0.001)
+        ec2.wait_running(client, ["i-1"], address_within=0.0, every=0.001)
     assert caught.value.code == "unexpected-reply"
 
 
@@ -260,7 +260,7 @@ def test_an_instance_that_ends_instead_of_running_is_reported_with_its_reason(cl
     ended = described(State={"Name": "shutting-down", "Code": 32}, StateReason={"Code": "x", "Message": "no room"})
     stub.add_response("describe_instances", {"Reservations": [{"Instances": [ended]}]}, {"InstanceIds": ["i-1"]})
     with pytest.raises(BootstrapError, match="no room") as caught:
-        ec2.wait_running(client, "i-1")
+        ec2.wait_running(client, ["i-1"])
     assert caught.value.code == "instance-ended"
 
 
@@ -268,7 +268,7 @@ def test_an_instance_without_an_address_is_reported(client, stub):
     running = described(State={"Name": "running", "Code": 16})
     stub.add_response("describe_instances", {"Reservations": [{"Instances": [running]}]}, {"InstanceIds": ["i-1"]})
     with pytest.raises(BootstrapError, match="without a public address") as caught:
-        ec2.wait_running(client, "i-1", address_within=-1.0)
+        ec2.wait_running(client, ["i-1"], address_within=-1.0)
     assert "--subnet-id" in str(caught.value.hint)
 
 
@@ -278,7 +278,7 @@ def test_a_running_instance_is_waited_for_until_it_has_its_address(client, stub)
     addressed = running | {"PublicIpAddress": "203.0.113.9"}
     for raw in (described(), running, running, addressed):
         stub.add_response("describe_instances", {"Reservations": [{"Instances": [raw]}]}, {"InstanceIds": ["i-1"]})
-    assert ec2.wait_running(client, "i-1", every=0.001).public_ip == "203.0.113.9"
+    assert ec2.wait_running(client, ["i-1"], every=0.001)[0].public_ip == "203.0.113.9"
 
 
 # --- finding ---------------------------------------------------------------------------------------------
@@ -374,7 +374,7 @@ def test_an_instance_that_does_not_come_to_run_is_reported_by_its_state(client, 
     for told in (FULL | {"State": {"Name": "pending"}}, {"InstanceId": "i-1"}, {"InstanceId": "i-1"} | state_of(state)):
         stub.add_response("describe_instances", reserved(told), {"InstanceIds": ["i-1"]})
     with pytest.raises(BootstrapError, match=f"i-1 is {state} instead of running: no reason given") as caught:
-        ec2.wait_running(client, "i-1", every=0.001)
+        ec2.wait_running(client, ["i-1"], every=0.001)
     assert caught.value.code == code
     assert "--instance-type or --region" in str(caught.value.hint)
 
@@ -386,7 +386,7 @@ def test_an_ebs_key_that_refuses_is_named(client, stub, reason):
     raw = {"InstanceId": "i-1", "StateReason": {"Message": reason}} | state_of("terminated")
     stub.add_response("describe_instances", reserved(raw))
     with pytest.raises(BootstrapError, match="the EBS key refuses") as caught:
-        ec2.wait_running(client, "i-1", every=0.001)
+        ec2.wait_running(client, ["i-1"], every=0.001)
     assert caught.value.code == "instance-ended"
     assert "docs/permissions.md#kms" in str(caught.value.hint)
 
@@ -398,14 +398,14 @@ def state_of(name: str) -> dict[str, Any]:
 def test_waiting_for_an_instance_ends(client, stub):
     stub.add_response("describe_instances", reserved(FULL | state_of("pending")))
     with pytest.raises(BootstrapError, match="i-1 is not running after 0 s") as caught:
-        ec2.wait_running(client, "i-1", timeout=0.0)
+        ec2.wait_running(client, ["i-1"], timeout=0.0)
     assert caught.value.code == "instance-timeout"
 
 
 def test_a_look_that_is_refused_is_not_waited_out(client, stub):
     stub.add_client_error("describe_instances", "UnauthorizedOperation", "")
     with refused("UnauthorizedOperation"):
-        ec2.wait_running(client, "i-1")
+        ec2.wait_running(client, ["i-1"])
 
 
 def test_what_ec2_says_of_each_ended_instance_is_reported(client, stub):
@@ -445,7 +445,7 @@ def test_an_instance_without_an_address_is_reported_with_its_code(client, stub):
     bare = {k: v for k, v in FULL.items() if k != "PublicIpAddress"}
     stub.add_response("describe_instances", reserved(bare))
     with pytest.raises(BootstrapError, match="runs without a public address") as caught:
-        ec2.wait_running(client, "i-1", address_within=0.0, every=0.001)
+        ec2.wait_running(client, ["i-1"], address_within=0.0, every=0.001)
     assert caught.value.code == "no-public-ip"
     assert "--subnet-id" in str(caught.value.hint)
 

@@ -1,9 +1,10 @@
 """What a person sees of each result. Functions from a result to text; no I/O."""
 
-from .. import next_power, next_runs, next_volumes  # noqa: F401 (they add their commands)
+from .. import next_clusters, next_power, next_runs, next_volumes  # noqa: F401 (they add their commands)
 from . import (
     access,
     cleanup,
+    cluster_launch,
     completion,
     config_report,
     cost_report,
@@ -26,6 +27,7 @@ from .text import text
 __all__ = [
     "access",
     "cleanup",
+    "cluster_launch",
     "completion",
     "config_report",
     "cost_report",

@@ -148,6 +148,8 @@ def on_demand(offer: OnDemandOffer) -> str:
     """Return whether to launch on-demand, with what it costs."""
     per_month = f"  Monthly  {monthly(monthly_total(offer.monthly_costs), offer.monthly_costs)}"
     first, *others = offer.prices
+    if offer.count > 1:
+        per_month += f"\n  These are the costs of one node. {offer.count} are launched."
     if others:
         rows = [[price.instance_type, price.region, spot_and_on_demand(price)] for price in offer.prices]
         lines = ["There is no spot capacity right now. On-demand is attempted in this order:", *aligned(rows)]

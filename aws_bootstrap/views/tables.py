@@ -23,7 +23,15 @@ from ..models import (
     TerminateReport,
     Termination,
 )
-from . import cleanup_tables, own_image_tables, price_tables, run_tables, transfer_tables, volume_tables
+from . import (
+    cleanup_tables,
+    cluster_launch_tables,
+    own_image_tables,
+    price_tables,
+    run_tables,
+    transfer_tables,
+    volume_tables,
+)
 from .cost_report import title_of
 from .costs import a_month
 from .table import Columns, Table, tables
@@ -32,6 +40,7 @@ from .text import other_owner
 __all__ = [
     "Table",
     "cleanup_tables",
+    "cluster_launch_tables",
     "own_image_tables",
     "price_tables",
     "run_tables",

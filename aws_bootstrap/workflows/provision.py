@@ -101,8 +101,11 @@ def set_up(
     python_version: str | None = None,
     script: bytes | None = None,
     timeouts: LoginTimeouts = DEFAULT_TIMEOUTS,
+    shows_steps: bool = True,
 ) -> SetupOutcome:
     """Upload the setup to the box, run it there and print its progress. Return the outcome.
+
+    `shows_steps`: whether its steps are shown, which those of several boxes are not.
 
     A login is retried as long as `timeouts` says. SshError if the box cannot be reached or the connection is
     lost.
@@ -112,7 +115,7 @@ def set_up(
         alias,
         wrapped(command),
         stdin=upload(python_version, script),
-        on_line=_progress_printer(),
+        on_line=_progress_printer(shown=shows_steps),
         timeouts=timeouts,
     )
     report = _parse_report(done.lines)
@@ -194,8 +197,8 @@ def _contents(folder: Any, prefix: str = "") -> Iterator[tuple[str, bytes]]:
             yield prefix + item.name, item.read_bytes()
 
 
-def _progress_printer() -> Callable[[str], None]:
-    """Return a function that prints the titles and outcomes of the setup's steps, and no line of the report."""
+def _progress_printer(*, shown: bool) -> Callable[[str], None]:
+    """Return a function that notes the titles and outcomes of the setup's steps, and prints them where `shown`."""
     report_begun = False
     steps = timings.BoxSteps()
 
@@ -204,7 +207,8 @@ def _progress_printer() -> Callable[[str], None]:
         if line == _REPORT:
             report_begun = True
         if not report_begun and line.startswith(("==> ", "    ")):
-            output.box_line(line)
+            if shown:
+                output.box_line(line)
             steps.read(line)
 
     return print_progress

@@ -27,6 +27,8 @@ DOCUMENTS: dict[str, type[Result]] = {
     "attach": models.AttachReport,
     "cleanup": models.CleanupReport,
     "cleanup-dry-run": models.CleanupPlan,
+    "cluster-launch": models.ClusterLaunchReport,
+    "cluster-launch-dry-run": models.ClusterDryRun,
     "completion": models.CompletionScript,
     "config-init": models.ConfigChange,
     "config-set": models.ConfigChange,

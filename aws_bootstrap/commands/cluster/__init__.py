@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from ..command import Group
+from .launch import launch
 
 
 @click.group(cls=Group)
@@ -13,7 +14,7 @@ def cluster() -> None:
 
 
 # To add a command, write its file and add it here, in the order of use.
-COMMANDS: tuple[click.Command, ...] = ()
+COMMANDS: tuple[click.Command, ...] = (launch,)
 
 for _command in COMMANDS:
     cluster.add_command(_command)

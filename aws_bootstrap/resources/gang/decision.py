@@ -7,9 +7,13 @@ The phases are `join` (until all agents have come), `data` (the data script, if 
 when all nodes have ended the one before: that is the barrier.
 """
 
+from typing import Any
+
 #: How long failures are collected after the first one, in seconds. A job that fails on one node fails on the others
 #: within milliseconds, since their connections to it break: the first of them is the cause.
 COLLECT_SECONDS = 1.0
+#: How long silent nodes are collected after the first one: their last words are up to a heartbeat apart.
+SILENT_SECONDS = 2.0
 #: The outcomes that end a gang, the strongest first. A node that is taken away makes the job fail on the others too.
 OUTCOMES = ("spot-notice", "node-lost", "stopped", "agent-failed", "join-timeout", "data-script-failed", "job-failed")
 
@@ -23,17 +27,18 @@ class Decision:
         self.nodes = spec["nodes"]
         self.phase = "join"
         self.missing = set(range(len(self.nodes)))
-        self.marked = set()
+        self.marked: set = set()
         self.join_until = now + spec["join_seconds"]
-        self.exit_until = None
-        self.causes = []
-        self.decide_at = None
-        self.verdict = None
+        self.exit_until: Any = None
+        self.causes: list = []
+        self.lost_nodes: set = set()
+        self.decide_at: Any = None
+        self.verdict: Any = None
 
     def arrived(self, position):
         """Note that a node has ended the phase well. The next phase begins after the last of them."""
         self.missing.discard(position)
-        if self.missing or self.causes:
+        if self.missing or self.causes or self.verdict:
             return
         if self.phase == "job":
             self.decide("done", None, f"The job succeeded on {self.number_of_nodes()}.")
@@ -51,12 +56,25 @@ class Decision:
     def failed(self, outcome, position, reason, now, ago=0.0):
         """Note that something has failed on a node, so many seconds ago."""
         self.causes.append((OUTCOMES.index(outcome), now - ago, position, reason))
-        if self.decide_at is None:
-            self.decide_at = now
-            if outcome == "job-failed" and len(self.nodes) > 1:
-                self.decide_at = now + COLLECT_SECONDS
-        elif outcome != "job-failed":
-            self.decide_at = now
+        seconds = 0.0
+        if outcome == "job-failed" and len(self.nodes) > 1:
+            seconds = COLLECT_SECONDS
+        self.decide_in(seconds, now)
+
+    def lost(self, position, reason, now, is_silent):
+        """Note that a node is lost. If all others are, from the hub's point of view, it is the hub that is lost."""
+        self.lost_nodes.add(position)
+        self.causes.append((OUTCOMES.index("node-lost"), now, position, reason))
+        others = len(self.nodes) - 1
+        if 1 < others == len(self.lost_nodes):
+            hub = self.nodes[0]
+            cut_off = f"Node {hub['rank']} ({hub['address']}), the hub, was lost: it has no connection to another node."
+            self.causes.append((OUTCOMES.index("node-lost"), float("-inf"), 0, cut_off))
+        self.decide_in(SILENT_SECONDS if is_silent and others > 1 else 0.0, now)
+
+    def decide_in(self, seconds, now):
+        """Decide after so many seconds, or earlier if that is due."""
+        self.decide_at = min(now + seconds, self.decide_at or now + seconds)
 
     def look(self, now):
         """Decide what is due."""

@@ -9,8 +9,6 @@ then ends its processes (task.py, processes.py), and writes how the gang has end
 """
 
 import contextlib
-import json
-import os
 import signal
 import socket
 import sys
@@ -18,6 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import spec
 from decision import verdict
 from hub import Hub
 from notice import Notice
@@ -29,31 +28,19 @@ LOOK_SECONDS = 0.1
 FAREWELL_SECONDS = 10.0
 #: The exit code of an agent whose own job has not failed.
 ENDED_BY_OTHERS = 75
-DEFAULTS = {
-    "port": 29399,
-    "rendezvous_port": 29400,
-    "arguments": [],
-    "data_script": None,
-    "nproc": "auto",
-    "folder": None,
-    "checkpoint_dir": None,
-    "join_seconds": 120,
-    "silence_seconds": 15,
-    "end_seconds": 10,
-    "exit_seconds": 60,
-}
 
 
 class Agent:
     """The agent of one node. `verdict`: how the gang ends, None until then."""
 
-    def __init__(self, spec, run):
+    def __init__(self, settings, run):
         """Take the signals that stop the job."""
-        self.spec = spec
+        self.spec = settings
         self.run = run
-        self.node = spec["nodes"][spec["position"]]
+        self.node = settings["nodes"][settings["position"]]
         self.verdict: Any = None
         self.signal = 0
+        self.is_broken = False
         self.reported: set = set()
         self.task: Any = None
         self.link: Any = None
@@ -74,16 +61,26 @@ class Agent:
         self.task = Task(self.spec, self.run)
         self.task.prepare()
         self.notice.start()
-        self.link = Hub(self.spec) if self.spec["position"] == 0 else Uplink(self.spec)
+        self.link = self.new_link("")
         while self.verdict is None:
-            self.link.wait(LOOK_SECONDS, self.woken)
-            self.drain()
-            self.link.look()
-            for message in self.link.messages():
-                self.take(message)
+            self.listen()
             self.task.look()
             self.report_all()
             self.decide_alone()
+
+    def new_link(self, failure):
+        """Return the link to the hub, or the hub itself. An agent that has failed joins to say so."""
+        if self.spec["position"] == 0:
+            return Hub(self.spec)
+        return Uplink(self.spec, failure)
+
+    def listen(self):
+        """Wait a moment for messages, and do what they say."""
+        self.link.wait(LOOK_SECONDS, self.woken)
+        self.drain()
+        self.link.look()
+        for message in self.link.messages():
+            self.take(message)
 
     def drain(self):
         """Forget what has woken this agent."""
@@ -95,7 +92,7 @@ class Agent:
         """Do what the hub says."""
         if message["type"] == "verdict":
             self.verdict = {key: message[key] for key in ("succeeded", "outcome", "culprit", "reason")}
-        elif message["type"] == "phase" and not self.signal:
+        elif message["type"] == "phase" and not self.signal and not self.is_broken:
             name = NAMES[message["phase"]]
             say(f"node {self.node['rank']} begins the {name}, as all {len(self.spec['nodes'])} nodes do")
             self.task.begin(message["phase"])
@@ -149,12 +146,16 @@ class Agent:
         self.verdict = verdict(self.spec, outcome, position, reason)
 
     def break_down(self, error):
-        """End because of an error of this program. The others hear of it."""
+        """End because of an error of this program. The others hear of it, also if they have not all come yet."""
         reason = f"The agent of node {self.node['rank']} failed: {type(error).__name__}: {error}."
-        self.decide("agent-failed", self.spec["position"], reason)
-        if self.link:
+        self.is_broken = True
+        self.link = self.link or self.new_link(reason)
+        until = time.monotonic() + FAREWELL_SECONDS
+        while self.verdict is None and time.monotonic() < until and not self.signal:
             self.fail("agent-failed", reason)
-            self.link.look()
+            self.listen()
+        if self.verdict is None:
+            self.decide("agent-failed", self.spec["position"], reason)
 
     def end(self):
         """End the processes, write the result, and leave. Return the exit code."""
@@ -163,19 +164,17 @@ class Agent:
             while not self.task.processes.have_ended():
                 self.rest()
         code = self.exit_code()
-        write(self.run / "result.json", {**self.verdict, "returncode": code})
+        spec.write_result(self.run, {**self.verdict, "returncode": code})
         say(f"node {self.node['rank']} ends. {self.verdict['reason']}")
         until = time.monotonic() + self.spec["end_seconds"] + FAREWELL_SECONDS
-        while self.link and self.link.has_members() and time.monotonic() < until:
+        while self.link.has_members() and time.monotonic() < until:
             self.rest()
-        if self.link:
-            self.link.close()
+        self.link.close()
         return code
 
     def rest(self):
         """Wait a moment. The hub goes on to listen to the others."""
-        if self.link:
-            self.link.rest(LOOK_SECONDS, self.woken)
+        self.link.rest(LOOK_SECONDS, self.woken)
         self.drain()
 
     def exit_code(self):
@@ -192,19 +191,9 @@ def say(text):
     print(f"aws-bootstrap: {text}", file=sys.stderr, flush=True)
 
 
-def write(path, value):
-    """Write a file, whole or not at all."""
-    draft = path.with_suffix(".new")
-    with open(draft, "w") as file:
-        json.dump(value, file)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
-
-
 def main(run):
     """Run the job of spec.json. Return the exit code."""
-    agent = Agent({**DEFAULTS, **json.loads((run / "spec.json").read_text())}, run)
+    agent = Agent(spec.read(run), run)
     try:
         agent.work()
     except Exception as error:

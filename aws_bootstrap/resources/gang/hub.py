@@ -1,6 +1,6 @@
 """The hub of a gang: the agent of position 0 listens, and each other agent has one connection to it.
 
-    agent → hub    {"type": "hello", "job": NAME, "token": TOKEN, "position": N}    the first line
+    agent → hub    {"type": "hello", "job", "token", "position", "failure"}         the first line
                    {"type": "beat"}                                                 each second
                    {"type": "arrived", "phase": "join"|"data"|"job"}                it has ended this phase well
                    {"type": "marked"}                    its processes have succeeded, but not all of them have ended
@@ -15,18 +15,12 @@ Whoever hears nothing for `silence_seconds` takes the other one to be lost.
 
 import hmac
 import select
-import socket
 import time
-from typing import Any
 
 from decision import Decision
-from lines import Connection
+from listener import Listener
 
 BEAT_SECONDS = 1.0
-#: How long a connection may take to say who it is.
-HELLO_SECONDS = 5.0
-#: How long the address may be in use by the agent of a job before this one.
-LISTEN_SECONDS = 20.0
 
 
 class Hub:
@@ -36,9 +30,7 @@ class Hub:
         """Begin. The first look listens."""
         self.spec = spec
         self.decision = Decision(spec, time.monotonic())
-        self.listener: Any = None
-        self.listen_until = time.monotonic() + LISTEN_SECONDS
-        self.strangers = []
+        self.listener = Listener(spec["nodes"][0]["address"], spec["port"])
         self.members = {}
         self.inbox = []
         self.phase = "join"
@@ -61,10 +53,8 @@ class Hub:
 
     def wait(self, seconds, woken):
         """Wait until something comes, at most so long."""
-        waiting = [woken]
-        if self.listener:
-            waiting.append(self.listener)
-        for connection in [*self.strangers, *self.members.values()]:
+        waiting = [woken, *self.listener.sockets()]
+        for connection in self.members.values():
             if not connection.closed:
                 waiting.append(connection.socket)
         select.select(waiting, [], [], seconds)
@@ -76,11 +66,7 @@ class Hub:
 
     def look(self):
         """Take what has come, decide what is due, and send it. OSError if the address is not free in time."""
-        if self.listener is None:
-            self.listen()
-        else:
-            self.accept()
-        self.greet()
+        self.admit()
         for position, connection in self.members.items():
             if connection.closed:
                 continue
@@ -96,70 +82,42 @@ class Hub:
             connection.flush()
 
     def has_members(self):
-        """Return whether an agent is still connected. Each closes its connection after it has ended."""
+        """Return whether an agent is still connected, or is to come and hear why the gang fails before it begins."""
+        decision = self.decision
+        if decision.phase == "join" and decision.missing and decision.verdict["outcome"] == "agent-failed":
+            return True
         return any(not connection.closed for connection in self.members.values())
 
     def close(self):
         """Close the connections. A later hello finds nobody."""
-        if self.listener:
-            self.listener.close()
-        for connection in [*self.strangers, *self.members.values()]:
+        self.listener.close()
+        for connection in self.members.values():
             connection.close()
 
     # --- the others ----------------------------------------------------------------------------------------
 
-    def listen(self):
-        """Listen, or try again with the next look. OSError if the address is not free in time."""
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((self.spec["nodes"][0]["address"], self.spec["port"]))
-            listener.listen(128)
-        except OSError:
-            listener.close()
-            if time.monotonic() >= self.listen_until and not self.decision.verdict:
-                raise
-            return
-        listener.setblocking(False)
-        self.listener = listener
-
-    def accept(self):
-        """Accept new connections."""
-        while True:
-            try:
-                connected, _ = self.listener.accept()
-            except OSError:
-                return
-            self.strangers.append(Connection(connected))
-
-    def greet(self):
-        """Read who the new connections are."""
-        for connection in list(self.strangers):
-            messages = connection.receive()
-            if messages:
-                self.strangers.remove(connection)
-                self.admit(connection, messages)
-            elif connection.closed or connection.silent_for() > HELLO_SECONDS:
-                self.strangers.remove(connection)
+    def admit(self):
+        """Take in the agents that have said who they are."""
+        for connection, messages in self.listener.look():
+            hello = messages[0]
+            reason = self.refusal(hello)
+            if reason:
+                connection.send({"type": "refused", "reason": reason})
                 connection.close()
-
-    def admit(self, connection, messages):
-        """Make a connection that of its position, or refuse it."""
-        hello = messages[0]
-        reason = self.refusal(hello)
-        if reason:
-            connection.send({"type": "refused", "reason": reason})
-            connection.close()
-            return
-        position = hello["position"]
-        self.members[position] = connection
-        connection.send({"type": "welcome"})
-        self.decision.arrived(position)
-        for message in messages[1:]:
-            self.take(position, message)
+                continue
+            position = hello["position"]
+            self.members[position] = connection
+            connection.send({"type": "welcome"})
+            if self.is_over:
+                connection.send({"type": "verdict", **self.decision.verdict})
+            if hello["failure"]:
+                self.decision.failed("agent-failed", position, hello["failure"], time.monotonic())
+            self.decision.arrived(position)
+            for message in messages[1:]:
+                self.take(position, message)
 
     def refusal(self, hello):
-        """Return why a connection is refused, "" if it is not."""
+        """Return why an agent is refused, "" if it is not."""
         token = str(hello.get("token")).encode()
         position = hello.get("position")
         if hello["type"] != "hello" or hello.get("job") != self.spec["job"]:
@@ -171,8 +129,8 @@ class Hub:
         present = self.members.get(position)
         if present and not present.closed:
             return "this position is taken"
-        if self.decision.phase != "join" or self.decision.verdict:
-            return "the job has begun, or ended"
+        if self.decision.phase != "join":
+            return "the job has begun"
         return ""
 
     def take(self, position, message):
@@ -187,16 +145,17 @@ class Hub:
 
     def find_loss(self, position, connection):
         """Note that a node is lost. One that leaves before all have come may come again."""
-        if not connection.closed and connection.silent_for() > self.spec["silence_seconds"]:
+        is_silent = not connection.closed and connection.silent_for() > self.spec["silence_seconds"]
+        if is_silent:
             connection.closed = f"silent for {self.spec['silence_seconds']:g} s"
-        if not connection.closed:
+        if not connection.closed or self.decision.verdict:
             return
         if self.decision.phase == "join":
             self.decision.missing.add(position)
-        elif not self.decision.verdict:
-            node = self.spec["nodes"][position]
-            reason = f"Node {node['rank']} ({node['address']}) was lost: its connection is {connection.closed}."
-            self.decision.failed("node-lost", position, reason, time.monotonic())
+            return
+        node = self.spec["nodes"][position]
+        reason = f"Node {node['rank']} ({node['address']}) was lost: its connection is {connection.closed}."
+        self.decision.lost(position, reason, time.monotonic(), is_silent)
 
     def announce(self):
         """Send a phase or the verdict, once."""

@@ -48,6 +48,11 @@ def parent_of(process):
     return 0
 
 
+def is_alive(process):
+    """Return whether a process runs. One that has ended does not, also before its parent takes note of it."""
+    return parent_of(process) != 0
+
+
 class Processes:
     """A program and its descendants. `returncode`: as a shell has it, None while the program runs."""
 

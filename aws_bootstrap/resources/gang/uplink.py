@@ -12,24 +12,26 @@ BEAT_SECONDS = 1.0
 RETRY_SECONDS = 0.5
 CONNECT_SECONDS = 2.0
 #: The hub's own limit for the phase `join` ends first, so that all agents have the same result.
-MARGIN_SECONDS = 10.0
+MARGIN = 1.1
 
 
 class Uplink:
     """The link to the hub. `lost`: why there is none any more, "" while there is, or while it is being looked for."""
 
-    def __init__(self, spec):
-        """Begin to look for the hub: it may start later than this agent."""
+    def __init__(self, spec, failure):
+        """Begin to look for the hub: it may start later than this agent. `failure`: why this one cannot take part."""
         self.spec = spec
+        self.failure = failure
         self.hub = (spec["nodes"][0]["address"], spec["port"])
         self.connection: Any = None
         self.is_member = False
         self.has_begun = False
         self.lost = ""
-        self.refusal = "it does not answer"
+        self.silence = "it does not answer"
+        self.refusal = ""
         self.retry_at = 0.0
         self.beat_at = 0.0
-        self.join_until = time.monotonic() + spec["join_seconds"] + MARGIN_SECONDS
+        self.join_until = time.monotonic() + spec["join_seconds"] * MARGIN + CONNECT_SECONDS
 
     def report(self, message):
         """Send a report to the hub."""
@@ -67,7 +69,7 @@ class Uplink:
         now = time.monotonic()
         if self.connection is None:
             if now >= self.join_until:
-                self.lost = self.refusal
+                self.lost = self.refusal or self.silence
             elif now >= self.retry_at:
                 self.retry_at = now + RETRY_SECONDS
                 self.connect()
@@ -98,11 +100,11 @@ class Uplink:
         try:
             connected = socket.create_connection(self.hub, CONNECT_SECONDS, source_address=(own, 0))
         except OSError as error:
-            self.refusal = f"it does not answer ({error.strerror or error})"
+            self.silence = f"it does not answer ({error.strerror or error})"
             return
         self.connection = Connection(connected)
         hello = {"type": "hello", "job": self.spec["job"], "token": self.spec["token"]}
-        self.connection.send({**hello, "position": self.spec["position"]})
+        self.connection.send({**hello, "position": self.spec["position"], "failure": self.failure})
 
     def has_members(self):
         """Return whether other agents need this one, which is the hub alone."""

@@ -17,6 +17,7 @@ from . import cloud_init, devices, gpus
 from .console import Console
 from .isolation import CHOICE_VARIABLE, NONE, Isolation
 from .metadata import Metadata
+from .network import Network
 from .ports import LoginPorts
 from .processes import Processes
 from .relay import Relay
@@ -36,6 +37,7 @@ class Box:
         isolation: Isolation,
         powered_off: Callable[[str], None],
         ssh_commands: SshCommands,
+        network: Network,
     ) -> None:
         self.machine = machine
         self.isolation = isolation
@@ -46,6 +48,7 @@ class Box:
         self._processes = Processes(self.tree)
         self._relay = Relay(self._processes)
         self._console = Console(self.tree)
+        self._network = network
         self.metadata = Metadata()
         self.ports = LoginPorts(machine.instance_id, self._processes, self._relay, ssh_commands)
         self._powered_off = powered_off
@@ -108,9 +111,13 @@ class Box:
         cloud_init.write(self.tree.root, files)
 
     async def _start_processes(self) -> None:
-        """Start process 1, and serve the instance metadata to the box."""
+        """Start process 1, connect the box to its VPC, and serve the instance metadata to it."""
         self.metadata.describe(self.machine)
-        listening = await self._processes.start(self.host_name)
+        listening = await self._processes.start(self.host_name, self._network)
+        try:
+            await self._network.connect(self._processes.pid, self.machine)
+        except OSError as error:
+            self.tree.log(f"no private network: {error}")
         if listening:
             await self.metadata.serve(listening)
 
@@ -140,6 +147,8 @@ class Box:
             "gpus": gpus.cards(instance_type),
             "instance_id": self.machine.instance_id,
             "instance_type": instance_type,
+            "host_name": self.host_name,
+            "private_ip": self.machine.private_ip,
             "region": self.machine.region,
         }
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from ..cloud.world import Attachment, Machine
 from ..home import Home
 from .addresses import Addresses
-from .isolation import Isolation, choose
+from .isolation import PLAIN, Isolation, choose
+from .network import Network
 from .ssh_commands import SshCommands
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class Fleet:
         self._home = home
         self.isolation: Isolation = choose()
         self._addresses = Addresses(home)
+        self._network = Network(self.isolation)
         self.ssh_commands = SshCommands()
         self._boxes: dict[str, Box] = {}
         self._loop = asyncio.new_event_loop()
@@ -65,6 +67,7 @@ class Fleet:
         self._run_coroutine(self._halt_all()).result(timeout=30)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout=10)
+        self._network.end()
         self._addresses.release()
 
     def wipe(self) -> None:
@@ -103,6 +106,11 @@ class Fleet:
 
     def address(self) -> str:
         return self._addresses.next()
+
+    def private_address(self) -> str | None:
+        if self.isolation is PLAIN:
+            return self._addresses.next()
+        return None
 
     def boot(self, machine: Machine) -> None:
         self._run_coroutine(self._boot(machine))
@@ -157,7 +165,7 @@ class Fleet:
 
         box = self._boxes.get(machine.instance_id)
         if box is None:
-            box = Box(self._home, machine, self.isolation, self._powered_off, self.ssh_commands)
+            box = Box(self._home, machine, self.isolation, self._powered_off, self.ssh_commands, self._network)
             self._boxes[machine.instance_id] = box
         box.machine = machine
         if machine.copied_from:

@@ -41,6 +41,17 @@ class Isolation:
         boot = ["bash", str(BOOT), str(tree), str(volumes), python_prefix(), host_name, python_path()]
         return ["unshare", *self.unshare, "--fork", "--kill-child", *boot]
 
+    def network_namespace(self) -> list[str]:
+        """Return the prefix of a command that runs in a new network namespace."""
+        options = [option for option in self.unshare if option in ("--user", "--map-root-user", "--net")]
+        return ["unshare", *options]
+
+    def enter_user_namespace(self, pid: int) -> list[str]:
+        """Return the prefix of a command that runs in the user namespace of that process; none where it has none."""
+        if "--user" not in self.unshare:
+            return []
+        return ["nsenter", "--target", str(pid), "--user", "--preserve-credentials"]
+
     def enter(self, pid: int) -> list[str]:
         """Return the prefix of a command that runs in the box whose process 1 has this pid."""
         return ["nsenter", "--target", str(pid), *self.nsenter] if self.has_namespaces else []

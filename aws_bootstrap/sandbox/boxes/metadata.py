@@ -37,6 +37,7 @@ class Metadata:
         self._documents |= {
             "meta-data/instance-id": machine.instance_id,
             "meta-data/instance-type": machine.instance_type,
+            "meta-data/local-ipv4": machine.private_ip,
             "meta-data/placement/availability-zone": machine.zone,
             "meta-data/placement/region": machine.region,
         }

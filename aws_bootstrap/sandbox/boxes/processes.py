@@ -11,6 +11,7 @@ import socket
 import struct
 from pathlib import Path
 
+from .network import Network
 from .tree import Tree
 
 BOOT_SECONDS = 15
@@ -29,12 +30,12 @@ class Processes:
         self._pid = 0
         self._others: set[asyncio.subprocess.Process] = set()
 
-    async def start(self, host_name: str) -> socket.socket | None:
+    async def start(self, host_name: str, network: Network) -> socket.socket | None:
         """Start process 1 of the box's namespaces. It runs as long as its standard input is open.
 
         Return the socket that listens for requests to the instance metadata; None if the box cannot have it.
         """
-        command = self.tree.isolation.holder(self.tree.root, self.tree.volumes, host_name)
+        command = await network.holder(self.tree.root, self.tree.volumes, host_name)
         line, remote = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with self.tree.console.open("ab") as console, remote:
             self._holder = await asyncio.create_subprocess_exec(
@@ -53,6 +54,11 @@ class Processes:
                 raise RuntimeError(f"the box did not boot: {self.tree.console}")
             self._pid = int(ready.split()[1])
             return self._received(line)
+
+    @property
+    def pid(self) -> int:
+        """Return the machine's pid of process 1 of the box's namespaces."""
+        return self._pid
 
     def _received(self, line: socket.socket) -> socket.socket | None:
         """Return the socket that the box has sent before it was ready."""

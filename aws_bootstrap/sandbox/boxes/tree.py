@@ -180,7 +180,7 @@ class Tree:
     def personalize(self, machine: Machine, host_name: str) -> None:
         """Write what cloud-init writes at the first boot of a copy: names, keys, and a machine id if it has none."""
         (self.root / "etc/hostname").write_text(f"{host_name}\n")
-        (self.root / "etc/hosts").write_text(f"127.0.0.1 localhost {host_name}\n")
+        (self.root / "etc/hosts").write_text(_hosts(machine, host_name))
         keys = self.home / ".ssh/authorized_keys"
         keys.parent.mkdir(mode=0o700, exist_ok=True)
         old = keys.read_text() if keys.exists() else ""
@@ -203,7 +203,7 @@ class Tree:
             "fstab": "LABEL=cloudimg-rootfs / ext4 discard,commit=30,errors=remount-ro 0 1\n",
             "group": f"{self.user}:x:{gid}:\nroot:x:0:\nnogroup:x:65534:\n",
             "hostname": f"{host_name}\n",
-            "hosts": f"127.0.0.1 localhost {host_name}\n",
+            "hosts": _hosts(machine, host_name),
             "issue": "Ubuntu 24.04.3 LTS \\n \\l\n",
             "machine-id": f"{machine.instance_id.removeprefix('i-'):0>32}\n",
             "motd": _MOTD,
@@ -249,6 +249,14 @@ class Tree:
                 _write_program(self.root / ".local/bin" / name, name)
         if not Path("/usr/bin/python3").exists():
             (self.root / ".local/bin/python3").symlink_to(python_path())
+
+
+def _hosts(machine: Machine, host_name: str) -> str:
+    """Return the names that a box knows: its own leads to its private address, as by the VPC's DNS.
+
+    https://docs.aws.amazon.com/vpc/latest/userguide/vpc-dns.html
+    """
+    return f"127.0.0.1 localhost\n{machine.private_ip} {host_name}\n"
 
 
 CUDA_TOOLS = frozenset({"nvcc", "cuda-gdb"})

@@ -51,6 +51,7 @@ class SandboxInstance(Instance):
         self.ended_at = 0.0
         if not self.security_groups:
             self.security_groups = self._groups_of_interface()
+        self._take_private_address()
         for nic in self.nics.values():
             nic.stop()  # the address exists from `running` on
         self._enter(PENDING)
@@ -66,6 +67,17 @@ class SandboxInstance(Instance):
         if primary is None:
             return []
         return sorted(primary.group_set, key=attrgetter("id"))
+
+    def _take_private_address(self) -> None:
+        """Take the private address under which the machine will be reachable, if it is not that of the subnet."""
+        address = self._world.machines.private_address()
+        primary = self.nics.get(0)
+        if address is None or primary is None:
+            return
+        for held in primary.private_ip_addresses:
+            if held["PrivateIpAddress"] == primary.private_ip_address:
+                held["PrivateIpAddress"] = address
+        primary.private_ip_address = address
 
     def _enter(self, state: tuple[str, int]) -> InstanceState:
         """Change to a state; return the previous one."""
@@ -129,6 +141,8 @@ class SandboxInstance(Instance):
             architecture=self.architecture or "x86_64",
             image_name=self.base_name,
             private_ip=self.private_ip or "",
+            vpc_id=self.vpc_id or "",
+            vpc_cidr=self.ec2_backend.get_vpc(self.vpc_id).cidr_block,
             public_ip=self.public_ip,
             public_key=pair.public_key if pair else "",
             user_data=base64.b64decode(self.user_data.as_bytes()) if self.user_data else b"",

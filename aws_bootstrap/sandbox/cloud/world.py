@@ -53,6 +53,9 @@ class Machine:
     architecture: str
     image_name: str
     private_ip: str
+    vpc_id: str
+    #: The addresses of its VPC, as in `172.31.0.0/16`.
+    vpc_cidr: str
     public_ip: str | None
     public_key: str
     user_data: bytes
@@ -69,6 +72,9 @@ class Machines(Protocol):
 
     def address(self) -> str:
         """Return a public address that no other instance has."""
+
+    def private_address(self) -> str | None:
+        """Return a private address that no other instance has; None if the instance keeps that of its subnet."""
 
     def boot(self, machine: Machine) -> None:
         """Start the machine, on its existing disks if it has any."""
@@ -120,6 +126,9 @@ class NoMachines:
         # 198.18.0.0/15 is reserved for benchmarks and never routed (RFC 2544).
         number = next(self._numbers)
         return f"198.{18 + (number >> 16) % 2}.{number >> 8 & 255}.{number & 255}"
+
+    def private_address(self) -> str | None:
+        return None
 
     def boot(self, machine: Machine) -> None: ...
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -34,14 +35,14 @@ def free_port() -> int:
 class Gang:
     """The agents of a job. The code folder, `code`, is the same for all of them."""
 
-    def __init__(self, folder: Path, size: int, **spec: Any) -> None:
+    def __init__(self, base: Path, size: int, **spec: Any) -> None:
         """Write the runs' folders. Nothing is started."""
-        self.folder = folder
-        self.code = folder / "code"
+        self.folder = base
+        self.code = base / "code"
         self.code.mkdir(parents=True)
         self.agents: dict[int, subprocess.Popen[bytes]] = {}
         self.environment = {**os.environ, "GUARDIAN_METADATA": NOBODY, "PYTHONDONTWRITEBYTECODE": "1"}
-        self.environment["PATH"] = f"{folder / 'bin'}:/usr/bin:/bin"
+        self.environment["PATH"] = f"{base / 'bin'}:/usr/bin:/bin"
         # One that no other test has, so that a wildcard address is no trap either.
         net = f"127.{os.getpid() % 250 + 1}.{id(self) // 16 % 250}"
         self.spec = {
@@ -96,7 +97,7 @@ class Gang:
                 )
         return self
 
-    def signal(self, position: int, number: signal.Signals) -> None:
+    def send(self, position: int, number: int) -> None:
         self.agents[position].send_signal(number)
 
     def log(self, position: int) -> str:
@@ -139,19 +140,30 @@ class Gang:
         return shared.pop()
 
     def processes(self) -> list[int]:
-        """Return what runs with this gang's folder as its own, agents included."""
-        found = []
-        for path in Path("/proc").glob("[0-9]*"):
-            try:
-                if str(self.folder).encode() in (path / "environ").read_bytes():
-                    found.append(int(path.name))
-            except OSError:
-                continue
-        return found
+        """Return what runs of this gang, agents included: by the PATH that all of it has."""
+        return with_variable(f"PATH={self.environment['PATH']}")
+
+    def processes_of(self, position: int) -> list[int]:
+        """Return what runs of a node, its agent included."""
+        return sorted({*self.processes()} & {*with_variable(f"NODE={position}")})
+
+    def kill(self, process: int, number: int) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, number)
 
     def close(self) -> None:
         """End whatever is left."""
         for process in self.processes():
-            os.kill(process, signal.SIGKILL)
+            self.kill(process, signal.SIGKILL)
         for agent in self.agents.values():
             agent.wait(LIMIT_SECONDS)
+
+
+def with_variable(variable: str) -> list[int]:
+    """Return the processes that were started with a variable of this value."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if variable.encode() in (path / "environ").read_bytes().split(b"\0"):
+                found.append(int(path.name))
+    return found

@@ -38,6 +38,23 @@ def _sameness(case: Case) -> tuple[str, ...]:
     return (case.scenario.argv[0], case.place, case.what)
 
 
+def without_repetitions(cases: Iterable[Case]) -> list[Case]:
+    """The cases, of those in which an action's reply lacks the same field one alone.
+
+    One function reads the reply for all commands. The gate has the first command that failed; .ci/second has them all.
+    """
+    chosen: list[Case] = []
+    seen: set[tuple[str, str]] = set()
+    for case in cases:
+        if case.call is not None and case.dropped_field:
+            key = (case.call.action, case.what)
+            if key in seen:
+                continue
+            seen.add(key)
+        chosen.append(case)
+    return chosen
+
+
 def is_core(case: Case) -> bool:
     """Whether the case is of the gate's fixed core."""
     is_call = case.call is not None and case.call.action in CORE_CALLS

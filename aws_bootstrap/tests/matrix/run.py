@@ -143,7 +143,7 @@ def _gate_cases(recordings: Sequence[Recording]) -> list[Case]:
         raise SystemExit(
             "these cases exist no more: put what took their place into failed_cases.txt: " + ", ".join(sorted(lost))
         )
-    return [case for case in cases if choice.is_core(case) or case.id in failed_once]
+    return choice.without_repetitions([case for case in cases if choice.is_core(case) or case.id in failed_once])
 
 
 def _without_known(cases: list[Case], asked: argparse.Namespace) -> tuple[list[Case], list[Verdict]]:

@@ -70,6 +70,15 @@ def launched(reached: Reached) -> bool:
     return instance is not None and instance.is_alive and instance.id in reached.aliases
 
 
+def cluster_launched(reached: Reached) -> bool:
+    """Every node runs and has its alias, and no rank is missing."""
+    nodes = reached.document["nodes"]
+    ids = {node["instance_id"] for node in nodes}
+    are_alive = all(reached.account.is_alive(one) for one in ids)
+    ranks = [node["rank"] for node in nodes]
+    return are_alive and ids <= reached.aliases and ranks == list(range(reached.document["node_count"]))
+
+
 def launched_with_volume(reached: Reached) -> bool:
     """So does its volume, mounted and attached."""
     volume = reached.document.get("ebs_volume") or {}
@@ -305,6 +314,7 @@ def listed(reached: Reached) -> bool:
 
 _LAUNCH = ("launch", "--yes", "--ssh-timeout", "4s")
 _BARE = (*_LAUNCH, "--no-setup")
+_CLUSTER = ("cluster", *_BARE, "--cluster-id", "train")
 _NO_SPOT_HERE = {"action": "RunInstances", "region": HOME, "do": NO_ROOM}
 _NEVER_CHANGED = {"action": "GetServiceQuota", "do": {"error": "NoSuchResourceException"}}
 """A quota that was never changed answers only as a default."""
@@ -312,6 +322,8 @@ _NO_SPOT = {"action": "RunInstances", "match": {"InstanceMarketOptions.MarketTyp
 
 SCENARIOS: tuple[Scenario, ...] = (
     Scenario("launch", _BARE, launched, undone=True),
+    Scenario("cluster-launch", (*_CLUSTER, "--nodes", "2"), cluster_launched, undone=True),
+    Scenario("cluster-grow", (*_CLUSTER, "--nodes", "3", "--ebs-storage", "5"), cluster_launched, world="cluster"),
     Scenario("launch-on-demand", (*_BARE, "--on-demand"), launched, undone=True),
     Scenario("launch-fallback", _BARE, launched, undone=True, background=(_NO_SPOT,)),
     Scenario("launch-ebs-storage", (*_BARE, "--ebs-storage", "5"), launched_with_volume, undone=True),

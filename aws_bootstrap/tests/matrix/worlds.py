@@ -126,6 +126,18 @@ def baked_image(bench: Bench) -> Facts:
     return facts | {"image": made["ImageId"]}
 
 
+def cluster(bench: Bench) -> Facts:
+    """A cluster of two nodes."""
+    facts = empty(bench)
+    launch = ["cluster", "launch", "--cluster-id", "train", "--nodes", "2", "--no-setup", "--yes", "-o", "json"]
+    outcome = bench.run(launch)
+    if outcome.code:
+        raise AssertionError(f"a world could not be made: {outcome}")
+    for node in outcome.document["nodes"]:
+        facts[f"node-{node['rank']}"] = node["instance_id"]
+    return facts
+
+
 def box_with_brought_volume(bench: Bench) -> Facts:
     """A box with a volume of the user's."""
     facts = with_own_volume(bench)
@@ -227,6 +239,7 @@ WORLDS: dict[str, Callable[[Bench], Facts]] = {
     "on-demand": on_demand,
     "copied": copied,
     "stopped": stopped,
+    "cluster": cluster,
     "brought": box_with_brought_volume,
     "two-regions": two_regions,
     "leftovers": leftovers,

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 from ... import ec2, output
 from ...config import LaunchConfig
 from ...invocation import PROGRAM
-from ...models import LaunchReport, OnDemandOffer
+from ...models import ClusterLaunchReport, LaunchReport, OnDemandOffer
 from ..steps import run_steps, titles
 from . import named
+from .cluster_plan import ClusterPlan
+from .cluster_report import cluster_report
 from .failure import launch_error
 from .plan import LaunchPlan, build_plan
 from .report import report
@@ -23,11 +25,14 @@ if TYPE_CHECKING:
     from ...app import App
 
 
-def plan(config: LaunchConfig, app: App) -> LaunchPlan:
-    """Return what `apply` would do. Change nothing."""
+def plan(config: LaunchConfig, app: App, cluster: ClusterPlan | None = None) -> LaunchPlan:
+    """Return what `apply` would do, or `apply_cluster` for a cluster. Change nothing."""
     with output.working("Read images, instance types, prices and networks", in_logs=False):
-        bare_plan = build_plan(config, app)
-    warn_of_running(app, bare_plan.running, caller=bare_plan.owner)
+        bare_plan = build_plan(config, app, cluster)
+    running = bare_plan.running
+    if cluster:
+        running = tuple(instance for instance in running if instance.cluster != cluster.cluster_id)
+    warn_of_running(app, running, caller=bare_plan.owner)
     _warn_of_open_groups(bare_plan)
     return replace(bare_plan, steps=titles(STEPS, bare_plan))
 
@@ -48,15 +53,34 @@ def apply(plan: LaunchPlan, app: App, ask_on_demand: Callable[[OnDemandOffer], b
     If the launch breaks, raise an error that lists what exists, how to continue and how to undo it.
     """
     launch = Launch(plan, app, ask_on_demand, plan.key)
+    try:
+        _run(launch)
+    except named.BoxExists as exc:
+        return named.existing(app, plan.config, exc.instance)
+    return report(launch)
+
+
+def apply_cluster(plan: LaunchPlan, app: App, ask_on_demand: Callable[[OnDemandOffer], bool]) -> ClusterLaunchReport:
+    """Launch the missing nodes of the cluster as planned, set all of them up, and return the report.
+
+    Errors are those of `apply`.
+    """
+    launch = Launch(plan, app, ask_on_demand, plan.key)
+    _run(launch)
+    return cluster_report(launch)
+
+
+def _run(launch: Launch) -> None:
+    """Run the steps of a launch. If it breaks, raise an error that lists what exists."""
+    plan = launch.plan
     _warn_of_skipped(plan)
     _warn_of_unknown_owner(plan)
     try:
         run_steps(STEPS, plan, launch)
-    except named.BoxExists as exc:
-        return named.existing(app, plan.config, exc.instance)
+    except named.BoxExists:
+        raise
     except (Exception, KeyboardInterrupt) as exc:
         raise launch_error(launch, exc) from exc
-    return report(launch)
 
 
 def _warn_of_open_groups(plan: LaunchPlan) -> None:

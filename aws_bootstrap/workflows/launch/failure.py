@@ -10,8 +10,9 @@ from ...invocation import PROGRAM
 from ...models import Resource, Volume
 from ...outcomes import check_hint, continue_hint, delete_volume_command, undo_hint
 from ..unreachable import timeout_hint
+from .cluster_report import cluster_report
 from .report import report, setup_options
-from .state import INSTANCE, VOLUME, Launch, Node
+from .state import INSTANCE, VOLUME, Launch
 
 
 def launch_error(launch: Launch, cause: BaseException) -> BootstrapError:
@@ -29,27 +30,32 @@ def launch_error(launch: Launch, cause: BaseException) -> BootstrapError:
 def _settled_error(launch: Launch, cause: BaseException) -> BootstrapError:
     """Look up the calls that have not answered, and return the error with what exists, its hints and the report."""
     launch.calls.settle()
-    node = launch.node
-    ended = _has_ended(launch, node, cause)
-    still_runs = node.instance is not None and not ended
-    bills = still_runs or launch.created_volume(node) is not None or bool(_unknown_billable(launch))
+    ended = _ended(launch, cause)
+    resources = _resources(launch, ended)
+    bills = any(resource.billing for resource in resources) or bool(_unknown_billable(launch))
     error = _to_error(cause, left_behind=bills)
-    error.add_details(resources=_resources(launch, ended), hint=_hints(launch, error, ended))
+    error.add_details(resources=resources, hint=_hints(launch, error, ended))
+    if launch.plan.cluster:
+        return error.attach_result(cluster_report(launch))
     return error.attach_result(report(launch))
 
 
 def _unknown_billable(launch: Launch) -> list[str]:
     """Return the names of what may exist and bill, because its call did not answer and its lookup failed."""
-    return [name for name in (INSTANCE, VOLUME) if name in launch.calls.unknown]
+    return [name for name in launch.calls.unknown if name.startswith((INSTANCE, VOLUME))]
 
 
-def _has_ended(launch: Launch, node: Node, cause: BaseException) -> bool:
-    """Return whether the instance has ended: EC2 is queried after an SSH error, otherwise the cause decides."""
-    if isinstance(cause, SshError) and node.instance:
+def _ended(launch: Launch, cause: BaseException) -> set[str]:
+    """Return the ids of instances that have ended: EC2 is queried where the cause may be that one has."""
+    ids = [node.instance_id for node in launch.nodes if node.instance]
+    has_ended = isinstance(cause, BootstrapError) and cause.code == "instance-ended"
+    if len(ids) == 1 and has_ended:
+        return set(ids)
+    if ids and (has_ended or isinstance(cause, SshError)):
         with contextlib.suppress(BootstrapError):
-            current = ec2.get_instances(launch.client, [node.instance_id])
-            return bool(current) and current[0].state in ec2.ENDED
-    return isinstance(cause, BootstrapError) and cause.code == "instance-ended"
+            current = ec2.get_instances(launch.client, ids)
+            return {instance.instance_id for instance in current if instance.state in ec2.ENDED}
+    return set()
 
 
 def _to_error(cause: BaseException, *, left_behind: bool) -> BootstrapError:
@@ -68,22 +74,25 @@ def _to_error(cause: BaseException, *, left_behind: bool) -> BootstrapError:
     return error
 
 
-def _resources(launch: Launch, ended: bool) -> tuple[Resource, ...]:
+def _resources(launch: Launch, ended: set[str]) -> tuple[Resource, ...]:
     """Return what this launch created and still exists: first what bills."""
     found: list[Resource] = []
-    node = launch.node
-    if node.instance and not ended:
-        found.append(Resource("instance", node.instance_id, node.instance.region, billing=True))
-    volume = launch.created_volume(node)
-    if volume:
-        found.append(Resource("volume", volume.volume_id, volume.region, billing=True))
+    for node in launch.to_start:
+        if node.instance and node.instance_id not in ended:
+            found.append(Resource("instance", node.instance_id, node.instance.region, billing=True))
+    for node in launch.nodes:
+        volume = launch.created_volume(node)
+        if volume:
+            found.append(Resource("volume", volume.volume_id, volume.region, billing=True))
     return (*found, *launch.other_resources)
 
 
-def _hints(launch: Launch, error: BootstrapError, ended: bool) -> str | None:
+def _hints(launch: Launch, error: BootstrapError, ended: set[str]) -> str | None:
     """Return the hints: first those of the cause, then how to check, continue and undo."""
     hints = [error.hint, _zone_hint(launch, error), _timeout_hint(launch, error), *_unknown_hints(launch)]
-    if ended:
+    if launch.plan.cluster:
+        hints += _cluster_hints(launch, error)
+    elif ended:
         hints += _hints_after_termination(launch, error)
     else:
         hints += _continue_hints(launch)
@@ -112,6 +121,27 @@ def _unknown_hints(launch: Launch) -> list[str]:
     if free_of_charge:
         names = ", ".join(free_of_charge)
         hints.append(f"EC2 may have created {names}. This is free of charge, and the next launch uses what exists.")
+    return hints
+
+
+def _cluster_hints(launch: Launch, error: BootstrapError) -> list[str]:
+    """Return the commands that continue and undo the launch of a cluster.
+
+    The same command starts what is missing, and goes on with what exists.
+    """
+    cluster = launch.cluster
+    hints: list[str] = []
+    if error.code == "no-capacity":
+        if cluster.size > 1:
+            hints.append("Accept fewer nodes: --min-nodes NUMBER")
+        if cluster.in_placement_group:
+            hints.append("Accept nodes that are far from each other: --no-placement-group")
+    if any(node.instance for node in launch.nodes) or _unknown_billable(launch):
+        again = f"{PROGRAM} cluster launch --cluster-id {cluster.cluster_id} --nodes {cluster.size}"
+        hints.append(f"Continue: {again} --region {launch.region_plan.region}")
+    if any(node.instance for node in launch.nodes) or launch.other_resources or _unknown_billable(launch):
+        undo = f"{PROGRAM} cluster terminate {cluster.cluster_id}"
+        hints.append(f"Undo: {undo} --region {launch.region_plan.region}")
     return hints
 
 

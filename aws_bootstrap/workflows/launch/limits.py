@@ -16,12 +16,29 @@ if TYPE_CHECKING:
     from .plan import LaunchPlan
 
 
+#: A box takes that long to boot.
+_LEAST_SECONDS = 60.0
+
+
 def limits_of(plan: LaunchPlan, attempt: Attempt, current: Prices) -> Limits:
-    """Return the limits of the attempt's box. CapacityError if --max-cost is set and the price is not known."""
+    """Return the limits of each box of the attempt. CapacityError if --max-cost is set and the price is not known.
+
+    A node that is added to a cluster ends with the others.
+    """
+    limits = _own_limits(plan, attempt, current)
+    if plan.cluster is None or plan.cluster.deadline is None:
+        return limits
+    seconds = max(_LEAST_SECONDS, (plan.cluster.deadline - datetime.now(UTC)).total_seconds())
+    return Limits(seconds, limits.idle_timeout)
+
+
+def _own_limits(plan: LaunchPlan, attempt: Attempt, current: Prices) -> Limits:
+    """Return the limits that the options set."""
     config = plan.config
     if config.max_cost is None:
         return Limits(config.ttl, config.idle_timeout)
-    seconds = _seconds_for(config.max_cost, _price(current, plan, attempt), plan)
+    boxes = plan.cluster.size if plan.cluster else 1
+    seconds = _seconds_for(config.max_cost / boxes, _price(current, plan, attempt), plan)
     if config.ttl is not None and config.ttl <= seconds:
         return Limits(config.ttl, config.idle_timeout)
     return Limits(seconds, config.idle_timeout, "cost-cap")

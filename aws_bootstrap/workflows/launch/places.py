@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from ...config import LaunchConfig
 from ...errors import BootstrapError
 from ...invocation import PROFILE
-from ...models import Image, InstanceType, KeyPair, Network, RegionFailure, SecurityGroup, Volume
+from ...models import Image, InstanceType, KeyPair, Network, PlacementGroup, RegionFailure, SecurityGroup
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,9 @@ class RegionPlan:
     #: The security group of the configured name; None if it is missing.
     group: SecurityGroup | None
     key_pairs: tuple[KeyPair, ...]
+    #: Of the cluster to launch, as far as they exist.
+    placement_group: PlacementGroup | None = None
+    cluster_group: SecurityGroup | None = None
 
     @property
     def subnet_ids(self) -> tuple[str, ...]:
@@ -46,22 +49,25 @@ def check_subnets(config: LaunchConfig, region_plans: Sequence[RegionPlan], fail
         )
 
 
-def in_zone_of(volume: Volume | None, region_plans: Sequence[RegionPlan]) -> tuple[RegionPlan, ...]:
-    """Return the plans with those subnets alone that are in the zone of the volume. BootstrapError if none is."""
-    if volume is None:
+def in_zone(region_plans: Sequence[RegionPlan], zone: str | None, holder: str) -> tuple[RegionPlan, ...]:
+    """Return the plans with those subnets alone that are in the zone; as they are without one.
+
+    BootstrapError if none is. `holder`: what determines the zone, as messages name it.
+    """
+    if zone is None:
         return tuple(region_plans)
-    return tuple(_in_zone(region_plan, volume) for region_plan in region_plans)
+    return tuple(_in_zone(region_plan, zone, holder) for region_plan in region_plans)
 
 
-def _in_zone(region_plan: RegionPlan, volume: Volume) -> RegionPlan:
+def _in_zone(region_plan: RegionPlan, zone: str, holder: str) -> RegionPlan:
     network = region_plan.network
     if not network.subnets:
         return region_plan
-    subnets = tuple(subnet for subnet in network.subnets if subnet.availability_zone == volume.availability_zone)
+    subnets = tuple(subnet for subnet in network.subnets if subnet.availability_zone == zone)
     if not subnets:
         raise BootstrapError(
-            f"The data volume {volume.volume_id} is in {volume.availability_zone}, and none of the subnets is.",
-            hint=f"Pass a --subnet-id in {volume.availability_zone}.",
+            f"{holder} is in {zone}, and none of the subnets is.",
+            hint=f"Pass a --subnet-id in {zone}.",
             code="usage",
         )
     return replace(region_plan, network=replace(network, subnets=subnets))

@@ -34,6 +34,7 @@ from ..instance_types import no_such_type
 from ..owners import find_owner
 from ..unreachable import proxy_sentence
 from . import cheapest, images, named, places, volume_region
+from .cluster_plan import ClusterPlan, check_cluster, read_shared
 from .places import RegionPlan
 from .running import read_running
 
@@ -77,6 +78,8 @@ class LaunchPlan:
     running: tuple[Instance, ...] = ()
     #: The owner of what the launch creates, as its tag names it; None if STS did not answer.
     owner: str | None = None
+    #: The cluster that its boxes form; None for a single box.
+    cluster: ClusterPlan | None = None
 
     @property
     def first(self) -> RegionPlan:
@@ -107,10 +110,19 @@ class LaunchPlan:
 
     @property
     def zone(self) -> str | None:
-        """Return the availability zone of the existing data volume; None without one."""
+        """Return the availability zone of the existing data volume or nodes; None where EC2 chooses."""
+        if self.cluster:
+            return self.cluster.zone
         if self.volume is None:
             return None
         return self.volume.availability_zone
+
+    @property
+    def count(self) -> int:
+        """Return how many instances the launch starts."""
+        if self.cluster is None:
+            return 1
+        return len(self.cluster.missing)
 
     @property
     def monthly_costs(self) -> tuple[MonthlyCost, ...]:
@@ -235,7 +247,7 @@ def _limits(config: LaunchConfig) -> dict[str, int]:
     return limits
 
 
-def build_plan(config: LaunchConfig, app: App) -> LaunchPlan:
+def build_plan(config: LaunchConfig, app: App, cluster: ClusterPlan | None = None) -> LaunchPlan:
     """Return the plan of this launch. UsageError or BootstrapError if the launch could not succeed."""
     _check_volume_options(config)
     named.check_name(app, config)
@@ -245,7 +257,7 @@ def build_plan(config: LaunchConfig, app: App) -> LaunchPlan:
     regions = config.region or (app.aws.region,)
 
     def read_region(region: str) -> RegionPlan:
-        return _read_region(app, region, config)
+        return _read_region(app, region, config, cluster)
 
     pairs_to_price = list(product(regions, config.instance_type))
     (found, failed), prices, cidrs, volume, running, owner = gather(
@@ -260,10 +272,14 @@ def build_plan(config: LaunchConfig, app: App) -> LaunchPlan:
     region_plans = tuple(found.values())
     _check_types(config, region_plans)
     places.check_subnets(config, region_plans, failed)
-    region_plans = places.in_zone_of(volume, region_plans)
+    region_plans = _in_zone(volume, cluster, region_plans)
+    if cluster:
+        check_cluster(cluster, region_plans, owner)
     images.warn_of_gpus(region_plans)
     images.warn_of_other_setup(region_plans)
-    plan = LaunchPlan(config, region_plans, failed, cidrs, key, script, volume, prices, running=running, owner=owner)
+    plan = LaunchPlan(
+        config, region_plans, failed, cidrs, key, script, volume, prices, running=running, owner=owner, cluster=cluster
+    )
     costs.warn_of_unknown([plan.price_of(*pair) for pair in plan.pairs], prices)
     if volume:
         costs.warn_if_cost_unknown(volume)
@@ -271,6 +287,17 @@ def build_plan(config: LaunchConfig, app: App) -> LaunchPlan:
         cheapest.warn(plan.pairs, plan.price_of, config.market, pinned=volume is not None)
         return replace(plan, regions=_in_order(plan))
     return plan
+
+
+def _in_zone(
+    volume: Volume | None, cluster: ClusterPlan | None, region_plans: Sequence[RegionPlan]
+) -> tuple[RegionPlan, ...]:
+    """Return the plans with those subnets alone in which the launch can use the volume or the nodes that exist."""
+    if cluster:
+        return places.in_zone(region_plans, cluster.zone, f"The cluster {cluster.cluster_id}")
+    if volume:
+        return places.in_zone(region_plans, volume.availability_zone, f"The data volume {volume.volume_id}")
+    return tuple(region_plans)
 
 
 def _in_order(plan: LaunchPlan) -> tuple[RegionPlan, ...]:
@@ -329,7 +356,7 @@ def _existing_volume(app: App, config: LaunchConfig, region: str) -> Volume | No
         raise volume_region.not_found(app, config, region) from exc
 
 
-def _read_region(app: App, region: str, config: LaunchConfig) -> RegionPlan:
+def _read_region(app: App, region: str, config: LaunchConfig, cluster: ClusterPlan | None) -> RegionPlan:
     """Return the plan of a region. BootstrapError if it offers none of the instance types, or not the image."""
     client = app.aws.ec2(region)
     found, found_images, network, groups, key_pairs = gather(
@@ -347,7 +374,11 @@ def _read_region(app: App, region: str, config: LaunchConfig) -> RegionPlan:
         types[instance_type.name] = instance_type
         images_by_type[instance_type.name] = images.newest_image(found_images, instance_type, config, region)
     group = ec2.group_in(groups, network.vpc_id)
-    return RegionPlan(region, types, images_by_type, network, group, key_pairs)
+    region_plan = RegionPlan(region, types, images_by_type, network, group, key_pairs)
+    if cluster is None:
+        return region_plan
+    placement_group, cluster_group = read_shared(client, cluster, network.vpc_id)
+    return replace(region_plan, placement_group=placement_group, cluster_group=cluster_group)
 
 
 def _check_files(app: App, config: LaunchConfig, key: LocalKey) -> None:

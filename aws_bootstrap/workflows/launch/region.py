@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from ... import ec2, output
 from ...errors import BootstrapError
 from ...models import IngressRule, Resource, SecurityGroup
-from ...parallel import gather
+from ...parallel import run_parallel
 from ..owners import is_of_another
 from ..unknown import note_nothing
+from .cluster_steps import ensure_shared
 from .places import RegionPlan
 from .state import Launch
 
@@ -144,7 +145,7 @@ def prepare_region(launch: Launch, region: str) -> None:
     if region in launch.key_names and region in launch.group_ids:
         return
     region_plan = launch.plan.of(region)
-    gather(
-        partial(ensure_key_pair, launch, region_plan),
-        partial(ensure_security_group, launch, region_plan),
-    )
+    calls = [partial(ensure_key_pair, launch, region_plan), partial(ensure_security_group, launch, region_plan)]
+    if launch.plan.cluster:
+        calls.append(partial(ensure_shared, launch, region_plan))
+    run_parallel(calls)

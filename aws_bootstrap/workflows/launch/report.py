@@ -15,9 +15,9 @@ from ..provision import SetupOutcome
 from .state import Launch, Node
 
 
-def report(launch: Launch) -> LaunchReport:
-    """Return the launch as a result, with what is known so far."""
-    node = launch.node
+def report(launch: Launch, node: Node | None = None) -> LaunchReport:
+    """Return the launch of one of its boxes, by default the first, as a result, with what is known so far."""
+    node = node or launch.node
     facts = LaunchReport(
         instance_id=None,
         public_ip=None,
@@ -29,7 +29,8 @@ def report(launch: Launch) -> LaunchReport:
         regions_tried=_regions_tried(launch),
         ssh_alias=node.alias,
         setup=None,
-        other_resources=tuple(launch.other_resources),
+        existing=node.existing or None,
+        other_resources=() if launch.plan.cluster else tuple(launch.other_resources),
         regions_failed=launch.plan.regions_failed,
         setup_options=setup_options(launch, node),
         user=launch.plan.user(launch.image),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from uuid import uuid4
 
@@ -12,9 +13,10 @@ from ...guardian import Limits
 from ...models import Image, Instance, OnDemandOffer, Prices, TypePrice
 from . import capacity, limits, named, pricing, quota_error, settings
 from .capacity import Attempt, FailedAttempt, Policy, SearchHooks, SearchState
+from .cluster_steps import check_unchanged
 from .plan import LaunchPlan
 from .region import prepare_region
-from .state import INSTANCE, Launch
+from .state import INSTANCE, Launch, Node
 
 
 def acquire_instance(launch: Launch) -> None:
@@ -30,8 +32,10 @@ def acquire_instance(launch: Launch) -> None:
         on_failure=partial(_warn_failed_attempt, policy),
         on_wait=_report_wait,
     )
-    instance, _ = capacity.acquire(policy, hooks)
-    _report_instance(instance)
+    capacity.acquire(policy, hooks)
+    output.live("")
+    for node in launch.to_start:
+        _report_instance(node)
 
 
 def _policy(launch: Launch) -> Policy:
@@ -61,16 +65,18 @@ def _start(launch: Launch, attempt: Attempt) -> Instance:
     launch.attempts.append(attempt)
     prepare_region(launch, attempt.region)
     _check_name(launch)
+    if launch.plan.cluster:
+        check_unchanged(launch, attempt.region)
     request = _request(launch, attempt, box_limits)
     client = launch.app.aws.ec2(attempt.region)
     client_once = launch.app.aws.ec2_once(attempt.region)
-    count = len(launch.nodes)
+    count = len(launch.to_start)
 
     def look() -> list[Instance] | None:
         return ec2.find_by_token(client, request.client_token) or None
 
     def note(instances: list[Instance]) -> None:
-        for node, instance in zip(launch.nodes, instances, strict=False):
+        for node, instance in zip(launch.to_start, instances, strict=False):
             node.instance = instance
 
     start = partial(ec2.start_instances, client_once, request, count)
@@ -78,9 +84,10 @@ def _start(launch: Launch, attempt: Attempt) -> Instance:
         started = launch.calls.make(INSTANCE, start, look=look, note=note)
     except QuotaError as exc:
         vcpus = launch.plan.of(attempt.region).types[attempt.instance_type].vcpus
-        raise quota_error.explained(launch.app, attempt, vcpus, exc) from exc
+        raise quota_error.explained(launch.app, attempt, vcpus * count, exc) from exc
     except CapacityError as exc:
         raise pricing.with_enough(exc, attempt) from exc
+    launch.nodes = [node for node in launch.nodes if node.instance]
     return started[0]
 
 
@@ -112,7 +119,7 @@ def _request(launch: Launch, attempt: Attempt, box_limits: Limits) -> ec2.Instan
     user_tags = plan.tags
     if config.name:
         user_tags["Name"] = config.name
-    return ec2.InstanceRequest(
+    request = ec2.InstanceRequest(
         image=image,
         instance_type=attempt.instance_type,
         market=attempt.market,
@@ -127,6 +134,28 @@ def _request(launch: Launch, attempt: Attempt, box_limits: Limits) -> ec2.Instan
         user_data=_user_data(plan, image, box_limits),
         user_tags=user_tags,
         instance_tags=limits.tags_of(box_limits) | ec2.settings_tags(settings.line_of(plan)),
+    )
+    if plan.cluster is None:
+        return request
+    return _of_cluster(launch, request, attempt)
+
+
+def _of_cluster(launch: Launch, request: ec2.InstanceRequest, attempt: Attempt) -> ec2.InstanceRequest:
+    """Return the request for the missing nodes of a cluster: in its groups, and with the tags of their ranks."""
+    cluster = launch.cluster
+    placement_group = None
+    if cluster.supports_placement(launch.plan.of(attempt.region).types[attempt.instance_type]):
+        placement_group = launch.placement_groups.get(attempt.region)
+    ranks = [node.rank or 0 for node in launch.to_start]
+    user_tags = dict(request.user_tags)
+    user_tags["Name"] = f"aws-{cluster.cluster_id}"
+    return replace(
+        request,
+        cluster_group_id=launch.cluster_group_ids[attempt.region],
+        placement_group=placement_group,
+        least=min(cluster.least_to_start, len(ranks)),
+        user_tags=user_tags,
+        instance_tags={**request.instance_tags, **ec2.rank_tags(cluster.cluster_id, ranks)},
     )
 
 
@@ -149,7 +178,7 @@ def _accepts_on_demand(launch: Launch, attempts: Sequence[Attempt]) -> bool:
     if not offered:
         return False
     output.live("")
-    return launch.ask_on_demand(OnDemandOffer(tuple(offered), launch.plan.monthly_costs))
+    return launch.ask_on_demand(OnDemandOffer(tuple(offered), launch.plan.monthly_costs, launch.plan.count))
 
 
 def _is_on_demand_within_limit(launch: Launch, region: str, instance_type: str) -> bool:
@@ -189,9 +218,12 @@ def _report_wait(seconds: float, state: SearchState) -> None:
     output.live(f"{so_far} The next one starts in {seconds:.0f} s.")
 
 
-def _report_instance(instance: Instance) -> None:
-    """Report the instance that was started."""
-    output.live("")
+def _report_instance(node: Node) -> None:
+    """Report an instance that was started."""
+    instance = node.instance
+    if instance is None:
+        return
     place = instance.availability_zone or instance.region
     details = f"{instance.instance_type} {instance.lifecycle} in {place}"
-    output.val("Instance", f"{instance.instance_id} ({details})")
+    name = "Instance" if node.rank is None else f"Rank {node.rank}"
+    output.val(name, f"{instance.instance_id} ({details})")

@@ -18,6 +18,7 @@ from ...models import Image, Instance, LocalKey, OnDemandOffer, Resource, Volume
 from ..provision import SetupOutcome
 from ..unknown import Calls
 from .capacity import Attempt
+from .cluster_plan import ClusterPlan
 from .places import RegionPlan
 from .plan import LaunchPlan
 
@@ -35,9 +36,15 @@ class Node:
     """One box of a launch, as far as its steps have completed."""
 
     instance: Instance | None = None
+    #: Its rank in the cluster; None for a single box.
+    rank: int | None = None
+    #: Whether it existed before the launch.
+    existing: bool = False
     #: The box's host alias in the SSH config.
     alias: str | None = None
     volume: Volume | None = None
+    #: Whether its data volume existed before the launch.
+    had_volume: bool = False
     #: Why the data volume is not mounted, if a step of it failed.
     volume_error: BootstrapError | None = None
     mounted: bool = False
@@ -51,9 +58,28 @@ class Node:
         return self.instance.instance_id
 
 
-def _one_node() -> list[Node]:
-    """Return the boxes of a new launch."""
-    return [Node()]
+def volume_call(node: Node) -> str:
+    """Return the name of the node's CreateVolume among the launch's calls."""
+    if node.rank is None:
+        return VOLUME
+    return f"{VOLUME} of rank {node.rank}"
+
+
+def _nodes(plan: LaunchPlan) -> list[Node]:
+    """Return the boxes of a launch that begins: those of a cluster that exist, and those to start, by rank."""
+    if plan.cluster is None:
+        return [Node()]
+    nodes: list[Node] = []
+    for box in plan.cluster.existing:
+        nodes.append(Node(box.instance, rank=box.instance.rank, existing=True, alias=box.alias))
+    for rank in plan.cluster.missing:
+        nodes.append(Node(rank=rank))
+    return sorted(nodes, key=_rank)
+
+
+def _rank(node: Node) -> int:
+    """Return what to sort nodes by."""
+    return node.rank or 0
 
 
 @dataclass
@@ -73,7 +99,10 @@ class Launch:
     other_resources: list[Resource] = field(default_factory=list)
     #: The attempts of the search. The last one may be unanswered.
     attempts: list[Attempt] = field(default_factory=list)
-    nodes: list[Node] = field(default_factory=_one_node)
+    #: The names of the cluster's placement group and the ids of its security group, by region.
+    placement_groups: dict[str, str] = field(default_factory=dict)
+    cluster_group_ids: dict[str, str] = field(default_factory=dict)
+    nodes: list[Node] = field(init=False)
     #: When the launch began, on the monotonic clock.
     began: float = field(default_factory=time.monotonic)
     #: The calls that create something, with those whose outcome is unknown.
@@ -81,11 +110,26 @@ class Launch:
 
     def __post_init__(self) -> None:
         self.calls = Calls(self.app.lookup_seconds)
+        self.nodes = _nodes(self.plan)
 
     @property
     def node(self) -> Node:
-        """Return the first box."""
+        """Return the first box that has an instance, else the first one."""
+        for node in self.nodes:
+            if node.instance:
+                return node
         return self.nodes[0]
+
+    @property
+    def to_start(self) -> list[Node]:
+        """Return the boxes that this launch starts."""
+        return [node for node in self.nodes if not node.existing]
+
+    @property
+    def cluster(self) -> ClusterPlan:
+        """Return the cluster that the boxes form. The launch must be that of a cluster."""
+        assert self.plan.cluster
+        return self.plan.cluster
 
     @property
     def config(self) -> LaunchConfig:
@@ -130,6 +174,6 @@ class Launch:
 
     def created_volume(self, node: Node) -> Volume | None:
         """Return the box's data volume if this launch created it; None for an existing one."""
-        if self.plan.volume:
+        if self.plan.volume or node.had_volume:
             return None
         return node.volume

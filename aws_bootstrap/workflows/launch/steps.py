@@ -9,9 +9,11 @@ from functools import partial
 from ... import ec2, known_hosts, output, sshconfig
 from ...parallel import run_parallel
 from .. import provision
+from ..cluster import peers
+from ..cluster.peers import Peer
 from ..hosts import new_host
 from ..steps import Step
-from . import named, region, search, settings, volume
+from . import cluster_steps, named, region, search, settings, volume
 from .plan import LaunchPlan
 from .state import Launch, Node
 
@@ -34,10 +36,13 @@ def for_each_node(action: Callable[[Launch, Node], None]) -> Callable[[Launch], 
     return run
 
 
-def wait_for_instance(launch: Launch, node: Node) -> None:
-    """Wait until the instance is running and has a public address."""
-    node.instance = ec2.wait_running(launch.client, node.instance_id)
-    output.val("Address", f"{node.instance.public_ip} in {node.instance.availability_zone}")
+def wait_for_instances(launch: Launch) -> None:
+    """Wait until each instance is running and has a public address."""
+    ids = [node.instance_id for node in launch.nodes]
+    for node, instance in zip(launch.nodes, ec2.wait_running(launch.client, ids), strict=True):
+        node.instance = instance
+        name = "Address" if node.rank is None else f"Rank {node.rank}"
+        output.val(name, f"{instance.public_ip} in {instance.availability_zone}")
 
 
 def add_alias(launch: Launch, node: Node) -> None:
@@ -51,13 +56,20 @@ def add_alias(launch: Launch, node: Node) -> None:
         identity_file=launch.key.identity_file,
     )
     host = replace(host, settings=settings.line_of(launch.plan))
-    name = launch.config.name
+    name = _alias(launch, node)
     if name:
         named.free_alias(launch.app, name, host.instance_id)
         host = replace(host, alias=name)
     node.alias = sshconfig.add(paths.ssh_config, host)
     known_hosts.ensure(paths.known_hosts)
     output.val("Alias", node.alias)
+
+
+def _alias(launch: Launch, node: Node) -> str | None:
+    """Return the alias of the box: that of its rank, or the name of the launch; None for the next free one."""
+    if node.rank is not None:
+        return launch.cluster.alias(node.rank)
+    return launch.config.name
 
 
 def log_in(launch: Launch, node: Node) -> None:
@@ -79,7 +91,10 @@ def set_up_box(launch: Launch, node: Node) -> None:
         python_version=launch.config.python_version,
         script=launch.plan.script,
         timeouts=launch.plan.login_timeouts,
+        shows_steps=node.rank is None,
     )
+    if node.rank is not None:
+        output.info(f"{node.alias}: setup {node.outcome.setup}")
 
 
 def _key_title(plan: LaunchPlan) -> str:
@@ -114,7 +129,50 @@ def _launch_title(plan: LaunchPlan) -> str:
     """Return the title of the step that starts the instance."""
     types = dict.fromkeys(instance_type for _, instance_type in plan.pairs)
     regions = [region_plan.region for region_plan in plan.regions]
-    return f"Launch {' or '.join(types)} ({plan.config.market}) in {' or '.join(regions)}"
+    number = f"{plan.count} × " if plan.cluster else ""
+    return f"Launch {number}{' or '.join(types)} ({plan.config.market}) in {' or '.join(regions)}"
+
+
+def _wait_title(plan: LaunchPlan) -> str:
+    """Return the title of the step that waits for EC2."""
+    return "Wait for the instances" if plan.cluster else "Wait for the instance"
+
+
+def _alias_title(plan: LaunchPlan) -> str:
+    """Return the title of the step that writes the SSH config."""
+    return "Write the SSH aliases" if plan.cluster else "Write the SSH alias"
+
+
+def _setup_title(plan: LaunchPlan) -> str:
+    """Return the title of the step that sets up the boxes."""
+    return "Wait for SSH and set up the nodes" if plan.cluster else "Wait for SSH and set up the box"
+
+
+def _shared_title(plan: LaunchPlan) -> str:
+    """Return the title of the step that provides what the nodes of a cluster share."""
+    assert plan.cluster
+    if plan.first.cluster_group is None:
+        return f"Create the groups {plan.cluster.name}: traffic between the nodes, and their placement"
+    return f"Use the groups {plan.cluster.name}"
+
+
+def _is_cluster(plan: LaunchPlan) -> bool:
+    """Return whether the boxes form a cluster."""
+    return plan.cluster is not None
+
+
+def _starts_any(plan: LaunchPlan) -> bool:
+    """Return whether an instance is missing: not where the cluster has all its nodes."""
+    return plan.count > 0
+
+
+def write_peers(launch: Launch) -> None:
+    """Write on each node who the others are: their names, and for the guardian, which ends them together."""
+    found: list[Peer] = []
+    for node in launch.nodes:
+        if node.instance and node.alias and node.rank is not None:
+            found.append(Peer(node.alias, node.rank, node.instance.private_ip or ""))
+    peers.write_peers(launch.app, launch.cluster.cluster_id, found)
 
 
 def _is_key_missing(plan: LaunchPlan) -> bool:
@@ -136,12 +194,15 @@ STEPS: tuple[Step[LaunchPlan, Launch], ...] = (
     Step(_key_title, create_key, when=_is_key_missing),
     Step(_key_pair_title, region.ensure_key_pair),
     Step(_group_title, region.ensure_security_group, beside=True),
-    Step(_launch_title, search.acquire_instance),
-    Step("Wait for the instance", for_each_node(wait_for_instance)),
+    Step(_shared_title, cluster_steps.ensure_shared, when=_is_cluster, beside=True),
+    Step(_launch_title, search.acquire_instance, when=_starts_any),
+    Step(_wait_title, wait_for_instances),
+    Step("Tag the nodes with their ranks", cluster_steps.tag_nodes, when=_is_cluster, beside=True),
     Step(volume.step_title, for_each_node(volume.create_or_claim), when=volume.is_requested, beside=True),
-    Step("Write the SSH alias", for_each_node(add_alias)),
+    Step(_alias_title, for_each_node(add_alias)),
     Step("Attach the data volume", for_each_node(volume.attach), when=volume.is_requested, beside=True),
     Step("Wait for SSH", for_each_node(log_in), when=_has_no_setup),
-    Step("Wait for SSH and set up the box", for_each_node(set_up_box), when=_has_setup),
+    Step(_setup_title, for_each_node(set_up_box), when=_has_setup),
     Step("Mount the data volume at /data", for_each_node(volume.mount), when=volume.is_requested),
+    Step("Write on each node who the others are", write_peers, when=_is_cluster),
 )

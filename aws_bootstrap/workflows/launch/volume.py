@@ -15,7 +15,7 @@ from .. import data_volume
 from ..unknown import note_nothing
 from . import settings
 from .plan import LaunchPlan
-from .state import VOLUME, Launch, Node
+from .state import Launch, Node, volume_call
 
 
 def is_requested(plan: LaunchPlan) -> bool:
@@ -34,6 +34,11 @@ def create_or_claim(launch: Launch, node: Node) -> None:
     """Create a data volume in the instance's zone, or claim the existing one for the instance."""
     assert node.instance
     try:
+        if node.existing:
+            node.volume = data_volume.find_for(launch.client, node.instance_id)
+            node.had_volume = node.volume is not None
+        if node.volume:
+            return
         if launch.plan.volume:
             node.volume = launch.plan.volume
             _claim(launch, node.volume.volume_id, node.instance_id)
@@ -68,13 +73,13 @@ def _create(launch: Launch, node: Node, instance: Instance) -> None:
 
     try:
         launch.calls.make(
-            VOLUME,
+            volume_call(node),
             partial(ec2.create_ebs_volume, client, instance, config.ebs_storage or 0, volume_tags),
             look=partial(data_volume.find_for, client, instance.instance_id),
             note=note,
         )
     except BootstrapError as exc:
-        if VOLUME not in launch.calls.unknown:
+        if volume_call(node) not in launch.calls.unknown:
             raise
         look = check_hint(instance.region)
         message = f"{exc} EC2 may have created the data volume anyway."
@@ -83,7 +88,7 @@ def _create(launch: Launch, node: Node, instance: Instance) -> None:
 
 def attach(launch: Launch, node: Node) -> None:
     """Attach the volume to the running instance."""
-    if node.volume is None or node.volume_error:
+    if node.volume is None or node.volume_error or node.volume.attached_to == node.instance_id:
         return
     try:
         ec2.attach_ebs_volume(launch.client, node.volume.volume_id, node.instance_id)

@@ -296,6 +296,9 @@ def _install(folder: Path, name: str, version: str) -> None:
         shutil.copytree(SITE / name, site / name, dirs_exist_ok=True)
     if name == "torch":
         (site / "torch/build.txt").write_text(version)
+        python = f'SANDBOX_WORKER_PYTHON="{folder.absolute()}/bin/python"'
+        script = f'{python} exec "{os.environ["SANDBOX_PYTHON"]}" -IS "{SITE.parent}/torchrun.py" "$@"'
+        _program(folder / "bin/torchrun", script)
     if name == "jupyterlab":
         _program(folder / "bin/jupyter", f'exec "{os.environ["SANDBOX_PYTHON"]}" -IS "{SITE.parent}/jupyter.py" "$@"')
 

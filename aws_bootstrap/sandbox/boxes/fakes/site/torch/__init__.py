@@ -50,7 +50,7 @@ class cuda:  # noqa: N801 (torch's own name)
 
     @staticmethod
     def device_count() -> int:
-        return 1
+        return sum(line.startswith("GPU ") for line in os.popen("nvidia-smi -L"))
 
     @staticmethod
     def get_device_name(device: int = 0) -> str:

@@ -1,0 +1,25 @@
+"""The commands to type after a result about a cluster."""
+
+from __future__ import annotations
+
+from .command_lines import own
+from .models import ClusterLaunchReport, Command
+from .next_commands import log_in, next_commands
+
+__all__ = ["next_commands"]
+
+
+@next_commands.register
+def _after_cluster_launch(report: ClusterLaunchReport) -> tuple[Command, ...]:
+    """Return how to check, use and end the cluster; nothing where the launch broke: the error says more."""
+    complete = [node for node in report.nodes if node.alias and node.setup]
+    if not complete or len(complete) < report.node_count:
+        return ()
+    cluster_id = report.cluster_id
+    named = ("--cluster-id", cluster_id)
+    commands = [log_in(str(complete[0].alias))]
+    if complete[0].setup == "completed":
+        commands.append(own("Check it", "cluster", "prepare", *named))
+        commands.append(own("Run a job", "cluster", "run", *named, "train.py"))
+    commands.append(own("Status", "cluster", "status", *named))
+    return (*commands, own("Terminate", "cluster", "terminate", cluster_id))
