@@ -1,10 +1,10 @@
-"""The commands to type after a result about a cluster."""
+"""The commands to type after a result about a cluster. Loaded beside next_commands.py, to which it adds them."""
 
 from __future__ import annotations
 
 from .command_lines import own
-from .models import ClusterLaunchReport, Command
-from .next_commands import log_in, next_commands
+from .models import ClusterLaunchReport, ClusterTermination, Command
+from .next_commands import log_in, next_commands, of_kept
 
 __all__ = ["next_commands"]
 
@@ -23,3 +23,12 @@ def _after_cluster_launch(report: ClusterLaunchReport) -> tuple[Command, ...]:
         commands.append(own("Run a job", "cluster", "run", *named, "train.py"))
     commands.append(own("Status", "cluster", "status", *named))
     return (*commands, own("Terminate", "cluster", "terminate", cluster_id))
+
+
+@next_commands.register
+def _after_termination(report: ClusterTermination) -> tuple[Command, ...]:
+    """Return how to use the volumes that were kept, and where all boxes are."""
+    commands: list[Command] = []
+    for ended in report.terminated:
+        commands += of_kept(ended)
+    return (*commands, own("What still bills", "status"))

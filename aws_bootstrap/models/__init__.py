@@ -59,7 +59,7 @@ from .remote import ExecReport, ExecResult, SshReport
 from .rename import RenameReport
 from .runs import AttachReport, BoxFailure, LogReport, Run, RunList, RunReport
 from .status import EndedBox, InstanceStatus, OrphanVolume, StatusReport, VolumeStatus
-from .terminate import KeptVolume, TerminateReport, Termination, TerminationTarget
+from .terminate import ClusterTermination, EndedCluster, KeptVolume, TerminateReport, Termination, TerminationTarget
 from .transfer import CopyReport, FileChange, SyncReport
 from .tunnel import ForwardedPort, ForwardReport, OpenReport
 from .volume import (
@@ -95,6 +95,7 @@ __all__ = [
     "ClusterDryRun",
     "ClusterLaunchReport",
     "ClusterNode",
+    "ClusterTermination",
     "Command",
     "CompletionScript",
     "CopyReport",
@@ -111,6 +112,7 @@ __all__ = [
     "ExtendedNode",
     "EbsVolume",
     "EndedBox",
+    "EndedCluster",
     "ErrorReport",
     "FileChange",
     "ForwardReport",

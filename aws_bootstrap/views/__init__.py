@@ -4,6 +4,7 @@ from .. import next_clusters, next_power, next_runs, next_volumes  # noqa: F401 
 from . import (
     access,
     cleanup,
+    cluster,
     cluster_launch,
     completion,
     config_report,
@@ -28,6 +29,7 @@ __all__ = [
     "access",
     "cleanup",
     "cluster_launch",
+    "cluster",
     "completion",
     "config_report",
     "cost_report",

@@ -1,8 +1,7 @@
-"""The tables of each result: their records and headings. Those of `cleanup`, `image`, `prices` are elsewhere."""
+"""The tables of each result: their records and headings. Those of some commands have files of their own."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ..models import (
@@ -20,20 +19,19 @@ from ..models import (
     StartReport,
     StatusReport,
     StopReport,
-    TerminateReport,
-    Termination,
 )
 from . import (
     cleanup_tables,
     cluster_launch_tables,
+    cluster_tables,
     own_image_tables,
     price_tables,
     run_tables,
+    termination_tables,
     transfer_tables,
     volume_tables,
 )
 from .cost_report import title_of
-from .costs import a_month
 from .table import Columns, Table, tables
 from .text import other_owner
 
@@ -41,10 +39,12 @@ __all__ = [
     "Table",
     "cleanup_tables",
     "cluster_launch_tables",
+    "cluster_tables",
     "own_image_tables",
     "price_tables",
     "run_tables",
     "tables",
+    "termination_tables",
     "transfer_tables",
     "volume_tables",
 ]
@@ -313,54 +313,6 @@ def _totals(report: StatusReport) -> list[tuple[str, str]]:
         ("instances, USD/h", _price(report.price_per_hour)),
         ("disks and addresses, USD/month", _price(report.monthly_cost_usd)),
     ]
-
-
-# --- terminate -------------------------------------------------------------------------------------------
-
-_TERMINATIONS: Columns = {
-    "ended.instance_id": "Instance",
-    "ended.region": "Region",
-    "ended.previous_state": "Was",
-    "ended.current_state": "Now",
-    "ended.ssh_alias_removed": "Alias removed",
-    "ended.ebs_volumes_deleted": "Volumes deleted",
-    "kept": "Volumes kept",
-}
-_LEFT_OUT_BOXES: Columns = {
-    "instance_id": "Left out, not yours",
-    "region": "Region",
-    "owner": "Owner",
-    "price_per_hour": "USD/h",
-}
-
-
-@dataclass(frozen=True)
-class TerminationRow:
-    """A termination, and the volumes that it kept, one a line, with what they cost."""
-
-    ended: Termination
-    kept: str
-
-
-def _termination_rows(terminations: Iterable[Termination]) -> list[TerminationRow]:
-    rows: list[TerminationRow] = []
-    for ended in terminations:
-        kept: list[str] = []
-        for volume in ended.kept_volumes or ():
-            kept.append(f"{volume.volume_id} {volume.size_gb} GB {a_month(volume.monthly_cost_usd)}")
-        rows.append(TerminationRow(ended, "\n".join(kept)))
-    return rows
-
-
-@tables.register
-def terminate_tables(report: TerminateReport) -> list[Table]:
-    """Return what was terminated; where nothing was, the region that was looked at; then what is left out."""
-    shown = [Table({"0": f"Instances in {report.region}"}, [("(none)",)])]
-    if report.terminated or not report.region:
-        shown = [Table(_TERMINATIONS, _termination_rows(report.terminated))]
-    if report.left_out:
-        shown.append(Table(_LEFT_OUT_BOXES, report.left_out))
-    return shown
 
 
 # --- stop, start -----------------------------------------------------------------------------------------

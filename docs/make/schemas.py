@@ -29,6 +29,7 @@ DOCUMENTS: dict[str, type[Result]] = {
     "cleanup-dry-run": models.CleanupPlan,
     "cluster-launch": models.ClusterLaunchReport,
     "cluster-launch-dry-run": models.ClusterDryRun,
+    "cluster-terminate": models.ClusterTermination,
     "completion": models.CompletionScript,
     "config-init": models.ConfigChange,
     "config-set": models.ConfigChange,
