@@ -20,7 +20,6 @@ from .models import (
     CopyReport,
     CostReport,
     ExecReport,
-    ExtendedNode,
     ExtendReport,
     GrowReport,
     ImageList,
@@ -44,6 +43,7 @@ from .models import (
     SyncReport,
     VolumeList,
 )
+from .outcomes_clusters import extended_nodes_error
 
 
 def continue_hint(name: str, setup_options: str = "") -> str:
@@ -213,36 +213,12 @@ def _cluster_launch_error(result: ClusterLaunchReport) -> BootstrapError | None:
 def _extend_error(result: ExtendReport) -> BootstrapError | None:
     """Return the error of a box whose limits have changed while its tags have not, or of nodes that did not change."""
     if result.nodes is not None:
-        return _extended_nodes_error(result.nodes)
+        return extended_nodes_error(result.nodes)
     if result.tag_error is None:
         return None
     return IncompleteError(
         f"The box has its new limits, but its tags, which `status` reads, have not: {result.tag_error}",
         hint=f"Write them yourself: {result.tag_command}",
-        code="tags-failed",
-    )
-
-
-def _extended_nodes_error(nodes: Sequence[ExtendedNode]) -> BootstrapError | None:
-    """Return the error of nodes whose limits have not changed; else that of nodes whose tags have not."""
-    failed = [node for node in nodes if node.error]
-    if failed:
-        names = ", ".join(node.ssh_alias or node.instance_id for node in failed)
-        hints = dict.fromkeys(node.hint for node in failed if node.hint)
-        return IncompleteError(
-            f"The other nodes have new limits, but not {names}: {failed[0].error}",
-            hint="\n".join(hints),
-            code=failed[0].error_code,
-        )
-    untagged = [node for node in nodes if node.tag_error]
-    if not untagged:
-        return None
-    names = ", ".join(node.ssh_alias or node.instance_id for node in untagged)
-    commands = "\n".join(f"Write them yourself: {node.tag_command}" for node in untagged)
-    return IncompleteError(
-        f"The nodes have their new limits, but the tags of {names}, which `status` reads, have not: "
-        f"{untagged[0].tag_error}",
-        hint=commands,
         code="tags-failed",
     )
 

@@ -10,11 +10,11 @@ import time
 import pytest
 
 from aws_bootstrap import sshconfig
-from aws_bootstrap.config import TAG_CLUSTER, TAG_RANK
 from aws_bootstrap.errors import SshError
 from aws_bootstrap.ssh_frame import Remote
 from aws_bootstrap.tests import factories
 from aws_bootstrap.tests.cloud import start_box
+from aws_bootstrap.tests.clusters import start_nodes
 from aws_bootstrap.tests.schema_check import check
 
 WEST = "us-west-2"
@@ -56,14 +56,7 @@ class Guardians:
 def cluster(app, cloud) -> list[str]:
     """The ids of the nodes of `train`, by rank. Beside it is a box of its own."""
     client = cloud.ec2(WEST)
-    ids: list[str] = []
-    for rank in range(3):
-        instance_id = start_box(client)["InstanceId"]
-        named = [{"Key": TAG_CLUSTER, "Value": "train"}, {"Key": TAG_RANK, "Value": str(rank)}]
-        client.create_tags(Resources=[instance_id], Tags=named)
-        host = factories.host(alias=f"aws-train-{rank}", instance_id=instance_id, region=WEST, cluster="train")
-        sshconfig.add(app.paths.ssh_config, host)
-        ids.append(instance_id)
+    ids = start_nodes(app, [0, 1, 2])
     other = start_box(client)["InstanceId"]
     sshconfig.add(app.paths.ssh_config, factories.host(alias="aws-gpu1", instance_id=other, region=WEST))
     app.ssh = Guardians()

@@ -17,9 +17,8 @@ from ...sshconfig import find_in
 from .. import extend
 from ..box import Box
 from ..extend import LimitChange
-from ..inventory import managed_hosts
-from . import members
-from .members import Cluster, rank_of
+from ..inventory import managed_hosts, select
+from .members import rank_of
 
 if TYPE_CHECKING:
     from ...app import App
@@ -33,33 +32,34 @@ type _Answer = ExtendReport | BootstrapError
 def apply(app: App, name: str, change: LimitChange) -> ExtendReport:
     """Change the limits of the box with that alias or id, or of all nodes of the cluster with that id.
 
-    Return those that hold from now on. Errors as those of `extend.apply` and `members.get`.
+    Return those that hold from now on. Errors as those of `extend.apply` and `select`.
     """
     hosts = managed_hosts(app)
-    regions = {host.region for host in hosts if host.cluster == name and host.region}
-    if find_in(hosts, name) or not regions:
+    is_cluster = any(host.cluster == name for host in hosts)
+    if find_in(hosts, name) or not is_cluster:
         return extend.apply(app, name, change)
-    return change_cluster(app, members.get(app, name, sorted(regions)), change)
+    nodes = sorted(select(app, [name], volumes="none"), key=rank_of)
+    return change_nodes(app, name, nodes, change)
 
 
-def change_cluster(app: App, cluster: Cluster, change: LimitChange) -> ExtendReport:
+def change_nodes(app: App, cluster_id: str, nodes: Sequence[Box], change: LimitChange) -> ExtendReport:
     """Change the limits of all nodes. Return those of the first node, which are those of all, and how each went.
 
     The error of the first node if no limit of any node was changed.
     """
     try:
-        answers = map_parallel(partial(_change_node, app, change), cluster.nodes)
+        answers = map_parallel(partial(_change_node, app, change), nodes)
         if change.more or change.ttl:
-            answers = _with_one_deadline(app, cluster.nodes, answers)
+            answers = _with_one_deadline(app, nodes, answers)
     except KeyboardInterrupt as exc:
         hint = f"It is not known which nodes have new limits. See: {PROGRAM} status --gpu"
         raise Interrupted.of(exc, hint=hint) from exc
-    nodes: list[ExtendedNode] = []
-    for box, answer in zip(cluster.nodes, answers, strict=True):
-        nodes.append(_node(box, answer, change))
+    changed: list[ExtendedNode] = []
+    for box, answer in zip(nodes, answers, strict=True):
+        changed.append(_node(box, answer, change))
     for answer in answers:
         if isinstance(answer, ExtendReport):
-            return replace(answer, cluster_id=cluster.cluster_id, nodes=tuple(nodes), tag_error=None)
+            return replace(answer, cluster_id=cluster_id, nodes=tuple(changed), tag_error=None)
     for answer in answers:
         if isinstance(answer, BootstrapError):
             raise answer
