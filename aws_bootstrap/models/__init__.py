@@ -11,6 +11,7 @@ from .cleanup import (
     VolumeEntry,
 )
 from .cluster_launch import ClusterDryRun, ClusterLaunchReport, ClusterNode
+from .cluster_status import ClusterList, ClusterRow, ClusterStatus, NodeStatus
 from .completion import CompletionScript
 from .config_report import ConfigChange, ConfigFile, ConfigReport, ConfigTrust, ConfigValue
 from .cost import MonthlyCost, Prices, TypePrice
@@ -95,6 +96,9 @@ __all__ = [
     "ClusterDryRun",
     "ClusterLaunchReport",
     "ClusterNode",
+    "ClusterList",
+    "ClusterRow",
+    "ClusterStatus",
     "ClusterTermination",
     "Command",
     "CompletionScript",
@@ -138,6 +142,7 @@ __all__ = [
     "LeftOutVolume",
     "MonthlyCost",
     "Network",
+    "NodeStatus",
     "Notice",
     "OnDemandOffer",
     "OpenReport",

@@ -246,6 +246,8 @@ class Instance:
     #: The id of its cluster and its rank there, by its tags; None for a box of its own.
     cluster: str | None = None
     rank: int | None = None
+    #: The ranks of all nodes that the same RunInstances started.
+    ranks_of_call: tuple[int, ...] = ()
     #: Its number among the instances that one RunInstances started, from 0.
     launch_index: int = 0
 

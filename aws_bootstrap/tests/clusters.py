@@ -8,10 +8,49 @@ from typing import Any
 from aws_bootstrap import ec2, sshconfig
 from aws_bootstrap.app import App
 from aws_bootstrap.config import TAG_OWNER
+from aws_bootstrap.models import ClusterList, ClusterRow, ClusterStatus, NodeStatus
 from aws_bootstrap.tests import factories
 from aws_bootstrap.tests.cloud import CALLER, owned, start_box
 
 TRAIN = "train"
+
+NODE = NodeStatus(
+    rank=0,
+    instance_id="i-1",
+    state="running",
+    instance_type="g4dn.xlarge",
+    az=factories.ZONE,
+    public_ip="54.1.2.3",
+    private_ip="10.0.0.4",
+    ssh_alias="aws-train-0",
+    region=factories.REGION,
+    lifecycle="spot",
+    launch_time=factories.LAUNCHED,
+    uptime_seconds=7200,
+    price_per_hour=0.25,
+    estimated_cost=0.5,
+    monthly_cost_usd=11.65,
+    ebs_volumes=(),
+    deadline=None,
+    idle_timeout_seconds=None,
+    owner=CALLER,
+    yours=True,
+)
+CLUSTER = ClusterStatus(
+    cluster_id=TRAIN,
+    region=factories.REGION,
+    nodes=(NODE,),
+    missing_ranks=(1,),
+    ended=(),
+    price_per_hour=0.25,
+    estimated_cost=0.5,
+    monthly_cost_usd=11.65,
+    yours=True,
+    regions_queried=(factories.REGION,),
+)
+CLUSTERS = ClusterList(
+    (ClusterRow(TRAIN, factories.REGION, 1, 0.25, 11.65, CALLER, True),), (factories.REGION, "us-east-1")
+)
 
 
 def start_nodes(
@@ -27,7 +66,8 @@ def start_nodes(
     """Start nodes of these ranks in one call, as a launch does, with an alias on this machine. Return their ids."""
     client = app.aws.ec2(region)
     own_tags = [{"Key": key, "Value": value} for key, value in ec2.rank_tags(cluster_id, ranks).items()]
-    specification = [{"ResourceType": "instance", "Tags": [*owned(owner), *own_tags]}]
+    tags = [*owned(owner), *own_tags]
+    specification = [{"ResourceType": "instance", "Tags": tags}, {"ResourceType": "volume", "Tags": tags}]
     asked = {"MinCount": len(ranks), "MaxCount": len(ranks), "TagSpecifications": specification}
     start_box(client, **(asked | more))
     started = {node.rank: node for node in ec2.find_cluster(client, cluster_id)}

@@ -110,6 +110,7 @@ CASES = [
     Case("quota request --type spot --desired-value 999 --yes", "quota-request", partial=False),
     Case("terminate {box} --yes", "terminate", regions=False, partial=False),
     Case("launch --dry-run", "launch-dry-run", partial=False),
+    Case("cluster status", "cluster-status-all"),
     Case("cluster launch --cluster-id train --nodes 2 --dry-run", "cluster-launch-dry-run", regions=False),
 ]
 

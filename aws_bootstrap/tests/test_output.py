@@ -29,7 +29,9 @@ from aws_bootstrap.models import (
     CleanupReport,
     ClusterDryRun,
     ClusterLaunchReport,
+    ClusterList,
     ClusterNode,
+    ClusterTermination,
     CompletionScript,
     ConfigChange,
     ConfigFile,
@@ -102,6 +104,7 @@ from aws_bootstrap.models import (
 )
 from aws_bootstrap.next_commands import next_commands
 from aws_bootstrap.outcomes import error_for
+from aws_bootstrap.tests.clusters import CLUSTER, CLUSTERS
 
 BOX = InstanceStatus(
     instance_id="i-0123456789abcdef0",
@@ -318,6 +321,11 @@ RESULTS: list[Result] = [
     BAKED,
     OwnImageList((OWN_IMAGE,), ("us-west-2",), (), (), 5.0),
     ImageRemovals((ImageRemoval("ami-1", "trainer", "us-west-2", True, ("snap-1",)),)),
+    CLUSTER,
+    CLUSTERS,
+    ClusterList((), ("us-west-2",)),
+    ClusterTermination("train", "us-west-2", (ENDED,), True, True),
+    ClusterTermination("train", "us-west-2", (), None, None),
     ClusterLaunchReport(
         "train",
         "us-west-2",

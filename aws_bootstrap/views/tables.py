@@ -9,15 +9,12 @@ from ..models import (
     CostItem,
     CostReport,
     ImageList,
-    InstanceStatus,
     InstanceTypeList,
     InstanceTypeRow,
-    OrphanVolume,
     QuotaHistory,
     QuotaReport,
     QuotaRequests,
     StartReport,
-    StatusReport,
     StopReport,
 )
 from . import (
@@ -27,11 +24,13 @@ from . import (
     own_image_tables,
     price_tables,
     run_tables,
+    status_tables,
     termination_tables,
     transfer_tables,
     volume_tables,
 )
 from .cost_report import title_of
+from .status_tables import price
 from .table import Columns, Table, tables
 from .text import other_owner
 
@@ -43,6 +42,7 @@ __all__ = [
     "own_image_tables",
     "price_tables",
     "run_tables",
+    "status_tables",
     "tables",
     "termination_tables",
     "transfer_tables",
@@ -108,9 +108,9 @@ def cost_tables(report: CostReport) -> list[Table]:
             rows = [_cost_row(item) for item in report.left_out]
             shown.append(Table(_COSTS | {"item.id": "Left out, not yours"}, rows))
     sums = [
-        ("USD/h", _price(report.price_per_hour)),
-        ("USD/month", _price(report.monthly_cost_usd)),
-        ("USD so far", _price(report.estimated_cost)),
+        ("USD/h", price(report.price_per_hour)),
+        ("USD/month", price(report.monthly_cost_usd)),
+        ("USD so far", price(report.estimated_cost)),
     ]
     return [*shown, Table(_SUMS, sums)]
 
@@ -119,9 +119,14 @@ def _cost_row(item: CostItem) -> CostRow:
     what = title_of(item)
     if item.instance_type:
         what = f"{item.instance_type} {item.lifecycle}"
-    price = _price(item.price_per_hour)
-    monthly = _price(item.monthly_cost_usd)
-    return CostRow(item, what, price, monthly, _price(item.estimated_cost), other_owner(item.owner, item.yours))
+    return CostRow(
+        item,
+        what,
+        price=price(item.price_per_hour),
+        monthly=price(item.monthly_cost_usd),
+        so_far=price(item.estimated_cost),
+        owner=other_owner(item.owner, item.yours),
+    )
 
 
 # --- list ------------------------------------------------------------------------------------------------
@@ -159,7 +164,7 @@ def instance_type_tables(result: InstanceTypeList) -> list[Table]:
     """Return the instance types."""
     rows: list[TypeRow] = []
     for row in result.instance_types:
-        rows.append(TypeRow(row, _price(row.spot_price_per_hour), _price(row.on_demand_price_per_hour)))
+        rows.append(TypeRow(row, price(row.spot_price_per_hour), price(row.on_demand_price_per_hour)))
     return [Table(_INSTANCE_TYPES, rows)]
 
 
@@ -205,114 +210,6 @@ def quota_request_tables(report: QuotaRequests) -> list[Table]:
 def quota_history_tables(report: QuotaHistory) -> list[Table]:
     """Return the requests, with their dates."""
     return [Table({"created": "Created"} | _REQUESTS, report.requests)]
-
-
-# --- status ----------------------------------------------------------------------------------------------
-
-_INSTANCES: Columns = {
-    "instance.instance_id": "Instance",
-    "instance.ssh_alias": "Alias",
-    "instance.region": "Region",
-    "instance.availability_zone": "Zone",
-    "instance.state": "State",
-    "instance.instance_type": "Type",
-    "instance.lifecycle": "Pricing",
-    "instance.public_ip": "Address",
-    "price": "USD/h",
-    "instance.uptime_seconds": "Uptime s",
-    "instance.estimated_cost": "USD so far",
-    "monthly": "USD/month",
-    "gpu": "GPU",
-    "volumes": "Volumes",
-    "owner": "Owner, if not you",
-}
-_ORPHAN_VOLUMES: Columns = {
-    "volume.volume_id": "Orphan volume",
-    "volume.region": "Region",
-    "volume.size_gb": "GB",
-    "monthly": "USD/month",
-    "volume.kept": "Kept",
-    "volume.owner": "Owner",
-}
-_ENDED: Columns = {
-    "instance_id": "Ended",
-    "ssh_alias": "Alias",
-    "region": "Region",
-    "ended_at": "At",
-    "reason": "Reason",
-    "source": "Known by",
-    "owner": "Owner",
-}
-_TOTALS: Columns = {"0": "In all", "1": "Cost"}
-
-
-@dataclass(frozen=True)
-class OrphanRow:
-    """An orphan volume and what it costs a month."""
-
-    volume: OrphanVolume
-    monthly: str
-
-
-@dataclass(frozen=True)
-class InstanceRow:
-    """An instance, its costs, its GPU's name, its volumes, one a line, and its owner.
-
-    Empty: no GPU, or none requested; the caller's own.
-    """
-
-    instance: InstanceStatus
-    price: str
-    monthly: str
-    gpu: str
-    volumes: str
-    owner: str
-
-
-@tables.register
-def status_tables(report: StatusReport) -> list[Table]:
-    """Return the instances, then those that have ended and orphan volumes if there are any."""
-    shown = [Table(_INSTANCES, _instance_rows(report))]
-    if report.ended:
-        shown.append(Table(_ENDED, report.ended))
-    if report.orphan_volumes:
-        orphans = [OrphanRow(volume, _price(volume.monthly_cost_usd)) for volume in report.orphan_volumes]
-        shown.append(Table(_ORPHAN_VOLUMES, orphans))
-    if report.instances or report.orphan_volumes:
-        shown.append(Table(_TOTALS, _totals(report)))
-    return shown
-
-
-def _instance_rows(report: StatusReport) -> list[InstanceRow]:
-    unread = {warning.instance_id for warning in report.unread_gpus}
-    rows: list[InstanceRow] = []
-    for instance in report.instances:
-        gpu = ""
-        if instance.gpu:
-            gpu = instance.gpu.name
-        elif instance.instance_id in unread:
-            gpu = "unknown"
-        volumes = [f"{volume.volume_id} {volume.size_gb} GB {volume.mount_point}" for volume in instance.ebs_volumes]
-        price = _price(instance.price_per_hour)
-        monthly = _price(instance.monthly_cost_usd)
-        owner = other_owner(instance.owner, instance.yours)
-        rows.append(InstanceRow(instance, price, monthly, gpu, "\n".join(volumes), owner))
-    return rows
-
-
-def _price(price: float | None) -> str:
-    """Return a price. An empty cell would look like none."""
-    if price is None:
-        return "unknown"
-    return f"{price:g}"
-
-
-def _totals(report: StatusReport) -> list[tuple[str, str]]:
-    """Return the sums of all boxes, disks and addresses."""
-    return [
-        ("instances, USD/h", _price(report.price_per_hour)),
-        ("disks and addresses, USD/month", _price(report.monthly_cost_usd)),
-    ]
 
 
 # --- stop, start -----------------------------------------------------------------------------------------

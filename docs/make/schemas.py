@@ -29,6 +29,8 @@ DOCUMENTS: dict[str, type[Result]] = {
     "cleanup-dry-run": models.CleanupPlan,
     "cluster-launch": models.ClusterLaunchReport,
     "cluster-launch-dry-run": models.ClusterDryRun,
+    "cluster-status": models.ClusterStatus,
+    "cluster-status-all": models.ClusterList,
     "cluster-terminate": models.ClusterTermination,
     "completion": models.CompletionScript,
     "config-init": models.ConfigChange,

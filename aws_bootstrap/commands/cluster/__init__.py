@@ -6,6 +6,7 @@ import click
 
 from ..command import Group
 from .launch import launch
+from .status import status
 from .terminate import terminate
 
 
@@ -16,12 +17,13 @@ def cluster() -> None:
     \b
     Examples:
       aws-bootstrap cluster launch --cluster-id train --nodes 2
+      aws-bootstrap cluster status
       aws-bootstrap cluster terminate train
     """
 
 
 # To add a command, write its file and add it here, in the order of use.
-COMMANDS: tuple[click.Command, ...] = (launch, terminate)
+COMMANDS: tuple[click.Command, ...] = (launch, status, terminate)
 
 for _command in COMMANDS:
     cluster.add_command(_command)
