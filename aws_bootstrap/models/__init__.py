@@ -10,6 +10,7 @@ from .cleanup import (
     DeletedVolume,
     VolumeEntry,
 )
+from .cluster_export import ClusterExport, ExportTarget
 from .cluster_launch import ClusterDryRun, ClusterLaunchReport, ClusterNode
 from .cluster_status import ClusterList, ClusterRow, ClusterStatus, NodeStatus
 from .completion import CompletionScript
@@ -94,6 +95,7 @@ __all__ = [
     "CleanupPlan",
     "CleanupReport",
     "ClusterDryRun",
+    "ClusterExport",
     "ClusterLaunchReport",
     "ClusterNode",
     "ClusterList",
@@ -118,6 +120,7 @@ __all__ = [
     "EndedBox",
     "EndedCluster",
     "ErrorReport",
+    "ExportTarget",
     "FileChange",
     "ForwardReport",
     "ForwardedPort",
