@@ -12,32 +12,22 @@ here=$(dirname "$0")
 said=$(mktemp)
 trap 'rm -f "$said"' EXIT
 
-tests() {
-  "$python" -m pytest -q -s --noconftest -p no:cacheprovider -o addopts= --import-mode=importlib \
-    "$here/$1.py" "${@:2}"
-}
-
-mount -t tmpfs tmpfs /run/netns || exit 1
-# A box of today has the control groups of version 2 alone. Its containers get them, whatever this machine has.
-if [[ ! -e /sys/fs/cgroup/cgroup.procs ]]; then
-  umount --recursive /sys/fs/cgroup
-  mount -t cgroup2 cgroup2 /sys/fs/cgroup || exit 1
-fi
-tests linux_volume "$@" >"$said" 2>&1 &
+source "$here/namespaces.sh"
+tests "$python" linux_volume "$@" >"$said" 2>&1 &
 machines_process=$!
-tests linux_setup "$@"
+tests "$python" linux_setup "$@"
 containers=$?
-tests linux_browser "$@"
+tests "$python" linux_browser "$@"
 browser=$?
 wait "$machines_process"
 machines=$?
 cat "$said"
 
-tests linux_guardian "$@"
+tests "$python" linux_guardian "$@"
 guardian=$?
-tests linux_runs "$@"
+tests "$python" linux_runs "$@"
 runs=$?
-tests linux_bake "$@"
+tests "$python" linux_bake "$@"
 bake=$?
 
 # 5: no test of that file was selected. The first other failure counts; 5 if nothing was selected at all.

@@ -80,10 +80,10 @@ def shown(box: Container, name: str, key: str) -> str:
 
 def test_a_run_is_a_service_of_the_system_with_the_login_s_user_and_variables(box):
     about = "id -un; id -Gn; echo $FROM_RC $PWD $SSH_CONNECTION$XDG_RUNTIME_DIR; echo err >&2"
-    name = start(box, f"{about}; sleep 3; exit 5")
+    name = start(box, f"{about}; until [ -e ~/seen ]; do sleep 0.1; done; exit 5")
     assert shown(box, name, "ControlGroup") == f"/system.slice/aws-bootstrap-run-{name}.service"
     assert (run(box, name)["state"], run(box, name)["exit_code"]) == ("running", None)
-    groups = box.says("id -Gn")
+    groups = box.says("touch ~/seen; id -Gn")
     assert log(box, name).decode() == f"ubuntu\n{groups}\nyes /home/ubuntu\nerr\n"
     assert (run(box, name)["state"], run(box, name)["exit_code"]) == ("exited", 5)
     until(lambda: shown(box, name, "LoadState") == "not-found", "systemd forgets the unit, that failed too")

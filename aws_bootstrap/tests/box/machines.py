@@ -40,9 +40,9 @@ def command(*parts: str | Path) -> str:
 
 
 class Network:
-    """A bridge in a namespace of its own, with the mirrors on it."""
+    """A bridge in a namespace of its own, with the mirrors on it unless nothing is to be fetched."""
 
-    def __init__(self, cache: Path, scratch: Path) -> None:
+    def __init__(self, cache: Path, scratch: Path, *, has_mirrors: bool = True) -> None:
         """Make the namespace and serve the mirrors in it."""
         self.cache, self.scratch = cache, scratch
         self.name = f"box-{secrets.token_hex(4)}"
@@ -55,8 +55,14 @@ class Network:
             "link set br0 up",
         ):
             command(*self.inside, "ip", *setting.split())
+        self.mirrors: subprocess.Popen | None = None
+        if has_mirrors:
+            self.serve_mirrors()
+
+    def serve_mirrors(self) -> None:
+        """Serve the mirrors in the namespace."""
         program = (sys.executable, str(HERE / "mirrors.py"))
-        serve = (*self.inside, *program, "serve", str(cache / "mirrors"), GATEWAY, str(self.log))
+        serve = (*self.inside, *program, "serve", str(self.cache / "mirrors"), GATEWAY, str(self.log))
         self.mirrors = subprocess.Popen(serve)
         until(self.log.exists, "mirrors")
 
@@ -82,8 +88,9 @@ class Network:
 
     def close(self) -> None:
         """End the mirrors and the namespace."""
-        self.mirrors.terminate()
-        self.mirrors.wait()
+        if self.mirrors:
+            self.mirrors.terminate()
+            self.mirrors.wait()
         command("ip", "netns", "del", self.name)
 
 
@@ -124,6 +131,12 @@ class Box:
 class Container(Box):
     """A container with its own systemd over a copy-on-write root."""
 
+    #: The folders of the cache that its root has, the uppermost first.
+    layers: tuple[str, ...] = ("rootfs",)
+
+    def prepare(self, root: Path) -> None:
+        """Write the files that this box alone has, before its first boot."""
+
     def start(self) -> Container:
         """Boot it and wait for ssh."""
         upper, work, root = (self.folder / name for name in ("upper", "work", "root"))
@@ -131,9 +144,11 @@ class Container(Box):
             (upper / "etc" / "systemd" / "network").mkdir(parents=True)
             link = f"[Match]\nName=host0\n[Network]\nAddress={self.address}/16\nLinkLocalAddressing=no\n"
             (upper / "etc" / "systemd" / "network" / "10-host0.network").write_text(link)
+            self.prepare(upper)
             work.mkdir()
             root.mkdir()
-            layers = f"lowerdir={self.network.cache}/rootfs,upperdir={upper},workdir={work}"
+            lower = ":".join(f"{self.network.cache}/{layer}" for layer in self.layers)
+            layers = f"lowerdir={lower},upperdir={upper},workdir={work}"
             command("mount", "-t", "overlay", "overlay", "-o", layers, root)
         flags = (
             "--quiet",
