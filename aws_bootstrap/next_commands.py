@@ -38,7 +38,7 @@ from .models import (
     Termination,
 )
 from .models.tunnel import JUPYTER_LINK, JUPYTER_PORT
-from .next_offers import region_options
+from .next_offers import is_of_another, region_options
 
 # --- boxes and volumes -----------------------------------------------------------------------------------
 
@@ -127,18 +127,16 @@ def _of_what_stays(region: str, volume_ids: Iterable[str], *, cleanup: bool) -> 
 def of_ended(boxes: Sequence[EndedBox]) -> list[Command]:
     """Return how to launch ended boxes again; nothing for one that a user terminated, or of somebody else.
 
-    A box without an alias here has perhaps been launched again already: its alias is that of the new box then.
+    A box without an alias here has perhaps been launched again already: its alias is that of the new box then. A node
+    is launched again with its cluster, whose status says how.
     """
     commands: list[Command] = []
     for box in boxes:
-        if box.ssh_alias and box.has_settings and box.reason != "user" and not is_of_another(box):
+        if box.cluster or is_of_another(box):
+            continue
+        if box.ssh_alias and box.has_settings and box.reason != "user":
             commands.append(own("Launch it again", "relaunch", box.ssh_alias))
     return commands
-
-
-def is_of_another(found: InstanceStatus | EndedBox | OrphanVolume) -> bool:
-    """Return whether an owner is recorded who is certainly not the caller."""
-    return found.owner is not None and found.yours is False
 
 
 def of_orphans(volumes: Sequence[OrphanVolume]) -> list[Command]:
@@ -272,6 +270,7 @@ def _after_status(report: StatusReport) -> tuple[Command, ...]:
     commands: list[Command] = []
     for box in report.instances:
         commands += of_box(box, instructions=report.instructions)
+    commands += next_offers.of_clusters(report)
     commands += of_ended(report.ended)
     commands += of_orphans(report.orphan_volumes)
     if not report.instances:

@@ -1,11 +1,21 @@
-"""The commands to type next about what AWS offers: quotas and prices."""
+"""The commands to type next about what AWS offers, quotas and prices, and about the clusters of a status."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
 from .command_lines import own
-from .models import Command, InstanceTypeList, PriceReport, QuotaReport, ZonePrice
+from .models import (
+    Command,
+    EndedBox,
+    InstanceStatus,
+    InstanceTypeList,
+    OrphanVolume,
+    PriceReport,
+    QuotaReport,
+    StatusReport,
+    ZonePrice,
+)
 from .models.facts import Market
 from .models.quota import SMALLEST_BOX, value_to_request
 
@@ -99,3 +109,21 @@ def type_options(names: Iterable[str]) -> list[str]:
     for name in names:
         words += ["--instance-type", name]
     return words
+
+
+def is_of_another(found: InstanceStatus | EndedBox | OrphanVolume) -> bool:
+    """Return whether an owner is recorded who is certainly not the caller."""
+    return found.owner is not None and found.yours is False
+
+
+def of_clusters(report: StatusReport) -> list[Command]:
+    """Return how to see more of each cluster, its nodes that are missing too; not of one of somebody else."""
+    boxes: list[InstanceStatus | EndedBox] = [*report.instances, *report.ended]
+    found: dict[str, None] = {}
+    for box in boxes:
+        if box.cluster and not is_of_another(box):
+            found[box.cluster] = None
+    commands: list[Command] = []
+    for cluster_id in found:
+        commands.append(own(f"Cluster {cluster_id}", "cluster", "status", "--cluster-id", cluster_id))
+    return commands

@@ -17,6 +17,8 @@ from .models import (
     CleanupPlan,
     CleanupReport,
     ClusterLaunchReport,
+    ClusterList,
+    ClusterStatus,
     CopyReport,
     CostReport,
     ExecReport,
@@ -104,7 +106,9 @@ def _listing_error(
     | QuotaReport
     | QuotaHistory
     | CostReport
-    | VolumeList,
+    | VolumeList
+    | ClusterList
+    | ClusterStatus,
 ) -> BootstrapError | None:
     """Return the error of regions that could not be read."""
     return unread_regions(result.regions_failed)

@@ -46,11 +46,6 @@ SECTIONS: dict[str, dict[str, Listed]] = {
             "commands.cleanup", "cleanup", "Remove aliases of terminated boxes, over all enabled regions."
         ),
     },
-    "Clusters": {
-        "cluster": Listed(
-            "commands.cluster", "cluster", "Launch several boxes as one cluster, and run jobs on all of them."
-        ),
-    },
     "Work on a box": {
         "ssh": Listed("commands.ssh", "ssh", "Open a terminal on a box, or run a command there."),
         "exec": Listed("commands.exec", "exec_", "Run a command on several boxes at the same time."),
@@ -68,6 +63,11 @@ SECTIONS: dict[str, dict[str, Listed]] = {
             "commands.open", "open_", "Open JupyterLab of a box in the browser, or a folder of it in an editor."
         ),
         "forward": Listed("commands.forward", "forward", "Forward ports of this machine to a box, until Ctrl-C."),
+    },
+    "Clusters": {
+        "cluster": Listed(
+            "commands.cluster", "cluster", "Launch several boxes as one cluster, and run jobs on all of them."
+        ),
     },
     "Disks and images": {
         "volume": Listed("commands.volume", "volume", "List, create, copy, grow and delete data volumes."),

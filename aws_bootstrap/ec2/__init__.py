@@ -62,7 +62,15 @@ from .own_images import (
     snapshot_progress,
 )
 from .paths import acl_allows, has_internet_gateway, public_access_block
-from .power import find_in_state, name_instance, start_instance, stop_instance, wait_started, wait_stopped
+from .power import (
+    find_in_state,
+    name_instance,
+    start_instance,
+    stop_instance,
+    wait_started,
+    wait_stopped,
+    wait_terminated,
+)
 from .prices import on_demand_price, on_demand_prices, spot_price_history, spot_prices
 from .requests import InstanceRequest
 from .rules import WORLD, allows, authorize, covers_port, find_rules, revoke, rule_changes
@@ -193,6 +201,7 @@ __all__ = [
     "wait_running",
     "wait_started",
     "wait_stopped",
+    "wait_terminated",
     "world_sources",
     "copy_snapshot",
     "create_snapshot",

@@ -290,6 +290,7 @@ def _instance(raw: InstanceTypeDef, region: str) -> Instance:
         private_ip=raw.get("PrivateIpAddress") or None,
         cluster=known_tags.get(TAG_CLUSTER),
         rank=tags.rank(known_tags, raw.get("AmiLaunchIndex", 0)),
+        ranks_of_call=tags.ranks_of_call(known_tags),
         launch_index=raw.get("AmiLaunchIndex", 0),
     )
 

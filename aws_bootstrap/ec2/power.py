@@ -66,6 +66,18 @@ def wait_stopped(ec2: EC2Client, instance_id: str, *, timeout: float = 600.0, ev
     return stopped
 
 
+def wait_terminated(ec2: EC2Client, instance_ids: Sequence[str], *, timeout: float = 900.0, every: float = 1.0) -> None:
+    """Return once all of the instances are terminated. BootstrapError `instance-timeout` if that takes too long."""
+
+    def check() -> bool | None:
+        states = {instance.state for instance in get_instances(ec2, instance_ids)}
+        return states <= {"terminated"} or None
+
+    if not poll(check, timeout=timeout, every=every):
+        names = ", ".join(instance_ids)
+        raise BootstrapError(f"{names} are not terminated after {timeout:.0f} s.", code="instance-timeout")
+
+
 def wait_started(ec2: EC2Client, instance_id: str, *, timeout: float = 300.0, every: float = 1.0) -> Instance:
     """Return the instance once it runs and has a public address.
 

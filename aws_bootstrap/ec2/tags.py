@@ -103,10 +103,15 @@ def rank(named: Mapping[str, str], launch_index: int) -> int | None:
     own = whole_number(named.get(TAG_RANK))
     if own is not None or TAG_CLUSTER not in named:
         return own
-    of_call = _range_numbers(named.get(TAG_RANKS, ""))
+    of_call = ranks_of_call(named)
     if launch_index < len(of_call):
         return of_call[launch_index]
     return None
+
+
+def ranks_of_call(named: Mapping[str, str]) -> tuple[int, ...]:
+    """Return the ranks of all nodes that one call started, as each of them has them in its tags."""
+    return tuple(_range_numbers(named.get(TAG_RANKS, "")))
 
 
 def _range_text(numbers: Sequence[int]) -> str:

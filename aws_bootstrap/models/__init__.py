@@ -10,7 +10,9 @@ from .cleanup import (
     DeletedVolume,
     VolumeEntry,
 )
+from .cluster_export import ClusterExport, ExportTarget
 from .cluster_launch import ClusterDryRun, ClusterLaunchReport, ClusterNode
+from .cluster_status import ClusterList, ClusterRow, ClusterStatus, NodeStatus
 from .completion import CompletionScript
 from .config_report import ConfigChange, ConfigFile, ConfigReport, ConfigTrust, ConfigValue
 from .cost import MonthlyCost, Prices, TypePrice
@@ -59,7 +61,7 @@ from .remote import ExecReport, ExecResult, SshReport
 from .rename import RenameReport
 from .runs import AttachReport, BoxFailure, LogReport, Run, RunList, RunReport
 from .status import EndedBox, InstanceStatus, OrphanVolume, StatusReport, VolumeStatus
-from .terminate import KeptVolume, TerminateReport, Termination, TerminationTarget
+from .terminate import ClusterTermination, EndedCluster, KeptVolume, TerminateReport, Termination, TerminationTarget
 from .transfer import CopyReport, FileChange, SyncReport
 from .tunnel import ForwardedPort, ForwardReport, OpenReport
 from .volume import (
@@ -93,8 +95,13 @@ __all__ = [
     "CleanupPlan",
     "CleanupReport",
     "ClusterDryRun",
+    "ClusterExport",
     "ClusterLaunchReport",
     "ClusterNode",
+    "ClusterList",
+    "ClusterRow",
+    "ClusterStatus",
+    "ClusterTermination",
     "Command",
     "CompletionScript",
     "CopyReport",
@@ -110,7 +117,9 @@ __all__ = [
     "ExtendReport",
     "EbsVolume",
     "EndedBox",
+    "EndedCluster",
     "ErrorReport",
+    "ExportTarget",
     "FileChange",
     "ForwardReport",
     "ForwardedPort",
@@ -135,6 +144,7 @@ __all__ = [
     "LeftOutVolume",
     "MonthlyCost",
     "Network",
+    "NodeStatus",
     "Notice",
     "OnDemandOffer",
     "OpenReport",

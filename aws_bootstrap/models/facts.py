@@ -48,6 +48,8 @@ class InstanceType:
     gpu: str | None = None
     #: The memory of each GPU; None without a GPU, or if EC2's reply lacks it.
     gpu_memory_mib: int | None = None
+    #: How many GPUs it has.
+    gpu_count: int = 0
     #: The strategies of placement groups that it can be in.
     placement_strategies: tuple[str, ...] = ()
 
@@ -246,6 +248,8 @@ class Instance:
     #: The id of its cluster and its rank there, by its tags; None for a box of its own.
     cluster: str | None = None
     rank: int | None = None
+    #: The ranks of all nodes that the same RunInstances started.
+    ranks_of_call: tuple[int, ...] = ()
     #: Its number among the instances that one RunInstances started, from 0.
     launch_index: int = 0
 

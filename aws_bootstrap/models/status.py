@@ -56,6 +56,9 @@ class InstanceStatus:
     deadline: datetime | None = None
     #: After how many seconds without work it ends by itself; null where no limit is set.
     idle_timeout_seconds: int | None = None
+    #: The id of its cluster and its rank there; left out for a box of its own.
+    cluster: str | None = optional()
+    rank: int | None = optional()
     #: With --gpu: since when the box has no work, as its guardian sees it. Left out where that was not read.
     idleness: Idleness | None = optional()
     user: str = private("ubuntu")
@@ -86,6 +89,9 @@ class EndedBox:
     owner: str | None = None
     #: Whether that is the caller; null where it could not be read who calls.
     yours: bool | None = None
+    #: The id of its cluster and its rank there; left out for a box of its own.
+    cluster: str | None = optional()
+    rank: int | None = optional()
     #: Whether the options of its launch are kept, which `relaunch` needs.
     has_settings: bool = private(False)
 

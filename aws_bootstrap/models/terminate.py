@@ -50,6 +50,16 @@ class Termination:
 
 
 @dataclass(frozen=True)
+class EndedCluster:
+    """A cluster whose last node was terminated, and what became of what its nodes shared; null if there was none."""
+
+    cluster_id: str
+    region: str
+    placement_group_deleted: bool | None
+    security_group_deleted: bool | None
+
+
+@dataclass(frozen=True)
 class TerminateReport(Result):
     """What became of the instances named."""
 
@@ -58,5 +68,25 @@ class TerminateReport(Result):
     #: The boxes that a command without names did not touch, since they are not the caller's.
     left_out: tuple[LeftOutBox, ...] = ()
     region: str | None = optional()
+    #: The clusters that have no node any more.
+    clusters: tuple[EndedCluster, ...] | None = optional()
     #: Where no box was found, if none was named.
+    declined: bool = private(False)
+
+
+@dataclass(frozen=True)
+class ClusterTermination(Result):
+    """What became of a cluster: of its nodes, their volumes and aliases, and of what they shared."""
+
+    cluster_id: str
+    region: str
+    terminated: tuple[Termination, ...]
+    #: Whether they are deleted; null if there was none.
+    placement_group_deleted: bool | None = None
+    security_group_deleted: bool | None = None
+    #: The aliases that were removed, of nodes that had ended before as well.
+    aliases_removed: tuple[str, ...] = ()
+    #: The nodes of that id that are not the caller's.
+    left_out: tuple[LeftOutBox, ...] = ()
+    regions_failed: tuple[RegionFailure, ...] = ()
     declined: bool = private(False)

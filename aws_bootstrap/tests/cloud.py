@@ -164,8 +164,11 @@ class Cloud(Aws):
             if service == "pricing" and self.list_price is not None:
                 return _ok({"PriceList": self._products(json.loads(params["body"])["Filters"])})
             if service != "service-quotas":
-                about_groups = self.placement_groups.answer(region, model.name, params["body"])
-                return about_groups or self._way(model.name)
+                if "PlacementGroup" in model.name:
+                    return self.faults.around(
+                        region, model.name, lambda: self.placement_groups.answer(region, model.name, params["body"])
+                    )
+                return self._way(model.name)
             return self.faults.around(region, model.name, lambda: self.quotas.answer(params, region, model.name))
 
         client.meta.events.unregister("before-send", botocore_stubber)

@@ -123,7 +123,8 @@ def test_a_signal_that_comes_after_a_failed_result_does_not_hide_it(app):
 def test_the_help_lists_every_command_once_in_its_group(run):
     shown = run("--help").stdout
     groups = [line.removesuffix(":") for line in shown.splitlines() if line.endswith(":") and not line.startswith(" ")]
-    assert groups == ["Options", "Boxes", "Work on a box", "Disks and images", "What AWS offers", "This program"]
+    sections = ["Boxes", "Work on a box", "Clusters", "Disks and images", "What AWS offers", "This program"]
+    assert groups == ["Options", *sections]
     names = [
         line.split()[0]
         for line in shown.partition("Boxes:")[2].splitlines()
@@ -145,7 +146,9 @@ def test_the_help_lists_the_first_sentence_of_each_commands_own_help(name):
 def test_every_module_of_commands_is_listed():
     shared = {"__init__", "command", "meant", "options", "params"}
     shared |= {"config_values", "configured", "edits", "keys", "tree"}  # what `config` and the config files need
-    modules = {path.stem for path in Path(commands.__file__).parent.glob("*.py")} - shared
+    folder = Path(commands.__file__).parent
+    modules = {path.stem for path in folder.glob("*.py")} - shared
+    modules |= {path.parent.name for path in folder.glob("*/__init__.py")}
     assert modules == {listed.module.rpartition(".")[2] for listed in COMMANDS.values()} - {"cli"}
 
 

@@ -110,6 +110,7 @@ CASES = [
     Case("quota request --type spot --desired-value 999 --yes", "quota-request", partial=False),
     Case("terminate {box} --yes", "terminate", regions=False, partial=False),
     Case("launch --dry-run", "launch-dry-run", partial=False),
+    Case("cluster status", "cluster-status-all"),
     Case("cluster launch --cluster-id train --nodes 2 --dry-run", "cluster-launch-dry-run", regions=False),
 ]
 
@@ -194,11 +195,12 @@ def test_every_command_is_walked(world):
             command = group.get_command(context, name)
             yield from paths(command, f"{name} ") if isinstance(command, click.Group) else [before + name]
 
-    # These need a box, completion asks nothing, config has test_config_command.py, these of volume name one thing.
+    # These need a box, completion asks nothing, config has test_config_command.py, these of volume and cluster name
+    # one thing.
     told = {"setup", "extend", "bake", "image rm", "relaunch", "rename", "start", "stop", "completion"}
     told |= {"ssh", "exec", "run", "logs", "attach"}
     told |= {"config init", "config set", "config show", "config trust"}
     told |= {f"volume {name}" for name in ("create", "grow", "restore", "rm", "snapshot")}
-    told |= {"cp", "sync", "open", "forward"}
+    told |= {"cp", "sync", "open", "forward", "cluster export", "cluster terminate"}
     left = {p for p in paths(main) if not any(case.args.startswith(p) for case in CASES)}
     assert {p for p in left if not p.startswith("sandbox ")} == told

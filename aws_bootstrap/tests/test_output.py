@@ -28,8 +28,11 @@ from aws_bootstrap.models import (
     CleanupPlan,
     CleanupReport,
     ClusterDryRun,
+    ClusterExport,
     ClusterLaunchReport,
+    ClusterList,
     ClusterNode,
+    ClusterTermination,
     CompletionScript,
     ConfigChange,
     ConfigFile,
@@ -102,6 +105,7 @@ from aws_bootstrap.models import (
 )
 from aws_bootstrap.next_commands import next_commands
 from aws_bootstrap.outcomes import error_for
+from aws_bootstrap.tests.clusters import CLUSTER, CLUSTERS
 
 BOX = InstanceStatus(
     instance_id="i-0123456789abcdef0",
@@ -318,6 +322,11 @@ RESULTS: list[Result] = [
     BAKED,
     OwnImageList((OWN_IMAGE,), ("us-west-2",), (), (), 5.0),
     ImageRemovals((ImageRemoval("ami-1", "trainer", "us-west-2", True, ("snap-1",)),)),
+    CLUSTER,
+    CLUSTERS,
+    ClusterList((), ("us-west-2",)),
+    ClusterTermination("train", "us-west-2", (ENDED,), True, True),
+    ClusterTermination("train", "us-west-2", (), None, None),
     ClusterLaunchReport(
         "train",
         "us-west-2",
@@ -355,6 +364,7 @@ RESULTS: list[Result] = [
         ("Launch 2 × g4dn.xlarge (spot) in us-west-2",),
         availability_zone="us-west-2a",
     ),
+    ClusterExport("train", "sbatch", "train.sbatch", "#!/bin/bash\necho\n", ("The file runs train.py.",)),
 ]
 NAMES = [f"{type(r).__name__}-{n}" for n, r in enumerate(RESULTS)]
 

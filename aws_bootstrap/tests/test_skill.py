@@ -31,7 +31,7 @@ def test_every_command_and_option_is_in_the_reference():
 
 def test_every_schema_is_in_the_reference():
     sections = {"-".join(path) for path, _ in reference.commands(main)}
-    shown = sections | {f"{name}-dry-run" for name in sections} | {"error"}
+    shown = sections | {f"{name}{suffix}" for name in sections for suffix in ("-dry-run", "-all")} | {"error"}
     assert set(schemas.schemas()) <= shown
 
 

@@ -4,6 +4,8 @@ from .. import next_clusters, next_power, next_runs, next_volumes  # noqa: F401 
 from . import (
     access,
     cleanup,
+    cluster,
+    cluster_export,
     cluster_launch,
     completion,
     config_report,
@@ -27,6 +29,8 @@ from .text import text
 __all__ = [
     "access",
     "cleanup",
+    "cluster",
+    "cluster_export",
     "cluster_launch",
     "completion",
     "config_report",

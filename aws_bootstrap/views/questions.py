@@ -15,22 +15,62 @@ from ..models import (
     Volume,
 )
 from ..models.cost import UNBILLED_STATES, monthly_total
-from .costs import a_month, at_most_a_month, hourly, monthly, spot_and_on_demand
+from .costs import a_month, at_most_a_month, hourly, monthly, spot_and_on_demand, sum_of
 from .text import aligned, other_owner, plural, span, usd
 
 
 def terminate(targets: Sequence[TerminationTarget]) -> str:
-    """Return which boxes are terminated and which volumes are deleted."""
-    lines = aligned([_target(target) for target in targets])
-    volumes: list[Volume] = []
+    """Return which boxes are terminated, those of a cluster in one line, and which volumes are deleted."""
+    single: list[list[str]] = []
+    nodes: dict[str, list[TerminationTarget]] = {}
     for target in targets:
-        volumes += target.volumes
-    if volumes:
-        lines.append("Data volumes to delete, with all their data:")
-        for volume in volumes:
-            lines.append(f"  {volume.volume_id}  {volume.size_gb} GB  in {volume.region}")
+        if target.instance.cluster:
+            nodes.setdefault(target.instance.cluster, []).append(target)
+        else:
+            single.append(_target(target))
+    lines = aligned(single)
+    for cluster_id, of_cluster in nodes.items():
+        lines.append(f"  {_cluster(cluster_id, of_cluster)}")
+    lines += _volumes_to_delete(targets)
     lines.append(f"Terminate {plural(len(targets), 'instance')}?")
     return "\n".join(lines)
+
+
+def cluster_termination(cluster_id: str, region: str, targets: Sequence[TerminationTarget]) -> str:
+    """Return what of a cluster is terminated and deleted."""
+    lines = [f"  What is left of the cluster {cluster_id} in {region}: what its nodes shared, which does not bill"]
+    if targets:
+        lines = [f"  {_cluster(cluster_id, targets)}"]
+    lines += _volumes_to_delete(targets)
+    lines.append(f"Terminate the cluster {cluster_id}?")
+    return "\n".join(lines)
+
+
+def _volumes_to_delete(targets: Sequence[TerminationTarget]) -> list[str]:
+    """Return a line for each volume that goes with the boxes, and what that means."""
+    lines: list[str] = []
+    for target in targets:
+        for volume in target.volumes:
+            lines.append(f"  {volume.volume_id}  {volume.size_gb} GB  in {volume.region}")
+    if lines:
+        lines.insert(0, "Data volumes to delete, with all their data:")
+    return lines
+
+
+def _cluster(cluster_id: str, targets: Sequence[TerminationTarget]) -> str:
+    """Return what a person knows a cluster by, and what its nodes have cost together."""
+    types: dict[str, None] = {}
+    regions: dict[str, None] = {}
+    uptimes: list[int] = []
+    costs: list[float | None] = []
+    for target in targets:
+        types[f"{target.instance.instance_type} {target.instance.lifecycle}"] = None
+        regions[target.instance.region] = None
+        uptimes.append(target.uptime_seconds or 0)
+        costs.append(target.estimated_cost)
+    facts = [f"cluster {cluster_id}: {plural(len(targets), 'node')}", ", ".join(types), f"in {', '.join(regions)}"]
+    facts += [f"up {span(max(uptimes))}", sum_of(costs, "so far")]
+    return "  ".join(facts)
 
 
 def _target(target: TerminationTarget) -> list[str]:

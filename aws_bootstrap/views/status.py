@@ -12,7 +12,7 @@ from .costs import a_month, hourly, monthly, sum_of
 from .limits import ends, what_stays
 from .text import aligned, heading, other_owner, pairs, plural, regions_read, span, text, titled, usd
 
-_COLOURS = {"running": "green", "pending": "yellow", "stopping": "yellow", "shutting-down": "yellow", "stopped": "red"}
+COLOURS = {"running": "green", "pending": "yellow", "stopping": "yellow", "shutting-down": "yellow", "stopped": "red"}
 
 #: Why a box has ended, in words.
 REASONS = {
@@ -39,7 +39,7 @@ def status_report(report: StatusReport) -> str:
     else:
         parts.append(_brief(report))
     if report.ended:
-        parts.append(_ended(report.ended))
+        parts.append(ended_lines(report.ended, "Boxes that have ended"))
     if report.orphan_volumes:
         parts.append(_orphans(report.orphan_volumes))
     if report.instances or report.orphan_volumes:
@@ -54,11 +54,22 @@ def _brief(report: StatusReport) -> str:
     """Return a line a box, aligned."""
     lines = [heading(plural(len(report.instances), "instance"), "cyan")]
     rows = [_brief_cells(instance) for instance in report.instances]
+    begun: set[str] = set()
     for instance, line in zip(report.instances, aligned(rows, indent=""), strict=True):
-        lines.append(style(line, fg=_COLOURS.get(instance.state)))
+        if instance.cluster and instance.cluster not in begun:
+            begun.add(instance.cluster)
+            lines.append(_cluster(instance.cluster, report))
+        lines.append(style(line, fg=COLOURS.get(instance.state)))
     for instance in report.instances:
         lines += _brief_alias(instance)
     return "\n".join(lines)
+
+
+def _cluster(cluster_id: str, report: StatusReport) -> str:
+    """Return the line above the nodes of a cluster."""
+    nodes = [instance for instance in report.instances if instance.cluster == cluster_id]
+    price = sum_of([node.price_per_hour for node in nodes], "an hour")
+    return f"cluster {cluster_id}: {plural(len(nodes), 'node')}, {price}"
 
 
 def _brief_alias(instance: InstanceStatus) -> list[str]:
@@ -115,9 +126,10 @@ def _brief_owner(owner: str | None, yours: bool | None) -> str:
 
 def _instance(instance: InstanceStatus, report: StatusReport) -> str:
     name = instance.ssh_alias or instance.instance_id
-    state = style(instance.state, fg=_COLOURS.get(instance.state, "white"), bold=True)
+    state = style(instance.state, fg=COLOURS.get(instance.state, "white"), bold=True)
     facts = [
         ("Instance", f"{instance.instance_id}  {instance.instance_type} {instance.lifecycle}"),
+        ("Cluster", _membership(instance)),
         ("Address", f"{instance.public_ip or 'none'} in {instance.availability_zone}"),
         ("GPU", _gpu_or_unknown(instance, report)),
         ("Up", _up(instance) if instance.state not in UNBILLED_STATES else None),
@@ -133,6 +145,14 @@ def _instance(instance: InstanceStatus, report: StatusReport) -> str:
         facts.append(("Alias", "none on this machine; `setup` adds one"))
     facts += titled(of_box(instance, instructions=report.instructions))
     return "\n".join([f"{heading(name, 'cyan')}  {state}", *pairs(facts)])
+
+
+def _membership(instance: InstanceStatus) -> str | None:
+    """Return the cluster and the rank of a node; None for a box of its own."""
+    if instance.cluster is None:
+        return None
+    rank = "unknown" if instance.rank is None else instance.rank
+    return f"{instance.cluster}, rank {rank}"
 
 
 def _what_stays(instance: InstanceStatus) -> list[tuple[str, str]]:
@@ -210,8 +230,8 @@ def _total(report: StatusReport) -> str:
     return "\n".join([heading("Costs in all", "cyan"), *pairs(facts)])
 
 
-def _ended(boxes: tuple[EndedBox, ...]) -> str:
-    """Return a line a box that has ended: when, and why."""
+def ended_lines(boxes: tuple[EndedBox, ...], title: str) -> str:
+    """Return a line a box that has ended, below a title: when, and why."""
     rows: list[list[str]] = []
     for box in boxes:
         ended_at = "at an unknown time"
@@ -222,7 +242,7 @@ def _ended(boxes: tuple[EndedBox, ...]) -> str:
             [box.instance_id, name, box.region, ended_at, REASONS[box.reason], _brief_owner(box.owner, box.yours)]
         )
     commands = pairs(titled(of_ended(boxes)))
-    return "\n".join([heading("Boxes that have ended", "cyan"), *aligned(rows), *commands])
+    return "\n".join([heading(title, "cyan"), *aligned(rows), *commands])
 
 
 def _orphans(volumes: tuple[OrphanVolume, ...]) -> str:

@@ -1,8 +1,7 @@
-"""The tables of each result: their records and headings. Those of `cleanup`, `image`, `prices` are elsewhere."""
+"""The tables of each result: their records and headings. Those of some commands have files of their own."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ..models import (
@@ -10,30 +9,28 @@ from ..models import (
     CostItem,
     CostReport,
     ImageList,
-    InstanceStatus,
     InstanceTypeList,
     InstanceTypeRow,
-    OrphanVolume,
     QuotaHistory,
     QuotaReport,
     QuotaRequests,
     StartReport,
-    StatusReport,
     StopReport,
-    TerminateReport,
-    Termination,
 )
 from . import (
     cleanup_tables,
     cluster_launch_tables,
+    cluster_tables,
     own_image_tables,
     price_tables,
     run_tables,
+    status_tables,
+    termination_tables,
     transfer_tables,
     volume_tables,
 )
 from .cost_report import title_of
-from .costs import a_month
+from .status_tables import price
 from .table import Columns, Table, tables
 from .text import other_owner
 
@@ -41,10 +38,13 @@ __all__ = [
     "Table",
     "cleanup_tables",
     "cluster_launch_tables",
+    "cluster_tables",
     "own_image_tables",
     "price_tables",
     "run_tables",
+    "status_tables",
     "tables",
+    "termination_tables",
     "transfer_tables",
     "volume_tables",
 ]
@@ -108,9 +108,9 @@ def cost_tables(report: CostReport) -> list[Table]:
             rows = [_cost_row(item) for item in report.left_out]
             shown.append(Table(_COSTS | {"item.id": "Left out, not yours"}, rows))
     sums = [
-        ("USD/h", _price(report.price_per_hour)),
-        ("USD/month", _price(report.monthly_cost_usd)),
-        ("USD so far", _price(report.estimated_cost)),
+        ("USD/h", price(report.price_per_hour)),
+        ("USD/month", price(report.monthly_cost_usd)),
+        ("USD so far", price(report.estimated_cost)),
     ]
     return [*shown, Table(_SUMS, sums)]
 
@@ -119,9 +119,14 @@ def _cost_row(item: CostItem) -> CostRow:
     what = title_of(item)
     if item.instance_type:
         what = f"{item.instance_type} {item.lifecycle}"
-    price = _price(item.price_per_hour)
-    monthly = _price(item.monthly_cost_usd)
-    return CostRow(item, what, price, monthly, _price(item.estimated_cost), other_owner(item.owner, item.yours))
+    return CostRow(
+        item,
+        what,
+        price=price(item.price_per_hour),
+        monthly=price(item.monthly_cost_usd),
+        so_far=price(item.estimated_cost),
+        owner=other_owner(item.owner, item.yours),
+    )
 
 
 # --- list ------------------------------------------------------------------------------------------------
@@ -159,7 +164,7 @@ def instance_type_tables(result: InstanceTypeList) -> list[Table]:
     """Return the instance types."""
     rows: list[TypeRow] = []
     for row in result.instance_types:
-        rows.append(TypeRow(row, _price(row.spot_price_per_hour), _price(row.on_demand_price_per_hour)))
+        rows.append(TypeRow(row, price(row.spot_price_per_hour), price(row.on_demand_price_per_hour)))
     return [Table(_INSTANCE_TYPES, rows)]
 
 
@@ -205,162 +210,6 @@ def quota_request_tables(report: QuotaRequests) -> list[Table]:
 def quota_history_tables(report: QuotaHistory) -> list[Table]:
     """Return the requests, with their dates."""
     return [Table({"created": "Created"} | _REQUESTS, report.requests)]
-
-
-# --- status ----------------------------------------------------------------------------------------------
-
-_INSTANCES: Columns = {
-    "instance.instance_id": "Instance",
-    "instance.ssh_alias": "Alias",
-    "instance.region": "Region",
-    "instance.availability_zone": "Zone",
-    "instance.state": "State",
-    "instance.instance_type": "Type",
-    "instance.lifecycle": "Pricing",
-    "instance.public_ip": "Address",
-    "price": "USD/h",
-    "instance.uptime_seconds": "Uptime s",
-    "instance.estimated_cost": "USD so far",
-    "monthly": "USD/month",
-    "gpu": "GPU",
-    "volumes": "Volumes",
-    "owner": "Owner, if not you",
-}
-_ORPHAN_VOLUMES: Columns = {
-    "volume.volume_id": "Orphan volume",
-    "volume.region": "Region",
-    "volume.size_gb": "GB",
-    "monthly": "USD/month",
-    "volume.kept": "Kept",
-    "volume.owner": "Owner",
-}
-_ENDED: Columns = {
-    "instance_id": "Ended",
-    "ssh_alias": "Alias",
-    "region": "Region",
-    "ended_at": "At",
-    "reason": "Reason",
-    "source": "Known by",
-    "owner": "Owner",
-}
-_TOTALS: Columns = {"0": "In all", "1": "Cost"}
-
-
-@dataclass(frozen=True)
-class OrphanRow:
-    """An orphan volume and what it costs a month."""
-
-    volume: OrphanVolume
-    monthly: str
-
-
-@dataclass(frozen=True)
-class InstanceRow:
-    """An instance, its costs, its GPU's name, its volumes, one a line, and its owner.
-
-    Empty: no GPU, or none requested; the caller's own.
-    """
-
-    instance: InstanceStatus
-    price: str
-    monthly: str
-    gpu: str
-    volumes: str
-    owner: str
-
-
-@tables.register
-def status_tables(report: StatusReport) -> list[Table]:
-    """Return the instances, then those that have ended and orphan volumes if there are any."""
-    shown = [Table(_INSTANCES, _instance_rows(report))]
-    if report.ended:
-        shown.append(Table(_ENDED, report.ended))
-    if report.orphan_volumes:
-        orphans = [OrphanRow(volume, _price(volume.monthly_cost_usd)) for volume in report.orphan_volumes]
-        shown.append(Table(_ORPHAN_VOLUMES, orphans))
-    if report.instances or report.orphan_volumes:
-        shown.append(Table(_TOTALS, _totals(report)))
-    return shown
-
-
-def _instance_rows(report: StatusReport) -> list[InstanceRow]:
-    unread = {warning.instance_id for warning in report.unread_gpus}
-    rows: list[InstanceRow] = []
-    for instance in report.instances:
-        gpu = ""
-        if instance.gpu:
-            gpu = instance.gpu.name
-        elif instance.instance_id in unread:
-            gpu = "unknown"
-        volumes = [f"{volume.volume_id} {volume.size_gb} GB {volume.mount_point}" for volume in instance.ebs_volumes]
-        price = _price(instance.price_per_hour)
-        monthly = _price(instance.monthly_cost_usd)
-        owner = other_owner(instance.owner, instance.yours)
-        rows.append(InstanceRow(instance, price, monthly, gpu, "\n".join(volumes), owner))
-    return rows
-
-
-def _price(price: float | None) -> str:
-    """Return a price. An empty cell would look like none."""
-    if price is None:
-        return "unknown"
-    return f"{price:g}"
-
-
-def _totals(report: StatusReport) -> list[tuple[str, str]]:
-    """Return the sums of all boxes, disks and addresses."""
-    return [
-        ("instances, USD/h", _price(report.price_per_hour)),
-        ("disks and addresses, USD/month", _price(report.monthly_cost_usd)),
-    ]
-
-
-# --- terminate -------------------------------------------------------------------------------------------
-
-_TERMINATIONS: Columns = {
-    "ended.instance_id": "Instance",
-    "ended.region": "Region",
-    "ended.previous_state": "Was",
-    "ended.current_state": "Now",
-    "ended.ssh_alias_removed": "Alias removed",
-    "ended.ebs_volumes_deleted": "Volumes deleted",
-    "kept": "Volumes kept",
-}
-_LEFT_OUT_BOXES: Columns = {
-    "instance_id": "Left out, not yours",
-    "region": "Region",
-    "owner": "Owner",
-    "price_per_hour": "USD/h",
-}
-
-
-@dataclass(frozen=True)
-class TerminationRow:
-    """A termination, and the volumes that it kept, one a line, with what they cost."""
-
-    ended: Termination
-    kept: str
-
-
-def _termination_rows(terminations: Iterable[Termination]) -> list[TerminationRow]:
-    rows: list[TerminationRow] = []
-    for ended in terminations:
-        kept: list[str] = []
-        for volume in ended.kept_volumes or ():
-            kept.append(f"{volume.volume_id} {volume.size_gb} GB {a_month(volume.monthly_cost_usd)}")
-        rows.append(TerminationRow(ended, "\n".join(kept)))
-    return rows
-
-
-@tables.register
-def terminate_tables(report: TerminateReport) -> list[Table]:
-    """Return what was terminated; where nothing was, the region that was looked at; then what is left out."""
-    shown = [Table({"0": f"Instances in {report.region}"}, [("(none)",)])]
-    if report.terminated or not report.region:
-        shown = [Table(_TERMINATIONS, _termination_rows(report.terminated))]
-    if report.left_out:
-        shown.append(Table(_LEFT_OUT_BOXES, report.left_out))
-    return shown
 
 
 # --- stop, start -----------------------------------------------------------------------------------------

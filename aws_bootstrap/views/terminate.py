@@ -15,7 +15,10 @@ def terminate_report(report: TerminateReport) -> str:
         return _nothing(report)
     lines = [heading(f"Terminated {plural(len(report.terminated), 'instance')}")]
     for ended in report.terminated:
-        lines += _ended(ended)
+        lines += termination_lines(ended)
+    for cluster in report.clusters or ():
+        outcome = shared_line(cluster.placement_group_deleted, cluster.security_group_deleted)
+        lines.append(f"  cluster {cluster.cluster_id} has no node any more  {outcome}".rstrip())
     return "\n".join(lines)
 
 
@@ -31,7 +34,8 @@ def _nothing(report: TerminateReport) -> str:
     return "\n".join(lines) if report.left_out else " ".join(lines)
 
 
-def _ended(ended: Termination) -> list[str]:
+def termination_lines(ended: Termination) -> list[str]:
+    """Return what became of a box, and of its volumes."""
     line = f"  {ended.instance_id}  {ended.previous_state} -> {ended.current_state}  in {ended.region}"
     if ended.ssh_alias_removed:
         line += f"  alias {ended.ssh_alias_removed} removed"
@@ -42,3 +46,12 @@ def _ended(ended: Termination) -> list[str]:
         cost = a_month(kept.monthly_cost_usd)
         lines.append(f"    {kept.volume_id} kept, {kept.size_gb} GB, {cost}; use it again: {again}")
     return lines
+
+
+def shared_line(placement_group_deleted: bool | None, security_group_deleted: bool | None) -> str:
+    """Return what became of what the nodes of a cluster shared; empty where there was nothing."""
+    outcomes: list[str] = []
+    for name, deleted in (("placement group", placement_group_deleted), ("security group", security_group_deleted)):
+        if deleted is not None:
+            outcomes.append(f"{name} deleted" if deleted else f"{name} not deleted")
+    return ", ".join(outcomes)

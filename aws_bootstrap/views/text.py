@@ -10,7 +10,7 @@ from functools import singledispatch
 from click import style, unstyle
 
 from ..command_lines import shell_line
-from ..models import AccessReport, CleanupPlan, CleanupReport, Command, CostReport, Result, StatusReport
+from ..models import AccessReport, CleanupPlan, CleanupReport, ClusterList, Command, CostReport, Result, StatusReport
 
 #: Of sentences.
 _LONGEST_LINE = 110
@@ -100,7 +100,9 @@ def next_lines(commands: Iterable[Command]) -> str:
     return "\n".join(f"{title}:\n  {words}" for title, words in titled(commands))
 
 
-def regions_read(result: StatusReport | CostReport | AccessReport | CleanupPlan | CleanupReport) -> int:
+def regions_read(
+    result: StatusReport | CostReport | AccessReport | CleanupPlan | CleanupReport | ClusterList,
+) -> int:
     """Return how many regions were read."""
     return len(result.regions_queried) - len(result.regions_failed) - len(result.regions_denied)
 

@@ -15,14 +15,21 @@ if TYPE_CHECKING:
 
 def aliases(app: App) -> list[str]:
     """Return the aliases in order; none if the SSH config cannot be read, since completion cannot report an error."""
+    found = [host.alias for host in _hosts(app)]
+    return sorted(found, key=alias_order)
+
+
+def cluster_ids(app: App) -> list[str]:
+    """Return the ids of the clusters that the SSH config has nodes of."""
+    found = {host.cluster for host in _hosts(app) if host.cluster}
+    return sorted(found)
+
+
+def _hosts(app: App) -> list[Host]:
     try:
-        hosts = sshconfig.hosts(sshconfig.read(app.paths.ssh_config_name))
+        return sshconfig.hosts(sshconfig.read(app.paths.ssh_config_name))
     except BootstrapError:
         return []
-    found: list[str] = []
-    for host in hosts:
-        found.append(host.alias)
-    return sorted(found, key=alias_order)
 
 
 def alias_order(alias: str) -> tuple[int, str]:

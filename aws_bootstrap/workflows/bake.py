@@ -20,7 +20,7 @@ from ..retry import poll
 from ..sshconfig import Host
 from . import bake_box
 from .box import Box
-from .inventory import select
+from .inventory import select_one
 from .owners import find_owner
 from .pick import running_host
 from .unknown import Calls
@@ -72,7 +72,7 @@ def plan(app: App, name: str, image_name: str | None) -> PlannedBake:
 
     BootstrapError if the box does not run or cannot be reached, `image-exists` if there is an image of that name.
     """
-    (box,) = select(app, [name], volumes="with-roots")
+    box = select_one(app, name, volumes="with-roots")
     host = running_host(box, "baked")
     if image_name is None:
         image_name = _default_name(host.alias)

@@ -73,6 +73,8 @@ def ended_boxes(
                 ended_at=instance.ended_at,
                 owner=instance.owner,
                 yours=is_yours(instance.owner, caller),
+                cluster=instance.cluster,
+                rank=instance.rank,
                 has_settings=settings is not None,
             )
         )

@@ -16,7 +16,7 @@ from ..models import ExtendReport
 from ..models.facts import seconds_until
 from ..ssh import DEFAULT_TIMEOUTS, LoginTimeouts, Remote, quoted, wrapped
 from .box import Box
-from .inventory import select
+from .inventory import select_one
 from .pick import running_host
 from .unreachable import hint_on_timeout
 
@@ -59,7 +59,7 @@ def apply(app: App, name: str, change: LimitChange) -> ExtendReport:
     BootstrapError if the box cannot be reached or refuses: then its limits are as before, unless the error is
     `ssh-lost`. If only the tags cannot be written, the report says so.
     """
-    (box,) = select(app, [name], volumes="none")
+    box = select_one(app, name, volumes="none")
     return change_box(app, box, change)
 
 

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Literal
 from .. import ec2, output, sshconfig
 from ..aws import each_region
 from ..errors import BootstrapError
-from ..invocation import PROGRAM
 from ..models import Instance, RegionFailure, Volume
 from ..outcomes import unread_regions
 from ..parallel import gather
 from ..sshconfig import Host
-from .aliases import alias_order, did_you_mean
+from .aliases import alias_order
 from .box import Box
+from .names import named_boxes, not_found, several_nodes
 
 if TYPE_CHECKING:
     from types_boto3_ec2 import EC2Client
@@ -151,9 +151,10 @@ def read_with[T](
 ) -> tuple[Inventory, dict[str, T]]:
     """Return the inventory of what the reader reads, and by region what else it reads.
 
-    A name is an alias or an instance id. It is looked up in the region that its block in the SSH config names, else in
-    these regions, else in all. A named box may have ended. `hosts` are the managed ones of the SSH config, which is
-    read if they are not given: before the instances, so that the host of a box launched meanwhile never looks stale.
+    A name is an alias, an instance id, or the id of a cluster, which means its living nodes. It is looked up in the
+    region that its block in the SSH config names, else in these regions, else in all. A named box may have ended.
+    `hosts` are the managed ones of the SSH config, which is read if they are not given: before the instances, so that
+    the host of a box launched meanwhile never looks stale.
 
     BootstrapError `not-found` unless every box that was named is found, `region-failed` where a region that could not
     be read may have it: nothing is changed on the basis of a partial view.
@@ -203,6 +204,14 @@ def select(
     if not ended:
         check_none_ended(boxes)
     return boxes
+
+
+def select_one(app: App, name: str, *, volumes: VolumeReading = "beside") -> Box:
+    """Return the box named, as `select` does. UsageError for the id of a cluster that has several nodes."""
+    boxes = select(app, [name], volumes=volumes)
+    if len(boxes) > 1:
+        raise several_nodes(name, [box.alias or box.instance_id for box in boxes])
+    return boxes[0]
 
 
 def check_none_ended(boxes: Iterable[Box]) -> None:
@@ -350,48 +359,23 @@ def _everything(app: App, regions: Sequence[str], hosts: Sequence[Host]) -> _Sco
 
 
 def _named(app: App, regions: Sequence[str], names: Sequence[str], hosts: Sequence[Host]) -> _Scope:
-    """Return the scope of these names. BootstrapError `not-found` for one that is neither an alias nor an id."""
+    """Return the scope of these names. BootstrapError `not-found` for one that means no box."""
     typed: dict[str, str] = {}
-    own_hosts: list[Host] = []
+    own_hosts: dict[str, Host] = {}
     ids_by_region: dict[str, list[str]] = {}
     ids_anywhere: list[str] = []
     for name in names:
-        instance_id = name
-        region = None
-        host = _find_host(hosts, name)
-        if host:
-            instance_id = host.instance_id
-            region = host.region
-        if instance_id in typed:
-            continue
-        typed[instance_id] = name
-        if host:
-            own_hosts.append(host)
-        if region:
-            ids_by_region.setdefault(region, []).append(instance_id)
-        else:
-            ids_anywhere.append(instance_id)
+        for box in named_boxes(app, hosts, name):
+            if box.instance_id in typed:
+                continue
+            typed[box.instance_id] = box.typed
+            if box.host:
+                own_hosts[box.instance_id] = box.host
+            if box.region:
+                ids_by_region.setdefault(box.region, []).append(box.instance_id)
+            else:
+                ids_anywhere.append(box.instance_id)
     if ids_anywhere:
         for region in regions_to_read(app, regions):
             ids_by_region.setdefault(region, []).extend(ids_anywhere)
-    return _Scope(ids_by_region, tuple(own_hosts), typed)
-
-
-def _find_host(hosts: Sequence[Host], name: str) -> Host | None:
-    """Return the managed host of that alias or instance id; None for an id without a host.
-
-    BootstrapError `not-found` for anything else.
-    """
-    host = sshconfig.find_in(hosts, name)
-    if host is None and not name.startswith("i-"):
-        raise not_found([name], hosts)
-    return host
-
-
-def not_found(names: Sequence[str], hosts: Iterable[Host] = ()) -> BootstrapError:
-    """Return the error for names that no box has. It names the alias of these hosts that is most like them."""
-    return BootstrapError(
-        f"No box named {', '.join(names)}.{did_you_mean(names[0], hosts)}",
-        hint=f"List your boxes: {PROGRAM} status\nRemove aliases without a box: {PROGRAM} cleanup",
-        code="not-found",
-    )
+    return _Scope(ids_by_region, tuple(own_hosts.values()), typed)

@@ -14,8 +14,9 @@ from ..models import AttachReport, LogReport, Run
 from ..ssh_bytes import AfterMark, Frames
 from ..ssh_frame import CONNECTED, Tail, in_bash
 from ..ssh_session import Sessions, failure
-from ..sshconfig import Host, find_in
+from ..sshconfig import Host
 from .inventory import managed_hosts
+from .names import named_hosts
 from .remote import KEPT_BYTES
 from .runs import PYTHON, box_error, program, run_of
 from .unreachable import hint_on_timeout
@@ -47,7 +48,7 @@ def box_and_run(app: App, words: Sequence[str]) -> tuple[str | None, str | None]
         return words[0], words[1]
     if not words:
         return None, None
-    if words[0].startswith("i-") or find_in(managed_hosts(app), words[0]):
+    if words[0].startswith("i-") or named_hosts(managed_hosts(app), words[0]):
         return words[0], None
     return None, words[0]
 

@@ -16,10 +16,11 @@ from ..invocation import PROGRAM
 from ..models import RegionFailure
 from ..outcomes import unread_regions
 from ..parallel import gather
-from ..sshconfig import Host, find_in
+from ..sshconfig import Host
 from .aliases import alias_order
 from .box import Box
-from .inventory import managed_hosts, not_found, read
+from .inventory import managed_hosts, read
+from .names import named_hosts, not_found, several_nodes
 from .owners import find_owner
 
 if TYPE_CHECKING:
@@ -29,11 +30,12 @@ if TYPE_CHECKING:
 def host(app: App, name: str | None) -> Host:
     """Return how ssh reaches the box of that alias or id; without a name that of the caller's only running box.
 
-    Where several run, a person chooses at the terminal. BootstrapError `not-found` where no box has the name or none
-    runs, `no-alias` where this machine has no alias for it; UsageError where several run and nobody can choose.
+    Where several run, or a cluster has several nodes, a person chooses at the terminal. BootstrapError `not-found`
+    where no box has the name or none runs, `no-alias` where this machine has no alias for it; UsageError where several
+    are meant and nobody can choose.
     """
     if name:
-        return _named(app, name)
+        return _one_of(app, name, _named(app, name))
     box = _only_box(app)
     if box.host is None:
         raise no_alias(box.instance_id)
@@ -41,18 +43,18 @@ def host(app: App, name: str | None) -> Host:
 
 
 def hosts(app: App, names: Sequence[str]) -> list[Host]:
-    """Return how ssh reaches the boxes of these aliases or ids, each once. Errors as those of `host`."""
+    """Return how ssh reaches the boxes of these names, each once: all nodes of a cluster. Errors as those of `host`."""
     found: dict[str, Host] = {}
     for name in names:
-        named = _named(app, name)
-        found.setdefault(named.instance_id, named)
+        for named in _named(app, name):
+            found.setdefault(named.instance_id, named)
     return list(found.values())
 
 
-def _named(app: App, name: str) -> Host:
-    """Return the host of that alias or instance id."""
+def _named(app: App, name: str) -> list[Host]:
+    """Return the host of that alias or instance id; of a cluster those of its nodes, as this machine knows them."""
     known = managed_hosts(app)
-    found = find_in(known, name)
+    found = named_hosts(known, name)
     if found:
         return found
     if name.startswith("i-"):
@@ -60,11 +62,22 @@ def _named(app: App, name: str) -> Host:
     raise not_found([name], known)
 
 
+def _one_of(app: App, name: str, hosts: Sequence[Host]) -> Host:
+    """Return the only one of these hosts; of the nodes of a cluster the one that a person chooses."""
+    if len(hosts) == 1:
+        return hosts[0]
+    aliases = [host.alias for host in hosts]
+    chosen = app.choose("Which node?", aliases)
+    if chosen is None:
+        raise several_nodes(name, aliases)
+    return hosts[chosen]
+
+
 def without_command(app: App, words: Sequence[str]) -> int | None:
     """Return how many of the words are boxes, if a command follows them whose `--` was forgotten; None if none does."""
     known = managed_hosts(app)
     for number, word in enumerate(words):
-        if number and not find_in(known, word):
+        if number and not named_hosts(known, word):
             return number
     return None
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from .. import aws, ec2, output, sshconfig
 from ..config import LaunchConfig
-from ..errors import BootstrapError
+from ..errors import BootstrapError, UsageError
 from ..invocation import PROGRAM
 from ..models import Instance, LaunchReport, Volume
 from ..parallel import gather
@@ -38,13 +38,14 @@ def plan(app: App, name: str) -> list[str] | LaunchReport:
     """Return the options of the launch that repeats the box with that alias or id; the box itself if it runs.
 
     So a repeated `relaunch` creates no second box. BootstrapError `not-found` if its settings are kept nowhere,
-    `instance-stopped` if it is stopped. Waits until its data volume is free.
+    `instance-stopped` if it is stopped; UsageError for a node of a cluster. Waits until its data volume is free.
     """
     host = sshconfig.find_in(managed_hosts(app), name)
     instance_id = host.instance_id if host else name
     if host is None and not name.startswith("i-"):
         raise _not_found(name)
     found = _find(app, instance_id, host)
+    _check_no_node(name, host, found)
     if found.instance and found.instance.state not in ec2.ENDED:
         return _living(app, name, found.instance)
     words = _words(name, host, found)
@@ -53,6 +54,19 @@ def plan(app: App, name: str) -> list[str] | LaunchReport:
     if host:
         words += ["--name", host.alias]
     return words
+
+
+def _check_no_node(name: str, host: Host | None, found: _Found) -> None:
+    """Raise UsageError if the box is a node: what it shares with the other nodes is no option of `launch`."""
+    cluster_id = host.cluster if host else None
+    if found.instance:
+        cluster_id = cluster_id or found.instance.cluster
+    if cluster_id:
+        raise UsageError(
+            f"{name} is a node of the cluster {cluster_id}.",
+            hint="Start the nodes that the cluster lacks: "
+            f"{PROGRAM} cluster launch --cluster-id {cluster_id} --nodes NUMBER",
+        )
 
 
 def _living(app: App, name: str, instance: Instance) -> LaunchReport:

@@ -12,7 +12,7 @@ from ..invocation import PROGRAM
 from ..models import Instance, RenameReport
 from ..outcomes import unread_regions
 from ..sshconfig import Host
-from .inventory import select
+from .inventory import select_one
 from .pick import no_alias
 from .unknown import Calls
 
@@ -27,7 +27,7 @@ def apply(app: App, name: str, new: str) -> RenameReport:
 
     BootstrapError if nothing was changed, IncompleteError if only the tag was. The same command then does the rest.
     """
-    (box,) = select(app, [name], volumes="none")
+    box = select_one(app, name, volumes="none")
     if box.host is None:
         raise no_alias(box.instance_id)
     _check_alias(sshconfig.read(app.paths.ssh_config), box.host, new)

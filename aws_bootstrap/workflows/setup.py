@@ -16,7 +16,7 @@ from ..ssh import VolumeUnformatted
 from ..sshconfig import Host
 from . import data_volume, provision, ssh_options
 from .hosts import read_hosts
-from .inventory import managed_hosts, select
+from .inventory import managed_hosts, select_one
 from .unreachable import hint_on_timeout
 
 if TYPE_CHECKING:
@@ -33,7 +33,9 @@ def find_host(app: App, name: str, config: LaunchConfig) -> Host:
     known = sshconfig.find_in(managed_hosts(app), name)
     if known:
         return known
-    (box,) = select(app, [name], volumes="none")
+    box = select_one(app, name, volumes="none")
+    if box.host:  # the only node of a cluster
+        return box.host
     (host,) = read_hosts(app, [box.instance], config)
     return host
 

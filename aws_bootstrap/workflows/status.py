@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -52,7 +52,7 @@ def gather(app: App, regions: Sequence[str], names: Sequence[str] = (), *, gpu: 
         if failed:
             exc.attach_result(StatusReport((), tuple(one.region for one in failed), failed, ()))
         raise
-    boxes = [box for box in inventory.boxes if box.instance.state != "terminated"]
+    boxes = _nodes_together([box for box in inventory.boxes if box.instance.state != "terminated"])
     terminated = [box.instance for box in inventory.boxes if box.instance.state == "terminated"]
     prices, ended = parallel.gather(
         partial(costs.read_instance_prices, app, [box.instance for box in boxes]),
@@ -60,7 +60,7 @@ def gather(app: App, regions: Sequence[str], names: Sequence[str] = (), *, gpu: 
     )
     now = datetime.now(UTC)
     instances = [instance_status(box, prices, now, caller) for box in boxes]
-    _warn_of_unknown_costs(instances)
+    warn_of_unknown_costs(instances)
     warn_if_caller_unknown([*(box.yours for box in instances), *(box.yours for box in ended)])
     if gpu:
         instances = _with_gpus(app, instances)
@@ -74,6 +74,22 @@ def gather(app: App, regions: Sequence[str], names: Sequence[str] = (), *, gpu: 
         ended=ended,
     )
     return _with_totals(report)
+
+
+def _nodes_together(boxes: Iterable[Box]) -> list[Box]:
+    """Return the boxes in their order, the nodes of a cluster by rank where the first of them is."""
+    groups: dict[str, list[Box]] = {}
+    for box in boxes:
+        groups.setdefault(box.instance.cluster or box.instance_id, []).append(box)
+    in_order: list[Box] = []
+    for group in groups.values():
+        in_order += sorted(group, key=_rank)
+    return in_order
+
+
+def _rank(box: Box) -> int:
+    """Return what to sort the nodes of a cluster by."""
+    return box.instance.rank or 0
 
 
 def _with_totals(report: StatusReport) -> StatusReport:
@@ -103,7 +119,7 @@ def _orphan(volume: Volume, caller: str | None) -> OrphanVolume:
     )
 
 
-def _warn_of_unknown_costs(instances: Sequence[InstanceStatus]) -> None:
+def warn_of_unknown_costs(instances: Sequence[InstanceStatus]) -> None:
     """Warn of each box of which a price is unknown: its cost is missing, not zero."""
     for box in instances:
         name = box.ssh_alias or box.instance_id
@@ -144,6 +160,8 @@ def instance_status(box: Box, prices: Prices, now: datetime, caller: str | None 
         deadline=instance.deadline,
         idle_timeout_seconds=instance.idle_timeout,
         seconds_left=seconds_until(instance.deadline, now),
+        cluster=instance.cluster,
+        rank=instance.rank,
     )
 
 

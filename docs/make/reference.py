@@ -71,9 +71,9 @@ def _section(path: tuple[str, ...], command: click.Command, documents: dict[str,
     rows = [_row(option) for option in own_options(command)]
     if rows:
         lines += ["| option | default | meaning |", "|---|---|---|", *rows, ""]
-    for name in ("-".join(path), f"{'-'.join(path)}-dry-run"):
+    for suffix, title in (("", "Document:"), ("-dry-run", "With `--dry-run`:"), ("-all", "Without a name:")):
+        name = "-".join(path) + suffix
         if name in documents:
-            title = "With `--dry-run`:" if name.endswith("-dry-run") else "Document:"
             lines += [
                 title,
                 "",

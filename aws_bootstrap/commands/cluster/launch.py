@@ -56,7 +56,7 @@ def launch(ctx: click.Context, /, **given: Any) -> None:
     Examples:
       aws-bootstrap cluster launch --cluster-id train --nodes 2
       aws-bootstrap cluster launch --cluster-id train --nodes 4 --ttl 8h
-      aws-bootstrap cluster launch --cluster-id big --nodes 8 --min-nodes 6 --dry-run
+      aws-bootstrap cluster launch --cluster-id big --nodes 8 --dry-run
     """
     from ...config import LaunchConfig
     from ...views import questions

@@ -85,12 +85,17 @@ def get(app: App, cluster_id: str, regions: Sequence[str] = (), *, volumes: Volu
     """Return the cluster of that id, as `find` does. BootstrapError `not-found` if no node of it exists."""
     cluster = find(app, cluster_id, regions, volumes=volumes)
     if cluster is None:
-        raise BootstrapError(
-            f"There is no cluster {cluster_id}.",
-            hint=f"Show your clusters: {PROGRAM} cluster status",
-            code="not-found",
-        )
+        raise not_found(cluster_id)
     return cluster
+
+
+def not_found(cluster_id: str) -> BootstrapError:
+    """Return the error for an id that no cluster has."""
+    return BootstrapError(
+        f"There is no cluster {cluster_id}.",
+        hint=f"Show your clusters: {PROGRAM} cluster status",
+        code="not-found",
+    )
 
 
 def _check(cluster: Cluster, caller: str | None) -> None:
@@ -113,7 +118,7 @@ def find_all(
     app: App, regions: Sequence[str] = (), *, volumes: VolumeReading = "none"
 ) -> tuple[list[Cluster], tuple[RegionFailure, ...]]:
     """Return the clusters of these regions by id, all enabled ones without any; and the regions that did not answer."""
-    inventory = read(app, regions, volumes=volumes, hosts=_readable_hosts(app))
+    inventory = read(app, regions, volumes=volumes, hosts=readable_hosts(app))
     return of_boxes(inventory.boxes), inventory.failed
 
 
@@ -130,7 +135,7 @@ def of_boxes(boxes: Iterable[Box]) -> list[Cluster]:
     return clusters
 
 
-def _readable_hosts(app: App) -> list[Host]:
+def readable_hosts(app: App) -> list[Host]:
     """Return the hosts of the SSH config; none, with a warning, if it cannot be read."""
     try:
         return managed_hosts(app)

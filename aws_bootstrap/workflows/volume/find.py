@@ -15,7 +15,7 @@ from ...invocation import PROGRAM
 from ...models import Snapshot, Volume
 from ...outcomes import unread_regions
 from ..box import Box
-from ..inventory import select
+from ..inventory import select, select_one
 from ..owners import find_owner
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def volume(app: App, name: str) -> FoundVolume:
 
 def _of_box(app: App, name: str) -> FoundVolume:
     """Return the data volume of a box."""
-    (box,) = select(app, [name])
+    box = select_one(app, name)
     if not box.volumes:
         raise BootstrapError(
             f"{name} has no data volume.", hint=f"List data volumes: {PROGRAM} volume ls", code="not-found"
