@@ -7,7 +7,9 @@ from .cleanup import (
     AliasEntry,
     CleanupPlan,
     CleanupReport,
+    DeletedGroup,
     DeletedVolume,
+    GroupEntry,
     VolumeEntry,
 )
 from .cluster_launch import ClusterDryRun, ClusterLaunchReport, ClusterNode
@@ -110,6 +112,7 @@ __all__ = [
     "ConfigValue",
     "CostItem",
     "CostReport",
+    "DeletedGroup",
     "DeletedVolume",
     "DryRun",
     "ExtendReport",
@@ -120,6 +123,7 @@ __all__ = [
     "FileChange",
     "ForwardReport",
     "ForwardedPort",
+    "GroupEntry",
     "GrowReport",
     "Image",
     "ImageList",
