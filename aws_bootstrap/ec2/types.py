@@ -45,6 +45,7 @@ def _instance_type(raw: InstanceTypeInfoTypeDef) -> InstanceType:
         architectures=tuple(raw.get("ProcessorInfo", {}).get("SupportedArchitectures", ())),
         gpu=_gpu(raw),
         gpu_memory_mib=_gpu_memory(raw),
+        gpu_count=sum(gpu.get("Count", 0) for gpu in raw.get("GpuInfo", {}).get("Gpus", [])),
         placement_strategies=tuple(raw.get("PlacementGroupInfo", {}).get("SupportedStrategies", ())),
     )
 

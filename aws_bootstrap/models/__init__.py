@@ -12,6 +12,7 @@ from .cleanup import (
     GroupEntry,
     VolumeEntry,
 )
+from .cluster_export import ClusterExport, ExportTarget
 from .cluster_launch import ClusterDryRun, ClusterLaunchReport, ClusterNode
 from .cluster_status import ClusterList, ClusterRow, ClusterStatus, NodeStatus
 from .completion import CompletionScript
@@ -19,7 +20,7 @@ from .config_report import ConfigChange, ConfigFile, ConfigReport, ConfigTrust, 
 from .cost import MonthlyCost, Prices, TypePrice
 from .cost_report import CostItem, CostReport
 from .error import ErrorReport
-from .extend import ExtendReport
+from .extend import ExtendedNode, ExtendReport
 from .facts import (
     Image,
     ImageSnapshot,
@@ -96,6 +97,7 @@ __all__ = [
     "CleanupPlan",
     "CleanupReport",
     "ClusterDryRun",
+    "ClusterExport",
     "ClusterLaunchReport",
     "ClusterNode",
     "ClusterList",
@@ -116,10 +118,12 @@ __all__ = [
     "DeletedVolume",
     "DryRun",
     "ExtendReport",
+    "ExtendedNode",
     "EbsVolume",
     "EndedBox",
     "EndedCluster",
     "ErrorReport",
+    "ExportTarget",
     "FileChange",
     "ForwardReport",
     "ForwardedPort",

@@ -48,6 +48,8 @@ class InstanceType:
     gpu: str | None = None
     #: The memory of each GPU; None without a GPU, or if EC2's reply lacks it.
     gpu_memory_mib: int | None = None
+    #: How many GPUs it has.
+    gpu_count: int = 0
     #: The strategies of placement groups that it can be in.
     placement_strategies: tuple[str, ...] = ()
 

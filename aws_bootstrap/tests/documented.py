@@ -37,6 +37,8 @@ _INTERESTING = re.compile(r"(?<![\w./-])(aws-bootstrap|ssh|scp|sftp) (?!\.\.\.)"
 _PREFIX = re.compile(r"^(python3 -m venv \.uv && \.uv/bin/pip install -q uv && )?(\.uv/bin/)?uv run (?=aws-bootstrap)")
 """How a clone runs the program: what comes after is what is tested."""
 
+#: The aliases of the nodes of clusters.
+_NODE = re.compile(r"aws-[a-z][a-z0-9-]*-\d+")
 # Lines that are not run, by a regular expression, each with its reason.
 EXCEPTIONS = {
     r"\$\(which ncu\)|\b(nsys|ncu|nvcc -O3|compute-sanitizer)\b|nsys-rep|ncu-rep": "the sandbox has no profilers",
@@ -208,9 +210,20 @@ class World:
         return App(paths=Paths(self.env))
 
     def boxes(self) -> list[tuple[str, str]]:
-        """(alias, instance id) of the boxes that have an alias, oldest first."""
+        """(alias, instance id) of the boxes that have an alias, oldest first, without the nodes of clusters."""
         text = Path(self.env["AWS_BOOTSTRAP_SSH_CONFIG"]).read_text()
-        return sorted(((a, i) for i, a in re.findall(r">>> aws-bootstrap \[(\S+)\] >>>\nHost (\S+)", text)), key=_age)
+        found = re.findall(r">>> aws-bootstrap \[(\S+)\] >>>\nHost (\S+)", text)
+        return sorted(((alias, instance) for instance, alias in found if not _NODE.fullmatch(alias)), key=_age)
+
+    def cluster(self, cluster_id: str) -> None:
+        """Launch the cluster, of two nodes, unless it exists."""
+        tagged = [{"Name": "tag:aws-bootstrap-cluster", "Values": [cluster_id]}]
+        living = [*tagged, {"Name": "instance-state-name", "Values": ["pending", "running"]}]
+        if not self.sandbox.client().describe_instances(Filters=living)["Reservations"]:
+            done = self.run(
+                f"aws-bootstrap cluster launch --cluster-id {cluster_id} --nodes 2 --no-setup --yes -o json"
+            )
+            assert done.code == 0, done
 
     def spare(self) -> tuple[str, str]:
         """A box that may be ended: the youngest; a new one if there is only aws-gpu1."""

@@ -63,6 +63,8 @@ def play(world: World, text: str) -> Ending:
     if "quota request" in text:
         world.decide_requests()
         world.raise_quotas(4)
+    if cluster := re.match(r"aws-bootstrap cluster (?!launch|terminate).*--cluster-id (\S+)", text):
+        world.cluster(cluster[1])
     if text.startswith("aws-bootstrap sandbox start --"):
         world.sandbox.stop()
     done = world.run(named(world, text), answers="y\n" if re.search(ASKING, text) else "", **variables(text))

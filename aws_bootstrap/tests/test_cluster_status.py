@@ -90,6 +90,21 @@ def test_the_ranks_that_a_launch_had_are_missing_where_their_nodes_have_ended(ru
     assert nodes_of(run)[1]["missing_ranks"] == [1, 3], "EC2 has forgotten the nodes, but not what was launched"
 
 
+def test_the_nodes_of_an_earlier_cluster_with_the_id_are_not_missing(run, app, cloud):
+    ids = start_nodes(app, [0, 1, 2])
+    cloud.ec2(WEST).terminate_instances(InstanceIds=ids)
+    cloud.faults.change_answer("DescribeInstances", end_long_ago)
+    start_nodes(app, [0])
+    assert nodes_of(run)[1]["missing_ranks"] == []
+
+
+def end_long_ago(reply) -> None:
+    for reservation in reply["Reservations"]:
+        for instance in reservation["Instances"]:
+            if instance["State"]["Name"] == "terminated":
+                instance["StateTransitionReason"] = "User initiated (2026-01-15 10:30:00 GMT)"
+
+
 def forget_ended(reply) -> None:
     for reservation in reply["Reservations"]:
         reservation["Instances"] = [one for one in reservation["Instances"] if one["State"]["Name"] != "terminated"]

@@ -201,6 +201,6 @@ def test_every_command_is_walked(world):
     told |= {"ssh", "exec", "run", "logs", "attach"}
     told |= {"config init", "config set", "config show", "config trust"}
     told |= {f"volume {name}" for name in ("create", "grow", "restore", "rm", "snapshot")}
-    told |= {"cp", "sync", "open", "forward", "cluster terminate"}
+    told |= {"cp", "sync", "open", "forward", "cluster export", "cluster terminate"}
     left = {p for p in paths(main) if not any(case.args.startswith(p) for case in CASES)}
     assert {p for p in left if not p.startswith("sandbox ")} == told

@@ -28,6 +28,7 @@ from aws_bootstrap.models import (
     CleanupPlan,
     CleanupReport,
     ClusterDryRun,
+    ClusterExport,
     ClusterLaunchReport,
     ClusterList,
     ClusterNode,
@@ -363,6 +364,7 @@ RESULTS: list[Result] = [
         ("Launch 2 × g4dn.xlarge (spot) in us-west-2",),
         availability_zone="us-west-2a",
     ),
+    ClusterExport("train", "sbatch", "train.sbatch", "#!/bin/bash\necho\n", ("The file runs train.py.",)),
 ]
 NAMES = [f"{type(r).__name__}-{n}" for n, r in enumerate(RESULTS)]
 

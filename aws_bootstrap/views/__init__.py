@@ -5,6 +5,7 @@ from . import (
     access,
     cleanup,
     cluster,
+    cluster_export,
     cluster_launch,
     completion,
     config_report,
@@ -28,8 +29,9 @@ from .text import text
 __all__ = [
     "access",
     "cleanup",
-    "cluster_launch",
     "cluster",
+    "cluster_export",
+    "cluster_launch",
     "completion",
     "config_report",
     "cost_report",

@@ -29,7 +29,7 @@ _START = "start"
 #: The file on the box that has the version of the setup's files there.
 RESOURCES_VERSION = "resources.version"
 #: The resources that user data and `bake` install.
-_NOT_OF_THE_SETUP = ("guardian/", "image/")
+_NOT_OF_THE_SETUP = ("export/", "guardian/", "image/")
 _USER_SCRIPT = "user-setup-script"
 #: The exit status of _UPLOAD_AND_RUN if the files could not be uploaded (EX_IOERR of sysexits.h).
 _NOT_UPLOADED = 74

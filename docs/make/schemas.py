@@ -27,6 +27,7 @@ DOCUMENTS: dict[str, type[Result]] = {
     "attach": models.AttachReport,
     "cleanup": models.CleanupReport,
     "cleanup-dry-run": models.CleanupPlan,
+    "cluster-export": models.ClusterExport,
     "cluster-launch": models.ClusterLaunchReport,
     "cluster-launch-dry-run": models.ClusterDryRun,
     "cluster-status": models.ClusterStatus,

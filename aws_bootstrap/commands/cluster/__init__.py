@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from ..command import Group
+from .export import export
 from .launch import launch
 from .status import status
 from .terminate import terminate
@@ -23,7 +24,7 @@ def cluster() -> None:
 
 
 # To add a command, write its file and add it here, in the order of use.
-COMMANDS: tuple[click.Command, ...] = (launch, status, terminate)
+COMMANDS: tuple[click.Command, ...] = (launch, status, terminate, export)
 
 for _command in COMMANDS:
     cluster.add_command(_command)

@@ -305,6 +305,11 @@ def prices_shown(reached: Reached) -> bool:
     return bool(reached.document["prices"])
 
 
+def exported(reached: Reached) -> bool:
+    """The file is in the document."""
+    return bool(reached.document["content"])
+
+
 def listed(reached: Reached) -> bool:
     """Something is listed."""
     return bool(reached.document)
@@ -324,6 +329,9 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("launch", _BARE, launched, undone=True),
     Scenario("cluster-launch", (*_CLUSTER, "--nodes", "2"), cluster_launched, undone=True),
     Scenario("cluster-grow", (*_CLUSTER, "--nodes", "3", "--ebs-storage", "5"), cluster_launched, world="cluster"),
+    Scenario(
+        "cluster-export", ("cluster", "export", "--cluster-id", "train", "--to", "ray"), exported, world="cluster"
+    ),
     Scenario("launch-on-demand", (*_BARE, "--on-demand"), launched, undone=True),
     Scenario("launch-fallback", _BARE, launched, undone=True, background=(_NO_SPOT,)),
     Scenario("launch-ebs-storage", (*_BARE, "--ebs-storage", "5"), launched_with_volume, undone=True),

@@ -127,10 +127,18 @@ def _node(instance: Instance, known: InstanceStatus) -> NodeStatus:
 
 
 def _missing_ranks(nodes: Iterable[Instance], ended: Iterable[Instance]) -> tuple[int, ...]:
-    """Return the ranks that were launched, or are below one that was, and that no node has that lives."""
+    """Return the ranks that were launched, or are below one that was, and that no node has that lives.
+
+    Nodes that had ended before the first living one was launched are of an earlier cluster with the same id.
+    """
+    present = list(nodes)
+    launched = [instance.launch_time for instance in present if instance.launch_time]
+    first_launch = min(launched, default=None)
     living: set[int | None] = set()
     highest = -1
-    for instance in (*nodes, *ended):
+    for instance in (*present, *ended):
+        if first_launch and instance.ended_at and instance.ended_at < first_launch:
+            continue
         if instance.state not in ec2.ENDED:
             living.add(instance.rank)
         highest = max(highest, instance.rank or 0, *instance.ranks_of_call)
