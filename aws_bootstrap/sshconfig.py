@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from . import sshconfig_block
 from .errors import BootstrapError
 from .files import ensure_private_folder, write_whole
-from .sshconfig_block import Host
+from .sshconfig_block import Host, node_alias
 
 if TYPE_CHECKING:
     from pathlib import Path  # at run time where it is used: shell completion does without
@@ -42,6 +42,7 @@ __all__ = [
     "hosts",
     "named",
     "next_alias",
+    "node_alias",
     "read",
     "remove",
     "with_host",
@@ -153,12 +154,18 @@ def next_alias(text: str, prefix: str = "aws-gpu") -> str:
 
 
 def named(text: str, host: Host) -> Host:
-    """Return the host with an alias: its own, else that of its block in the text, else the next free one."""
+    """Return the host with an alias: its own, else that of its block in the text, else a free one.
+
+    A node gets the alias of its cluster and rank, unless another host has it.
+    """
     if host.alias:
         return host
     known = find(text, host.instance_id)
     if known:
         return replace(host, alias=known.alias)
+    of_node = host.node_alias
+    if of_node and _ALIAS.fullmatch(of_node) and of_node not in host_patterns(text):
+        return replace(host, alias=of_node)
     return replace(host, alias=next_alias(text))
 
 

@@ -7,7 +7,9 @@ from .cleanup import (
     AliasEntry,
     CleanupPlan,
     CleanupReport,
+    DeletedGroup,
     DeletedVolume,
+    GroupEntry,
     VolumeEntry,
 )
 from .cluster_export import ClusterExport, ExportTarget
@@ -126,6 +128,7 @@ __all__ = [
     "ConfigValue",
     "CostItem",
     "CostReport",
+    "DeletedGroup",
     "DeletedVolume",
     "DryRun",
     "ExtendReport",
@@ -138,6 +141,7 @@ __all__ = [
     "FileChange",
     "ForwardReport",
     "ForwardedPort",
+    "GroupEntry",
     "GrowReport",
     "Image",
     "ImageList",

@@ -62,6 +62,12 @@ def test_a_box_costs_its_instance_its_disks_and_its_address():
     assert (items[0].instance_type, items[0].lifecycle, items[0].state) == ("g4dn.xlarge", "spot", "running")
 
 
+def test_what_a_node_costs_names_its_cluster():
+    for cluster in (None, "train"):
+        items = PRICING.of_box(Box(replace(INSTANCE, cluster=cluster), volumes=(DATA,)), [ROOT])
+        assert {one.cluster for one in items} == {cluster}
+
+
 def test_a_stopped_box_costs_its_disks_and_nobody_knows_for_how_long_it_ran():
     stopped = factories.instance(state="stopped", lifecycle="on-demand", launch_time=SINCE)
     instance, root = PRICING.of_box(Box(stopped), [ROOT])

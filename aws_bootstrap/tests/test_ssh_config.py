@@ -57,8 +57,20 @@ def test_add_then_remove_gives_back_every_byte(mine):
 
 @given(configs())
 def test_the_cluster_of_a_node_is_kept(mine):
-    node = replace(BOX, alias="aws-train-1", cluster="train")
+    node = replace(BOX, alias="aws-train-1", cluster="train", rank=1)
     assert sshconfig.hosts(sshconfig.with_host(mine, node)) == [node]
+
+
+def test_a_node_gets_the_alias_of_its_cluster_and_rank_if_that_is_free(tmp_path):
+    path = tmp_path / "config"
+    path.write_text("Host aws-train-2\n    User me\n")
+    node = replace(BOX, alias="", cluster="train", rank=1)
+    assert sshconfig.add(path, node) == "aws-train-1"
+    assert sshconfig.add(path, node) == "aws-train-1"
+    assert sshconfig.add(path, replace(node, instance_id="i-0other")) == "aws-gpu1"
+    assert sshconfig.add(path, replace(node, instance_id="i-0two", rank=2)) == "aws-gpu2"
+    assert sshconfig.add(path, replace(node, instance_id="i-0odd", cluster="a b")) == "aws-gpu3"
+    assert sshconfig.add(path, replace(node, instance_id="i-0alone", cluster=None)) == "aws-gpu4"
 
 
 @given(configs(), st.permutations(["i-0", "i-1", "i-2"]))
