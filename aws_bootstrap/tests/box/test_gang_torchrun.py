@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +16,8 @@ from aws_bootstrap.tests.box.gangs import Gang
 Create = Callable[..., Gang]
 #: Starts the processes as torchrun does: sessions of their own, LOCAL_RANK, the interpreter with -u.
 TORCHRUN = f"""#!{sys.executable}
-import itertools, json, os, subprocess, sys, time
+import itertools, json, os, signal, subprocess, sys, time
+signal.signal(signal.SIGTERM, lambda *_: None)  # as torchrun, which then waits for its processes and for its store
 options = list(itertools.takewhile(lambda word: word.startswith("--"), sys.argv[1:]))
 words = sys.argv[1 + len(options):]
 values = dict(option[2:].split("=", 1) for option in options)
@@ -153,6 +155,36 @@ def test_torchrun_that_waits_for_others_is_ended_after_the_work_is_done(create):
     assert gang.result() == ("done", None, "The job succeeded on all 2 nodes.")
     assert gang.codes() == [0, 0]
     assert gang.processes() == []
+
+
+def test_torchrun_that_waits_for_a_lost_store_is_ended_when_its_processes_have_ended(create):
+    script = "import os, time\nopen('begun.' + os.environ['LOCAL_RANK'], 'w').close()\ntime.sleep(1000)"
+    gang = create(script, how_torchrun_ends="time.sleep(1000)", end_seconds=1000).start()
+    gang.until(lambda: {path.name for path in gang.code.glob("begun.*")} == {"begun.0", "begun.1"}, "both processes")
+    gang.send(0, signal.SIGTERM)
+    assert gang.codes() == [75]
+    assert gang.result()[0] == "stopped"
+    assert gang.processes() == []
+
+
+def test_a_script_without_torchrun_has_its_time_to_end(create):
+    script = """
+import pathlib, signal, time
+
+def save(*_):
+    time.sleep(3)
+    pathlib.Path("saved").write_text("all\\n")
+    raise SystemExit
+
+signal.signal(signal.SIGTERM, save)
+pathlib.Path("begun").touch()
+time.sleep(1000)
+"""
+    gang = create(script, launcher="shell", end_seconds=1000).start()
+    gang.until(lambda: (gang.code / "begun").exists(), "the script")
+    gang.send(0, signal.SIGTERM)
+    gang.codes()
+    assert gang.lines("saved") == ["all"]
 
 
 def test_processes_that_hang_at_their_exit_are_ended_after_the_work_is_done(create):
