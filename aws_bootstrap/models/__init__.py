@@ -7,7 +7,9 @@ from .cleanup import (
     AliasEntry,
     CleanupPlan,
     CleanupReport,
+    DeletedGroup,
     DeletedVolume,
+    GroupEntry,
     VolumeEntry,
 )
 from .cluster_export import ClusterExport, ExportTarget
@@ -26,7 +28,7 @@ from .config_report import ConfigChange, ConfigFile, ConfigReport, ConfigTrust, 
 from .cost import MonthlyCost, Prices, TypePrice
 from .cost_report import CostItem, CostReport
 from .error import ErrorReport
-from .extend import ExtendReport
+from .extend import ExtendedNode, ExtendReport
 from .facts import (
     Image,
     ImageSnapshot,
@@ -126,9 +128,11 @@ __all__ = [
     "ConfigValue",
     "CostItem",
     "CostReport",
+    "DeletedGroup",
     "DeletedVolume",
     "DryRun",
     "ExtendReport",
+    "ExtendedNode",
     "EbsVolume",
     "EndedBox",
     "EndedCluster",
@@ -137,6 +141,7 @@ __all__ = [
     "FileChange",
     "ForwardReport",
     "ForwardedPort",
+    "GroupEntry",
     "GrowReport",
     "Image",
     "ImageList",
