@@ -7,10 +7,20 @@ from .cleanup import (
     AliasEntry,
     CleanupPlan,
     CleanupReport,
+    DeletedGroup,
     DeletedVolume,
+    GroupEntry,
     VolumeEntry,
 )
 from .cluster_export import ClusterExport, ExportTarget
+from .cluster_job import (
+    ClusterCancelReport,
+    ClusterJobReport,
+    ClusterLogReport,
+    JobRestart,
+    NodeLog,
+    NodeResult,
+)
 from .cluster_launch import ClusterDryRun, ClusterLaunchReport, ClusterNode
 from .cluster_status import ClusterList, ClusterRow, ClusterStatus, NodeStatus
 from .completion import CompletionScript
@@ -18,7 +28,7 @@ from .config_report import ConfigChange, ConfigFile, ConfigReport, ConfigTrust, 
 from .cost import MonthlyCost, Prices, TypePrice
 from .cost_report import CostItem, CostReport
 from .error import ErrorReport
-from .extend import ExtendReport
+from .extend import ExtendedNode, ExtendReport
 from .facts import (
     Image,
     ImageSnapshot,
@@ -76,6 +86,12 @@ from .volume import (
 )
 
 __all__ = [
+    "ClusterCancelReport",
+    "ClusterJobReport",
+    "ClusterLogReport",
+    "JobRestart",
+    "NodeLog",
+    "NodeResult",
     "RunReport",
     "RunList",
     "Run",
@@ -112,9 +128,11 @@ __all__ = [
     "ConfigValue",
     "CostItem",
     "CostReport",
+    "DeletedGroup",
     "DeletedVolume",
     "DryRun",
     "ExtendReport",
+    "ExtendedNode",
     "EbsVolume",
     "EndedBox",
     "EndedCluster",
@@ -123,6 +141,7 @@ __all__ = [
     "FileChange",
     "ForwardReport",
     "ForwardedPort",
+    "GroupEntry",
     "GrowReport",
     "Image",
     "ImageList",
