@@ -22,7 +22,7 @@ _UNITS = {
     "deadline.service": "aws-bootstrap-deadline.service",
     "deadline.timer": "aws-bootstrap-deadline.timer",
 }
-_MODULES = ("guardian.py", "limits.py", "ending.py", "probes.py")
+_MODULES = ("guardian.py", "limits.py", "ending.py", "probes.py", "peers.py")
 
 
 @dataclass(frozen=True)

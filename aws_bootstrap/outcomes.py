@@ -45,6 +45,7 @@ from .models import (
     SyncReport,
     VolumeList,
 )
+from .outcomes_clusters import extended_nodes_error
 
 
 def continue_hint(name: str, setup_options: str = "") -> str:
@@ -214,7 +215,9 @@ def _cluster_launch_error(result: ClusterLaunchReport) -> BootstrapError | None:
 
 @error_for.register
 def _extend_error(result: ExtendReport) -> BootstrapError | None:
-    """Return the error of a box whose limits have changed while its tags have not."""
+    """Return the error of a box whose limits have changed while its tags have not, or of nodes that did not change."""
+    if result.nodes is not None:
+        return extended_nodes_error(result.nodes)
     if result.tag_error is None:
         return None
     return IncompleteError(

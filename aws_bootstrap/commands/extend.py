@@ -27,14 +27,16 @@ def extend(app: App, /, name: str, time: float | None, never: bool, idle_timeout
     """Change when a box ends by itself.
 
     TIME, such as 2h or 30m, is added to the deadline of the box. A box without a deadline gets one, so long from now.
-    The box must answer by SSH; the tags that `status` reads are changed after it.
+    The box must answer by SSH; the tags that `status` reads are changed after it. The id of a cluster means all its
+    nodes: they get the same limits.
 
     \b
     Examples:
       aws-bootstrap extend aws-gpu1 2h
       aws-bootstrap extend aws-gpu1 --never --idle-timeout 90m
     """
-    from ..workflows import extend as workflow
+    from ..workflows.cluster import limits as workflow
+    from ..workflows.extend import LimitChange
 
     if time is not None and never:
         raise UsageError("TIME sets a deadline, and --never removes it.", hint="Pass one of them, not both.")
@@ -44,4 +46,4 @@ def extend(app: App, /, name: str, time: float | None, never: bool, idle_timeout
         raise UsageError(
             "Nothing to change was named.", hint=f"Add time, for example: {PROGRAM} extend {name} 2h, or pass --never."
         )
-    app.show(workflow.apply(app, name, workflow.LimitChange(time, never, idle_timeout)))
+    app.show(workflow.apply(app, name, LimitChange(time, never, idle_timeout)))

@@ -18,7 +18,7 @@ from .config_report import ConfigChange, ConfigFile, ConfigReport, ConfigTrust, 
 from .cost import MonthlyCost, Prices, TypePrice
 from .cost_report import CostItem, CostReport
 from .error import ErrorReport
-from .extend import ExtendReport
+from .extend import ExtendedNode, ExtendReport
 from .facts import (
     Image,
     ImageSnapshot,
@@ -115,6 +115,7 @@ __all__ = [
     "DeletedVolume",
     "DryRun",
     "ExtendReport",
+    "ExtendedNode",
     "EbsVolume",
     "EndedBox",
     "EndedCluster",

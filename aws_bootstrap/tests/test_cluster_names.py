@@ -37,7 +37,6 @@ def test_a_command_on_one_box_says_which_nodes_there_are(app, cloud):
 @pytest.mark.parametrize(
     "words",
     [
-        ("extend", "train", "2h"),
         ("rename", "train", "new"),
         ("setup", "train"),
         ("volume", "snapshot", "train"),

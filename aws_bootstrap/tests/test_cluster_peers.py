@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import shlex
 import stat
 import subprocess
 import sys
@@ -199,3 +200,30 @@ def test_on_a_box_it_is_root_that_writes_the_files(app, program):
     assert mode == "600"
     assert lines[:3] == ["# >>> aws-bootstrap >>>", f"10.0.0.10 {alias}", "# <<< aws-bootstrap <<<"]
     assert lines[3].startswith("127.0.0.1 localhost")
+
+
+#: What a copy of a box does at its first boot.
+FIRST_BOOT = (Path(peers.__file__).parents[2] / "resources/image/first-boot.sh").read_text()
+
+
+@pytest.mark.parametrize(
+    ("block", "left"),
+    [
+        ("# >>> aws-bootstrap >>>\n10.0.0.10 a\n10.0.0.11 b\n# <<< aws-bootstrap <<<\n", ""),
+        ("# >>> aws-bootstrap >>>\n# <<< aws-bootstrap <<<\n", ""),
+        ("# >>> aws-bootstrap >>>\n10.0.0.10 a\n", "# >>> aws-bootstrap >>>\n10.0.0.10 a\n"),
+        ("10.0.0.10 mine\n", "10.0.0.10 mine\n"),
+    ],
+)
+def test_a_copy_of_a_node_has_no_peers_and_no_names(program, block, left):
+    """On a box of the sandbox, which is no copy of the one that its note names."""
+    alias = program.json("launch", "--no-setup", "--ttl", "1h")[1]["ssh_alias"]
+    files = "/etc/aws-bootstrap/peers.json /etc/aws-bootstrap/peers.new"
+    note = "echo i-0123456789abcdef0 | sudo tee /etc/aws-bootstrap/baked-in >/dev/null"
+    hosts = f"printf %s {shlex.quote(block + HOSTS)} | sudo tee /etc/hosts >/dev/null"
+    assert program.ssh(alias, f"sudo touch {files}; {note}; {hosts}").returncode == 0
+    # Its keys are removed as well: there is no second login.
+    look = f"sudo ls {files} 2>/dev/null; sudo cat /etc/hosts"
+    copied, *lines = program.ssh(alias, f"sudo bash -c {shlex.quote(FIRST_BOOT)} || exit; {look}").stdout.splitlines()
+    assert copied.startswith("aws-bootstrap: this box is a copy of i-0123456789abcdef0: its keys,")
+    assert lines == (left + HOSTS).splitlines()

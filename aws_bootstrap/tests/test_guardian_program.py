@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from typing import Any
 
@@ -28,13 +29,17 @@ def launch(program: Program, wait_for, *options: str) -> dict[str, Any]:
     """Return the document of a launch whose guardian looks often."""
     code, launched = program.json("launch", "--no-setup", "--ttl", "1h", *options)
     assert code == 0
-    alias = launched["ssh_alias"]
+    look_often(program, wait_for, launched["ssh_alias"])
+    return launched
+
+
+def look_often(program: Program, wait_for, alias: str) -> None:
+    """Give the guardian of a box its settings."""
     unit = "aws-bootstrap-guardian"
     wait_for(lambda: program.ssh(alias, "systemctl", "is-active", unit).stdout == "active\n")
     said(
         program, alias, f"printf '{OFTEN}' | sudo tee -a /etc/aws-bootstrap/guardian.env; sudo systemctl restart {unit}"
     )
-    return launched
 
 
 def said(program: Program, alias: str, command: str) -> str:
@@ -82,3 +87,26 @@ def test_hooks_run_before_an_interruption_and_status_says_why(watched, wait_for)
     console = watched.sandbox.client().get_console_output(InstanceId=box["instance_id"])["Output"]
     assert "aws-bootstrap: spot interruption: " in console
     assert "this box ends" not in console
+
+
+def test_a_node_of_a_cluster_stays_while_another_one_works_and_then_all_end(watched, wait_for):
+    code, _ = watched.json(
+        "cluster", "launch", "--cluster-id", "t", "--nodes", "2", "--no-setup", "--ttl", "1h", "--yes"
+    )
+    assert code == 0
+    for alias in ("aws-t-0", "aws-t-1"):
+        look_often(watched, wait_for, alias)
+    assert watched("run", "aws-t-0", "--name", "work", "--", "sleep 600").exit_code == 0
+    assert watched("extend", "t", "--idle-timeout", "60s").exit_code == 0
+    said(watched, "aws-t-1", shlex.join(guardian.change_command({"idle_timeout": 5})))
+
+    def peers(alias: str) -> str:
+        return json.loads(said(watched, alias, "cat /run/aws-bootstrap/idleness.json"))["probes"]["peers"]
+
+    wait_for(lambda: (peers("aws-t-0"), peers("aws-t-1")) == ("", "aws-t-0"))
+    assert "aws-t-0 172." in said(watched, "aws-t-1", "aws-bootstrap peers")
+    assert said(watched, "aws-t-1", "getent hosts aws-t-0").split()[0].startswith("172.")
+    said(watched, "aws-t-0", shlex.join(guardian.change_command({"idle_timeout": 5})))
+    said(watched, "aws-t-0", "sudo systemctl stop aws-bootstrap-run-work")
+    wait_for(lambda: len(watched.json("status", "-r", WEST)[1]["ended"]) == 2)
+    assert {box["reason"] for box in watched.json("status", "-r", WEST)[1]["ended"]} == {"idle"}

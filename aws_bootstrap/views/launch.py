@@ -8,7 +8,7 @@ from ..models import DryRun, EbsVolume, ExtendReport, LaunchReport, SetupReport,
 from ..next_config import next_commands
 from .costs import hourly, monthly, spot_and_on_demand
 from .limits import NEVER, ends, what_stays
-from .text import aligned, heading, pairs, span, text, titled, usd
+from .text import aligned, heading, pairs, plural, span, text, titled, usd
 
 
 @text.register
@@ -143,9 +143,12 @@ def _address(report: LaunchReport) -> str | None:
 @text.register
 def extend_report(report: ExtendReport) -> str:
     """Return when the box ends by itself from now on."""
-    name = report.ssh_alias or report.instance_id
+    title = f"{report.ssh_alias or report.instance_id} has new limits"
+    if report.nodes:
+        changed = [node for node in report.nodes if node.error is None]
+        title = f"{plural(len(changed), 'node')} of {report.cluster_id} with new limits"
     end = ends(report.deadline, report.seconds_left, report.idle_timeout_seconds)
-    lines = [heading(f"{name} has new limits", "green")]
+    lines = [heading(title, "green")]
     lines += pairs([("Ends", end or NEVER), *titled(next_commands(report))])
     return "\n".join(lines)
 

@@ -40,7 +40,6 @@ class Agent:
         self.node = settings["nodes"][settings["position"]]
         self.verdict: Any = None
         self.signal = 0
-        self.is_broken = False
         self.reported: set = set()
         self.task: Any = None
         self.link: Any = None
@@ -92,7 +91,7 @@ class Agent:
         """Do what the hub says."""
         if message["type"] == "verdict":
             self.verdict = {key: message[key] for key in ("succeeded", "outcome", "culprit", "reason")}
-        elif message["type"] == "phase" and not self.signal and not self.is_broken:
+        elif message["type"] == "phase" and not self.signal:
             name = NAMES[message["phase"]]
             say(f"node {self.node['rank']} begins the {name}, as all {len(self.spec['nodes'])} nodes do")
             self.task.begin(message["phase"])
@@ -105,7 +104,7 @@ class Agent:
             task.processes.end()
         if self.notice.text:
             self.fail("spot-notice", f"EC2 takes node {rank} away: {self.notice.text}.")
-        if task.failure and not self.signal:
+        if task.failure:
             outcome = "data-script-failed" if task.phase == "data" else "job-failed"
             self.fail(outcome, task.failure, time.monotonic() - task.failed_at)
         elif task.has_ended_well():
@@ -148,7 +147,6 @@ class Agent:
     def break_down(self, error):
         """End because of an error of this program. The others hear of it, also if they have not all come yet."""
         reason = f"The agent of node {self.node['rank']} failed: {type(error).__name__}: {error}."
-        self.is_broken = True
         self.link = self.link or self.new_link(reason)
         until = time.monotonic() + FAREWELL_SECONDS
         while self.verdict is None and time.monotonic() < until and not self.signal:
@@ -181,7 +179,7 @@ class Agent:
         """Return 0 for success, the job's own code if it has failed here, or that of a node that others have ended."""
         if self.verdict["succeeded"]:
             return 0
-        if self.task and self.task.failure:
+        if self.task and self.task.failure and not self.signal:
             return self.task.processes.returncode or 1
         return ENDED_BY_OTHERS
 

@@ -30,7 +30,7 @@ class Hub:
         """Begin. The first look listens."""
         self.spec = spec
         self.decision = Decision(spec, time.monotonic())
-        self.listener = Listener(spec["nodes"][0]["address"], spec["port"])
+        self.listener = Listener(spec)
         self.members = {}
         self.inbox = []
         self.phase = "join"

@@ -1,6 +1,7 @@
 """The socket that the hub listens on, and the connections that have not said yet who they are."""
 
 import socket
+import sys
 import time
 from typing import Any
 
@@ -8,18 +9,17 @@ from lines import Connection
 
 #: How long a connection may take to say who it is.
 HELLO_SECONDS = 5.0
-#: How long the address may be in use by the agent of a job before this one.
-LISTEN_SECONDS = 20.0
 
 
 class Listener:
     """Listens from the first look on that finds the address free."""
 
-    def __init__(self, address, port):
-        """Begin. Nothing listens yet."""
-        self.address = (address, port)
-        self.until = time.monotonic() + LISTEN_SECONDS
+    def __init__(self, spec):
+        """Begin. Nothing listens yet. The agent of a job before this one may still have the address."""
+        self.address = (spec["nodes"][0]["address"], spec["port"])
+        self.until = time.monotonic() + spec["listen_seconds"]
         self.socket: Any = None
+        self.is_waiting = False
         self.strangers: list = []
 
     def sockets(self):
@@ -53,11 +53,14 @@ class Listener:
         try:
             listening.bind(self.address)
             listening.listen(128)
-        except OSError:
+        except OSError as error:
             listening.close()
             if time.monotonic() >= self.until:
                 self.until = float("inf")  # once is enough: the agent listens on while it ends
                 raise
+            if not self.is_waiting:
+                self.is_waiting = True
+                print(f"aws-bootstrap: waits for {self.address}: {error.strerror}", file=sys.stderr, flush=True)
             return
         listening.setblocking(False)
         self.socket = listening

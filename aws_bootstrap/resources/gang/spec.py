@@ -4,8 +4,8 @@ import json
 import os
 
 #: What a spec may leave out. `folder`: of the code, null for the run's own. `silence_seconds`: after so long a node is
-#: taken to be lost. `end_seconds`: between SIGTERM and SIGKILL. `exit_seconds`: how long processes whose work is done
-#: may take to end.
+#: taken to be lost. `listen_seconds`: how long the hub tries to listen. `end_seconds`: between SIGTERM and SIGKILL.
+#: `exit_seconds`: how long processes whose work is done may take to end.
 DEFAULTS = {
     "port": 29399,
     "rendezvous_port": 29400,
@@ -16,6 +16,7 @@ DEFAULTS = {
     "checkpoint_dir": None,
     "join_seconds": 120,
     "silence_seconds": 15,
+    "listen_seconds": 20,
     "end_seconds": 10,
     "exit_seconds": 60,
 }

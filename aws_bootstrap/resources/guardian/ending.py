@@ -17,6 +17,8 @@ HOOK_SECONDS = float(os.environ.get("GUARDIAN_HOOKS", "100"))
 JOB_SECONDS = 20
 STEP_SECONDS = 300
 PATH = "/usr/local/bin:/usr/bin:/bin"
+#: Set once the end has begun.
+BEGUN = threading.Event()
 
 
 def login_user():
@@ -33,6 +35,7 @@ NOTICE = Path(USER.pw_dir, "AWS-BOOTSTRAP-DEADLINE")
 
 def end(reason):
     """Power the box off, which terminates it. Service and timer may both call this: the second one waits."""
+    BEGUN.set()
     lock = os.open(__file__, os.O_RDONLY)
     until = time.monotonic() + 4 * STEP_SECONDS
     while not try_lock(lock) and time.monotonic() < until:

@@ -18,6 +18,7 @@ from datetime import datetime, timezone
 
 import ending
 import limits
+import peers
 import probes
 
 IDLENESS = limits.RUN / "idleness.json"
@@ -25,6 +26,10 @@ LOOK_SECONDS = float(os.environ.get("GUARDIAN_LOOK", "5"))
 PROBE_SECONDS = float(os.environ.get("GUARDIAN_PROBE", "20"))
 #: The warnings: so many seconds before the end.
 WARN_AT = sorted(float(at) for at in os.environ.get("GUARDIAN_WARN_AT", "1800 900 300").split())
+#: A look that takes longer hangs.
+LONGEST_LOOK_SECONDS = 60 + 2 * PROBE_SECONDS
+#: When the last look ended, and whether it found work on this box.
+LOOK = {"at": time.monotonic(), "work": False}
 #: EC2's notices that this process has handled.
 HANDLED: set = set()
 
@@ -36,6 +41,7 @@ def watch():
     with limits.locked():
         limits.save(limits.read())
     threading.Thread(target=watch_idleness, daemon=True).start()
+    threading.Thread(target=peers.watch, args=[has_work, LOOK_SECONDS], daemon=True).start()
     warned = None
     while True:
         with contextlib.suppress(OSError):
@@ -96,6 +102,7 @@ def watch_idleness():
     while True:
         found = probes.look()
         now = time.monotonic()
+        LOOK.update(at=now, work=probes.has_work(found))
         idle += min(now - before, 2 * PROBE_SECONDS)  # what nobody looked at does not count
         if any(found.values()):
             idle = 0
@@ -103,6 +110,15 @@ def watch_idleness():
         with contextlib.suppress(OSError):
             write_idleness({"idle_seconds": round(idle), "probes": found})
         time.sleep(PROBE_SECONDS)
+
+
+def has_work():
+    """Return whether the other nodes of the cluster must know that this box works: a probe that hangs may hide work.
+
+    What a box does while it ends is no work, or each node that ends would give the others a new idle time.
+    """
+    hangs = time.monotonic() - LOOK["at"] > LONGEST_LOOK_SECONDS
+    return (LOOK["work"] or hangs) and not ending.BEGUN.is_set()
 
 
 def read_idleness():

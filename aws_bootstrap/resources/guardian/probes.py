@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import ending
+import peers
 
 #: From here on the box is busy: percent of a GPU, cores, bytes of SSH a second.
 GPU_PERCENT = float(os.environ.get("GUARDIAN_GPU", "5"))
@@ -129,4 +130,10 @@ def marker():
     return "keep-busy" if changed("marker", MARKER.stat().st_mtime) else ""
 
 
+def has_work(found):
+    """Return whether one of the probes found work on this box itself."""
+    return any(text for name, text in found.items() if name != "peers")
+
+
 PROBES = {"gpu": gpu, "cpu": cpu, "ssh": ssh, "jupyter": jupyter, "jobs": jobs, "setup": setup, "marker": marker}
+PROBES["peers"] = peers.heard

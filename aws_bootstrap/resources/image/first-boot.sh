@@ -76,13 +76,20 @@ new_jupyter_token() {
 
 remove_from_system() {
   remove /etc/ssh/ssh_host_* /etc/ssh/sshd_config.d/10-aws-bootstrap.conf
-  remove /etc/aws-bootstrap/guardian.env /var/lib/aws-bootstrap
+  remove /etc/aws-bootstrap/{guardian.env,peers.json,peers.new} /var/lib/aws-bootstrap
   remove /var/lib/cloud/{data,handlers,instance,instances,sem} /var/lib/amazon/ssm/{Vault,i-*} /var/lib/dhcp/*
   remove /var/lib/systemd/{random-seed,credential.secret,coredump} /var/crash/* /tmp/* /var/tmp/*
   remove /var/log/journal/* /var/log/sandbox-journal
   find /var/log -type f -delete || failed=1
   # The entry of the old data volume (fstab.py).
   sed -i '/x-aws-bootstrap/d' /etc/fstab || failed=1
+  remove_names_of_cluster
+}
+
+# The block of put_peers.py. One without its last line stays: where it ends is not known.
+remove_names_of_cluster() {
+  [[ -f /etc/hosts ]] || return 0
+  sed -i -e '/^# >>> aws-bootstrap >>>$/{' -e ':next' -e '/\n# <<< aws-bootstrap <<<$/d' -e 'N' -e 'b next' -e '}' /etc/hosts || failed=1
 }
 
 # dbus would give the old id back.

@@ -30,12 +30,14 @@ echo secret | tee ~/.aws/credentials ~/.cache/huggingface/token ~/.config/gh/hos
   ~/.aws-bootstrap/settings.json >/dev/null
 echo work | tee ~/result.txt ~/venv/kept ~/.aws-bootstrap/state/gpu ~/.env >/dev/null
 sudo mkdir -p /var/lib/aws-bootstrap /etc/aws-bootstrap /var/log/journal
-echo '{}' | sudo tee /var/lib/aws-bootstrap/limits.json /etc/aws-bootstrap/guardian.env >/dev/null
+echo '{}' | sudo tee /var/lib/aws-bootstrap/limits.json /etc/aws-bootstrap/guardian.env \\
+  /etc/aws-bootstrap/peers.json >/dev/null
 sudo systemctl restart systemd-journald; logger old-secret-in-the-journal; sudo journalctl --sync --flush
 """
 REMOVED = """
 /home/ubuntu/.aws /home/ubuntu/.cache/huggingface/token /home/ubuntu/.config/gh /home/ubuntu/.bash_history
 /home/ubuntu/.aws-bootstrap/settings.json /var/lib/aws-bootstrap /etc/aws-bootstrap/guardian.env
+/etc/aws-bootstrap/peers.json
 """
 KEPT = "cat ~/result.txt ~/venv/kept ~/.aws-bootstrap/state/gpu ~/.env"
 #: Stands in for cloud-init: the key of the new launch, and host keys, after the first boot's own program.

@@ -141,6 +141,11 @@ def connect(address: tuple[str, int], connected: list[socket.socket]) -> bool:
     return True
 
 
+def test_a_job_that_takes_long_is_not_taken_for_silence(create):
+    gang = create(2, silence_seconds=3).script("sleep 4").start()
+    assert gang.result()[0] == "done"
+
+
 # --- how it ends -------------------------------------------------------------------------------------------------
 
 
@@ -256,8 +261,16 @@ def test_an_address_that_is_no_longer_in_use_is_waited_for(create):
     address = (gang.spec["nodes"][0]["address"], gang.spec["port"])
     with socket.create_server(address):
         gang.start()
-        gang.until(lambda: gang.run(0).joinpath("marks").is_dir(), "the agent runs")
+        gang.until(lambda: "Address already in use" in gang.log(0), "the agent has tried to listen")
     assert gang.result()[0] == "done"
+
+
+def test_an_agent_of_an_address_that_this_node_does_not_have_fails_in_time(create):
+    gang = create(1, listen_seconds=0.3)
+    gang.write(0, nodes=[{"rank": 5, "address": "203.0.113.7"}])
+    outcome, culprit, reason = gang.start().result()
+    assert (outcome, culprit) == ("agent-failed", 5)
+    assert "Cannot assign requested address" in reason
 
 
 @pytest.mark.parametrize("broken", [0, 1], ids=["hub", "other"])

@@ -23,11 +23,12 @@ from aws_bootstrap.tests.box.standins import RESOURCES
 
 HERE = Path(__file__).parent
 FILES = RESOURCES / "guardian"
-MODULES = ("guardian.py", "limits.py", "ending.py", "probes.py")
+MODULES = ("guardian.py", "limits.py", "ending.py", "probes.py", "peers.py")
 #: Another Python to run them with, such as the oldest one that a box has.
 PYTHON = os.environ.get("GUARDIAN_PYTHON", sys.executable)
 PATHS = {
     "/run/aws-bootstrap": "run",
+    "/etc/aws-bootstrap": "etc",
     "/var/lib/aws-bootstrap": "lib",
     "/var/lib/cloud": "cloud",
     "/dev/pts": "pts",
@@ -44,7 +45,7 @@ class Guarded:
     def __init__(self, folder: Path, jupyter_port: int = 9) -> None:
         """Write the files."""
         self.folder = folder
-        for name in ("run", "lib", "pts", "cgroup", "home", "bin", "data", "program"):
+        for name in ("run", "lib", "etc", "pts", "cgroup", "home", "bin", "data", "program"):
             (folder / name).mkdir(parents=True)
         for name in MODULES:
             (folder / "program" / name).write_text(self.in_folder((FILES / name).read_text(), jupyter_port))
@@ -87,7 +88,7 @@ class Guarded:
 
     def evaluate(self, expression: str, *before: str) -> object:
         """Return the value of an expression over the modules, after some statements."""
-        head = "import json, time, ending, guardian, limits, probes"
+        head = "import json, time, ending, guardian, limits, peers, probes"
         lines = [head, *before, f"print(json.dumps({expression}))"]
         return json.loads(self.run("-c", "\n".join(lines)).splitlines()[-1])
 
