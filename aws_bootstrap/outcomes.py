@@ -11,6 +11,7 @@ from functools import singledispatch
 
 from .errors import SSH_FAILED, BootstrapError, IncompleteError
 from .invocation import PROFILE, PROGRAM, SSH
+from .job_outcomes import cancel_error, job_error
 from .models import (
     AccessReport,
     BakeReport,
@@ -96,6 +97,10 @@ def failed_regions(error: BootstrapError, named: Sequence[str]) -> tuple[RegionF
     for of_region in error.report.regions:
         reason_by_region[of_region.region] = of_region.reason
     return tuple(RegionFailure(region, reason) for region, reason in reason_by_region.items())
+
+
+error_for.register(job_error)
+error_for.register(cancel_error)
 
 
 @error_for.register

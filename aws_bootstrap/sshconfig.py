@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Host",
     "add",
+    "add_all",
     "broken",
     "cannot",
     "check_path",
@@ -207,15 +208,23 @@ def edit(path: Path, change: Callable[[str], str]) -> None:
 
 def add(path: Path, host: Host) -> str:
     """Write the host into the file. Return its alias there: its own, or the next free one if it has none."""
-    alias = host.alias
+    (alias,) = add_all(path, [host])
+    return alias
+
+
+def add_all(path: Path, new: Iterable[Host]) -> list[str]:
+    """Write the hosts into the file in one edit. Return their aliases there, as `add` does."""
+    aliases: list[str] = []
 
     def change(text: str) -> str:
-        nonlocal alias
-        alias = named(text, host).alias
-        return with_host(text, replace(host, alias=alias))
+        for host in new:
+            written = named(text, host)
+            aliases.append(written.alias)
+            text = with_host(text, written)
+        return text
 
     edit(path, change)
-    return alias
+    return aliases
 
 
 def remove(path: Path, instance_ids: Iterable[str]) -> dict[str, str]:

@@ -13,6 +13,14 @@ from .cleanup import (
     VolumeEntry,
 )
 from .cluster_export import ClusterExport, ExportTarget
+from .cluster_job import (
+    ClusterCancelReport,
+    ClusterJobReport,
+    ClusterLogReport,
+    JobRestart,
+    NodeLog,
+    NodeResult,
+)
 from .cluster_launch import ClusterDryRun, ClusterLaunchReport, ClusterNode
 from .cluster_status import ClusterList, ClusterRow, ClusterStatus, NodeStatus
 from .completion import CompletionScript
@@ -78,6 +86,12 @@ from .volume import (
 )
 
 __all__ = [
+    "ClusterCancelReport",
+    "ClusterJobReport",
+    "ClusterLogReport",
+    "JobRestart",
+    "NodeLog",
+    "NodeResult",
     "RunReport",
     "RunList",
     "Run",

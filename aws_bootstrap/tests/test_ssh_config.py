@@ -324,6 +324,16 @@ def test_only_drafts_of_ours_are_deleted(folder):
     assert set(os.listdir(folder)) == {"config", fresh.name, link.name, *kept}
 
 
+def test_several_hosts_are_added_in_one_edit_as_they_would_be_one_after_another(tmp_path):
+    together, apart = tmp_path / "together", tmp_path / "apart"
+    new = [replace(BOX, instance_id=f"i-{number}", alias="") for number in range(3)]
+    new.append(replace(BOX, instance_id="i-9", alias="aws-train-0"))
+    for path in (together, apart):
+        sshconfig.add(path, replace(BOX, instance_id="i-1", alias="aws-gpu4"))
+    assert sshconfig.add_all(together, new) == [sshconfig.add(apart, host) for host in new]
+    assert together.read_bytes() == apart.read_bytes()
+
+
 @pytest.mark.parametrize("kind", ["fifo", "socket", "folder", "device", "link to a fifo"])
 def test_what_is_no_file_is_refused_at_once(tmp_path, kind):
     """faults.md F18 e: a FIFO in its place hung every command; a device would have been replaced by a file."""

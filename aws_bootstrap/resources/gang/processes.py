@@ -15,6 +15,9 @@ from pathlib import Path
 PR_SET_CHILD_SUBREAPER = 36
 #: How long a process that SIGKILL does not end, since a driver holds it, is waited for.
 HELD_SECONDS = 5.0
+#: How long a launcher may stay when all that it has launched has ended. torchrun ignores SIGTERM while it waits for the
+#: store of its rendezvous: for minutes, if the node that has it is lost.
+LAUNCHER_SECONDS = 1.0
 
 
 def adopt_orphans():
@@ -60,13 +63,15 @@ class Processes:
         """Have no program yet."""
         self.end_seconds = end_seconds
         self.program = None
+        self.is_launcher = False
         self.returncode = None
         self.kill_at = None
 
-    def start(self, words, folder, environment):
-        """Start a program. OSError if there is none."""
+    def start(self, words, folder, environment, is_launcher=False):
+        """Start a program. `is_launcher`: it has no work of its own. OSError if there is none."""
         started = subprocess.Popen(words, cwd=folder, env=environment, stdin=subprocess.DEVNULL, start_new_session=True)
         self.program, self.returncode, self.kill_at = started.pid, None, None
+        self.is_launcher = is_launcher
         started.returncode = 0  # reap() waits for it, like for all others: Popen must not
 
     def reap(self):
@@ -96,6 +101,8 @@ class Processes:
         now = time.monotonic()
         if not left:
             return True
+        if self.kill_at is not None and self.is_launcher and left == [self.program]:
+            self.kill_at = min(self.kill_at, now + LAUNCHER_SECONDS)
         if self.kill_at is not None and now >= self.kill_at:
             send(signal.SIGKILL, left)
         return self.kill_at is not None and now >= self.kill_at + HELD_SECONDS

@@ -53,7 +53,7 @@ class Task:
         self.ended_at = 0.0
         remove(self.run / "success")
         try:
-            self.processes.start(self.words(), self.folder, self.environment)
+            self.processes.start(self.words(), self.folder, self.environment, self.has_torchrun())
         except OSError as error:
             self.processes.returncode = 127
             self.fail(f"was not started: {error}", time.monotonic())
@@ -71,7 +71,7 @@ class Task:
         if not self.phase or self.failure:
             return
         now = time.monotonic()
-        if self.phase == "job" and self.spec["launcher"] == "torchrun":
+        if self.has_torchrun():
             self.markers.look()
             if self.markers.all_done() and self.markers.none_is_alive():
                 self.idle_since = self.idle_since or now
@@ -79,6 +79,10 @@ class Task:
             self.ended_at = self.ended_at or now
             if not self.has_ended_well() and now >= self.ended_at + SETTLE_SECONDS:
                 self.judge()
+
+    def has_torchrun(self):
+        """Return whether this phase is run by torchrun."""
+        return self.phase == "job" and self.spec["launcher"] == "torchrun"
 
     def judge(self):
         """Note why the program has failed."""

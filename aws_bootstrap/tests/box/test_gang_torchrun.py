@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+import shutil
+import signal
+import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from aws_bootstrap.tests.box.gangs import Gang
+from aws_bootstrap.tests.box.gangs import FILES, PYTHON, Gang
 
 Create = Callable[..., Gang]
 #: Starts the processes as torchrun does: sessions of their own, LOCAL_RANK, the interpreter with -u.
 TORCHRUN = f"""#!{sys.executable}
-import itertools, json, os, subprocess, sys, time
+import itertools, json, os, signal, subprocess, sys, time
+signal.signal(signal.SIGTERM, lambda *_: None)  # as torchrun, which then waits for its processes and for its store
 options = list(itertools.takewhile(lambda word: word.startswith("--"), sys.argv[1:]))
 words = sys.argv[1 + len(options):]
 values = dict(option[2:].split("=", 1) for option in options)
@@ -97,25 +102,17 @@ def test_a_process_without_a_marker_means_that_the_exit_code_counts(create):
     assert create(aborts, how_torchrun_ends="sys.exit(0)").start().result()[0] == "done"
 
 
-@pytest.mark.parametrize(
-    ("script", "code", "said"),
-    [
-        ("raise ValueError('no\\n data.')", 1, "exit code 1: ValueError: no data."),
-        ("raise KeyError", 1, "exit code 1: KeyError."),
-        ("import sys; sys.exit(3)", 1, "exit code 1: exit code 3."),
-        ("import sys; sys.exit('no data')", 1, "exit code 1: exit code no data."),
-        ("def", 1, "exit code 1: SyntaxError: "),
-        ("import sys; sys.exit()", 0, None),
-        ("import sys; sys.exit(0)", 0, None),
-    ],
-)
-def test_why_a_script_has_failed(create, script, code, said):
-    gang = create(script, nproc=1).start()
-    assert gang.codes() == [code]
-    outcome, _, reason = gang.result()
-    assert outcome == ("job-failed" if code else "done")
-    assert said is None or f"The job on node 0 failed with {said}" in reason
-    assert "Traceback" in gang.log(0) or said is None or "exit" in script
+def test_the_first_error_of_a_script_is_the_reason(create):
+    script = """
+import os, time
+if os.environ["LOCAL_RANK"] == "0":
+    time.sleep(0.3)
+    raise ConnectionError("closed by peer")
+raise ValueError("no\\n data.")
+"""
+    gang = create(script).start()
+    assert gang.codes() == [1]
+    assert gang.result()[2] == "The job on node 0 failed with exit code 1: ValueError: no data."
 
 
 def test_the_node_whose_process_failed_first_is_the_culprit(create):
@@ -155,6 +152,36 @@ def test_torchrun_that_waits_for_others_is_ended_after_the_work_is_done(create):
     assert gang.processes() == []
 
 
+def test_torchrun_that_waits_for_a_lost_store_is_ended_when_its_processes_have_ended(create):
+    script = "import os, time\nopen('begun.' + os.environ['LOCAL_RANK'], 'w').close()\ntime.sleep(1000)"
+    gang = create(script, how_torchrun_ends="time.sleep(1000)", end_seconds=1000).start()
+    gang.until(lambda: {path.name for path in gang.code.glob("begun.*")} == {"begun.0", "begun.1"}, "both processes")
+    gang.send(0, signal.SIGTERM)
+    assert gang.codes() == [75]
+    assert gang.result()[0] == "stopped"
+    assert gang.processes() == []
+
+
+def test_a_script_without_torchrun_has_its_time_to_end(create):
+    script = """
+import pathlib, signal, time
+
+def save(*_):
+    time.sleep(3)
+    pathlib.Path("saved").write_text("all\\n")
+    raise SystemExit
+
+signal.signal(signal.SIGTERM, save)
+pathlib.Path("begun").touch()
+time.sleep(1000)
+"""
+    gang = create(script, launcher="shell", end_seconds=1000).start()
+    gang.until(lambda: (gang.code / "begun").exists(), "the script")
+    gang.send(0, signal.SIGTERM)
+    gang.codes()
+    assert gang.lines("saved") == ["all"]
+
+
 def test_processes_that_hang_at_their_exit_are_ended_after_the_work_is_done(create):
     hangs = "import threading, time\nthreading.Thread(target=time.sleep, args=[1000]).start()"
     gang = create(hangs, size=2, exit_seconds=1).start()
@@ -180,7 +207,49 @@ def test_one_process_for_each_gpu(create):
     assert sorted(path.name for path in (gang.run(0) / "marks").glob("done.*")) == ["done.0", "done.1"]
 
 
-def test_a_script_runs_as_python_runs_it(create):
+# --- each process ------------------------------------------------------------------------------------------------
+
+
+def run_marked(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run a script of the folder as each process of torchrun does. Its marks are below `run`."""
+    run = folder / "run"
+    (run / "marks").mkdir(parents=True)
+    shutil.copy(FILES / "marked.py", run)
+    environment = {"LOCAL_RANK": "3", "PYTHONDONTWRITEBYTECODE": "1"}
+    return subprocess.run(
+        [PYTHON, "-u", str(run / "marked.py"), *words], cwd=folder, env=environment, capture_output=True, text=True
+    )
+
+
+@pytest.mark.parametrize(
+    ("script", "code", "said"),
+    [
+        ("raise ValueError('no\\n data.')", 1, "ValueError: no data."),
+        ("raise KeyError", 1, "KeyError"),
+        ("import sys; sys.exit(3)", 3, "exit code 3"),
+        ("import sys; sys.exit('no data')", 1, "exit code no data"),
+        ("def", 1, "SyntaxError: invalid syntax (train.py, line 1)"),
+        (None, 1, "FileNotFoundError: [Errno 2] No such file or directory: 'train.py'"),
+        ("import sys; sys.exit()", 0, None),
+        ("import sys; sys.exit(0)", 0, None),
+        ("", 0, None),
+    ],
+)
+def test_a_process_marks_how_its_script_has_ended(tmp_path, script, code, said):
+    if script is not None:
+        (tmp_path / "train.py").write_text(script)
+    done = run_marked(tmp_path, "train.py")
+    assert done.returncode == code
+    marks = {path.name: json.loads(path.read_text()) for path in (tmp_path / "run" / "marks").iterdir()}
+    assert set(marks) == {"started.3", "failed.3" if said else "done.3"}
+    if said:
+        since, text = marks["failed.3"]
+        assert 0 < since <= time.monotonic()
+        assert text == said
+        assert ("Traceback" in done.stderr) is ("exit code" not in said)
+
+
+def test_a_script_runs_as_python_runs_it(tmp_path):
     script = """
 import __main__, json, multiprocessing, os, pickle, sys, helper
 
@@ -204,15 +273,14 @@ if __name__ == "__main__":
     }
     print("found", json.dumps(found))
 """
-    gang = create(script, nproc=1, script="sub/train.py", arguments=["--epochs", "3"])
-    (gang.code / "sub").mkdir()
-    (gang.code / "train.py").rename(gang.code / "sub" / "train.py")
-    gang.script("", "sub/helper.py").start()
-    assert gang.result()[0] == "done", gang.log(0)
-    (line,) = [line for line in gang.log(0).splitlines() if line.startswith("found ")]
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "helper.py").write_text("")
+    (tmp_path / "sub" / "train.py").write_text(script)
+    done = run_marked(tmp_path, "sub/train.py", "--epochs", "3")
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("found ")]
     assert json.loads(line.partition(" ")[2]) == {
         "argv": ["sub/train.py", "--epochs", "3"],
-        "path": str(gang.code / "sub"),
+        "path": str(tmp_path / "sub"),
         "file": "sub/train.py",
         "pickled": True,
         "main": True,
