@@ -18,7 +18,7 @@ _TO_FILL_IN = ("ID", "PATH.pub", "SNAPSHOT", "SUBNET", "ZONE")
 def own(title: str, *words: str, do: str | None = None) -> Command:
     """Return a command of this program; its purpose is the subcommand's name unless another is given."""
     name = words[0]
-    if name in ("config", "list", "quota", "volume"):
+    if name in ("cluster", "config", "list", "quota", "volume"):
         name = f"{words[0]}-{words[1]}"
     return Command(do or name, (PROGRAM, *words), title)
 

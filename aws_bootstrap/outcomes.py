@@ -11,6 +11,7 @@ from functools import singledispatch
 
 from .errors import SSH_FAILED, BootstrapError, IncompleteError
 from .invocation import PROFILE, PROGRAM, SSH
+from .job_outcomes import cancel_error, job_error
 from .models import (
     AccessReport,
     BakeReport,
@@ -98,6 +99,10 @@ def failed_regions(error: BootstrapError, named: Sequence[str]) -> tuple[RegionF
     return tuple(RegionFailure(region, reason) for region, reason in reason_by_region.items())
 
 
+error_for.register(job_error)
+error_for.register(cancel_error)
+
+
 @error_for.register
 def _listing_error(
     result: InstanceTypeList
@@ -162,18 +167,21 @@ def _cleanup_plan_error(result: CleanupPlan) -> BootstrapError | None:
 def _cleanup_error(result: CleanupReport) -> BootstrapError | None:
     """Return the error of regions that could not be read, or of volumes that could not be deleted."""
     unread = _undecided(result)
-    remaining = [volume for volume in result.deleted_volumes if volume.error]
-    if unread or not remaining:
+    volumes = [volume for volume in result.deleted_volumes if volume.error]
+    groups = [group for group in (*result.placement_groups, *result.security_groups) if group.error]
+    if unread or not (volumes or groups):
         return unread
     any_deleted = any(volume.deleted for volume in result.deleted_volumes)
+    any_deleted = any_deleted or any(group.deleted for group in (*result.placement_groups, *result.security_groups))
     is_partly_done = bool(result.cleaned or result.added or result.updated or any_deleted)
     error_type = IncompleteError if is_partly_done else BootstrapError
-    names = ", ".join(volume.volume_id for volume in remaining)
-    return error_type(
-        f"Could not delete {names}: {remaining[0].error}",
-        hint=f"Show what remains: {PROGRAM} status",
-        code="volume-not-deleted",
-    )
+    if volumes:
+        names = ", ".join(volume.volume_id for volume in volumes)
+        what = f"Could not delete {names}: {volumes[0].error}"
+        return error_type(what, hint=f"Show what remains: {PROGRAM} status", code="volume-not-deleted")
+    names = ", ".join(group.id for group in groups)
+    what = f"Could not delete {names}: {groups[0].error}"
+    return error_type(what, hint=f"Show what remains: {PROGRAM} cleanup --dry-run", code="group-not-deleted")
 
 
 def _undecided(result: CleanupPlan | CleanupReport) -> BootstrapError | None:

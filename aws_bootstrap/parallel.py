@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Iterable
 from functools import partial
 from queue import Empty, SimpleQueue
-from typing import Any, overload
+from typing import Any, NamedTuple, overload
 
 #: Seconds between two looks at signals while waiting: one that comes just before the wait begins is acted on only when
 #: the wait is over.
@@ -25,11 +26,32 @@ def map_parallel[T, R](function: Callable[[T], R], items: Iterable[T]) -> list[R
     return run_parallel(calls)
 
 
-def map_few_at_once[T, R](function: Callable[[T], R], items: Iterable[T], at_once: int) -> list[R]:
+class Rate(NamedTuple):
+    """How fast calls may begin: so many at once, and so many a second from then on."""
+
+    burst: int
+    per_second: float
+
+    def due(self, number: int) -> float:
+        """Return the seconds after the first call at which a call may begin; the calls are counted from 0."""
+        return max(0.0, (number + 1 - self.burst) / self.per_second)
+
+
+def map_few_at_once[T, R](
+    function: Callable[[T], R],
+    items: Iterable[T],
+    at_once: int,
+    rate: Rate | None = None,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> list[R]:
     """Return the function's results for the items, in their order, with no more than so many calls at the same time.
 
-    After an error no further call begins; it is raised once those under way have ended.
+    With a `rate` they begin no faster than that. After an error no further call begins; it is raised once those under
+    way have ended.
     """
+    began = clock()
     waiting: SimpleQueue[tuple[int, T]] = SimpleQueue()
     for numbered in enumerate(items):
         waiting.put(numbered)
@@ -42,6 +64,9 @@ def map_few_at_once[T, R](function: Callable[[T], R], items: Iterable[T], at_onc
                 number, item = waiting.get_nowait()
             except Empty:
                 return
+            early = began + rate.due(number) - clock() if rate else 0.0
+            if early > 0:
+                sleep(early)
             try:
                 results[number] = function(item)
             except BaseException:

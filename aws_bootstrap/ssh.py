@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Any
 
-from . import gpu, idleness, timings
+from . import gpu, idleness, open_files, timings
 from .config import LOGIN_RETRY_SECONDS
 from .errors import SshError
 from .gpu import GpuInfo
@@ -293,6 +293,7 @@ def _process(argv: Sequence[str], source: IO[bytes], stdin: bytes) -> Iterator[s
     source.seek(0)
     pipe = subprocess.PIPE
     with subprocess.Popen(argv, stdin=source, stdout=pipe, stderr=pipe, bufsize=0) as process:
+        source.close()  # ssh has it
         try:
             yield process
         finally:
@@ -310,7 +311,8 @@ def exit_status(process: subprocess.Popen[bytes]) -> int:
 
 
 def check_installed() -> None:
-    """Raise SshError `no-ssh` if ssh is not installed."""
+    """Raise SshError `no-ssh` if ssh is not installed. Allow as many open files as connections take."""
+    open_files.allow()
     if not shutil.which("ssh"):
         hint = "Install the OpenSSH client, for example: sudo apt-get install openssh-client"
         raise SshError("ssh is not installed.", hint=hint, code="no-ssh")

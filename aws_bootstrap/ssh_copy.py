@@ -18,6 +18,8 @@ from typing import IO
 
 from .errors import BootstrapError, SshError
 from .models.transfer import size_text
+from .ssh_bytes import AfterMark
+from .ssh_frame import CONNECTED, in_bash, quoted
 from .ssh_tunnel import Connection
 
 #: The program of resources/ that both sides run.
@@ -205,6 +207,53 @@ def _run_scp(argv: Sequence[str], words: bytearray, *, with_meter: bool) -> int:
         while chunk := process.stderr.read(_CHUNK):
             words += chunk
         return process.wait()
+
+
+# --- from box to box -------------------------------------------------------------------------------------
+
+#: Unpacks its input beside the folder, and puts it in place once it is complete.
+_UNPACK = """set -e
+new=$1.incoming
+rm -rf "$new"
+mkdir -p "$new"
+tar -xf - -C "$new"
+rmdir "$1" 2>/dev/null || true
+mv -T "$new" "$1"
+"""
+
+
+def relay(source: Connection, folder: str, target: Connection, new_folder: str) -> None:
+    """Copy a folder of a box to another box, through this machine. It must be missing there, or empty.
+
+    BootstrapError `copy-failed` if that failed: then it is not there.
+    """
+    pack = f"echo {CONNECTED}; cd {quoted(folder)} && exec tar -cf - ."
+    unpack = f"set -- {quoted(new_folder)}\n{_UNPACK}"
+    read_argv = source.ssh(source.alias, in_bash(pack))
+    write_argv = target.ssh(target.alias, in_bash(unpack))
+    with tempfile.TemporaryFile() as words, tempfile.TemporaryFile() as others:
+        with (
+            _running(write_argv, subprocess.PIPE, subprocess.DEVNULL, others) as writer,
+            _running(read_argv, subprocess.DEVNULL, subprocess.PIPE, words) as reader,
+        ):
+            _pump(reader, writer)
+            failed = reader.wait() or writer.wait()
+        if failed:
+            complaints = [*_complaints(_text(words)), *_complaints(_text(others)), f"ssh ended with status {failed}"]
+            raise BootstrapError(
+                f"{folder} of {source.alias} was not copied to {target.alias}: {complaints[0]}", code="copy-failed"
+            )
+
+
+def _pump(reader: subprocess.Popen[bytes], writer: subprocess.Popen[bytes]) -> None:
+    """Pass on what the first one prints after its mark to the other one, as long as both go on."""
+    assert reader.stdout  # noqa: S101 (a pipe, as requested)
+    assert writer.stdin  # noqa: S101 (the same)
+    with contextlib.suppress(BrokenPipeError), writer.stdin as pipe:
+        after_mark = AfterMark(pipe.write)
+        while chunk := os.read(reader.stdout.fileno(), _CHUNK):
+            after_mark.take(chunk)
+    reader.stdout.close()
 
 
 # --- both ------------------------------------------------------------------------------------------------

@@ -132,8 +132,12 @@ class Sessions:
     def __exit__(
         self, error_class: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """End the connections, and those that are about to begin."""
         self.is_over = True
-        for process in self._processes:
+        for process in list(self._processes):
             process.terminate()
 
     def stream(

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from . import sshconfig_block
 from .errors import BootstrapError
 from .files import ensure_private_folder, write_whole
-from .sshconfig_block import Host
+from .sshconfig_block import Host, node_alias
 
 if TYPE_CHECKING:
     from pathlib import Path  # at run time where it is used: shell completion does without
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Host",
     "add",
+    "add_all",
     "broken",
     "cannot",
     "check_path",
@@ -41,6 +42,7 @@ __all__ = [
     "hosts",
     "named",
     "next_alias",
+    "node_alias",
     "read",
     "remove",
     "with_host",
@@ -152,12 +154,18 @@ def next_alias(text: str, prefix: str = "aws-gpu") -> str:
 
 
 def named(text: str, host: Host) -> Host:
-    """Return the host with an alias: its own, else that of its block in the text, else the next free one."""
+    """Return the host with an alias: its own, else that of its block in the text, else a free one.
+
+    A node gets the alias of its cluster and rank, unless another host has it.
+    """
     if host.alias:
         return host
     known = find(text, host.instance_id)
     if known:
         return replace(host, alias=known.alias)
+    of_node = host.node_alias
+    if of_node and _ALIAS.fullmatch(of_node) and of_node not in host_patterns(text):
+        return replace(host, alias=of_node)
     return replace(host, alias=next_alias(text))
 
 
@@ -200,15 +208,23 @@ def edit(path: Path, change: Callable[[str], str]) -> None:
 
 def add(path: Path, host: Host) -> str:
     """Write the host into the file. Return its alias there: its own, or the next free one if it has none."""
-    alias = host.alias
+    (alias,) = add_all(path, [host])
+    return alias
+
+
+def add_all(path: Path, new: Iterable[Host]) -> list[str]:
+    """Write the hosts into the file in one edit. Return their aliases there, as `add` does."""
+    aliases: list[str] = []
 
     def change(text: str) -> str:
-        nonlocal alias
-        alias = named(text, host).alias
-        return with_host(text, replace(host, alias=alias))
+        for host in new:
+            written = named(text, host)
+            aliases.append(written.alias)
+            text = with_host(text, written)
+        return text
 
     edit(path, change)
-    return alias
+    return aliases
 
 
 def remove(path: Path, instance_ids: Iterable[str]) -> dict[str, str]:

@@ -27,6 +27,20 @@ class Host:
     settings: str | None = None
     #: The id of the cluster that it is a node of; None for a box of its own.
     cluster: str | None = None
+    #: The rank of a node; None if it is unknown.
+    rank: int | None = None
+
+    @property
+    def node_alias(self) -> str | None:
+        """Return the alias that a node has by its cluster and its rank; None for a box of its own."""
+        if self.cluster is None or self.rank is None:
+            return None
+        return node_alias(self.cluster, self.rank)
+
+
+def node_alias(cluster_id: str, rank: int) -> str:
+    """Return the alias of a node of a cluster."""
+    return f"aws-{cluster_id}-{rank}"
 
 
 def words(body: str) -> dict[str, str]:
@@ -43,6 +57,9 @@ def host(instance_id: str, words: dict[str, str]) -> Host:
     port = SSH_PORT
     if words.get("port", "").isdigit():
         port = int(words["port"])
+    rank = None
+    if words.get("rank", "").isdecimal():
+        rank = int(words["rank"])
     return Host(
         instance_id=instance_id,
         alias=words["host"].split()[0],
@@ -54,6 +71,7 @@ def host(instance_id: str, words: dict[str, str]) -> Host:
         region=words.get("region"),
         settings=words.get("launch"),
         cluster=words.get("cluster"),
+        rank=rank,
     )
 
 
@@ -64,6 +82,8 @@ def render(host: Host) -> str:
         lines.append(f"# region {host.region}")
     if host.cluster:
         lines.append(f"# cluster {_on_one_line(host.cluster)}")
+    if host.rank is not None:
+        lines.append(f"# rank {host.rank}")
     if host.settings is not None:
         lines.append(f"# launch {_on_one_line(host.settings)}".rstrip())
     lines += [

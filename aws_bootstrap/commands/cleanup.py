@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 def cleanup(app: App, /, dry_run: bool, yes: bool, key_path: Path, ssh_user: str | None, **chosen: Any) -> None:
     """Remove aliases of terminated boxes, over all enabled regions. Never terminates a box.
 
-    Volumes of other owners are deleted only with --everyone.
+    Also deletes the placement groups and security groups of clusters that have no node any more. What has other owners
+    is deleted only with --everyone.
 
     \b
     Examples:
@@ -43,7 +44,6 @@ def cleanup(app: App, /, dry_run: bool, yes: bool, key_path: Path, ssh_user: str
 
     options.check_effects(
         options.without("--include-kept", "--include-ebs"),
-        options.without("--everyone", "--include-ebs"),
         options.without("--key-path", "--sync"),
         options.without("--ssh-user", "--sync"),
     )

@@ -156,6 +156,9 @@ class RemoteCommand(Command):
     They are neither options nor arguments of this program: `remote_words` returns them.
     """
 
+    #: How the usage line names them.
+    remote_metavar = "COMMAND"
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the words before `--`, and keep those after it."""
         own, remote = split_line(args)
@@ -164,7 +167,7 @@ class RemoteCommand(Command):
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
         """Return the parts of the usage line, the words for the box at its end."""
-        return [*super().collect_usage_pieces(ctx), "[-- COMMAND...]"]
+        return [*super().collect_usage_pieces(ctx), f"[-- {self.remote_metavar}...]"]
 
 
 def split_line(words: Sequence[str]) -> tuple[list[str], list[str] | None]:

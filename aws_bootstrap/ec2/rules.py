@@ -51,10 +51,12 @@ def covers_port(rule: IngressRule, port: int) -> bool:
 
 
 def allows(rules: Iterable[IngressRule], address: str) -> bool | None:
-    """Return whether one of the rules allows this address; None if only prefix lists or groups could."""
+    """Return whether one of the rules allows this address; None if only prefix lists or other groups could."""
     ip_address = ipaddress.ip_address(address)
     is_unknown = False
     for rule in rules:
+        if rule.is_within_cluster:
+            continue
         if "/" not in rule.source:
             is_unknown = True
         elif ip_address in ipaddress.ip_network(rule.source):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import batched
 from typing import TYPE_CHECKING
 
@@ -48,9 +48,12 @@ def find_volumes_and_roots(ec2: EC2Client) -> tuple[list[Volume], list[Volume]]:
 
 
 @translate_aws_errors()
-def find_ebs_volumes_for_instance(ec2: EC2Client, instance_id: str) -> list[Volume]:
-    """Return the data volumes that are meant for this instance."""
-    return _filtered(ec2, [{"Name": f"tag:{TAG_INSTANCE}", "Values": [instance_id]}])
+def find_ebs_volumes_for_instances(ec2: EC2Client, instance_ids: Iterable[str]) -> list[Volume]:
+    """Return the data volumes that are meant for these instances."""
+    found: list[Volume] = []
+    for some in batched(instance_ids, _FILTER_VALUES):
+        found += _filtered(ec2, [{"Name": f"tag:{TAG_INSTANCE}", "Values": list(some)}])
+    return found
 
 
 def _filtered(ec2: EC2Client, filters: list[FilterTypeDef]) -> list[Volume]:
@@ -164,6 +167,19 @@ def claim_ebs_volume(ec2: EC2Client, volume_id: str, instance_id: str, settings:
         ec2.create_tags(Resources=[volume_id], Tags=claim)
 
 
+def wait_created(ec2: EC2Client, volume_ids: Sequence[str], timeout: float = 60.0) -> None:
+    """Wait until none of the volumes is being created, for so long at most. One call a second looks at all of them."""
+
+    def are_created() -> bool | None:
+        found = find_volumes_by_id(ec2, volume_ids)
+        is_ready = [volume.state != "creating" for volume in found.values()]
+        if len(is_ready) < len(volume_ids) or not all(is_ready):
+            return None
+        return True
+
+    poll(are_created, timeout=timeout, every=1.0)
+
+
 def attach_ebs_volume(ec2: EC2Client, volume_id: str, instance_id: str, timeout: float = 60.0) -> None:
     """Attach the volume to the running instance, once both are ready for it.
 
@@ -233,25 +249,37 @@ def keep_ebs_volume(ec2: EC2Client, volume_id: str) -> None:
         ec2.create_tags(Resources=[volume_id], Tags=[{"Key": TAG_KEEP, "Value": "true"}])
 
 
-def revoke_format_permission(ec2: EC2Client, volume_id: str, timeout: float = 10.0) -> bool:
-    """Remove the tag that permits formatting the volume, so that it is formatted once only.
+def revoke_format_permissions(ec2: EC2Client, volume_ids: Iterable[str], timeout: float = 10.0) -> set[str]:
+    """Remove the tag that permits formatting from the volumes, so that each is formatted once only. One call does all.
 
-    Return True only if the tag was seen, the removal was answered, and the tag was then seen to be missing. AwsError if
-    a call failed: the tag may be missing all the same, but this call must then not count as the one that removed it.
+    Return those alone whose tag was seen, whose removal was answered, and whose tag was then seen to be missing.
+    AwsError if a call failed: tags may be missing all the same, but this call must then not count as the one that
+    removed them.
     """
-    volume = find_volume(ec2, volume_id)
-    if volume is None or not volume.format_once:
-        return False
+    tagged = _with_format_tag(ec2, volume_ids)
+    if not tagged:
+        return set()
     with translate_aws_errors():
-        ec2.delete_tags(Resources=[volume_id], Tags=[{"Key": TAG_FORMAT}])
+        ec2.delete_tags(Resources=sorted(tagged), Tags=[{"Key": TAG_FORMAT}])
+    removed: set[str] = set()
 
-    def is_removed() -> bool | None:
-        current = find_volume(ec2, volume_id)
-        if current is None or current.format_once:
-            return None
-        return True
+    def are_removed() -> bool | None:
+        for volume in find_volumes_by_id(ec2, tagged - removed).values():
+            if not volume.format_once:
+                removed.add(volume.volume_id)
+        return True if removed == tagged else None
 
-    return bool(poll(is_removed, timeout=timeout, every=0.5))
+    poll(are_removed, timeout=timeout, every=0.5)
+    return removed
+
+
+def _with_format_tag(ec2: EC2Client, volume_ids: Iterable[str]) -> set[str]:
+    """Return those of the volumes that may be formatted, as their tags say."""
+    tagged: set[str] = set()
+    for volume in find_volumes_by_id(ec2, volume_ids).values():
+        if volume.format_once:
+            tagged.add(volume.volume_id)
+    return tagged
 
 
 def volume_of(raw: VolumeTypeDef | VolumeResponseTypeDef, region: str) -> Volume:

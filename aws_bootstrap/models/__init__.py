@@ -7,10 +7,20 @@ from .cleanup import (
     AliasEntry,
     CleanupPlan,
     CleanupReport,
+    DeletedGroup,
     DeletedVolume,
+    GroupEntry,
     VolumeEntry,
 )
 from .cluster_export import ClusterExport, ExportTarget
+from .cluster_job import (
+    ClusterCancelReport,
+    ClusterJobReport,
+    ClusterLogReport,
+    JobRestart,
+    NodeLog,
+    NodeResult,
+)
 from .cluster_launch import ClusterDryRun, ClusterLaunchReport, ClusterNode
 from .cluster_status import ClusterList, ClusterRow, ClusterStatus, NodeStatus
 from .completion import CompletionScript
@@ -76,6 +86,12 @@ from .volume import (
 )
 
 __all__ = [
+    "ClusterCancelReport",
+    "ClusterJobReport",
+    "ClusterLogReport",
+    "JobRestart",
+    "NodeLog",
+    "NodeResult",
     "RunReport",
     "RunList",
     "Run",
@@ -112,6 +128,7 @@ __all__ = [
     "ConfigValue",
     "CostItem",
     "CostReport",
+    "DeletedGroup",
     "DeletedVolume",
     "DryRun",
     "ExtendReport",
@@ -124,6 +141,7 @@ __all__ = [
     "FileChange",
     "ForwardReport",
     "ForwardedPort",
+    "GroupEntry",
     "GrowReport",
     "Image",
     "ImageList",

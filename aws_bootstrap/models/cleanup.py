@@ -60,6 +60,35 @@ class DeletedVolume:
 
 
 @dataclass(frozen=True)
+class GroupEntry:
+    """A placement group, by its name, or a security group, of a cluster that has no node any more. It does not bill."""
+
+    id: str
+    cluster_id: str
+    region: str
+    #: The principal that created it; null if none is recorded.
+    owner: str | None = None
+    #: Whether that is the caller; null with --everyone.
+    yours: bool | None = None
+
+    @property
+    def is_security_group(self) -> bool:
+        """Whether it is a security group."""
+        return self.id.startswith("sg-")
+
+
+@dataclass(frozen=True)
+class DeletedGroup:
+    """What became of such a group; `error` where it still exists."""
+
+    id: str
+    cluster_id: str
+    region: str
+    deleted: bool
+    error: str | None = optional()
+
+
+@dataclass(frozen=True)
 class CleanupPlan(Result):
     """What a cleanup would do. `skipped` are stale aliases that stay, `broken` the ids of blocks that are damaged."""
 
@@ -79,13 +108,17 @@ class CleanupPlan(Result):
     regions_denied: tuple[RegionFailure, ...] = ()
     #: The orphan volumes that stay since they are not the caller's.
     left_out: tuple[LeftOutVolume, ...] = ()
+    #: The groups to delete, of clusters that have no node any more.
+    placement_groups: tuple[GroupEntry, ...] = ()
+    security_groups: tuple[GroupEntry, ...] = ()
     #: The command that does what is planned here.
     command: str = private("")
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to do."""
-        return not (self.stale or self.added or self.updated or self.orphan_volumes)
+        has_groups = bool(self.placement_groups or self.security_groups)
+        return not (self.stale or self.added or self.updated or self.orphan_volumes or has_groups)
 
 
 @dataclass(frozen=True)
@@ -108,8 +141,12 @@ class CleanupReport(Result):
     regions_denied: tuple[RegionFailure, ...] = ()
     #: The orphan volumes that stay since they are not the caller's.
     left_out: tuple[LeftOutVolume, ...] = ()
+    #: What became of the groups of clusters that have no node any more.
+    placement_groups: tuple[DeletedGroup, ...] = ()
+    security_groups: tuple[DeletedGroup, ...] = ()
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing was done."""
-        return not (self.cleaned or self.added or self.updated or self.deleted_volumes)
+        has_groups = bool(self.placement_groups or self.security_groups)
+        return not (self.cleaned or self.added or self.updated or self.deleted_volumes or has_groups)

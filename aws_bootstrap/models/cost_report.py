@@ -40,6 +40,8 @@ class CostItem:
     orphan: bool | None = optional()
     #: Whether it is such a volume, and meant to stay.
     kept: bool | None = optional()
+    #: The id of the cluster that its box is a node of.
+    cluster: str | None = optional()
 
     @property
     def is_upper_bound(self) -> bool:

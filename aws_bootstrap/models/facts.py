@@ -132,6 +132,11 @@ class IngressRule:
     #: The tags that the user added, as (key, value).
     user_tags: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def is_within_cluster(self) -> bool:
+        """Return whether it is the rule by which the nodes of a cluster reach each other, and nobody else does."""
+        return self.created_by_us and self.source == self.group_id
+
 
 @dataclass(frozen=True)
 class Volume:

@@ -143,10 +143,9 @@ class Home:
             "AWS_EC2_METADATA_DISABLED": "true",
             "AWS_BOOTSTRAP_CHECKIP_URL": f"{endpoint}{CONTROL_PATH}/checkip",
             "AWS_BOOTSTRAP_HOME": str(self.root),
-            "AWS_BOOTSTRAP_LAUNCH_KEY_PATH": str(self.root / "id_ed25519.pub"),
-            "AWS_BOOTSTRAP_CLEANUP_KEY_PATH": str(self.root / "id_ed25519.pub"),
-            "AWS_BOOTSTRAP_SETUP_KEY_PATH": str(self.root / "id_ed25519.pub"),
+            **_key_paths(self.root),
             "AWS_BOOTSTRAP_LAUNCH_SSH_PORT": str(LOGIN_PORT),
+            "AWS_BOOTSTRAP_CLUSTER_LAUNCH_SSH_PORT": str(LOGIN_PORT),
             "AWS_BOOTSTRAP_PROGRAM": PROGRAM,
             "AWS_BOOTSTRAP_SSH_CONFIG": str(self.root / "ssh_config"),
         } | dict.fromkeys(_UNSET)
@@ -169,9 +168,15 @@ def principal_variables(home: Home, principal: Mapping[str, str]) -> dict[str, s
         ensure_private_folder(folder)
     files = {"AWS_BOOTSTRAP_HOME": folder, "AWS_BOOTSTRAP_CONFIG": folder / "config.toml"}
     files["AWS_BOOTSTRAP_SSH_CONFIG"] = folder / "ssh_config"
-    for command in ("LAUNCH", "CLEANUP", "SETUP"):
-        files[f"AWS_BOOTSTRAP_{command}_KEY_PATH"] = folder / "id_ed25519.pub"
-    return variables | {name: str(path) for name, path in files.items()}
+    return variables | {name: str(path) for name, path in files.items()} | _key_paths(folder)
+
+
+def _key_paths(folder: Path) -> dict[str, str]:
+    """Return the variables that name the public key for each command that has one."""
+    variables: dict[str, str] = {}
+    for command in ("LAUNCH", "CLUSTER_LAUNCH", "CLEANUP", "SETUP"):
+        variables[f"AWS_BOOTSTRAP_{command}_KEY_PATH"] = str(folder / "id_ed25519.pub")
+    return variables
 
 
 @contextmanager

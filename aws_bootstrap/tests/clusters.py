@@ -73,9 +73,13 @@ def start_nodes(
     started = {node.rank: node for node in ec2.find_cluster(client, cluster_id)}
     for rank in ranks:
         node = started[rank]
-        name = f"aws-{cluster_id}-{rank}"
         host = factories.host(
-            alias=name, instance_id=node.instance_id, region=region, hostname=node.public_ip, cluster=cluster_id
+            alias=f"aws-{cluster_id}-{rank}",
+            instance_id=node.instance_id,
+            region=region,
+            hostname=node.public_ip,
+            cluster=cluster_id,
+            rank=rank,
         )
         if alias:
             sshconfig.add(app.paths.ssh_config, host)

@@ -158,6 +158,9 @@ class World:
         (self.folder / ".aws-bootstrap").mkdir()
         (self.folder / ".aws-bootstrap" / "sandbox").symlink_to(self.sandbox.home.root)
         (self.folder / "my-setup.sh").write_text("#!/bin/sh\n")
+        self.project.mkdir()
+        for name in ("train.py", "prepare_data.py", "data.sh"):
+            (self.project / name).write_text("")
         (self.folder / "train.py").write_text('open("result.json", "w").write("{}")\n')
         for name in ("policy.json", "organization.json"):
             (self.folder / name).write_text('{"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}\n')
@@ -169,21 +172,32 @@ class World:
         own = {"AWS_BOOTSTRAP_SANDBOX_HOME": str(self.sandbox.home.root), "HOME": str(self.folder)}
         return self.sandbox.env | own | {"PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}"}
 
+    @property
+    def project(self) -> Path:
+        """The code that jobs of a cluster run. The home folder is none."""
+        return self.folder / "project"
+
+    def _place(self, text: str) -> Path:
+        """The folder in which a line is run."""
+        return self.project if " cluster run " in text else self.folder
+
     def run(self, text: str, *, answers: str = "", **env: str) -> Ending:
         """How the line ends: in this process where it is a plain call of ours, else in bash."""
         words = shlex.split(text)
         plain = words[0] == "aws-bootstrap" and not answers and not re.search(r"[|<>;&$`]", text)
-        return self._call(words[1:], env) if plain else self._bash(text, answers, env)
+        if plain:
+            with chdir(self._place(text)):
+                return self._call(words[1:], env)
+        return self._bash(text, answers, env)
 
     def _call(self, args: list[str], env: dict[str, str]) -> Ending:
         before, wanted = dict(os.environ), self.env | env
         os.environ.clear()
         os.environ.update(wanted)
         try:
-            with chdir(self.folder):
-                # Clients are made once: 17 regions' take two seconds. A sandbox that was stopped has another port then.
-                app = App(paths=Paths(wanted)) if "sandbox" in args or "--sandbox" in args else self.app
-                done = CliRunner().invoke(main, args, obj=app)
+            # Clients are made once: 17 regions' take two seconds. A sandbox that was stopped has another port then.
+            app = App(paths=Paths(wanted)) if "sandbox" in args or "--sandbox" in args else self.app
+            done = CliRunner().invoke(main, args, obj=app)
         finally:
             os.environ.clear()
             os.environ.update(before)
@@ -197,7 +211,13 @@ class World:
             argv = ["bash", "-o", "pipefail", "-c", text]
             stdin = terminal if answers else subprocess.DEVNULL
             done = subprocess.run(
-                argv, stdin=stdin, capture_output=True, text=True, timeout=180, cwd=self.folder, env=self.env | env
+                argv,
+                stdin=stdin,
+                capture_output=True,
+                text=True,
+                timeout=180,
+                cwd=self._place(text),
+                env=self.env | env,
             )
             return Ending(done.returncode, done.stdout, done.stderr)
         finally:
@@ -224,6 +244,11 @@ class World:
                 f"aws-bootstrap cluster launch --cluster-id {cluster_id} --nodes 2 --no-setup --yes -o json"
             )
             assert done.code == 0, done
+
+    def end_jobs(self) -> None:
+        """Have no job run on the cluster `train`."""
+        done = self.run("aws-bootstrap cluster cancel train")
+        assert done.code == 0, done
 
     def spare(self) -> tuple[str, str]:
         """A box that may be ended: the youngest; a new one if there is only aws-gpu1."""

@@ -65,6 +65,8 @@ def play(world: World, text: str) -> Ending:
         world.raise_quotas(4)
     if cluster := re.match(r"aws-bootstrap cluster (?!launch|terminate).*--cluster-id (\S+)", text):
         world.cluster(cluster[1])
+    if " cluster run " in text:
+        world.end_jobs()
     if text.startswith("aws-bootstrap sandbox start --"):
         world.sandbox.stop()
     done = world.run(named(world, text), answers="y\n" if re.search(ASKING, text) else "", **variables(text))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 
 from aws_bootstrap.tests.bench import startup
 from aws_bootstrap.tests.bench.__main__ import HEADINGS, main
+from aws_bootstrap.tests.bench.aws_answers import Call, Refused
 from aws_bootstrap.tests.bench.measure import Cost, Figure, Result, Row, measure
+from aws_bootstrap.tests.bench.throttling import Throttle
+from aws_bootstrap.tests.factories import Clock
 
 
 def test_it_prints_every_row_of_startup(capsys):
@@ -55,6 +59,54 @@ def test_it_prints_every_row_of_commands_that_wait(capsys):
         [launch, "connections"],
     ]
     assert cells[-1][2:] == ["1.00", "1.00", "1.00", "≤ 1", "yes"]
+
+
+def test_it_prints_every_row_of_the_launch_of_clusters(capsys):
+    main(["cluster", "--rounds", "1", "--small"])
+    cells = printed(capsys)
+    names = [f"`cluster launch`, {nodes} nodes, a setup of 1 s" for nodes in (2, 3)]
+    volumes = "`cluster launch --ebs-storage`, 3 nodes, a setup of 1 s"
+    units = ["s", "CPU s", "MiB", "calls", "connections to AWS", "ssh at once", "threads", "open files"]
+    expected = [[name, unit] for name in names for unit in (*units, "setups at once")]
+    assert [row[:2] for row in cells] == [*expected, *([volumes, unit] for unit in ("s", "calls", "calls refused"))]
+    figures = {(row[0], row[1]): row[2:4] for row in cells}
+    for number, name in enumerate(names, 1):
+        ours, floor = map(float, figures[name, "calls"])
+        assert ours == floor + number, "one node more is one CreateTags more"
+    assert [figures[name, "setups at once"] for name in names] == [["2.00", "1.00"], ["3.00", "1.00"]]
+    assert figures[volumes, "calls refused"] == ["0.00", "–"]
+
+
+def test_its_timeline_has_the_steps_of_a_launch_for_each_number_of_nodes(capsys):
+    main(["--timeline", "--small"])
+    heading, _, *rows = [line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines()]
+    assert heading == ["step", "1 node", "2 nodes", "3 nodes"]
+    steps = [row[0] for row in rows]
+    assert "Wait for SSH and set up the nodes" in steps
+    assert rows[steps.index("setups at once")][1:] == ["1", "2", "3"]
+
+
+def test_calls_are_refused_as_long_as_their_bucket_is_empty():
+    clock = Clock()
+    throttle = Throttle(clock)
+    attach = Call("us-west-2", "AttachVolume", {})
+
+    def taken(call: Call, count: int) -> int:
+        """How many of so many calls are taken."""
+        done = 0
+        for _ in range(count):
+            with suppress(Refused):
+                throttle.take(call)
+                done += 1
+        return done
+
+    assert taken(attach, 60) == 50
+    clock.now += 2.0
+    assert taken(attach, 60) == 10
+    assert taken(Call("eu-west-1", "AttachVolume", {}), 1) == 1, "each region has its own"
+    assert taken(Call("us-west-2", "DescribeVolumes", {"VolumeId.1": "vol-1"}), 120) == 50
+    assert taken(Call("us-west-2", "DescribeVolumes", {"Filter.1.Name": "volume-id"}), 120) == 100
+    assert taken(Call("us-west-2", "GetServiceQuota", {}, is_json=True), 300) == 300
 
 
 def test_a_row_has_medians_in_its_unit_and_says_whether_its_target_is_met():

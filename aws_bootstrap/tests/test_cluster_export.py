@@ -260,6 +260,8 @@ def test_the_output_is_the_file_alone(run, cloud, train, tmp_path):
     assert "--nproc-per-node=4 " in task["run"]
     assert "The file runs train.py" in done.stderr
     assert "aws.ssh_user" in done.stderr
+    named = run("cluster", "export", "--cluster-id", "train", "--to", "skypilot", "--script", "train.py")
+    assert (named.stdout, "train.py" in named.stderr) == (done.stdout, False)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from aws_bootstrap import sshconfig
 from aws_bootstrap.errors import SshError
 from aws_bootstrap.tests.cloud import REGIONS
 from aws_bootstrap.tests.programs import alive
+from aws_bootstrap.tests.stubs import lose
 
 WEST = "us-west-2"
 SHARED = "aws-bootstrap-cluster-train"
@@ -95,6 +96,60 @@ def test_the_calls_grow_by_node_only_where_ec2_demands_it(cluster, cloud):
     assert grown == {"CreateTags": 7}
 
 
+def test_with_data_volumes_they_grow_by_their_creation_and_attachment_alone(cluster, cloud, boxes):
+    boxes.refusal = None
+    storage = ("--ebs-storage", "5", "--no-placement-group")
+    cluster("--nodes", "2", *storage)
+    two = calls(cloud)
+    code, report = cluster("--nodes", "8", *storage, name="other")
+    eight = calls(cloud)
+    assert code == 0
+    grown = {operation: eight[operation] - two[operation] for operation in eight if eight[operation] > two[operation]}
+    assert grown == {"CreateTags": 6, "CreateVolume": 6, "AttachVolume": 6}
+    assert [node["ebs_volume"]["mounted"] for node in report["nodes"]] == [True] * 8
+
+
+def test_the_data_volumes_of_the_nodes_that_exist_are_found_in_one_call(cluster, cloud, boxes):
+    boxes.refusal = None
+    found = []
+    for count in ("2", "6"):
+        cluster("--nodes", count, "--ebs-storage", "5", name=f"c{count}")
+        calls(cloud)
+        _, report = cluster("--nodes", count, name=f"c{count}")
+        assert all(node["ebs_volume"]["mounted"] for node in report["nodes"])
+        found.append(calls(cloud))
+    assert found[0] == found[1]
+    assert found[0]["CreateVolume"] == found[0]["AttachVolume"] == 0
+
+
+def test_each_data_volume_is_formatted_once(cluster, boxes):
+    boxes.refusal = None
+    cluster("--nodes", "3", "--ebs-storage", "5")
+    assert sorted((alias, may_format) for alias, _, may_format in boxes.mounts) == [
+        ("aws-train-0", True),
+        ("aws-train-1", True),
+        ("aws-train-2", True),
+    ]
+    boxes.mounts.clear()
+    cluster("--nodes", "3")
+    assert [may_format for _, _, may_format in boxes.mounts] == [False] * 3
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_no_data_volume_is_formatted_where_the_removal_of_the_tags_gets_no_answer(cluster, cloud, boxes, after):
+    boxes.refusal = None
+    lose(cloud.ec2(WEST), "DeleteTags", after=after)
+    _, report = cluster("--nodes", "3", "--ebs-storage", "5")
+    assert [may_format for _, _, may_format in boxes.mounts] == [False] * 3
+    assert [w["code"] for w in report["warnings"]].count("volume-not-formatted") == 3
+
+
+def test_data_volumes_are_attached_where_nobody_may_look_at_them(cluster, cloud, boxes):
+    cloud.deny(WEST, "DescribeVolumes")
+    cluster("--nodes", "2", "--ebs-storage", "5")
+    assert calls(cloud)["AttachVolume"] == 2
+
+
 def test_a_larger_number_adds_what_is_missing_in_the_same_zone_with_the_same_options(cluster, cloud):
     _, first = cluster("--nodes", "2", "--on-demand", "--volume-size", "123")
     code, grown = cluster("--nodes", "4")
@@ -105,7 +160,7 @@ def test_a_larger_number_adds_what_is_missing_in_the_same_zone_with_the_same_opt
     assert [tags(i)["aws-bootstrap-cluster-rank"] for i in instances(cloud)] == ["0", "1", "2", "3"]
 
 
-def test_the_same_number_starts_nothing_and_a_missing_rank_is_filled(cluster, cloud, run):
+def test_the_same_number_starts_nothing_and_a_missing_rank_is_filled(cluster, cloud, app):
     _, first = cluster("--nodes", "3")
     calls(cloud)
     code, again = cluster("--nodes", "3")
@@ -117,6 +172,8 @@ def test_the_same_number_starts_nothing_and_a_missing_rank_is_filled(cluster, cl
     assert (code, filled["nodes_added"]) == (0, 1)
     assert filled["nodes"][1]["instance_id"] != lost
     assert filled["nodes"][1]["alias"] == "aws-train-1"
+    hosts = sshconfig.hosts(sshconfig.read(app.paths.ssh_config))
+    assert {host.instance_id for host in hosts} == {node["instance_id"] for node in filled["nodes"]}
 
 
 def test_a_smaller_number_is_refused(cluster):

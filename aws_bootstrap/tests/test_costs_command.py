@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -60,6 +61,12 @@ def test_a_box_costs_its_instance_its_disks_and_its_address():
     }, "a brought volume has no owner, and belongs to the box all the same"
     assert [(one.size_gb, one.state) for one in items[1:3]] == [(100, "in-use"), (10, "in-use")]
     assert (items[0].instance_type, items[0].lifecycle, items[0].state) == ("g4dn.xlarge", "spot", "running")
+
+
+def test_what_a_node_costs_names_its_cluster():
+    for cluster in (None, "train"):
+        items = PRICING.of_box(Box(replace(INSTANCE, cluster=cluster), volumes=(DATA,)), [ROOT])
+        assert {one.cluster for one in items} == {cluster}
 
 
 def test_a_stopped_box_costs_its_disks_and_nobody_knows_for_how_long_it_ran():

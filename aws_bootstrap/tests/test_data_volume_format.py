@@ -77,7 +77,7 @@ def test_a_lost_removal_formats_nothing_and_the_hint_leads_on(app, run, with_vol
 
 def test_died_between_removal_and_mkfs_only_the_users_word_formats(app, run, cloud, with_volume):
     client, volume_id = with_volume
-    assert ec2.revoke_format_permission(client, volume_id)
+    assert ec2.revoke_format_permissions(client, [volume_id])
     failed = documents(run("setup", "aws-gpu1", "-o", "json"))["error"]
     assert failed["code"] == "mount-failed"
     assert "setup aws-gpu1 --format-volume" in failed["hint"]

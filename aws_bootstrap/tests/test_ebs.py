@@ -104,10 +104,10 @@ def test_a_volume_in_use_by_this_very_instance_is_attached(aws, owner, attached)
 
 def test_the_leave_to_format_is_taken_once(aws):
     volume = ec2.create_ebs_volume(aws, BOX, 8).volume_id
-    assert ec2.revoke_format_permission(aws, volume) is True
+    assert ec2.revoke_format_permissions(aws, [volume]) == {volume}
     assert "aws-bootstrap-format" not in {t["Key"] for t in aws.describe_volumes()["Volumes"][0]["Tags"]}
-    assert ec2.revoke_format_permission(aws, volume) is False
-    assert ec2.revoke_format_permission(aws, "vol-0123456789abcdef0") is False
+    assert ec2.revoke_format_permissions(aws, [volume]) == set()
+    assert ec2.revoke_format_permissions(aws, ["vol-0123456789abcdef0"]) == set()
 
 
 @pytest.mark.parametrize("after", [False, True])
@@ -115,7 +115,7 @@ def test_a_removal_whose_answer_is_lost_is_no_leave(aws, after):
     volume = ec2.create_ebs_volume(aws, BOX, 8).volume_id
     lose(aws, "DeleteTags", after=after)
     with pytest.raises(AwsError):
-        ec2.revoke_format_permission(aws, volume)
+        ec2.revoke_format_permissions(aws, [volume])
     assert ec2.validate_ebs_volume(aws, volume).format_once is not after
 
 
@@ -130,7 +130,7 @@ def test_a_tag_that_stays_is_no_leave(aws):
         stub.add_response("describe_volumes", formattable())
         stub.add_response("delete_tags", {})
         stub.add_response("describe_volumes", formattable())
-        assert ec2.revoke_format_permission(aws, "vol-1", timeout=0.0) is False
+        assert ec2.revoke_format_permissions(aws, ["vol-1"], timeout=0.0) == set()
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_a_tag_that_stays_is_no_leave(aws):
 def test_a_volume_from_a_snapshot_or_without_the_tag_has_no_leave(aws, more):
     with Stubber(aws) as stub:
         stub.add_response("describe_volumes", formattable(**more))
-        assert ec2.revoke_format_permission(aws, "vol-1") is False
+        assert ec2.revoke_format_permissions(aws, ["vol-1"]) == set()
 
 
 def described(*raw: dict[str, Any]) -> dict[str, Any]:
@@ -175,7 +175,32 @@ def test_every_field_of_a_volume_is_read(client, stub):
 def test_the_volumes_of_an_instance_are_asked_by_its_tag(client, stub):
     wanted = {"Filters": [{"Name": "tag:aws-bootstrap-instance", "Values": ["i-1"]}]}
     stub.add_response("describe_volumes", described(VOLUME), wanted)
-    assert [v.volume_id for v in ec2.find_ebs_volumes_for_instance(client, "i-1")] == ["vol-1"]
+    assert [v.volume_id for v in ec2.find_ebs_volumes_for_instances(client, ["i-1"])] == ["vol-1"]
+
+
+def test_the_volumes_of_many_instances_take_a_call_for_each_200_of_them(client, stub):
+    ids = [f"i-{number}" for number in range(201)]
+    for some in (ids[:200], ids[200:]):
+        wanted = {"Filters": [{"Name": "tag:aws-bootstrap-instance", "Values": some}]}
+        stub.add_response("describe_volumes", described(VOLUME), wanted)
+    assert len(ec2.find_ebs_volumes_for_instances(client, ids)) == 2
+
+
+def test_one_call_looks_at_all_volumes_that_are_being_created(client, stub):
+    """A volume that EC2 does not know yet is being created as well."""
+    wanted = {"Filters": [{"Name": "volume-id", "Values": ["vol-1", "vol-2"]}]}
+    first, second = VOLUME | {"State": "available"}, VOLUME | {"VolumeId": "vol-2"}
+    stub.add_response("describe_volumes", described(first), wanted)
+    stub.add_response("describe_volumes", described(first, second | {"State": "creating"}), wanted)
+    stub.add_response("describe_volumes", described(first, second | {"State": "in-use"}), wanted)
+    ec2.wait_created(client, ["vol-1", "vol-2"])
+    stub.assert_no_pending_responses()
+
+
+def test_volumes_that_stay_as_they_are_are_waited_for_no_longer_than_that(client, stub):
+    stub.add_response("describe_volumes", described(VOLUME | {"State": "creating"}))
+    ec2.wait_created(client, ["vol-1"], timeout=0.0)
+    stub.assert_no_pending_responses()
 
 
 def test_a_volume_is_created_encrypted_tagged_and_once_an_instance(client, stub):
@@ -287,18 +312,30 @@ def test_a_volume_is_deleted_and_one_that_is_gone_is_fine(client, stub):
 def test_leave_to_format_is_used_up_before_it_is_given(client, stub):
     without = VOLUME | {"Tags": VOLUME["Tags"][:-1]}
     taken = {"Resources": ["vol-1"], "Tags": [{"Key": "aws-bootstrap-format"}]}
-    stub.add_response("describe_volumes", described(VOLUME), {"VolumeIds": ["vol-1"]})
+    named = {"Filters": [{"Name": "volume-id", "Values": ["vol-1"]}]}
+    stub.add_response("describe_volumes", described(VOLUME), named)
     stub.add_response("delete_tags", {}, taken)
     stub.add_response("describe_volumes", described(without))
-    assert volumes.revoke_format_permission(client, "vol-1") is True
+    assert volumes.revoke_format_permissions(client, ["vol-1"]) == {"vol-1"}
+
+
+def test_leave_to_format_several_is_taken_in_one_call_and_only_of_those_whose_tag_goes(client, stub):
+    tagged = [VOLUME | {"VolumeId": f"vol-{number}"} for number in (1, 2, 3)]
+    bare = {"Tags": VOLUME["Tags"][:-1]}
+    stub.add_response("describe_volumes", described(*tagged[:2], tagged[2] | bare))
+    taken = {"Resources": ["vol-1", "vol-2"], "Tags": [{"Key": "aws-bootstrap-format"}]}
+    stub.add_response("delete_tags", {}, taken)
+    stub.add_response("describe_volumes", described(tagged[0] | bare, tagged[1]))
+    asked = ["vol-1", "vol-2", "vol-3"]
+    assert volumes.revoke_format_permissions(client, asked, timeout=0.0) == {"vol-1"}
 
 
 def test_without_its_tag_a_volume_may_not_be_formatted(client, stub):
     without = VOLUME | {"Tags": VOLUME["Tags"][:-1]}
     stub.add_response("describe_volumes", described(without))
-    assert volumes.revoke_format_permission(client, "vol-1") is False
-    stub.add_client_error("describe_volumes", "InvalidVolume.NotFound", "")
-    assert volumes.revoke_format_permission(client, "vol-1") is False
+    assert volumes.revoke_format_permissions(client, ["vol-1"]) == set()
+    stub.add_response("describe_volumes", described())
+    assert volumes.revoke_format_permissions(client, ["vol-1"]) == set()
 
 
 @pytest.mark.parametrize("gone", [True, False])
@@ -306,10 +343,10 @@ def test_a_tag_that_is_not_seen_to_go_gives_no_leave(client, stub, gone):
     stub.add_response("describe_volumes", described(VOLUME))
     stub.add_response("delete_tags", {})
     if gone:
-        stub.add_client_error("describe_volumes", "InvalidVolume.NotFound", "")
+        stub.add_response("describe_volumes", described())
     else:
         stub.add_response("describe_volumes", described(VOLUME))
-    assert volumes.revoke_format_permission(client, "vol-1", timeout=0.0) is False
+    assert volumes.revoke_format_permissions(client, ["vol-1"], timeout=0.0) == set()
 
 
 @pytest.mark.parametrize(("holder", "works"), [("i-1", True), ("i-2", False)])
@@ -336,7 +373,7 @@ def test_data_volumes_are_found_by_their_instance_and_known_by_who_made_them(aws
     ours = volume(aws, aws_bootstrap_instance="i-1", created_by="aws-bootstrap-g4dn")
     theirs = volume(aws, aws_bootstrap_instance="i-1", aws_bootstrap_keep="true")
     volume(aws, created_by="aws-bootstrap-g4dn")  # a root volume
-    found = {v.volume_id: (v.created_by_us, v.kept) for v in ec2.find_ebs_volumes_for_instance(aws, "i-1")}
+    found = {v.volume_id: (v.created_by_us, v.kept) for v in ec2.find_ebs_volumes_for_instances(aws, ["i-1"])}
     assert found == {ours: (True, False), theirs: (False, True)}
     assert {v.volume_id for v in ec2.find_volumes(aws)} == {ours, theirs}
     ec2.keep_ebs_volume(aws, ours)

@@ -82,7 +82,7 @@ def test_user_and_port_are_those_of_each_box(app, cloud, key, three, user):
 
 def test_the_host_of_a_node_knows_its_cluster(app, key, three):
     (found,) = read_hosts(app, [replace(three[0], cluster="train", rank=1)], LaunchConfig())
-    assert found.cluster == "train"
+    assert (found.cluster, found.rank, found.node_alias) == ("train", 1, "aws-train-1")
 
 
 def test_without_a_key_the_error_names_the_option(app, three):

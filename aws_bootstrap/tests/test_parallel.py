@@ -7,7 +7,8 @@ import threading
 import pytest
 
 from aws_bootstrap.errors import BootstrapError
-from aws_bootstrap.parallel import map_few_at_once
+from aws_bootstrap.parallel import Rate, map_few_at_once
+from aws_bootstrap.tests.factories import Clock
 
 BOUND = 30.0
 
@@ -54,3 +55,24 @@ def test_after_an_error_no_further_call_begins():
     with pytest.raises(BootstrapError, match="refused"):
         map_few_at_once(call, range(9), at_once=2)
     assert sorted(begun) == [0, 1]
+
+
+def test_calls_begin_no_faster_than_the_rate():
+    clock = Clock()
+
+    def begun(number: int) -> tuple[int, float]:
+        return number, clock()
+
+    found = map_few_at_once(begun, range(6), 1, Rate(burst=3, per_second=2.0), clock=clock, sleep=clock.sleep)
+    assert found == [(0, 0.0), (1, 0.0), (2, 0.0), (3, 0.5), (4, 1.0), (5, 1.5)]
+
+
+def test_a_call_that_is_late_already_does_not_wait():
+    clock = Clock()
+
+    def slow(number: int) -> float:
+        begun = clock()
+        clock.now += 10
+        return begun
+
+    assert map_few_at_once(slow, range(3), 1, Rate(1, 1.0), clock=clock, sleep=clock.sleep) == [0.0, 10.0, 20.0]

@@ -57,8 +57,20 @@ def test_add_then_remove_gives_back_every_byte(mine):
 
 @given(configs())
 def test_the_cluster_of_a_node_is_kept(mine):
-    node = replace(BOX, alias="aws-train-1", cluster="train")
+    node = replace(BOX, alias="aws-train-1", cluster="train", rank=1)
     assert sshconfig.hosts(sshconfig.with_host(mine, node)) == [node]
+
+
+def test_a_node_gets_the_alias_of_its_cluster_and_rank_if_that_is_free(tmp_path):
+    path = tmp_path / "config"
+    path.write_text("Host aws-train-2\n    User me\n")
+    node = replace(BOX, alias="", cluster="train", rank=1)
+    assert sshconfig.add(path, node) == "aws-train-1"
+    assert sshconfig.add(path, node) == "aws-train-1"
+    assert sshconfig.add(path, replace(node, instance_id="i-0other")) == "aws-gpu1"
+    assert sshconfig.add(path, replace(node, instance_id="i-0two", rank=2)) == "aws-gpu2"
+    assert sshconfig.add(path, replace(node, instance_id="i-0odd", cluster="a b")) == "aws-gpu3"
+    assert sshconfig.add(path, replace(node, instance_id="i-0alone", cluster=None)) == "aws-gpu4"
 
 
 @given(configs(), st.permutations(["i-0", "i-1", "i-2"]))
@@ -310,6 +322,16 @@ def test_only_drafts_of_ours_are_deleted(folder):
         kept[of_others.name] = ours
     sshconfig.add(path, BOX)
     assert set(os.listdir(folder)) == {"config", fresh.name, link.name, *kept}
+
+
+def test_several_hosts_are_added_in_one_edit_as_they_would_be_one_after_another(tmp_path):
+    together, apart = tmp_path / "together", tmp_path / "apart"
+    new = [replace(BOX, instance_id=f"i-{number}", alias="") for number in range(3)]
+    new.append(replace(BOX, instance_id="i-9", alias="aws-train-0"))
+    for path in (together, apart):
+        sshconfig.add(path, replace(BOX, instance_id="i-1", alias="aws-gpu4"))
+    assert sshconfig.add_all(together, new) == [sshconfig.add(apart, host) for host in new]
+    assert together.read_bytes() == apart.read_bytes()
 
 
 @pytest.mark.parametrize("kind", ["fifo", "socket", "folder", "device", "link to a fifo"])

@@ -10,8 +10,6 @@ from aws_bootstrap.tests.cloud import start_box
 
 REFUSED = {
     ("terminate", "aws-gpu1", "--everyone", "--yes"): ("--everyone has no effect with names.", "Leave out: --everyone"),
-    ("cleanup", "--everyone", "--yes"): ("--everyone has no effect without --include-ebs.", "Add: --include-ebs"),
-    ("cleanup", "--dry-run", "--everyone"): ("--everyone has no effect without --include-ebs.", "Add: --include-ebs"),
     ("cleanup", "--include-kept", "--yes"): (
         "--include-kept has no effect without --include-ebs.",
         "Add: --include-ebs",

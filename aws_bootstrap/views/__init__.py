@@ -1,11 +1,12 @@
 """What a person sees of each result. Functions from a result to text; no I/O."""
 
-from .. import next_clusters, next_power, next_runs, next_volumes  # noqa: F401 (they add their commands)
+from .. import next_clusters, next_jobs, next_power, next_runs, next_volumes  # noqa: F401 (they add their commands)
 from . import (
     access,
     cleanup,
     cluster,
     cluster_export,
+    cluster_job,
     cluster_launch,
     completion,
     config_report,
@@ -31,6 +32,7 @@ __all__ = [
     "cleanup",
     "cluster",
     "cluster_export",
+    "cluster_job",
     "cluster_launch",
     "completion",
     "config_report",

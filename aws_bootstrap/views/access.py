@@ -59,6 +59,8 @@ def _reach(reachable: bool | None) -> str:
 
 
 def _rule(rule: AccessRule) -> str:
+    if rule.created_by_us and rule.source == rule.security_group:
+        return "the other nodes of its cluster"
     words = rule.source
     if rule.source in ("0.0.0.0/0", "::/0"):
         words += style("  the whole internet", fg="yellow")

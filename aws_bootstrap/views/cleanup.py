@@ -6,7 +6,16 @@ from collections.abc import Iterable, Sequence
 
 from click import style
 
-from ..models import AliasAddress, AliasEntry, CleanupPlan, CleanupReport, DeletedVolume, VolumeEntry
+from ..models import (
+    AliasAddress,
+    AliasEntry,
+    CleanupPlan,
+    CleanupReport,
+    DeletedGroup,
+    DeletedVolume,
+    GroupEntry,
+    VolumeEntry,
+)
 from ..next_commands import next_commands, of_kept_volumes, of_stale
 from .costs import a_month
 from .text import aligned, heading, next_lines, other_owner, pairs, plural, regions_read, text, titled
@@ -22,6 +31,7 @@ def cleanup_plan(plan: CleanupPlan) -> str:
         _moves("Would add", plan.added),
         _moves("Would change", plan.updated),
         _orphans("Would delete", plan.orphan_volumes),
+        _groups("Would delete", (*plan.placement_groups, *plan.security_groups)),
     ]
     parts = [heading("Dry run: nothing was changed", "yellow")]
     parts += _found(changes, plan)
@@ -38,6 +48,7 @@ def cleanup_report(report: CleanupReport) -> str:
         _moves("Added", report.added),
         _moves("Changed", report.updated),
         _deletions(report.deleted_volumes),
+        _group_deletions((*report.placement_groups, *report.security_groups)),
     ]
     parts = _found(changes, report)
     if report.added:
@@ -107,6 +118,18 @@ def _deletions(volumes: tuple[DeletedVolume, ...]) -> list[str]:
     lines = _table(f"Deleted {plural(len(deleted), 'data volume')}", deleted)
     lines += _table(f"Could not delete {plural(len(failed), 'data volume')}", failed)
     return lines
+
+
+def _groups(verb: str, groups: Sequence[GroupEntry | DeletedGroup]) -> list[str]:
+    title = f"{verb} {plural(len(groups), 'group')} of clusters that have no node"
+    return _table(title, [[group.id, group.cluster_id, group.region] for group in groups])
+
+
+def _group_deletions(groups: Sequence[DeletedGroup]) -> list[str]:
+    failed = [group for group in groups if group.error]
+    rows = [[group.id, group.cluster_id, group.region, style(group.error or "", fg="red")] for group in failed]
+    lines = _groups("Deleted", [group for group in groups if group.deleted])
+    return lines + _table(f"Could not delete {plural(len(failed), 'group')}", rows)
 
 
 def _broken(instance_ids: tuple[str, ...]) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ..models import AliasAddress, AliasEntry, CleanupPlan, CleanupReport, DeletedVolume, VolumeEntry
+from ..models import AliasAddress, AliasEntry, CleanupPlan, CleanupReport, DeletedGroup, DeletedVolume, VolumeEntry
 from .costs import a_month
 from .table import Columns, Table, tables
 
@@ -29,6 +29,8 @@ def cleanup_plan_tables(plan: CleanupPlan) -> list[Table]:
     actions += _address_actions("add alias", plan.added)
     actions += _address_actions("update alias", plan.updated)
     actions += _volume_actions("delete volume", plan.orphan_volumes)
+    for group in (*plan.placement_groups, *plan.security_groups):
+        actions.append(Action("delete group", group.id, f"{group.cluster_id} in {group.region}"))
     actions += _skipped(plan)
     return [Table(_ACTIONS, actions)]
 
@@ -41,6 +43,8 @@ def cleanup_tables(report: CleanupReport) -> list[Table]:
     actions += _address_actions("alias updated", report.updated)
     for volume in report.deleted_volumes:
         actions.append(_deletion(volume))
+    for group in (*report.placement_groups, *report.security_groups):
+        actions.append(_group_deletion(group))
     actions += _skipped(report)
     return [Table(_ACTIONS, actions)]
 
@@ -73,6 +77,13 @@ def _deletion(volume: DeletedVolume) -> Action:
     if volume.error:
         return Action("not deleted", volume.volume_id, f"{size}: {volume.error}")
     return Action("volume deleted", volume.volume_id, size)
+
+
+def _group_deletion(group: DeletedGroup) -> Action:
+    what = f"{group.cluster_id} in {group.region}"
+    if group.error:
+        return Action("not deleted", group.id, f"{what}: {group.error}")
+    return Action("group deleted", group.id, what)
 
 
 def _skipped(result: CleanupPlan | CleanupReport) -> list[Action]:

@@ -117,6 +117,8 @@ def cleanup(plan: CleanupPlan) -> str:
     for volume in plan.orphan_volumes:
         where = f"{volume.size_gb} GB  in {volume.region}"
         lines.append(f"  delete {volume.volume_id}  {where}, {a_month(volume.monthly_cost_usd)}")
+    for group in (*plan.placement_groups, *plan.security_groups):
+        lines.append(f"  delete {group.id}  in {group.region}, of the cluster {group.cluster_id}, which has no node")
     if plan.orphan_volumes:
         lines.append("The data on these volumes will be lost permanently.")
     return "\n".join([*lines, "Proceed?"])

@@ -36,12 +36,20 @@ class BoxRules:
 
     @property
     def group_id(self) -> str | None:
-        """Return the security group for managed rules: the one that has any, else the box's first."""
+        """Return the security group for managed rules: the one that has any, else the box's first.
+
+        That of its cluster is not for them: it goes with the cluster.
+        """
+        of_cluster: set[str] = set()
         for rule in self.rules:
-            if rule.created_by_us:
+            if rule.is_within_cluster:
+                of_cluster.add(rule.group_id)
+            elif rule.created_by_us:
                 return rule.group_id
-        group_ids = self.box.instance.group_ids
-        return group_ids[0] if group_ids else None
+        for group_id in self.box.instance.group_ids:
+            if group_id not in of_cluster:
+                return group_id
+        return None
 
 
 @dataclass(frozen=True)
@@ -88,7 +96,7 @@ class Replacement:
         """Return whether the rule is revoked unless it allows one of the CIDRs."""
         if rule.rule_id in self.adopted:
             return True
-        if not rule.created_by_us:
+        if not rule.created_by_us or rule.is_within_cluster:
             return False
         return self.owners is None or rule.owner in self.owners
 

@@ -47,6 +47,8 @@ def at_address(app: App, host: Host, instance: Instance, config: LaunchConfig) -
         host,
         hostname=ec2.get_address(instance),
         region=instance.region,
+        cluster=instance.cluster,
+        rank=instance.rank,
         user=host.user or config.ssh_user or DEFAULT_USER,
         identity_file=host.identity_file or str(config.private_key),
         known_hosts=host.known_hosts or str(app.paths.known_hosts),
@@ -68,10 +70,10 @@ def hosts_to_add(app: App, inventory: Inventory, broken: Sequence[str], config: 
 
 
 def with_aliases(hosts: Iterable[Host], text: str) -> list[Host]:
-    """Return the hosts with the next free aliases of the text."""
+    """Return the hosts with free aliases: nodes with those of their cluster and rank, others with the next ones."""
     with_alias = []
     for host in hosts:
-        named = replace(host, alias=sshconfig.next_alias(text))
+        named = sshconfig.named(text, host)
         text = sshconfig.with_host(text, named)
         with_alias.append(named)
     return with_alias

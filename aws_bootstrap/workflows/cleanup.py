@@ -14,11 +14,21 @@ from .. import ec2, known_hosts, output, sshconfig
 from ..config import LaunchConfig
 from ..errors import BootstrapError, IncompleteError, Interrupted
 from ..invocation import PROGRAM
-from ..models import AliasEntry, CleanupPlan, CleanupReport, DeletedVolume, Resource, Volume, VolumeEntry
+from ..models import (
+    AliasEntry,
+    CleanupPlan,
+    CleanupReport,
+    DeletedGroup,
+    DeletedVolume,
+    GroupEntry,
+    Resource,
+    Volume,
+    VolumeEntry,
+)
 from ..parallel import gather, run_parallel
 from ..sshconfig import Host
-from . import alias_changes, costs, left_out
-from .inventory import Inventory, orphan_volumes, read, read_region
+from . import alias_changes, cleanup_groups, costs, left_out
+from .inventory import Inventory, orphan_volumes, read_region, read_with
 from .owners import find_owner, get_owner, is_yours
 from .unknown import Calls
 
@@ -77,7 +87,7 @@ class PlannedCleanup:
 def plan(app: App, options: CleanupOptions) -> PlannedCleanup:
     """Return what `apply` would do. Reads only; changes nothing."""
     text = sshconfig.read(app.paths.ssh_config)
-    inventory, caller = _read(app, options, sshconfig.hosts(text))
+    (inventory, groups), caller = _read(app, options, sshconfig.hosts(text))
     owner = None if options.everyone else caller
     broken = sshconfig.broken(text)
     stale = alias_changes.alias_entries(inventory.stale_hosts())
@@ -88,6 +98,9 @@ def plan(app: App, options: CleanupOptions) -> PlannedCleanup:
         without_alias = alias_changes.hosts_to_add(app, inventory, broken, options.config)
         new = alias_changes.with_aliases(without_alias, alias_changes.text_without(text, stale))
     to_delete, kept, others = _split_orphans(inventory, options, caller)
+    placement_groups, security_groups = cleanup_groups.without_nodes(
+        inventory, groups, caller, everyone=options.everyone
+    )
     if not options.include_ebs:
         left_out.warn_of_orphans(inventory.orphans(), caller)
     result = CleanupPlan(
@@ -103,18 +116,24 @@ def plan(app: App, options: CleanupOptions) -> PlannedCleanup:
         left_out=left_out.volumes(others, f"{PROGRAM} cleanup{options.flags} --everyone"),
         kept_volumes=kept,
         delete_kept_command=_delete_kept_command(options, kept),
+        placement_groups=placement_groups,
+        security_groups=security_groups,
         command=f"{PROGRAM} cleanup{options.flags}",
     )
     return PlannedCleanup(result, tuple(new), tuple(updated), owner)
 
 
-def _read(app: App, options: CleanupOptions, hosts: Sequence[Host]) -> tuple[Inventory, str | None]:
-    """Return the inventory, and the caller; None where it is unknown who calls, or makes no difference.
+def _read(
+    app: App, options: CleanupOptions, hosts: Sequence[Host]
+) -> tuple[tuple[Inventory, dict[str, cleanup_groups.GroupsRead]], str | None]:
+    """Return the inventory, the groups of clusters by region, and the caller.
+
+    That is None where it is unknown who calls, or makes no difference.
 
     Volumes are read before instances, so that each volume of a new box has its instance. BootstrapError
     `owner-unknown` if only the caller's volumes are to be deleted and it is unknown which they are.
     """
-    read_all = partial(read, app, options.regions, volumes="first", hosts=hosts)
+    read_all = partial(read_with, cleanup_groups.read, app, options.regions, hosts=hosts)
     if options.everyone:
         return read_all(), None
     find_caller = get_owner if options.include_ebs else find_owner
@@ -134,12 +153,22 @@ class CleanupProgress:
     added: list[Host] = field(default_factory=list)
     #: The outcome of each volume, by its id.
     volumes: dict[str, DeletedVolume] = field(default_factory=dict)
+    groups: dict[GroupEntry, DeletedGroup] = field(default_factory=dict)
 
     @property
     def has_changes(self) -> bool:
         """Return whether anything was changed, or may have been."""
-        deleted = any(volume.deleted for volume in self.volumes.values())
+        outcomes: list[DeletedVolume | DeletedGroup] = [*self.volumes.values(), *self.groups.values()]
+        deleted = any(outcome.deleted for outcome in outcomes)
         return bool(self.cleaned or self.updated or self.added or deleted or self.calls.unknown)
+
+    def note_group(self, entry: GroupEntry, outcome: DeletedGroup) -> None:
+        """Note what became of a group."""
+        self.groups[entry] = outcome
+
+    def _groups(self, planned: Iterable[GroupEntry]) -> tuple[DeletedGroup, ...]:
+        """Return what became of these groups, as far as that is noted."""
+        return tuple(self.groups[entry] for entry in planned if entry in self.groups)
 
     def report(self) -> CleanupReport:
         """Return what was done so far."""
@@ -154,6 +183,8 @@ class CleanupProgress:
             added=alias_changes.alias_addresses(self.added),
             updated=alias_changes.alias_addresses(self.updated),
             deleted_volumes=tuple(outcomes),
+            placement_groups=self._groups(self.planned.result.placement_groups),
+            security_groups=self._groups(self.planned.result.security_groups),
         )
 
 
@@ -163,12 +194,18 @@ def apply(app: App, planned: PlannedCleanup, options: CleanupOptions) -> Cleanup
     try:
         _edit_config(progress)
         _delete_orphans(progress)
+        cleanup_groups.delete(app, progress.calls, _planned_groups(planned), progress.note_group)
     except KeyboardInterrupt as exc:
         progress.calls.settle()
         raise _with_partial_report(progress, Interrupted.of(exc)) from exc
     except BootstrapError as exc:
         raise _with_partial_report(progress, exc) from exc
     return progress.report()
+
+
+def _planned_groups(planned: PlannedCleanup) -> tuple[GroupEntry, ...]:
+    """Return the groups to delete."""
+    return (*planned.result.placement_groups, *planned.result.security_groups)
 
 
 def _edit_config(progress: CleanupProgress) -> None:
@@ -203,6 +240,11 @@ def _with_partial_report(progress: CleanupProgress, cause: BootstrapError) -> Bo
         progress.volumes[volume.volume_id] = outcome
         if not outcome.deleted:
             remaining.append(Resource("volume", volume.volume_id, volume.region, billing=True))
+    for entry in _planned_groups(progress.planned):
+        progress.groups.setdefault(entry, cleanup_groups.undeleted(progress.calls, entry))
+        if not progress.groups[entry].deleted:
+            resource_type = "security-group" if entry.is_security_group else "placement-group"
+            remaining.append(Resource(resource_type, entry.id, entry.region, billing=False))
     hints = [error.hint, f"Complete the cleanup: {progress.planned.result.command}"]
     error.add_details(resources=tuple(remaining), hint="\n".join(filter(None, hints)))
     return error.attach_result(progress.report())

@@ -41,7 +41,7 @@ class Pricing:
         yours = is_yours(instance.owner, self.caller)
         of_box: list[CostItem] = []
         for item in items:
-            named = replace(item, instance_id=box.instance_id, ssh_alias=box.alias)
+            named = replace(item, instance_id=box.instance_id, ssh_alias=box.alias, cluster=instance.cluster)
             of_box.append(replace(named, owner=instance.owner, yours=yours))
         return of_box
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
@@ -31,7 +32,12 @@ def mount_volume(app: App, alias: str, volume: Volume, *, format_volume: bool = 
     client = app.aws.ec2(volume.region)
     if format_volume:
         _remove_format_tag(client, volume)
-    may_format = format_volume or _take_format_permission(client, volume)
+    may_format = format_volume or bool(take_format_permissions(client, [volume]))
+    mount_permitted(app, alias, volume, may_format=may_format)
+
+
+def mount_permitted(app: App, alias: str, volume: Volume, *, may_format: bool) -> None:
+    """Mount the volume at /data on the box, and format it if it may be and is empty. Errors are those of the other."""
     try:
         report, notes = app.ssh.mount_ebs_volume(alias, package(), volume.volume_id, format_if_empty=may_format)
     except VolumeUnformatted as exc:
@@ -54,22 +60,24 @@ def package() -> bytes:
     return tarball(contents)
 
 
-def _take_format_permission(client: EC2Client, volume: Volume) -> bool:
-    """Return whether this mount may format the volume. No later mount may.
+def take_format_permissions(client: EC2Client, volumes: Sequence[Volume]) -> set[str]:
+    """Return the ids of those of the volumes that this mount may format. No later mount may.
 
-    If it is uncertain that this call removed the tag, such as when its answer is lost, nothing is formatted.
+    If it is uncertain that this call removed a tag, such as when its answer is lost, nothing is formatted.
     """
-    if not volume.format_once:
-        return False
+    tagged = [volume for volume in volumes if volume.format_once]
+    if not tagged:
+        return set()
+    taken: set[str] = set()
+    reason = "it still exists, or another command removed it"
     try:
-        taken = ec2.revoke_format_permission(client, volume.volume_id)
-        reason = "it still exists, or another command removed it"
+        taken = ec2.revoke_format_permissions(client, [volume.volume_id for volume in tagged])
     except BootstrapError as exc:
-        taken = False
         reason = str(exc)
-    if not taken:
-        message = f"{volume.volume_id} will not be formatted. Could not remove its tag {TAG_FORMAT}: {reason}"
-        output.warn(message, code="volume-not-formatted", region=volume.region)
+    for volume in tagged:
+        if volume.volume_id not in taken:
+            message = f"{volume.volume_id} will not be formatted. Could not remove its tag {TAG_FORMAT}: {reason}"
+            output.warn(message, code="volume-not-formatted", region=volume.region)
     return taken
 
 
@@ -77,7 +85,7 @@ def _remove_format_tag(client: EC2Client, volume: Volume) -> None:
     """Remove the tag of a volume that the user agreed to format. BootstrapError if the tag remains."""
     if not volume.format_once:
         return
-    if not ec2.revoke_format_permission(client, volume.volume_id):
+    if not ec2.revoke_format_permissions(client, [volume.volume_id]):
         raise BootstrapError(f"Could not remove the tag {TAG_FORMAT} of {volume.volume_id}. Nothing was formatted.")
 
 
@@ -90,8 +98,16 @@ def in_report(volume: Volume | None, mounted: bool) -> EbsVolume | None:
 
 def find_for(client: EC2Client, instance_id: str) -> Volume | None:
     """Return the first data volume of an instance, if any."""
-    volumes = ec2.find_ebs_volumes_for_instance(client, instance_id)
-    return next(iter(volumes), None)
+    return find_for_all(client, [instance_id]).get(instance_id)
+
+
+def find_for_all(client: EC2Client, instance_ids: Sequence[str]) -> dict[str, Volume]:
+    """Return the first data volume of each of the instances that has one, by the instance's id."""
+    found: dict[str, Volume] = {}
+    for volume in ec2.find_ebs_volumes_for_instances(client, instance_ids):
+        if volume.instance_id:
+            found.setdefault(volume.instance_id, volume)
+    return found
 
 
 def attach_if_available(client: EC2Client, volume: Volume, instance_id: str) -> None:

@@ -34,11 +34,13 @@ def new_host(paths: Paths, instance: Instance | None, *, user: str, port: int, i
     address = _NO_ADDRESS
     region = None
     cluster = None
+    rank = None
     if instance:
         instance_id = instance.instance_id
         address = ec2.get_address(instance)
         region = instance.region
         cluster = instance.cluster
+        rank = instance.rank
     return Host(
         instance_id=instance_id,
         alias="",
@@ -49,6 +51,7 @@ def new_host(paths: Paths, instance: Instance | None, *, user: str, port: int, i
         port=port,
         region=region,
         cluster=cluster,
+        rank=rank,
     )
 
 
@@ -111,7 +114,7 @@ def _find_identity(app: App, config: LaunchConfig) -> Path:
 
 def ssh_port(rules: Iterable[IngressRule]) -> int:
     """Return the port that sshd listens on, as far as the rules of this tool show."""
-    ports = [rule.first_port for rule in rules if rule.created_by_us]
+    ports = [rule.first_port for rule in rules if rule.created_by_us and not rule.is_within_cluster]
     if not ports or SSH_PORT in ports:
         return SSH_PORT
     return ports[0]

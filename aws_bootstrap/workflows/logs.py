@@ -87,7 +87,8 @@ def _followed(app: App, host: Host, log: Log, tail: Tail) -> Run | None:
     write = app.console.pass_on if app.passes_streams else tail.take
     frames = Frames(write)
     try:
-        _read(app, host, log, frames)
+        with Sessions(app.ssh) as sessions:
+            read(app, sessions, host, log, frames)
     except KeyboardInterrupt as exc:
         raise Interrupted.of(exc, hint=_going_on(host, log, frames.known.get("id"))) from exc
     if "error" in frames.known:
@@ -109,23 +110,27 @@ def _going_on(host: Host, log: Log, run: str | None) -> str | None:
     return f"The run goes on. Follow it again: {PROGRAM} attach {host.alias} {name}".rstrip()
 
 
-def _read(app: App, host: Host, log: Log, frames: Frames) -> None:
-    """Read the log to its end. A connection that breaks is renewed; the log goes on from the same byte."""
+def read(app: App, sessions: Sessions, host: Host, log: Log, frames: Frames) -> None:
+    """Read the log to its end. A connection that breaks is renewed; the log goes on from the same byte.
+
+    SshError if the box does not answer any more, at the latest when the sessions are over.
+    """
     lost_at: float | None = None
-    with Sessions(app.ssh) as sessions:
-        while True:
-            before = frames.offset
-            try:
-                _read_once(sessions, host, log, frames)
-                return
-            except SshError as exc:
-                if not frames.known or not log.follow or log.source == "guardian":
-                    with hint_on_timeout(app, host):
-                        raise
-                if frames.offset != before:
-                    lost_at = None
-                lost_at = _again(host, exc, lost_at, app.ssh.clock)
-            app.ssh.sleep(_PAUSE_SECONDS)
+    while True:
+        before = frames.offset
+        try:
+            _read_once(sessions, host, log, frames)
+            return
+        except SshError as exc:
+            if sessions.is_over:
+                raise
+            if not frames.known or not log.follow or log.source == "guardian":
+                with hint_on_timeout(app, host):
+                    raise
+            if frames.offset != before:
+                lost_at = None
+            lost_at = _again(host, exc, lost_at, app.ssh.clock)
+        app.ssh.sleep(_PAUSE_SECONDS)
 
 
 def _again(host: Host, exc: SshError, lost_at: float | None, clock: Callable[[], float]) -> float:

@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
 
 def named_hosts(hosts: Sequence[Host], name: str) -> list[Host]:
-    """Return the hosts that the name means: that of a box, or those of a cluster by alias; none without one."""
+    """Return the hosts that the name means: of a box, or of the nodes of a cluster by rank; none without one."""
     host = sshconfig.find_in(hosts, name)
     if host:
         return [host]
     return sorted((host for host in hosts if host.cluster == name), key=_host_order)
 
 
-def _host_order(host: Host) -> tuple[int, str]:
-    """Return what to sort hosts by."""
-    return alias_order(host.alias)
+def _host_order(host: Host) -> tuple[int, tuple[int, str]]:
+    """Return what to sort nodes by."""
+    return host.rank or 0, alias_order(host.alias)
 
 
 class NamedBox(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from importlib.resources import files
@@ -16,6 +16,7 @@ from ..invocation import PROGRAM
 from ..models import BoxFailure, RegionFailure, Run, RunList, RunReport
 from ..parallel import map_parallel
 from ..ssh import ONCE, quoted
+from ..ssh_tunnel import Connection
 from ..sshconfig import Host
 from . import pick
 from .unreachable import hint_on_timeout
@@ -56,6 +57,22 @@ class NewRun:
     name: str | None = None
     #: `terminate`: end the box after it.
     then: str | None = None
+    #: Texts by the names of the files that it needs beside its log.
+    files: Mapping[str, str] = field(default_factory=dict)
+    #: Of which cluster's job it is a part: the cluster's `id`, and the box's `rank`; None for a run of one box.
+    cluster: Mapping[str, Any] | None = None
+
+    def spec(self) -> dict[str, Any]:
+        """Return what resources/runs/runs.py starts it by."""
+        return {
+            "command": self.command,
+            "folder": self.folder,
+            "name": self.name,
+            "then": self.then,
+            "files": dict(self.files),
+            "cluster": self.cluster,
+            "job": (RESOURCES / "job.py").read_text(),
+        }
 
 
 def program(what: str, spec: Mapping[str, Any]) -> bytes:
@@ -66,17 +83,10 @@ def program(what: str, spec: Mapping[str, Any]) -> bytes:
 
 def start(app: App, host: Host, new: NewRun) -> RunReport:
     """Start a run on a box. BootstrapError if it was not started; `ssh-lost` if that is unknown."""
-    spec = {
-        "command": new.command,
-        "folder": new.folder,
-        "name": new.name,
-        "then": new.then,
-        "job": (RESOURCES / "job.py").read_text(),
-    }
     unknown = f"It is not known whether it was started. See: {PROGRAM} ps {host.alias}"
     try:
         with hint_on_timeout(app, host):
-            answer = _ask(app, host, "start", spec, limit=_START_SECONDS)
+            answer = ask(app, host, "start", new.spec(), limit=_START_SECONDS)
     except SshError as exc:
         if exc.code == "ssh-lost":
             exc.add_details(hint=unknown)
@@ -132,14 +142,25 @@ def run_of(host: Host, about: Mapping[str, Any], now: float) -> Run:
     )
 
 
-def _ask(app: App, host: Host, what: str, spec: Mapping[str, Any], **settings: Any) -> dict[str, Any]:
+def ask(app: App, host: Host, what: str, spec: Mapping[str, Any], **settings: Any) -> dict[str, Any]:
     """Return what the box answers. BootstrapError if that is no answer."""
     done = app.ssh.run(host.alias, PYTHON, stdin=program(what, spec), **settings)
-    last_line = done.lines[-1] if done.lines else ""
+    return answer_of(host, done.lines, done.exit_code)
+
+
+def ask_over(connection: Connection, host: Host, what: str, spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the box answers over a connection that is open. Errors as those of `ask`."""
+    exit_code, output_bytes, _ = connection.run("bash", "--norc", "-c", PYTHON, stdin=program(what, spec))
+    return answer_of(host, output_bytes.decode(errors="replace").splitlines(), exit_code)
+
+
+def answer_of(host: Host, lines: Sequence[str], exit_code: int) -> dict[str, Any]:
+    """Return what the box has answered as its last line. SshError if that is no answer."""
+    last_line = lines[-1] if lines else ""
     try:
         answer: dict[str, Any] = json.loads(last_line)
     except ValueError as exc:
-        said = last_line or f"exit code {done.exit_code}"
+        said = last_line or f"exit code {exit_code}"
         raise SshError(f"{host.alias} did not answer as expected: {said}") from exc
     return answer
 
@@ -173,7 +194,7 @@ def listed(app: App, names: Sequence[str]) -> RunList:
 def _runs_of(app: App, host: Host) -> list[Run] | BootstrapError:
     """Return the runs of a box, or why they are unknown."""
     try:
-        answer = _ask(app, host, "list", {}, timeouts=ONCE, limit=_LIST_SECONDS)
+        answer = ask(app, host, "list", {}, timeouts=ONCE, limit=_LIST_SECONDS)
     except BootstrapError as exc:
         return exc
     if "error" in answer:

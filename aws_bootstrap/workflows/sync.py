@@ -33,6 +33,14 @@ _WATCH_SECONDS = 1.0
 _RECONNECT_SECONDS = 3.0
 
 
+def _ignore(text: str) -> None:
+    pass
+
+
+def _never(paths: tuple[str, ...]) -> bool:
+    return False
+
+
 @dataclass(frozen=True)
 class SyncOptions:
     """How to synchronize."""
@@ -63,16 +71,27 @@ def session(app: App, source: str, target: str, options: SyncOptions) -> Iterato
 class Sync:
     """One folder that follows another. `begin` first, `close` at the end."""
 
-    def __init__(self, app: App, host: Host, places: tuple[Place, Place], options: SyncOptions) -> None:
+    def __init__(
+        self,
+        app: App,
+        host: Host,
+        places: tuple[Place, Place],
+        options: SyncOptions,
+        connection: Connection | None = None,
+    ) -> None:
         self._app = app
         self._host = host
         self._source, self._target = places
         self._options = options
-        self._connection: Connection | None = None
+        #: One that is open already is the caller's, who closes it.
+        self._connection = connection
+        #: Whether other transfers go on beside this one: there is one line for them all then.
+        self._is_beside = connection is not None
 
     def begin(self) -> None:
         """Connect, check both sides, and create the target folder. BootstrapError if a side lacks something."""
-        self._connection = opened(self._host.alias, self._app.paths.ssh_flags)
+        if self._connection is None:
+            self._connection = opened(self._host.alias, self._app.paths.ssh_flags)
         on_box = self._target if self._target.is_on_box else self._source
         remote = probe(self._connection, on_box.path)
         if not remote.rsync:
@@ -92,10 +111,20 @@ class Sync:
         if self._connection is not None:
             self._connection.close()
 
-    def run(self, agrees: Callable[[tuple[str, ...]], bool]) -> SyncReport:
-        """Send what changed. With `delete`, delete what the source lacks, if `agrees` returns True for the paths."""
+    def files(self) -> tuple[str, ...]:
+        """Return the files of the source."""
+        return self._names(self._source)
+
+    def run(
+        self, agrees: Callable[[tuple[str, ...]], bool] = _never, names: tuple[str, ...] | None = None
+    ) -> SyncReport:
+        """Send what changed. With `delete`, delete what the source lacks, if `agrees` returns True for the paths.
+
+        `names`: the files of the source, where they are known.
+        """
         began = time.monotonic()
-        names = self._names(self._source)
+        if names is None:
+            names = self.files()
         surplus = self._surplus(names)
         transfer = self._send(names)
         changes = list(_changes(transfer))
@@ -233,10 +262,9 @@ class Sync:
             words = (os.path.abspath(source) + "/", ssh_copy.target(alias, target))
         stdin = b"\0".join(os.fsencode(name) for name in names)
         assert self._connection
+        show = _ignore if self._is_beside else Meter().show
         try:
-            sent = ssh_copy.rsync(
-                self._connection, words[:1], words[1], *options, stdin=stdin, on_progress=Meter().show
-            )
+            sent = ssh_copy.rsync(self._connection, words[:1], words[1], *options, stdin=stdin, on_progress=show)
         finally:
             output.live("")
         sent.errors += refused

@@ -6,7 +6,9 @@ import click
 
 from ..command import Group
 from .export import export
+from .jobs import attach, cancel, logs
 from .launch import launch
+from .run import run
 from .status import status
 from .terminate import terminate
 
@@ -19,12 +21,13 @@ def cluster() -> None:
     Examples:
       aws-bootstrap cluster launch --cluster-id train --nodes 2
       aws-bootstrap cluster status
+      aws-bootstrap cluster run --cluster-id train train.py
       aws-bootstrap cluster terminate train
     """
 
 
 # To add a command, write its file and add it here, in the order of use.
-COMMANDS: tuple[click.Command, ...] = (launch, status, terminate, export)
+COMMANDS: tuple[click.Command, ...] = (launch, status, run, logs, attach, cancel, terminate, export)
 
 for _command in COMMANDS:
     cluster.add_command(_command)

@@ -60,6 +60,6 @@ def export(ctx: click.Context, /, cluster_id: str, to: ExportTarget, script: str
     from ...workflows.cluster.export.facts import Job
 
     arguments = tuple(remote_words(ctx) or ())
-    job = Job(script or Job.script, arguments, given["nproc_per_node"])
+    job = Job(script or Job.script, arguments, given["nproc_per_node"], is_example=script is None)
     app = ctx.ensure_object(App)
     app.show(workflow.apply(app, cluster_id, to, job, given["regions"]))

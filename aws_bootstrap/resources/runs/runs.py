@@ -20,6 +20,8 @@ RUNS = HOME / ".aws-bootstrap/runs"
 GUARDIAN = Path("/usr/local/lib/aws-bootstrap/guardian.py")
 CHUNK = 65536
 LOOK_SECONDS = 0.2
+#: The file in the folder of a run that was stopped.
+STOPPED = "stopped"
 #: How often systemd is queried for a run that may have been killed.
 UNIT_SECONDS = 5.0
 #: Of a login, and of no use or no longer there when it has ended.
@@ -53,7 +55,7 @@ def start(spec):
     folder = HOME / folder
     if not folder.is_dir():
         raise Failure("not-found", f"there is no folder {folder}")
-    run = create(spec["name"])
+    run = create_job(spec["name"]) if spec.get("cluster") else create(spec["name"])
     about = {
         "id": run.name,
         "command": spec["command"],
@@ -62,6 +64,7 @@ def start(spec):
         "started": time.time(),
         "ended": None,
         "exit_code": None,
+        "cluster": spec.get("cluster"),
     }
     write(run / "run.json", about)
     (run / "log").touch()
@@ -78,6 +81,9 @@ def start(spec):
         shutil.rmtree(run)
         said = done.stdout.decode(errors="replace").strip()
         raise Failure("no-systemd", f"systemd-run did not start it: {said or done.returncode}")
+    if (run / STOPPED).exists():
+        stop_unit(run.name)
+        raise Failure("stopped", f"the run {run.name} was stopped while it was started")
     return about
 
 
@@ -103,6 +109,19 @@ def create(name):
             number += 1
 
 
+def create_job(name):
+    """Create the folder of a part of a cluster's job. There is one job at a time, since it uses all GPUs of a box."""
+    RUNS.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for about in runs()["runs"]:
+        if about.get("cluster") and about["state"] == "running":
+            raise Failure("job-running", f"the job {about['id']} is running")
+    try:
+        (RUNS / name).mkdir(mode=0o700)
+    except FileExistsError:
+        raise Failure("run-exists", f"there is a run {name} already, or it was stopped") from None
+    return RUNS / name
+
+
 def environment():
     """Return the variables of this login, whose shell has read its files: ~/venv is on the PATH."""
     kept = {name: value for name, value in os.environ.items() if not OF_LOGIN.fullmatch(name)}
@@ -117,6 +136,32 @@ def write(path, value):
     with open(handle, "w") as file:
         json.dump(value, file)
     draft.replace(path)
+
+
+# --- stop --------------------------------------------------------------------------------------------------
+
+
+def stop(spec):
+    """Stop a run, and wait until it has ended. Return it, null if there is none. It does not start later either."""
+    if "/" in spec["run"]:
+        raise Failure("not-found", f"there is no run {spec['run']}")
+    run = RUNS / spec["run"]
+    run.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (run / STOPPED).touch()  # a start that is under way finds it, whichever of the two comes first
+    stop_unit(run.name)
+    if is_active(run.name):
+        raise Failure("failed", f"the run {run.name} goes on")
+    about = None
+    if (run / "run.json").exists():
+        about = read(run)
+    return {"run": about, "now": time.time()}
+
+
+def stop_unit(name):
+    """Have systemd stop a run: it sends SIGTERM, after 90 s SIGKILL."""
+    words = ["sudo", "-n", shutil.which("systemctl") or "systemctl", "stop", unit(name)]
+    nothing = subprocess.DEVNULL
+    subprocess.run(words, stdin=nothing, stdout=nothing, stderr=nothing)
 
 
 # --- list --------------------------------------------------------------------------------------------------
@@ -301,9 +346,9 @@ def journal(spec):
 
 
 def main(what, spec):
-    """Do one of the three, and print its result as a line."""
+    """Do one of the four, and print its result as a line."""
     try:
-        result = {"start": start, "list": lambda _: runs(), "logs": logs}[what](spec)
+        result = {"start": start, "stop": stop, "list": lambda _: runs(), "logs": logs}[what](spec)
     except Failure as failure:
         result = {"error": {"code": failure.code, "message": str(failure)}}
     except OSError as error:

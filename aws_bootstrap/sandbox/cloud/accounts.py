@@ -28,6 +28,7 @@ _TAGGABLE = {
     "ec2:CreateVolume": ("volume",),
     "ec2:CreateKeyPair": ("key-pair",),
     "ec2:ImportKeyPair": ("key-pair",),
+    "ec2:CreatePlacementGroup": ("placement-group",),
     "ec2:CreateSecurityGroup": ("security-group",),
     "ec2:AuthorizeSecurityGroupIngress": ("security-group-rule",),
     "ec2:AuthorizeSecurityGroupEgress": ("security-group-rule",),

@@ -6,13 +6,13 @@ import argparse
 import os
 import platform
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from aws_bootstrap.tests.bench import aws_rows, startup
+from aws_bootstrap.tests.bench import aws_rows, cluster_rows, startup, timeline
 from aws_bootstrap.tests.bench.measure import Result, Row, measure
 
 
@@ -32,6 +32,7 @@ GROUPS: dict[str, Group] = {
     "startup": Group(startup.rows, 15, startup.rows),
     "aws": Group(aws_rows.rows, 9, partial(aws_rows.rows, scale=aws_rows.SMALL)),
     "waits": Group(aws_rows.waiting_rows, 3, partial(aws_rows.waiting_rows, scale=aws_rows.SMALL)),
+    "cluster": Group(cluster_rows.rows, 3, partial(cluster_rows.rows, scale=cluster_rows.SMALL)),
 }
 
 HEADINGS = ["what", "unit", "tool", "floor", "tool ÷ floor", "target", "met"]
@@ -45,10 +46,17 @@ def main(words: Sequence[str]) -> None:
     parser.add_argument("--rounds", type=int, help=f"the table shows the medians of so many (default: {rounds})")
     parser.add_argument("--small", action="store_true", help="small accounts that answer at once, to try the benchmark")
     parser.add_argument("--python", type=Path, default=Path(sys.executable), help="measure the program beside it")
+    parser.add_argument(
+        "--timeline", action="store_true", help="show where the time of cluster launch goes, in place of the rows"
+    )
     given = parser.parse_args(words)
     for unknown in set(given.groups) - set(GROUPS):
         parser.error(f"no group {unknown}; groups: {', '.join(GROUPS)}")
     print(_machine(), file=sys.stderr)
+    if given.timeline:
+        scale = cluster_rows.SMALL if given.small else cluster_rows.FULL
+        _show_table(timeline.timeline(given.python.absolute(), scale))
+        return
     print(_line(HEADINGS))
     print("|" + "---|" * len(HEADINGS), flush=True)
     for name in given.groups or GROUPS:
@@ -61,6 +69,14 @@ def main(words: Sequence[str]) -> None:
 def _show(results: Sequence[Result]) -> None:
     for result in results:
         print(_line(result.cells()), flush=True)
+
+
+def _show_table(table: Iterable[Sequence[str]]) -> None:
+    """Print a table whose first row is its heading."""
+    for number, cells in enumerate(table):
+        print(_line(cells), flush=True)
+        if number == 0:
+            print("|" + "---|" * len(cells))
 
 
 def _line(cells: Sequence[str]) -> str:

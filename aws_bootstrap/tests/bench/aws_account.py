@@ -47,15 +47,20 @@ class Account:
     def run(self, program: Sequence[str]) -> AwsCost:
         """Run the program in the account as it was at its start. RuntimeError if it fails."""
         self.post("/reset")
-        (self.folder / "ssh-config").unlink(missing_ok=True)
+        self.forget()
         return self.run_on(program)
+
+    def forget(self) -> None:
+        """Remove what programs have written about boxes, which do not exist any longer."""
+        (self.folder / "ssh-config").unlink(missing_ok=True)
+        (self.folder / ".aws-bootstrap" / "known_hosts").unlink(missing_ok=True)
 
     def run_on(self, program: Sequence[str]) -> AwsCost:
         """Run the program in the account as it is."""
         cost = cost_of(program, self.environment)
         ended_at = time.time()
-        calls = self._get("/log")
-        box = self._get("/box")
+        calls = self.get("/log")
+        box = self.get("/box")
         after_open = ended_at - box["opened_at"] if box["opened_at"] else 0.0
         return AwsCost(
             **asdict(cost),
@@ -69,7 +74,8 @@ class Account:
         """Tell the stand-in to do something, as its module lists it."""
         urllib.request.urlopen(f"{self.url}{path}", data=b"", context=self._tls).close()
 
-    def _get(self, path: str) -> Any:
+    def get(self, path: str) -> Any:
+        """Return what the stand-in says of itself, as its module lists it."""
         with urllib.request.urlopen(f"{self.url}{path}", context=self._tls) as reply:
             return json.load(reply)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -43,6 +44,49 @@ class Call:
                 return self.values(key.replace(".Name", ".Value"))
         return []
 
+    def tags(self, resource_type: str = "") -> dict[str, str]:
+        """Return the tags for new resources of that type; without a type those that the call itself is about."""
+        prefix = ""
+        for key, value in self.parameters.items():
+            if key.endswith(".ResourceType") and value == resource_type:
+                prefix = key.removesuffix("ResourceType")
+        tags: dict[str, str] = {}
+        for key, value in self.parameters.items():
+            if key.startswith(f"{prefix}Tag.") and key.endswith(".Key"):
+                tags[value] = self.parameters.get(key.removesuffix("Key") + "Value", "")
+        return tags
+
+
+class Refused(Exception):
+    """The call is answered with an error of EC2."""
+
+    def __init__(self, code: str, message: str, *, status: int = 400) -> None:
+        super().__init__(message)
+        self.code = code
+        self.status = status
+
+    def body(self) -> str:
+        """Return the body of the answer."""
+        error = xml({"Errors": {"Error": {"Code": self.code, "Message": str(self)}}, "RequestID": "0"})
+        return f'<?xml version="1.0" encoding="UTF-8"?>\n<Response>{error}</Response>'
+
+
+@dataclass
+class Launched:
+    """The boxes that a launch has started, and what it has created for them."""
+
+    #: In seconds since the epoch.
+    at: float
+    region: str
+    count: int
+    #: Of the call that started them.
+    tags: dict[str, str]
+    #: Of later calls, by the id of the instance.
+    later_tags: dict[str, dict[str, str]] = field(default_factory=dict)
+    #: The data volumes, by id.
+    volumes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
 
 @dataclass
 class World:
@@ -55,8 +99,8 @@ class World:
     #: When the boxes of a region were terminated.
     terminated_at: dict[str, float] = field(default_factory=dict)
     deleted: set[str] = field(default_factory=set)
-    #: When a box was launched.
-    launched_at: float | None = None
+    #: What was launched; None before that.
+    launched: Launched | None = None
 
     def numbers(self, region: str) -> range:
         """Return the numbers of the region's boxes."""
@@ -86,7 +130,8 @@ def ec2_answer(action: str, content: dict[str, Any]) -> str:
     return f'<?xml version="1.0" encoding="UTF-8"?>\n<{action}Response {_EC2}>{inner}</{action}Response>'
 
 
-def _tag_set(tags: dict[str, str]) -> list[dict[str, str]]:
+def tag_set(tags: dict[str, str]) -> list[dict[str, str]]:
+    """Return tags as an answer has them."""
     return [{"key": key, "value": value} for key, value in tags.items()]
 
 
@@ -184,7 +229,7 @@ def instance(world: World, region: str, number: int) -> dict[str, Any]:
         "instanceLifecycle": "spot",
         "spotInstanceRequestId": f"sir-{number:08x}",
         "clientToken": f"00000000-0000-0000-0000-{number:012x}",
-        "tagSet": _tag_set({"Name": f"box-{number}", **_CREATED_BY}),
+        "tagSet": tag_set({"Name": f"box-{number}", **_CREATED_BY}),
         "hypervisor": "xen",
         "networkInterfaceSet": [interface],
         "ebsOptimized": False,
@@ -260,7 +305,7 @@ def _volume(world: World, region: str, number: int, volume_id: str, *, is_root: 
         "status": state,
         "createTime": "2026-01-01T00:00:00.000Z",
         "attachmentSet": attachments,
-        "tagSet": _tag_set(tags),
+        "tagSet": tag_set(tags),
         "volumeType": "gp3",
         "iops": 3000,
         "throughput": 125,
@@ -309,6 +354,7 @@ def _instance_types(world: World, call: Call) -> str:
         "memoryInfo": {"sizeInMiB": 16384},
         "processorInfo": {"supportedArchitectures": ["x86_64"]},
         "gpuInfo": {"gpus": [gpu], "totalGpuMemoryInMiB": 16384},
+        "placementGroupInfo": {"supportedStrategies": ["cluster", "partition", "spread"]},
     }
     return ec2_answer(call.action, {"instanceTypeSet": [described]})
 
@@ -399,6 +445,7 @@ ANSWERS: dict[str, Callable[[World, Call], str]] = {
     "DescribeVpcs": _vpcs,
     "DescribeSecurityGroups": _nothing("securityGroupInfo"),
     "DescribeKeyPairs": _nothing("keySet"),
+    "DescribePlacementGroups": _nothing("placementGroupSet"),
     "GetCallerIdentity": _caller_identity,
     "GetServiceQuota": _quota,
     "GetAWSDefaultServiceQuota": _quota,

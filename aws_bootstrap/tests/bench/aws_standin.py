@@ -1,13 +1,13 @@
 """AWS on loopback, for measurements: a fixed time a call, connections that stay open, TLS, many boxes, a log of calls.
 
 The answers are written down here instead of computed by moto, whose work would compete with the program that is
-measured. It keeps no state but what `terminate` needs: when the boxes of a region were terminated, and which volumes
-are gone.
+measured. It keeps no state but what `terminate` needs (when the boxes of a region were terminated, and which volumes
+are gone), and what a launch has started. Calls are throttled as EC2 throttles them.
 
     python -m aws_bootstrap.tests.bench.aws_standin --boxes 100 --regions 17 --delay-ms 80
 
 prints its address and answers until its standard input ends. `GET /log` returns the calls, `POST /reset` forgets them
-and brings back every box. `GET /box` says when the SSH port of the launched box opened, and how many connections it
+and brings back every box. `GET /box` says when the SSH port of the launched boxes opened, and how many connections they
 had; `POST /box` opens it.
 """
 
@@ -28,10 +28,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
 from . import aws_answers, aws_launch
-from .aws_answers import Call, World
+from .aws_answers import Call, Refused, World
+from .throttling import Throttle
 
 if TYPE_CHECKING:
-    from .box_standin import Box
+    from .box_standin import Boxes
 
 #: As in `Credential=AKIA/20260101/us-west-2/ec2/aws4_request`.
 _SCOPE = re.compile(r"Credential=[^/]+/\d+/([^/]+)/([^/]+)/")
@@ -51,6 +52,8 @@ class LoggedCall:
     connection: int
     #: How many calls were under way with it.
     in_flight: int
+    #: The code of the error that it was answered with.
+    error: str | None = None
 
 
 @dataclass
@@ -59,33 +62,40 @@ class Standin:
 
     world: World
     delay: float
-    #: The box that a launch starts; None: nothing answers there.
-    box: Box | None = None
+    #: The boxes that a launch starts; None: nothing answers there.
+    box: Boxes | None = None
     calls: list[LoggedCall] = field(default_factory=list)
     #: Answers that are the same each time, by action, region and parameters.
     _kept: dict[tuple[str, str, str], str] = field(default_factory=dict)
+    _throttle: Throttle = field(default_factory=Throttle)
     _in_flight: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def answer(self, call: Call, connection: int) -> str:
-        """Return the body of the answer, after the time that a call takes, and log the call."""
+    def answer(self, call: Call, connection: int) -> tuple[int, str]:
+        """Return the status and the body of the answer, after the time that a call takes, and log the call."""
         begun = time.time()
         with self._lock:
             self._in_flight += 1
-            self.calls.append(LoggedCall(begun, call.region, call.action, connection, self._in_flight))
+            in_flight = self._in_flight
+        error = None
         try:
-            body = self._body(call)
-            time.sleep(max(0.0, begun + self.delay - time.time()))
-            return body
-        finally:
-            with self._lock:
-                self._in_flight -= 1
+            self._throttle.take(call)
+            answer = 200, self._body(call)
+        except Refused as exc:
+            error = exc.code
+            answer = exc.status, exc.body()
+        with self._lock:
+            self.calls.append(LoggedCall(begun, call.region, call.action, connection, in_flight, error))
+        time.sleep(max(0.0, begun + self.delay - time.time()))
+        with self._lock:
+            self._in_flight -= 1
+        return answer
 
     def _body(self, call: Call) -> str:
         """Return the body, written once where nothing has been terminated in the region."""
         if call.action in aws_launch.CHANGES:
             return self._launch(call)
-        if self.world.launched_at and call.action in aws_launch.LAUNCHED:
+        if self.world.launched and call.action in aws_launch.LAUNCHED:
             return aws_launch.LAUNCHED[call.action](self.world, call)
         answer = aws_answers.ANSWERS[call.action]
         if call.region in self.world.terminated_at or call.action in aws_answers.CHANGES:
@@ -107,7 +117,8 @@ class Standin:
         self.calls.clear()
         self.world.terminated_at.clear()
         self.world.deleted.clear()
-        self.world.launched_at = None
+        self.world.launched = None
+        self._throttle.reset()
         if self.box:
             self.box.close()
 
@@ -146,8 +157,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._reply(_JSON, "{}")
             return
         call = self._call(content)
-        body = self.standin.answer(call, self.client_address[1])
-        self._reply(_JSON if call.is_json else _XML, body)
+        status, body = self.standin.answer(call, self.client_address[1])
+        self._reply(_JSON if call.is_json else _XML, body, status)
 
     def _call(self, content: str) -> Call:
         scope = _SCOPE.search(self.headers.get("Authorization", ""))
@@ -158,9 +169,9 @@ class _Handler(BaseHTTPRequestHandler):
         parameters = dict(parse_qsl(content, keep_blank_values=True))
         return Call(region, parameters["Action"], parameters)
 
-    def _reply(self, content_type: str, body: str) -> None:
+    def _reply(self, content_type: str, body: str, status: int = 200) -> None:
         encoded = body.encode()
-        self.send_response_only(200)
+        self.send_response_only(status)
         self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(encoded)))
         self.end_headers()
@@ -207,16 +218,17 @@ def main() -> None:
     parser.add_argument("--volumes", type=int, default=0, help="so many boxes have a data volume")
     parser.add_argument("--delay-ms", type=float, default=80)
     parser.add_argument("--detach", type=float, default=0, help="seconds until a terminated box's volumes are detached")
-    parser.add_argument("--box-port", type=int, help="the SSH port of the box that a launch starts")
+    parser.add_argument("--box-port", type=int, help="the SSH port of the boxes that a launch starts")
     parser.add_argument("--box-opens", type=float, default=0, help="seconds from RunInstances until it opens")
+    parser.add_argument("--box-setup", type=float, default=0, help="seconds that a setup of a box takes")
     parser.add_argument("--certificate", help="speak TLS with this certificate and key")
     chosen = parser.parse_args()
     world = World(chosen.boxes, chosen.regions, chosen.volumes, chosen.detach)
     standin = Standin(world, chosen.delay_ms / 1000)
     if chosen.box_port:
-        from .box_standin import Box  # asyncssh, which takes a while
+        from .box_standin import Boxes  # asyncssh, which takes a while
 
-        standin.box = Box(world, chosen.box_port, chosen.box_opens)
+        standin.box = Boxes(world, chosen.box_port, chosen.box_opens, chosen.box_setup)
     serving = server(standin, chosen.certificate)
     threading.Thread(target=serving.serve_forever, args=(0.05,), daemon=True).start()
     scheme = "https" if chosen.certificate else "http"

@@ -12,7 +12,9 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
+
+from .peaks import Peaks
 
 #: Runs a program once, and returns what has the figures of that run as attributes.
 Run = Callable[[], Any]
@@ -33,18 +35,26 @@ class Cost:
     peak_mib: float
 
 
-def cost_of(words: Sequence[str], environ: Mapping[str, str]) -> Cost:
+def cost_of(
+    words: Sequence[str],
+    environ: Mapping[str, str],
+    *,
+    stdout: IO[bytes] | int = subprocess.DEVNULL,
+    peaks: Peaks | None = None,
+) -> Cost:
     """Run the program to its end, in this environment. RuntimeError if it fails."""
     began = time.perf_counter()
     with tempfile.TemporaryFile() as stderr:
-        process = subprocess.Popen(
-            words, env=environ, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=stderr
-        )
+        process = subprocess.Popen(words, env=environ, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr)
         timer = threading.Timer(_LONGEST, process.kill)
         timer.start()
+        if peaks:
+            peaks.watch(process.pid)
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - began
         timer.cancel()
+        if peaks:
+            peaks.stop()
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
             stderr.seek(0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import secrets
+import sys
 import time
 from collections.abc import Callable
 from functools import partial
@@ -104,9 +105,19 @@ class Job:
 
     def losses(self) -> dict[int, float]:
         """Return the losses by step, from the log of the first node."""
-        return {int(step): float(loss) for step, loss in re.findall(r"step (\d+) loss (\S+)", self.log(self.ranks[0]))}
+        return losses(self.log(self.ranks[0]))
 
     def resumed_after(self) -> int:
         """Return after which step the training has continued."""
         (step,) = re.findall(r"continue after step (\d+)", self.log(self.ranks[0]))
         return int(step)
+
+
+def losses(log: str) -> dict[int, float]:
+    """Return the losses by step that the example has printed."""
+    return {int(step): float(loss) for step, loss in re.findall(r"step (\d+) loss (\S+)\n", log)}
+
+
+def figure(text: str) -> None:
+    """Print something measured."""
+    sys.stderr.write(f"\n[{text}]\n")

@@ -9,7 +9,6 @@ import itertools
 import json
 import os
 import shlex
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from aws_bootstrap.tests.box.jobs import GANG, Job
+from aws_bootstrap.tests.box.jobs import GANG, Job, figure
 from aws_bootstrap.tests.box.machines import Network, until
 from aws_bootstrap.tests.box.nodes import ContainerCluster
 
@@ -76,11 +75,6 @@ def slow(cluster: ContainerCluster, **spec: Any) -> Job:
     job = training(cluster, "--slow", "0.3", **spec).start()
     job.wait_for(12)
     return job
-
-
-def figure(text: str) -> None:
-    """Print something measured."""
-    sys.stderr.write(f"\n[{text}]\n")
 
 
 def after(what: Callable[[], object], job: Job, ranks: list[int]) -> float:

@@ -99,7 +99,7 @@ class Box:
 
     def __init__(self, network: Network, number: int) -> None:
         """Name a box; it is not started yet."""
-        self.network, self.address = network, f"10.99.0.{number}"
+        self.network, self.number, self.address = network, number, f"10.99.0.{number}"
         self.folder = network.scratch / f"box-{number}"
         self.folder.mkdir()
         self.process: subprocess.Popen | None = None
@@ -134,16 +134,28 @@ class Container(Box):
     #: The folders of the cache that its root has, the uppermost first.
     layers: tuple[str, ...] = ("rootfs",)
 
+    @property
+    def machine(self) -> str:
+        """Return its name as a container, which that of its network interface outside has in it."""
+        return f"box-{self.number}"
+
     def prepare(self, root: Path) -> None:
         """Write the files that this box alone has, before its first boot."""
+        network = root / "etc" / "systemd" / "network"
+        network.mkdir(parents=True)
+        addresses = "\n".join(f"Address={address}" for address in self.interface)
+        link = f"[Match]\nName=host0\n[Network]\n{addresses}\nLinkLocalAddressing=no\n"
+        (network / "10-host0.network").write_text(link)
+
+    @property
+    def interface(self) -> tuple[str, ...]:
+        """Return the addresses of its network interface, with the lengths of their prefixes."""
+        return (f"{self.address}/16",)
 
     def start(self) -> Container:
         """Boot it and wait for ssh."""
         upper, work, root = (self.folder / name for name in ("upper", "work", "root"))
         if not root.exists():
-            (upper / "etc" / "systemd" / "network").mkdir(parents=True)
-            link = f"[Match]\nName=host0\n[Network]\nAddress={self.address}/16\nLinkLocalAddressing=no\n"
-            (upper / "etc" / "systemd" / "network" / "10-host0.network").write_text(link)
             self.prepare(upper)
             work.mkdir()
             root.mkdir()
@@ -163,7 +175,7 @@ class Container(Box):
             *self.network.inside,
             "systemd-nspawn",
             *flags,
-            f"--machine=box-{self.address.split('.')[-1]}",
+            f"--machine={self.machine}",
         )
         with (self.folder / "console").open("ab") as console:
             boot = (*words, "-D", str(root), "--console=read-only", "--boot")
@@ -176,7 +188,7 @@ class Container(Box):
 
         Containers that systemd has not registered would share one, and with it their units.
         """
-        group = Path("/sys/fs/cgroup", f"{self.network.name}-{self.address.split('.')[-1]}")
+        group = Path("/sys/fs/cgroup", f"{self.network.name}-{self.number}")
         group.mkdir(exist_ok=True)
         return ("sh", "-c", f'echo $$ >{group}/cgroup.procs && exec "$@"', "sh")
 
@@ -199,7 +211,6 @@ class Vm(Box):
     def __init__(self, network: Network, number: int) -> None:
         """Name a machine and give it a copy-on-write root disk."""
         super().__init__(network, number)
-        self.number = number
         self.volumes: dict[str, Path] = {}
         kit = network.cache / "kit"
         command(

@@ -1,10 +1,13 @@
 # shellcheck shell=bash
 # The mounts that the boxes of the tests need, and `tests`. Sourced inside the namespaces that build.sh makes.
 
-# tests PYTHON FILE [PYTEST ARGUMENTS]: run the tests of a file of this folder.
+# tests PYTHON FILES [PYTEST ARGUMENTS]: run the tests of one file of this folder, or of several with spaces between.
 tests() {
-  "$1" -m pytest -q -s --noconftest -p no:cacheprovider -o addopts= --import-mode=importlib \
-    "$(dirname "${BASH_SOURCE[0]}")/$2.py" "${@:3}"
+  local name files=()
+  for name in $2; do
+    files+=("$(dirname "${BASH_SOURCE[0]}")/$name.py")
+  done
+  "$1" -m pytest -q -s --noconftest -p no:cacheprovider -o addopts= --import-mode=importlib "${files[@]}" "${@:3}"
 }
 
 mount -t tmpfs tmpfs /run/netns || exit 1

@@ -32,23 +32,21 @@ class Node(Container):
     layers = ("nodes", "rootfs")
 
     @property
-    def machine(self) -> str:
-        """Return the name of the container, which that of its network interface outside has in it."""
-        return f"box-{self.address.rpartition('.')[2]}"
-
-    @property
-    def instance_id(self) -> str:
-        """Return an id that its address gives."""
-        return f"i-{int(self.address.rpartition('.')[2]):017x}"
+    def private_address(self) -> str:
+        """Return its address among the nodes."""
+        return self.address
 
     def prepare(self, root: Path) -> None:
-        """Write its name, and the folder of the user's code."""
-        name = "ip-" + self.address.replace(".", "-")
+        """Write its name."""
+        super().prepare(root)
+        name = "ip-" + self.private_address.replace(".", "-")
         (root / "etc" / "hostname").write_text(f"{name}\n")
-        (root / "etc" / "hosts").write_text(f"127.0.0.1 localhost\n{self.address} {name}\n")
-        home = root / "home" / "ubuntu"
-        shutil.copytree(EXAMPLES, home / "code", ignore=shutil.ignore_patterns("__pycache__"))
-        command("chown", "-R", "--reference", self.network.cache / "nodes" / "home" / "ubuntu", home)
+        (root / "etc" / "hosts").write_text(f"127.0.0.1 localhost\n{self.private_address} {name}\n")
+
+    @property
+    def is_running(self) -> bool:
+        """Return whether its container runs."""
+        return self.process is not None and self.process.poll() is None
 
     def set_link(self, *state: str) -> None:
         """Change its network interface outside. `down`: the box loses the carrier. `nomaster`: it notices nothing."""
@@ -61,7 +59,7 @@ class Node(Container):
 
     def processes(self) -> list[Process]:
         """Return the processes of the box, seen from outside: that works without a network, too."""
-        if not self.process or self.process.poll() is not None:
+        if not self.process or not self.is_running:
             return []
         (first,) = command("ps", "-o", "pid=", "--ppid", str(self.process.pid)).split()
         space = os.readlink(f"/proc/{first}/ns/pid")
@@ -76,6 +74,22 @@ class Node(Container):
         return found
 
 
+class CodeNode(Node):
+    """A node that has the user's code already, and an instance id that its number gives."""
+
+    @property
+    def instance_id(self) -> str:
+        """Return the id."""
+        return f"i-{self.number:017x}"
+
+    def prepare(self, root: Path) -> None:
+        """Write the code as well."""
+        super().prepare(root)
+        home = root / "home" / "ubuntu"
+        shutil.copytree(EXAMPLES, home / "code", ignore=shutil.ignore_patterns("__pycache__"))
+        command("chown", "-R", "--reference", self.network.cache / "nodes" / "home" / "ubuntu", home)
+
+
 def _text(path: Path) -> str:
     return path.read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
 
@@ -86,7 +100,7 @@ class ContainerCluster:
     def __init__(self, network: Network, cluster_id: str, size: int, numbers: Iterator[int]) -> None:
         """Boot the nodes, all at the same time. `numbers` gives each an address of its own."""
         self.network, self.cluster_id, self.numbers = network, cluster_id, numbers
-        self.nodes: dict[int, Node] = {}
+        self.nodes: dict[int, CodeNode] = {}
         folder = network.scratch / f"client-{cluster_id}"
         folder.mkdir()
         self.settings: Mapping[str, str] = {
@@ -97,10 +111,10 @@ class ContainerCluster:
         self.app = App(paths=Paths(self.settings))
         self.each(self.boot, list(range(size)))
 
-    def boot(self, rank: int) -> Node:
+    def boot(self, rank: int) -> CodeNode:
         """Boot a new box at this rank, in place of one that there was. Nothing of that is on it."""
         former = self.nodes.get(rank)
-        node = Node(self.network, next(self.numbers))
+        node = CodeNode(self.network, next(self.numbers))
         node.start()
         self.nodes[rank] = node
         paths = self.app.paths
@@ -129,9 +143,9 @@ class ContainerCluster:
         return found
 
     @property
-    def running(self) -> dict[int, Node]:
+    def running(self) -> dict[int, CodeNode]:
         """Return the nodes that run."""
-        return {rank: node for rank, node in self.nodes.items() if node.process and node.process.poll() is None}
+        return {rank: node for rank, node in self.nodes.items() if node.is_running}
 
     def each(self, do: Callable[[int], T], ranks: list[int] | None = None) -> dict[int, T]:
         """Do this for each node that runs, at the same time, inside their network. The results by rank."""

@@ -9,8 +9,8 @@ set -euo pipefail
 root=$1 key=$2 certificate=$3 kit=$4
 MIRROR=10.99.0.1
 PACKAGES=(
-  ca-certificates curl dbus e2fsprogs iproute2 kmod libpam-systemd netbase openssh-server procps python3 sudo systemd systemd-sysv udev
-  linux-image-cloud-amd64 fish tcsh zsh
+  ca-certificates curl dbus e2fsprogs iproute2 kmod libpam-systemd netbase openssh-server procps python3 rsync sudo
+  systemd systemd-sysv udev linux-image-cloud-amd64 fish tcsh zsh
 )
 
 rm -rf "$root" "$kit"

@@ -74,6 +74,8 @@ class Bench:
         self.sandbox.regions(*REGIONS)
         self.worlds: dict[str, Facts] = {}
         self._make_client(None)
+        self.code.mkdir()
+        (self.code / "job.sh").write_text("echo reached\n")
         self._starter = subprocess.Popen(
             [sys.executable, "-m", "aws_bootstrap.tests.matrix.starter", str(READ_TIMEOUT)],
             stdin=subprocess.PIPE,
@@ -154,6 +156,11 @@ class Bench:
         """The user's SSH config."""
         return self.client / "ssh_config"
 
+    @property
+    def code(self) -> Path:
+        """The folder in which the commands run: with a script for the nodes of a cluster."""
+        return self.folder / "code"
+
     # --- commands -----------------------------------------------------------------------------------------------
 
     def run(
@@ -172,6 +179,7 @@ class Bench:
             "err": str(err),
             "record": str(watch.record) if watch.record else None,
             "drop": watch.drop,
+            "folder": str(self.code),
         }
         pid = self._ask(request)["pid"]
         if meanwhile:
@@ -207,6 +215,7 @@ class Bench:
             "AWS_BOOTSTRAP_HOME": str(self.client),
             "AWS_BOOTSTRAP_SSH_CONFIG": str(self.ssh_config),
             "AWS_BOOTSTRAP_LAUNCH_KEY_PATH": key,
+            "AWS_BOOTSTRAP_CLUSTER_LAUNCH_KEY_PATH": key,
             "AWS_BOOTSTRAP_CLEANUP_KEY_PATH": key,
             "AWS_BOOTSTRAP_SETUP_KEY_PATH": key,
         }

@@ -140,6 +140,22 @@ def run_started(reached: Reached) -> bool:
     return reached.document["run"]["state"] == "running"
 
 
+def job_succeeded(reached: Reached) -> bool:
+    """The job has succeeded on all nodes."""
+    document = reached.document
+    return document["succeeded"] is True and [one["returncode"] for one in document["results"]] == [0, 0]
+
+
+def job_started(reached: Reached) -> bool:
+    """The job runs."""
+    return reached.document["outcome"] == "running"
+
+
+def no_job_left(reached: Reached) -> bool:
+    """No job runs, as all nodes have answered."""
+    return reached.document["results"] == []
+
+
 def runs_listed(reached: Reached) -> bool:
     """The box has answered."""
     return reached.document["boxes"] == ["aws-gpu1"]
@@ -319,6 +335,7 @@ def listed(reached: Reached) -> bool:
 
 _LAUNCH = ("launch", "--yes", "--ssh-timeout", "4s")
 _BARE = (*_LAUNCH, "--no-setup")
+_TRAIN = ("--cluster-id", "train")
 _CLUSTER = ("cluster", *_BARE, "--cluster-id", "train")
 _NO_SPOT_HERE = {"action": "RunInstances", "region": HOME, "do": NO_ROOM}
 _NEVER_CHANGED = {"action": "GetServiceQuota", "do": {"error": "NoSuchResourceException"}}
@@ -384,6 +401,15 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario(
         "run-follow", ("run", "aws-gpu1", "--follow", "--", "echo", "reached"), has_output, world="volume", boot=True
     ),
+    Scenario("cluster-run", ("cluster", "run", *_TRAIN, "job.sh"), job_succeeded, world="cluster", boot=True),
+    Scenario(
+        "cluster-run-detached",
+        ("cluster", "run", *_TRAIN, "--detach", "job.sh"),
+        job_started,
+        world="cluster",
+        boot=True,
+    ),
+    Scenario("cluster-cancel", ("cluster", "cancel"), no_job_left, world="cluster", boot=True),
     Scenario("logs-guardian", ("logs", "aws-gpu1", "--guardian"), listed, world="volume", boot=True),
     Scenario("ps", ("ps",), runs_listed, world="volume", boot=True),
     Scenario("stop", ("stop", "aws-gpu1", "--yes"), stopped, world="on-demand"),

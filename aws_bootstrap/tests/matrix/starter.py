@@ -5,8 +5,8 @@ forked process is what a user's would be: it has its own signals, streams and ex
 
     python -m aws_bootstrap.tests.matrix.starter READ_TIMEOUT
 
-reads one request a line, `{"argv", "env", "out", "err", "record", "drop"}`, and answers `{"pid"}` when the command
-has started and `{"code"}` when it has ended; a negative code is the number of the signal that ended it.
+reads one request a line, `{"argv", "env", "out", "err", "record", "drop", "folder"}`, and answers `{"pid"}` when the
+command has started and `{"code"}` when it has ended; a negative code is the number of the signal that ended it.
 """
 
 from __future__ import annotations
@@ -66,6 +66,7 @@ def _answer(message: dict[str, int]) -> None:
 def _become_command(request: dict[str, Any], aws: WarmAws) -> None:
     """Never returns: the process ends with the command."""
     os.setpgid(0, 0)
+    os.chdir(request["folder"])
     _take_streams(request["out"], request["err"])
     os.environ.clear()
     os.environ.update(request["env"])

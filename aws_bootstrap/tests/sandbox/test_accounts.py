@@ -144,6 +144,9 @@ def test_a_company_wants_a_tag_on_everything(cloud, ec2):
     rule = {"GroupId": group, "IpPermissions": WORLD}
     assert ":security-group-rule/*" in denied(ec2.authorize_security_group_ingress, **rule)[1]
     ec2.authorize_security_group_ingress(**rule, TagSpecifications=tagged("security-group-rule"))
+    near = {"GroupName": "near", "Strategy": "cluster"}
+    assert denied(ec2.create_placement_group, **near)[0] == "UnauthorizedOperation"
+    ec2.create_placement_group(**near, TagSpecifications=tagged("placement-group"))
 
 
 def test_without_a_default_vpc_a_launch_names_a_subnet(cloud, ec2):

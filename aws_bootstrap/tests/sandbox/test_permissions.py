@@ -93,11 +93,20 @@ COPIES = (
     ("volume", "restore", "{snapshot}", "--zone", "eu-west-1a"),
     ("volume", "rm", "{snapshot}", "--yes"),
 )
-LIFE = (*FIRST_BOX, *SECOND_BOX, *THIRD_BOX, *FOURTH_BOX, *FIFTH_BOX, *COPIES)
+_CLUSTER = ("--cluster-id", "train")
+CLUSTER = (
+    ("cluster", *_BARE, *_CLUSTER, "--nodes", "1", "--ebs-storage", "1"),
+    ("cluster", *_BARE, *_CLUSTER, "--nodes", "2"),
+    ("cluster", "status", *_CLUSTER),
+    ("cluster", "export", *_CLUSTER, "--to", "sbatch"),
+    ("cluster", "terminate", "train", "--yes"),
+)
+LIFE = (*FIRST_BOX, *SECOND_BOX, *THIRD_BOX, *FOURTH_BOX, *FIFTH_BOX, *COPIES, *CLUSTER)
 #: Warnings that belong to the situation; the user's own volume has no owner.
 EXPECTED_WARNINGS = {"no-capacity", "not-yours"}
 READS = (
     ("status",),
+    ("cluster", "status"),
     ("image", "ls"),
     ("costs",),
     ("volume", "ls"),
@@ -154,7 +163,8 @@ def _life(bench: Bench) -> Lived:
     fifth = _under_both(bench, FIFTH_BOX, {})
     copied = {"snapshot": fifth.outcomes[3].document["snapshot_id"]}
     copies = _under_both(bench, COPIES, copied)
-    return first + second + third + fifth + copies + _under_both(bench, FOURTH_BOX, {})
+    cluster = _under_both(bench, CLUSTER, {})
+    return first + second + third + fifth + copies + cluster + _under_both(bench, FOURTH_BOX, {})
 
 
 def _under_both(bench: Bench, lines: tuple[tuple[str, ...], ...], facts: dict[str, str]) -> Lived:
@@ -289,6 +299,9 @@ def _unguarded(requests: list[Request]) -> list[str]:
         "ec2:ImportKeyPair",
         "ec2:CreateSecurityGroup",
         "ec2:RunInstances",
+        "ec2:CreatePlacementGroup",
+        "ec2:DeletePlacementGroup",
+        "ec2:DeleteSecurityGroup",
     }
     untagged = [_without_tag(one) for one in requests]
     denied = {one.action for one in _denied(policies()["narrowed"], untagged)}

@@ -13,13 +13,13 @@ from ...invocation import PROGRAM
 from ...models import RegionFailure
 from ...outcomes import unread_regions
 from ...parallel import gather
+from ...sshconfig import Host, node_alias
 from ..box import Box
 from ..inventory import VolumeReading, managed_hosts, read
 from ..owners import find_owner, is_of_another
 
 if TYPE_CHECKING:
     from ...app import App
-    from ...sshconfig import Host
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def rank_of(box: Box) -> int:
 
 def alias_of(cluster_id: str, rank: int) -> str:
     """Return the alias of a node."""
-    return f"aws-{cluster_id}-{rank}"
+    return node_alias(cluster_id, rank)
 
 
 def find(app: App, cluster_id: str, regions: Sequence[str] = (), *, volumes: VolumeReading = "none") -> Cluster | None:

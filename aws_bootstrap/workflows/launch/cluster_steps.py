@@ -7,8 +7,9 @@ from functools import partial
 from ... import ec2, output
 from ...errors import BootstrapError
 from ...models import PlacementGroup, Resource, SecurityGroup
-from ...parallel import gather, run_parallel
+from ...parallel import gather
 from ..unknown import note_nothing
+from .each_node import CREATE_TAGS, at_rate
 from .places import RegionPlan
 from .state import Launch, Node
 
@@ -104,13 +105,12 @@ def check_unchanged(launch: Launch, region: str) -> None:
 
 def tag_nodes(launch: Launch) -> None:
     """Write its rank and its name into the tags of each node. A failure is a warning: the ranks are known without."""
-    run_parallel([partial(_tag_node, launch, node) for node in launch.nodes])
+    at_rate(CREATE_TAGS, _tag_node, launch, launch.to_start)
 
 
 def _tag_node(launch: Launch, node: Node) -> None:
-    """Write rank and name, unless this was done by an earlier launch."""
-    if node.existing or node.rank is None:
-        return
+    """Write rank and name."""
+    assert node.rank is not None
     name = launch.cluster.alias(node.rank)
     try:
         ec2.tag_node(launch.client, node.instance_id, node.rank, name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from ... import aws, ec2, output, sshconfig
@@ -111,11 +111,14 @@ def _is_of_another_box(app: App, host: Host, name: str, regions: Sequence[str]) 
     return aws.call_region(host.region or app.aws.region, read)
 
 
-def free_alias(app: App, name: str, instance_id: str) -> None:
-    """Remove the host of an ended box that has the name, so that the new box gets it."""
-    host = sshconfig.find(sshconfig.read(app.paths.ssh_config), name)
-    if host and host.instance_id != instance_id:
-        sshconfig.remove(app.paths.ssh_config, [host.instance_id])
+def free_aliases(app: App, hosts: Iterable[Host]) -> None:
+    """Remove the hosts of ended boxes that have the aliases of these, so that the new boxes get them."""
+    owners = {host.alias: host.instance_id for host in hosts if host.alias}
+    ended: list[str] = []
+    for host in sshconfig.hosts(sshconfig.read(app.paths.ssh_config)):
+        if owners.get(host.alias, host.instance_id) != host.instance_id:
+            ended.append(host.instance_id)
+    sshconfig.remove(app.paths.ssh_config, ended)
 
 
 def existing(app: App, config: LaunchConfig, instance: Instance) -> LaunchReport:

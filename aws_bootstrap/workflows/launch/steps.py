@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 
 from ... import ec2, known_hosts, output, sshconfig
-from ...parallel import run_parallel
+from ...sshconfig import Host
 from .. import provision
 from ..cluster import peers
 from ..cluster.peers import Peer
 from ..hosts import new_host
 from ..steps import Step
 from . import cluster_steps, named, region, search, settings, volume
+from .each_node import for_each_node
 from .plan import LaunchPlan
 from .state import Launch, Node
 
@@ -21,19 +20,6 @@ from .state import Launch, Node
 def create_key(launch: Launch) -> None:
     """Create the missing files of the SSH key on this machine."""
     launch.key = launch.app.keys.ensure(launch.key)
-
-
-def for_each_node(action: Callable[[Launch, Node], None]) -> Callable[[Launch], None]:
-    """Return a function that runs the action for all boxes of a launch at the same time."""
-
-    def run(launch: Launch) -> None:
-        if len(launch.nodes) == 1:
-            action(launch, launch.node)
-        else:
-            calls = [partial(action, launch, node) for node in launch.nodes]
-            run_parallel(calls)
-
-    return run
 
 
 def wait_for_instances(launch: Launch) -> None:
@@ -45,31 +31,35 @@ def wait_for_instances(launch: Launch) -> None:
         output.val(name, f"{instance.public_ip} in {instance.availability_zone}")
 
 
-def add_alias(launch: Launch, node: Node) -> None:
-    """Add a host for the box to the SSH config. The file's lock is held while its alias is chosen."""
+def add_aliases(launch: Launch) -> None:
+    """Add a host for each box to the SSH config, in one edit. The file's lock is held while an alias is chosen."""
     paths = launch.app.paths
+    hosts = [_host(launch, node) for node in launch.nodes]
+    named.free_aliases(launch.app, hosts)
+    aliases = sshconfig.add_all(paths.ssh_config, hosts)
+    known_hosts.ensure(paths.known_hosts)
+    for node, alias in zip(launch.nodes, aliases, strict=True):
+        node.alias = alias
+        output.val("Alias", alias)
+
+
+def _host(launch: Launch, node: Node) -> Host:
+    """Return how ssh reaches the box."""
     host = new_host(
-        paths,
+        launch.app.paths,
         node.instance,
         user=launch.plan.user(launch.image),
         port=launch.config.ssh_port,
         identity_file=launch.key.identity_file,
     )
-    host = replace(host, settings=settings.line_of(launch.plan))
-    name = _alias(launch, node)
-    if name:
-        named.free_alias(launch.app, name, host.instance_id)
-        host = replace(host, alias=name)
-    node.alias = sshconfig.add(paths.ssh_config, host)
-    known_hosts.ensure(paths.known_hosts)
-    output.val("Alias", node.alias)
+    return replace(host, alias=_alias(launch, node), settings=settings.line_of(launch.plan))
 
 
-def _alias(launch: Launch, node: Node) -> str | None:
-    """Return the alias of the box: that of its rank, or the name of the launch; None for the next free one."""
+def _alias(launch: Launch, node: Node) -> str:
+    """Return the alias of the box: that of its rank, or the name of the launch; empty for the next free one."""
     if node.rank is not None:
         return launch.cluster.alias(node.rank)
-    return launch.config.name
+    return launch.config.name or ""
 
 
 def log_in(launch: Launch, node: Node) -> None:
@@ -198,11 +188,11 @@ STEPS: tuple[Step[LaunchPlan, Launch], ...] = (
     Step(_launch_title, search.acquire_instance, when=_starts_any),
     Step(_wait_title, wait_for_instances),
     Step("Tag the nodes with their ranks", cluster_steps.tag_nodes, when=_is_cluster, beside=True),
-    Step(volume.step_title, for_each_node(volume.create_or_claim), when=volume.is_requested, beside=True),
-    Step(_alias_title, for_each_node(add_alias)),
-    Step("Attach the data volume", for_each_node(volume.attach), when=volume.is_requested, beside=True),
+    Step(volume.step_title, volume.create_or_claim, when=volume.is_requested, beside=True),
+    Step(_alias_title, add_aliases),
+    Step("Attach the data volume", volume.attach, when=volume.is_requested, beside=True),
     Step("Wait for SSH", for_each_node(log_in), when=_has_no_setup),
     Step(_setup_title, for_each_node(set_up_box), when=_has_setup),
-    Step("Mount the data volume at /data", for_each_node(volume.mount), when=volume.is_requested),
+    Step("Mount the data volume at /data", volume.mount, when=volume.is_requested),
     Step("Write on each node who the others are", write_peers, when=_is_cluster),
 )

@@ -5,6 +5,7 @@ A failure is reported and does not end the launch, since the box is usable witho
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from functools import partial
 
 from ... import ec2, output
@@ -14,6 +15,7 @@ from ...outcomes import check_hint
 from .. import data_volume
 from ..unknown import note_nothing
 from . import settings
+from .each_node import ATTACH_VOLUME, CREATE_VOLUME, at_rate, at_the_same_time
 from .plan import LaunchPlan
 from .state import Launch, Node, volume_call
 
@@ -30,15 +32,33 @@ def step_title(plan: LaunchPlan) -> str:
     return f"Create a data volume of {plan.config.ebs_storage} GB"
 
 
-def create_or_claim(launch: Launch, node: Node) -> None:
+def create_or_claim(launch: Launch) -> None:
+    """Create a data volume in the zone of each instance that has none, or claim the existing one for the instance."""
+    _find_existing(launch)
+    missing = [node for node in launch.nodes if node.volume is None and node.volume_error is None]
+    at_rate(CREATE_VOLUME, _create_or_claim, launch, missing)
+
+
+def _find_existing(launch: Launch) -> None:
+    """Find the data volumes of the boxes that existed before the launch."""
+    existing = [node for node in launch.nodes if node.existing]
+    if not existing:
+        return
+    try:
+        volumes = data_volume.find_for_all(launch.client, [node.instance_id for node in existing])
+    except BootstrapError as exc:
+        for node in existing:
+            _note_failure(launch, node, exc)
+        return
+    for node in existing:
+        node.volume = volumes.get(node.instance_id)
+        node.had_volume = node.volume is not None
+
+
+def _create_or_claim(launch: Launch, node: Node) -> None:
     """Create a data volume in the instance's zone, or claim the existing one for the instance."""
     assert node.instance
     try:
-        if node.existing:
-            node.volume = data_volume.find_for(launch.client, node.instance_id)
-            node.had_volume = node.volume is not None
-        if node.volume:
-            return
         if launch.plan.volume:
             node.volume = launch.plan.volume
             _claim(launch, node.volume.volume_id, node.instance_id)
@@ -86,23 +106,61 @@ def _create(launch: Launch, node: Node, instance: Instance) -> None:
         raise BootstrapError(message, hint=look, code=exc.code) from exc
 
 
-def attach(launch: Launch, node: Node) -> None:
+def attach(launch: Launch) -> None:
+    """Attach each volume to its running instance."""
+    detached: dict[str, Node] = {}
+    for volume, node in _usable(launch):
+        if volume.attached_to != node.instance_id:
+            detached[volume.volume_id] = node
+    if len(detached) > 1:
+        _wait_created(launch, list(detached))
+    at_rate(ATTACH_VOLUME, _attach, launch, list(detached.values()))
+
+
+def _wait_created(launch: Launch, volume_ids: Sequence[str]) -> None:
+    """Wait until all volumes are created: with one call for all, where each would be refused until its own is."""
+    try:
+        ec2.wait_created(launch.client, volume_ids)
+    except BootstrapError as exc:
+        output.info(f"Could not look at the new data volumes: {exc}")
+
+
+def _usable(launch: Launch) -> list[tuple[Volume, Node]]:
+    """Return the data volumes with which nothing has failed, each with its box."""
+    found: list[tuple[Volume, Node]] = []
+    for node in launch.nodes:
+        if node.volume and node.volume_error is None:
+            found.append((node.volume, node))
+    return found
+
+
+def _attach(launch: Launch, node: Node) -> None:
     """Attach the volume to the running instance."""
-    if node.volume is None or node.volume_error or node.volume.attached_to == node.instance_id:
-        return
+    assert node.volume
     try:
         ec2.attach_ebs_volume(launch.client, node.volume.volume_id, node.instance_id)
     except BootstrapError as exc:
         _note_failure(launch, node, exc)
 
 
-def mount(launch: Launch, node: Node) -> None:
+def mount(launch: Launch) -> None:
+    """Mount each volume on its box. The permission to format is taken of all of them at once."""
+    usable = _usable(launch)
+    permitted = data_volume.take_format_permissions(launch.client, [volume for volume, _ in usable])
+
+    def mount_one(launch: Launch, node: Node) -> None:
+        _mount(launch, node, permitted)
+
+    at_the_same_time(mount_one, launch, [node for _, node in usable])
+
+
+def _mount(launch: Launch, node: Node, permitted: Collection[str]) -> None:
     """Mount the volume on the box."""
     assert node.alias
-    if node.volume is None or node.volume_error:
-        return
+    assert node.volume
+    may_format = node.volume.volume_id in permitted
     try:
-        data_volume.mount_volume(launch.app, node.alias, node.volume)
+        data_volume.mount_permitted(launch.app, node.alias, node.volume, may_format=may_format)
         node.mounted = True
     except BootstrapError as exc:
         _note_failure(launch, node, exc)

@@ -105,7 +105,7 @@ def _user(cluster: Cluster) -> str:
 def _notes(facts: ClusterFacts, to: ExportTarget, job: Job) -> list[str]:
     """Return what a person has to know of the file."""
     found: list[str] = []
-    if job == Job():
+    if job.is_example:
         found.append(f"The file runs {job.script}: pass --script for another one, or edit it.")
     if facts.data_gb and to != "sbatch":
         found.append(f"The data volumes of the nodes ({facts.data_gb} GB) are not in it: add the data to the file.")

@@ -36,6 +36,8 @@ class Job:
     arguments: tuple[str, ...] = ()
     #: Processes of a node, or `auto`: one for each GPU.
     nproc: str = "auto"
+    #: Whether nobody has named the script: the file has an example.
+    is_example: bool = False
 
     @property
     def is_shell(self) -> bool:

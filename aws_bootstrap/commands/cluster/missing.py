@@ -1,0 +1,47 @@
+"""Launch the nodes that a cluster lacks, while a job waits for them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from ...app import App
+from .launch import launch
+from .settings import words_of
+
+if TYPE_CHECKING:
+    from ...models import ClusterLaunchReport
+    from ...workflows.cluster.members import Cluster
+
+#: The options of `cluster launch` that are neither those of a LaunchConfig nor of an Order.
+_OTHERS = ("preset", "yes", "dry_run")
+
+
+def launch_missing(ctx: click.Context, cluster: Cluster, size: int) -> ClusterLaunchReport:
+    """Launch the nodes that the cluster lacks up to this size, with the options of the others, and return all nodes.
+
+    `cluster` has the nodes as they were known before, of which the options are read. On-demand is accepted where spot
+    has no capacity: a job waits. Errors are those of `cluster launch`.
+    """
+    from ...config import LaunchConfig
+    from ...workflows.cluster import launch as workflow
+
+    app = ctx.find_object(App) or App()
+    requested = ["--cluster-id", cluster.cluster_id, "--nodes", str(size)]
+    with _context(ctx, [*words_of(cluster), *requested], requested) as known:
+        given = {name: value for name, value in known.params.items() if name not in _OTHERS}
+    order = workflow.Order(
+        given.pop("cluster_id"), given.pop("nodes"), given.pop("min_nodes"), given.pop("in_placement_group")
+    )
+    config = LaunchConfig(**given | {"tag": dict(given["tag"])})
+    present = workflow.find(app, cluster.cluster_id)
+    return workflow.apply(app, workflow.plan(app, order, config, present), lambda offer: True)
+
+
+def _context(ctx: click.Context, words: list[str], without: list[str]) -> click.Context:
+    """Return the context of `cluster launch` with these words; without the kept options if somebody edited them."""
+    try:
+        return launch.make_context("launch", words, parent=ctx.parent, default_map={})
+    except click.UsageError:
+        return launch.make_context("launch", without, parent=ctx.parent, default_map={})

@@ -1,0 +1,181 @@
+"""The commands of clusters against real Linux boxes, which are the instances of a sandbox's EC2. Run by .ci/cluster.
+
+Figures are printed in brackets. No test asserts one.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aws_bootstrap.tests.box.instances import InstanceNode, Instances
+from aws_bootstrap.tests.box.jobs import figure, losses
+from aws_bootstrap.tests.box.machines import Network, until
+from aws_bootstrap.tests.box.nodes import EXAMPLES
+
+NODES = 4
+STEPS = 60
+NUMBERS = itertools.count(11)
+CLUSTER = ("--cluster-id", "train")
+TRAIN = ("--data-script", "prepare_data.py", "train.py")
+OPTIONS = ("--steps", str(STEPS), "--checkpoint-every", "5", "--print-every", "1")
+RANKS = range(NODES)
+
+
+class User:
+    """A user in the folder of his code, on a machine in the boxes' network."""
+
+    def __init__(self, instances: Instances, folder: Path) -> None:
+        """Copy the examples into the folder."""
+        self.instances, self.folder = instances, folder
+        shutil.copytree(EXAMPLES, folder, ignore=shutil.ignore_patterns("__pycache__"))
+        key = str(instances.network.cache / "key.pub")
+        self.environment = instances.sandbox.env | {"AWS_BOOTSTRAP_CLUSTER_LAUNCH_KEY_PATH": key}
+
+    def begin(self, *words: str) -> subprocess.Popen[str]:
+        """Start the program with these words."""
+        pipe = subprocess.PIPE
+        argv = self.instances.words(*words)
+        return subprocess.Popen(
+            argv, cwd=self.folder, env=self.environment, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True
+        )
+
+    def run(self, *words: str) -> tuple[int, str, str]:
+        """Run the program to its end. Its exit code, output and messages."""
+        return ended(self.begin(*words))
+
+    def document(self, *words: str) -> dict[str, Any]:
+        """Return the document of a command."""
+        _, out, err = self.run(*words, "-o", "json")
+        assert out, err
+        return json.loads(out)
+
+    def launch(self, cluster_id: str, count: int) -> None:
+        """Launch a cluster, or the nodes that it lacks."""
+        code, _, err = self.run(
+            "cluster", "launch", "--cluster-id", cluster_id, "--nodes", str(count), "--no-setup", "--yes"
+        )
+        assert code == 0, err
+
+    def log(self, cluster_id: str = "train", rank: int = 0) -> str:
+        """Return the log of a node in the newest job."""
+        folders = sorted((self.folder / ".aws-bootstrap" / "clusters" / cluster_id).glob("job-*"))
+        path = folders[-1] / f"rank-{rank}.log" if folders else None
+        return path.read_text() if path and path.exists() else ""
+
+    def wait_for(self, step: int, seconds: float = 240) -> None:
+        """Wait until the newest job has done this step."""
+        until(lambda: max(losses(self.log()), default=0) >= step, f"step {step}", seconds)
+
+    def processes(self) -> list[str]:
+        """Return what runs of jobs, on all boxes."""
+        found: list[str] = []
+        for node in self.instances.running:
+            for process in node.processes():
+                if "gang.py" in process.command or "AWSB_JOB=" in process.environment:
+                    found.append(f"{node.machine}: {process.command}")
+        return found
+
+    def node(self, rank: int) -> InstanceNode:
+        """Return the container of a node."""
+        return self.instances.node("train", rank)
+
+
+def ended(process: subprocess.Popen[str], seconds: float = 400) -> tuple[int, str, str]:
+    """Return the exit code, output and messages of a command that ends by itself."""
+    out, err = process.communicate(timeout=seconds)
+    return process.returncode, out, err
+
+
+@pytest.fixture(scope="module")
+def instances(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instances]:
+    cache = Path(os.environ["AWS_BOOTSTRAP_BOX_CACHE"])
+    network = Network(cache, tmp_path_factory.mktemp("nodes"), has_mirrors=False)
+    instances = Instances(network, tmp_path_factory.mktemp("sandbox") / "home", NUMBERS)
+    yield instances
+    instances.close()
+    network.close()
+
+
+@pytest.fixture
+def user(instances: Instances, tmp_path: Path) -> User:
+    """A user with a complete cluster."""
+    user = User(instances, tmp_path / "code")
+    for node in instances.running:
+        node.set_link("master", "br0", "up")
+    user.launch("train", NODES)
+    for node in instances.running:
+        node.says("rm -rf code")
+    return user
+
+
+@pytest.fixture(scope="module")
+def alone(instances: Instances, tmp_path_factory: pytest.TempPathFactory) -> dict[int, float]:
+    """The losses of one process, on a cluster of one node."""
+    user = User(instances, tmp_path_factory.mktemp("alone") / "code")
+    user.launch("solo", 1)
+    code, _, err = user.run("cluster", "run", "--cluster-id", "solo", *TRAIN, "--", *OPTIONS)
+    assert code == 0, err
+    return losses(user.log("solo"))
+
+
+def test_a_job_trains_to_the_loss_of_one_process(user, alone):
+    began = time.monotonic()
+    code, out, err = user.run("cluster", "run", *CLUSTER, *TRAIN, "--", *OPTIONS)
+    figure(f"cluster run of {STEPS} steps on {NODES} nodes: {time.monotonic() - began:.1f} s")
+    assert code == 0, err
+    assert list(alone) == list(range(1, STEPS + 1))
+    assert losses(user.log()) == pytest.approx(alone, abs=1e-3)
+    assert f"rank 0: step {STEPS} loss" in out
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_leaves_no_process_anywhere(user, number):
+    process = user.begin("cluster", "run", *CLUSTER, *TRAIN, "--", *OPTIONS, "--slow", "0.3")
+    user.wait_for(5)
+    assert len(user.processes()) >= 3 * NODES
+    began = time.monotonic()
+    process.send_signal(number)
+    code, _, err = ended(process)
+    figure(f"{number.name}: the command has ended after {time.monotonic() - began:.1f} s")
+    assert user.processes() == []
+    assert code == 128 + number, err
+
+
+@pytest.mark.parametrize("rank", [1, 0])
+def test_a_node_that_is_cut_off_ends_the_job(user, rank):
+    process = user.begin("cluster", "run", *CLUSTER, *TRAIN, "-o", "json", "--", *OPTIONS, "--slow", "0.3")
+    user.wait_for(5)
+    began = time.monotonic()
+    user.node(rank).set_link("nomaster")
+    code, out, _ = ended(process)
+    figure(f"node {rank} cut off: the command has ended after {time.monotonic() - began:.1f} s")
+    until(lambda: not user.processes(), "no process is left, on the node that is cut off too")
+    shown = json.loads(out)
+    assert (code, shown["succeeded"], shown["outcome"], shown["culprit"]) == (1, False, "node-lost", rank)
+
+
+@pytest.mark.parametrize("rank", [2, 0])
+def test_a_node_without_power_is_replaced_and_the_training_continues(user, alone, rank):
+    before = user.node(rank).instance_id
+    process = user.begin("cluster", "run", *CLUSTER, "--max-restarts", "1", *TRAIN, "--", *OPTIONS, "--slow", "0.3")
+    user.wait_for(12)
+    began = time.monotonic()
+    user.node(rank).cut_power()
+    code, _, err = ended(process)
+    figure(f"node {rank} without power: replaced, and done after {time.monotonic() - began:.1f} s")
+    assert code == 0, err
+    assert "processes continue after step 1" in user.log()
+    assert losses(user.log())[STEPS] == pytest.approx(alone[STEPS], abs=1e-3)
+    assert user.node(rank).instance_id != before
+    assert user.processes() == []
