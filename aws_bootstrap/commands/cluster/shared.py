@@ -20,7 +20,7 @@ log_dir = click.option(
     default=".aws-bootstrap/clusters",
     show_default=True,
     metavar="DIR",
-    help="Folder of this machine for the logs, one a rank: DIR/ID/JOB/rank-0.log",
+    help="Folder of this machine for the logs, one a rank, as DIR/ID/JOB/rank-0.log.",
 )
 
 
