@@ -101,6 +101,10 @@ CLUSTER = (
     ("cluster", *_BARE, *_CLUSTER, "--nodes", "2"),
     ("cluster", "status", *_CLUSTER),
     ("cluster", "export", *_CLUSTER, "--to", "sbatch"),
+    ("cluster", "run", *_CLUSTER, "job.sh"),
+    ("cluster", "logs", "train"),
+    ("cluster", "attach", "train"),
+    ("cluster", "cancel", "train"),
     ("cluster", "terminate", "train", "--yes"),
 )
 LIFE = (*FIRST_BOX, *SECOND_BOX, *THIRD_BOX, *FOURTH_BOX, *FIFTH_BOX, *COPIES, *CLUSTER)
