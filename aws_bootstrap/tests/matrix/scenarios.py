@@ -146,11 +146,6 @@ def job_succeeded(reached: Reached) -> bool:
     return document["succeeded"] is True and [one["returncode"] for one in document["results"]] == [0, 0]
 
 
-def job_started(reached: Reached) -> bool:
-    """The job runs."""
-    return reached.document["outcome"] == "running"
-
-
 def no_job_left(reached: Reached) -> bool:
     """No job runs, as all nodes have answered."""
     return reached.document["results"] == []
@@ -438,13 +433,6 @@ SCENARIOS: tuple[Scenario, ...] = (
         "run-follow", ("run", "aws-gpu1", "--follow", "--", "echo", "reached"), has_output, world="volume", boot=True
     ),
     Scenario("cluster-run", ("cluster", "run", *_TRAIN, "job.sh"), job_succeeded, world="cluster", boot=True),
-    Scenario(
-        "cluster-run-detached",
-        ("cluster", "run", *_TRAIN, "--detach", "job.sh"),
-        job_started,
-        world="cluster",
-        boot=True,
-    ),
     Scenario("cluster-cancel", ("cluster", "cancel"), no_job_left, world="cluster", boot=True),
     Scenario("cluster-status", ("cluster", "status", "--cluster-id", "train"), cluster_shown, world="cluster"),
     Scenario("cluster-status-all", ("cluster", "status"), clusters_shown, world="cluster"),
