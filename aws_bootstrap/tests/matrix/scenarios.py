@@ -255,7 +255,9 @@ def cluster_ended_but_kept(reached: Reached) -> bool:
 
 
 def groups_swept(reached: Reached) -> bool:
-    """Only the volumes of the nodes are left, which need --include-ebs."""
+    """Only the volumes of the nodes are left, which need --include-ebs; the groups too, if they may not be read."""
+    if any(one["code"] == "groups-unknown" for one in reached.document["warnings"]):
+        return True
     return _nothing_shared(reached) and reached.account.is_alive(reached.facts["volume-0"])
 
 
