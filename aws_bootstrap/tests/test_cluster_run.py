@@ -135,7 +135,8 @@ def test_a_killed_client_leaves_the_job_which_attach_follows_and_cancel_stops(cl
     assert "The job goes on. Follow it again: aws-bootstrap --sandbox cluster attach --cluster-id train" in err
     assert processes_of_jobs(cluster).count("sleep 600") == 2
     stopped = document(cluster("cluster", "cancel", *ID, "-o", "json"), "cluster-cancel")
-    assert [one["returncode"] for one in stopped["results"]] == [75, 75]
+    # That of the agent, or that of the script if its end by SIGTERM is seen first.
+    assert {one["returncode"] for one in stopped["results"]} <= {75, 143}
     assert processes_of_jobs(cluster) == ""
     done = cluster("cluster", "attach", *ID, "-o", "json")
     shown = document(done, "cluster-attach")
