@@ -78,8 +78,10 @@ def _within(folder: Path, script: str) -> str:
 def send(app: App, code: Code, left_out: Path | None, nodes: Sequence[Node], to: Mapping[int, Connection]) -> None:
     """Send the folder to all nodes at once, over connections that are open. BootstrapError if one lacks a file then.
 
-    `left_out`: a folder whose files are not sent, such as that of the logs.
+    `left_out`: a folder whose files are not sent, such as that of the logs; none if the code itself is in it.
     """
+    if left_out is not None and code.folder.is_relative_to(left_out):
+        left_out = None
     if not ssh_copy.has_rsync():
         raise ssh_copy.no_rsync("this machine", ssh_copy.local_installer())
     names = _files(_sync(app, code, nodes[0], to).files(), code, left_out)

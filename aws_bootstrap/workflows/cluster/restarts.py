@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ... import output
 from ...errors import BootstrapError, SshError
+from ...invocation import PROGRAM
 from ...models import ClusterJobReport
 from ...ssh import LoginTimeouts
 from .. import terminate
@@ -73,15 +74,31 @@ class Replacement:
         for box in living:
             if box.instance.state == "running" and box.host is not None:
                 nodes.append(Node(rank_of(box), box.host, ""))
-        silent: set[int] = set()
         with output.working(f"Looking which nodes of {self._before.cluster_id} answer"):
-            answers = on_all(partial(_answer, self._app), nodes)
-        for node, answer in zip(nodes, answers, strict=True):
-            if isinstance(answer, SshError):
-                silent.add(node.rank)
+            silent = self._silent(nodes)
         if report.outcome == "spot-notice" and report.culprit is not None:
             silent.add(report.culprit)
         return [box for box in living if rank_of(box) in silent]
+
+    def _silent(self, nodes: Sequence[Node]) -> set[int]:
+        """Return the ranks of the nodes that do not answer. SshError if none does: then the fault may be on this side.
+
+        An address of this machine that has changed, or a key that is missing, must not end a cluster.
+        """
+        silent: dict[int, SshError] = {}
+        answers = on_all(partial(_answer, self._app), nodes)
+        for node, answer in zip(nodes, answers, strict=True):
+            if isinstance(answer, SshError):
+                silent[node.rank] = answer
+        if silent and len(silent) == len(nodes):
+            first = silent[nodes[0].rank]
+            raise SshError(
+                f"No node of {self._before.cluster_id} answers, so that none is replaced: {first}",
+                hint=f"Allow your address, if it has changed: {PROGRAM} access {nodes[0].alias} --ssh-cidr me\n"
+                f"Show the nodes: {PROGRAM} cluster status --cluster-id {self._before.cluster_id}",
+                code=first.code,
+            )
+        return set(silent)
 
 
 def _warn_of_loss(box: Box, *, is_running: bool) -> None:
