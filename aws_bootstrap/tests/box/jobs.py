@@ -107,15 +107,16 @@ class Job:
         """Return the losses by step, from the log of the first node."""
         return losses(self.log(self.ranks[0]))
 
-    def resumed_after(self) -> int:
-        """Return after which step the training has continued."""
-        (step,) = re.findall(r"continue after step (\d+)", self.log(self.ranks[0]))
-        return int(step)
-
 
 def losses(log: str) -> dict[int, float]:
     """Return the losses by step that the example has printed."""
     return {int(step): float(loss) for step, loss in re.findall(r"step (\d+) loss (\S+)\n", log)}
+
+
+def resumed_after(log: str) -> int:
+    """Return after which step the example has continued."""
+    (step,) = re.findall(r"continue after step (\d+)\n", log)
+    return int(step)
 
 
 def figure(text: str) -> None:

@@ -9,16 +9,18 @@ import itertools
 import json
 import os
 import shutil
+import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from aws_bootstrap.tests.box import guarded
 from aws_bootstrap.tests.box.instances import InstanceNode, Instances
-from aws_bootstrap.tests.box.jobs import figure, losses
+from aws_bootstrap.tests.box.jobs import figure, losses, resumed_after
 from aws_bootstrap.tests.box.machines import Network, until
 from aws_bootstrap.tests.box.nodes import EXAMPLES
 
@@ -109,6 +111,28 @@ def instances(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instances]:
     network.close()
 
 
+@pytest.fixture
+def user(instances: Instances, tmp_path: Path) -> User:
+    """A user with a complete cluster."""
+    user = User(instances, tmp_path / "code")
+    for node in instances.running:
+        node.set_link("master", "br0", "up")
+    user.launch("train", NODES)
+    for node in instances.running:
+        node.says("rm -rf code")
+    return user
+
+
+@pytest.fixture(scope="module")
+def alone(instances: Instances, tmp_path_factory: pytest.TempPathFactory) -> dict[int, float]:
+    """The losses of one process, on a cluster of one node."""
+    user = User(instances, tmp_path_factory.mktemp("alone") / "code")
+    user.launch("solo", 1)
+    code, _, err = user.run("cluster", "run", "--cluster-id", "solo", *TRAIN, "--", *OPTIONS)
+    assert code == 0, err
+    return losses(user.log("solo"))
+
+
 def test_the_nodes_of_a_cluster_know_each_other_and_end_together(instances, tmp_path):
     user = User(instances, tmp_path / "code")
     began = time.monotonic()
@@ -123,3 +147,70 @@ def test_the_nodes_of_a_cluster_know_each_other_and_end_together(instances, tmp_
     code, _, err = user.run("cluster", "terminate", "pair", "--yes")
     assert code == 0, err
     until(lambda: not any(node.is_running for node in pair), "both have ended")
+
+
+def test_a_job_trains_to_the_loss_of_one_process(user, alone):
+    began = time.monotonic()
+    code, out, err = user.run("cluster", "run", *CLUSTER, *TRAIN, "--", *OPTIONS)
+    figure(f"cluster run of {STEPS} steps on {NODES} nodes: {time.monotonic() - began:.1f} s")
+    assert code == 0, err
+    assert list(alone) == list(range(1, STEPS + 1))
+    assert losses(user.log()) == pytest.approx(alone, abs=1e-3)
+    assert f"rank 0: step {STEPS} loss" in out
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_leaves_no_process_anywhere(user, number):
+    process = user.begin("cluster", "run", *CLUSTER, *TRAIN, "--", *OPTIONS, "--slow", "0.3")
+    user.wait_for(5)
+    assert len(user.processes()) >= 3 * NODES
+    began = time.monotonic()
+    process.send_signal(number)
+    code, _, err = ended(process)
+    figure(f"{number.name}: the command has ended after {time.monotonic() - began:.1f} s")
+    assert user.processes() == []
+    assert code == 128 + number, err
+
+
+@pytest.mark.parametrize("rank", [1, 0])
+def test_a_node_that_is_cut_off_ends_the_job(user, rank):
+    process = user.begin("cluster", "run", *CLUSTER, *TRAIN, "-o", "json", "--", *OPTIONS, "--slow", "0.3")
+    user.wait_for(5)
+    began = time.monotonic()
+    user.node(rank).set_link("nomaster")
+    code, out, _ = ended(process)
+    figure(f"node {rank} cut off: the command has ended after {time.monotonic() - began:.1f} s")
+    until(lambda: not user.processes(), "no process is left, on the node that is cut off too")
+    shown = json.loads(out)
+    assert (code, shown["succeeded"], shown["outcome"], shown["culprit"]) == (1, False, "node-lost", rank)
+
+
+@pytest.mark.parametrize("rank", [2, 0])
+def test_a_node_without_power_is_replaced_and_the_training_continues(user, alone, rank):
+    assert_replaced(user, alone, rank, lambda: user.node(rank).cut_power(), "node-lost")
+
+
+def test_a_node_with_a_spot_notice_is_replaced_before_ec2_takes_it_away(user, alone):
+    node = user.node(1)
+    guarded.serve_metadata(node, node.instance_id)
+    notice = '{"action": "terminate", "time": "2030-01-02T03:04:05Z"}'
+    assert_replaced(user, alone, 1, lambda: guarded.put(node, "/srv/imds/spot/instance-action", notice), "spot-notice")
+
+
+def assert_replaced(user: User, alone: dict[int, float], rank: int, what: Callable[[], object], outcome: str) -> None:
+    """Do something to a node under way. It must be replaced, and the training continue to the loss of one process."""
+    before = user.node(rank).instance_id
+    words = (*CLUSTER, "--max-restarts", "1", *TRAIN, "-o", "json", "--", *OPTIONS, "--slow", "0.3")
+    process = user.begin("cluster", "run", *words)
+    user.wait_for(12)
+    began = time.monotonic()
+    what()
+    code, out, err = ended(process)
+    figure(f"{outcome} of node {rank}: replaced, and done after {time.monotonic() - began:.1f} s")
+    assert code == 0, err
+    shown = json.loads(out)
+    assert [(one["outcome"], one["replaced"]) for one in shown["restarts"]] == [(outcome, [rank])]
+    assert 10 <= resumed_after(user.log()) < STEPS
+    assert losses(user.log())[STEPS] == pytest.approx(alone[STEPS], abs=1e-3)
+    assert user.node(rank).instance_id != before
+    assert user.processes() == []
