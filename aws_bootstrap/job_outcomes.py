@@ -6,7 +6,7 @@ import shlex
 
 from .errors import BootstrapError, IncompleteError, SshError
 from .invocation import PROGRAM
-from .models import ClusterCancelReport, ClusterJobReport
+from .models import ClusterCancelReport, ClusterJobReport, ClusterPrepareReport, ClusterTestReport
 
 
 def job_error(report: ClusterJobReport) -> BootstrapError | None:
@@ -48,4 +48,33 @@ def cancel_error(report: ClusterCancelReport) -> BootstrapError | None:
         hint="There it ends by itself, once its agent misses the other nodes.\n"
         f"Show the nodes: {PROGRAM} cluster status {words}",
         code="job-not-stopped",
+    )
+
+
+def preparation_error(report: ClusterPrepareReport) -> BootstrapError | None:
+    """Return the error of a cluster that is not ready: the checks that did not pass, and what helps."""
+    failed = [check for check in report.checks if not check.passed]
+    if not failed:
+        return None
+    words = f"--cluster-id {report.cluster_id}"
+    hints = [f"Set up all nodes again: {PROGRAM} cluster launch {words} --nodes {report.node_count}"]
+    if failed[0].name in ("bandwidth", "canary"):
+        hints = [f"Show the log: {PROGRAM} cluster logs {words}"]
+    hints.append(f"Show the nodes: {PROGRAM} cluster status {words}")
+    details = ". ".join(f"{check.name}: {check.detail.rstrip('.')}" for check in failed)
+    return BootstrapError(
+        f"The cluster {report.cluster_id} is not ready. {details}.", hint="\n".join(hints), code="cluster-not-ready"
+    )
+
+
+def test_error(report: ClusterTestReport) -> BootstrapError | None:
+    """Return the error of a test that failed."""
+    if report.passed:
+        return None
+    words = f"--cluster-id {report.cluster_id}"
+    return BootstrapError(
+        f"The test failed on {report.cluster_id}: {report.reason}",
+        hint=f"Show its log: {PROGRAM} cluster logs {words} --job {report.job}\n"
+        f"Compare the nodes: {PROGRAM} cluster prepare {words}",
+        code="cluster-test-failed",
     )

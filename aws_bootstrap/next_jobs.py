@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .command_lines import own
-from .models import ClusterCancelReport, ClusterJobReport, Command
+from .models import ClusterCancelReport, ClusterJobReport, ClusterPrepareReport, ClusterTestReport, Command
 from .next_commands import next_commands
 
 
@@ -28,3 +28,13 @@ def _after_cancel(report: ClusterCancelReport) -> tuple[Command, ...]:
 
 def _of_cluster(cluster_id: str) -> tuple[Command, ...]:
     return (own("Terminate the cluster", "cluster", "terminate", "--cluster-id", cluster_id),)
+
+
+@next_commands.register
+def _after_check(report: ClusterPrepareReport | ClusterTestReport) -> tuple[Command, ...]:
+    """Return how to run a job, once nothing is wrong: the error says more otherwise."""
+    is_fit = report.verified if isinstance(report, ClusterPrepareReport) else report.passed
+    if not is_fit:
+        return ()
+    words = ("--cluster-id", report.cluster_id)
+    return (own("Run a job", "cluster", "run", *words, "train.py"),)

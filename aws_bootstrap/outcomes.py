@@ -11,7 +11,7 @@ from functools import singledispatch
 
 from .errors import SSH_FAILED, BootstrapError, IncompleteError
 from .invocation import PROFILE, PROGRAM, SSH
-from .job_outcomes import cancel_error, job_error
+from .job_outcomes import cancel_error, job_error, preparation_error, test_error
 from .models import (
     AccessReport,
     BakeReport,
@@ -101,6 +101,8 @@ def failed_regions(error: BootstrapError, named: Sequence[str]) -> tuple[RegionF
 
 error_for.register(job_error)
 error_for.register(cancel_error)
+error_for.register(preparation_error)
+error_for.register(test_error)
 
 
 @error_for.register

@@ -217,7 +217,8 @@ class Ssh:
             pipes.register(process.stdout, selectors.EVENT_READ, output.take)
             pipes.register(process.stderr, selectors.EVENT_READ, words.take)
             while pipes.get_map():
-                ready = pipes.select(timeout=_LOOK_EVERY)
+                has_ended = process.poll() is not None  # before the look: then all it wrote can be read
+                ready = pipes.select(timeout=0 if has_ended else _LOOK_EVERY)
                 for key, _ in ready:
                     chunk = os.read(key.fd, _CHUNK)
                     key.data(chunk)
@@ -227,8 +228,8 @@ class Ssh:
                         heard = self.clock()
                 if output.exit_code is not None:
                     return None  # what the command left running on the box may hold the connection open
-                if not ready and process.poll() is not None:
-                    return None  # ssh has ended; what it started (a ProxyCommand) still holds a pipe
+                if has_ended and not ready:
+                    return None  # what ssh started (a ProxyCommand) still holds a pipe
                 late = _passed(self.clock(), began, heard, limit, output)
                 if late:
                     return late

@@ -177,13 +177,14 @@ def _copy(process: subprocess.Popen[bytes], on_output: Take, on_error: Take) -> 
             assert stream  # noqa: S101 (a pipe, as requested)
             pipes.register(stream, selectors.EVENT_READ, take)
         while pipes.get_map():
-            ready = pipes.select(timeout=_LOOK_SECONDS)
+            has_ended = process.poll() is not None  # before the look: then all it wrote can be read
+            ready = pipes.select(timeout=0 if has_ended else _LOOK_SECONDS)
             for key, _ in ready:
                 chunk = os.read(key.fd, _CHUNK)
                 key.data(chunk)
                 if not chunk:
                     pipes.unregister(key.fileobj)
-            if not ready and process.poll() is not None:
+            if has_ended and not ready:
                 return  # what ssh started holds a pipe
 
 

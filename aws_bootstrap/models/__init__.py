@@ -12,6 +12,7 @@ from .cleanup import (
     GroupEntry,
     VolumeEntry,
 )
+from .cluster_check import Check, ClusterPrepareReport, ClusterTestReport, NodeFacts
 from .cluster_export import ClusterExport, ExportTarget
 from .cluster_job import (
     ClusterCancelReport,
@@ -86,6 +87,10 @@ from .volume import (
 )
 
 __all__ = [
+    "Check",
+    "ClusterPrepareReport",
+    "ClusterTestReport",
+    "NodeFacts",
     "ClusterCancelReport",
     "ClusterJobReport",
     "ClusterLogReport",

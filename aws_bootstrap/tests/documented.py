@@ -32,7 +32,8 @@ from aws_bootstrap.paths import Paths
 from aws_bootstrap.sandbox.testing import Sandbox
 from reference import ROOT, commands
 
-PAGES = ("README.md", "aws-bootstrap-skill/skills/aws-bootstrap/SKILL.md", "docs/*.md")
+_SKILL = "aws-bootstrap-skill/skills/aws-bootstrap"
+PAGES = ("README.md", f"{_SKILL}/SKILL.md", f"{_SKILL}/references/clusters.md", "docs/*.md")
 _INTERESTING = re.compile(r"(?<![\w./-])(aws-bootstrap|ssh|scp|sftp) (?!\.\.\.)")
 _PREFIX = re.compile(r"^(python3 -m venv \.uv && \.uv/bin/pip install -q uv && )?(\.uv/bin/)?uv run (?=aws-bootstrap)")
 """How a clone runs the program: what comes after is what is tested."""

@@ -67,8 +67,10 @@ def without_next(shown: dict[str, Any]) -> dict[str, Any]:
 def check(args: Sequence[str], shown: Any) -> None:
     """Raise unless the document matches the schema of this command line. A command without a schema passes."""
     words = [word for word in args if not word.startswith("-")]
-    dry = ["dry", "run"] if "--dry-run" in args or (isinstance(shown, dict) and "dry_run" in shown) else []
-    names = ("-".join([*words[:length], *dry]) for length in (2, 1))
+    suffix = ["dry", "run"] if "--dry-run" in args or (isinstance(shown, dict) and "dry_run" in shown) else []
+    if words[:2] == ["cluster", "status"] and "clusters" in shown:
+        suffix = ["all"]
+    names = ("-".join([*words[:length], *suffix]) for length in (2, 1))
     name = next((name for name in names if (FOLDER / f"{name}.json").exists()), None)
     if name:
         validate("error" if isinstance(shown, dict) and set(shown) == {"warnings", "next", "error"} else name, shown)

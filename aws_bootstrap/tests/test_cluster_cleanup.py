@@ -149,6 +149,17 @@ def test_groups_that_are_refused_keep_no_alias(run, app, cloud, operation):
     assert warning["message"].startswith(f"Could not read what clusters have left in eu-west-1, {EAST}, {WEST}")
 
 
+@pytest.mark.parametrize("operation", ["DescribePlacementGroups", "DescribeSecurityGroups"])
+def test_a_region_whose_groups_do_not_come_counts_as_not_read(run, app, cloud, operation):
+    share(app)
+    share(app, region=EAST)
+    cloud.fail(operation, "InternalError", region=WEST)
+    code, done = clean(run)
+    assert code == 3
+    assert [one["region"] for one in done["regions_failed"]] == [WEST]
+    assert [one["region"] for one in done["placement_groups"]] == [EAST]
+
+
 def test_a_group_that_got_a_node_meanwhile_stays(app, cloud):
     group = share(app)
     options = cleanup.CleanupOptions()

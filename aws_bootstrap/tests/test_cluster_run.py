@@ -158,3 +158,17 @@ def test_a_job_is_started_again_with_a_new_node_for_one_that_is_lost(cluster, co
     (folder,) = re.findall(r"  Logs  (\S+)", out)
     assert "node 1 of 2: restart\n" in Path(folder, "rank-1.log").read_text()
     assert out.count("before it: ") == 2
+
+
+def test_what_keeps_the_nodes_from_training_is_named(cluster):
+    """Their setup was left out."""
+    done = cluster("cluster", "prepare", *ID, "-o", "json")
+    shown = document(done, "cluster-prepare")
+    assert (done.exit_code, shown["error"]["code"], shown["canary_passed"]) == (1, "cluster-not-ready", None)
+    assert [check["name"] for check in shown["checks"] if not check["passed"]] == ["torch"]
+    assert all(node["gbit_per_second"] > 0 and node["gpus"] for node in shown["nodes"])
+    assert shown["master_addr"] == shown["nodes"][0]["private_ip"]
+    tested = cluster("cluster", "test", *ID, "-o", "json")
+    shown = document(tested, "cluster-test")
+    assert (tested.exit_code, shown["passed"], shown["error"]["code"]) == (1, False, "cluster-test-failed")
+    assert [node["returncode"] for node in shown["results"]] != [0, 0]

@@ -13,10 +13,11 @@ import time
 from contextlib import closing, suppress
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from aws_bootstrap import ssh
+from aws_bootstrap import ssh, ssh_session
 from aws_bootstrap.errors import SshError
 from aws_bootstrap.paths import Paths
 from aws_bootstrap.ssh import (
@@ -30,6 +31,7 @@ from aws_bootstrap.ssh import (
     Ssh,
     in_bash,
 )
+from aws_bootstrap.ssh_frame import Output, Tail
 from aws_bootstrap.tests.factories import Clock
 
 SHELLS = ("bash", "dash", "ksh", "zsh", "fish", "tcsh")
@@ -127,6 +129,49 @@ def test_a_connection_does_not_outlast_the_time_for_the_login(box, tmp_path, lef
 
 
 # --- what a command says ---------------------------------------------------------------------------------
+
+
+class LastWords:
+    """In place of the process of ssh: it writes its last words and ends in the moment in which it is asked for its end.
+
+    What it has started still holds its pipes.
+    """
+
+    def __init__(self, words: bytes) -> None:
+        self._words = words
+        self._reading, self._writing = os.pipe()
+        self.stdout = os.fdopen(self._reading, "rb", buffering=0)
+        quiet, self._quiet = os.pipe()
+        self.stderr = os.fdopen(quiet, "rb", buffering=0)
+
+    def poll(self) -> int:
+        os.write(self._writing, self._words)
+        self._words = b""
+        return 0
+
+    def close(self) -> None:
+        for held in (self._writing, self._quiet):
+            os.close(held)
+        self.stdout.close()
+        self.stderr.close()
+
+
+def test_the_last_words_are_read_whenever_ssh_ends():
+    """With many connections at once, a thread may look for the end long after it has looked for output."""
+    ending: Any = LastWords(b"@aws-bootstrap-connected\ndone\n\n@aws-bootstrap-ended 7\n")
+    with closing(ending) as process:
+        output = Output(lambda line: None)
+        assert Ssh()._listen(process, output, Tail(99), None) is None
+    assert (output.exit_code, output.lines()) == (7, ("done",))
+
+
+def test_the_last_words_of_a_session_are_passed_on_whenever_ssh_ends():
+    passed: list[bytes] = []
+    ending: Any = LastWords(b"done")
+    with closing(ending) as process:
+        ssh_session._copy(process, passed.append, passed.append)
+    assert passed == [b"done"]
+
 
 RUN_HERE = 'exec bash -c "${@: -1}"'
 """What a stand-in for ssh does at its end: the command, its last argument, on this machine."""

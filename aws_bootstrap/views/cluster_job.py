@@ -7,7 +7,8 @@ from ..next_commands import next_commands
 from .table import Columns, Table, tables
 from .text import aligned, heading, next_lines, pairs, plural, text
 
-_RESULTS: Columns = {
+#: Of what each node has come to.
+RESULTS: Columns = {
     "rank": "Rank",
     "ssh_alias": "Alias",
     "instance_id": "Instance",
@@ -26,15 +27,15 @@ def job_text(report: ClusterJobReport) -> str:
     elif report.succeeded:
         lines = [heading(f"{report.job} succeeded on {nodes}.")]
     else:
-        lines = [heading(f"{report.job}: {report.outcome}", "red"), *_results(report.results)]
+        lines = [heading(f"{report.job}: {report.outcome}", "red"), *result_lines(report.results)]
     for restart in report.restarts:
         lines.append(f"  {restart.job} before it: {restart.reason}")
     lines += pairs([("Logs", report.log_dir)])
     return "\n".join([*lines, next_lines(next_commands(report))])
 
 
-def _results(results: tuple[NodeResult, ...]) -> list[str]:
-    """Return a line for each node."""
+def result_lines(results: tuple[NodeResult, ...]) -> list[str]:
+    """Return a line for each node, with its exit code or what is known instead."""
     rows: list[tuple[str, str, str]] = []
     for result in results:
         outcome = result.error or "running"
@@ -61,13 +62,13 @@ def cancel_text(report: ClusterCancelReport) -> str:
         lines = [f"No job is running on {report.cluster_id}."]
     else:
         lines = [heading(f"{report.job} is stopped.")]
-    return "\n".join([*lines, *_results(report.results), next_lines(next_commands(report))])
+    return "\n".join([*lines, *result_lines(report.results), next_lines(next_commands(report))])
 
 
 @tables.register
 def job_tables(report: ClusterJobReport | ClusterCancelReport) -> list[Table]:
     """Return the nodes."""
-    return [Table(_RESULTS, report.results)]
+    return [Table(RESULTS, report.results)]
 
 
 @tables.register

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from ..app import App
 
-#: The groups of a region, or why they could not be read.
+#: The groups of a region, or the error of one without the permission to read them.
 type GroupsRead = SharedGroups | BootstrapError
 
 _UNKNOWN = "It is unknown whether it was deleted."
@@ -34,7 +34,7 @@ _UNKNOWN = "It is unknown whether it was deleted."
 def read(client: EC2Client, instance_ids: Sequence[str]) -> tuple[list[Instance], list[Volume], GroupsRead]:
     """Return one region's instances, its volumes, which are read before them, and its groups, beside both.
 
-    Groups that are refused are left out: whoever uses no clusters may have no permission for them.
+    Groups without a permission for them are left out: whoever uses no clusters may lack it.
     """
     groups, (instances, volumes) = gather(
         partial(_read_groups, client), partial(read_region, client, instance_ids, "first")
@@ -46,6 +46,8 @@ def _read_groups(client: EC2Client) -> GroupsRead:
     try:
         return shared.read(client)
     except BootstrapError as exc:
+        if exc.code != "access-denied":
+            raise
         return exc
 
 
@@ -54,7 +56,7 @@ def without_nodes(
 ) -> tuple[tuple[GroupEntry, ...], tuple[GroupEntry, ...]]:
     """Return the placement groups and the security groups of clusters that have no node in their region any more.
 
-    Those of the caller, or with `everyone` all of them. Warn once if they could not be read.
+    Those of the caller, or with `everyone` all of them. Warn once if they may not be read.
     """
     unread = {region: answer for region, answer in groups.items() if isinstance(answer, BootstrapError)}
     if unread:

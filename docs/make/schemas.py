@@ -28,6 +28,8 @@ DOCUMENTS: dict[str, type[Result]] = {
     "cluster-attach": models.ClusterJobReport,
     "cluster-cancel": models.ClusterCancelReport,
     "cluster-logs": models.ClusterLogReport,
+    "cluster-prepare": models.ClusterPrepareReport,
+    "cluster-test": models.ClusterTestReport,
     "cluster-run": models.ClusterJobReport,
     "cleanup": models.CleanupReport,
     "cleanup-dry-run": models.CleanupPlan,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from ..command import Group
+from .checks import prepare, test
 from .export import export
 from .jobs import attach, cancel, logs
 from .launch import launch
@@ -27,7 +28,18 @@ def cluster() -> None:
 
 
 # To add a command, write its file and add it here, in the order of use.
-COMMANDS: tuple[click.Command, ...] = (launch, status, run, logs, attach, cancel, terminate, export)
+COMMANDS: tuple[click.Command, ...] = (
+    launch,
+    status,
+    prepare,
+    test,
+    run,
+    logs,
+    attach,
+    cancel,
+    terminate,
+    export,
+)
 
 for _command in COMMANDS:
     cluster.add_command(_command)

@@ -9,36 +9,18 @@ import click
 from ...app import App
 from ...models import ExportTarget
 from .. import options
-from ..command import RemoteCommand, remote_words
+from ..command import remote_words
 from ..params import CLUSTER_ID
+from . import shared
 
 
-class ScriptCommand(RemoteCommand):
-    """A command that has the arguments of a script: the words after `--`."""
-
-    remote_metavar = "ARGUMENT"
-
-
-class ProcessCount(click.ParamType[Any]):
-    """A number of processes, or `auto`."""
-
-    name = "number"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Return `auto`, or the number as text; a usage error unless it is 1 or more."""
-        text = str(value)
-        if text != "auto" and not (text.isdecimal() and int(text) > 0):
-            self.fail(f"'{value}' is no number of processes; write it like 4, or auto.", param, ctx)
-        return text
-
-
-@click.command(cls=ScriptCommand)
+@click.command(cls=shared.ScriptCommand)
 @click.option("--cluster-id", required=True, type=CLUSTER_ID, metavar="ID", help="The cluster.")
 @click.option("--to", required=True, type=click.Choice(get_args(ExportTarget)), help="The tool.")
 @click.option("--script", metavar="SCRIPT", help="Script that the nodes run, as `cluster run` does.")
 @click.option(
     "--nproc-per-node",
-    type=ProcessCount(),
+    type=shared.ProcessCount(),
     default="auto",
     metavar="N",
     help="Processes on each node.  [default: auto, one for each GPU]",

@@ -13,7 +13,7 @@ from click.core import ParameterSource
 from ...app import App
 from ...errors import UsageError
 from .. import options
-from ..command import RemoteCommand, remote_words
+from ..command import remote_words
 from . import shared
 from .missing import launch_missing
 
@@ -52,12 +52,6 @@ _OPTIONS = (
 )
 
 
-class ScriptCommand(RemoteCommand):
-    """A command that passes arguments to a script on boxes: the words after `--`."""
-
-    remote_metavar = "ARGUMENT"
-
-
 def _with_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Return the command with its options, in this order."""
     for option in reversed(_OPTIONS):
@@ -65,7 +59,7 @@ def _with_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-@click.command(cls=ScriptCommand, sections={"After a failure": ("--max-restarts", "--checkpoint-dir")})
+@click.command(cls=shared.ScriptCommand, sections={"After a failure": ("--max-restarts", "--checkpoint-dir")})
 @click.argument("script", metavar="SCRIPT")
 @_with_options
 @click.pass_context

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from ..command import RemoteCommand
 from ..params import LocalPath
 from .names import complete_cluster
 
@@ -21,6 +22,12 @@ log_dir = click.option(
     metavar="DIR",
     help="Folder of this machine for the logs, one a rank, as DIR/ID/JOB/rank-0.log.",
 )
+
+
+class ScriptCommand(RemoteCommand):
+    """A command that passes arguments to a script on boxes: the words after `--`."""
+
+    remote_metavar = "ARGUMENT"
 
 
 class ProcessCount(click.ParamType[Any]):

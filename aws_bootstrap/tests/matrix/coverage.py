@@ -20,9 +20,9 @@ _ON_TIMEOUT = {"DescribeNetworkAcls", "DescribeRouteTables", "DescribeVpcBlockPu
 """Operations that are called only where a box does not answer, which no clean run has. They read, for a hint."""
 _WITHOUT_CALLS = {"sandbox", "config"}
 """Groups whose commands make no AWS call and use no SSH."""
-_COVERED = {("attach",), ("cluster", "attach"), ("cluster", "logs")}
+_COVERED = {("attach",), *[("cluster", verb) for verb in ("attach", "logs", "prepare", "test")]}
 """Commands that are part of another's scenario: `run --follow` attaches to the run that it started. A job's nodes are
-found as by `cluster cancel`, and followed as by `cluster run`."""
+found as by `cluster cancel`, and followed as by `cluster run`; the checks of a cluster run jobs as that does."""
 
 
 def commands() -> set[tuple[str, ...]]:

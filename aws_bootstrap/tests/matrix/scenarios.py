@@ -146,11 +146,6 @@ def job_succeeded(reached: Reached) -> bool:
     return document["succeeded"] is True and [one["returncode"] for one in document["results"]] == [0, 0]
 
 
-def job_started(reached: Reached) -> bool:
-    """The job runs."""
-    return reached.document["outcome"] == "running"
-
-
 def no_job_left(reached: Reached) -> bool:
     """No job runs, as all nodes have answered."""
     return reached.document["results"] == []
@@ -234,6 +229,43 @@ def ended_but_kept(reached: Reached) -> bool:
 def ended_beside_brought(reached: Reached) -> bool:
     """The box is gone, the user's volume stays."""
     return not reached.account.is_alive(reached.facts["box"]) and reached.account.is_alive(reached.facts["brought"])
+
+
+def cluster_shown(reached: Reached) -> bool:
+    """Both nodes are in the document, by rank."""
+    shown_nodes = {node["rank"]: node["instance_id"] for node in reached.document["nodes"]}
+    return shown_nodes == {0: reached.facts["node-0"], 1: reached.facts["node-1"]}
+
+
+def clusters_shown(reached: Reached) -> bool:
+    """The cluster is in the document, with its nodes."""
+    counts = {row["cluster_id"]: row["node_count"] for row in reached.document["clusters"]}
+    return counts == {"train": 2}
+
+
+def cluster_ended(reached: Reached) -> bool:
+    """Nothing of the cluster is left: no node, no volume, no group, no alias."""
+    return _nothing_shared(reached) and not reached.account.is_alive(reached.facts["volume-0"])
+
+
+def cluster_ended_but_kept(reached: Reached) -> bool:
+    """Its volumes are, and are marked."""
+    volumes = [reached.account.find(reached.facts[f"volume-{rank}"]) for rank in (0, 1)]
+    return _nothing_shared(reached) and all(volume is not None and volume.is_kept for volume in volumes)
+
+
+def groups_swept(reached: Reached) -> bool:
+    """Only the volumes of the nodes are left, which need --include-ebs; the groups too, if they may not be read."""
+    if any(one["code"] == "groups-unknown" for one in reached.document["warnings"]):
+        return True
+    return _nothing_shared(reached) and reached.account.is_alive(reached.facts["volume-0"])
+
+
+def _nothing_shared(reached: Reached) -> bool:
+    """No node lives or has an alias, and no group is left."""
+    names = ("node-0", "node-1", "placement-group", "group")
+    alive = [name for name in names if reached.account.is_alive(reached.facts[name])]
+    return not alive and not reached.aliases & {reached.facts["node-0"], reached.facts["node-1"]}
 
 
 def shown(reached: Reached) -> bool:
@@ -336,6 +368,7 @@ def listed(reached: Reached) -> bool:
 _LAUNCH = ("launch", "--yes", "--ssh-timeout", "4s")
 _BARE = (*_LAUNCH, "--no-setup")
 _TRAIN = ("--cluster-id", "train")
+_NODES = ("node-0", "node-1", "volume-0", "volume-1")
 _CLUSTER = ("cluster", *_BARE, "--cluster-id", "train")
 _NO_SPOT_HERE = {"action": "RunInstances", "region": HOME, "do": NO_ROOM}
 _NEVER_CHANGED = {"action": "GetServiceQuota", "do": {"error": "NoSuchResourceException"}}
@@ -402,14 +435,39 @@ SCENARIOS: tuple[Scenario, ...] = (
         "run-follow", ("run", "aws-gpu1", "--follow", "--", "echo", "reached"), has_output, world="volume", boot=True
     ),
     Scenario("cluster-run", ("cluster", "run", *_TRAIN, "job.sh"), job_succeeded, world="cluster", boot=True),
-    Scenario(
-        "cluster-run-detached",
-        ("cluster", "run", *_TRAIN, "--detach", "job.sh"),
-        job_started,
-        world="cluster",
-        boot=True,
-    ),
     Scenario("cluster-cancel", ("cluster", "cancel"), no_job_left, world="cluster", boot=True),
+    Scenario("cluster-status", ("cluster", "status", "--cluster-id", "train"), cluster_shown, world="cluster"),
+    Scenario("cluster-status-all", ("cluster", "status"), clusters_shown, world="cluster"),
+    Scenario(
+        "cluster-terminate",
+        ("cluster", "terminate", "train", "--yes"),
+        cluster_ended,
+        world="cluster-volumes",
+        ends=_NODES,
+    ),
+    Scenario(
+        "cluster-terminate-keep-ebs",
+        ("cluster", "terminate", "train", "--keep-ebs", "--yes"),
+        cluster_ended_but_kept,
+        world="cluster-volumes",
+        ends=("node-0", "node-1"),
+    ),
+    Scenario(
+        "cluster-terminate-ended",
+        ("cluster", "terminate", "train", "--yes"),
+        cluster_ended,
+        world="cluster-ended",
+        ends=("volume-0", "volume-1"),
+    ),
+    Scenario(
+        "terminate-cluster",
+        ("terminate", "train", "--yes"),
+        cluster_ended,
+        world="cluster-volumes",
+        undone=True,
+        ends=_NODES,
+    ),
+    Scenario("cleanup-groups", ("cleanup", "--yes"), groups_swept, world="cluster-ended"),
     Scenario("logs-guardian", ("logs", "aws-gpu1", "--guardian"), listed, world="volume", boot=True),
     Scenario("ps", ("ps",), runs_listed, world="volume", boot=True),
     Scenario("stop", ("stop", "aws-gpu1", "--yes"), stopped, world="on-demand"),

@@ -126,16 +126,41 @@ def baked_image(bench: Bench) -> Facts:
     return facts | {"image": made["ImageId"]}
 
 
-def cluster(bench: Bench) -> Facts:
+def cluster(bench: Bench, *options: str) -> Facts:
     """A cluster of two nodes."""
     facts = empty(bench)
     launch = ["cluster", "launch", "--cluster-id", "train", "--nodes", "2", "--no-setup", "--yes", "-o", "json"]
-    outcome = bench.run(launch)
+    outcome = bench.run([*launch, *options])
     if outcome.code:
         raise AssertionError(f"a world could not be made: {outcome}")
     for node in outcome.document["nodes"]:
         facts[f"node-{node['rank']}"] = node["instance_id"]
     return facts
+
+
+def cluster_with_volumes(bench: Bench) -> Facts:
+    """A cluster of two nodes, each with a data volume; and what they share."""
+    facts = cluster(bench, "--ebs-storage", "5")
+    for rank in (0, 1):
+        facts[f"volume-{rank}"] = _data_volume(bench, facts[f"node-{rank}"])
+    return facts | _shared(bench)
+
+
+def ended_cluster(bench: Bench) -> Facts:
+    """What a cluster leaves whose nodes have ended by themselves: aliases, data volumes, groups."""
+    facts = cluster_with_volumes(bench)
+    client = bench.sandbox.client()
+    nodes = [facts["node-0"], facts["node-1"]]
+    client.terminate_instances(InstanceIds=nodes)
+    client.get_waiter("instance_terminated").wait(InstanceIds=nodes, WaiterConfig={"Delay": 1})
+    return facts
+
+
+def _shared(bench: Bench) -> Facts:
+    """What the nodes of the cluster share."""
+    name = "aws-bootstrap-cluster-train"
+    found = bench.sandbox.client().describe_security_groups(Filters=[{"Name": "group-name", "Values": [name]}])
+    return {"placement-group": name, "group": found["SecurityGroups"][0]["GroupId"]}
 
 
 def box_with_brought_volume(bench: Bench) -> Facts:
@@ -240,6 +265,8 @@ WORLDS: dict[str, Callable[[Bench], Facts]] = {
     "copied": copied,
     "stopped": stopped,
     "cluster": cluster,
+    "cluster-volumes": cluster_with_volumes,
+    "cluster-ended": ended_cluster,
     "brought": box_with_brought_volume,
     "two-regions": two_regions,
     "leftovers": leftovers,

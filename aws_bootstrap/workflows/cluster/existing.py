@@ -19,7 +19,7 @@ from ...ssh_session import Sessions
 from .. import logs
 from ..remote import KEPT_BYTES
 from . import job as jobs
-from .following import End, Following
+from .following import End, shown
 from .job import Job
 from .members import Cluster
 from .nodes import Node, reachable
@@ -112,7 +112,7 @@ def attach(app: App, cluster: Cluster, name: str | None, log_dir: Path) -> Clust
     """Follow a job on all nodes to its end, and write its logs. Return how it has ended. An interrupt detaches."""
     job, found = get(app, cluster, name)
     folder = new_log_dir(log_dir, job)
-    following = Following(app, job, folder)
+    following = shown(app, job, folder)
     try:
         ends = following.run()
     except KeyboardInterrupt as exc:
@@ -144,12 +144,12 @@ def show_logs(app: App, cluster: Cluster, name: str | None, rank: int | None, lo
         at_once = 1  # those that are shown come one after the other
         if log.follow or not app.passes_streams:
             at_once = len(nodes)
-        shown = map_few_at_once(read, nodes, at_once)
+        read_logs = map_few_at_once(read, nodes, at_once)
     results: list[NodeLog] = []
     for node, error in found.unknown:
         if rank in (None, node.rank):
             results.append(NodeLog(node.rank, node.host.instance_id, node.alias, error=str(error)))
-    results = sorted([*shown, *results], key=_log_rank)
+    results = sorted([*read_logs, *results], key=_log_rank)
     return ClusterLogReport(job.cluster_id, job.name, tuple(results))
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from ... import output
 from ...errors import BootstrapError
@@ -41,17 +41,26 @@ class End:
     error: BootstrapError | None = None
 
 
-class Following:
-    """The logs of one job. `ends` are known so far, by rank."""
+class Sink(Protocol):
+    """Where the log of one node goes."""
 
-    def __init__(self, app: App, job: Job, log_dir: Path | None = None, grace: float = _GRACE_SECONDS) -> None:
+    def take(self, chunk: bytes, /) -> object:
+        """Take the next bytes."""
+
+    def close(self) -> object:
+        """Take note that there are no more."""
+
+
+class Following:
+    """The logs of one job, each to the sink of its node. `ends` are known so far, by rank."""
+
+    def __init__(self, app: App, job: Job, sink_of: Callable[[Node], Sink], grace: float = _GRACE_SECONDS) -> None:
         self._app = app
         self._job = job
-        self._log_dir = log_dir
+        self._sink_of = sink_of
         self._grace = grace
         self._sessions: dict[int, Sessions] = {}
         self._changed = threading.Condition()
-        self._width = len(f"rank {job.nodes[-1].rank}")
         self.ends: dict[int, End] = {}
 
     def run(self) -> list[End]:
@@ -82,14 +91,16 @@ class Following:
 
     def _ended(self, node: Node) -> End:
         log = logs.Log(run=self._job.name, follow=True)
-        with Sink(self._app, node, self._width, self._log_dir) as sink:
-            frames = Frames(sink.take)
-            frames.known["id"] = self._job.name  # so that the first connection is renewed as well
-            try:
-                with self._sessions[node.rank] as sessions:
-                    logs.read(self._app, sessions, node.host, log, frames)
-            except BootstrapError as exc:
-                return End(node, error=exc)
+        sink = self._sink_of(node)
+        frames = Frames(sink.take)
+        frames.known["id"] = self._job.name  # so that the first connection is renewed as well
+        try:
+            with self._sessions[node.rank] as sessions:
+                logs.read(self._app, sessions, node.host, log, frames)
+        except BootstrapError as exc:
+            return End(node, error=exc)
+        finally:
+            sink.close()
         if "error" in frames.known:
             return End(node, error=BootstrapError(f"{node.alias}: {frames.known['error']['message']}."))
         return End(node, frames.known["end"])
@@ -134,25 +145,15 @@ def lost_ranks(ends: Iterable[End]) -> set[int]:
     return lost
 
 
-class Sink:
-    """Where the log of one node goes: to its file, and to the terminal, each line with its rank before it."""
+class Shown:
+    """The log of one node as a person and later readers get it: to the terminal, with its rank, and to a file."""
 
-    def __init__(self, app: App, node: Node, width: int, log_dir: Path | None) -> None:
-        self._path = log_dir / f"rank-{node.rank}.log" if log_dir else None
-        self._file: IO[bytes] | None = None
+    def __init__(self, app: App, width: int, log_dir: Path, node: Node) -> None:
+        self._path = log_dir / f"rank-{node.rank}.log"
+        self._file: IO[bytes] | None = self._path.open("wb", buffering=0)
         self._lines: Lines | None = None
         if app.passes_streams:
             self._lines = Lines(Prefixed(f"rank {node.rank}", app.console.pass_on, width).take)
-
-    def __enter__(self) -> Sink:
-        if self._path:
-            self._file = self._path.open("wb", buffering=0)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._lines:
-            self._lines.take(b"")
-        self._close()
 
     def take(self, chunk: bytes) -> None:
         """Write the next bytes. A full disk ends the file alone."""
@@ -161,11 +162,23 @@ class Sink:
                 self._file.write(chunk)
             except OSError as exc:
                 output.warn(f"{self._path} is incomplete: {exc.strerror or exc}", code="log-incomplete")
-                self._close()
+                self._close_file()
         if self._lines:
             self._lines.take(chunk)
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Show a last line that lacks its end, and close the file."""
+        if self._lines:
+            self._lines.take(b"")
+        self._close_file()
+
+    def _close_file(self) -> None:
         if self._file:
             self._file.close()
             self._file = None
+
+
+def shown(app: App, job: Job, log_dir: Path) -> Following:
+    """Return the logs of a job, to be shown and written to files."""
+    width = len(f"rank {job.nodes[-1].rank}")
+    return Following(app, job, partial(Shown, app, width, log_dir))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,15 +13,14 @@ from ...invocation import PROGRAM
 from ...models import ClusterJobReport, JobRestart, NodeResult
 from ...ssh import quoted
 from ...ssh_tunnel import Connection
-from .. import runs
 from ..inventory import VolumeReading
 from . import job as jobs
 from . import members
 from .code import Code, send
-from .connections import connected
-from .following import End, Following
+from .connections import check_free, connected
+from .following import End, Following, shown
 from .job import Job, Task
-from .nodes import Node, all_ready, on_all
+from .nodes import all_ready
 from .outcome import report_of
 from .restarts import LaunchMissing, Replacement
 
@@ -121,7 +119,8 @@ class Attempt:
             self._begin()
             if self._request.detach:
                 return self._running()
-            self._following = Following(self._app, self._job, self._log_dir)
+            assert self._log_dir  # `_begin` has created it
+            self._following = shown(self._app, self._job, self._log_dir)
             ends = self._following.run()
         except KeyboardInterrupt as exc:
             raise self._stopped(Interrupted.of(exc)) from exc
@@ -136,7 +135,7 @@ class Attempt:
         """Connect to all nodes, send the code, and start."""
         nodes = self._job.nodes
         with connected(self._app, nodes) as connections:
-            check_free(self._job, connections)
+            check_free(self._job.cluster_id, nodes, connections)
             if not self._request.detach:
                 self._log_dir = new_log_dir(self._request.log_dir, self._job)
             if self._request.sync:
@@ -209,17 +208,3 @@ def new_log_dir(below: Path, job: Job) -> Path:
             f"The logs cannot be written to {path}: {exc.strerror or exc}.", hint="Choose another --log-dir."
         ) from exc
     return path
-
-
-def check_free(job: Job, connections: Mapping[int, Connection]) -> None:
-    """Raise BootstrapError `job-running` if a node runs a job."""
-    for found in on_all(partial(_jobs_on, connections), job.nodes):
-        if isinstance(found, BootstrapError):
-            raise found
-        for about in found:
-            if about["state"] == "running":
-                raise jobs.is_running(job.cluster_id, f"the job {about['id']} is running")
-
-
-def _jobs_on(connections: Mapping[int, Connection], node: Node) -> list[Mapping[str, object]]:
-    return jobs.jobs_of(runs.ask_over(connections[node.rank], node.host, "list", {}))

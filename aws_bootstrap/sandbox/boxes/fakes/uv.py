@@ -296,11 +296,19 @@ def _install(folder: Path, name: str, version: str) -> None:
         shutil.copytree(SITE / name, site / name, dirs_exist_ok=True)
     if name == "torch":
         (site / "torch/build.txt").write_text(version)
+        (site / "torch/version.py").write_text(_torch_versions(version))
         python = f'SANDBOX_WORKER_PYTHON="{folder.absolute()}/bin/python"'
         script = f'{python} exec "{os.environ["SANDBOX_PYTHON"]}" -IS "{SITE.parent}/torchrun.py" "$@"'
         _program(folder / "bin/torchrun", script)
     if name == "jupyterlab":
         _program(folder / "bin/jupyter", f'exec "{os.environ["SANDBOX_PYTHON"]}" -IS "{SITE.parent}/jupyter.py" "$@"')
+
+
+def _torch_versions(version: str) -> str:
+    """Return the module torch.version, which a program may read without importing torch."""
+    tag = version.partition("+cu")[2]
+    cuda = repr(f"{tag[:-1]}.{tag[-1]}") if tag else None
+    return f"__version__ = {version!r}\ncuda = {cuda}\n"
 
 
 def _pip_check(words: list[str]) -> int:

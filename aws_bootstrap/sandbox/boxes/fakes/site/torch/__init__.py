@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -62,4 +63,18 @@ if Path(sys.argv[0]).name == "gpu_benchmark.py":
         f"{cuda.get_device_name()}: this is a box of the aws-bootstrap sandbox, which has no GPU to measure.\n"
         "On a real box gpu_benchmark.py reports samples a second, batch times and peak GPU memory here.\n"
     )
+    sys.exit(0)
+
+
+#: What the tests of a cluster find here: that there is nothing to compute with.
+CLUSTER_TESTS = {
+    "canary.py": {"canary": {"passed": True, "backend": "sandbox"}},
+    "allreduce.py": {"allreduce": {"busbw_gb_s": 0.0, "backend": "sandbox", "results": []}},
+}
+if Path(sys.argv[0]).name in CLUSTER_TESTS and "AWSB_JOB" in os.environ:
+    if os.environ.get("RANK") == "0":
+        found = CLUSTER_TESTS[Path(sys.argv[0]).name]
+        for about in found.values():
+            about["world_size"] = int(os.environ["WORLD_SIZE"])
+        sys.stdout.write(json.dumps(found) + "\n")
     sys.exit(0)
