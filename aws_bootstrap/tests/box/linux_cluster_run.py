@@ -26,6 +26,8 @@ from aws_bootstrap.tests.box.nodes import EXAMPLES
 
 NODES = 4
 STEPS = 60
+#: One without a GPU, as the containers have none.
+INSTANCE_TYPE = "c5.xlarge"
 NUMBERS = itertools.count(11)
 CLUSTER = ("--cluster-id", "train")
 TRAIN = ("--data-script", "prepare_data.py", "train.py")
@@ -66,9 +68,8 @@ class User:
 
     def launch(self, cluster_id: str, count: int) -> None:
         """Launch a cluster, or the nodes that it lacks."""
-        code, _, err = self.run(
-            "cluster", "launch", "--cluster-id", cluster_id, "--nodes", str(count), "--no-setup", "--yes"
-        )
+        words = ("--cluster-id", cluster_id, "--nodes", str(count), "--instance-type", INSTANCE_TYPE)
+        code, _, err = self.run("cluster", "launch", *words, "--no-setup", "--yes")
         assert code == 0, err
 
     def log(self, cluster_id: str = "train", rank: int = 0) -> str:
@@ -157,6 +158,19 @@ def test_a_job_trains_to_the_loss_of_one_process(user, alone):
     assert list(alone) == list(range(1, STEPS + 1))
     assert losses(user.log()) == pytest.approx(alone, abs=1e-3)
     assert f"rank 0: step {STEPS} loss" in out
+
+
+def test_the_checks_before_a_long_job_pass(user):
+    began = time.monotonic()
+    ready = user.document("cluster", "prepare", "train")
+    figure(f"cluster prepare: {time.monotonic() - began:.1f} s")
+    assert (ready["verified"], ready["canary_passed"], ready["node_count"]) == (True, True, NODES), ready["checks"]
+    assert ready["master_addr"] == user.node(0).private_address
+    assert {one["torch"] for one in ready["nodes"]} == {"2.13.0+cpu"}
+    began = time.monotonic()
+    tested = user.document("cluster", "test", "train", "--bandwidth")
+    figure(f"cluster test --bandwidth: {time.monotonic() - began:.1f} s, {tested['bandwidth_gb_per_second']} GB/s")
+    assert (tested["passed"], tested["processes"], tested["backend"]) == (True, NODES, "gloo")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
