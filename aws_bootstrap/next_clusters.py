@@ -56,6 +56,8 @@ def _after_cluster_status(report: ClusterStatus) -> tuple[Command, ...]:
 @next_commands.register
 def _after_termination(report: ClusterTermination) -> tuple[Command, ...]:
     """Return how to use the volumes that were kept, and where all boxes are."""
+    if report.declined:
+        return ()
     commands: list[Command] = []
     for ended in report.terminated:
         commands += of_kept(ended)

@@ -150,4 +150,5 @@ def cluster_termination(report: ClusterTermination) -> str:
         lines.append(f"Nothing is left of the cluster {report.cluster_id} in {report.region}.")
     if ended:
         lines.append(f"  {ended}")
-    return "\n".join(lines)
+    *_, (title, status) = titled(next_commands(report))
+    return "\n".join([*lines, f"{title}: {status}"])
