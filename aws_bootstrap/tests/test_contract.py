@@ -202,5 +202,6 @@ def test_every_command_is_walked(world):
     told |= {"config init", "config set", "config show", "config trust"}
     told |= {f"volume {name}" for name in ("create", "grow", "restore", "rm", "snapshot")}
     told |= {"cp", "sync", "open", "forward", "cluster export", "cluster terminate"}
+    told |= {f"cluster {name}" for name in ("run", "logs", "attach", "cancel", "prepare", "test")}
     left = {p for p in paths(main) if not any(case.args.startswith(p) for case in CASES)}
     assert {p for p in left if not p.startswith("sandbox ")} == told

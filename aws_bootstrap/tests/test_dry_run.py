@@ -102,6 +102,6 @@ def with_dry_run(command: click.Command, path: tuple[str, ...] = ()) -> set[tupl
 
 
 def test_every_command_with_a_dry_run_is_tried():
-    tried = {words[:1] for words in DRY_RUNS}
+    tried = {words[:2] if words[0] == "cluster" else words[:1] for words in DRY_RUNS}
     on_a_box = {("sync",)}  # it changes a folder there: test_sync
     assert with_dry_run(main) == tried | on_a_box

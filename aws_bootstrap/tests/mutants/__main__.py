@@ -24,11 +24,12 @@ from aws_bootstrap.tests.mutants.records import PACKAGE, ROOT, STATE, Record
 
 SURVIVORS = Path(__file__).with_name("survivors.toml")
 RESULTS = STATE / "results.jsonl"
-WORKFLOWS = ("terminate", "cleanup", "data_volume", "access", "status", "inventory", "hosts", "setup")
+WORKFLOWS = ("cleanup", "data_volume", "access", "status", "inventory", "hosts", "setup")
 LAUNCH = ("capacity", "search", "failure", "plan", "state", "volume")
 PATTERNS = (
     *(f"workflows/{name}.py" for name in WORKFLOWS),
     *(f"workflows/launch/{name}.py" for name in LAUNCH),
+    "workflows/terminate/*.py",
     "ec2/*.py",
     "keys.py",
     "sshconfig.py",
