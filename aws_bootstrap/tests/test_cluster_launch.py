@@ -12,13 +12,17 @@ import threading
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
+import click
 import pytest
 
 from aws_bootstrap import sshconfig
+from aws_bootstrap.cli import main
+from aws_bootstrap.commands.cluster.missing import launch_missing
 from aws_bootstrap.errors import SshError
 from aws_bootstrap.tests.cloud import REGIONS
 from aws_bootstrap.tests.programs import alive
 from aws_bootstrap.tests.stubs import lose
+from aws_bootstrap.workflows.cluster import members
 
 WEST = "us-west-2"
 SHARED = "aws-bootstrap-cluster-train"
@@ -234,6 +238,21 @@ def test_the_money_is_for_all_nodes(cluster, cloud):
         deadline = tags(found["Reservations"][0]["Instances"][0])["aws-bootstrap-deadline"]
         hours[count] = (datetime.fromisoformat(deadline) - now).total_seconds() / 3600
     assert hours["4"] == pytest.approx(hours["1"] / 4, rel=0.01)
+
+
+def test_a_lost_node_is_launched_again_with_the_options_of_the_others(cluster, cloud, app):
+    cluster("--nodes", "2", "--volume-size", "123")
+    before = members.get(app, "train", [WEST])
+    cloud.ec2(WEST).terminate_instances(InstanceIds=[before.nodes[1].instance_id])
+    cloud.fail("RunInstances", "InsufficientInstanceCapacity", **{"InstanceMarketOptions.MarketType": "spot"})
+    root = click.Context(main, info_name="aws-bootstrap", obj=app)
+    report = launch_missing(click.Context(main, info_name="run", parent=root), before, 2)
+    assert [(node.rank, node.existing) for node in report.nodes] == [(0, True), (1, False)]
+    assert {node.monthly_cost_usd for node in report.nodes} == {13.49}, "both have a root volume of 123 GB"
+    replacement = instances(cloud)[1]
+    assert "InstanceLifecycle" not in replacement
+    said = [warning.message for warning in app.console.warnings]
+    assert any("launched on-demand, at its price" in message for message in said), "nobody was asked"
 
 
 # --- what breaks -----------------------------------------------------------------------------------------

@@ -5,8 +5,8 @@ from __future__ import annotations
 from ..models import ClusterDryRun, ClusterLaunchReport, ClusterNode, TypePrice
 from ..next_clusters import next_commands
 from .costs import hourly, monthly, spot_and_on_demand
-from .limits import NEVER, ends
-from .text import aligned, heading, pairs, plural, span, text, titled, usd
+from .limits import NEVER, ends, planned_end
+from .text import aligned, heading, pairs, plural, span, text, titled
 
 
 @text.register
@@ -28,7 +28,7 @@ def cluster_dry_run(plan: ClusterDryRun) -> str:
         ("Image", f"{plan.ami_name} ({plan.ami_id})"),
         ("Key pair", plan.key_name),
         ("Security group", plan.security_group or "to be created"),
-        ("Ends", _planned_end(plan)),
+        ("Ends", planned_end(plan.ttl_seconds, plan.idle_timeout_seconds, plan.max_cost, of_cluster=True)),
         *titled(next_commands(plan)),
     ]
     lines = [heading("Dry run: nothing was changed", "yellow")]
@@ -37,18 +37,6 @@ def cluster_dry_run(plan: ClusterDryRun) -> str:
     for number, step in enumerate(plan.steps, start=1):
         lines.append(f"  {number}. {step}")
     return "\n".join(lines)
-
-
-def _planned_end(plan: ClusterDryRun) -> str:
-    """Return when the nodes will end by themselves."""
-    limits: list[str] = []
-    if plan.ttl_seconds:
-        limits.append(f"after {span(plan.ttl_seconds)}")
-    if plan.idle_timeout_seconds:
-        limits.append(f"after {span(plan.idle_timeout_seconds)} without work on any node")
-    if plan.max_cost:
-        limits.append(f"when all have cost {usd(plan.max_cost)}")
-    return ", or ".join(limits) or f"{NEVER}: --ttl, --idle-timeout or --max-cost set a limit"
 
 
 @text.register

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from ..models import DryRun, EbsVolume, ExtendReport, LaunchReport, SetupReport, TypePrice
 from ..next_config import next_commands
 from .costs import hourly, monthly, spot_and_on_demand
-from .limits import NEVER, ends, what_stays
-from .text import aligned, heading, pairs, plural, span, text, titled, usd
+from .limits import NEVER, ends, planned_end, what_stays
+from .text import aligned, heading, pairs, plural, span, text, titled
 
 
 @text.register
@@ -30,7 +30,7 @@ def dry_run(plan: DryRun) -> str:
         ("Python", plan.python_version),
         ("Setup script", plan.setup_script),
         ("Tags", _tags(plan.tags or {})),
-        ("Ends", _planned_end(plan)),
+        ("Ends", planned_end(plan.ttl_seconds, plan.idle_timeout_seconds, plan.max_cost)),
         *titled(next_commands(plan)),
     ]
     lines = [heading("Dry run: nothing was changed", "yellow")]
@@ -112,18 +112,6 @@ def _end(report: LaunchReport) -> list[tuple[str, str]]:
     if report.ebs_volume:
         facts.append(("Then", what_stays([report.ebs_volume.volume_id], report.monthly_costs)))
     return facts
-
-
-def _planned_end(plan: DryRun) -> str:
-    """Return when the box will end by itself."""
-    limits: list[str] = []
-    if plan.ttl_seconds:
-        limits.append(f"after {span(plan.ttl_seconds)}")
-    if plan.idle_timeout_seconds:
-        limits.append(f"after {span(plan.idle_timeout_seconds)} without work")
-    if plan.max_cost:
-        limits.append(f"when it has cost {usd(plan.max_cost)}")
-    return ", or ".join(limits) or f"{NEVER}: --ttl, --idle-timeout or --max-cost set a limit"
 
 
 def _launch_title(report: LaunchReport) -> str:

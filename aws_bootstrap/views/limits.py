@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from ..models import MonthlyCost
 from ..models.cost import total
 from .costs import a_month
-from .text import span
+from .text import span, usd
 
 #: Where no limit is set.
 NEVER = "never by itself"
@@ -22,6 +22,22 @@ def ends(deadline: datetime | None, seconds_left: float | None, idle_timeout_sec
     if idle_timeout_seconds:
         conditions.append(f"after {span(idle_timeout_seconds)} without work")
     return ", or ".join(conditions) or None
+
+
+def planned_end(
+    ttl_seconds: int | None, idle_timeout_seconds: int | None, max_cost: float | None, *, of_cluster: bool = False
+) -> str:
+    """Return when a box that is yet to be launched will end by itself, or the nodes of a cluster."""
+    without_work = " without work on any node" if of_cluster else " without work"
+    cost = "when all have cost" if of_cluster else "when it has cost"
+    limits: list[str] = []
+    if ttl_seconds:
+        limits.append(f"after {span(ttl_seconds)}")
+    if idle_timeout_seconds:
+        limits.append(f"after {span(idle_timeout_seconds)}{without_work}")
+    if max_cost:
+        limits.append(f"{cost} {usd(max_cost)}")
+    return ", or ".join(limits) or f"{NEVER}: --ttl, --idle-timeout or --max-cost set a limit"
 
 
 def _from_now(seconds_left: float | None) -> str:

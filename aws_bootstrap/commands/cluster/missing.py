@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ... import output
 from ...app import App
 from .launch import launch
 from .settings import words_of
 
 if TYPE_CHECKING:
-    from ...models import ClusterLaunchReport
+    from ...models import ClusterLaunchReport, OnDemandOffer
     from ...workflows.cluster.members import Cluster
 
 #: The options of `cluster launch` that are neither those of a LaunchConfig nor of an Order.
@@ -36,7 +37,15 @@ def launch_missing(ctx: click.Context, cluster: Cluster, size: int) -> ClusterLa
     )
     config = LaunchConfig(**given | {"tag": dict(given["tag"])})
     present = workflow.find(app, cluster.cluster_id)
-    return workflow.apply(app, workflow.plan(app, order, config, present), lambda offer: True)
+    return workflow.apply(app, workflow.plan(app, order, config, present), _accept)
+
+
+def _accept(offer: OnDemandOffer) -> bool:
+    """Accept on-demand, and warn of it: nobody was asked, and it costs more."""
+    first = offer.prices[0]
+    message = "There is no spot capacity for the nodes that are missing: they are launched on-demand, at its price."
+    output.warn(message, code="no-capacity", region=first.region)
+    return True
 
 
 def _context(ctx: click.Context, words: list[str], without: list[str]) -> click.Context:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -124,25 +124,33 @@ def _check_ranks(order: Order, cluster: Cluster) -> None:
 
 def _check_aliases(app: App, order: Order, cluster: Cluster | None) -> None:
     """Raise BootstrapError if an alias of a node is that of another box, or of a host of the user's own."""
-    text = sshconfig.read(app.paths.ssh_config)
-    own_names = sshconfig.host_patterns(text)
+    own_names = sshconfig.host_patterns(sshconfig.read(app.paths.ssh_config))
     known = {host.alias: host for host in managed_hosts(app)}
-    members_ids = {box.instance_id for box in cluster.nodes} if cluster else set()
+    node_ids = {box.instance_id for box in cluster.nodes} if cluster else set()
+    of_others: list[Host] = []
     for rank in range(order.nodes):
         alias = members.alias_of(order.cluster_id, rank)
         host = known.get(alias)
         if host is None and alias in own_names:
             raise UsageError(f"The SSH config has a host {alias} of your own.", hint="Choose another --cluster-id.")
-        if host and host.instance_id not in members_ids and _lives(app, host):
-            raise BootstrapError(
-                f"{alias} is the alias of the box {host.instance_id}.",
-                hint="Choose another --cluster-id.",
-                code="usage",
-            )
+        if host and host.instance_id not in node_ids:
+            of_others.append(host)
+    for host in _living(app, of_others):
+        raise BootstrapError(
+            f"{host.alias} is the alias of the box {host.instance_id}.",
+            hint="Choose another --cluster-id.",
+            code="usage",
+        )
 
 
-def _lives(app: App, host: Host) -> bool:
-    """Return whether the host's box exists."""
-    client = app.aws.ec2(host.region or app.aws.region)
-    found = ec2.get_instances(client, [host.instance_id])
-    return any(instance.state not in ec2.ENDED for instance in found)
+def _living(app: App, hosts: Iterable[Host]) -> list[Host]:
+    """Return the hosts whose box exists: one call a region. Nodes that have ended leave their hosts behind."""
+    by_region: dict[str, list[Host]] = {}
+    for host in hosts:
+        by_region.setdefault(host.region or app.aws.region, []).append(host)
+    living: list[Host] = []
+    for region, in_region in by_region.items():
+        found = ec2.get_instances(app.aws.ec2(region), [host.instance_id for host in in_region])
+        living_ids = {instance.instance_id for instance in found if instance.state not in ec2.ENDED}
+        living += [host for host in in_region if host.instance_id in living_ids]
+    return living
