@@ -46,6 +46,8 @@ class Connection:
                 data = self.socket.recv(CHUNK)
             except BlockingIOError:
                 break
+            except ConnectionResetError:
+                data = b""  # an end as well: the other side left something unread
             except OSError as error:
                 self.closed = error.strerror or "broken"
                 break

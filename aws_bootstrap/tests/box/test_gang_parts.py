@@ -177,6 +177,18 @@ def test_what_is_no_message_ends_the_connection(sent, messages, closed):
         sender.join()
 
 
+def test_an_agent_that_is_killed_has_closed_its_connection_whatever_it_left_unread():
+    """The kernel resets a connection whose data nobody has read: all other agents must still note the same reason."""
+    here, there = pair()
+    here.send({"type": "beat"})
+    there.close()
+    ends = time.monotonic() + 10
+    while not here.closed and time.monotonic() < ends:
+        here.receive()
+    assert here.closed == "closed"
+    here.close()
+
+
 def pair() -> tuple[Connection, socket.socket]:
     """Return both ends of a connection."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
