@@ -41,7 +41,7 @@ def launch_missing(ctx: click.Context, cluster: Cluster, size: int) -> ClusterLa
 
 
 def _accept(offer: OnDemandOffer) -> bool:
-    """Accept on-demand, and warn of it: nobody was asked, and it costs more."""
+    """Accept on-demand, and warn of it: there is no prompt during a run, and it costs more."""
     first = offer.prices[0]
     message = "There is no spot capacity for the nodes that are missing: they are launched on-demand, at its price."
     output.warn(message, code="no-capacity", region=first.region)
