@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -113,12 +114,18 @@ class Cloud(Aws):
         """Refuse what is asked there from now on."""
         self._denied.add((region, operation))
 
-    def fail(self, operation: str, code: str, *, region: str | None = None, **parameters: str) -> None:
-        """Answer this operation with an error of that code, where it is called with these parameters."""
+    def fail(
+        self, operation: str, code: str, *, region: str | None = None, times: int | None = None, **parameters: str
+    ) -> None:
+        """Answer this operation with an error of that code, where it is called with these parameters: always, or so
+        many times."""
+        turns: Iterator[int] = itertools.count() if times is None else iter(range(times))
 
         def error(where: str, called: str, body: dict[str, Any]) -> str | None:
             same = (called, region or where) == (operation, where)
-            return code if same and parameters.items() <= body.items() else None
+            if not same or not parameters.items() <= body.items() or next(turns, None) is None:
+                return None
+            return code
 
         self._errors.append(error)
 

@@ -255,6 +255,19 @@ def test_a_lost_node_is_launched_again_with_the_options_of_the_others(cluster, c
     assert any("launched on-demand, at its price" in message for message in said), "nobody was asked"
 
 
+def test_a_quota_against_which_the_lost_node_still_counts_is_waited_for(cluster, cloud, app):
+    cluster("--nodes", "2")
+    before = members.get(app, "train", [WEST])
+    cloud.ec2(WEST).terminate_instances(InstanceIds=[before.nodes[1].instance_id])
+    cloud.fail("RunInstances", "MaxSpotInstanceCountExceeded", times=2)
+    root = click.Context(main, info_name="aws-bootstrap", obj=app)
+    report = launch_missing(click.Context(main, info_name="run", parent=root), before, 2)
+    assert [(node.rank, node.existing) for node in report.nodes] == [(0, True), (1, False)]
+    assert instances(cloud)[1]["InstanceLifecycle"] == "spot"
+    said = [warning.message for warning in app.console.warnings]
+    assert any("the box that has just ended still counts" in message for message in said)
+
+
 # --- what breaks -----------------------------------------------------------------------------------------
 
 

@@ -359,7 +359,9 @@ def _error_for(policy: Policy, last: list[FailedAttempt]) -> AwsError:
     last_error = last[-1].error
     aws_code = last_error.aws_code
     if all(failed.error.passes for failed in last) or causes == {"unsupported"}:
-        return type(last_error)(str(last_error), aws_code=aws_code, code=last_error.code)
+        error = type(last_error)(str(last_error), aws_code=aws_code, code=last_error.code)
+        error.passes = last_error.passes
+        return error
     if all(isinstance(failed.error, ZeroQuotaError) for failed in last):
         return QuotaError(str(last_error), aws_code=aws_code)
     if causes == {"quota"}:
