@@ -235,13 +235,13 @@ def _after_setup(report: SetupReport) -> tuple[Command, ...]:
 
 @next_commands.register
 def _after_extend(report: ExtendReport) -> tuple[Command, ...]:
-    """Return how to log in, to set a limit where there is none, and to terminate; of a cluster only its limits."""
+    """Return how to log in, to set a limit where there is none, and to terminate."""
     name = report.ssh_alias or report.instance_id
     limits: list[Command] = []
     if report.deadline is None and report.idle_timeout_seconds is None:
         limits.append(set_limit(report.cluster_id or name))
     if report.cluster_id:
-        return tuple(limits)
+        return (log_in(name), *limits, own("Terminate", "cluster", "terminate", report.cluster_id))
     return (log_in(name), *limits, terminate(name))
 
 

@@ -68,7 +68,7 @@ def as_yaml(result: Result) -> str:
 
 def _document(result: Result) -> Any:
     """Return the result's document, with the commands to type next."""
-    from . import next_clusters, next_config, next_images, next_jobs, next_power, next_runs, next_volumes  # noqa: F401 (they add their commands)  # noqa: F401 (the same)
+    from . import next_clusters, next_config, next_images, next_jobs, next_power, next_runs, next_volumes  # noqa: F401 (they add their commands)
     from .next_commands import next_commands
 
     return _with(result, next=next_commands(result)).to_dict()

@@ -93,6 +93,8 @@ def test_all_nodes_get_the_limits_and_no_other_box(extend, app, cloud, cluster):
     change = {"extend": 7200.0, "reason": "deadline", "idle_timeout": 5400.0}
     assert sorted(app.ssh.sent, key=lambda sent: sent[0]) == [(f"aws-train-{rank}", change) for rank in range(3)]
     assert set(deadline_tags(cloud)) == set(cluster)
+    log_in, end = [command["argv"] for command in document["next"]]
+    assert (log_in[-1], end[1:]) == ("aws-train-0", ["cluster", "terminate", "train"])
 
 
 def test_a_deadline_that_was_earlier_becomes_that_of_the_others(extend, app, cloud, cluster):
