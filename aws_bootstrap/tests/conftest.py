@@ -44,7 +44,15 @@ from aws_bootstrap.tests.programs import Program
 # Under nohup SIGHUP is ignored, which the program respects: tests of SIGHUP would wait for ever.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
-LONG = ("test_matrix.py", "test_status_program.py", "test_gates.py", "test_launch.py")
+LONG = (
+    "test_matrix.py",
+    "test_day.py",
+    "test_gates.py",
+    "test_permissions.py",
+    "test_bake.py",
+    "test_status_program.py",
+    "test_launch.py",
+)
 """Files with tests that take long: these run first, since everyone waits for a long test that begins last."""
 
 
