@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from ..aws import translate_aws_errors
@@ -24,6 +24,8 @@ _NO_PLACEMENT_GROUP = "InvalidPlacementGroup.Unknown"
 _NO_SECURITY_GROUP = "InvalidGroup.NotFound"
 #: The group still has instances. EC2 releases it some seconds after they are terminated.
 _IN_USE = ("InvalidPlacementGroup.InUse", "DependencyViolation")
+#: What this tool created for a cluster.
+_OF_CLUSTERS: list[FilterTypeDef] = [tags.CREATED_BY_FILTER, {"Name": "tag-key", "Values": [TAG_CLUSTER]}]
 
 
 def shared_name(cluster_id: str) -> str:
@@ -40,9 +42,12 @@ def find_placement_group(ec2: EC2Client, name: str) -> PlacementGroup | None:
     return found[0] if found else None
 
 
+@translate_aws_errors()
 def find_placement_groups(ec2: EC2Client) -> list[PlacementGroup]:
     """Return the placement groups of the region that this tool created for clusters."""
-    return _placement_groups(ec2, [tags.CREATED_BY_FILTER, {"Name": "tag-key", "Values": [TAG_CLUSTER]}])
+    found = _placement_groups(ec2, _OF_CLUSTERS)
+    _check_tags(found)
+    return found
 
 
 @translate_aws_errors()
@@ -109,9 +114,18 @@ def delete_placement_group(ec2: EC2Client, name: str, *, timeout: float = 60.0) 
 # --- security groups -------------------------------------------------------------------------------------
 
 
+@translate_aws_errors()
 def find_cluster_groups(ec2: EC2Client) -> list[SecurityGroup]:
     """Return the security groups of the region that this tool created for clusters."""
-    return security_groups(ec2, [tags.CREATED_BY_FILTER, {"Name": "tag-key", "Values": [TAG_CLUSTER]}])
+    found = security_groups(ec2, _OF_CLUSTERS)
+    _check_tags(found)
+    return found
+
+
+def _check_tags(groups: Iterable[PlacementGroup | SecurityGroup]) -> None:
+    """Raise KeyError for a reply without the tags that it was filtered by: a group would be left, and not mentioned."""
+    if not all(group.cluster for group in groups):
+        raise KeyError("Tags")
 
 
 def ensure_traffic_within(

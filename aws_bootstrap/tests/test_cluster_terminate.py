@@ -372,6 +372,21 @@ def test_groups_that_cannot_be_read_keep_no_node_running(run, app, cloud, operat
     assert shared(app) == NOTHING
 
 
+@pytest.mark.parametrize("kind", ["PlacementGroups", "SecurityGroups"])
+def test_groups_whose_tags_a_reply_lacks_are_not_passed_over(run, app, cloud, kind):
+    nodes = start_nodes(app, [0, 1])
+    share(app)
+
+    def without_tags(answer):
+        for group in answer[kind]:
+            group.pop("Tags", None)
+
+    cloud.faults.change_answer(f"Describe{kind}", without_tags)
+    code, failed = end(run)
+    assert (code, states(cloud, *nodes)) == (3, {"terminated"})
+    assert (failed["placement_group_deleted"], failed["security_group_deleted"]) == (False, False)
+
+
 @pytest.mark.parametrize("operation", ["TerminateInstances", "DeletePlacementGroup", "DeleteSecurityGroup"])
 def test_a_call_whose_answer_is_lost_is_looked_up(run, app, cloud, operation):
     nodes = start_nodes(app, [0, 1])

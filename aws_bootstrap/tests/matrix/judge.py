@@ -212,6 +212,8 @@ def _what_another_run_lacks(evidence: Evidence) -> Iterator[str]:
         evidence.final.is_alive(one.id) for one in _targets(evidence)
     ):
         return  # what is gone has no name any more
+    if _error(again).get("code") == "mount-failed" and "--format-volume" in _error(again).get("hint", ""):
+        return  # whether this volume may be formatted is uncertain, so only its owner may say so
     if again.code != 0:
         yield f"run again it ends with {again.code}: {_tail(again)}"
     elif not _reached(evidence, evidence.reached_again):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aws_bootstrap.tests.matrix.bench import Bench, Watch
+from aws_bootstrap.tests.matrix.bench import Bench, Outcome, Watch
 from aws_bootstrap.tests.matrix.scenarios import Scenario
 
 Parameters = tuple[tuple[str, str], ...]
@@ -70,15 +70,25 @@ class Recording:
 
 
 def record(bench: Bench, scenario: Scenario) -> Recording:
-    """Run the scenario with nothing in its way. AssertionError if it does not succeed."""
-    facts = bench.start_from(scenario.world, boot=scenario.boot)
-    _put_background(bench, scenario)
+    """Run the scenario with nothing in its way. AssertionError if it does not succeed.
+
+    On a busy machine a box may take longer to boot than the scenario waits: then it is run once more, from the start.
+    """
     read = bench.folder / "read.json"
-    outcome = bench.run(scenario.command(facts), watch=Watch(record=read))
+    outcome = _clean_run(bench, scenario, read)
+    if outcome.code != scenario.clean_code:
+        outcome = _clean_run(bench, scenario, read)
     if outcome.code != scenario.clean_code:
         raise AssertionError(f"{scenario.name} fails with nothing in its way: {outcome}")
     commands = tuple(visit["command"] for visit in bench.sandbox.ssh_commands())
     return Recording(scenario, outcome.code, distinct(bench.sandbox.log()), commands, _fields(read))
+
+
+def _clean_run(bench: Bench, scenario: Scenario, read: Path) -> Outcome:
+    """Run the scenario in its world, as it was made; the fields that it reads go into the file `read`."""
+    facts = bench.start_from(scenario.world, boot=scenario.boot)
+    _put_background(bench, scenario)
+    return bench.run(scenario.command(facts), watch=Watch(record=read))
 
 
 def _put_background(bench: Bench, scenario: Scenario) -> None:

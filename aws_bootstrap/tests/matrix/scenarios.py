@@ -369,7 +369,8 @@ _LAUNCH = ("launch", "--yes", "--ssh-timeout", "4s")
 _BARE = (*_LAUNCH, "--no-setup")
 _TRAIN = ("--cluster-id", "train")
 _NODES = ("node-0", "node-1", "volume-0", "volume-1")
-_CLUSTER = ("cluster", *_BARE, "--cluster-id", "train")
+_CLUSTER = ("cluster", "launch", "--yes", "--ssh-timeout", "10s", "--no-setup", "--cluster-id", "train")
+"""Several boxes boot at the same time, in every lane."""
 _NO_SPOT_HERE = {"action": "RunInstances", "region": HOME, "do": NO_ROOM}
 _NEVER_CHANGED = {"action": "GetServiceQuota", "do": {"error": "NoSuchResourceException"}}
 """A quota that was never changed answers only as a default."""
@@ -378,7 +379,13 @@ _NO_SPOT = {"action": "RunInstances", "match": {"InstanceMarketOptions.MarketTyp
 SCENARIOS: tuple[Scenario, ...] = (
     Scenario("launch", _BARE, launched, undone=True),
     Scenario("cluster-launch", (*_CLUSTER, "--nodes", "2"), cluster_launched, undone=True),
-    Scenario("cluster-grow", (*_CLUSTER, "--nodes", "3", "--ebs-storage", "5"), cluster_launched, world="cluster"),
+    Scenario(
+        "cluster-grow",
+        (*_CLUSTER, "--nodes", "3", "--ebs-storage", "5"),
+        cluster_launched,
+        world="cluster",
+        boot=True,
+    ),
     Scenario(
         "cluster-export", ("cluster", "export", "--cluster-id", "train", "--to", "ray"), exported, world="cluster"
     ),
