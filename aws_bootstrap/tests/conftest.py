@@ -59,7 +59,7 @@ LONG = (
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """More test processes than cores: a test with a box spends half of its time waiting for it."""
     cores = os.cpu_count() or 1
-    return cores + min(cores, 4)
+    return cores + min(2 * cores, 4)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
