@@ -10,6 +10,7 @@ import selectors
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -121,6 +122,8 @@ class Sessions:
     """Connections that end with the block: after an interrupt, too."""
 
     ssh: Ssh
+    #: How many seconds a command may take for its first output, for those that print at once.
+    first_within: float | None = None
     _processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
     #: Whether the block has ended.
     is_over: bool = False
@@ -145,7 +148,7 @@ class Sessions:
     ) -> Ended:
         """Run a command for ssh. Its output goes to these functions as it comes; an empty chunk is the end of each.
 
-        `stdin`: what the command reads; None: what this process reads.
+        `stdin`: what the command reads; None: what this process reads. SshError if it prints nothing for too long.
         """
         with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as source:
             source.write(stdin or b"")
@@ -160,7 +163,11 @@ class Sessions:
                 try:
                     if self.is_over:
                         process.terminate()
-                    _copy(process, on_output, on_error)
+                    _copy(process, on_output, on_error, self.first_within)
+                except TimeoutError as exc:
+                    process.terminate()
+                    message = f"{alias} accepted the connection, and answered nothing for {self.first_within:.0f} s."
+                    raise SshError(message, code="ssh-timeout") from exc
                 except BaseException:
                     process.terminate()
                     raise
@@ -170,8 +177,25 @@ class Sessions:
             return Ended(status, _read(log))
 
 
-def _copy(process: subprocess.Popen[bytes], on_output: Take, on_error: Take) -> None:
-    """Pass on both streams as they come, until they end."""
+class _FirstWord:
+    """The time that a command has for its first output; None is any time."""
+
+    def __init__(self, seconds: float | None) -> None:
+        self._until: float | None = None
+        if seconds is not None:
+            self._until = time.monotonic() + seconds
+
+    def look(self, has_come: bool) -> None:
+        """Take note of output, or of none so far. TimeoutError if that is over."""
+        if has_come:
+            self._until = None
+        elif self._until is not None and time.monotonic() > self._until:
+            raise TimeoutError
+
+
+def _copy(process: subprocess.Popen[bytes], on_output: Take, on_error: Take, first_within: float | None = None) -> None:
+    """Pass on both streams as they come, until they end. TimeoutError if nothing comes within so many seconds."""
+    first_word = _FirstWord(first_within)
     with selectors.DefaultSelector() as pipes:
         for stream, take in ((process.stdout, on_output), (process.stderr, on_error)):
             assert stream  # noqa: S101 (a pipe, as requested)
@@ -184,6 +208,7 @@ def _copy(process: subprocess.Popen[bytes], on_output: Take, on_error: Take) -> 
                 key.data(chunk)
                 if not chunk:
                     pipes.unregister(key.fileobj)
+            first_word.look(bool(ready))
             if has_ended and not ready:
                 return  # what ssh started holds a pipe
 

@@ -18,8 +18,12 @@ from typing import Any
 import pytest
 
 from aws_bootstrap import sshconfig
+from aws_bootstrap.errors import SshError
+from aws_bootstrap.paths import Paths
 from aws_bootstrap.retry import poll
 from aws_bootstrap.sandbox.testing import Sandbox
+from aws_bootstrap.ssh import Ssh
+from aws_bootstrap.ssh_session import Sessions
 from aws_bootstrap.tests import schema_check
 from aws_bootstrap.tests.programs import Program
 
@@ -179,6 +183,21 @@ def test_a_connection_that_breaks_is_no_exit_code(box):
     exit_code, shown = document(box, "exec", "aws-gpu1", "--", "true")
     assert (exit_code, shown["error"]["code"]) == (255, shown["results"][0]["error_code"])
     assert box("ssh", "aws-gpu1", "--", "true").exit_code == 255
+
+
+def test_a_box_that_never_begins_with_a_command_is_given_up(box):
+    """It accepts the login; ssh would wait for ever."""
+    ssh = Ssh(Paths({"AWS_BOOTSTRAP_SSH_CONFIG": box.sandbox.env["AWS_BOOTSTRAP_SSH_CONFIG"]}))
+    box.sandbox.ssh_fault("hanging")
+    chunks: list[bytes] = []
+    with Sessions(ssh, first_within=2.0) as sessions, pytest.raises(SshError) as caught:
+        sessions.stream("aws-gpu1", "echo", chunks.append, chunks.append)
+    assert (caught.value.code, chunks) == ("ssh-timeout", [])
+    assert str(caught.value) == "aws-gpu1 accepted the connection, and answered nothing for 2 s."
+    box.sandbox.clear_ssh_fault()
+    with Sessions(ssh, first_within=2.0) as sessions:
+        sessions.stream("aws-gpu1", "echo first; sleep 3; echo later", chunks.append, chunks.append)
+    assert b"".join(chunks) == b"first\nlater\n", "after its first word it may be silent"
 
 
 def test_the_terminal_is_that_of_the_box_and_ctrl_c_reaches_it(box):

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 #: For how long a broken connection is renewed, and the pause between two attempts, in seconds.
 _RETRY_SECONDS = 300.0
 _PAUSE_SECONDS = 2.0
+#: How long a box may need to begin with the program that reads the log. After that a log may be silent for hours.
+ANSWER_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ def _followed(app: App, host: Host, log: Log, tail: Tail) -> Run | None:
     write = app.console.pass_on if app.passes_streams else tail.take
     frames = Frames(write)
     try:
-        with Sessions(app.ssh) as sessions:
+        with Sessions(app.ssh, ANSWER_SECONDS) as sessions:
             read(app, sessions, host, log, frames)
     except KeyboardInterrupt as exc:
         raise Interrupted.of(exc, hint=_going_on(host, log, frames.known.get("id"))) from exc

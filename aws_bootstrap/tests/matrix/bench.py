@@ -29,8 +29,8 @@ AT_ONCE = dict.fromkeys(
 )
 """EC2's state changes come in the next moment: no case waits for the clock."""
 READ_TIMEOUT = 1.0
-LONGEST = 340.0
-"""Seconds after which a command counts as hanging, and is killed: `launch` waits for an instance for five minutes."""
+LONGEST = 420.0
+"""Seconds after which a command counts as hanging, and is killed: a log is followed again for five minutes."""
 HUNG = 999
 """The exit code of such a command."""
 

@@ -206,8 +206,8 @@ def _what_the_undo_leaves(evidence: Evidence) -> Iterator[str]:
 
 def _what_another_run_lacks(evidence: Evidence) -> Iterator[str]:
     again = evidence.way_back[-1]
-    if _error(again).get("code") == "quota-pending":
-        return  # the request that was taken is what the command wants
+    if _error(again).get("code") in ("quota-pending", "job-running"):
+        return  # the request that was taken, or the job that was started, is what the command wants
     if _error(again).get("code") == "not-found" and not any(
         evidence.final.is_alive(one.id) for one in _targets(evidence)
     ):

@@ -139,7 +139,7 @@ def show_logs(app: App, cluster: Cluster, name: str | None, rank: int | None, lo
     if not nodes:
         raise BootstrapError(f"Node {rank} has no part of {job.name} that can be read.", code="not-found")
     log = replace(log, run=job.name)
-    with Sessions(app.ssh) as sessions:
+    with Sessions(app.ssh, logs.ANSWER_SECONDS) as sessions:
         read = partial(_log_of, app, sessions, log, is_alone=rank is not None)
         at_once = 1  # those that are shown come one after the other
         if log.follow or not app.passes_streams:

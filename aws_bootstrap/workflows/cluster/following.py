@@ -67,7 +67,7 @@ class Following:
         """Follow all parts to their ends. Return these by rank. After an interrupt they are followed until `close`."""
         calls: list[Callable[[], None]] = [self._give_up_late_ones]
         for node in self._job.nodes:
-            self._sessions[node.rank] = Sessions(self._app.ssh)
+            self._sessions[node.rank] = Sessions(self._app.ssh, logs.ANSWER_SECONDS)
         for node in self._job.nodes:
             calls.append(partial(self._follow, node))
         run_parallel(calls)
