@@ -164,7 +164,7 @@ class Sessions:
                     if self.is_over:
                         process.terminate()
                     _copy(process, on_output, on_error, self.first_within)
-                except TimeoutError as exc:
+                except _Silent as exc:
                     process.terminate()
                     message = f"{alias} accepted the connection, and answered nothing for {self.first_within:.0f} s."
                     raise SshError(message, code="ssh-timeout") from exc
@@ -177,6 +177,10 @@ class Sessions:
             return Ended(status, _read(log))
 
 
+class _Silent(Exception):
+    """The command has printed nothing for too long."""
+
+
 class _FirstWord:
     """The time that a command has for its first output; None is any time."""
 
@@ -186,15 +190,15 @@ class _FirstWord:
             self._until = time.monotonic() + seconds
 
     def look(self, has_come: bool) -> None:
-        """Take note of output, or of none so far. TimeoutError if that is over."""
+        """Take note of output, or of none so far. _Silent if that is over."""
         if has_come:
             self._until = None
         elif self._until is not None and time.monotonic() > self._until:
-            raise TimeoutError
+            raise _Silent
 
 
 def _copy(process: subprocess.Popen[bytes], on_output: Take, on_error: Take, first_within: float | None = None) -> None:
-    """Pass on both streams as they come, until they end. TimeoutError if nothing comes within so many seconds."""
+    """Pass on both streams as they come, until they end. _Silent if nothing comes within so many seconds."""
     first_word = _FirstWord(first_within)
     with selectors.DefaultSelector() as pipes:
         for stream, take in ((process.stdout, on_output), (process.stderr, on_error)):
