@@ -81,7 +81,7 @@ class Bench:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=self._environment(),
-            text=True,
+            bufsize=0,  # else two answers that come at once are read together, and `select` waits for the second one
             start_new_session=True,
         )
 
@@ -189,8 +189,7 @@ class Bench:
 
     def _ask(self, request: dict[str, Any]) -> dict[str, int]:
         assert self._starter.stdin
-        self._starter.stdin.write(json.dumps(request) + "\n")
-        self._starter.stdin.flush()
+        self._starter.stdin.write(f"{json.dumps(request)}\n".encode())
         return self._read()
 
     def _read(self) -> dict[str, int]:
