@@ -378,8 +378,7 @@ def test_groups_whose_tags_a_reply_lacks_are_not_passed_over(run, app, cloud, ki
     share(app)
 
     def without_tags(answer):
-        for group in answer[kind]:
-            group.pop("Tags", None)
+        answer[kind] = [{name: value for name, value in group.items() if name != "Tags"} for group in answer[kind]]
 
     cloud.faults.change_answer(f"Describe{kind}", without_tags)
     code, failed = end(run)
